@@ -1,0 +1,209 @@
+//! Everything that crosses between the host and an app: plain data and C functions.
+//!
+//! This is the only file with types that both sides hold. Each derives [`StableAbi`], so that the host can
+//! compare its own idea of them with the one that a library was built with before it runs a line of it.
+//!
+//! Two rules keep it sound. Every object that is shared belongs to the host: an app holds opaque handles and
+//! gives them back through the [`Host`] table, so a host thread never runs or drops anything of the app's.
+//! And no panic crosses: all functions here are `extern "C"`, and whoever implements one catches.
+
+use abi_stable::StableAbi;
+use abi_stable::library::RootModule;
+use abi_stable::package_version_strings;
+use abi_stable::sabi_types::VersionStrings;
+use abi_stable::std_types::RStr;
+
+/// The version of this interface. A host loads libraries of its own version only; it is part of the
+/// [stamp](crate::stamp).
+pub const API_VERSION: u32 = 1;
+
+/// The name under which a library exports its root module.
+pub const ROOT_SYMBOL: &str = "ATOLL_APP";
+
+/// One loaded generation in the host: its heap and its name in the log.
+#[repr(transparent)]
+#[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GenerationHandle(pub *const u8);
+
+/// The host's end of one port, counted: [`Host::port_retain`] and [`Host::port_release`].
+#[repr(transparent)]
+#[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortHandle(pub *const u8);
+
+/// Bytes with one owner, which move between host and app without a copy.
+///
+/// Whoever holds a buffer may read and write its bytes, hand it on, or drop it; dropping calls `release`,
+/// which is always the host's code, so a buffer may outlive the library that filled it.
+#[repr(C)]
+#[derive(StableAbi, Debug)]
+pub struct Buffer {
+    pub(crate) data: *mut u8,
+    pub(crate) len: usize,
+    pub(crate) capacity: usize,
+    pub(crate) owner: *const u8,
+    /// `None`: there is nothing to release.
+    pub(crate) release: Option<ReleaseBuffer>,
+}
+
+/// Takes a [`Buffer`]'s bytes back: its owner, place, length and capacity. Always the host's code.
+pub type ReleaseBuffer = unsafe extern "C" fn(*const u8, *mut u8, usize, usize);
+
+/// Takes the memory of a [`Buffers`] list back, when its buffers are gone. Always the host's code.
+pub type ReleaseBuffers = unsafe extern "C" fn(*const u8, *mut Buffer, usize, usize);
+
+/// A list of [`Buffer`]s with one owner.
+#[repr(C)]
+#[derive(StableAbi, Debug)]
+pub struct Buffers {
+    pub(crate) data: *mut Buffer,
+    pub(crate) len: usize,
+    pub(crate) capacity: usize,
+    pub(crate) owner: *const u8,
+    /// `None`: there is nothing to release.
+    pub(crate) release: Option<ReleaseBuffers>,
+}
+
+/// What a port carries: the text of one JSON-RPC 2.0 message, and the buffers that move along with it.
+#[repr(C)]
+#[derive(StableAbi, Debug, Default)]
+pub struct Message {
+    /// JSON-RPC 2.0 text in UTF-8.
+    pub json: Buffer,
+    /// The buffers that the text refers to as `{"transfer": index}`.
+    pub transfer: Buffers,
+}
+
+/// What [`Host::port_receive`] brought.
+#[repr(u8)]
+#[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A message was written to the place given.
+    Message,
+    /// [`Host::port_wake`] was called.
+    Woken,
+    /// The time given has passed.
+    TimedOut,
+    /// The host has closed the port: nothing more will come.
+    Closed,
+}
+
+/// How an app's `main` ended.
+#[repr(u8)]
+#[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It was told to stop, or its port was closed, and it has finished its work.
+    Stopped,
+    /// It returned without being told to.
+    Returned,
+    /// It panicked.
+    Panicked,
+}
+
+/// One log record of an app, borrowed for the call.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug)]
+pub struct LogRecord<'a> {
+    /// 1 (error) to 5 (trace), as in [`log::Level`].
+    pub level: u8,
+    /// The line in `file`, or 0.
+    pub line: u32,
+    /// Usually the module's path.
+    pub target: RStr<'a>,
+    /// The source file, or empty.
+    pub file: RStr<'a>,
+    /// The formatted text.
+    pub message: RStr<'a>,
+}
+
+/// A panic in an app, borrowed for the call.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug)]
+pub struct PanicReport<'a> {
+    /// The panic's text.
+    pub message: RStr<'a>,
+    /// The source file, or empty.
+    pub file: RStr<'a>,
+    /// The line in `file`, or 0.
+    pub line: u32,
+    /// The column in `line`, or 0.
+    pub column: u32,
+    /// `frame_count` instruction pointers of the panicking stack, the innermost first.
+    pub frames: *const usize,
+    /// How many there are at `frames`.
+    pub frame_count: usize,
+}
+
+/// The host's functions, as an app sees them.
+///
+/// A prefix type: a later version may add fields at the end, and older libraries go on working.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = HostRef)))]
+#[sabi(missing_field(panic))]
+pub struct Host {
+    /// Allocates `size` bytes at `align` from the generation's heap; null when there is no memory.
+    pub heap_alloc: unsafe extern "C" fn(GenerationHandle, size: usize, align: usize) -> *mut u8,
+    /// Grows or shrinks a block of the generation's heap; null, and the block as it was, when there is no memory.
+    pub heap_realloc: unsafe extern "C" fn(
+        GenerationHandle,
+        block: *mut u8,
+        size: usize,
+        align: usize,
+        new_size: usize,
+    ) -> *mut u8,
+    /// Gives a block back. `false`: it is not of a heap of the host's, and is untouched.
+    pub heap_free: unsafe extern "C" fn(GenerationHandle, block: *mut u8, size: usize) -> bool,
+    /// Makes a buffer of a block of the generation's heap, without a copy.
+    pub buffer_adopt:
+        unsafe extern "C" fn(GenerationHandle, data: *mut u8, len: usize, capacity: usize) -> Buffer,
+    /// Makes a buffer of a copy of `len` bytes.
+    pub buffer_copy: unsafe extern "C" fn(data: *const u8, len: usize) -> Buffer,
+    /// Makes a list of `len` buffers, which are moved out of `data`.
+    pub buffers_move: unsafe extern "C" fn(data: *mut Buffer, len: usize) -> Buffers,
+    /// Whether a record of this level and target would be written.
+    pub log_enabled: unsafe extern "C" fn(GenerationHandle, level: u8, target: RStr<'_>) -> bool,
+    /// Writes a record to the host's log.
+    pub log_write: unsafe extern "C" fn(GenerationHandle, record: &LogRecord<'_>),
+    /// Reports a panic; the host resolves its frames and logs it.
+    pub panic_report: unsafe extern "C" fn(GenerationHandle, report: &PanicReport<'_>),
+    /// Waits for the next thing on the port, at most `timeout_ns` nanoseconds (`u64::MAX`: for ever).
+    pub port_receive:
+        unsafe extern "C" fn(PortHandle, timeout_ns: u64, message: *mut Message) -> Received,
+    /// Sends a message to the host, which takes it over. `false`: the port is closed.
+    pub port_send: unsafe extern "C" fn(PortHandle, message: Message) -> bool,
+    /// Makes the port's `port_receive` return [`Received::Woken`], now or when it is next called.
+    pub port_wake: unsafe extern "C" fn(PortHandle),
+    /// Counts one more holder of the port.
+    pub port_retain: unsafe extern "C" fn(PortHandle),
+    /// Counts one holder of the port less.
+    #[sabi(last_prefix_field)]
+    pub port_release: unsafe extern "C" fn(PortHandle),
+}
+
+/// What a library exports: the functions that the host calls, each on a thread made for this generation.
+///
+/// A prefix type: a later version may add fields at the end.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = PluginRef)))]
+#[sabi(missing_field(panic))]
+pub struct Plugin {
+    /// Called once, before anything else: installs the heap, the logger and the panic hook.
+    /// `max_level` is the host's maximum log level, 0 (off) to 5 (trace).
+    pub bind: unsafe extern "C" fn(HostRef, GenerationHandle, max_level: u8),
+    /// Runs one worker on the calling thread, until it is told to stop or its port is closed.
+    /// It takes over one count of the port.
+    pub main: unsafe extern "C" fn(PortHandle) -> Exit,
+    /// How many of the app's own threads still run.
+    pub threads: unsafe extern "C" fn() -> usize,
+    /// Called last, when no thread of the app's is left: gives the pthread keys back and says how many.
+    #[sabi(last_prefix_field)]
+    pub unload: unsafe extern "C" fn() -> usize,
+}
+
+impl RootModule for PluginRef {
+    abi_stable::declare_root_module_statics! {PluginRef}
+    const BASE_NAME: &'static str = "atoll_app";
+    const NAME: &'static str = "atoll_app";
+    const VERSION_STRINGS: VersionStrings = package_version_strings!();
+}

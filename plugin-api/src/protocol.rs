@@ -1,0 +1,257 @@
+//! The port's protocol: JSON-RPC 2.0, with the methods that host and app call on each other.
+//!
+//! `docs/src/protocol.md` describes it with examples. Text borrows from the message wherever JSON allows it.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The methods of the protocol; any other name is an RPC method of the app's own.
+pub mod method {
+    /// host → app: the first message; params [`Start`](super::Start), result `{}`.
+    pub const START: &str = "start";
+    /// host → app: one HTTP request; params [`HttpRequest`](super::HttpRequest), result
+    /// [`HttpResponse`](super::HttpResponse).
+    pub const HTTP: &str = "http";
+    /// host → app: the state for the next generation; result: any JSON.
+    pub const STATE_SAVE: &str = "state.save";
+    /// host → app, notification: nobody waits for a request any more; params [`Cancel`](super::Cancel).
+    pub const CANCEL: &str = "cancel";
+    /// host → app, notification: finish what is in flight and return.
+    pub const STOP: &str = "stop";
+}
+
+/// The error codes of the protocol: those of JSON-RPC 2.0, and Atoll's in the range left to implementations.
+pub mod code {
+    /// The text is not JSON.
+    pub const PARSE_ERROR: i64 = -32700;
+    /// The JSON is not a request.
+    pub const INVALID_REQUEST: i64 = -32600;
+    /// There is no such method.
+    pub const METHOD_NOT_FOUND: i64 = -32601;
+    /// The parameters are not what the method takes.
+    pub const INVALID_PARAMS: i64 = -32602;
+    /// Something failed on the way.
+    pub const INTERNAL_ERROR: i64 = -32603;
+    /// A handler returned an error; `data` is an [`ErrorData`](super::ErrorData).
+    pub const HANDLER_FAILED: i64 = -32000;
+    /// A handler panicked.
+    pub const HANDLER_PANICKED: i64 = -32001;
+    /// The request was cancelled and its handler dropped.
+    pub const CANCELLED: i64 = -32002;
+    /// The app could not start.
+    pub const START_FAILED: i64 = -32003;
+}
+
+/// Any message as it comes from the other side: a request, a notification or a response.
+#[derive(Debug, Deserialize)]
+pub struct Incoming<'a> {
+    /// The request's number; absent in a notification.
+    pub id: Option<u64>,
+    /// The method; absent in a response.
+    #[serde(borrow, default)]
+    pub method: Option<Cow<'a, str>>,
+    /// The method's parameters, unparsed.
+    #[serde(borrow, default)]
+    pub params: Option<&'a RawValue>,
+    /// A response's result, unparsed.
+    #[serde(borrow, default)]
+    pub result: Option<&'a RawValue>,
+    /// A response's error.
+    #[serde(borrow, default)]
+    pub error: Option<ErrorObject<'a>>,
+}
+
+/// The `error` of a response.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorObject<'a> {
+    /// One of [`code`], or an app's own.
+    pub code: i64,
+    /// One sentence for people.
+    #[serde(borrow)]
+    pub message: Cow<'a, str>,
+    /// More, for programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
+}
+
+/// The `data` of a [`code::HANDLER_FAILED`] error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorData {
+    /// The HTTP status that the error stands for.
+    pub status: u16,
+}
+
+/// A request or, without an `id`, a notification, to be written.
+#[derive(Debug, Serialize)]
+pub struct Request<'a, P> {
+    jsonrpc: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u64>,
+    method: &'a str,
+    params: P,
+}
+
+impl<'a, P: Serialize> Request<'a, P> {
+    /// A request with a number, which will be answered.
+    ///
+    /// ```
+    /// use atoll_plugin::protocol::Request;
+    /// let text = serde_json::to_string(&Request::new(7, "add", [1, 2])).unwrap();
+    /// assert_eq!(text, r#"{"jsonrpc":"2.0","id":7,"method":"add","params":[1,2]}"#);
+    /// ```
+    pub fn new(id: u64, method: &'a str, params: P) -> Self {
+        Self { jsonrpc: "2.0", id: Some(id), method, params }
+    }
+
+    /// A notification, which will not be answered.
+    pub fn notification(method: &'a str, params: P) -> Self {
+        Self { jsonrpc: "2.0", id: None, method, params }
+    }
+}
+
+/// A response to be written.
+#[derive(Debug, Serialize)]
+pub struct Response<'a, R> {
+    jsonrpc: &'static str,
+    id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<R>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorObject<'a>>,
+}
+
+impl<R: Serialize> Response<'_, R> {
+    /// The answer to request `id`.
+    pub fn result(id: u64, result: R) -> Self {
+        Self { jsonrpc: "2.0", id, result: Some(result), error: None }
+    }
+}
+
+impl<'a> Response<'a, ()> {
+    /// The answer to request `id` that it failed.
+    pub fn error(id: u64, error: ErrorObject<'a>) -> Self {
+        Self { jsonrpc: "2.0", id, result: None, error: Some(error) }
+    }
+}
+
+/// The parameters of [`method::START`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// The app's name in the registry.
+    pub app: String,
+    /// Which loaded library this is, counted from 1 for each app.
+    pub generation: u64,
+    /// Which of the generation's workers this is, counted from 0.
+    pub worker: usize,
+    /// The settings `env` of the app.
+    #[serde(default)]
+    pub env: std::collections::BTreeMap<String, String>,
+    /// The setting `config` of the app: any JSON.
+    #[serde(default)]
+    pub config: Value,
+    /// What the generation before returned for [`method::STATE_SAVE`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Value>,
+}
+
+/// The parameters of [`method::CANCEL`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancel {
+    /// The number of the request that nobody waits for any more.
+    pub id: u64,
+}
+
+/// Where a body is.
+///
+/// ```
+/// use atoll_plugin::protocol::Body;
+/// assert_eq!(serde_json::to_string(&Some(Body::Transfer(0))).unwrap(), r#"{"transfer":0}"#);
+/// assert_eq!(serde_json::to_string(&None::<Body>).unwrap(), "null");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Body {
+    /// The whole body is the buffer with this index in the message's `transfer`.
+    Transfer(usize),
+}
+
+/// The parameters of [`method::HTTP`].
+///
+/// A header's value is text in ISO-8859-1: each byte is the character with the same number, so that any bytes
+/// that HTTP allows come through unchanged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HttpRequest<'a> {
+    /// The method, as sent: `GET`.
+    #[serde(borrow)]
+    pub method: Cow<'a, str>,
+    /// The path below `prefix`, with its percent-encoding as sent; begins with `/`.
+    #[serde(borrow)]
+    pub path: Cow<'a, str>,
+    /// What is behind the `?`, as sent; empty when there is nothing.
+    #[serde(borrow, default)]
+    pub query: Cow<'a, str>,
+    /// What the host took off the path: `/apps/hello`.
+    #[serde(borrow, default)]
+    pub prefix: Cow<'a, str>,
+    /// The headers in the order sent, repeats kept, names in lower case.
+    #[serde(borrow, default)]
+    pub headers: Vec<Header<'a>>,
+    /// The client's address, `IP:port`, when it is known.
+    #[serde(borrow, default)]
+    pub peer: Option<Cow<'a, str>>,
+    /// The request's id in logs, `X-Request-Id`.
+    #[serde(borrow, default)]
+    pub request_id: Cow<'a, str>,
+    /// W3C trace context, as sent.
+    #[serde(borrow, default)]
+    pub traceparent: Option<Cow<'a, str>>,
+    /// Milliseconds until the host stops waiting.
+    #[serde(default)]
+    pub deadline_ms: Option<u64>,
+    /// The body; `None` when there is none.
+    #[serde(default)]
+    pub body: Option<Body>,
+}
+
+/// The result of [`method::HTTP`]. For header values see [`HttpRequest`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HttpResponse<'a> {
+    /// The status code, 200 to 599.
+    pub status: u16,
+    /// The headers in order, repeats kept.
+    #[serde(borrow, default)]
+    pub headers: Vec<Header<'a>>,
+    /// The body; `None` when there is none.
+    #[serde(default)]
+    pub body: Option<Body>,
+}
+
+/// One header: `["content-type", "text/plain"]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header<'a>(#[serde(borrow)] pub Cow<'a, str>, #[serde(borrow)] pub Cow<'a, str>);
+
+impl Header<'_> {
+    /// The value's bytes; `None` when it has a character that no byte stands for.
+    ///
+    /// ```
+    /// use atoll_plugin::protocol::Header;
+    /// assert_eq!(Header("x".into(), "café".into()).value_bytes().as_deref(), Some(&b"caf\xe9"[..]));
+    /// ```
+    pub fn value_bytes(&self) -> Option<Cow<'_, [u8]>> {
+        if self.1.is_ascii() {
+            return Some(Cow::Borrowed(self.1.as_bytes()));
+        }
+        self.1.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<Vec<_>>>().map(Cow::Owned)
+    }
+}
+
+/// A header value's bytes as text: the other direction of [`Header::value_bytes`].
+pub fn header_text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() => Cow::Borrowed(text),
+        _ => Cow::Owned(bytes.iter().map(|&byte| char::from(byte)).collect()),
+    }
+}

@@ -1,0 +1,61 @@
+//! The stamp: what a library says of itself in a section of its file, so that it can be read before it is loaded.
+//!
+//! The section [`SECTION`] holds one line of JSON, a [`Stamp`]. `export_app!` writes it.
+
+use serde::{Deserialize, Serialize};
+
+/// The name of the ELF section that holds the stamp.
+pub const SECTION: &str = ".atoll.stamp";
+
+/// The compiler that this copy of `atoll-plugin` was built with, as `rustc --version` prints it.
+pub const RUSTC: &str = env!("ATOLL_RUSTC");
+
+/// The target that this copy of `atoll-plugin` was built for.
+pub const TARGET: &str = env!("ATOLL_TARGET");
+
+/// What a library says of itself.
+///
+/// ```
+/// let text = r#"{"api":1,"rustc":"rustc 1.95.0","target":"x86_64-unknown-linux-gnu",
+///     "panic":"unwind","name":"hello","version":"0.1.0"}"#;
+/// let stamp: atoll_plugin::stamp::Stamp = serde_json::from_str(text).unwrap();
+/// assert_eq!(stamp.name, "hello");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// [`API_VERSION`](crate::abi::API_VERSION) of the library.
+    pub api: u32,
+    /// What built it, as `rustc --version` prints it.
+    pub rustc: String,
+    /// The target triple that it was built for.
+    pub target: String,
+    /// `unwind` or `abort`.
+    pub panic: String,
+    /// The package's name.
+    pub name: String,
+    /// The package's version.
+    pub version: String,
+}
+
+/// The stamp's text, put together at compile time from the constants of the crate that it is expanded in.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __stamp {
+    () => {
+        $crate::__private::concatcp!(
+            "{\"api\":",
+            $crate::abi::API_VERSION,
+            ",\"rustc\":\"",
+            $crate::stamp::RUSTC,
+            "\",\"target\":\"",
+            $crate::stamp::TARGET,
+            "\",\"panic\":\"",
+            if cfg!(panic = "abort") { "abort" } else { "unwind" },
+            "\",\"name\":\"",
+            env!("CARGO_PKG_NAME"),
+            "\",\"version\":\"",
+            env!("CARGO_PKG_VERSION"),
+            "\"}"
+        )
+    };
+}

@@ -42,7 +42,7 @@ pub struct Buffer {
     pub(crate) capacity: usize,
     pub(crate) owner: *const u8,
     /// `None`: there is nothing to release.
-    pub(crate) release: Option<ReleaseBuffer>,
+    pub(crate) release: Option<unsafe extern "C" fn(*const u8, *mut u8, usize, usize)>,
 }
 
 /// Takes a [`Buffer`]'s bytes back: its owner, place, length and capacity. Always the host's code.
@@ -60,7 +60,7 @@ pub struct Buffers {
     pub(crate) capacity: usize,
     pub(crate) owner: *const u8,
     /// `None`: there is nothing to release.
-    pub(crate) release: Option<ReleaseBuffers>,
+    pub(crate) release: Option<unsafe extern "C" fn(*const u8, *mut Buffer, usize, usize)>,
 }
 
 /// What a port carries: the text of one JSON-RPC 2.0 message, and the buffers that move along with it.

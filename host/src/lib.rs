@@ -1,1 +1,49 @@
-//! The Atoll host.
+//! The Atoll host: runs many native Rust apps in one process, each on its own thread, heap and port.
+//!
+//! A request goes one way: HTTP ([`http`]) → [`exchange`] → [`port`] → worker → port → HTTP. An app's library goes
+//! another: [`Source`] → [`Staged`] → [`Inspected`] → [`library::Loaded`] → [`Generation`], carried by one driver task
+//! for each app, which the plain state machine [`lifecycle`] tells what to do.
+
+pub mod answer;
+mod app;
+mod bring;
+pub mod buffer;
+pub mod config;
+mod context;
+mod driver;
+pub mod exchange;
+mod generation;
+mod heap;
+mod history;
+pub mod http;
+mod inspect;
+mod lane;
+pub mod library;
+pub mod lifecycle;
+pub mod logging;
+mod own_thread;
+mod panic_report;
+pub mod port;
+mod problem;
+mod registry;
+pub mod server;
+mod services;
+mod source;
+mod stage;
+mod table;
+mod take_down;
+mod watch;
+
+pub use app::{App, Unavailable};
+pub use context::LibraryContext;
+pub use generation::{Generation, InFlight, StartError};
+pub use heap::Heap;
+pub use history::{State, Transition};
+pub use inspect::{InspectError, Inspected};
+pub use lane::Gone;
+pub use problem::{Kind, Problem};
+pub use registry::{Changes, Registry};
+pub use services::{Services, ServicesError};
+pub use source::{Package, Source, SourceError};
+pub use stage::{ContentHash, Kept, StageError, Staged, Staging};
+pub use watch::{Change, FileWatch, Fingerprint, TreeChange, TreeWatch, Watcher};

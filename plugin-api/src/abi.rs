@@ -32,8 +32,7 @@ pub struct PortHandle(pub *const u8);
 
 /// Bytes with one owner, which move between host and app without a copy.
 ///
-/// Whoever holds a buffer may read and write its bytes, hand it on, or drop it; dropping calls `release`,
-/// which is always the host's code, so a buffer may outlive the library that filled it.
+/// Whoever holds a buffer may read its bytes, hand it on, or drop it; dropping calls `release`, which is always the host's code, so a buffer may outlive the library that filled it.
 #[repr(C)]
 #[derive(StableAbi, Debug)]
 pub struct Buffer {
@@ -133,6 +132,20 @@ pub struct PanicReport<'a> {
     pub frame_count: usize,
 }
 
+/// What happens to one of an app's own threads.
+#[repr(u8)]
+#[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThreadEvent {
+    /// It is about to be made; called by the thread that makes it.
+    Starting,
+    /// It could not be made; called by the thread that tried.
+    Failed,
+    /// It runs; called by the new thread, before the app's code.
+    Started,
+    /// Its function has returned; called by itself. Destructors of thread-locals may still run.
+    Ending,
+}
+
 /// The host's functions, as an app sees them.
 ///
 /// A prefix type: a later version may add fields at the end, and older libraries go on working.
@@ -143,32 +156,37 @@ pub struct PanicReport<'a> {
 pub struct Host {
     /// Allocates `size` bytes at `align` from the generation's heap; null when there is no memory.
     pub heap_alloc: unsafe extern "C" fn(GenerationHandle, size: usize, align: usize) -> *mut u8,
-    /// Grows or shrinks a block of the generation's heap; null, and the block as it was, when there is no memory.
+    /// As `heap_alloc`, filled with zeros.
+    pub heap_alloc_zeroed: unsafe extern "C" fn(GenerationHandle, size: usize, align: usize) -> *mut u8,
+    /// Grows or shrinks a block; null, and the block as it was, when there is no memory.
     pub heap_realloc: unsafe extern "C" fn(
         GenerationHandle,
         block: *mut u8,
         size: usize,
         align: usize,
-        new_size: usize,
+        new: usize,
     ) -> *mut u8,
-    /// Gives a block back. `false`: it is not of a heap of the host's, and is untouched.
-    pub heap_free: unsafe extern "C" fn(GenerationHandle, block: *mut u8, size: usize) -> bool,
-    /// Makes a buffer of a block of the generation's heap, without a copy.
+    /// Gives a block back, of the generation's heap or of the system's allocator.
+    pub heap_free: unsafe extern "C" fn(GenerationHandle, block: *mut u8, size: usize),
+    /// Makes a buffer of a block that `heap_alloc` gave at alignment 1, without a copy.
     pub buffer_adopt:
         unsafe extern "C" fn(GenerationHandle, data: *mut u8, len: usize, capacity: usize) -> Buffer,
     /// Makes a buffer of a copy of `len` bytes.
     pub buffer_copy: unsafe extern "C" fn(data: *const u8, len: usize) -> Buffer,
     /// Makes a list of `len` buffers, which are moved out of `data`.
     pub buffers_move: unsafe extern "C" fn(data: *mut Buffer, len: usize) -> Buffers,
-    /// Whether a record of this level and target would be written.
+    /// Whether a record of this level (1 to 5) and target would be written.
     pub log_enabled: unsafe extern "C" fn(GenerationHandle, level: u8, target: RStr<'_>) -> bool,
     /// Writes a record to the host's log.
     pub log_write: unsafe extern "C" fn(GenerationHandle, record: &LogRecord<'_>),
     /// Reports a panic; the host resolves its frames and logs it.
     pub panic_report: unsafe extern "C" fn(GenerationHandle, report: &PanicReport<'_>),
+    /// Notes a change to one of the app's own threads.
+    pub thread_event: unsafe extern "C" fn(GenerationHandle, event: ThreadEvent),
+    /// Notes that the app has made a pthread key (`true`) or deleted one.
+    pub key_event: unsafe extern "C" fn(GenerationHandle, key: u32, created: bool),
     /// Waits for the next thing on the port, at most `timeout_ns` nanoseconds (`u64::MAX`: for ever).
-    pub port_receive:
-        unsafe extern "C" fn(PortHandle, timeout_ns: u64, message: *mut Message) -> Received,
+    pub port_receive: unsafe extern "C" fn(PortHandle, timeout_ns: u64, message: &mut Message) -> Received,
     /// Sends a message to the host, which takes it over. `false`: the port is closed.
     pub port_send: unsafe extern "C" fn(PortHandle, message: Message) -> bool,
     /// Makes the port's `port_receive` return [`Received::Woken`], now or when it is next called.
@@ -193,12 +211,8 @@ pub struct Plugin {
     pub bind: unsafe extern "C" fn(HostRef, GenerationHandle, max_level: u8),
     /// Runs one worker on the calling thread, until it is told to stop or its port is closed.
     /// It takes over one count of the port.
-    pub main: unsafe extern "C" fn(PortHandle) -> Exit,
-    /// How many of the app's own threads still run.
-    pub threads: unsafe extern "C" fn() -> usize,
-    /// Called last, when no thread of the app's is left: gives the pthread keys back and says how many.
     #[sabi(last_prefix_field)]
-    pub unload: unsafe extern "C" fn() -> usize,
+    pub main: unsafe extern "C" fn(PortHandle) -> Exit,
 }
 
 impl RootModule for PluginRef {
@@ -207,3 +221,12 @@ impl RootModule for PluginRef {
     const NAME: &'static str = "atoll_app";
     const VERSION_STRINGS: VersionStrings = package_version_strings!();
 }
+
+// SAFETY: a handle is a name for an object of the host's that may be used from any thread; the host keeps that.
+unsafe impl Send for GenerationHandle {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for GenerationHandle {}
+// SAFETY: as for `GenerationHandle`.
+unsafe impl Send for PortHandle {}
+// SAFETY: as for `GenerationHandle`.
+unsafe impl Sync for PortHandle {}

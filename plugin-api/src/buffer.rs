@@ -26,11 +26,6 @@ impl Buffer {
     ) -> Self {
         Self { data, len, capacity, owner, release: Some(release) }
     }
-
-    /// The owner and the release function, by which the host knows its own buffers again.
-    pub fn provenance(&self) -> (*const u8, Option<ReleaseBuffer>) {
-        (self.owner, self.release)
-    }
 }
 
 impl Default for Buffer {
@@ -52,13 +47,6 @@ impl Deref for Buffer {
     fn deref(&self) -> &[u8] {
         // SAFETY: `data` points at `len` initialised bytes that this buffer owns (`from_raw_parts`).
         unsafe { slice::from_raw_parts(self.data, self.len) }
-    }
-}
-
-impl DerefMut for Buffer {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as for `deref`; the buffer is borrowed mutably.
-        unsafe { slice::from_raw_parts_mut(self.data, self.len) }
     }
 }
 

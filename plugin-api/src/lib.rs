@@ -1,11 +1,65 @@
 //! What an Atoll app depends on.
 
 pub mod abi;
+mod application;
+mod body;
 mod buffer;
+mod call;
+mod error;
+mod event_loop;
+mod export;
+mod extensions;
+mod handler;
+mod header;
+mod heap;
+#[doc(hidden)]
+pub mod hooks;
+mod link;
+mod logging;
+mod outcome;
+mod panic;
+mod params;
+mod pattern;
+mod pipeline;
+mod port;
+pub mod prelude;
 pub mod protocol;
+mod request;
+mod request_builder;
+mod response;
+mod routes;
 pub mod stamp;
+mod task;
 
+pub use log;
+pub use serde;
+pub use serde_json;
+
+pub use application::Application;
+pub use body::Body;
+pub use call::Call;
+pub use error::Error;
+pub use export::App;
+pub use extensions::Extensions;
+pub use handler::{BoxedHandler, Handler};
+pub use outcome::{IntoOutcome, Json, Outcome};
+pub use params::Params;
+pub use port::{Closed, Event, Port};
+pub use request::Request;
+pub use request_builder::RequestBuilder;
+pub use response::Response;
+
+/// The version of this crate.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What [`export_app!`] expands to uses these.
 #[doc(hidden)]
 pub mod __private {
+    pub use abi_stable::library::LibHeader;
     pub use const_format::concatcp;
+    pub use libc::{pthread_attr_t, pthread_t};
+
+    pub use crate::export::{Export, bytes, header};
+    pub use crate::heap::HostAllocator;
+    pub use crate::hooks;
 }

@@ -233,7 +233,12 @@ pub struct HttpResponse<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header<'a>(#[serde(borrow)] pub Cow<'a, str>, #[serde(borrow)] pub Cow<'a, str>);
 
-impl Header<'_> {
+impl<'a> Header<'a> {
+    /// A header from a name and a value's bytes as text; see [`header_text`].
+    pub fn new(name: &'a str, value: &'a str) -> Self {
+        Self(Cow::Borrowed(name), header_text(value.as_bytes()))
+    }
+
     /// The value's bytes; `None` when it has a character that no byte stands for.
     ///
     /// ```

@@ -1,0 +1,45 @@
+//! What a worker answered: a result, or why there is none.
+
+use atoll_plugin::protocol::{ErrorObject, Incoming};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::lane::{Completion, Gone};
+
+/// Why a request has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The worker ended first.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+    /// The app answered with an error.
+    #[error("{} (code {})", .0.message, .0.code)]
+    Failed(ErrorObject<'static>),
+    /// The answer is not what the protocol says.
+    #[error("the app's answer cannot be read: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// The answer refers to a buffer that did not come along.
+    #[error("the app's answer refers to buffer {0}, which did not come along")]
+    NoBuffer(usize),
+}
+
+/// The result of an answer, unparsed; it borrows from the answer's text.
+///
+/// # Errors
+/// [`AnswerError::Failed`] and [`AnswerError::Malformed`].
+pub fn raw_result(json: &[u8]) -> Result<&RawValue, AnswerError> {
+    let incoming: Incoming<'_> = serde_json::from_slice(json)?;
+    if let Some(ErrorObject { code, message, data }) = incoming.error {
+        return Err(AnswerError::Failed(ErrorObject { code, message: message.into_owned().into(), data }));
+    }
+    Ok(incoming.result.unwrap_or(RawValue::NULL))
+}
+
+/// The result of an answer.
+///
+/// # Errors
+/// See [`AnswerError`].
+pub fn result<T: DeserializeOwned>(completion: Completion) -> Result<T, AnswerError> {
+    let message = completion?;
+    Ok(serde_json::from_str(raw_result(&message.json)?.get())?)
+}

@@ -1,0 +1,143 @@
+//! An app in the registry, as the request path sees it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::{AppConfig, Settings};
+use crate::driver::Input;
+use crate::generation::{Generation, InFlight};
+use crate::history::{History, Transition};
+use crate::lifecycle::Phase;
+
+/// Why an app has no generation to serve a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// Its library cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+    /// It did not start, or crashed, and is started again after a pause.
+    #[error("{reason}")]
+    Resting {
+        /// What went wrong last.
+        reason: String,
+        /// Until it is tried again.
+        retry_after: Duration,
+    },
+    /// It is being taken down.
+    #[error("the app is being taken down")]
+    Closing,
+}
+
+/// One registered app.
+#[derive(Debug)]
+pub struct App {
+    name: Arc<str>,
+    settings: ArcSwap<Settings>,
+    serving: ArcSwapOption<Generation>,
+    inputs: mpsc::UnboundedSender<Input>,
+    history: Mutex<History>,
+    phase: Mutex<Phase>,
+}
+
+impl App {
+    pub(crate) fn new(config: &AppConfig, inputs: mpsc::UnboundedSender<Input>) -> Self {
+        Self {
+            name: config.name.as_str().into(),
+            settings: ArcSwap::from_pointee(config.settings.clone()),
+            serving: ArcSwapOption::empty(),
+            inputs,
+            history: Mutex::default(),
+            phase: Mutex::new(Phase::Cold),
+        }
+    }
+
+    /// The app's name in the registry.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Its settings, as they are now.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// Whether it serves, and if not, why.
+    pub fn phase(&self) -> Phase {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The generation that gets new requests.
+    pub fn serving(&self) -> Option<Arc<Generation>> {
+        self.serving.load_full()
+    }
+
+    /// The last things that happened to its generations, the oldest first.
+    pub fn history(&self) -> Vec<Transition> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Admits one request: to the generation that serves, or to the one that this call starts.
+    ///
+    /// # Errors
+    /// There is none: see [`Unavailable`].
+    pub async fn acquire(&self) -> Result<InFlight, Unavailable> {
+        loop {
+            if let Some(in_flight) = self.serving.load().as_ref().and_then(Generation::enter) {
+                return Ok(in_flight);
+            }
+            let (answer, ready) = oneshot::channel();
+            if self.inputs.send(Input::Wanted(answer)).is_err() {
+                return Err(Unavailable::Closing);
+            }
+            ready.await.unwrap_or(Err(Unavailable::Closing))?;
+        }
+    }
+
+    /// Looks at the library again, also when it seems unchanged.
+    pub fn reload(&self) {
+        self.tell(Input::Reload);
+    }
+
+    /// Changes its configuration.
+    pub(crate) fn configure(&self, config: AppConfig) {
+        self.tell(Input::Configure(Box::new(config)));
+    }
+
+    /// Starts it without a call.
+    pub(crate) fn preload(&self) {
+        let (answer, _nobody_waits) = oneshot::channel();
+        self.tell(Input::Wanted(answer));
+    }
+
+    /// Takes it down; comes back when all its generations are unloaded or pinned.
+    pub(crate) async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        self.tell(Input::Close(done));
+        // When the driver has ended already, the app is down.
+        let _ = closed.await;
+    }
+
+    /// A driver that has ended takes no input, and needs none.
+    fn tell(&self, input: Input) {
+        let _ = self.inputs.send(input);
+    }
+
+    pub(crate) fn set_settings(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    pub(crate) fn set_serving(&self, generation: Option<Arc<Generation>>) {
+        self.serving.store(generation);
+    }
+
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    pub(crate) fn record(&self, transition: Transition) {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner).push(transition);
+    }
+}

@@ -1,0 +1,187 @@
+//! From a file on disk to a generation that is ready: staged, inspected, loaded, started.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use atoll_plugin::abi::Exit;
+use atoll_plugin::protocol::{Start, code, method};
+use serde_json::Value;
+
+use crate::answer::{self, AnswerError};
+use crate::app::App;
+use crate::context::LibraryContext;
+use crate::generation::{Generation, Shape, StartError};
+use crate::history::{State, Transition};
+use crate::inspect::{InspectError, Inspected};
+use crate::library::{LoadError, Loaded};
+use crate::lifecycle::{Cause, Number};
+use crate::own_thread::on_own_thread;
+use crate::services::Services;
+use crate::source::Source;
+use crate::stage::{ContentHash, StageError};
+use crate::take_down;
+
+/// How often a library that is written to while it is copied is copied again.
+const STAGE_ATTEMPTS: usize = 50;
+
+/// What a driver wants brought.
+pub(crate) struct Plan {
+    pub(crate) app: Arc<App>,
+    pub(crate) number: Number,
+    /// What `apps.json` names, or what a build has made of it.
+    pub(crate) path: PathBuf,
+    /// When the change that this brings was noticed.
+    pub(crate) noticed: Option<Instant>,
+    /// Nothing is to be done if the library has this content.
+    pub(crate) unless: Option<ContentHash>,
+    /// The generation whose state is handed over.
+    pub(crate) predecessor: Option<Arc<Generation>>,
+    /// Told, with the reason, when a worker comes back without having been told to stop.
+    pub(crate) on_exit: Arc<dyn Fn(String) + Send + Sync>,
+}
+
+/// A generation that is ready, with its library.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) generation: Arc<Generation>,
+    pub(crate) loaded: Loaded,
+    pub(crate) hash: ContentHash,
+}
+
+/// Why a generation did not come to serve.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BringError {
+    #[error("{0}")]
+    Source(String),
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("no thread for loading it: {0}")]
+    Thread(#[from] std::io::Error),
+    #[error("the library is the one that serves")]
+    Unchanged,
+}
+
+impl BringError {
+    pub(crate) fn cause(&self) -> Cause {
+        match self {
+            Self::Source(_) | Self::Inspect(_) | Self::Load(_) => Cause::Unusable,
+            Self::Stage(_) | Self::Start(_) | Self::Thread(_) => Cause::Failed,
+            Self::Unchanged => Cause::Unchanged,
+        }
+    }
+}
+
+/// Brings one generation up to where it can serve; after an error nothing of it is left.
+pub(crate) async fn bring(services: &Rc<Services>, plan: Plan) -> Result<Live, BringError> {
+    let inspected = inspect(services, &plan).await?;
+    let hash = inspected.staged().hash();
+    let name = plan.app.name().clone();
+
+    let context = LibraryContext::new(name.clone(), plan.number);
+    let loaded =
+        on_own_thread(&format!("{name}#{} load", plan.number), move || Loaded::open(inspected, context))
+            .await??;
+    record(&plan, State::Loaded, String::new());
+
+    let settings = plan.app.settings();
+    let shape = Shape { workers: settings.workers, queue: settings.queue };
+    let on_exit = plan.on_exit.clone();
+    let told = move |worker, exit| on_exit(format!("worker {worker} {}", ended(exit)));
+    let generation = Generation::spawn(name, plan.number, loaded.root(), shape, plan.noticed, told);
+    let live = Live { generation: Arc::new(generation), loaded, hash };
+    record(&plan, State::Starting, format!("{} workers", settings.workers));
+
+    let start = Start {
+        app: plan.app.name().to_string(),
+        generation: plan.number,
+        worker: 0,
+        env: settings.env.clone(),
+        config: settings.config.clone(),
+        state: saved_state(&plan, settings.start_timeout()).await,
+    };
+    if let Err(error) = live.generation.start(start, settings.start_timeout()).await {
+        live.generation.retire();
+        take_down::take_down(services, &plan.app, live).await;
+        return Err(error.into());
+    }
+    if let Err(error) = services.staging().keep(live.loaded.staged(), settings.keep) {
+        log::warn!("{}: its library cannot be kept for a rollback: {error}", plan.app.name());
+    }
+    Ok(live)
+}
+
+/// Copies the library until the copy is of one piece, and reads it.
+async fn inspect(services: &Rc<Services>, plan: &Plan) -> Result<Inspected, BringError> {
+    for attempt in 1.. {
+        let (staging, path) = (services.staging().clone(), plan.path.clone());
+        let (app, number, unless) = (plan.app.name().clone(), plan.number, plan.unless);
+        let staged = tokio::task::spawn_blocking(move || -> Result<_, BringError> {
+            let source = Source::locate(path, &app);
+            let library = source.library().map_err(|error| BringError::Source(error.to_string()))?;
+            let staged = staging.stage(&app, number, library)?;
+            if unless == Some(staged.hash()) {
+                return Err(BringError::Unchanged);
+            }
+            Ok((format!("{} bytes from {}", staged.size(), library.display()), staged.inspect(None)?))
+        })
+        .await
+        .map_err(|error| std::io::Error::other(error.to_string()))?;
+        match staged {
+            Err(BringError::Stage(error)) if error.is_temporary() && attempt < STAGE_ATTEMPTS => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Err(error) => return Err(error),
+            Ok((what, inspected)) => {
+                record(plan, State::Staged, what);
+                let stamp = inspected.stamp();
+                record(plan, State::Inspected, format!("{} {}, {}", stamp.name, stamp.version, stamp.rustc));
+                return Ok(inspected);
+            }
+        }
+    }
+    unreachable!("the last attempt returns")
+}
+
+/// The state that the predecessor hands over; one that cannot is reported, and the start is a cold one.
+async fn saved_state(plan: &Plan, limit: Duration) -> Option<Value> {
+    let predecessor = plan.predecessor.as_ref()?;
+    let answer = predecessor.call(method::STATE_SAVE, &Value::Null, None).ok()?;
+    let saved = tokio::time::timeout(limit, answer).await;
+    let name = plan.app.name();
+    match saved.map(answer::result::<Value>) {
+        Ok(Ok(Value::Null)) => None,
+        Ok(Ok(state)) => Some(state),
+        Ok(Err(AnswerError::Failed(error))) if error.code == code::METHOD_NOT_FOUND => None,
+        Ok(Err(error)) => {
+            log::warn!("{name}: its state could not be saved, so it starts without: {error}");
+            None
+        }
+        Err(_elapsed) => {
+            log::warn!(
+                "{name}: its state was not saved within {} ms, so it starts without",
+                limit.as_millis()
+            );
+            None
+        }
+    }
+}
+
+fn ended(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Stopped | Exit::Returned => "returned from main without being told to",
+        Exit::Panicked => "ended by a panic in main",
+    }
+}
+
+fn record(plan: &Plan, state: State, reason: String) {
+    log::debug!("{}#{} {state}: {reason}", plan.app.name(), plan.number);
+    plan.app.record(Transition { at: SystemTime::now(), generation: plan.number, state, reason });
+}

@@ -1,0 +1,152 @@
+//! One app of the file.
+
+use super::{fields::Fields, merge::overlay, settings::Settings};
+use schemars::JsonSchema;
+use std::path::{Path, PathBuf};
+
+/// What a name may be: it is part of a URL and of file names, and has to be readable in both.
+pub(super) const NAME: &str = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
+const NAME_EXPECTED: &str = "a name of 1 to 64 characters a-z A-Z 0-9 - _ . that starts with a letter or a digit \
+                             (it is part of the URL /apps/{name}/)";
+const PATH: &str = r"^[^\u0000]+$";
+const PATH_EXPECTED: &str = "the path of a crate's folder, of a folder with the library, or of the library";
+
+/// An app: its name, where its library comes from, and its settings.
+///
+/// ```
+/// use atoll_host::config::Config;
+/// use std::path::Path;
+///
+/// let parse = |text| Config::parse(text, Path::new("/srv"), "apps.json");
+/// let before = parse(r#"[{ "name": "hello", "path": "apps/hello" }]"#)?;
+/// let after = parse(r#"[{ "name": "hello", "path": "./apps/hello", "workers": 1 }]"#)?;
+/// assert_eq!(before.apps, after.apps, "what is said differs, what is meant does not");
+/// # Ok::<(), atoll_host::config::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
+// The description is for the schema, where the example above would be out of place.
+#[schemars(
+    rename = "App",
+    deny_unknown_fields,
+    description = "An app: its name, where its library comes from, and its settings."
+)]
+pub struct AppConfig {
+    /// An identifier of your own for the app. No two apps have the same.
+    #[schemars(length(min = 1), default, skip_serializing_if = "Option::is_none", with = "String")]
+    pub id: Option<String>,
+
+    /// The app's name, which is part of its URL `/apps/{name}/`: 1 to 64 characters a-z A-Z 0-9 - _ . that start with a
+    /// letter or a digit. No two apps have the same.
+    #[schemars(regex(pattern = NAME))]
+    pub name: String,
+
+    /// Where the app's library comes from: the folder of a crate, a folder that holds the library, or the library
+    /// itself. Relative to the folder of this file.
+    #[schemars(regex(pattern = PATH))]
+    pub path: PathBuf,
+
+    /// How the app is run: its own settings over `defaults`, those over the built-in ones.
+    #[schemars(flatten)]
+    pub settings: Settings,
+}
+
+/// Reads an app. `None` if it has no name or path to go by; what is wrong is reported.
+pub(super) fn read(fields: &mut Fields<'_>, defaults: &Settings, base_dir: &Path) -> Option<AppConfig> {
+    let id = fields.optional("id", |node| node.text("a text that is not empty", |id| !id.is_empty()));
+    let name = fields.required("name", NAME_EXPECTED, |node| node.text(NAME_EXPECTED, is_name));
+    let path = fields.required("path", PATH_EXPECTED, |node| {
+        node.text(PATH_EXPECTED, |path| !path.is_empty() && !path.contains('\0'))
+    });
+    let settings = overlay(defaults, fields);
+    Some(AppConfig { id, name: name?, path: absolute(base_dir, &path?), settings })
+}
+
+fn is_name(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'))
+}
+
+/// Without touching the file system: the path may not exist yet, and `..` after a link is not what it looks like.
+fn absolute(base_dir: &Path, path: &str) -> PathBuf {
+    let path = base_dir.join(path);
+    // This fails only when the process has no current folder; then the relative path is all there is.
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn parse(app: Value) -> Result<AppConfig, String> {
+        let text = json!([app]).to_string();
+        match Config::parse(&text, Path::new("/srv"), "apps.json") {
+            Ok(mut config) => Ok(config.apps.remove(0)),
+            Err(error) => {
+                let found =
+                    error.diagnostics().iter().map(|found| format!("{}: {}", found.field, found.message));
+                Err(found.collect::<Vec<_>>().join("\n"))
+            }
+        }
+    }
+
+    #[test]
+    fn names() {
+        let longest = "a".repeat(64);
+        for name in ["a", "0", "hello", "Hello-World_2.0", "a..", &longest] {
+            assert_eq!(parse(json!({ "name": name, "path": "x" })).unwrap().name, name);
+        }
+        let too_long = "a".repeat(65);
+        for name in ["", ".", "..", "-a", "_a", "a b", "a/b", "a\n", "é", "%41", &too_long] {
+            let error = parse(json!({ "name": name, "path": "x" })).unwrap_err();
+            assert!(
+                error.starts_with(&format!("apps[0].name: expected {NAME_EXPECTED}, found \"")),
+                "{error}"
+            );
+        }
+        let number = parse(json!({ "name": 7, "path": "x" })).unwrap_err();
+        assert!(number.ends_with("in double quotes, found 7"), "{number}");
+    }
+
+    #[test]
+    fn paths_are_made_absolute() {
+        for (path, absolute) in [
+            ("apps/hello", "/srv/apps/hello"),
+            ("./apps/hello/", "/srv/apps/hello/"),
+            ("../hello", "/srv/../hello"),
+            ("/opt/hello.so", "/opt/hello.so"),
+        ] {
+            assert_eq!(parse(json!({ "name": "a", "path": path })).unwrap().path, Path::new(absolute));
+        }
+        let relative =
+            Config::parse(r#"[{ "name": "a", "path": "b" }]"#, Path::new(""), "apps.json").unwrap();
+        assert_eq!(relative.apps[0].path, std::env::current_dir().unwrap().join("b"));
+        for path in [json!(""), json!("a\0b"), json!(null), json!([])] {
+            let error = parse(json!({ "name": "a", "path": path })).unwrap_err();
+            assert!(error.starts_with(&format!("apps[0].path: expected {PATH_EXPECTED}, found ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn ids() {
+        assert_eq!(parse(json!({ "id": "0", "name": "a", "path": "x" })).unwrap().id.as_deref(), Some("0"));
+        assert_eq!(parse(json!({ "name": "a", "path": "x" })).unwrap().id, None);
+        for (id, found) in [
+            (json!(0), " in double quotes, found 0"),
+            (json!(""), ", found \"\""),
+            (json!(null), ", found null"),
+        ] {
+            let error = parse(json!({ "id": id, "name": "a", "path": "x" })).unwrap_err();
+            assert_eq!(error, format!("apps[0].id: expected a text that is not empty{found}"));
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_an_app_is_said_at_once() {
+        let error = parse(json!({ "name": "a b", "wokers": 1, "queue": "q", "env": { "A": 1, "B": 2 } }))
+            .unwrap_err();
+        assert_eq!(error.lines().count(), 6, "{error}");
+    }
+}

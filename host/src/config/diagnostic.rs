@@ -1,0 +1,122 @@
+//! One thing that is wrong in a file, and the list that collects them.
+
+use super::excerpt::{Mark, excerpt, position};
+use serde::Serialize;
+use std::{cell::RefCell, fmt, ops::Range};
+
+/// One error in a configuration file: where it is, what was found and what was expected.
+///
+/// It prints as the place and the message, followed by the line of the file with the place underlined.
+///
+/// ```
+/// use atoll_host::config::{Config, ConfigError};
+/// use std::path::Path;
+///
+/// let text = "[\n  { \"name\": \"hello\" }\n]";
+/// let Err(ConfigError::Invalid { diagnostics }) = Config::parse(text, Path::new("/srv"), "apps.json") else {
+///     panic!("the path is missing");
+/// };
+/// assert_eq!((diagnostics[0].line, diagnostics[0].column), (2, 3));
+/// assert_eq!(diagnostics[0].field, "apps[0].path");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Diagnostic {
+    /// The file, as it was called when it was loaded.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// The path of the field, such as `apps[1].workers`; empty when the error is about the whole file.
+    pub field: String,
+    /// What is wrong, without the place.
+    pub message: String,
+    /// The line or lines of the file that it is about, numbered and underlined. It can show any value that
+    /// is in the file, so treat it as the file itself is treated.
+    pub excerpt: String,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: ", self.file, self.line, self.column)?;
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        write!(f, "{}\n{}", self.message, self.excerpt)
+    }
+}
+
+/// Collects what is wrong while a text is read, so that one attempt shows all of it.
+pub(super) struct Report<'a> {
+    file: &'a str,
+    text: &'a str,
+    // Shared by all that read parts of the text.
+    diagnostics: RefCell<Vec<Diagnostic>>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(file: &'a str, text: &'a str) -> Self {
+        Report { file, text, diagnostics: RefCell::default() }
+    }
+
+    pub(super) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// Adds an error about the bytes at `span`.
+    pub(super) fn add(&self, field: &str, span: Range<usize>, message: impl Into<String>) {
+        self.push(field, message.into(), &[Mark { span, sign: '^', label: "" }]);
+    }
+
+    /// Adds an error about something that was already at `first`.
+    pub(super) fn add_repeat(
+        &self,
+        field: &str,
+        first: Range<usize>,
+        span: Range<usize>,
+        message: impl Into<String>,
+    ) {
+        let first = Mark { span: first, sign: '-', label: "first here" };
+        self.push(field, message.into(), &[first, Mark { span, sign: '^', label: "" }]);
+    }
+
+    /// The last mark is the place of the error.
+    fn push(&self, field: &str, message: String, marks: &[Mark<'_>]) {
+        let Some(place) = marks.last() else { return };
+        let place = position(self.text, place.span.start);
+        self.diagnostics.borrow_mut().push(Diagnostic {
+            file: self.file.into(),
+            line: place.line,
+            column: place.column,
+            field: field.into(),
+            message,
+            excerpt: excerpt(self.text, marks),
+        });
+    }
+
+    /// What was collected, in the order of the text.
+    pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
+        let mut diagnostics = self.diagnostics.into_inner();
+        diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+        diagnostics
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn printed_with_and_without_a_field_and_in_order() {
+        let report = Report::new("apps.json", "one\ntwo");
+        report.add_repeat("a.b", 0..3, 4..7, "again");
+        report.add("", 1..2, "wrong");
+        let printed: Vec<_> = report.into_diagnostics().iter().map(ToString::to_string).collect();
+        assert_eq!(printed[0], "apps.json:1:2: wrong\n  1 | one\n    |  ^");
+        assert_eq!(
+            printed[1],
+            "apps.json:2:1: a.b: again\n  1 | one\n    | --- first here\n  2 | two\n    | ^^^"
+        );
+    }
+}

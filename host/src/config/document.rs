@@ -1,0 +1,271 @@
+//! The file as a whole: its two forms, and what has to differ between its apps.
+
+use super::{
+    AppConfig, Config, ConfigError, Settings, app,
+    diagnostic::Report,
+    fields, json,
+    merge::overlay,
+    node::{Node, quoted},
+};
+use std::{collections::HashMap, ops::Range, path::Path};
+
+const LIST_EXPECTED: &str = r#"a list of apps such as [{ "name": "hello", "path": "apps/hello" }]"#;
+const APP_EXPECTED: &str = r#"an app such as { "name": "hello", "path": "apps/hello" }"#;
+
+/// Reads a file's text; see [`Config::parse`].
+pub(super) fn read(text: &str, base_dir: &Path, file_name: &str) -> Result<Config, ConfigError> {
+    // Some editors put a byte order mark first. It is not part of the text, nor of its columns.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let report = Report::new(file_name, text);
+    let apps = match json::parse(text) {
+        Err(error) => {
+            report.add("", error.span, error.message);
+            Vec::new()
+        }
+        Ok(value) => {
+            let report = &report;
+            // In the short form, paths read as if the list were written in the long one.
+            let root = if value.as_array().is_some() { "apps" } else { "" };
+            fields::report_repeated_keys(report, root, &value);
+            read_root(&Node::new(report, root.into(), &value), report, base_dir)
+        }
+    };
+    match report.into_diagnostics() {
+        none if none.is_empty() => Ok(Config { apps }),
+        diagnostics => Err(ConfigError::Invalid { diagnostics }),
+    }
+}
+
+fn read_root<'d>(root: &Node<'d>, report: &'d Report<'d>, base_dir: &Path) -> Vec<AppConfig> {
+    if root.is_list() {
+        return read_apps(root, &Settings::default(), report, base_dir).unwrap_or_default();
+    }
+    let Some(mut fields) = root.object(&format!("{LIST_EXPECTED}, or an object with `apps`")) else {
+        return Vec::new();
+    };
+    if !fields.has("apps") && fields.has("name") {
+        report.add(
+            "",
+            fields.start(),
+            format!("expected {LIST_EXPECTED}, found a single app: put it in [ ]"),
+        );
+        return Vec::new();
+    }
+    fields.optional("$schema", |node| node.text("the path or URL of a JSON schema", |_| true));
+    let defaults = fields.optional("defaults", read_defaults).unwrap_or_default();
+    let apps = fields.required("apps", LIST_EXPECTED, |node| read_apps(node, &defaults, report, base_dir));
+    fields.finish();
+    apps.unwrap_or_default()
+}
+
+fn read_defaults(node: &Node<'_>) -> Option<Settings> {
+    let mut fields = node.object(r#"an object of settings such as { "workers": 2 }"#)?;
+    let settings = overlay(&Settings::default(), &mut fields);
+    fields.finish();
+    Some(settings)
+}
+
+fn read_apps<'d>(
+    list: &Node<'d>,
+    defaults: &Settings,
+    report: &'d Report<'d>,
+    base_dir: &Path,
+) -> Option<Vec<AppConfig>> {
+    let (mut names, mut ids) = (Taken::new(report), Taken::new(report));
+    let mut apps = Vec::new();
+    for node in list.list(LIST_EXPECTED)? {
+        let Some(mut fields) = node.object(APP_EXPECTED) else { continue };
+        apps.extend(app::read(&mut fields, defaults, base_dir));
+        // From the text rather than from what was read: an app that is wrong otherwise has a name all the same.
+        names.take(&fields, "name", node.path());
+        ids.take(&fields, "id", node.path());
+        fields.finish();
+    }
+    Some(apps)
+}
+
+/// What has to differ between apps, and where it was first used.
+struct Taken<'d> {
+    report: &'d Report<'d>,
+    seen: HashMap<&'d str, (String, Range<usize>)>,
+}
+
+impl<'d> Taken<'d> {
+    fn new(report: &'d Report<'d>) -> Self {
+        Taken { report, seen: HashMap::new() }
+    }
+
+    fn take(&mut self, fields: &fields::Fields<'d>, field: &str, app: &str) {
+        let Some((text, span)) = fields.text_of(field) else { return };
+        let Some((first, first_span)) = self.seen.get(text) else {
+            self.seen.insert(text, (app.into(), span));
+            return;
+        };
+        let message = format!(
+            "expected {field}s that differ, found {} again, which is that of {first}",
+            quoted('"', text)
+        );
+        self.report.add_repeat(&format!("{app}.{field}"), first_span.clone(), span, message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("/srv"), "apps.json").map_err(|error| error.to_string())
+    }
+
+    /// Compares line by line, which shows a difference better than one long string does.
+    fn assert_error(text: &str, expected: &[&str]) {
+        let error = parse(text).unwrap_err();
+        assert_eq!(error.lines().collect::<Vec<_>>(), expected, "\n{error}\n");
+    }
+
+    #[test]
+    fn both_forms_mean_the_same() {
+        let list = parse(r#"[{ "id": "0", "name": "hello", "path": "apps/hello" }]"#).unwrap();
+        let object = parse(
+            r#"{ "$schema": "docs/apps.schema.json", "apps": [{ "id": "0", "name": "hello", "path": "apps/hello" }] }"#,
+        );
+        assert_eq!(list, object.unwrap());
+        let hello = list.app("hello").unwrap();
+        assert_eq!((hello.id.as_deref(), &hello.settings), (Some("0"), &Settings::default()));
+    }
+
+    #[test]
+    fn defaults_count_wherever_they_are_written() {
+        let config =
+            parse(r#"{ "apps": [{ "name": "a", "path": "a" }], "defaults": { "workers": 3 } }"#).unwrap();
+        assert_eq!(config.apps[0].settings.workers, 3);
+    }
+
+    #[test]
+    fn no_apps_is_a_valid_start() {
+        assert_eq!(parse("[]").unwrap(), Config::default());
+        assert_eq!(parse(r#"{ "apps": [] }"#).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_byte_order_mark_does_not_count() {
+        assert_eq!(parse("\u{feff}[]").unwrap(), Config::default());
+        assert!(parse("\u{feff}[1]").unwrap_err().starts_with("apps.json:1:2: apps[0]: "));
+    }
+
+    #[test]
+    fn the_error_of_the_design() {
+        let text = "[\n  { \"name\": \"a\", \"path\": \"a\" },\n  { \"name\": \"b\", \"path\": \"b\",\n      \"workers\": \"two\"\n  }\n]";
+        assert_error(
+            text,
+            &[
+                r#"apps.json:4:18: apps[1].workers: expected a whole number from 1 to 1024, found "two""#,
+                r#"  4 |       "workers": "two""#,
+                r#"    |                  ^^^^^"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn a_syntax_error_shows_its_line() {
+        assert_error(
+            "[\n  { \"name\": \"a\" \"path\": \"a\" }\n]",
+            &[
+                "apps.json:2:16: expected a comma here",
+                r#"  2 |   { "name": "a" "path": "a" }"#,
+                r#"    |                ^"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn a_name_used_twice_shows_both_lines() {
+        assert_error(
+            "[\n  { \"name\": \"a\", \"path\": \"a\" },\n  { \"name\": \"a\", \"path\": \"b\" }\n]",
+            &[
+                r#"apps.json:3:13: apps[1].name: expected names that differ, found "a" again, which is that of apps[0]"#,
+                r#"  2 |   { "name": "a", "path": "a" },"#,
+                r#"    |             --- first here"#,
+                r#"  3 |   { "name": "a", "path": "b" }"#,
+                r#"    |             ^^^"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn an_id_used_twice_is_an_error_even_next_to_others() {
+        let text = r#"[{ "id": "0", "name": "a" }, { "id": "0", "name": "b", "path": "b" }]"#;
+        let error = Config::parse(text, Path::new("/srv"), "apps.json").unwrap_err();
+        let fields: Vec<_> = error.diagnostics().iter().map(|found| &*found.field).collect();
+        assert_eq!(fields, ["apps[0].path", "apps[1].id"]);
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once_and_in_order() {
+        assert_error(
+            r#"{
+  "default": { "workers": 0 },
+  "apps": [
+    { "name": "my app", "path": "a", "wokers": 2 },
+    { "name": "b", "queue": 0, "queue": 1 },
+    "c"
+  ]
+}"#,
+            &[
+                "apps.json:2:3: default: unknown field `default`, did you mean `defaults`?",
+                r#"  2 |   "default": { "workers": 0 },"#,
+                "    |   ^^^^^^^^^",
+                r#"apps.json:4:15: apps[0].name: expected a name of 1 to 64 characters a-z A-Z 0-9 - _ . that starts with a letter or a digit (it is part of the URL /apps/{name}/), found "my app""#,
+                r#"  4 |     { "name": "my app", "path": "a", "wokers": 2 },"#,
+                "    |               ^^^^^^^^",
+                "apps.json:4:38: apps[0].wokers: unknown field `wokers`, did you mean `workers`?",
+                r#"  4 |     { "name": "my app", "path": "a", "wokers": 2 },"#,
+                "    |                                      ^^^^^^^^",
+                "apps.json:5:5: apps[1].path: expected the path of a crate's folder, of a folder with the library, or of the library, found no field `path`",
+                r#"  5 |     { "name": "b", "queue": 0, "queue": 1 },"#,
+                "    |     ^",
+                "apps.json:5:29: apps[1].queue: expected a whole number from 1 to 1000000, found 0",
+                r#"  5 |     { "name": "b", "queue": 0, "queue": 1 },"#,
+                "    |                             ^",
+                "apps.json:5:32: apps[1].queue: expected `queue` only once in this object, found it again",
+                r#"  5 |     { "name": "b", "queue": 0, "queue": 1 },"#,
+                "    |                    ------- first here",
+                r#"  5 |     { "name": "b", "queue": 0, "queue": 1 },"#,
+                "    |                                ^^^^^^^",
+                r#"apps.json:6:5: apps[2]: expected an app such as { "name": "hello", "path": "apps/hello" }, found "c""#,
+                r#"  6 |     "c""#,
+                "    |     ^^^",
+            ],
+        );
+    }
+
+    #[test]
+    fn other_roots() {
+        for (text, message) in [
+            (
+                "3",
+                "apps.json:1:1: expected a list of apps such as [{ \"name\": \"hello\", \"path\": \"apps/hello\" }], or an object with `apps`, found 3",
+            ),
+            (
+                "{}",
+                "apps.json:1:1: apps: expected a list of apps such as [{ \"name\": \"hello\", \"path\": \"apps/hello\" }], found no field `apps`",
+            ),
+            (r#"{ "apps": {} }"#, "apps.json:1:11: apps: expected a list of apps such as"),
+            (r#"{ "apps": [], "defaults": [] }"#, "apps.json:1:27: defaults: expected an object of settings"),
+            (r#"{ "apps": [], "$schema": 1 }"#, "apps.json:1:26: $schema: expected the path or URL"),
+            (
+                r#"{ "apps": [], "defaults": { "name": "x" } }"#,
+                "apps.json:1:29: defaults.name: unknown field `name`",
+            ),
+            (
+                r#"{ "name": "a", "path": "a" }"#,
+                "apps.json:1:1: expected a list of apps such as [{ \"name\": \"hello\", \"path\": \"apps/hello\" }], found a single app: put it in [ ]",
+            ),
+            (" ", "apps.json:1:2: expected a list of apps such as"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.starts_with(message), "{error}");
+            assert_eq!(error.lines().count(), 3, "{error}");
+        }
+    }
+}

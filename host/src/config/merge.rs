@@ -1,0 +1,208 @@
+//! Settings as written, laid over those they start from.
+
+use super::{
+    fields::Fields,
+    node::Node,
+    settings::{self, Settings},
+};
+use std::collections::BTreeMap;
+
+/// The settings among `fields`, and those of `base` for what is not there or not valid (which is reported).
+///
+/// The struct expression is the list of settings: one that is not read here does not compile.
+pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
+    Settings {
+        workers: fields
+            .optional("workers", |node| node.whole(&settings::WORKERS, "", ""))
+            .unwrap_or(base.workers),
+        deadline_ms: fields
+            .optional("deadline_ms", |node| node.milliseconds(&settings::SOME_TIME))
+            .unwrap_or(base.deadline_ms),
+        queue: fields.optional("queue", |node| node.whole(&settings::QUEUE, "", "")).unwrap_or(base.queue),
+        body_limit: fields
+            .optional("body_limit", |node| node.bytes(&settings::BODY_LIMIT))
+            .unwrap_or(base.body_limit),
+        preload: fields.optional("preload", Node::boolean).unwrap_or(base.preload),
+        idle_timeout_ms: fields.optional("idle_timeout_ms", idle_timeout).unwrap_or(base.idle_timeout_ms),
+        start_timeout_ms: fields
+            .optional("start_timeout_ms", |node| node.milliseconds(&settings::SOME_TIME))
+            .unwrap_or(base.start_timeout_ms),
+        drain_timeout_ms: fields
+            .optional("drain_timeout_ms", |node| node.milliseconds(&settings::ANY_TIME))
+            .unwrap_or(base.drain_timeout_ms),
+        stop_timeout_ms: fields
+            .optional("stop_timeout_ms", |node| node.milliseconds(&settings::ANY_TIME))
+            .unwrap_or(base.stop_timeout_ms),
+        env: {
+            let mut env = base.env.clone();
+            env.extend(fields.optional("env", variables).unwrap_or_default());
+            env
+        },
+        config: fields.optional("config", Node::json).unwrap_or_else(|| base.config.clone()),
+        max_restarts: fields
+            .optional("max_restarts", |node| node.whole(&settings::MAX_RESTARTS, "", ""))
+            .unwrap_or(base.max_restarts),
+        keep: fields.optional("keep", |node| node.whole(&settings::KEEP, "", "")).unwrap_or(base.keep),
+    }
+}
+
+/// `null` is a value of this setting: an app says with it that the timeout of `defaults` is not for it.
+fn idle_timeout(node: &Node<'_>) -> Option<Option<u64>> {
+    if node.is_null() {
+        return Some(None);
+    }
+    node.whole(&settings::SOME_TIME, " of milliseconds", " (or null for never)").map(Some)
+}
+
+fn variables(node: &Node<'_>) -> Option<BTreeMap<String, String>> {
+    let fields = node.object(r#"an object of variables such as { "RUST_LOG": "info" }"#)?;
+    let variable = |(name, key, value): (&str, _, Node<'_>)| {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            value.report_key(key, "expected a variable's name, which is not empty and has no `=` or NUL");
+            return None;
+        }
+        let text = value.text("the variable's value as text", |_| true)?;
+        if text.contains('\0') {
+            return value.expected("a variable's value without NUL");
+        }
+        Some((name.to_string(), text))
+    };
+    Some(fields.each().filter_map(variable).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, ConfigError};
+    use super::*;
+    use serde_json::{Value, json};
+    use std::path::Path;
+
+    /// The settings of an app with `own` over `defaults`.
+    fn merged(defaults: Value, own: Value) -> Result<Settings, ConfigError> {
+        let mut app = json!({ "name": "a", "path": "a" });
+        app.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+        let text = json!({ "defaults": defaults, "apps": [app] }).to_string();
+        Ok(Config::parse(&text, Path::new("/srv"), "apps.json")?.apps.remove(0).settings)
+    }
+
+    /// The only error: `field: message`.
+    fn error(own: Value) -> String {
+        let error = merged(json!({}), own).unwrap_err();
+        let [found] = error.diagnostics() else { panic!("expected one error: {error}") };
+        format!("{}: {}", found.field, found.message)
+    }
+
+    fn everything() -> (Value, Settings) {
+        let written = json!({
+            "workers": 3, "deadline_ms": 4, "queue": 5, "body_limit": "6kB", "preload": true, "idle_timeout_ms": 7,
+            "start_timeout_ms": 8, "drain_timeout_ms": 0, "stop_timeout_ms": 10, "env": { "A": "1" },
+            "config": { "x": [1] }, "max_restarts": 0, "keep": 12
+        });
+        let settings = Settings {
+            workers: 3,
+            deadline_ms: 4,
+            queue: 5,
+            body_limit: 6000,
+            preload: true,
+            idle_timeout_ms: Some(7),
+            start_timeout_ms: 8,
+            drain_timeout_ms: 0,
+            stop_timeout_ms: 10,
+            env: BTreeMap::from([("A".into(), "1".into())]),
+            config: json!({ "x": [1] }),
+            max_restarts: 0,
+            keep: 12,
+        };
+        (written, settings)
+    }
+
+    #[test]
+    fn nothing_written_is_the_default() {
+        assert_eq!(merged(json!({}), json!({})).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn every_setting_can_be_given_for_one_app_or_for_all() {
+        let (written, settings) = everything();
+        assert_eq!(merged(json!({}), written.clone()).unwrap(), settings);
+        assert_eq!(merged(written, json!({})).unwrap(), settings);
+    }
+
+    #[test]
+    fn an_app_wins_over_defaults_even_with_the_built_in_value() {
+        let (written, _) = everything();
+        let mut own = serde_json::to_value(Settings::default()).unwrap();
+        let merged = merged(written, own.clone()).unwrap();
+        assert_eq!(merged.env, BTreeMap::from([("A".into(), "1".into())]));
+        own["env"] = json!({ "A": "1" });
+        assert_eq!(serde_json::to_value(merged).unwrap(), own);
+    }
+
+    #[test]
+    fn env_is_merged_by_name_and_config_is_replaced() {
+        let settings = merged(
+            json!({ "env": { "A": "1", "B": "2" }, "config": { "x": 1 } }),
+            json!({ "env": { "B": "3", "C": "" }, "config": { "y": 2 } }),
+        )
+        .unwrap();
+        let env = [("A", "1"), ("B", "3"), ("C", "")].map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(settings.env, BTreeMap::from(env));
+        assert_eq!(settings.config, json!({ "y": 2 }));
+    }
+
+    #[test]
+    fn null_means_never_for_idle_and_is_a_config() {
+        let defaults = json!({ "idle_timeout_ms": 5, "config": 1 });
+        let settings = merged(defaults, json!({ "idle_timeout_ms": null, "config": null })).unwrap();
+        assert_eq!((settings.idle_timeout_ms, settings.config), (None, Value::Null));
+    }
+
+    #[test]
+    fn wrong_values() {
+        let at_least = "expected a whole number of milliseconds, at least";
+        for (name, value, message) in [
+            ("workers", json!(0), "expected a whole number from 1 to 1024, found 0".into()),
+            ("workers", json!(null), "expected a whole number from 1 to 1024, found null".into()),
+            ("deadline_ms", json!(0), format!("{at_least} 1, found 0")),
+            ("deadline_ms", json!("30s"), format!("{at_least} 1, found \"30s\"")),
+            ("queue", json!(0), "expected a whole number from 1 to 1000000, found 0".into()),
+            ("preload", json!(1), "expected true or false, found 1".into()),
+            ("idle_timeout_ms", json!(0), format!("{at_least} 1 (or null for never), found 0")),
+            ("start_timeout_ms", json!(0), format!("{at_least} 1, found 0")),
+            ("drain_timeout_ms", json!(-1), format!("{at_least} 0, found -1")),
+            ("stop_timeout_ms", json!(true), format!("{at_least} 0, found true")),
+            ("max_restarts", json!(1001), "expected a whole number from 0 to 1000, found 1001".into()),
+            ("keep", json!([]), "expected a whole number from 0 to 1000, found an empty list".into()),
+            (
+                "env",
+                json!([]),
+                r#"expected an object of variables such as { "RUST_LOG": "info" }, found an empty list"#
+                    .into(),
+            ),
+        ] {
+            assert_eq!(error(json!({ name: value })), format!("apps[0].{name}: {message}"));
+        }
+    }
+
+    #[test]
+    fn variables_are_what_the_system_can_hold() {
+        assert_eq!(
+            error(json!({ "env": { "PORT": 80 } })),
+            "apps[0].env.PORT: expected the variable's value as text in double quotes, found 80"
+        );
+        for name in ["", "A=B", "A\0"] {
+            let error = error(json!({ "env": { name: "x" } }));
+            assert!(error.contains("expected a variable's name"), "{error}");
+        }
+        assert!(error(json!({ "env": { "A": "\0" } })).contains("found \"\\0\""));
+    }
+
+    #[test]
+    fn an_error_in_defaults_is_reported_once() {
+        let text = r#"{ "defaults": { "workers": 0 }, "apps": [
+            { "name": "a", "path": "a" }, { "name": "b", "path": "b" }] }"#;
+        let error = Config::parse(text, Path::new("/srv"), "apps.json").unwrap_err();
+        let fields: Vec<_> = error.diagnostics().iter().map(|found| &*found.field).collect();
+        assert_eq!(fields, ["defaults.workers"]);
+    }
+}

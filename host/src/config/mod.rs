@@ -1,0 +1,131 @@
+//! What an operator writes in `apps.json`, read, checked and made complete.
+//!
+//! The file has two forms. The short one is a list of apps:
+//!
+//! ```json
+//! [{ "id": "0", "name": "hello", "path": "apps/hello" }]
+//! ```
+//!
+//! The long one adds settings that every app starts from. An app's own settings win; `env` is merged variable by
+//! variable, everything else is replaced:
+//!
+//! ```json
+//! {
+//!   "$schema": "docs/apps.schema.json",
+//!   "defaults": { "workers": 2, "env": { "RUST_LOG": "info" } },
+//!   "apps": [
+//!     { "name": "hello", "path": "apps/hello" },
+//!     { "name": "shop", "path": "apps/shop", "workers": 8, "body_limit": "64MiB" }
+//!   ]
+//! }
+//! ```
+//!
+//! A file is accepted as a whole or not at all, and all its errors are reported together, each with its place:
+//!
+//! ```
+//! use atoll_host::config::Config;
+//! use std::path::Path;
+//!
+//! let text = r#"[{ "name": "hello", "path": "apps/hello", "workers": "two" }]"#;
+//! let error = Config::parse(text, Path::new("/srv"), "apps.json").unwrap_err();
+//! assert_eq!(
+//!     error.to_string(),
+//!     r#"apps.json:1:54: apps[0].workers: expected a whole number from 1 to 1024, found "two"
+//!   1 | [{ "name": "hello", "path": "apps/hello", "workers": "two" }]
+//!     |                                                      ^^^^^"#
+//! );
+//! ```
+
+mod app;
+mod byte_size;
+mod diagnostic;
+mod document;
+mod error;
+mod excerpt;
+mod fields;
+mod json;
+mod merge;
+mod node;
+mod schema;
+mod settings;
+mod suggest;
+
+pub use app::AppConfig;
+pub use diagnostic::Diagnostic;
+pub use error::ConfigError;
+pub use schema::{schema, schema_json};
+pub use settings::Settings;
+
+use std::path::Path;
+
+/// A checked `apps.json`: every app with all of its settings.
+///
+/// Compare the [`AppConfig`]s of two of these to see which apps an edit of the file changed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Config {
+    /// The apps in the order of the file. Their names differ, and so do their ids where given.
+    pub apps: Vec<AppConfig>,
+}
+
+impl Config {
+    /// Reads and checks the file. Relative paths in it are taken from the file's folder.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Missing`] and [`ConfigError::Unreadable`] when there is nothing to parse, otherwise as
+    /// [`Config::parse`].
+    ///
+    /// ```no_run
+    /// use atoll_host::config::Config;
+    ///
+    /// let config = Config::load("apps.json")?;
+    /// for app in &config.apps {
+    ///     println!("/apps/{}/ has {} workers", app.name, app.settings.workers);
+    /// }
+    /// # Ok::<(), atoll_host::config::ConfigError>(())
+    /// ```
+    pub fn load(path: impl AsRef<Path>) -> Result<Config, ConfigError> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|reason| ConfigError::from_read(path, reason))?;
+        let file_name = path.display().to_string();
+        let text = json::utf8(&bytes, &file_name)?;
+        Config::parse(text, path.parent().unwrap_or(Path::new("")), &file_name)
+    }
+
+    /// Checks the text of an `apps.json`. `base_dir` is the folder that relative paths start from, and `file_name` is
+    /// what errors call the file; the file system is not touched.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] with everything that is wrong, in the order of the text. A syntax error comes alone,
+    /// because what follows it cannot be read.
+    ///
+    /// ```
+    /// use atoll_host::config::Config;
+    /// use std::path::Path;
+    ///
+    /// let text = r#"{ "defaults": { "workers": 2 }, "apps": [{ "name": "hello", "path": "apps/hello" }] }"#;
+    /// let config = Config::parse(text, Path::new("/srv"), "apps.json")?;
+    /// assert_eq!(config.apps[0].settings.workers, 2);
+    /// assert_eq!(config.apps[0].path, Path::new("/srv/apps/hello"));
+    /// # Ok::<(), atoll_host::config::ConfigError>(())
+    /// ```
+    pub fn parse(text: &str, base_dir: &Path, file_name: &str) -> Result<Config, ConfigError> {
+        document::read(text, base_dir, file_name)
+    }
+
+    /// The app with this name.
+    ///
+    /// ```
+    /// # use atoll_host::config::Config;
+    /// # use std::path::Path;
+    /// let text = r#"[{ "name": "hello", "path": "apps/hello" }]"#;
+    /// let config = Config::parse(text, Path::new("/srv"), "apps.json")?;
+    /// assert!(config.app("hello").is_some());
+    /// assert!(config.app("Hello").is_none());
+    /// # Ok::<(), atoll_host::config::ConfigError>(())
+    /// ```
+    pub fn app(&self, name: &str) -> Option<&AppConfig> {
+        self.apps.iter().find(|app| app.name == name)
+    }
+}

@@ -1,0 +1,220 @@
+//! The JSON schema of `apps.json`, for editors: made from the types, kept in `docs/apps.schema.json`.
+
+use super::{AppConfig, Settings};
+use schemars::{Schema, generate::SchemaSettings, json_schema, transform::RecursiveTransform};
+use serde_json::Value;
+
+/// The JSON schema (draft 2020-12) of `apps.json`.
+///
+/// It says everything that the host checks, apart from what a schema cannot say: that names and ids differ.
+///
+/// ```
+/// let schema = atoll_host::config::schema();
+/// assert_eq!(schema["$defs"]["Settings"]["properties"]["workers"]["maximum"], 1024);
+/// ```
+pub fn schema() -> Value {
+    let mut generator =
+        SchemaSettings::draft2020_12().with_transform(RecursiveTransform(tidy)).into_generator();
+    let app = generator.subschema_for::<AppConfig>();
+    let settings = generator.subschema_for::<Settings>();
+    // One schema for both forms rather than `anyOf`: keywords apply only to their own type, and editors then point
+    // at the field that is wrong instead of saying that neither form fits.
+    let mut schema = json_schema!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "apps.json",
+        "description": "The apps that an Atoll host runs: a list of apps, or an object with `apps` and the `defaults` of their settings.",
+        "type": ["array", "object"],
+        "items": app,
+        "properties": {
+            "$schema": { "description": "The path or URL of this schema, for editors.", "type": "string" },
+            "defaults": { "description": "Settings that every app starts from; its own win.", "$ref": settings.get("$ref") },
+            "apps": { "description": "The apps. Names differ, and so do ids.", "type": "array", "items": app },
+        },
+        "required": ["apps"],
+        "additionalProperties": false,
+        "examples": [
+            [{ "id": "0", "name": "hello", "path": "apps/hello" }],
+            { "defaults": { "workers": 2 }, "apps": [{ "name": "hello", "path": "apps/hello", "body_limit": "64MiB" }] },
+        ],
+    });
+    schema.insert("$defs".into(), Value::Object(generator.take_definitions(true)));
+    schema.to_value()
+}
+
+/// Takes out what is Rust's and means nothing to an editor: integer formats (the ranges say more), and the line
+/// breaks of doc comments.
+fn tidy(schema: &mut Schema) {
+    schema.remove("format");
+    if let Some(Value::String(description)) = schema.get_mut("description") {
+        *description = description.replace('\n', " ");
+    }
+}
+
+/// [`schema`] as the text of `docs/apps.schema.json`, with a line break at the end.
+///
+/// ```
+/// assert!(atoll_host::config::schema_json().ends_with("}\n"));
+/// ```
+pub fn schema_json() -> String {
+    // The alternate form is indented; a JSON value cannot fail to print.
+    format!("{:#}\n", schema())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+    use serde_json::json;
+    use std::path::Path;
+
+    #[test]
+    fn the_file_is_up_to_date() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/apps.schema.json");
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let written = serde_json::from_str::<Value>(&text).unwrap_or_default();
+        assert!(
+            written == schema(),
+            "docs/apps.schema.json differs from the types: run `cargo run -- schema > docs/apps.schema.json`"
+        );
+    }
+
+    /// Holds the parser and the schema to the same verdict.
+    struct Judges(jsonschema::Validator);
+
+    impl Judges {
+        fn new() -> Self {
+            Judges(jsonschema::validator_for(&schema()).unwrap())
+        }
+
+        /// Whether both accept the document.
+        fn accept(&self, document: &Value) -> bool {
+            let parsed = Config::parse(&document.to_string(), Path::new("/srv"), "apps.json");
+            let by_schema: Vec<_> = self.0.iter_errors(document).map(|error| error.to_string()).collect();
+            assert_eq!(
+                parsed.is_ok(),
+                by_schema.is_empty(),
+                "{document}\nparser: {}\nschema: {by_schema:?}",
+                parsed.err().map(|error| error.to_string()).unwrap_or_default()
+            );
+            by_schema.is_empty()
+        }
+    }
+
+    #[test]
+    fn good_documents() {
+        let judges = Judges::new();
+        for example in schema()["examples"].as_array().unwrap() {
+            assert!(judges.accept(example));
+        }
+        for document in
+            [json!([]), json!({ "apps": [] }), json!({ "$schema": "x", "defaults": {}, "apps": [] })]
+        {
+            assert!(judges.accept(&document));
+        }
+        let all = serde_json::to_value(Settings::default()).unwrap();
+        assert!(judges.accept(&json!({ "defaults": all, "apps": [] })));
+    }
+
+    #[test]
+    fn bad_documents() {
+        let judges = Judges::new();
+        let app = json!({ "name": "a", "path": "a" });
+        for document in [
+            json!(null),
+            json!("apps"),
+            json!({}),
+            json!([[]]),
+            json!(["a"]),
+            json!([{}]),
+            json!([{ "name": "a" }]),
+            json!([{ "path": "a" }]),
+            json!([{ "name": "a", "path": "a", "wokers": 1 }]),
+            json!([{ "name": "a", "path": "a", "defaults": {} }]),
+            json!({ "apps": app }),
+            json!({ "apps": {} }),
+            json!({ "apps": [app], "workers": 1 }),
+            json!({ "apps": [app], "defaults": app }),
+            json!({ "apps": [app], "defaults": [] }),
+            json!({ "apps": [app], "$schema": null }),
+            app,
+        ] {
+            assert!(!judges.accept(&document), "{document}");
+        }
+    }
+
+    /// Every field there is, with every kind of value and at its limits.
+    #[test]
+    fn every_field() {
+        let judges = Judges::new();
+        let schema = schema();
+        let long = |length| "a".repeat(length);
+        let samples = [
+            json!(null),
+            json!(true),
+            json!(0),
+            json!(1),
+            json!(2.0),
+            json!(-1),
+            json!(1.5),
+            json!(1e300),
+            json!(""),
+            json!("a"),
+            json!("a b"),
+            json!(".a"),
+            json!("a."),
+            json!("a\n"),
+            json!("a\0"),
+            json!("é"),
+            json!(long(64)),
+            json!(long(65)),
+            json!("8"),
+            json!("8MiB"),
+            json!("8 MiB"),
+            json!("8MiB\n"),
+            json!("8mib"),
+            json!("1.5MiB"),
+            json!([]),
+            json!([1]),
+            json!({}),
+            json!({ "A": "b" }),
+            json!({ "A": "" }),
+            json!({ "A": 1 }),
+            json!({ "": "b" }),
+            json!({ "A=": "b" }),
+            json!({ "A\0": "b" }),
+            json!({ "A": "\0" }),
+            json!({ "A\n": "\n" }),
+        ];
+        let fields = schema["$defs"]["App"]["properties"].as_object().unwrap();
+        let settings = schema["$defs"]["Settings"]["properties"].as_object().unwrap();
+        assert_eq!(fields.len(), settings.len() + 3);
+        for (name, rules) in fields {
+            let limits = ["minimum", "maximum"].map(|limit| rules[limit].as_i64());
+            let around = limits.into_iter().flatten().flat_map(|limit| [limit - 1, limit, limit + 1]);
+            let values = samples.iter().cloned().chain(around.map(Value::from));
+            let (mut good, mut bad) = (0, 0);
+            for value in values {
+                let mut app = json!({ "name": "x", "path": "x" });
+                app[name] = value.clone();
+                let accepted = judges.accept(&json!([app]));
+                *(if accepted { &mut good } else { &mut bad }) += 1;
+                if settings.contains_key(name) {
+                    let in_defaults = judges.accept(&json!({ "defaults": { name: value }, "apps": [] }));
+                    assert_eq!(accepted, in_defaults, "{name}");
+                }
+            }
+            assert!(good > 0 && (bad > 0 || name == "config"), "{name}: {good} good and {bad} bad samples");
+        }
+    }
+
+    #[test]
+    fn everything_is_described() {
+        let schema = schema();
+        for properties in [&schema, &schema["$defs"]["App"], &schema["$defs"]["Settings"]] {
+            for (name, rules) in properties["properties"].as_object().unwrap() {
+                assert!(rules["description"].is_string(), "{name}");
+            }
+        }
+        assert!(!schema.to_string().contains("\"format\""));
+    }
+}

@@ -1,0 +1,170 @@
+//! The settings of an app: the one list of them, with their units, limits and defaults.
+//!
+//! The doc comments here are also the descriptions in `docs/apps.schema.json`.
+
+use super::byte_size;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+
+/// The largest whole number that every JSON tool reads exactly (2^53 - 1): the limit where nothing else limits.
+pub(super) const MAX: u64 = (1 << 53) - 1;
+pub(super) const WORKERS: RangeInclusive<u64> = 1..=1024;
+pub(super) const QUEUE: RangeInclusive<u64> = 1..=1_000_000;
+pub(super) const BODY_LIMIT: RangeInclusive<u64> = 0..=MAX;
+/// For times that make no sense when they are zero.
+pub(super) const SOME_TIME: RangeInclusive<u64> = 1..=MAX;
+/// For times where zero means "do not wait".
+pub(super) const ANY_TIME: RangeInclusive<u64> = 0..=MAX;
+pub(super) const MAX_RESTARTS: RangeInclusive<u64> = 0..=1000;
+pub(super) const KEEP: RangeInclusive<u64> = 0..=1000;
+/// What the operating system can hold as a variable's name and value.
+pub(super) const ENV_NAME: &str = r"^[^=\u0000]+$";
+pub(super) const ENV_VALUE: &str = r"^[^\u0000]*$";
+
+/// How an app is run. Each setting can be given for one app, or for all of them in `defaults`.
+///
+/// ```
+/// use atoll_host::config::Settings;
+/// use std::time::Duration;
+///
+/// let settings = Settings { workers: 4, ..Settings::default() };
+/// assert_eq!(settings.deadline(), Duration::from_secs(30));
+/// assert_eq!(settings.idle_timeout(), None);
+/// ```
+// Serialize serves the schema, which shows the default of each setting. The description is for the schema, where the
+// example above would be out of place.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(
+    default,
+    deny_unknown_fields,
+    description = "How an app is run. Each setting can be given for one app, or for all of them in `defaults`."
+)]
+pub struct Settings {
+    /// How many workers the app has: threads that each run its library's `main`. Default 1.
+    #[schemars(range(min = *WORKERS.start(), max = *WORKERS.end()))]
+    pub workers: usize,
+
+    /// How long a request may take, in milliseconds, before it is answered with 504. Default 30000.
+    #[schemars(range(min = *SOME_TIME.start(), max = *SOME_TIME.end()))]
+    pub deadline_ms: u64,
+
+    /// How many requests may wait in a worker's inbox; one more is answered with 503. Default 1024.
+    #[schemars(range(min = *QUEUE.start(), max = *QUEUE.end()))]
+    pub queue: usize,
+
+    /// The largest request body, in bytes, or as text with a unit: `"512kB"` is 512000, `"8MiB"` is 8388608.
+    /// Units are B, kB, MB, GB, TB (powers of 1000) and KiB, MiB, GiB, TiB (powers of 1024). A larger body is answered
+    /// with 413. Default 8388608.
+    #[schemars(schema_with = "byte_size::schema")]
+    pub body_limit: usize,
+
+    /// Whether the app starts with the host, rather than at its first request. Default false.
+    pub preload: bool,
+
+    /// After how many milliseconds without a request the app is stopped; its next request starts it again. `null`
+    /// means never. Default null.
+    #[schemars(range(min = *SOME_TIME.start(), max = *SOME_TIME.end()))]
+    pub idle_timeout_ms: Option<u64>,
+
+    /// How long a worker may take, in milliseconds, to say that it is ready. Default 10000.
+    #[schemars(range(min = *SOME_TIME.start(), max = *SOME_TIME.end()))]
+    pub start_timeout_ms: u64,
+
+    /// How long a retired generation may finish the requests it has, in milliseconds. 0 means not at all. Default 30000.
+    #[schemars(range(min = *ANY_TIME.start(), max = *ANY_TIME.end()))]
+    pub drain_timeout_ms: u64,
+
+    /// How long the threads that the app started itself are awaited, in milliseconds, before its generation is pinned
+    /// (kept in memory, because code that may still run cannot be unloaded). Default 5000.
+    #[schemars(range(min = *ANY_TIME.start(), max = *ANY_TIME.end()))]
+    pub stop_timeout_ms: u64,
+
+    /// Variables handed to the app at its start: text by name. An app's own are merged over those of `defaults`, name
+    /// by name. Default {}.
+    #[schemars(extend(
+        "propertyNames" = { "pattern": ENV_NAME },
+        "additionalProperties" = { "type": "string", "pattern": ENV_VALUE },
+    ))]
+    pub env: BTreeMap<String, String>,
+
+    /// Any JSON, handed to the app as it is at its start. An app's own replaces that of `defaults`. Default null.
+    pub config: Value,
+
+    /// How many times within a minute a worker that crashed is restarted before the app is `failed`: answered with 503
+    /// until its library changes or someone starts it. Default 5.
+    #[schemars(range(min = *MAX_RESTARTS.start(), max = *MAX_RESTARTS.end()))]
+    pub max_restarts: u32,
+
+    /// How many previous libraries of the app are kept to roll back to. Default 3.
+    #[schemars(range(min = *KEEP.start(), max = *KEEP.end()))]
+    pub keep: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            workers: 1,
+            deadline_ms: 30_000,
+            queue: 1024,
+            body_limit: 8 << 20,
+            preload: false,
+            idle_timeout_ms: None,
+            start_timeout_ms: 10_000,
+            drain_timeout_ms: 30_000,
+            stop_timeout_ms: 5_000,
+            env: BTreeMap::new(),
+            config: Value::Null,
+            max_restarts: 5,
+            keep: 3,
+        }
+    }
+}
+
+impl Settings {
+    /// [`deadline_ms`](Settings::deadline_ms) as a duration.
+    pub fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms)
+    }
+
+    /// [`idle_timeout_ms`](Settings::idle_timeout_ms) as a duration; `None` means never.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout_ms.map(Duration::from_millis)
+    }
+
+    /// [`start_timeout_ms`](Settings::start_timeout_ms) as a duration.
+    pub fn start_timeout(&self) -> Duration {
+        Duration::from_millis(self.start_timeout_ms)
+    }
+
+    /// [`drain_timeout_ms`](Settings::drain_timeout_ms) as a duration.
+    pub fn drain_timeout(&self) -> Duration {
+        Duration::from_millis(self.drain_timeout_ms)
+    }
+
+    /// [`stop_timeout_ms`](Settings::stop_timeout_ms) as a duration.
+    pub fn stop_timeout(&self) -> Duration {
+        Duration::from_millis(self.stop_timeout_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_state_the_true_defaults() {
+        let schema = schemars::schema_for!(Settings).to_value();
+        for (name, setting) in schema["properties"].as_object().unwrap() {
+            let description = setting["description"].as_str().unwrap();
+            let stated = format!("Default {}.", setting["default"]);
+            assert!(description.ends_with(&stated), "{name}: {description:?} does not end with {stated:?}");
+        }
+    }
+
+    #[test]
+    fn the_longest_time_can_be_added_to_now() {
+        assert!(std::time::Instant::now().checked_add(Duration::from_millis(MAX)).is_some());
+    }
+}

@@ -1,0 +1,115 @@
+//! What the host keeps for one loaded library, and the library reaches by its `GenerationHandle`.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use atoll_plugin::abi::{GenerationHandle, ThreadEvent};
+
+use crate::heap::Heap;
+
+/// A generation's heap, name, own threads and pthread keys.
+#[derive(Debug)]
+pub struct LibraryContext {
+    app: Arc<str>,
+    generation: u64,
+    heap: Arc<Heap>,
+    taken: Mutex<Taken>,
+}
+
+/// What the library has taken from the process.
+#[derive(Debug, Default)]
+struct Taken {
+    /// Threads that are being made.
+    starting: usize,
+    /// The kernel's numbers of threads that may run.
+    threads: BTreeSet<libc::pid_t>,
+    keys: BTreeSet<u32>,
+}
+
+impl LibraryContext {
+    /// The context of a library that is about to be loaded.
+    pub fn new(app: Arc<str>, generation: u64) -> Arc<Self> {
+        Arc::new(Self { app, generation, heap: Arc::new(Heap::new()), taken: Mutex::default() })
+    }
+
+    /// The app's name.
+    pub fn app(&self) -> &Arc<str> {
+        &self.app
+    }
+
+    /// Which loaded library of the app's this is, counted from 1.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The generation's heap.
+    pub fn heap(&self) -> &Arc<Heap> {
+        &self.heap
+    }
+
+    /// The handle by which the library names this context; valid as long as the context lives.
+    pub(crate) fn handle(self: &Arc<Self>) -> GenerationHandle {
+        GenerationHandle(Arc::as_ptr(self).cast())
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn thread_event(&self, event: ThreadEvent) {
+        let mut taken = self.taken();
+        match event {
+            ThreadEvent::Starting => taken.starting += 1,
+            ThreadEvent::Failed => taken.starting -= 1,
+            ThreadEvent::Started => {
+                taken.starting -= 1;
+                // SAFETY: no preconditions.
+                taken.threads.insert(unsafe { libc::gettid() });
+            }
+            // It still runs destructors of thread-locals, the library's code: it stays until the kernel has
+            // forgotten it. Those that ended before are struck off here, so that the set does not grow.
+            ThreadEvent::Ending => taken.threads.retain(|&thread| thread_exists(thread)),
+        }
+    }
+
+    pub(crate) fn key_event(&self, key: u32, created: bool) {
+        let mut taken = self.taken();
+        if created {
+            taken.keys.insert(key);
+        } else {
+            taken.keys.remove(&key);
+        }
+    }
+
+    /// The names of the library's own threads that still run.
+    pub fn running_threads(&self) -> Vec<String> {
+        let mut taken = self.taken();
+        taken.threads.retain(|&thread| thread_exists(thread));
+        let starting = (0..taken.starting).map(|_| "a thread that is being made".to_owned());
+        taken.threads.iter().map(|&thread| thread_name(thread)).chain(starting).collect()
+    }
+
+    /// Gives back the pthread keys that the library has left, and says how many there were.
+    ///
+    /// # Safety
+    /// No thread runs the library's code any more, nor will one.
+    pub(crate) unsafe fn delete_keys(&self) -> usize {
+        let keys = std::mem::take(&mut self.taken().keys);
+        for &key in &keys {
+            // SAFETY: the library has made the key and will not use it again, by the caller's contract.
+            unsafe { libc::pthread_key_delete(key) };
+        }
+        keys.len()
+    }
+}
+
+/// Whether a thread of this process with the kernel's number `thread` exists.
+fn thread_exists(thread: libc::pid_t) -> bool {
+    // SAFETY: signal 0 only asks.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, 0) == 0 }
+}
+
+fn thread_name(thread: libc::pid_t) -> String {
+    std::fs::read_to_string(format!("/proc/self/task/{thread}/comm"))
+        .map_or_else(|_| format!("thread {thread}"), |name| format!("{:?}", name.trim_end()))
+}

@@ -1,0 +1,397 @@
+//! What carries an app through its life: one task for each app, which turns what happens into events of the
+//! [`Lifecycle`] and carries its effects out.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_util::FutureExt;
+use futures_util::future::{Either, pending, select_all};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep_until;
+
+use crate::app::{App, Unavailable};
+use crate::bring::{self, BringError, Live, Plan};
+use crate::config::{AppConfig, Settings};
+use crate::history::{State, Transition};
+use crate::lifecycle::{Cause, Effect, Event, Lifecycle, Number, Phase, RestartPolicy};
+use crate::services::Services;
+use crate::source::Source;
+use crate::take_down;
+use crate::watch::{Change, FileWatch};
+
+/// What a driver is told. One queue for all, so that what happened first is seen first: a worker's end before the
+/// calls that found its port closed.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// A call found nothing that serves.
+    Wanted(oneshot::Sender<Result<(), Unavailable>>),
+    /// Someone asks for the library to be looked at again.
+    Reload,
+    /// The registry has a new entry for the app.
+    Configure(Box<AppConfig>),
+    /// The app is to be taken down.
+    Close(oneshot::Sender<()>),
+    /// A generation has started.
+    Ready(Box<Live>),
+    /// A generation did not come to serve.
+    NotReady(Number, BringError),
+    /// A worker has come back from the app's code.
+    Ended(Number, String),
+    /// A retired generation is unloaded or pinned.
+    Retired(Number),
+}
+
+/// Registers an app: makes its handle and starts its driver on this thread.
+///
+/// # Panics
+/// Outside of a [`LocalSet`](tokio::task::LocalSet).
+pub(crate) fn register(config: &AppConfig, services: Rc<Services>) -> Arc<App> {
+    let (inputs, queue) = mpsc::unbounded_channel();
+    let app = Arc::new(App::new(config, inputs.clone()));
+    let path = services.library_path(config);
+    let watches = watches(&services, &path, &config.name);
+    let driver = Driver {
+        app: app.clone(),
+        services,
+        path,
+        watches,
+        inputs,
+        lifecycle: Lifecycle::new(policy(&config.settings)),
+        live: HashMap::new(),
+        waiting: Vec::new(),
+        closing: Vec::new(),
+        changed: None,
+        forced: false,
+        rested: None,
+        last_error: String::new(),
+        unusable: false,
+        idle: IdleWatch::default(),
+        born: Instant::now(),
+    };
+    tokio::task::spawn_local(driver.run(queue));
+    if config.settings.preload {
+        app.preload();
+    }
+    app
+}
+
+/// What tells that the library at `path` may be another one.
+fn watches(services: &Services, path: &Path, app: &str) -> Vec<FileWatch> {
+    Source::locate(path, app).watch().iter().map(|path| services.watcher().watch_file(path)).collect()
+}
+
+fn policy(settings: &Settings) -> RestartPolicy {
+    RestartPolicy { max_restarts: settings.max_restarts as usize, ..RestartPolicy::default() }
+}
+
+struct Driver {
+    app: Arc<App>,
+    services: Rc<Services>,
+    path: PathBuf,
+    watches: Vec<FileWatch>,
+    inputs: mpsc::UnboundedSender<Input>,
+    lifecycle: Lifecycle,
+    live: HashMap<Number, Live>,
+    waiting: Vec<oneshot::Sender<Result<(), Unavailable>>>,
+    closing: Vec<oneshot::Sender<()>>,
+    /// When the change was noticed that the next generation brings.
+    changed: Option<Instant>,
+    /// Whether the next generation is brought also if the library is the one that serves.
+    forced: bool,
+    rested: Option<Instant>,
+    last_error: String,
+    unusable: bool,
+    idle: IdleWatch,
+    born: Instant,
+}
+
+enum Wake {
+    Input(Option<Input>),
+    Changed(Change),
+    Rested,
+    IdleCheck,
+}
+
+impl Driver {
+    async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Input>) {
+        loop {
+            let finished = match self.next(&mut queue).await {
+                Wake::Input(Some(input)) => self.input(input),
+                Wake::Input(None) => true,
+                Wake::Changed(change) => self.changed(&change),
+                Wake::Rested => {
+                    self.rested = None;
+                    self.event(Event::Rested)
+                }
+                Wake::IdleCheck => self.idle_check(),
+            };
+            if finished {
+                break;
+            }
+        }
+        for closing in self.closing.drain(..) {
+            // Whoever asked may have stopped waiting.
+            let _ = closing.send(());
+        }
+    }
+
+    async fn next(&mut self, queue: &mut mpsc::UnboundedReceiver<Input>) -> Wake {
+        let rested = self.rested;
+        let idle = self.idle.next_check;
+        let changed = match self.watches.iter_mut().map(|watch| watch.changed().boxed_local()) {
+            watches if watches.len() == 0 => Either::Left(pending()),
+            watches => Either::Right(select_all(watches).map(|(change, ..)| change)),
+        };
+        tokio::select! {
+            biased;
+            input = queue.recv() => Wake::Input(input),
+            change = changed => Wake::Changed(change),
+            () = at(rested) => Wake::Rested,
+            () = at(idle) => Wake::IdleCheck,
+        }
+    }
+
+    /// Takes one input; whether the driver has nothing more to do.
+    fn input(&mut self, input: Input) -> bool {
+        match input {
+            Input::Wanted(answer) => {
+                self.waiting.push(answer);
+                self.event(Event::Wanted)
+            }
+            Input::Reload => {
+                self.forced = true;
+                self.changed = Some(Instant::now());
+                self.event(Event::Changed)
+            }
+            Input::Configure(config) => self.configure(&config),
+            Input::Close(done) => {
+                self.closing.push(done);
+                self.watches.clear();
+                self.event(Event::Closed)
+            }
+            Input::Ready(live) => {
+                let number = live.generation.number();
+                self.idle.start(self.app.settings().idle_timeout());
+                self.live.insert(number, *live);
+                self.event(Event::Ready(number))
+            }
+            Input::NotReady(number, error) => self.not_ready(number, &error),
+            Input::Ended(number, reason) => {
+                if self.lifecycle.serving() == Some(number) {
+                    log::error!("{}#{number}: {reason}", self.app.name());
+                    self.last_error = reason;
+                    self.unusable = false;
+                }
+                self.event(Event::Ended(number))
+            }
+            Input::Retired(number) => self.event(Event::Retired(number)),
+        }
+    }
+
+    fn configure(&mut self, config: &AppConfig) -> bool {
+        self.app.set_settings(config.settings.clone());
+        self.lifecycle.set_policy(policy(&config.settings));
+        self.path = self.services.library_path(config);
+        self.watches = watches(&self.services, &self.path, &config.name);
+        self.forced = true;
+        self.changed = Some(Instant::now());
+        self.event(Event::Changed);
+        if config.settings.preload { self.event(Event::Wanted) } else { false }
+    }
+
+    fn changed(&mut self, change: &Change) -> bool {
+        // A library that is gone is no reason to stop what serves; it is usually about to be written again.
+        if !change.is_present() {
+            log::info!("{}: the library was removed; what is loaded goes on", self.app.name());
+            return false;
+        }
+        self.changed = Some(change.noticed);
+        self.event(Event::Changed);
+        if self.app.settings().preload && self.lifecycle.phase() == Phase::Cold {
+            return self.event(Event::Wanted);
+        }
+        false
+    }
+
+    fn not_ready(&mut self, number: Number, error: &BringError) -> bool {
+        let cause = error.cause();
+        if cause == Cause::Unchanged {
+            log::debug!("{}: the library is what serves already", self.app.name());
+        } else {
+            self.last_error = error.to_string();
+            self.unusable = cause == Cause::Unusable;
+            let stays = self
+                .lifecycle
+                .serving()
+                .map_or(String::new(), |serving| format!("; generation {serving} goes on"));
+            log::error!("{}: generation {number} did not come to serve: {error}{stays}", self.app.name());
+            self.record(number, State::Refused, self.last_error.clone());
+        }
+        self.event(Event::NotReady(number, cause))
+    }
+
+    fn idle_check(&mut self) -> bool {
+        let Some(live) = self.lifecycle.serving().and_then(|number| self.live.get(&number)) else {
+            self.idle.stop();
+            return false;
+        };
+        if self.idle.check(live.generation.calls(), self.app.settings().idle_timeout())
+            && self.lifecycle.coming().is_none()
+            && live.generation.retire_if_idle()
+        {
+            let number = live.generation.number();
+            self.idle.stop();
+            return self.event(Event::Idle(number));
+        }
+        false
+    }
+
+    fn event(&mut self, event: Event) -> bool {
+        let effects = self.lifecycle.on(event, self.born.elapsed());
+        let finished = effects.contains(&Effect::Finish);
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        self.app.set_phase(self.lifecycle.phase());
+        finished
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Bring(number) => self.bring(number),
+            Effect::Serve(number) => self.serve(number),
+            Effect::Withdraw => self.app.set_serving(None),
+            Effect::Retire(number) => self.retire(number),
+            Effect::Refuse => {
+                let why = self.unavailable();
+                self.answer(&Err(why));
+            }
+            Effect::Rest(pause) => self.rested = Some(Instant::now() + pause),
+            Effect::Finish => {}
+        }
+    }
+
+    fn bring(&mut self, number: Number) {
+        let serving = self.lifecycle.serving().and_then(|serving| self.live.get(&serving));
+        let inputs = self.inputs.clone();
+        let plan = Plan {
+            app: self.app.clone(),
+            number,
+            path: self.path.clone(),
+            noticed: self.changed.take(),
+            unless: if std::mem::take(&mut self.forced) { None } else { serving.map(|live| live.hash) },
+            predecessor: serving.map(|live| live.generation.clone()),
+            on_exit: Arc::new(move |reason| {
+                // A driver that has ended waits for no worker.
+                let _ = inputs.send(Input::Ended(number, reason));
+            }),
+        };
+        let inputs = self.inputs.clone();
+        let services = self.services.clone();
+        tokio::task::spawn_local(async move {
+            let input = match bring::bring(&services, plan).await {
+                Ok(live) => Input::Ready(Box::new(live)),
+                Err(error) => Input::NotReady(number, error),
+            };
+            let _ = inputs.send(input);
+        });
+    }
+
+    fn serve(&mut self, number: Number) {
+        if let Some(live) = self.live.get(&number)
+            && self.app.serving().is_none_or(|serving| serving.number() != number)
+        {
+            self.app.set_serving(Some(live.generation.clone()));
+            let reason = live.generation.noticed().map_or_else(
+                || "it is ready".to_owned(),
+                |noticed| format!("it is ready, {:.1} ms after the change", millis(noticed.elapsed())),
+            );
+            log::info!("{}#{number} serves: {reason}", self.app.name());
+            self.record(number, State::Serving, reason);
+        }
+        self.answer(&Ok(()));
+    }
+
+    fn retire(&mut self, number: Number) {
+        let Some(live) = self.live.remove(&number) else { return };
+        let (app, inputs, services) = (self.app.clone(), self.inputs.clone(), self.services.clone());
+        live.generation.retire();
+        tokio::task::spawn_local(async move {
+            take_down::take_down(&services, &app, live).await;
+            let _ = inputs.send(Input::Retired(number));
+        });
+    }
+
+    fn answer(&mut self, answer: &Result<(), Unavailable>) {
+        for waiting in self.waiting.drain(..) {
+            // A client that has left does not wait any more.
+            let _ = waiting.send(answer.clone());
+        }
+    }
+
+    fn unavailable(&self) -> Unavailable {
+        match self.lifecycle.phase() {
+            Phase::Closing => Unavailable::Closing,
+            _ if self.unusable => Unavailable::Unusable(self.last_error.clone()),
+            _ => Unavailable::Resting {
+                reason: self.last_error.clone(),
+                retry_after: self
+                    .rested
+                    .map_or(Duration::from_secs(60), |at| at.saturating_duration_since(Instant::now())),
+            },
+        }
+    }
+
+    fn record(&self, generation: Number, state: State, reason: String) {
+        self.app.record(Transition { at: SystemTime::now(), generation, state, reason });
+    }
+}
+
+/// When to look whether the app is idle: four times in each timeout, by the count of its calls, so that the request
+/// path has no clock to read.
+#[derive(Debug, Default)]
+struct IdleWatch {
+    next_check: Option<Instant>,
+    calls: usize,
+    quiet_since: Option<Instant>,
+}
+
+impl IdleWatch {
+    fn start(&mut self, timeout: Option<Duration>) {
+        self.quiet_since = Some(Instant::now());
+        self.next_check = timeout.map(|timeout| Instant::now() + timeout / 4);
+    }
+
+    fn stop(&mut self) {
+        self.next_check = None;
+    }
+
+    /// Whether the calls have not grown for as long as `timeout`.
+    fn check(&mut self, calls: usize, timeout: Option<Duration>) -> bool {
+        let Some(timeout) = timeout else {
+            self.stop();
+            return false;
+        };
+        let now = Instant::now();
+        self.next_check = Some(now + timeout / 4);
+        if self.calls != calls {
+            self.calls = calls;
+            self.quiet_since = Some(now);
+        }
+        self.quiet_since.is_some_and(|since| now - since >= timeout)
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time.into()).await,
+        None => pending().await,
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}

@@ -1,0 +1,328 @@
+//! A generation that runs: its workers, and the requests that they have.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use atoll_plugin::abi::{Buffer, Exit, PluginRef};
+use atoll_plugin::protocol::{Start, method};
+use futures_util::future::try_join_all;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use crate::answer::{self, AnswerError};
+use crate::library;
+use crate::port::{Answer, CallError, Port};
+
+/// Why a generation did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The worker did not take the first message.
+    #[error("worker {worker} did not take `start`: {source}")]
+    Call {
+        /// The worker's number.
+        worker: usize,
+        /// Why.
+        source: CallError,
+    },
+    /// The app said no, panicked or ended.
+    #[error("worker {worker} did not start: {source}")]
+    Refused {
+        /// The worker's number.
+        worker: usize,
+        /// What it answered.
+        source: AnswerError,
+    },
+    /// The app was not ready in time.
+    #[error("it was not ready within start_timeout_ms = {}", .0.as_millis())]
+    TimedOut(Duration),
+}
+
+/// How many workers a generation has, and how much may wait for each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// The number of workers, at least 1.
+    pub workers: usize,
+    /// How many requests may wait in one worker's inbox.
+    pub queue: usize,
+}
+
+/// The count of requests in flight moves by this; bit 0 says that the generation is retired.
+const ONE: usize = 2;
+const RETIRED: usize = 1;
+
+/// Workers that run one library's code.
+pub struct Generation {
+    app: Arc<str>,
+    number: u64,
+    ports: Box<[Arc<Port>]>,
+    next: AtomicUsize,
+    in_flight: AtomicUsize,
+    drained: Notify,
+    running: Arc<Running>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    noticed: Option<Instant>,
+    answered: AtomicBool,
+}
+
+/// How many workers have not come back from `main`.
+struct Running {
+    count: AtomicUsize,
+    stopping: AtomicBool,
+    changed: Notify,
+}
+
+impl Running {
+    fn end_one(&self) {
+        self.count.fetch_sub(1, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+}
+
+impl std::fmt::Debug for Generation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}#{}", self.app, self.number)
+    }
+}
+
+impl Generation {
+    /// Starts a thread for each worker of a bound library. `noticed` is when the change was seen that it brings;
+    /// `on_exit` is called, on the worker's thread, when a worker has come back without being told to stop.
+    ///
+    /// The caller keeps the library loaded until [`stop`](Self::stop) says that no worker is left. Where a thread
+    /// cannot be made, [`start`](Self::start) fails.
+    pub(crate) fn spawn(
+        app: Arc<str>,
+        number: u64,
+        root: PluginRef,
+        shape: Shape,
+        noticed: Option<Instant>,
+        on_exit: impl Fn(usize, Exit) + Clone + Send + 'static,
+    ) -> Self {
+        let ports: Box<[_]> = (0..shape.workers).map(|_| Port::new(shape.queue)).collect();
+        let running = Arc::new(Running {
+            count: AtomicUsize::new(0),
+            stopping: AtomicBool::new(false),
+            changed: Notify::new(),
+        });
+        let mut threads = Vec::with_capacity(shape.workers);
+        for (worker, port) in ports.iter().enumerate() {
+            running.count.fetch_add(1, Ordering::SeqCst);
+            let (inside, running_inside, on_exit) = (port.clone(), running.clone(), on_exit.clone());
+            let body = move || {
+                let exit = library::run(root, inside.clone());
+                // Told before the port is closed: whoever finds it closed finds the driver informed.
+                if !running_inside.stopping.load(Ordering::SeqCst) {
+                    on_exit(worker, exit);
+                }
+                inside.close();
+                running_inside.end_one();
+            };
+            match std::thread::Builder::new().name(format!("{app}#{number}.{worker}")).spawn(body) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    log::error!("{app}#{number}: no thread for worker {worker}: {error}");
+                    port.close();
+                    running.end_one();
+                }
+            }
+        }
+        Self {
+            app,
+            number,
+            ports,
+            next: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+            drained: Notify::new(),
+            running,
+            threads: Mutex::new(threads),
+            noticed,
+            answered: AtomicBool::new(false),
+        }
+    }
+
+    /// When the change was noticed that this generation brought.
+    pub fn noticed(&self) -> Option<Instant> {
+        self.noticed
+    }
+
+    /// How many calls were sent to it.
+    pub fn calls(&self) -> usize {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a request was answered: the first one is logged, with the time since the change.
+    pub(crate) fn note_answer(&self) {
+        if self.answered.load(Ordering::Relaxed) || self.answered.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if let Some(noticed) = self.noticed {
+            let time = noticed.elapsed().as_secs_f64() * 1000.0;
+            log::info!("{}#{} gave its first answer {time:.1} ms after the change", self.app, self.number);
+        }
+    }
+
+    /// The app's name.
+    pub fn app(&self) -> &str {
+        &self.app
+    }
+
+    /// Which of the app's generations this is, counted from 1.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Sends `start` to each worker and waits until all are ready.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(&self, start: Start, limit: Duration) -> Result<(), StartError> {
+        let workers = self.ports.iter().enumerate().map(|(worker, port)| {
+            let start = Start { worker, ..start.clone() };
+            async move {
+                let answer = port
+                    .call(method::START, start, Vec::new())
+                    .map_err(|source| StartError::Call { worker, source })?;
+                answer::result::<Value>(answer.await)
+                    .map(drop)
+                    .map_err(|source| StartError::Refused { worker, source })
+            }
+        });
+        match timeout(limit, try_join_all(workers)).await {
+            Ok(started) => started.map(drop),
+            Err(_elapsed) => Err(StartError::TimedOut(limit)),
+        }
+    }
+
+    /// Admits one request, unless the generation is retired.
+    pub fn enter(self: &Arc<Self>) -> Option<InFlight> {
+        if self.in_flight.fetch_add(ONE, Ordering::SeqCst) & RETIRED != 0 {
+            self.leave();
+            return None;
+        }
+        Some(InFlight(self.clone()))
+    }
+
+    fn leave(&self) {
+        if self.in_flight.fetch_sub(ONE, Ordering::SeqCst) == ONE | RETIRED {
+            self.drained.notify_waiters();
+        }
+    }
+
+    /// How many requests are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst) / ONE
+    }
+
+    /// Admits nothing more.
+    pub fn retire(&self) {
+        self.in_flight.fetch_or(RETIRED, Ordering::SeqCst);
+    }
+
+    /// Admits nothing more, if nothing is in flight; whether that was so.
+    pub fn retire_if_idle(&self) -> bool {
+        self.in_flight.compare_exchange(0, RETIRED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// Waits until nothing is in flight, at most for `limit`; how many requests are left.
+    pub async fn drain(&self, limit: Duration) -> usize {
+        let empty = async {
+            loop {
+                let drained = self.drained.notified();
+                if self.in_flight() == 0 {
+                    return;
+                }
+                drained.await;
+            }
+        };
+        match timeout(limit, empty).await {
+            Ok(()) => 0,
+            Err(_elapsed) => self.in_flight(),
+        }
+    }
+
+    /// Tells the workers to stop, and waits for their threads: until `limit`, then as long again with their ports
+    /// closed. How many are left, still in the app's code.
+    pub async fn stop(&self, limit: Duration) -> usize {
+        self.running.stopping.store(true, Ordering::SeqCst);
+        for port in &self.ports {
+            port.notify(method::STOP, Value::Null);
+        }
+        if self.ended(limit).await.is_err() {
+            self.close_ports();
+            if self.ended(limit).await.is_err() {
+                return self.running.count.load(Ordering::SeqCst);
+            }
+        }
+        self.close_ports();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let joined = tokio::task::spawn_blocking(|| {
+            threads.into_iter().filter_map(|thread| thread.join().err()).count()
+        });
+        // A worker's thread catches the app's panics; one of the host's own is reported by its hook.
+        joined.await.unwrap_or(0)
+    }
+
+    fn close_ports(&self) {
+        self.ports.iter().for_each(|port| port.close());
+    }
+
+    async fn ended(&self, limit: Duration) -> Result<(), tokio::time::error::Elapsed> {
+        timeout(limit, async {
+            loop {
+                let changed = self.running.changed.notified();
+                if self.running.count.load(Ordering::SeqCst) == 0 {
+                    return;
+                }
+                changed.await;
+            }
+        })
+        .await
+    }
+
+    /// Sends a request to a worker: the next one in turn whose inbox has room.
+    ///
+    /// # Errors
+    /// No worker took it: why the last one did not.
+    pub fn call(
+        &self,
+        method: &str,
+        params: &impl Serialize,
+        transfer: Option<Buffer>,
+    ) -> Result<Answer, CallError> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut transfer = transfer;
+        let mut refusal = CallError::Closed;
+        for offset in 0..self.ports.len() {
+            let port = &self.ports[(first + offset) % self.ports.len()];
+            match port.reserve() {
+                Ok(place) => return place.send(method, params, transfer.take().into_iter().collect()),
+                // A full worker says more than one that has ended.
+                Err(full @ CallError::Full(_)) => refusal = full,
+                Err(CallError::Closed) => {}
+            }
+        }
+        Err(refusal)
+    }
+}
+
+/// One request's stay in a generation: the generation is not stopped while it lasts.
+#[derive(Debug)]
+pub struct InFlight(Arc<Generation>);
+
+impl std::ops::Deref for InFlight {
+    type Target = Generation;
+
+    fn deref(&self) -> &Generation {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}

@@ -1,0 +1,218 @@
+//! A library in the process: opened, checked, bound; and closed again for real.
+
+use std::ffi::{CString, c_int};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use abi_stable::StableAbi;
+use abi_stable::abi_stability::abi_checking::{CheckingGlobals, check_layout_compatibility_with_globals};
+use abi_stable::library::AbiHeaderRef;
+use atoll_plugin::abi::{Exit, PluginRef, ROOT_SYMBOL};
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+
+use crate::context::LibraryContext;
+use crate::inspect::Inspected;
+use crate::port::Port;
+use crate::stage::Staged;
+use crate::{logging, table};
+
+/// Look-ups of the library's own code find its own symbols first: its `pthread_create` and not libc's.
+const RTLD_DEEPBIND: c_int = libc::RTLD_DEEPBIND;
+
+/// Why a library could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The dynamic linker refused it.
+    #[error("the library cannot be opened: {0}. Are all shared libraries that it needs installed here?")]
+    Open(#[source] libloading::Error),
+    /// It does not export what `export_app!` makes.
+    #[error("the library has no symbol {ROOT_SYMBOL}; is `atoll_plugin::export_app!` in its crate's root?")]
+    NoRoot(#[source] libloading::Error),
+    /// Its idea of the interface differs from the host's.
+    #[error(
+        "the library's interface is not this host's (atoll-plugin {host}): {reason}. \
+         Build it with the atoll-plugin of this version"
+    )]
+    Interface {
+        /// The host's version of atoll-plugin.
+        host: &'static str,
+        /// What differs.
+        reason: String,
+    },
+}
+
+/// A library whose file has been inspected, open in this process and bound to its context.
+///
+/// All its code runs on threads that are made for this generation: [`open`](Self::open) and
+/// [`unload`](Self::unload), too, are called on such threads only.
+pub struct Loaded {
+    library: Library,
+    root: PluginRef,
+    context: Arc<LibraryContext>,
+    staged: Staged,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Loaded({})", self.staged.path().display())
+    }
+}
+
+impl Loaded {
+    /// Opens a library, checks its interface and binds it to its context. Call it on a thread that ends before
+    /// the library is unloaded: its constructors run here.
+    ///
+    /// # Errors
+    /// See [`LoadError`]; the library is closed again.
+    pub fn open(inspected: Inspected, context: Arc<LibraryContext>) -> Result<Self, LoadError> {
+        let (staged, _stamp) = inspected.into_parts();
+        // SAFETY: the file was inspected; that its constructors are sound is the app author's part, as for any
+        // native code.
+        let library = unsafe { Library::open(Some(staged.path()), RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND) }
+            .map_err(LoadError::Open)?;
+        // SAFETY: the symbol is the `LibHeader` that `export_app!` defines, and stays until `library` is closed.
+        let root = unsafe {
+            let header = library.get::<AbiHeaderRef>(ROOT_SYMBOL.as_bytes()).map_err(LoadError::NoRoot)?;
+            check_root(*header)?
+        };
+        bind(root, &context);
+        Ok(Self { library, root, context, staged })
+    }
+
+    /// The library's functions; not to be used after it is unloaded.
+    pub(crate) fn root(&self) -> PluginRef {
+        self.root
+    }
+
+    /// The copy that was loaded.
+    pub fn staged(&self) -> &Staged {
+        &self.staged
+    }
+
+    /// Keeps the library in the process for good.
+    pub fn pin(self, reason: PinReason) -> Pinned {
+        Pinned::keep(reason, self.library, self.context, self.staged)
+    }
+
+    /// The library's context.
+    pub fn context(&self) -> &Arc<LibraryContext> {
+        &self.context
+    }
+
+    /// Takes the library out of the process: gives its pthread keys back, closes it and verifies that it is gone.
+    /// Its heap goes when the last buffer of it does, its staged file at once.
+    ///
+    /// # Errors
+    /// It is still in use, and stays mapped: see [`Pinned`].
+    ///
+    /// # Safety
+    /// All threads that ran the library's code have ended, and nobody holds a [`PluginRef`] of it.
+    pub unsafe fn unload(self) -> Result<(), Pinned> {
+        let Self { library, root: _, context, staged } = self;
+        let threads = context.running_threads();
+        if !threads.is_empty() {
+            return Err(Pinned::keep(PinReason::Threads(threads), library, context, staged));
+        }
+        // SAFETY: no thread runs the library's code, by the caller's contract and the check above.
+        unsafe { context.delete_keys() };
+        if let Err(error) = library.close() {
+            // `close` has taken the handle; that it failed means that the library is still there.
+            std::mem::forget(context);
+            return Err(Pinned { reason: PinReason::Close(error.to_string()), _staged: staged });
+        }
+        if is_mapped(staged.path()) {
+            std::mem::forget(context);
+            return Err(Pinned { reason: PinReason::StillMapped, _staged: staged });
+        }
+        Ok(())
+    }
+}
+
+/// Why a retired library is kept in the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PinReason {
+    /// Threads of its own still run: their names.
+    Threads(Vec<String>),
+    /// Workers that do not come back from the app's code: how many.
+    Workers(usize),
+    /// The dynamic linker could not close it.
+    Close(String),
+    /// It was closed, and the dynamic linker kept it.
+    StillMapped,
+}
+
+impl std::fmt::Display for PinReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Threads(names) => write!(f, "threads of its own still run: {}", names.join(", ")),
+            Self::Workers(count) => write!(f, "{count} of its workers did not return from a handler"),
+            Self::Close(error) => write!(f, "dlclose failed: {error}"),
+            Self::StillMapped => f.write_str(
+                "dlclose kept it mapped (linked with -z nodelete, or a thread-local is still in use)",
+            ),
+        }
+    }
+}
+
+/// A library that could not be unloaded safely: it stays mapped, on purpose, with its heap and its file.
+#[derive(Debug)]
+pub struct Pinned {
+    reason: PinReason,
+    _staged: Staged,
+}
+
+impl Pinned {
+    fn keep(reason: PinReason, library: Library, context: Arc<LibraryContext>, staged: Staged) -> Self {
+        std::mem::forget((library, context));
+        Self { reason, _staged: staged }
+    }
+
+    /// Why it is pinned.
+    pub fn reason(&self) -> &PinReason {
+        &self.reason
+    }
+}
+
+/// Checks a library's interface against the host's, with fresh globals: abi_stable's own ones keep pointers into
+/// libraries that are gone.
+///
+/// # Safety
+/// `header` is the `LibHeader` of a library that is open, and stays so as long as the result is used.
+pub(crate) unsafe fn check_root(header: AbiHeaderRef) -> Result<PluginRef, LoadError> {
+    let interface = |reason: String| LoadError::Interface { host: atoll_plugin::VERSION, reason };
+    let header = header.upgrade().map_err(|error| interface(error.to_string()))?;
+    let layout = header.layout().ok_or_else(|| interface("it says nothing of its layout".to_owned()))?;
+    let globals = CheckingGlobals::new();
+    check_layout_compatibility_with_globals(<PluginRef as StableAbi>::LAYOUT, layout, &globals)
+        .map_err(|errors| interface(errors.to_string()))?;
+    // SAFETY: the layout was checked just now.
+    unsafe { header.init_root_module_with_unchecked_layout::<PluginRef>() }
+        .map_err(|error| interface(error.to_string()))
+}
+
+/// Binds a library to its context.
+pub(crate) fn bind(root: PluginRef, context: &Arc<LibraryContext>) {
+    // SAFETY: the context lives until the library is unloaded, which drops it last.
+    unsafe { root.bind()(table::host(), context.handle(), logging::max_level()) };
+}
+
+/// Runs a library's `main` on the calling thread.
+pub(crate) fn run(root: PluginRef, port: Arc<Port>) -> Exit {
+    // SAFETY: the library is bound; the handle carries one count of the port.
+    unsafe { root.main()(table::port_handle(port)) }
+}
+
+/// Whether the file is mapped as a library.
+fn is_mapped(path: &Path) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
+    // SAFETY: `RTLD_NOLOAD` runs nothing; the handle it may give is given back.
+    unsafe {
+        let handle = libc::dlopen(path.as_ptr(), libc::RTLD_NOLOAD | libc::RTLD_LAZY);
+        if handle.is_null() {
+            return false;
+        }
+        libc::dlclose(handle);
+    }
+    true
+}

@@ -1,0 +1,312 @@
+//! The life of an app as a plain state machine: events in, effects out, no threads, no clock, no I/O.
+//!
+//! [`App`](crate::app) carries the effects out and reports what came of them.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// A generation's number, counted from 1 for each app.
+pub type Number = u64;
+
+/// What happens to an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Someone wants it to serve: a call, or `preload`.
+    Wanted,
+    /// Its library or its settings have changed, or someone asks for a reload.
+    Changed,
+    /// A generation has started.
+    Ready(Number),
+    /// A generation does not serve, and nothing of it is left.
+    NotReady(Number, Cause),
+    /// A worker of a generation has ended without being told to.
+    Ended(Number),
+    /// A generation had nothing to do for the idle timeout, and admits nothing more.
+    Idle(Number),
+    /// A retired generation is unloaded or pinned.
+    Retired(Number),
+    /// The pause after a crash is over.
+    Rested,
+    /// The app is taken out of the registry, or the host shuts down.
+    Closed,
+}
+
+/// Why a generation did not come to serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The library is what serves already.
+    Unchanged,
+    /// The library is missing or refused: trying it again as it is would be in vain.
+    Unusable,
+    /// It failed on the way, or when it started.
+    Failed,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Stage, inspect, load and start a generation; report [`Event::Ready`] or [`Event::NotReady`].
+    Bring(Number),
+    /// Send new requests to this generation, and those that wait for one.
+    Serve(Number),
+    /// Send no new request to any generation.
+    Withdraw,
+    /// Drain, stop and unload a generation; report [`Event::Retired`].
+    Retire(Number),
+    /// Tell those that wait for a generation that there is none.
+    Refuse,
+    /// Report [`Event::Rested`] after this time.
+    Rest(Duration),
+    /// All is done.
+    Finish,
+}
+
+/// Why an app does not serve, or that it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not loaded: the next call starts it.
+    Cold,
+    /// Its first generation, or the one after a crash, is on its way.
+    Starting,
+    /// A generation serves.
+    Serving,
+    /// It crashed and is started again after a pause.
+    Resting,
+    /// It crashed too often, or its library is unusable: it stays down until the library or the settings change, or
+    /// someone asks.
+    Failed,
+    /// It is being taken down, or is gone.
+    Closing,
+}
+
+/// How crashes are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestartPolicy {
+    /// With more crashes than this within [`window`](Self::window) the app is failed.
+    pub max_restarts: usize,
+    /// How long a crash counts.
+    pub window: Duration,
+    /// The pause after the second crash in a row; it doubles with each one more. After the first there is none.
+    pub first_pause: Duration,
+    /// The longest pause.
+    pub longest_pause: Duration,
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self {
+            max_restarts: 5,
+            window: Duration::from_secs(60),
+            first_pause: Duration::from_millis(100),
+            longest_pause: Duration::from_secs(10),
+        }
+    }
+}
+
+impl RestartPolicy {
+    /// The pause after so many crashes within the window; `None`: no more restarts.
+    fn pause(&self, crashes: usize) -> Option<Duration> {
+        match crashes {
+            0 | 1 => Some(Duration::ZERO),
+            n if n > self.max_restarts => None,
+            n => {
+                let doublings = u32::try_from(n - 2).unwrap_or(u32::MAX);
+                Some(2u32.checked_pow(doublings).map_or(self.longest_pause, |factor| {
+                    self.first_pause.saturating_mul(factor).min(self.longest_pause)
+                }))
+            }
+        }
+    }
+}
+
+/// The state of one app.
+#[derive(Clone, Debug)]
+pub struct Lifecycle {
+    policy: RestartPolicy,
+    phase: Phase,
+    last: Number,
+    serving: Option<Number>,
+    coming: Option<Number>,
+    /// The library changed after the coming generation was begun: another one follows it.
+    outdated: bool,
+    retiring: BTreeSet<Number>,
+    crashes: VecDeque<Duration>,
+}
+
+impl Lifecycle {
+    /// An app that is not loaded.
+    pub fn new(policy: RestartPolicy) -> Self {
+        Self {
+            policy,
+            phase: Phase::Cold,
+            last: 0,
+            serving: None,
+            coming: None,
+            outdated: false,
+            retiring: BTreeSet::new(),
+            crashes: VecDeque::new(),
+        }
+    }
+
+    /// Whether it serves, and if not, why.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The generation that gets new requests.
+    pub fn serving(&self) -> Option<Number> {
+        self.serving
+    }
+
+    /// The generation that is being loaded or started.
+    pub fn coming(&self) -> Option<Number> {
+        self.coming
+    }
+
+    /// The generations that finish what they have.
+    pub fn retiring(&self) -> impl Iterator<Item = Number> {
+        self.retiring.iter().copied()
+    }
+
+    /// Changes how crashes are answered from now on.
+    pub fn set_policy(&mut self, policy: RestartPolicy) {
+        self.policy = policy;
+    }
+
+    /// Takes an event at the time `now`, measured from any fixed start, and says what is to be done, in order.
+    pub fn on(&mut self, event: Event, now: Duration) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Wanted => self.wanted(&mut effects),
+            Event::Changed => self.changed(&mut effects),
+            Event::Ready(number) => self.ready(number, &mut effects),
+            Event::NotReady(number, cause) => self.not_ready(number, cause, now, &mut effects),
+            Event::Ended(number) if self.serving == Some(number) => {
+                self.take_down(&mut effects);
+                self.crashed(Duration::ZERO, now, &mut effects);
+            }
+            Event::Idle(number) if self.serving == Some(number) => {
+                self.take_down(&mut effects);
+                self.phase = if self.coming.is_some() { Phase::Starting } else { Phase::Cold };
+            }
+            Event::Ended(_) | Event::Idle(_) => {}
+            Event::Retired(number) => {
+                self.retiring.remove(&number);
+            }
+            Event::Rested if self.phase == Phase::Resting => self.bring(&mut effects),
+            Event::Rested => {}
+            Event::Closed => {
+                self.phase = Phase::Closing;
+                effects.push(Effect::Refuse);
+                self.take_down(&mut effects);
+            }
+        }
+        if self.phase == Phase::Closing && self.coming.is_none() && self.retiring.is_empty() {
+            effects.push(Effect::Finish);
+        }
+        effects
+    }
+
+    fn wanted(&mut self, effects: &mut Vec<Effect>) {
+        match self.phase {
+            Phase::Cold => self.bring(effects),
+            Phase::Starting => {}
+            Phase::Serving => effects.extend(self.serving.map(Effect::Serve)),
+            Phase::Resting | Phase::Failed | Phase::Closing => effects.push(Effect::Refuse),
+        }
+    }
+
+    fn changed(&mut self, effects: &mut Vec<Effect>) {
+        self.crashes.clear();
+        match self.phase {
+            _ if self.coming.is_some() => self.outdated = true,
+            Phase::Serving => self.bring(effects),
+            Phase::Resting | Phase::Failed => self.phase = Phase::Cold,
+            Phase::Cold | Phase::Starting | Phase::Closing => {}
+        }
+    }
+
+    fn ready(&mut self, number: Number, effects: &mut Vec<Effect>) {
+        if self.coming != Some(number) {
+            return;
+        }
+        self.coming = None;
+        if self.phase == Phase::Closing {
+            self.retire(number, effects);
+            return;
+        }
+        let before = self.serving.replace(number);
+        self.phase = Phase::Serving;
+        effects.push(Effect::Serve(number));
+        if let Some(before) = before {
+            self.retire(before, effects);
+        }
+        if self.outdated {
+            self.bring(effects);
+        }
+    }
+
+    fn not_ready(&mut self, number: Number, cause: Cause, now: Duration, effects: &mut Vec<Effect>) {
+        if self.coming != Some(number) {
+            return;
+        }
+        self.coming = None;
+        if self.phase == Phase::Closing {
+            return;
+        }
+        if self.outdated {
+            self.bring(effects);
+        } else if self.serving.is_none() {
+            match cause {
+                Cause::Unchanged => self.phase = Phase::Cold,
+                Cause::Unusable => self.phase = Phase::Failed,
+                Cause::Failed => self.crashed(self.policy.first_pause, now, effects),
+            }
+            effects.push(Effect::Refuse);
+        }
+    }
+
+    /// Begins a generation; what serves goes on until it is ready.
+    fn bring(&mut self, effects: &mut Vec<Effect>) {
+        self.last += 1;
+        self.coming = Some(self.last);
+        self.outdated = false;
+        if self.serving.is_none() {
+            self.phase = Phase::Starting;
+        }
+        effects.push(Effect::Bring(self.last));
+    }
+
+    /// Retires what serves.
+    fn take_down(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(number) = self.serving.take() {
+            effects.push(Effect::Withdraw);
+            self.retire(number, effects);
+        }
+    }
+
+    fn retire(&mut self, number: Number, effects: &mut Vec<Effect>) {
+        self.retiring.insert(number);
+        effects.push(Effect::Retire(number));
+    }
+
+    /// Nothing serves any more because the app failed: starts it again, after `least` or longer, or gives up.
+    fn crashed(&mut self, least: Duration, now: Duration, effects: &mut Vec<Effect>) {
+        if self.coming.is_some() {
+            self.phase = Phase::Starting;
+            return;
+        }
+        self.crashes.push_back(now);
+        while self.crashes.front().is_some_and(|&then| now.saturating_sub(then) > self.policy.window) {
+            self.crashes.pop_front();
+        }
+        match self.policy.pause(self.crashes.len()).map(|pause| pause.max(least)) {
+            Some(Duration::ZERO) => self.bring(effects),
+            Some(pause) => {
+                self.phase = Phase::Resting;
+                effects.push(Effect::Rest(pause));
+            }
+            None => self.phase = Phase::Failed,
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The host's end of a port: the worker's inbox, and the requests that it has not answered yet.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use std::{future::Future, pin::Pin, task::Context, task::Poll};
+
+use atoll_plugin::abi::{Buffer, Message, Received};
+use atoll_plugin::protocol::{self, Cancel, method};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use serde::Serialize;
+
+use crate::buffer;
+use crate::lane::{self, Completion, Ticket};
+
+/// Why a port does not take a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// As many requests wait in the inbox as may.
+    #[error("the worker's inbox is full: {0} requests wait")]
+    Full(usize),
+    /// The worker has ended.
+    #[error("the worker has ended")]
+    Closed,
+}
+
+enum Item {
+    Request(Message),
+    Notification(Message),
+    Wake,
+}
+
+/// A port between the host and one worker.
+pub struct Port {
+    inbox: Sender<Item>,
+    outlet: Receiver<Item>,
+    /// Requests that the worker has not taken yet, and how many there may be.
+    waiting: AtomicUsize,
+    capacity: usize,
+    woken: AtomicBool,
+    next_id: AtomicU64,
+    /// The requests to be answered, by number; `None` when the port is closed.
+    pending: Mutex<Option<HashMap<u64, Ticket>>>,
+    closed: AtomicBool,
+}
+
+impl Port {
+    /// A port in whose inbox at most `capacity` requests wait.
+    pub fn new(capacity: usize) -> Arc<Self> {
+        let (inbox, outlet) = crossbeam_channel::unbounded();
+        Arc::new(Self {
+            inbox,
+            outlet,
+            waiting: AtomicUsize::new(0),
+            capacity,
+            woken: AtomicBool::new(false),
+            next_id: AtomicU64::new(1),
+            pending: Mutex::new(Some(HashMap::new())),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Reserves a place in the inbox for one request.
+    ///
+    /// # Errors
+    /// There is none: see [`CallError`].
+    pub fn reserve(self: &Arc<Self>) -> Result<Place, CallError> {
+        if self.is_closed() {
+            return Err(CallError::Closed);
+        }
+        let place = Place { port: self.clone(), used: false };
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.capacity {
+            return Err(CallError::Full(self.capacity));
+        }
+        Ok(place)
+    }
+
+    /// Sends a request; what is returned waits for the answer. When it is dropped before, the worker is told that
+    /// nobody waits.
+    ///
+    /// # Errors
+    /// The request was not taken: see [`CallError`].
+    ///
+    /// # Panics
+    /// As for [`Place::send`].
+    pub fn call(
+        self: &Arc<Self>,
+        method: &str,
+        params: impl Serialize,
+        transfer: Vec<Buffer>,
+    ) -> Result<Answer, CallError> {
+        self.reserve()?.send(method, params, transfer)
+    }
+
+    /// Sends a notification, which is never refused: a closed port has nobody to tell.
+    pub fn notify(&self, method: &str, params: impl Serialize) {
+        self.push(Item::Notification(message(&protocol::Request::notification(method, params), Vec::new())));
+    }
+
+    /// Ends the port: the worker's next `receive` says so, and whoever waits for an answer gets
+    /// [`Gone`](lane::Gone).
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(pending);
+        self.push(Item::Wake);
+    }
+
+    /// Whether the port is closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// How many requests wait in the inbox.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Brings the worker the next item; called on the worker's thread.
+    pub(crate) fn receive(&self, timeout: Option<Duration>, into: &mut Message) -> Received {
+        let item = match timeout {
+            None => self.outlet.recv().map_err(|_| Received::Closed),
+            Some(Duration::ZERO) => self.outlet.try_recv().map_err(|error| match error {
+                TryRecvError::Empty => Received::TimedOut,
+                TryRecvError::Disconnected => Received::Closed,
+            }),
+            Some(timeout) => self.outlet.recv_timeout(timeout).map_err(|error| match error {
+                RecvTimeoutError::Timeout => Received::TimedOut,
+                RecvTimeoutError::Disconnected => Received::Closed,
+            }),
+        };
+        if let Ok(Item::Request(_)) = &item {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        if self.is_closed() {
+            return Received::Closed;
+        }
+        match item {
+            Ok(Item::Request(message) | Item::Notification(message)) => {
+                *into = message;
+                Received::Message
+            }
+            Ok(Item::Wake) => {
+                self.woken.store(false, Ordering::SeqCst);
+                Received::Woken
+            }
+            Err(received) => received,
+        }
+    }
+
+    /// Takes a message of the worker's; called on a thread of the app's. `false`: the port is closed.
+    pub(crate) fn accept(&self, message: Message) -> bool {
+        let id = match serde_json::from_slice::<protocol::Incoming<'_>>(&message.json) {
+            Ok(protocol::Incoming { id: Some(id), method: None, .. }) => id,
+            Ok(protocol::Incoming { method: Some(name), .. }) => {
+                log::warn!("an app sent the message {name}, which this host does not know");
+                return !self.is_closed();
+            }
+            Ok(_) => {
+                log::warn!("an app sent an answer without a number");
+                return !self.is_closed();
+            }
+            Err(error) => {
+                log::warn!("an app sent a message that cannot be read: {error}");
+                return !self.is_closed();
+            }
+        };
+        match self.with_pending(|pending| pending.remove(&id)) {
+            None => false,
+            Some(None) => {
+                log::warn!("an app answered request {id}, which waits for no answer");
+                true
+            }
+            Some(Some(ticket)) => {
+                ticket.complete(Ok(message));
+                true
+            }
+        }
+    }
+
+    /// Ends the worker's `receive`, once for any number of calls before it looks again.
+    pub(crate) fn wake(&self) {
+        if !self.woken.swap(true, Ordering::SeqCst) {
+            self.push(Item::Wake);
+        }
+    }
+
+    fn push(&self, item: Item) {
+        // The port holds the other end itself, so the channel is never disconnected.
+        let _ = self.inbox.send(item);
+    }
+
+    fn with_pending<T>(&self, f: impl FnOnce(&mut HashMap<u64, Ticket>) -> T) -> Option<T> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(f)
+    }
+}
+
+/// A place in a port's inbox, given back when it is not used.
+pub struct Place {
+    port: Arc<Port>,
+    used: bool,
+}
+
+impl Place {
+    /// Sends a request in this place: see [`Port::call`].
+    ///
+    /// # Errors
+    /// [`CallError::Closed`].
+    ///
+    /// # Panics
+    /// Outside of a [`LocalSet`](tokio::task::LocalSet); when `params` cannot be written as JSON.
+    pub fn send(
+        mut self,
+        method: &str,
+        params: impl Serialize,
+        transfer: Vec<Buffer>,
+    ) -> Result<Answer, CallError> {
+        let port = self.port.clone();
+        let id = port.next_id.fetch_add(1, Ordering::Relaxed);
+        let message = message(&protocol::Request::new(id, method, params), transfer);
+        let (ticket, reply) = lane::open();
+        port.with_pending(|pending| pending.insert(id, ticket)).ok_or(CallError::Closed)?;
+        self.used = true;
+        port.push(Item::Request(message));
+        Ok(Answer { port, id, reply })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.used {
+            self.port.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Waits for the answer to one request.
+pub struct Answer {
+    port: Arc<Port>,
+    id: u64,
+    reply: lane::Reply,
+}
+
+impl Future for Answer {
+    type Output = Completion;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Completion> {
+        Pin::new(&mut self.reply).poll(context)
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if !self.reply.is_done() && !self.port.is_closed() {
+            self.port.notify(method::CANCEL, Cancel { id: self.id });
+        }
+    }
+}
+
+fn message(json: &impl Serialize, transfer: Vec<Buffer>) -> Message {
+    let mut text = Vec::with_capacity(512);
+    serde_json::to_writer(&mut text, json).expect("a message of the protocol can be written as JSON");
+    Message { json: buffer::from_vec(text), transfer: buffer::list(transfer) }
+}

@@ -1,0 +1,169 @@
+//! What went wrong, as people and programs see it: RFC 9457 problem details.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+/// What kind of problem, each with a stable `type` and a status. `docs/src/problems.md` lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No app has this name.
+    UnknownApp,
+    /// The host serves nothing at this path.
+    NotFound,
+    /// The request's body is larger than `body_limit`.
+    BodyTooLarge,
+    /// The request cannot be read.
+    BadRequest,
+    /// The app answered with an error of this status.
+    AppError(u16),
+    /// A handler panicked.
+    AppPanicked,
+    /// The worker ended, or what it answered is not HTTP.
+    BadGateway,
+    /// The inbox is full.
+    Overloaded,
+    /// The app does not serve now.
+    Unavailable,
+    /// There was no answer within `deadline_ms`.
+    DeadlineExceeded,
+}
+
+impl Kind {
+    /// The HTTP status.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::UnknownApp | Self::NotFound => 404,
+            Self::BodyTooLarge => 413,
+            Self::BadRequest => 400,
+            Self::AppError(status) => status,
+            Self::AppPanicked => 500,
+            Self::BadGateway => 502,
+            Self::Overloaded | Self::Unavailable => 503,
+            Self::DeadlineExceeded => 504,
+        }
+    }
+
+    /// The last part of the problem's `type`, which is `urn:atoll:problem:` and this.
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::UnknownApp => "unknown-app",
+            Self::NotFound => "not-found",
+            Self::BodyTooLarge => "body-too-large",
+            Self::BadRequest => "bad-request",
+            Self::AppError(_) => "app-error",
+            Self::AppPanicked => "app-panicked",
+            Self::BadGateway => "bad-gateway",
+            Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
+            Self::DeadlineExceeded => "deadline-exceeded",
+        }
+    }
+
+    /// A short text that is the same for all problems of the kind.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::UnknownApp => "There is no such app",
+            Self::NotFound => "There is nothing here",
+            Self::BodyTooLarge => "The request's body is too large",
+            Self::BadRequest => "The request cannot be read",
+            Self::AppError(400..=499) => "The app refused the request",
+            Self::AppError(_) => "The app could not answer",
+            Self::AppPanicked => "The app failed on this request",
+            Self::BadGateway => "The app ended before it answered",
+            Self::Overloaded => "The app has too many requests waiting",
+            Self::Unavailable => "The app does not serve now",
+            Self::DeadlineExceeded => "The app did not answer in time",
+        }
+    }
+}
+
+/// One problem of one request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {detail}", .kind.title())]
+pub struct Problem {
+    kind: Kind,
+    detail: String,
+    retry_after: Option<Duration>,
+}
+
+impl Problem {
+    /// A problem, with what happened this time and what to do.
+    ///
+    /// ```
+    /// use atoll_host::{Kind, Problem};
+    /// let problem = Problem::new(Kind::UnknownApp, "no app is named `helo`");
+    /// assert_eq!(problem.kind().status(), 404);
+    /// assert!(problem.to_json("7").contains(r#""type":"urn:atoll:problem:unknown-app""#));
+    /// ```
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), retry_after: None }
+    }
+
+    /// Says when it is worth trying again.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// The kind of problem.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The value of `Retry-After`: whole seconds, at least 1.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after.map(|after| after.as_secs_f64().ceil().max(1.0) as u64)
+    }
+
+    /// The problem as `application/problem+json`.
+    pub fn to_json(&self, request_id: &str) -> String {
+        json!({
+            "type": format!("urn:atoll:problem:{}", self.kind.slug()),
+            "title": self.kind.title(),
+            "status": self.kind.status(),
+            "detail": self.detail,
+            "request_id": request_id,
+        })
+        .to_string()
+    }
+
+    /// The problem as a page, for a browser.
+    pub fn to_html(&self, request_id: &str) -> String {
+        format!(
+            "<!doctype html><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
+             <title>{status} {title}</title>\
+             <style>body{{font:16px/1.5 system-ui,sans-serif;margin:10vh auto;max-width:40rem;padding:0 1rem}}\
+             h1{{font-size:1.4rem}}pre{{white-space:pre-wrap;font:inherit}}small{{color:#777}}</style>\
+             <h1>{status} · {title}</h1><pre>{detail}</pre><small>request {request_id}</small>\n",
+            status = self.kind.status(),
+            title = escape(self.kind.title()),
+            detail = escape(&self.detail),
+            request_id = escape(request_id),
+        )
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_shows_nothing_but_text() {
+        let problem = Problem::new(Kind::UnknownApp, "<script>alert(1)</script>");
+        let page = problem.to_html("\"><b>");
+        assert!(page.contains("&lt;script&gt;") && !page.contains("<script>") && !page.contains("<b>"));
+    }
+
+    #[test]
+    fn retry_after_is_in_whole_seconds() {
+        let problem = Problem::new(Kind::Overloaded, "").retry_after(Duration::from_millis(1200));
+        assert_eq!(problem.retry_after_seconds(), Some(2));
+        assert_eq!(problem.retry_after(Duration::ZERO).retry_after_seconds(), Some(1));
+    }
+}

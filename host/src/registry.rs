@@ -1,0 +1,115 @@
+//! The registered apps, by name.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use futures_util::future::join_all;
+
+use crate::app::App;
+use crate::config::{AppConfig, Config};
+use crate::driver;
+use crate::services::Services;
+
+type Apps = HashMap<String, Arc<App>>;
+
+/// The registered apps. Reading is free of locks; it is changed by [`apply`](Self::apply) alone.
+#[derive(Debug, Default)]
+pub struct Registry {
+    apps: ArcSwap<Apps>,
+    /// What was last applied.
+    configs: Mutex<HashMap<String, AppConfig>>,
+}
+
+/// What an [`apply`](Registry::apply) did, by the apps' names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Apps that are new.
+    pub added: Vec<String>,
+    /// Apps that go on with other settings.
+    pub changed: Vec<String>,
+    /// Apps that are being taken down.
+    pub removed: Vec<String>,
+}
+
+impl Changes {
+    /// Whether nothing is different.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
+    }
+}
+
+impl std::fmt::Display for Changes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts = [("added", &self.added), ("changed", &self.changed), ("removed", &self.removed)];
+        let parts: Vec<String> = parts
+            .into_iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(what, names)| format!("{what} {}", names.join(", ")))
+            .collect();
+        f.write_str(if parts.is_empty() { "nothing changed" } else { "" })?;
+        f.write_str(&parts.join("; "))
+    }
+}
+
+impl Registry {
+    /// The app of this name.
+    pub fn get(&self, name: &str) -> Option<Arc<App>> {
+        self.apps.load().get(name).cloned()
+    }
+
+    /// All apps, by name.
+    pub fn apps(&self) -> Vec<Arc<App>> {
+        let mut apps: Vec<_> = self.apps.load().values().cloned().collect();
+        apps.sort_by(|a, b| a.name().cmp(b.name()));
+        apps
+    }
+
+    /// Makes the registry what the configuration says. Apps that are the same there are not touched.
+    ///
+    /// # Panics
+    /// Outside of a [`LocalSet`](tokio::task::LocalSet), on which the apps' drivers run.
+    pub fn apply(&self, config: &Config, services: &Rc<Services>) -> Changes {
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut apps = Apps::clone(&self.apps.load());
+        let mut changes = Changes::default();
+        let wanted: HashMap<String, AppConfig> =
+            config.apps.iter().map(|app| (app.name.clone(), app.clone())).collect();
+
+        for (name, _) in configs.iter().filter(|(name, _)| !wanted.contains_key(*name)) {
+            if let Some(app) = apps.remove(name) {
+                tokio::task::spawn_local(async move { app.close().await });
+            }
+            changes.removed.push(name.clone());
+        }
+        for (name, config) in &wanted {
+            match configs.get(name) {
+                None => {
+                    apps.insert(name.clone(), driver::register(config, services.clone()));
+                    changes.added.push(name.clone());
+                }
+                Some(before) if before != config => {
+                    if let Some(app) = apps.get(name) {
+                        app.configure(config.clone());
+                    }
+                    changes.changed.push(name.clone());
+                }
+                Some(_) => {}
+            }
+        }
+        for names in [&mut changes.added, &mut changes.changed, &mut changes.removed] {
+            names.sort();
+        }
+        *configs = wanted;
+        self.apps.store(Arc::new(apps));
+        changes
+    }
+
+    /// Takes all apps down, and waits until they are.
+    pub async fn close(&self) {
+        let apps = self.apps.swap(Arc::default());
+        self.configs.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        join_all(apps.values().map(|app| app.close())).await;
+    }
+}

@@ -1,0 +1,96 @@
+//! Copying one library.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::{ContentHash, StageError};
+use crate::watch::{Fingerprint, Writers, writers};
+
+/// A file that is deleted with its owner.
+#[derive(Debug)]
+pub(super) struct OwnedFile(PathBuf);
+
+impl OwnedFile {
+    /// Takes over a file that exists.
+    pub(super) fn new(path: PathBuf) -> OwnedFile {
+        OwnedFile(path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for OwnedFile {
+    fn drop(&mut self) {
+        match fs::remove_file(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                log::warn!("cannot delete the staged copy {}: {error}", self.0.display());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What was copied.
+pub(super) struct Copied {
+    pub(super) hash: ContentHash,
+    pub(super) size: u64,
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// Copies `library` to the new file `to`.
+pub(super) fn library(library: &Path, to: PathBuf) -> Result<(OwnedFile, Copied), StageError> {
+    let unreadable = |source| StageError::Read { path: library.to_owned(), source };
+    // Before it is opened, which for a pipe would wait for its writer.
+    if !fs::metadata(library).map_err(unreadable)?.is_file() {
+        return Err(StageError::NotAFile { path: library.to_owned() });
+    }
+    let mut from = File::open(library).map_err(unreadable)?;
+    let before = Fingerprint::of_file(&from).map_err(unreadable)?;
+    let unwritable = |path: &Path, source| StageError::Write { path: path.to_owned(), source };
+    // Never over a file that is there: it might be mapped. The copy is for reading only, as nobody has any
+    // business changing it.
+    let mut copy = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o400)
+        .open(&to)
+        .map_err(|source| unwritable(&to, source))?;
+    let to = OwnedFile::new(to);
+    // By way of `copy_file_range`, so some file systems share the blocks.
+    let size = io::copy(&mut from, &mut copy).map_err(|source| unwritable(to.path(), source))?;
+    if writers(&from) == Writers::Some {
+        return Err(StageError::BeingWritten { path: library.to_owned() });
+    }
+    // By its name, so that this also sees another file taking its place, which the watcher is about to report.
+    let after = Fingerprint::of(library).map_err(unreadable)?;
+    if after.differs_from(&before) || after.size() != size {
+        return Err(StageError::Changed {
+            path: library.to_owned(),
+            before: Box::new(before),
+            after: Box::new(after),
+        });
+    }
+    // The copy and not the library, as the copy is what will be loaded.
+    let hash = hash(&mut copy).map_err(|source| unwritable(to.path(), source))?;
+    Ok((to, Copied { hash, size, fingerprint: after }))
+}
+
+fn hash(file: &mut File) -> io::Result<ContentHash> {
+    io::Seek::rewind(file)?;
+    let mut hasher = blake3::Hasher::new();
+    // Big enough for the widest vector code of BLAKE3 to have an effect, and small enough for the cache.
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(ContentHash(*hasher.finalize().as_bytes())),
+            Ok(count) => _ = hasher.update(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

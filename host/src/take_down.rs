@@ -1,0 +1,73 @@
+//! From a retired generation to nothing: drained, stopped, unloaded; or pinned.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::app::App;
+use crate::bring::Live;
+use crate::context::LibraryContext;
+use crate::history::{State, Transition};
+use crate::library::{Loaded, PinReason, Pinned};
+use crate::own_thread::on_own_thread;
+use crate::services::Services;
+
+/// Takes a generation that admits nothing more out of the process.
+pub(crate) async fn take_down(services: &Rc<Services>, app: &App, live: Live) {
+    let Live { generation, loaded, hash: _ } = live;
+    let settings = app.settings();
+    let number = generation.number();
+    let record = |state, reason: String| {
+        log::debug!("{}#{number} {state}: {reason}", app.name());
+        app.record(Transition { at: SystemTime::now(), generation: number, state, reason });
+    };
+
+    record(State::Draining, format!("{} requests in flight", generation.in_flight()));
+    let left = generation.drain(settings.drain_timeout()).await;
+    if left > 0 {
+        log::warn!(
+            "{}#{number}: {left} requests were cut off, unfinished after drain_timeout_ms = {}",
+            app.name(),
+            settings.drain_timeout_ms
+        );
+    }
+    let blocked = generation.stop(settings.stop_timeout()).await;
+    let unloaded = if blocked > 0 {
+        Err(loaded.pin(PinReason::Workers(blocked)))
+    } else {
+        record(State::Stopped, String::new());
+        threads_end(loaded.context(), settings.stop_timeout()).await;
+        unload(app, number, loaded).await
+    };
+    match unloaded {
+        Ok(()) => record(State::Unloaded, String::new()),
+        Err(pinned) => {
+            log::warn!("{}#{number} is pinned, its memory stays: {}", app.name(), pinned.reason());
+            record(State::Pinned, pinned.reason().to_string());
+            services.pin(pinned);
+        }
+    }
+}
+
+/// Waits for the app's own threads, at most for `limit`.
+async fn threads_end(context: &LibraryContext, limit: Duration) {
+    let begun = Instant::now();
+    let mut pause = Duration::from_micros(200);
+    while !context.running_threads().is_empty() && begun.elapsed() < limit {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+async fn unload(app: &App, number: u64, loaded: Loaded) -> Result<(), Pinned> {
+    let name = format!("{}#{number} unload", app.name());
+    // SAFETY: the generation's workers have been joined, the thread that loaded the library has ended, and the
+    // root module was handed to those workers only.
+    match on_own_thread(&name, || unsafe { loaded.unload() }).await {
+        Ok(unloaded) => unloaded,
+        Err(error) => {
+            // The thread could not be made, so nothing was touched but the handle, which is lost with it.
+            log::error!("{}#{number} could not be unloaded: {error}", app.name());
+            Ok(())
+        }
+    }
+}

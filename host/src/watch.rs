@@ -1,0 +1,197 @@
+//! Noticing that files have changed, and when they are complete.
+//!
+//! One [`Watcher`] serves the whole host with one thread of its own. The kernel's notifications (inotify, by
+//! way of `notify`) only say *where to look*; what is reported is always read from the file afterwards. So a
+//! notification that is lost, doubled or late does no harm, and a look at every file every two seconds
+//! covers what inotify cannot see: network file systems, writes through another hard link, a folder far up
+//! the path that was swapped.
+//!
+//! A file is reported when it is **complete**, without a fixed delay: a read lease on it is refused by the
+//! kernel for as long as anyone has it open for writing, so asking for one tells when the writer is done.
+
+mod chain;
+mod file;
+mod fingerprint;
+mod folders;
+mod lease;
+mod pace;
+mod service;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use self::file::Known;
+pub use self::fingerprint::Fingerprint;
+pub(crate) use self::lease::{Writers, writers};
+use self::pace::Pace;
+use self::service::{Client, Id};
+use self::tree::Outbox;
+
+/// What happened to a watched file.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The file as it is now. `None`: there is no such file any more.
+    pub fingerprint: Option<Fingerprint>,
+    /// When the first sign of this change was seen.
+    pub noticed: Instant,
+    /// When the file was found to be complete: with a slow writer, much later than `noticed`.
+    pub complete: Instant,
+}
+
+impl Change {
+    /// Whether the file is there.
+    pub fn is_present(&self) -> bool {
+        self.fingerprint.is_some()
+    }
+}
+
+/// Which files of a source folder have changed.
+#[derive(Clone, Debug)]
+pub struct TreeChange {
+    /// The files that were written, created or removed, in order, below the path that is watched.
+    pub paths: Vec<PathBuf>,
+    /// When the first sign of the oldest of these changes was seen.
+    pub noticed: Instant,
+}
+
+/// The service that watches files for the whole host. Clones are handles to the same one.
+///
+/// It ends when the last handle and the last watch are dropped.
+///
+/// ```no_run
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let watcher = atoll_host::Watcher::new()?;
+/// let mut library = watcher.watch_file("target/debug/libhello.so");
+/// loop {
+///     let change = library.changed().await;
+///     match change.fingerprint {
+///         Some(now) => println!("{} bytes, seen {:?} ago", now.size(), change.noticed.elapsed()),
+///         None => println!("gone"),
+///     }
+/// }
+/// # #[allow(unreachable_code)]
+/// # std::io::Result::Ok(())
+/// # })?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Watcher {
+    client: Arc<Client>,
+}
+
+impl Watcher {
+    /// Starts the service.
+    ///
+    /// Where the kernel grants no inotify instance, files are looked at every two seconds instead, and the
+    /// log says so.
+    ///
+    /// # Errors
+    /// The thread could not be started.
+    pub fn new() -> io::Result<Watcher> {
+        Watcher::with(Pace::default())
+    }
+
+    fn with(pace: Pace) -> io::Result<Watcher> {
+        Ok(Watcher { client: Arc::new(Client::start(pace)?) })
+    }
+
+    /// Watches one file, whether it exists yet or not.
+    ///
+    /// What the file is at this moment is the starting point: it is not reported, and everything after it is.
+    /// Only if somebody is writing to it right now is it reported as soon as they are done.
+    ///
+    /// A symbolic link is followed, and each link of the chain is watched as well as the file at its end.
+    /// If the path leads to a folder, what is reported is that entries have come or gone in it.
+    pub fn watch_file(&self, path: impl AsRef<Path>) -> FileWatch {
+        let path = absolute(path.as_ref());
+        let last = file::first_look(&path, self.client.pace().writers);
+        let (id, reports) = self.client.watch_file(path, last);
+        FileWatch { _registration: Registration { client: self.client.clone(), id }, reports, last }
+    }
+
+    /// Watches all files below a folder for which `filter` says yes: the sources of an app, in development.
+    ///
+    /// `target` folders, what version control and editors keep for themselves, and editors' temporary files
+    /// are left out before `filter` is asked. Folders that are symbolic links are not followed.
+    ///
+    /// The files are listed once before this returns, which takes some milliseconds for a big folder.
+    pub fn watch_tree(
+        &self,
+        path: impl AsRef<Path>,
+        filter: impl Fn(&Path) -> bool + Send + 'static,
+    ) -> TreeWatch {
+        let (id, outbox) = self.client.watch_tree(absolute(path.as_ref()), Box::new(filter));
+        TreeWatch { _registration: Registration { client: self.client.clone(), id }, outbox }
+    }
+}
+
+/// A path that cannot be made absolute (it is empty, or the current folder is gone) leads nowhere either way.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Ends a watch when it is dropped.
+#[derive(Debug)]
+struct Registration {
+    client: Arc<Client>,
+    id: Id,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.client.unwatch(self.id);
+    }
+}
+
+/// Watches one file; dropping it ends that. See [`Watcher::watch_file`].
+#[derive(Debug)]
+pub struct FileWatch {
+    _registration: Registration,
+    reports: tokio::sync::watch::Receiver<Option<Change>>,
+    /// What was reported last, so that a file which is back to that is not reported again.
+    last: Known,
+}
+
+impl FileWatch {
+    /// Waits until the file is complete and other than it was when it was last reported.
+    ///
+    /// Changes that happen while nobody waits are not lost; of several, the last one is reported.
+    /// Cancel safe: dropping the future loses nothing.
+    pub async fn changed(&mut self) -> Change {
+        loop {
+            if self.reports.changed().await.is_err() {
+                // The service is gone, so there is nothing more to wait for.
+                std::future::pending::<()>().await;
+            }
+            let report = self.reports.borrow_and_update().clone();
+            if let Some(change) = report
+                && !self.last.is(change.fingerprint.as_ref())
+            {
+                self.last = Known::from(change.fingerprint);
+                return change;
+            }
+        }
+    }
+}
+
+/// Watches the files below a folder; dropping it ends that. See [`Watcher::watch_tree`].
+#[derive(Debug)]
+pub struct TreeWatch {
+    _registration: Registration,
+    outbox: Arc<Outbox>,
+}
+
+impl TreeWatch {
+    /// Waits until files below the folder have changed.
+    ///
+    /// What changes within about 20 ms comes in one batch, and so does what changes while nobody waits.
+    /// Cancel safe: dropping the future loses nothing.
+    pub async fn changed(&mut self) -> TreeChange {
+        self.outbox.take().await
+    }
+}

@@ -1,0 +1,136 @@
+//! What tells one state of a file from another without reading it.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// A moment as the file system keeps it: seconds since 1970 and nanoseconds.
+type Moment = (i64, i64);
+
+/// What tells one state of a file from another without reading it: which file it is, its size and its times.
+///
+/// ```
+/// use atoll_host::Fingerprint;
+///
+/// let file = tempfile::NamedTempFile::new()?;
+/// let before = Fingerprint::of(file.path())?;
+/// std::fs::write(file.path(), "something")?;
+/// let after = Fingerprint::of(file.path())?;
+/// assert!(after.differs_from(&before));
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fingerprint {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: Moment,
+    changed: Moment,
+    links: u64,
+}
+
+impl Fingerprint {
+    /// The fingerprint of the file that `path` leads to.
+    ///
+    /// # Errors
+    /// There is no such file, or it is out of reach.
+    pub fn of(path: impl AsRef<Path>) -> io::Result<Fingerprint> {
+        fs::metadata(path).map(|metadata| Fingerprint::from(&metadata))
+    }
+
+    /// The fingerprint of an open file.
+    ///
+    /// # Errors
+    /// The file system failed.
+    pub fn of_file(file: &File) -> io::Result<Fingerprint> {
+        file.metadata().map(|metadata| Fingerprint::from(&metadata))
+    }
+
+    /// The file's size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// When the file was last written, as its file system says.
+    pub fn modified(&self) -> SystemTime {
+        let (seconds, nanoseconds) = self.modified;
+        let past_second = Duration::from_nanos(nanoseconds.unsigned_abs());
+        let whole = Duration::from_secs(seconds.unsigned_abs());
+        let second =
+            if seconds < 0 { SystemTime::UNIX_EPOCH - whole } else { SystemTime::UNIX_EPOCH + whole };
+        second + past_second
+    }
+
+    /// Whether this is another file, or the same one with other contents, than `earlier`.
+    ///
+    /// Not quite `!=`: a hard link that came or went does not count. Cargo hands a library out as a hard
+    /// link, and takes the other link away when the *next* build starts. That touches the time of change of
+    /// the library that is in use, and must not cause a reload.
+    pub fn differs_from(&self, earlier: &Fingerprint) -> bool {
+        let relinked = self.links != earlier.links;
+        self.device != earlier.device
+            || self.inode != earlier.inode
+            || self.size != earlier.size
+            || self.modified != earlier.modified
+            || (self.changed != earlier.changed && !relinked)
+    }
+}
+
+impl From<&Metadata> for Fingerprint {
+    fn from(metadata: &Metadata) -> Self {
+        Fingerprint {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            links: metadata.nlink(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hard_link_does_not_make_another_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lib.so");
+        fs::write(&path, "one").unwrap();
+        let before = Fingerprint::of(&path).unwrap();
+        fs::hard_link(&path, folder.path().join("other.so")).unwrap();
+        let linked = Fingerprint::of(&path).unwrap();
+        assert_ne!(linked, before);
+        assert!(!linked.differs_from(&before));
+        fs::write(&path, "three").unwrap();
+        assert!(Fingerprint::of(&path).unwrap().differs_from(&linked));
+    }
+
+    #[test]
+    fn a_write_that_sets_the_time_back_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lib.so");
+        fs::write(&path, "one").unwrap();
+        let before = Fingerprint::of(&path).unwrap();
+        let mut now = before;
+        // Kernels stamp files with a coarse clock, so the same stamp may come several times.
+        while now == before {
+            fs::write(&path, "two").unwrap();
+            File::options().write(true).open(&path).unwrap().set_modified(before.modified()).unwrap();
+            now = Fingerprint::of(&path).unwrap();
+        }
+        assert_eq!(now.modified(), before.modified());
+        assert!(now.differs_from(&before));
+    }
+
+    #[test]
+    fn times_before_1970_are_kept() {
+        let file = tempfile::tempfile().unwrap();
+        let long_ago = SystemTime::UNIX_EPOCH - Duration::from_millis(1500);
+        file.set_modified(long_ago).unwrap();
+        assert_eq!(Fingerprint::of_file(&file).unwrap().modified(), long_ago);
+    }
+}

@@ -1,0 +1,164 @@
+//! The folders that the kernel watches for us, and who is interested in which of their entries.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use notify::event::{CreateKind, EventKind, ModifyKind, RemoveKind};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+
+use super::chain::Place;
+use super::service::Id;
+
+/// The folders being watched, each once for all who are interested.
+///
+/// Watches are never recursive: those of `notify` cannot leave out `target`, with its thousands of folders.
+pub(super) struct Folders {
+    /// `None`: the kernel grants no notifications, and everything is found by looking regularly.
+    kernel: Option<RecommendedWatcher>,
+    folders: HashMap<PathBuf, Folder>,
+    places: HashMap<Id, HashSet<Place>>,
+    warned: bool,
+}
+
+#[derive(Default)]
+struct Folder {
+    /// Which folder the kernel watches under this path. `None`: none, or not this one any more.
+    watched: Option<Identity>,
+    interest: Vec<(Id, Option<OsString>)>,
+}
+
+/// Tells a folder from another that took its place. Inode numbers are soon used again, so the time of
+/// creation is part of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    created: Option<SystemTime>,
+}
+
+impl Identity {
+    fn of(folder: &Path) -> Option<Identity> {
+        let metadata = fs::symlink_metadata(folder).ok().filter(fs::Metadata::is_dir)?;
+        Some(Identity { device: metadata.dev(), inode: metadata.ino(), created: metadata.created().ok() })
+    }
+}
+
+impl Folders {
+    pub(super) fn new(kernel: Option<RecommendedWatcher>) -> Self {
+        Folders { kernel, folders: HashMap::new(), places: HashMap::new(), warned: false }
+    }
+
+    /// Makes `places` what `id` is interested in. `true`: the kernel watches something that it did not
+    /// before, so whoever looked at the files must look again.
+    pub(super) fn sync(&mut self, id: Id, places: impl IntoIterator<Item = Place>) -> bool {
+        let places: HashSet<Place> = places.into_iter().collect();
+        let before = self.places.remove(&id).unwrap_or_default();
+        for place in places.difference(&before) {
+            let folder = self.folders.entry(place.folder.clone()).or_default();
+            folder.interest.push((id, place.name.clone()));
+        }
+        for place in before.difference(&places) {
+            self.forget(id, place);
+        }
+        let mut new = false;
+        for folder in places.iter().map(|place| &place.folder).collect::<HashSet<_>>() {
+            new |= self.arm(folder);
+        }
+        self.places.insert(id, places);
+        new
+    }
+
+    /// Ends the interest of `id`.
+    pub(super) fn remove(&mut self, id: Id) {
+        for place in self.places.remove(&id).unwrap_or_default() {
+            self.forget(id, &place);
+        }
+    }
+
+    fn forget(&mut self, id: Id, place: &Place) {
+        let Some(folder) = self.folders.get_mut(&place.folder) else { return };
+        folder.interest.retain(|(who, name)| *who != id || *name != place.name);
+        if folder.interest.is_empty() {
+            self.folders.remove(&place.folder);
+            if let Some(kernel) = &mut self.kernel {
+                // Fails if the folder is gone, and its watch with it.
+                let _ = kernel.unwatch(&place.folder);
+            }
+        }
+    }
+
+    /// Has the kernel watch the folder that is at this path now. `true`: it did not until now.
+    fn arm(&mut self, path: &Path) -> bool {
+        let (Some(kernel), Some(folder)) = (&mut self.kernel, self.folders.get_mut(path)) else {
+            return false;
+        };
+        let identity = Identity::of(path);
+        if identity.is_some() && identity == folder.watched {
+            return false;
+        }
+        // Also when the watch is thought to be gone: if the folder was moved away, it is not.
+        let _ = kernel.unwatch(path);
+        folder.watched = None;
+        if identity.is_none() {
+            return false;
+        }
+        match kernel.watch(path, RecursiveMode::NonRecursive) {
+            Ok(()) => folder.watched = identity,
+            Err(error) => {
+                // A folder that went away in between needs no word. The most common other reason is the
+                // limit on watches, and then every folder fails: once is enough.
+                if path.exists() && !std::mem::replace(&mut self.warned, true) {
+                    log::warn!(
+                        "cannot watch {}: {error}; changes there are noticed by looking regularly instead \
+                         (see fs.inotify.max_user_watches)",
+                        path.display()
+                    );
+                }
+            }
+        }
+        folder.watched.is_some()
+    }
+
+    /// Who has to look at their files because of this event.
+    pub(super) fn touched_by(&mut self, event: &Event) -> HashSet<Id> {
+        if event.need_rescan() {
+            return self.places.keys().copied().collect();
+        }
+        let mut touched = HashSet::new();
+        for path in &event.paths {
+            if may_replace_folder(&event.kind) {
+                // `notify` has dropped, or is about to drop, its watches of this path and below.
+                for (_, folder) in self.folders.iter_mut().filter(|(folder, _)| folder.starts_with(path)) {
+                    folder.watched = None;
+                    touched.extend(folder.interest.iter().map(|(id, _)| *id));
+                }
+            } else if let Some(folder) = self.folders.get(path) {
+                touched.extend(folder.interest.iter().map(|(id, _)| *id));
+            }
+            if let (Some(parent), Some(entry)) = (path.parent(), path.file_name())
+                && let Some(folder) = self.folders.get(parent)
+            {
+                let interested = folder
+                    .interest
+                    .iter()
+                    .filter(|(_, name)| name.as_deref().is_none_or(|name| name == entry));
+                touched.extend(interested.map(|(id, _)| *id));
+            }
+        }
+        touched
+    }
+}
+
+/// Whether the event can mean that a folder has gone, has come, or is another one now.
+fn may_replace_folder(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::Create(kind) => !matches!(kind, CreateKind::File),
+        EventKind::Remove(kind) => !matches!(kind, RemoveKind::File),
+        EventKind::Modify(kind) => matches!(kind, ModifyKind::Name(_)),
+        _ => false,
+    }
+}

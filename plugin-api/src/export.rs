@@ -1,0 +1,225 @@
+//! From an app's function to a loadable library.
+
+use std::borrow::Cow;
+
+use abi_stable::library::{CheckTypeLayout, LibHeader, RootModuleResult};
+use abi_stable::prefix_type::WithMetadata;
+use serde_json::json;
+
+use crate::abi::{Exit, GenerationHandle, HostRef, Plugin, PluginRef, PortHandle};
+use crate::application::Application;
+use crate::call::Call;
+use crate::error::Error;
+use crate::link::{self, Link};
+use crate::panic::{catch, install_hook};
+use crate::port::{Event, Port};
+use crate::protocol::{self, ErrorObject, Start, code, method};
+use crate::{event_loop, hooks, logging};
+
+/// What can be a worker: an [`Application`].
+pub trait App {
+    /// Makes ready for the first request. The host waits for it, up to the start deadline.
+    ///
+    /// # Errors
+    /// The start has failed: the generation is not used, and the one before goes on.
+    fn start(&self, start: &Start) -> Result<(), Error>;
+
+    /// Serves the port until it is told to stop, or the port is closed.
+    fn run(self: Box<Self>, port: Port) -> Exit;
+}
+
+impl App for Application {
+    fn start(&self, start: &Start) -> Result<(), Error> {
+        Application::start(self, start)
+    }
+
+    fn run(self: Box<Self>, port: Port) -> Exit {
+        event_loop::run(*self, port)
+    }
+}
+
+/// What [`export_app!`](crate::export_app) implements for the library that it is used in.
+#[doc(hidden)]
+pub trait Export {
+    /// Whether the library allocates from the host's heap.
+    const HOST_HEAP: bool;
+    fn app() -> Box<dyn App>;
+}
+
+/// The library's header, which the host finds by [`ROOT_SYMBOL`](crate::abi::ROOT_SYMBOL).
+#[doc(hidden)]
+pub const fn header<E: Export + 'static>() -> LibHeader {
+    // SAFETY: `root` returns a `PluginRef`, as the type parameter says.
+    unsafe { LibHeader::from_constructor::<PluginRef>(root::<E>, CheckTypeLayout::Yes) }
+}
+
+/// The root module, in the library's constants: there is nothing to free when it is unloaded.
+struct Root<E>(std::marker::PhantomData<E>);
+
+impl<E: Export + 'static> Root<E> {
+    const PLUGIN: &'static WithMetadata<Plugin> =
+        &WithMetadata::new(Plugin { bind: bind::<E>, main: main::<E> });
+}
+
+extern "C" fn root<E: Export + 'static>() -> RootModuleResult {
+    abi_stable::library::__call_root_module_loader(|| PluginRef(Root::<E>::PLUGIN.static_as_prefix()))
+}
+
+unsafe extern "C" fn bind<E: Export>(host: HostRef, generation: GenerationHandle, max_level: u8) {
+    let bound = catch(|| {
+        if link::set(Link { host, generation, host_heap: E::HOST_HEAP }) {
+            hooks::report_early_keys();
+            logging::install(max_level);
+            install_hook();
+        }
+    });
+    if bound.is_err() {
+        // Nothing above panics, and there is no hook yet that could say so.
+        std::process::abort();
+    }
+}
+
+unsafe extern "C" fn main<E: Export>(port: PortHandle) -> Exit {
+    catch(|| {
+        // SAFETY: the host gives one count of the port away with this call, after `bind`.
+        let port = unsafe { Port::from_handle(port) };
+        start::<E>(&port).map_or(Exit::Returned, |app| app.run(port))
+    })
+    .unwrap_or(Exit::Panicked)
+}
+
+/// Waits for the host's `start`, makes the app and answers; `None` when there is nothing to run.
+fn start<E: Export>(port: &Port) -> Option<Box<dyn App>> {
+    let call = loop {
+        match port.receive(None) {
+            Event::Message(message) => break Call::parse(message).ok()?,
+            Event::Woken | Event::TimedOut => {}
+            Event::Closed => return None,
+        }
+    };
+    let id = call.id().filter(|_| call.method() == method::START)?;
+    let made =
+        call.params::<Start>().map_err(|error| (code::INVALID_PARAMS, error.to_string())).and_then(|start| {
+            match catch(|| {
+                let app = E::app();
+                app.start(&start).map(|()| app)
+            }) {
+                Ok(Ok(app)) => Ok(app),
+                Ok(Err(error)) => Err((code::START_FAILED, error.to_string())),
+                Err(panic) => Err((code::HANDLER_PANICKED, panic)),
+            }
+        });
+    let sent = match &made {
+        Ok(_) => port.send(&protocol::Response::result(id, json!({})), Vec::new()),
+        Err((code, message)) => {
+            let error = ErrorObject { code: *code, message: Cow::Borrowed(message), data: None };
+            port.send(&protocol::Response::error(id, error), Vec::new())
+        }
+    };
+    made.ok().filter(|_| sent.is_ok())
+}
+
+/// Makes the crate's library an Atoll app.
+///
+/// Takes the name of a function without parameters that returns an [`Application`]; it is called once
+/// on each worker, when it starts. Use it once in a crate, whose library is built with
+/// `crate-type = ["cdylib"]`.
+///
+/// ```
+/// use atoll_plugin::prelude::*;
+///
+/// fn app() -> Application {
+///     Application::new().get("/", |_: Request| "hello")
+/// }
+/// atoll_plugin::export_app!(app);
+/// # fn main() {}
+/// ```
+///
+/// The library allocates from a heap of its own in the host, which is destroyed when the library is unloaded.
+/// A library that brings its own `#[global_allocator]` says so, and its buffers are then copied at the port:
+///
+/// ```
+/// # use atoll_plugin::prelude::*;
+/// # fn app() -> Application { Application::new() }
+/// #[global_allocator]
+/// static ALLOCATOR: std::alloc::System = std::alloc::System;
+/// atoll_plugin::export_app!(app, own_allocator);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! export_app {
+    ($app:path) => {
+        $crate::__export_app!($app, true);
+
+        #[cfg(not(test))]
+        #[global_allocator]
+        static __ATOLL_HEAP: $crate::__private::HostAllocator = $crate::__private::HostAllocator;
+    };
+    ($app:path, own_allocator) => {
+        $crate::__export_app!($app, false);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_app {
+    ($app:path, $host_heap:literal) => {
+        const _: () = {
+            struct ThisLibrary;
+
+            impl $crate::__private::Export for ThisLibrary {
+                const HOST_HEAP: bool = $host_heap;
+                fn app() -> ::std::boxed::Box<dyn $crate::App> {
+                    ::std::boxed::Box::new($app())
+                }
+            }
+
+            #[unsafe(no_mangle)]
+            static ATOLL_APP: $crate::__private::LibHeader = $crate::__private::header::<ThisLibrary>();
+
+            const STAMP: &str = $crate::__stamp!();
+
+            #[unsafe(no_mangle)]
+            #[unsafe(link_section = ".atoll.stamp")]
+            static ATOLL_STAMP: [u8; STAMP.len()] = $crate::__private::bytes(STAMP);
+
+            #[cfg(not(test))]
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn pthread_key_create(
+                key: *mut u32,
+                destructor: ::core::option::Option<unsafe extern "C" fn(*mut ::core::ffi::c_void)>,
+            ) -> ::core::ffi::c_int {
+                // SAFETY: the caller keeps the contract of the function of this name.
+                unsafe { $crate::__private::hooks::pthread_key_create(key, destructor) }
+            }
+
+            #[cfg(not(test))]
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn pthread_key_delete(key: u32) -> ::core::ffi::c_int {
+                // SAFETY: as above.
+                unsafe { $crate::__private::hooks::pthread_key_delete(key) }
+            }
+
+            #[cfg(not(test))]
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn pthread_create(
+                thread: *mut $crate::__private::pthread_t,
+                attributes: *const $crate::__private::pthread_attr_t,
+                start: extern "C" fn(*mut ::core::ffi::c_void) -> *mut ::core::ffi::c_void,
+                argument: *mut ::core::ffi::c_void,
+            ) -> ::core::ffi::c_int {
+                // SAFETY: as above.
+                unsafe { $crate::__private::hooks::pthread_create(thread, attributes, start, argument) }
+            }
+        };
+    };
+}
+
+/// A text's bytes as an array, for the stamp.
+#[doc(hidden)]
+pub const fn bytes<const N: usize>(text: &str) -> [u8; N] {
+    match text.as_bytes().first_chunk() {
+        Some(bytes) => *bytes,
+        None => panic!("the array is as long as the text"),
+    }
+}

@@ -1,0 +1,92 @@
+//! Panics: reported to the host, never let through to it.
+
+use std::any::Any;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+
+use crate::abi::PanicReport;
+use crate::link;
+
+/// How many frames a report carries at most.
+const MAX_FRAMES: usize = 128;
+
+/// The unwinder's interface, which std's own panics use too:
+/// <https://refspecs.linuxbase.org/LSB_5.0.0/LSB-Core-generic/LSB-Core-generic/libgcc-s-ddefs.html>.
+mod unwinder {
+    use std::ffi::{c_int, c_void};
+
+    unsafe extern "C" {
+        pub(super) fn _Unwind_Backtrace(
+            trace: extern "C" fn(*mut c_void, *mut c_void) -> c_int,
+            argument: *mut c_void,
+        ) -> c_int;
+        pub(super) fn _Unwind_GetIP(context: *mut c_void) -> usize;
+    }
+}
+
+struct Frames {
+    addresses: [usize; MAX_FRAMES],
+    len: usize,
+}
+
+extern "C" fn push_frame(context: *mut c_void, frames: *mut c_void) -> i32 {
+    const CONTINUE: i32 = 0;
+    const END_OF_STACK: i32 = 5;
+    // SAFETY: `capture` gives its own `Frames`, for the time of the walk.
+    let frames = unsafe { &mut *frames.cast::<Frames>() };
+    let Some(place) = frames.addresses.get_mut(frames.len) else { return END_OF_STACK };
+    // SAFETY: the unwinder gives a context that is valid for this call.
+    *place = unsafe { unwinder::_Unwind_GetIP(context) };
+    frames.len += 1;
+    CONTINUE
+}
+
+fn capture() -> Frames {
+    let mut frames = Frames { addresses: [0; MAX_FRAMES], len: 0 };
+    // SAFETY: `push_frame` is called with the pointer given here, during this call only.
+    unsafe { unwinder::_Unwind_Backtrace(push_frame, (&raw mut frames).cast()) };
+    frames
+}
+
+/// Makes the host report this library's panics. Only addresses are taken here: resolving them in the library would
+/// keep its debug information in memory.
+pub(crate) fn install_hook() {
+    std::panic::set_hook(Box::new(report));
+}
+
+fn report(info: &PanicHookInfo<'_>) {
+    let Some(link) = link::get() else { return };
+    let frames = capture();
+    let (file, line, column) =
+        info.location().map_or(("", 0, 0), |place| (place.file(), place.line(), place.column()));
+    let report = PanicReport {
+        message: payload_text(info.payload()).into(),
+        file: file.into(),
+        line,
+        column,
+        frames: frames.addresses.as_ptr(),
+        frame_count: frames.len,
+    };
+    // SAFETY: all that the report borrows lives through the call.
+    unsafe { link.host.panic_report()(link.generation, &report) };
+}
+
+/// A panic's text, when it has one.
+pub(crate) fn payload_text(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a text")
+}
+
+/// Runs `f`; a panic becomes its text. A panic in the payload's own drop is caught too.
+pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+        let text = payload_text(&*payload).to_owned();
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(second);
+        }
+        text
+    })
+}

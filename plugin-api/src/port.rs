@@ -1,0 +1,128 @@
+//! A worker's end of its port.
+
+use std::mem;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::abi::{Buffer, Message, PortHandle, Received};
+use crate::link::{self, Link};
+
+/// A worker's end of its port: messages come from the host and go to it.
+///
+/// A clone is another handle to the same port.
+#[derive(Debug)]
+pub struct Port {
+    handle: PortHandle,
+}
+
+/// What [`Port::receive`] brought.
+#[derive(Debug)]
+pub enum Event {
+    /// A message of the host's.
+    Message(Message),
+    /// A [waker](Port::waker) of this port was woken.
+    Woken,
+    /// Nothing came in the time given.
+    TimedOut,
+    /// The host has closed the port: nothing more will come, and nothing can be sent.
+    Closed,
+}
+
+/// The port is closed: the host does not listen any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+impl Port {
+    /// Takes over one count of the port.
+    ///
+    /// # Safety
+    /// The host has given this count away, and the library is bound to it.
+    pub(crate) unsafe fn from_handle(handle: PortHandle) -> Self {
+        Self { handle }
+    }
+
+    fn link(&self) -> &'static Link {
+        link::get().expect("a port exists only in a library that is bound to its host")
+    }
+
+    /// Waits for the next event, at most for `timeout`; `None` waits as long as it takes.
+    pub fn receive(&self, timeout: Option<Duration>) -> Event {
+        let timeout = timeout.map_or(u64::MAX, |t| u64::try_from(t.as_nanos()).unwrap_or(u64::MAX - 1));
+        let mut message = Message::default();
+        // SAFETY: this object holds a count of the port.
+        match unsafe { self.link().host.port_receive()(self.handle, timeout, &mut message) } {
+            Received::Message => Event::Message(message),
+            Received::Woken => Event::Woken,
+            Received::TimedOut => Event::TimedOut,
+            Received::Closed => Event::Closed,
+        }
+    }
+
+    /// Sends a JSON-RPC message, and the buffers that it refers to.
+    ///
+    /// # Errors
+    /// [`Closed`] when the host has closed the port.
+    ///
+    /// # Panics
+    /// When `message` cannot be written as JSON; the types of [`protocol`](crate::protocol) always can.
+    pub fn send(&self, message: &impl Serialize, transfer: Vec<Buffer>) -> Result<(), Closed> {
+        let json = serde_json::to_vec(message).expect("a message of the protocol can be written as JSON");
+        let link = self.link();
+        let message = Message { json: link.buffer(json), transfer: link.buffers(transfer) };
+        // SAFETY: this object holds a count of the port.
+        if unsafe { link.host.port_send()(self.handle, message) } { Ok(()) } else { Err(Closed) }
+    }
+
+    /// Makes a buffer of a vector, to be sent: without a copy where the library allocates from the host's heap.
+    pub fn buffer(&self, bytes: Vec<u8>) -> Buffer {
+        self.link().buffer(bytes)
+    }
+
+    /// Makes a buffer of a copy of bytes, to be sent.
+    pub fn copy(&self, bytes: &[u8]) -> Buffer {
+        self.link().copy(bytes)
+    }
+
+    /// A waker that ends a [`receive`](Self::receive) with [`Event::Woken`], from any thread.
+    pub fn waker(&self) -> Waker {
+        Waker::from(Arc::new(PortWaker(self.clone())))
+    }
+}
+
+impl Clone for Port {
+    fn clone(&self) -> Self {
+        // SAFETY: this object holds a count of the port.
+        unsafe { self.link().host.port_retain()(self.handle) };
+        Self { handle: self.handle }
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        // SAFETY: this object holds a count of the port, and gives it back.
+        unsafe { self.link().host.port_release()(self.handle) };
+    }
+}
+
+struct PortWaker(Port);
+
+impl Wake for PortWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // SAFETY: the port inside holds a count.
+        unsafe { self.0.link().host.port_wake()(self.0.handle) };
+    }
+}
+
+impl Message {
+    /// Takes the JSON text out and leaves an empty one.
+    pub fn take_json(&mut self) -> Buffer {
+        mem::take(&mut self.json)
+    }
+}

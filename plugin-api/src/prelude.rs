@@ -1,0 +1,31 @@
+//! What nearly every app uses: `use atoll_plugin::prelude::*;`.
+//!
+//! A type that derives `Serialize` or `Deserialize` says where they are, as an app needs no `serde` of its own:
+//!
+//! ```
+//! use atoll_plugin::prelude::*;
+//!
+//! #[derive(Serialize, Deserialize)]
+//! #[serde(crate = "atoll_plugin::serde")]
+//! struct Point { x: i32, y: i32 }
+//!
+//! let app = Application::new().post("/flip", |req: Request| -> Result<_, Error> {
+//!     let Point { x, y } = req.json()?;
+//!     log::debug!("flipping {x}, {y}");
+//!     Ok(Json(Point { x: y, y: x }))
+//! });
+//! let response = app.oneshot(Request::post("/flip").json(json!({ "x": 1, "y": 2 })));
+//! assert_eq!(response.body_bytes(), br#"{"x":2,"y":1}"#);
+//! ```
+
+pub use log;
+pub use serde::{Deserialize, Serialize};
+pub use serde_json::json;
+
+pub use crate::application::Application;
+pub use crate::body::Body;
+pub use crate::error::Error;
+pub use crate::outcome::Json;
+pub use crate::protocol::Start;
+pub use crate::request::Request;
+pub use crate::response::Response;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use atoll_plugin::abi::Exit;
-use atoll_plugin::protocol::{Start, code, method};
+use atoll_plugin::protocol::Start;
+use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 
-use crate::answer::{self, AnswerError};
 use crate::app::App;
 use crate::context::LibraryContext;
 use crate::generation::{Generation, Shape, StartError};
@@ -26,6 +26,9 @@ use crate::take_down;
 /// How often a library that is written to while it is copied is copied again.
 const STAGE_ATTEMPTS: usize = 50;
 
+/// How long new requests may wait for the predecessor's to end, so that its state is saved whole.
+const HOLD_LIMIT: Duration = Duration::from_secs(2);
+
 /// What a driver wants brought.
 pub(crate) struct Plan {
     pub(crate) app: Arc<App>,
@@ -38,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) unless: Option<ContentHash>,
     /// The generation whose state is handed over.
     pub(crate) predecessor: Option<Arc<Generation>>,
+    /// Makes new requests wait for this generation, instead of going to the predecessor.
+    pub(crate) hold: Box<dyn Fn() -> LocalBoxFuture<'static, ()>>,
     /// Told, with the reason, when a worker comes back without having been told to stop.
     pub(crate) on_exit: Arc<dyn Fn(String) + Send + Sync>,
 }
@@ -105,9 +110,10 @@ pub(crate) async fn bring(services: &Rc<Services>, plan: Plan) -> Result<Live, B
         worker: 0,
         env: settings.env.clone(),
         config: settings.config.clone(),
-        state: saved_state(&plan, settings.start_timeout()).await,
+        state: None,
     };
-    if let Err(error) = live.generation.start(start, settings.start_timeout()).await {
+    let states = hand_over(&plan, settings.start_timeout()).await;
+    if let Err(error) = live.generation.start(start, states, settings.start_timeout()).await {
         live.generation.retire();
         take_down::take_down(services, &plan.app, live).await;
         return Err(error.into());
@@ -150,28 +156,26 @@ async fn inspect(services: &Rc<Services>, plan: &Plan) -> Result<Inspected, Brin
     unreachable!("the last attempt returns")
 }
 
-/// The state that the predecessor hands over; one that cannot is reported, and the start is a cold one.
-async fn saved_state(plan: &Plan, limit: Duration) -> Option<Value> {
-    let predecessor = plan.predecessor.as_ref()?;
-    let answer = predecessor.call(method::STATE_SAVE, &Value::Null, None).ok()?;
-    let saved = tokio::time::timeout(limit, answer).await;
+/// The states that the predecessor's workers hand over. It gets no request while they are saved and the next
+/// generation starts, so that nothing is missing from them. A predecessor that cannot save is reported, and the start
+/// is a cold one.
+async fn hand_over(plan: &Plan, limit: Duration) -> Vec<Value> {
+    let Some(predecessor) = plan.predecessor.as_ref().filter(|generation| generation.saves()) else {
+        return Vec::new();
+    };
+    (plan.hold)().await;
     let name = plan.app.name();
-    match saved.map(answer::result::<Value>) {
-        Ok(Ok(Value::Null)) => None,
-        Ok(Ok(state)) => Some(state),
-        Ok(Err(AnswerError::Failed(error))) if error.code == code::METHOD_NOT_FOUND => None,
-        Ok(Err(error)) => {
-            log::warn!("{name}: its state could not be saved, so it starts without: {error}");
-            None
-        }
-        Err(_elapsed) => {
-            log::warn!(
-                "{name}: its state was not saved within {} ms, so it starts without",
-                limit.as_millis()
-            );
-            None
-        }
+    let left = predecessor.drain(HOLD_LIMIT).await;
+    if left > 0 {
+        log::warn!(
+            "{name}: {left} requests still ran {} ms after the change; what they do to the state is not handed over",
+            HOLD_LIMIT.as_millis()
+        );
     }
+    predecessor.save(limit).await.unwrap_or_else(|error| {
+        log::warn!("{name}: its state could not be saved, so it starts without: {error}");
+        Vec::new()
+    })
 }
 
 fn ended(exit: Exit) -> &'static str {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt;
-use futures_util::future::{Either, pending, select_all};
+use futures_util::future::{Either, LocalBoxFuture, pending, select_all};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
@@ -34,6 +34,8 @@ pub(crate) enum Input {
     Configure(Box<AppConfig>),
     /// The app is to be taken down.
     Close(oneshot::Sender<()>),
+    /// The generation that serves is to get no request until the next one is ready; answered when that is so.
+    Hold(oneshot::Sender<()>),
     /// A generation has started.
     Ready(Box<Live>),
     /// A generation did not come to serve.
@@ -65,6 +67,7 @@ pub(crate) fn register(config: &AppConfig, services: Rc<Services>) -> Arc<App> {
         closing: Vec::new(),
         changed: None,
         forced: false,
+        held: false,
         rested: None,
         last_error: String::new(),
         unusable: false,
@@ -101,6 +104,8 @@ struct Driver {
     changed: Option<Instant>,
     /// Whether the next generation is brought also if the library is the one that serves.
     forced: bool,
+    /// Whether what serves gets no requests, because its state is handed over.
+    held: bool,
     rested: Option<Instant>,
     last_error: String,
     unusable: bool,
@@ -159,7 +164,13 @@ impl Driver {
         match input {
             Input::Wanted(answer) => {
                 self.waiting.push(answer);
-                self.event(Event::Wanted)
+                // While the state is handed over, what serves is on hold: calls wait for what comes of it.
+                if self.held { false } else { self.event(Event::Wanted) }
+            }
+            Input::Hold(done) => {
+                self.hold();
+                let _ = done.send(());
+                false
             }
             Input::Reload => {
                 self.forced = true;
@@ -174,6 +185,7 @@ impl Driver {
             }
             Input::Ready(live) => {
                 let number = live.generation.number();
+                self.held = false;
                 self.idle.start(self.app.settings().idle_timeout());
                 self.live.insert(number, *live);
                 self.event(Event::Ready(number))
@@ -216,7 +228,27 @@ impl Driver {
         false
     }
 
+    fn hold(&mut self) {
+        if let Some(live) = self.lifecycle.serving().and_then(|number| self.live.get(&number)) {
+            self.held = true;
+            live.generation.retire();
+            self.app.set_serving(None);
+        }
+    }
+
+    /// What was on hold serves again, because the next generation did not come.
+    fn resume(&mut self) {
+        if std::mem::take(&mut self.held)
+            && let Some(live) = self.lifecycle.serving().and_then(|number| self.live.get(&number))
+        {
+            live.generation.resume();
+            self.app.set_serving(Some(live.generation.clone()));
+            self.answer(&Ok(()));
+        }
+    }
+
     fn not_ready(&mut self, number: Number, error: &BringError) -> bool {
+        self.resume();
         let cause = error.cause();
         if cause == Cause::Unchanged {
             log::debug!("{}: the library is what serves already", self.app.name());
@@ -284,6 +316,7 @@ impl Driver {
             noticed: self.changed.take(),
             unless: if std::mem::take(&mut self.forced) { None } else { serving.map(|live| live.hash) },
             predecessor: serving.map(|live| live.generation.clone()),
+            hold: self.hold_request(),
             on_exit: Arc::new(move |reason| {
                 // A driver that has ended waits for no worker.
                 let _ = inputs.send(Input::Ended(number, reason));
@@ -298,6 +331,22 @@ impl Driver {
             };
             let _ = inputs.send(input);
         });
+    }
+
+    /// What a bring calls to have the predecessor held.
+    fn hold_request(&self) -> Box<dyn Fn() -> LocalBoxFuture<'static, ()>> {
+        let inputs = self.inputs.clone();
+        Box::new(move || {
+            let (done, held) = oneshot::channel();
+            let sent = inputs.send(Input::Hold(done));
+            async move {
+                // A driver that has ended serves nothing.
+                if sent.is_ok() {
+                    let _ = held.await;
+                }
+            }
+            .boxed_local()
+        })
     }
 
     fn serve(&mut self, number: Number) {

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use atoll_plugin::abi::{Buffer, Exit, PluginRef};
-use atoll_plugin::protocol::{Start, method};
+use atoll_plugin::protocol::{Start, Started, method};
 use futures_util::future::try_join_all;
 use serde::Serialize;
 use serde_json::Value;
@@ -41,6 +41,20 @@ pub enum StartError {
     TimedOut(Duration),
 }
 
+/// Why a generation's state could not be saved.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// A worker did not take the request.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// A worker answered with an error.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
+    /// A worker did not answer in time.
+    #[error("it did not answer within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+}
+
 /// How many workers a generation has, and how much may wait for each.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
@@ -66,6 +80,7 @@ pub struct Generation {
     threads: Mutex<Vec<JoinHandle<()>>>,
     noticed: Option<Instant>,
     answered: AtomicBool,
+    saves: AtomicBool,
 }
 
 /// How many workers have not come back from `main`.
@@ -141,6 +156,7 @@ impl Generation {
             threads: Mutex::new(threads),
             noticed,
             answered: AtomicBool::new(false),
+            saves: AtomicBool::new(false),
         }
     }
 
@@ -175,26 +191,44 @@ impl Generation {
         self.number
     }
 
-    /// Sends `start` to each worker and waits until all are ready.
+    /// Sends `start` to each worker, with the state that the worker of the same number before it has left, and waits
+    /// until all are ready.
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn start(&self, start: Start, limit: Duration) -> Result<(), StartError> {
+    pub async fn start(&self, start: Start, states: Vec<Value>, limit: Duration) -> Result<(), StartError> {
+        let mut states = states.into_iter();
         let workers = self.ports.iter().enumerate().map(|(worker, port)| {
-            let start = Start { worker, ..start.clone() };
+            let state = states.next().filter(|state| !state.is_null());
+            let start = Start { worker, state, ..start.clone() };
             async move {
                 let answer = port
                     .call(method::START, start, Vec::new())
                     .map_err(|source| StartError::Call { worker, source })?;
-                answer::result::<Value>(answer.await)
-                    .map(drop)
-                    .map_err(|source| StartError::Refused { worker, source })
+                answer::result::<Started>(answer.await).map_err(|source| StartError::Refused { worker, source })
             }
         });
-        match timeout(limit, try_join_all(workers)).await {
-            Ok(started) => started.map(drop),
-            Err(_elapsed) => Err(StartError::TimedOut(limit)),
-        }
+        let started =
+            timeout(limit, try_join_all(workers)).await.map_err(|_elapsed| StartError::TimedOut(limit))??;
+        self.saves.store(started.iter().any(|started| started.saves), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether its workers have a state for the next generation.
+    pub fn saves(&self) -> bool {
+        self.saves.load(Ordering::Relaxed)
+    }
+
+    /// The states of the workers, in their order.
+    ///
+    /// # Errors
+    /// One of them did not answer with a state within `limit`.
+    pub async fn save(&self, limit: Duration) -> Result<Vec<Value>, SaveError> {
+        let workers = self.ports.iter().map(|port| async {
+            let answer = port.call(method::STATE_SAVE, Value::Null, Vec::new())?;
+            Ok(answer::result::<Value>(answer.await)?)
+        });
+        timeout(limit, try_join_all(workers)).await.map_err(|_elapsed| SaveError::TimedOut(limit))?
     }
 
     /// Admits one request, unless the generation is retired.
@@ -225,6 +259,11 @@ impl Generation {
     /// Admits nothing more, if nothing is in flight; whether that was so.
     pub fn retire_if_idle(&self) -> bool {
         self.in_flight.compare_exchange(0, RETIRED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// Admits requests again.
+    pub fn resume(&self) {
+        self.in_flight.fetch_and(!RETIRED, Ordering::SeqCst);
     }
 
     /// Waits until nothing is in flight, at most for `limit`; how many requests are left.

@@ -232,6 +232,11 @@ impl Application {
         Ok(())
     }
 
+    /// Whether there is a state for the next generation.
+    pub(crate) fn saves(&self) -> bool {
+        self.on_save.is_some()
+    }
+
     /// The state for the next generation; `null` when the app has none.
     ///
     /// # Errors

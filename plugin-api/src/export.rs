@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use abi_stable::library::{CheckTypeLayout, LibHeader, RootModuleResult};
 use abi_stable::prefix_type::WithMetadata;
-use serde_json::json;
 
 use crate::abi::{Exit, GenerationHandle, HostRef, Plugin, PluginRef, PortHandle};
 use crate::application::Application;
@@ -13,7 +12,7 @@ use crate::error::Error;
 use crate::link::{self, Link};
 use crate::panic::{catch, install_hook};
 use crate::port::{Event, Port};
-use crate::protocol::{self, ErrorObject, Start, code, method};
+use crate::protocol::{self, ErrorObject, Start, Started, code, method};
 use crate::{event_loop, hooks, logging};
 
 /// What can be a worker: an [`Application`].
@@ -24,6 +23,11 @@ pub trait App {
     /// The start has failed: the generation is not used, and the one before goes on.
     fn start(&self, start: &Start) -> Result<(), Error>;
 
+    /// Whether it answers [`method::STATE_SAVE`] with a state for the next generation.
+    fn saves(&self) -> bool {
+        false
+    }
+
     /// Serves the port until it is told to stop, or the port is closed.
     fn run(self: Box<Self>, port: Port) -> Exit;
 }
@@ -31,6 +35,10 @@ pub trait App {
 impl App for Application {
     fn start(&self, start: &Start) -> Result<(), Error> {
         Application::start(self, start)
+    }
+
+    fn saves(&self) -> bool {
+        Application::saves(self)
     }
 
     fn run(self: Box<Self>, port: Port) -> Exit {
@@ -110,7 +118,7 @@ fn start<E: Export>(port: &Port) -> Option<Box<dyn App>> {
             }
         });
     let sent = match &made {
-        Ok(_) => port.send(&protocol::Response::result(id, json!({})), Vec::new()),
+        Ok(app) => port.send(&protocol::Response::result(id, Started { saves: app.saves() }), Vec::new()),
         Err((code, message)) => {
             let error = ErrorObject { code: *code, message: Cow::Borrowed(message), data: None };
             port.send(&protocol::Response::error(id, error), Vec::new())

@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 
 /// The methods of the protocol; any other name is an RPC method of the app's own.
 pub mod method {
-    /// host → app: the first message; params [`Start`](super::Start), result `{}`.
+    /// host → app: the first message; params [`Start`](super::Start), result
+    /// [`Started`](super::Started).
     pub const START: &str = "start";
     /// host → app: one HTTP request; params [`HttpRequest`](super::HttpRequest), result
     /// [`HttpResponse`](super::HttpResponse).
@@ -155,6 +156,15 @@ pub struct Start {
     /// What the generation before returned for [`method::STATE_SAVE`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Value>,
+}
+
+/// The result of [`method::START`]: the worker is ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// Whether the worker answers [`method::STATE_SAVE`] with a state. Then a reload waits for its requests before the
+    /// state is saved, and new ones wait for the next generation, so that the state is handed over whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub saves: bool,
 }
 
 /// The parameters of [`method::CANCEL`].

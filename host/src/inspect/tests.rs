@@ -48,23 +48,29 @@ impl Library {
             section.data = SectionData::Data(text.as_bytes().to_vec().into());
         }
         if let Some(flags) = self.flags {
+            let entry = [elf::DT_FLAGS_1.0.to_le_bytes(), flags.to_le_bytes()].concat();
             let section = builder.sections.add();
             section.name = ".dynamic".into();
-            section.sh_type = elf::SHT_DYNAMIC;
+            section.sh_type = elf::SHT_PROGBITS;
             section.sh_addralign = 8;
-            // What is to be in memory stays where it is put, which is after the header.
-            section.sh_flags = elf::SHF_ALLOC.into();
-            section.sh_offset = 64;
-            section.data = SectionData::Dynamic(vec![object::build::elf::Dynamic::Integer {
-                tag: elf::DT_FLAGS_1,
-                val: flags,
-            }]);
+            section.data = SectionData::Data(entry.into());
         }
         builder.set_section_sizes();
         let mut bytes = Vec::new();
         builder.write(&mut bytes).unwrap();
+        if self.flags.is_some() {
+            // The builder makes dynamic sections only of what has segments; to be read, the type will do.
+            let table = table(&bytes);
+            let last = bytes[table..].chunks_mut(64).find(|section| section[32..40] == 16u64.to_le_bytes());
+            last.unwrap()[4..8].copy_from_slice(&elf::SHT_DYNAMIC.0.to_le_bytes());
+        }
         bytes
     }
+}
+
+/// Where the section table begins, which is the last thing in these files.
+fn table(bytes: &[u8]) -> usize {
+    u64::from_le_bytes(bytes[40..48].try_into().unwrap()) as usize
 }
 
 fn stamp() -> Stamp {
@@ -174,8 +180,7 @@ fn headers_that_make_no_sense_are_no_danger() {
     let good = Library::good().bytes();
     let mut cases = 0;
     // The header and the section table, byte by byte.
-    let shoff = u64::from_le_bytes(good[40..48].try_into().unwrap()) as usize;
-    for place in (4..64).chain(shoff..good.len()) {
+    for place in (4..64).chain(table(&good)..good.len()) {
         for value in [0x00, 0x7f, 0xff] {
             let mut bad = good.clone();
             bad[place] = value;

@@ -1,0 +1,40 @@
+//! What the libraries of a workspace are made from.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{DependencyKind, Package as Member};
+
+use crate::source::Package;
+
+/// Files of a workspace's folder that have a say in how its crates are built.
+const OF_WORKSPACE: [&str; 5] =
+    ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "rust-toolchain", ".cargo/config.toml"];
+
+/// As long as the manifests have not been read: the crates' folders.
+pub(super) fn assumed(root: &Path, packages: &[Package]) -> Vec<PathBuf> {
+    with_workspace(root, packages.iter().map(|package| package.folder.clone()).collect())
+}
+
+/// The folders of the crates and of what they depend on by path, and the workspace's own files.
+pub(super) fn of(root: &Path, packages: &[&Member], members: &[Member]) -> Vec<PathBuf> {
+    let folder_of = |member: &Member| member.manifest_path.parent().map(|folder| folder.as_std_path().to_owned());
+    let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut todo: Vec<PathBuf> = packages.iter().filter_map(|member| folder_of(member)).collect();
+    while let Some(folder) = todo.pop() {
+        if folders.insert(folder.clone())
+            && let Some(member) = members.iter().find(|member| folder_of(member).as_ref() == Some(&folder))
+        {
+            let of_library = member.dependencies.iter().filter(|it| it.kind != DependencyKind::Development);
+            todo.extend(of_library.filter_map(|dependency| Some(dependency.path.as_ref()?.as_std_path().to_owned())));
+        }
+    }
+    with_workspace(root, folders)
+}
+
+fn with_workspace(root: &Path, mut folders: BTreeSet<PathBuf>) -> Vec<PathBuf> {
+    if !folders.contains(root) {
+        folders.extend(OF_WORKSPACE.iter().map(|file| root.join(file)));
+    }
+    folders.into_iter().collect()
+}

@@ -63,3 +63,12 @@ pub mod __private {
     pub use crate::heap::HostAllocator;
     pub use crate::hooks;
 }
+
+/// The code in the README and in the book compiles and runs.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/src/writing-apps.md")]
+    struct WritingApps;
+}

@@ -1,13 +1,13 @@
 //! An app in the registry, as the request path sees it.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{AppConfig, Settings};
-use crate::driver::Input;
+use crate::driver::{Input, Reload};
 use crate::generation::{Generation, InFlight};
 use crate::history::{History, Transition};
 use crate::lifecycle::Phase;
@@ -38,17 +38,19 @@ pub struct App {
     settings: ArcSwap<Settings>,
     serving: ArcSwapOption<Generation>,
     inputs: mpsc::UnboundedSender<Input>,
+    shows_details: bool,
     history: Mutex<History>,
     phase: Mutex<Phase>,
 }
 
 impl App {
-    pub(crate) fn new(config: &AppConfig, inputs: mpsc::UnboundedSender<Input>) -> Self {
+    pub(crate) fn new(config: &AppConfig, inputs: mpsc::UnboundedSender<Input>, shows_details: bool) -> Self {
         Self {
             name: config.name.as_str().into(),
             settings: ArcSwap::from_pointee(config.settings.clone()),
             serving: ArcSwapOption::empty(),
             inputs,
+            shows_details,
             history: Mutex::default(),
             phase: Mutex::new(Phase::Cold),
         }
@@ -62,6 +64,11 @@ impl App {
     /// Its settings, as they are now.
     pub fn settings(&self) -> Arc<Settings> {
         self.settings.load_full()
+    }
+
+    /// Whether its problems say what went wrong inside of it.
+    pub(crate) fn shows_details(&self) -> bool {
+        self.shows_details
     }
 
     /// Whether it serves, and if not, why.
@@ -96,9 +103,33 @@ impl App {
         }
     }
 
-    /// Looks at the library again, also when it seems unchanged.
-    pub fn reload(&self) {
-        self.tell(Input::Reload);
+    /// Loads the library anew, also when it seems unchanged; the number of the generation that serves then.
+    ///
+    /// # Errors
+    /// Why no new generation serves; the one before goes on.
+    pub async fn reload(&self) -> Result<u64, String> {
+        self.ask(Reload::Current).await
+    }
+
+    /// Goes back to the previous good library of those that are kept; the number of the generation that serves then.
+    /// The next change on disk brings the library there again.
+    ///
+    /// # Errors
+    /// As for [`reload`](Self::reload), or none is kept.
+    pub async fn rollback(&self) -> Result<u64, String> {
+        self.ask(Reload::Previous).await
+    }
+
+    async fn ask(&self, which: Reload) -> Result<u64, String> {
+        let (answer, asked) = oneshot::channel();
+        self.tell(Input::Reload(which, answer));
+        asked.await.unwrap_or_else(|_| Err(Unavailable::Closing.to_string()))
+    }
+
+    /// Says that a build has made another library of its crate, or none: see [`Library`](crate::Library). `since` is
+    /// when the sources were changed.
+    pub fn rebuilt(&self, since: Instant) {
+        self.tell(Input::Rebuilt(since));
     }
 
     /// Changes its configuration.

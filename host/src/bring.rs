@@ -1,6 +1,5 @@
 //! From a file on disk to a generation that is ready: staged, inspected, loaded, started.
 
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,10 +16,10 @@ use crate::history::{State, Transition};
 use crate::inspect::{InspectError, Inspected};
 use crate::library::{LoadError, Loaded};
 use crate::lifecycle::{Cause, Number};
-use crate::own_thread::on_own_thread;
-use crate::services::Services;
+use crate::loader::Room;
+use crate::services::{Library, Services};
 use crate::source::Source;
-use crate::stage::{ContentHash, StageError};
+use crate::stage::{ContentHash, Kept, StageError};
 use crate::take_down;
 
 /// How often a library that is written to while it is copied is copied again.
@@ -34,9 +33,11 @@ pub(crate) struct Plan {
     pub(crate) app: Arc<App>,
     pub(crate) number: Number,
     /// What `apps.json` names, or what a build has made of it.
-    pub(crate) path: PathBuf,
+    pub(crate) library: Library,
     /// When the change that this brings was noticed.
     pub(crate) noticed: Option<Instant>,
+    /// A library that was kept, in the place of that one.
+    pub(crate) kept: Option<Kept>,
     /// Nothing is to be done if the library has this content.
     pub(crate) unless: Option<ContentHash>,
     /// The generation whose state is handed over.
@@ -45,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) hold: Box<dyn Fn() -> LocalBoxFuture<'static, ()>>,
     /// Told, with the reason, when a worker comes back without having been told to stop.
     pub(crate) on_exit: Arc<dyn Fn(String) + Send + Sync>,
+    /// Takes the predecessor down, where there is room for one library only.
+    pub(crate) give_way: Box<dyn Fn()>,
 }
 
 /// A generation that is ready, with its library.
@@ -60,6 +63,8 @@ pub(crate) struct Live {
 pub(crate) enum BringError {
     #[error("{0}")]
     Source(String),
+    #[error("{0}")]
+    Build(String),
     #[error(transparent)]
     Stage(#[from] StageError),
     #[error(transparent)]
@@ -77,7 +82,7 @@ pub(crate) enum BringError {
 impl BringError {
     pub(crate) fn cause(&self) -> Cause {
         match self {
-            Self::Source(_) | Self::Inspect(_) | Self::Load(_) => Cause::Unusable,
+            Self::Source(_) | Self::Build(_) | Self::Inspect(_) | Self::Load(_) => Cause::Unusable,
             Self::Stage(_) | Self::Start(_) | Self::Thread(_) => Cause::Failed,
             Self::Unchanged => Cause::Unchanged,
         }
@@ -90,17 +95,24 @@ pub(crate) async fn bring(services: &Rc<Services>, plan: Plan) -> Result<Live, B
     let hash = inspected.staged().hash();
     let name = plan.app.name().clone();
 
-    let context = LibraryContext::new(name.clone(), plan.number);
-    let loaded =
-        on_own_thread(&format!("{name}#{} load", plan.number), move || Loaded::open(inspected, context))
-            .await??;
+    let settings = plan.app.settings();
+    let early_states = match services.loader().prepare(hash).await {
+        Room::ForBoth => None,
+        Room::ForOne => {
+            let states = hand_over(&plan, settings.start_timeout()).await;
+            (plan.give_way)();
+            Some(states)
+        }
+    };
+    let context = LibraryContext::new(name, plan.number);
+    let loaded = services.loader().load(inspected, context).await?;
     record(&plan, State::Loaded, String::new());
 
-    let settings = plan.app.settings();
     let shape = Shape { workers: settings.workers, queue: settings.queue };
     let on_exit = plan.on_exit.clone();
     let told = move |worker, exit| on_exit(format!("worker {worker} {}", ended(exit)));
-    let generation = Generation::spawn(name, plan.number, loaded.root(), shape, plan.noticed, told);
+    let generation =
+        Generation::spawn(loaded.context().clone(), loaded.root(), shape, plan.noticed, told);
     let live = Live { generation: Arc::new(generation), loaded, hash };
     record(&plan, State::Starting, format!("{} workers", settings.workers));
 
@@ -112,7 +124,10 @@ pub(crate) async fn bring(services: &Rc<Services>, plan: Plan) -> Result<Live, B
         config: settings.config.clone(),
         state: None,
     };
-    let states = hand_over(&plan, settings.start_timeout()).await;
+    let states = match early_states {
+        Some(states) => states,
+        None => hand_over(&plan, settings.start_timeout()).await,
+    };
     if let Err(error) = live.generation.start(start, states, settings.start_timeout()).await {
         live.generation.retire();
         take_down::take_down(services, &plan.app, live).await;
@@ -127,16 +142,26 @@ pub(crate) async fn bring(services: &Rc<Services>, plan: Plan) -> Result<Live, B
 /// Copies the library until the copy is of one piece, and reads it.
 async fn inspect(services: &Rc<Services>, plan: &Plan) -> Result<Inspected, BringError> {
     for attempt in 1.. {
-        let (staging, path) = (services.staging().clone(), plan.path.clone());
+        let (staging, library) = (services.staging().clone(), plan.library.clone());
         let (app, number, unless) = (plan.app.name().clone(), plan.number, plan.unless);
+        let kept = plan.kept.clone();
         let staged = tokio::task::spawn_blocking(move || -> Result<_, BringError> {
-            let source = Source::locate(path, &app);
-            let library = source.library().map_err(|error| BringError::Source(error.to_string()))?;
-            let staged = staging.stage(&app, number, library)?;
+            let staged = match kept {
+                Some(kept) => staging.restage(&app, number, &kept)?,
+                None => {
+                    let path = match library {
+                        Library::At(path) | Library::Built(path) => path,
+                        Library::Failed(error) => return Err(BringError::Build(error)),
+                    };
+                    let source = Source::locate(path, &app);
+                    let library = source.library().map_err(|error| BringError::Source(error.to_string()))?;
+                    staging.stage(&app, number, library)?
+                }
+            };
             if unless == Some(staged.hash()) {
                 return Err(BringError::Unchanged);
             }
-            Ok((format!("{} bytes from {}", staged.size(), library.display()), staged.inspect(None)?))
+            Ok((format!("{} bytes from {}", staged.size(), staged.source().display()), staged.inspect(None)?))
         })
         .await
         .map_err(|error| std::io::Error::other(error.to_string()))?;

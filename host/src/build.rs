@@ -42,7 +42,7 @@ pub enum BuildError {
 pub struct BuildOptions {
     /// With the profile `release`, rather than `dev`.
     pub release: bool,
-    /// Show how far cargo is; otherwise only warnings and errors.
+    /// Show a bar of how far cargo is, on a terminal. Nobody else should write to it meanwhile.
     pub progress: bool,
 }
 
@@ -143,10 +143,8 @@ impl Workspace {
         options: BuildOptions,
         mut built: impl FnMut(BuiltLibrary<'_>),
     ) -> Result<(), BuildError> {
-        let mut child = self
-            .command(options)
-            .spawn()
-            .map_err(|source| BuildError::Cargo { program: cargo(), source })?;
+        let mut child =
+            self.command(options).spawn().map_err(|source| BuildError::Cargo { program: cargo(), source })?;
         let group = Group::of(&child);
         let manifests: Vec<_> = self
             .packages
@@ -160,12 +158,13 @@ impl Workspace {
                 built(BuiltLibrary { package, path, fresh: artifact.fresh });
             }
         });
-        let (artifacts, text, status) =
-            tokio::join!(artifacts, output::copy_to_stderr(child.stderr.take()), child.wait());
+        let (artifacts, text) = tokio::join!(artifacts, output::copy_to_stderr(child.stderr.take()));
+        let status = child.wait().await;
         group.ended();
-        artifacts.and(status).map_err(|error| failed(error.to_string())).and_then(|status| {
-            if status.success() { Ok(()) } else { Err(failed(output::excerpt(&text))) }
-        })
+        artifacts
+            .and(status)
+            .map_err(|error| failed(error.to_string()))
+            .and_then(|status| if status.success() { Ok(()) } else { Err(failed(output::excerpt(&text))) })
     }
 
     fn command(&self, options: BuildOptions) -> Command {
@@ -176,7 +175,6 @@ impl Workspace {
             .args(self.packages.iter().flat_map(|package| ["--package", &package.name]))
             .args(&self.arguments)
             .args(options.release.then_some("--release"))
-            .args((!options.progress).then_some("--quiet"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -215,7 +213,10 @@ fn library(artifact: &Artifact) -> Option<&Path> {
 }
 
 /// Reads cargo's messages until it has no more.
-async fn each_artifact(stream: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(Artifact)) -> io::Result<()> {
+async fn each_artifact(
+    stream: Option<impl AsyncRead + Unpin>,
+    mut take: impl FnMut(Artifact),
+) -> io::Result<()> {
     let Some(stream) = stream else { return Ok(()) };
     let mut lines = BufReader::new(stream).lines();
     while let Some(line) = lines.next_line().await? {
@@ -246,7 +247,9 @@ mod tests {
         let workspaces = Workspace::group(packages);
         let found: Vec<(&Path, Vec<&str>)> = workspaces
             .iter()
-            .map(|workspace| (workspace.root(), workspace.packages.iter().map(|it| it.name.as_str()).collect()))
+            .map(|workspace| {
+                (workspace.root(), workspace.packages.iter().map(|it| it.name.as_str()).collect())
+            })
             .collect();
         assert_eq!(found, [(Path::new("/x"), vec!["a", "b"]), (Path::new("/y"), vec!["c"])]);
     }
@@ -256,11 +259,12 @@ mod tests {
         let mut workspaces = Workspace::group([package("a", "/x"), package("b", "/x")]);
         workspaces[0].arguments = vec!["--no-default-features".to_owned()];
         let command = workspaces[0].command(BuildOptions { release: true, progress: false });
-        let arguments: Vec<_> = command.as_std().get_args().map(|it| it.to_string_lossy().into_owned()).collect();
+        let arguments: Vec<_> =
+            command.as_std().get_args().map(|it| it.to_string_lossy().into_owned()).collect();
         assert_eq!(
             arguments.join(" "),
             "build --lib --keep-going --message-format=json-render-diagnostics --package a --package b \
-             --no-default-features --release --quiet"
+             --no-default-features --release"
         );
         assert_eq!(command.as_std().get_current_dir(), Some(Path::new("/x")));
     }

@@ -103,6 +103,19 @@ impl LibraryContext {
     }
 }
 
+/// The lowest pthread key of this process that is free; 1024, glibc's limit, when none is.
+pub(crate) fn lowest_free_key() -> u32 {
+    let mut key = 0;
+    // SAFETY: the key is made and deleted here, and nobody else learns of it.
+    unsafe {
+        if libc::pthread_key_create(&mut key, None) != 0 {
+            return 1024;
+        }
+        libc::pthread_key_delete(key);
+    }
+    key
+}
+
 /// Whether a thread of this process with the kernel's number `thread` exists.
 fn thread_exists(thread: libc::pid_t) -> bool {
     // SAFETY: signal 0 only asks.

@@ -2,7 +2,7 @@
 //! [`Lifecycle`] and carries its effects out.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,8 +17,9 @@ use crate::bring::{self, BringError, Live, Plan};
 use crate::config::{AppConfig, Settings};
 use crate::history::{State, Transition};
 use crate::lifecycle::{Cause, Effect, Event, Lifecycle, Number, Phase, RestartPolicy};
-use crate::services::Services;
+use crate::services::{Library, Services};
 use crate::source::Source;
+use crate::stage::{ContentHash, Kept};
 use crate::take_down;
 use crate::watch::{Change, FileWatch};
 
@@ -28,8 +29,10 @@ use crate::watch::{Change, FileWatch};
 pub(crate) enum Input {
     /// A call found nothing that serves.
     Wanted(oneshot::Sender<Result<(), Unavailable>>),
-    /// Someone asks for the library to be looked at again.
-    Reload,
+    /// Someone asks for another generation, and for the number of the one that serves then.
+    Reload(Reload, oneshot::Sender<Result<Number, String>>),
+    /// A build has made another library, from what was changed at this time, or it failed.
+    Rebuilt(Instant),
     /// The registry has a new entry for the app.
     Configure(Box<AppConfig>),
     /// The app is to be taken down.
@@ -44,6 +47,17 @@ pub(crate) enum Input {
     Ended(Number, String),
     /// A retired generation is unloaded or pinned.
     Retired(Number),
+    /// This generation is to go, as there is room for one library only and the next one needs it.
+    GiveWay(Number),
+}
+
+/// Which library a reload that was asked for brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reload {
+    /// The one on disk, also when it is what serves.
+    Current,
+    /// The one before, of those that were kept.
+    Previous,
 }
 
 /// Registers an app: makes its handle and starts its driver on this thread.
@@ -52,13 +66,14 @@ pub(crate) enum Input {
 /// Outside of a [`LocalSet`](tokio::task::LocalSet).
 pub(crate) fn register(config: &AppConfig, services: Rc<Services>) -> Arc<App> {
     let (inputs, queue) = mpsc::unbounded_channel();
-    let app = Arc::new(App::new(config, inputs.clone()));
-    let path = services.library_path(config);
-    let watches = watches(&services, &path, &config.name);
+    let app = Arc::new(App::new(config, inputs.clone(), services.shows_details()));
+    let library = services.library(&config.path);
+    let watches = watches(&services, &library, &config.name);
     let driver = Driver {
         app: app.clone(),
         services,
-        path,
+        path: config.path.clone(),
+        library,
         watches,
         inputs,
         lifecycle: Lifecycle::new(policy(&config.settings)),
@@ -68,6 +83,10 @@ pub(crate) fn register(config: &AppConfig, services: Rc<Services>) -> Arc<App> {
         changed: None,
         forced: false,
         held: false,
+        kept: None,
+        last_hash: None,
+        asked: Vec::new(),
+        ended_early: None,
         rested: None,
         last_error: String::new(),
         unusable: false,
@@ -81,8 +100,9 @@ pub(crate) fn register(config: &AppConfig, services: Rc<Services>) -> Arc<App> {
     app
 }
 
-/// What tells that the library at `path` may be another one.
-fn watches(services: &Services, path: &Path, app: &str) -> Vec<FileWatch> {
+/// What tells that the library may be another one.
+fn watches(services: &Services, library: &Library, app: &str) -> Vec<FileWatch> {
+    let Library::At(path) = library else { return Vec::new() };
     Source::locate(path, app).watch().iter().map(|path| services.watcher().watch_file(path)).collect()
 }
 
@@ -93,7 +113,9 @@ fn policy(settings: &Settings) -> RestartPolicy {
 struct Driver {
     app: Arc<App>,
     services: Rc<Services>,
+    /// The `path` of its entry in the registry.
     path: PathBuf,
+    library: Library,
     watches: Vec<FileWatch>,
     inputs: mpsc::UnboundedSender<Input>,
     lifecycle: Lifecycle,
@@ -106,6 +128,14 @@ struct Driver {
     forced: bool,
     /// Whether what serves gets no requests, because its state is handed over.
     held: bool,
+    /// The library that the next generation brings, in the place of the one on disk.
+    kept: Option<Kept>,
+    /// Of the generation that started last.
+    last_hash: Option<ContentHash>,
+    /// Who asked for a reload.
+    asked: Vec<oneshot::Sender<Result<Number, String>>>,
+    /// A worker of the coming generation that has ended already, and why.
+    ended_early: Option<(Number, String)>,
     rested: Option<Instant>,
     last_error: String,
     unusable: bool,
@@ -172,10 +202,10 @@ impl Driver {
                 let _ = done.send(());
                 false
             }
-            Input::Reload => {
-                self.forced = true;
-                self.changed = Some(Instant::now());
-                self.event(Event::Changed)
+            Input::Reload(which, asked) => self.reload(which, asked),
+            Input::Rebuilt(since) => {
+                self.find_library();
+                self.replaced(since)
             }
             Input::Configure(config) => self.configure(&config),
             Input::Close(done) => {
@@ -183,35 +213,69 @@ impl Driver {
                 self.watches.clear();
                 self.event(Event::Closed)
             }
-            Input::Ready(live) => {
-                let number = live.generation.number();
-                self.held = false;
-                self.idle.start(self.app.settings().idle_timeout());
-                self.live.insert(number, *live);
-                self.event(Event::Ready(number))
-            }
+            Input::Ready(live) => self.ready(*live),
             Input::NotReady(number, error) => self.not_ready(number, &error),
             Input::Ended(number, reason) => {
                 if self.lifecycle.serving() == Some(number) {
                     log::error!("{}#{number}: {reason}", self.app.name());
                     self.last_error = reason;
                     self.unusable = false;
+                } else if self.lifecycle.coming() == Some(number) {
+                    self.ended_early = Some((number, reason));
                 }
                 self.event(Event::Ended(number))
             }
             Input::Retired(number) => self.event(Event::Retired(number)),
+            Input::GiveWay(number) => {
+                self.held = false;
+                // As if it were idle: it goes without having crashed, and calls wait for the one that is coming.
+                self.event(Event::Idle(number))
+            }
+        }
+    }
+
+    fn reload(&mut self, which: Reload, asked: oneshot::Sender<Result<Number, String>>) -> bool {
+        if which == Reload::Previous {
+            let kept = self.services.staging().kept(self.app.name());
+            let previous = kept.into_iter().find(|kept| Some(kept.hash()) != self.last_hash);
+            if previous.is_none() {
+                // Whoever asked may have left.
+                let _ = asked.send(Err("no earlier library is kept (see the setting `keep`)".to_owned()));
+                return false;
+            }
+            self.kept = previous;
+        }
+        self.asked.push(asked);
+        self.forced = true;
+        self.changed = Some(Instant::now());
+        self.event(Event::Changed);
+        self.lifecycle.phase() == Phase::Cold && self.event(Event::Wanted)
+    }
+
+    fn answer_asked(&mut self, answer: &Result<Number, String>) {
+        // A generation that was begun before the question is no answer to it.
+        if self.lifecycle.coming().is_none() {
+            for asked in self.asked.drain(..) {
+                let _ = asked.send(answer.clone());
+            }
         }
     }
 
     fn configure(&mut self, config: &AppConfig) -> bool {
         self.app.set_settings(config.settings.clone());
         self.lifecycle.set_policy(policy(&config.settings));
-        self.path = self.services.library_path(config);
-        self.watches = watches(&self.services, &self.path, &config.name);
+        self.path.clone_from(&config.path);
+        self.find_library();
         self.forced = true;
         self.changed = Some(Instant::now());
         self.event(Event::Changed);
         if config.settings.preload { self.event(Event::Wanted) } else { false }
+    }
+
+    /// Asks again where the library is.
+    fn find_library(&mut self) {
+        self.library = self.services.library(&self.path);
+        self.watches = watches(&self.services, &self.library, self.app.name());
     }
 
     fn changed(&mut self, change: &Change) -> bool {
@@ -220,7 +284,13 @@ impl Driver {
             log::info!("{}: the library was removed; what is loaded goes on", self.app.name());
             return false;
         }
-        self.changed = Some(change.noticed);
+        self.replaced(change.noticed)
+    }
+
+    /// There is another library, made from what was changed at `since`.
+    fn replaced(&mut self, since: Instant) -> bool {
+        self.changed = Some(since);
+        self.kept = None;
         self.event(Event::Changed);
         if self.app.settings().preload && self.lifecycle.phase() == Phase::Cold {
             return self.event(Event::Wanted);
@@ -247,22 +317,54 @@ impl Driver {
         }
     }
 
+    fn ready(&mut self, live: Live) -> bool {
+        let (number, hash) = (live.generation.number(), live.hash);
+        self.live.insert(number, live);
+        // Its workers may have ended right after they said that they are ready.
+        let ended = self.ended_early.take_if(|(ended, _)| *ended == number);
+        if let Some((_, reason)) = ended {
+            self.resume();
+            self.unusable = false;
+            self.refused(number, reason.clone());
+            let finished = self.event(Event::Ready(number));
+            self.answer_asked(&Err(reason));
+            return finished;
+        }
+        self.held = false;
+        self.idle.start(self.app.settings().idle_timeout());
+        self.last_hash = Some(hash);
+        let finished = self.event(Event::Ready(number));
+        self.answer_asked(&Ok(number));
+        finished
+    }
+
+    /// Reports that a generation did not come to serve.
+    fn refused(&mut self, number: Number, error: String) {
+        let stays = self
+            .lifecycle
+            .serving()
+            .map_or(String::new(), |serving| format!("; generation {serving} goes on"));
+        log::error!("{}: generation {number} did not come to serve: {error}{stays}", self.app.name());
+        self.last_error.clone_from(&error);
+        self.record(number, State::Refused, error);
+    }
+
     fn not_ready(&mut self, number: Number, error: &BringError) -> bool {
         self.resume();
         let cause = error.cause();
         if cause == Cause::Unchanged {
             log::debug!("{}: the library is what serves already", self.app.name());
-        } else {
+        } else if matches!(error, BringError::Build(_)) {
+            // The compiler has said it already.
             self.last_error = error.to_string();
+            self.unusable = true;
+        } else {
             self.unusable = cause == Cause::Unusable;
-            let stays = self
-                .lifecycle
-                .serving()
-                .map_or(String::new(), |serving| format!("; generation {serving} goes on"));
-            log::error!("{}: generation {number} did not come to serve: {error}{stays}", self.app.name());
-            self.record(number, State::Refused, self.last_error.clone());
+            self.refused(number, error.to_string());
         }
-        self.event(Event::NotReady(number, cause))
+        let finished = self.event(Event::NotReady(number, cause));
+        self.answer_asked(&Err(error.to_string()));
+        finished
     }
 
     fn idle_check(&mut self) -> bool {
@@ -312,7 +414,8 @@ impl Driver {
         let plan = Plan {
             app: self.app.clone(),
             number,
-            path: self.path.clone(),
+            library: self.library.clone(),
+            kept: self.kept.take(),
             noticed: self.changed.take(),
             unless: if std::mem::take(&mut self.forced) { None } else { serving.map(|live| live.hash) },
             predecessor: serving.map(|live| live.generation.clone()),
@@ -321,6 +424,7 @@ impl Driver {
                 // A driver that has ended waits for no worker.
                 let _ = inputs.send(Input::Ended(number, reason));
             }),
+            give_way: self.way_request(),
         };
         let inputs = self.inputs.clone();
         let services = self.services.clone();
@@ -331,6 +435,17 @@ impl Driver {
             };
             let _ = inputs.send(input);
         });
+    }
+
+    /// What a bring calls to have the predecessor taken down.
+    fn way_request(&self) -> Box<dyn Fn()> {
+        let (inputs, before) = (self.inputs.clone(), self.lifecycle.serving());
+        Box::new(move || {
+            if let Some(before) = before {
+                // A driver that has ended has taken everything down.
+                let _ = inputs.send(Input::GiveWay(before));
+            }
+        })
     }
 
     /// What a bring calls to have the predecessor held.

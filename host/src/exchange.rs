@@ -42,7 +42,7 @@ pub async fn http<T>(
     completion
         .map_err(AnswerError::from)
         .and_then(|message| read_answer(message, read))
-        .map_err(|error| failed(&in_flight, &request.request_id, error))
+        .map_err(|error| failed(app, in_flight.number(), &request.request_id, error))
 }
 
 /// Sends the request to the generation that serves, and waits for what comes back.
@@ -87,29 +87,28 @@ fn read_answer<T>(
     Ok(read(response, body))
 }
 
-fn failed(in_flight: &InFlight, request_id: &str, error: AnswerError) -> Problem {
-    let app = in_flight.app();
-    let who = format!("{app}#{}", in_flight.number());
+fn failed(app: &App, generation: u64, request_id: &str, error: AnswerError) -> Problem {
+    let name = app.name();
+    let who = format!("{name}#{generation}");
     match error {
         AnswerError::Gone(_) => Problem::new(
             Kind::BadGateway,
             format!(
-                "A worker of the app `{app}` ended while it had this request. It may have been carried out."
+                "A worker of the app `{name}` ended while it had this request. It may have been carried out."
             ),
         ),
         AnswerError::Malformed(_) | AnswerError::NoBuffer(_) => {
             log::error!("{who}: request {request_id}: {error}");
-            Problem::new(Kind::BadGateway, format!("What the app `{app}` answered is not an HTTP response."))
+            let what = format!("What the app `{name}` answered is not an HTTP response");
+            Problem::new(Kind::BadGateway, detail(app, &what, "its log says more", &error.to_string()))
         }
         AnswerError::Failed(ErrorObject { code: code::HANDLER_PANICKED, message, .. }) => {
             log::error!("{who}: request {request_id}: a handler panicked: {message}");
-            Problem::new(
-                Kind::AppPanicked,
-                format!("A handler of the app `{app}` panicked; its log says more."),
-            )
+            let what = format!("A handler of the app `{name}` panicked");
+            Problem::new(Kind::AppPanicked, detail(app, &what, "its log says more", &message))
         }
         AnswerError::Failed(ErrorObject { code: code::CANCELLED, .. }) => {
-            Problem::new(Kind::DeadlineExceeded, format!("The app `{app}` dropped the request."))
+            Problem::new(Kind::DeadlineExceeded, format!("The app `{name}` dropped the request."))
         }
         AnswerError::Failed(ErrorObject { message, data, .. }) => {
             let status = data
@@ -121,19 +120,23 @@ fn failed(in_flight: &InFlight, request_id: &str, error: AnswerError) -> Problem
                 return Problem::new(Kind::AppError(status), message);
             }
             log::error!("{who}: request {request_id}: {message}");
-            Problem::new(
-                Kind::AppError(status),
-                format!("A handler of the app `{app}` failed; its log says more."),
-            )
+            let what = format!("A handler of the app `{name}` failed");
+            Problem::new(Kind::AppError(status), detail(app, &what, "its log says more", &message))
         }
     }
 }
 
+/// What happened, with the reason for those who write the app, and for others with where it is told.
+fn detail(app: &App, what: &str, elsewhere: &str, reason: &str) -> String {
+    if app.shows_details() { format!("{what}: {reason}") } else { format!("{what}; {elsewhere}.") }
+}
+
 fn unavailable(app: &App, error: &Unavailable) -> Problem {
     let detail = match error {
-        Unavailable::Unusable(_) | Unavailable::Resting { .. } => {
+        Unavailable::Unusable(reason) | Unavailable::Resting { reason, .. } => {
             log::debug!("{}: {error}", app.name());
-            format!("The app `{}` did not start; the host's log says why.", app.name())
+            let what = format!("The app `{}` did not start", app.name());
+            detail(app, &what, "the host's log says why", reason)
         }
         Unavailable::Closing => format!("The app `{}` is being taken down.", app.name()),
     };

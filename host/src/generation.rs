@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::answer::{self, AnswerError};
+use crate::context::LibraryContext;
+use crate::heap::Heap;
 use crate::library;
 use crate::port::{Answer, CallError, Port};
 
@@ -70,8 +72,7 @@ const RETIRED: usize = 1;
 
 /// Workers that run one library's code.
 pub struct Generation {
-    app: Arc<str>,
-    number: u64,
+    context: Arc<LibraryContext>,
     ports: Box<[Arc<Port>]>,
     next: AtomicUsize,
     in_flight: AtomicUsize,
@@ -99,7 +100,7 @@ impl Running {
 
 impl std::fmt::Debug for Generation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}#{}", self.app, self.number)
+        write!(f, "{}#{}", self.app(), self.number())
     }
 }
 
@@ -110,13 +111,13 @@ impl Generation {
     /// The caller keeps the library loaded until [`stop`](Self::stop) says that no worker is left. Where a thread
     /// cannot be made, [`start`](Self::start) fails.
     pub(crate) fn spawn(
-        app: Arc<str>,
-        number: u64,
+        context: Arc<LibraryContext>,
         root: PluginRef,
         shape: Shape,
         noticed: Option<Instant>,
         on_exit: impl Fn(usize, Exit) + Clone + Send + 'static,
     ) -> Self {
+        let (app, number) = (context.app(), context.generation());
         let ports: Box<[_]> = (0..shape.workers).map(|_| Port::new(shape.queue)).collect();
         let running = Arc::new(Running {
             count: AtomicUsize::new(0),
@@ -146,8 +147,7 @@ impl Generation {
             }
         }
         Self {
-            app,
-            number,
+            context,
             ports,
             next: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
@@ -177,18 +177,33 @@ impl Generation {
         }
         if let Some(noticed) = self.noticed {
             let time = noticed.elapsed().as_secs_f64() * 1000.0;
-            log::info!("{}#{} gave its first answer {time:.1} ms after the change", self.app, self.number);
+            log::info!("{}#{} gave its first answer {time:.1} ms after the change", self.app(), self.number());
         }
     }
 
     /// The app's name.
     pub fn app(&self) -> &str {
-        &self.app
+        self.context.app()
     }
 
     /// Which of the app's generations this is, counted from 1.
     pub fn number(&self) -> u64 {
-        self.number
+        self.context.generation()
+    }
+
+    /// The heap that the library allocates from.
+    pub fn heap(&self) -> &Heap {
+        self.context.heap()
+    }
+
+    /// How many workers it was made with.
+    pub fn workers(&self) -> usize {
+        self.ports.len()
+    }
+
+    /// How many requests wait in its inboxes.
+    pub fn waiting(&self) -> usize {
+        self.ports.iter().map(|port| port.waiting()).sum()
     }
 
     /// Sends `start` to each worker, with the state that the worker of the same number before it has left, and waits

@@ -3,9 +3,17 @@
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::Once;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use libmimalloc_sys as mi;
+
+/// How many heaps there are.
+static HEAPS: AtomicUsize = AtomicUsize::new(0);
+
+/// How many heaps there are in this process: one for each generation that is loaded, or whose memory is still in use.
+pub(crate) fn count() -> usize {
+    HEAPS.load(Ordering::Relaxed)
+}
 
 /// Where an app's memory comes from. Dropping it gives all of it back, whatever the app has left.
 #[derive(Debug)]
@@ -29,6 +37,7 @@ impl Heap {
         set_options();
         // SAFETY: no preconditions.
         let raw = NonNull::new(unsafe { mi::mi_heap_new() }).expect("there is memory for a heap");
+        HEAPS.fetch_add(1, Ordering::Relaxed);
         Self { raw, live: AtomicI64::new(0), peak: AtomicI64::new(0) }
     }
 
@@ -124,6 +133,7 @@ impl Drop for Heap {
             mi::mi_heap_destroy(self.raw.as_ptr());
             mi::mi_collect(true);
         }
+        HEAPS.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -79,7 +79,7 @@ async fn readyz(registry: web::Data<Registry>) -> HttpResponse {
             Phase::Cold => app.settings().preload,
             Phase::Starting | Phase::Resting | Phase::Failed | Phase::Closing => true,
         })
-        .map(|app| format!("{}: {:?}\n", app.name(), app.phase()).to_lowercase())
+        .map(|app| format!("{}: {}\n", app.name(), app.phase()))
         .collect();
     if late.is_empty() {
         HttpResponse::Ok().body("ready\n")

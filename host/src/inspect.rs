@@ -163,7 +163,7 @@ impl Staged {
     /// std::fs::write(&library, b"\x7fELF and then nothing")?;
     /// let staged = Staging::within(folder.path())?.stage("hello", 1, &library)?;
     /// let refused = staged.inspect(Some("hello"));
-    /// assert!(matches!(refused, Err(InspectError::Incomplete { found: 20, needed: 64 })));
+    /// assert!(matches!(refused, Err(InspectError::Incomplete { found: 21, needed: 64 })));
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     ///

@@ -40,6 +40,29 @@ pub enum LoadError {
         /// What differs.
         reason: String,
     },
+    /// `LibReloader` could not load it.
+    #[cfg(feature = "standalone")]
+    #[error("the library cannot be loaded: {0}")]
+    HotReload(#[source] hot_lib_reloader::HotReloaderError),
+}
+
+/// What holds a library in the process.
+pub(crate) trait Mapping: Send {
+    /// Lets go of it; none of its code is run any more.
+    fn close(self: Box<Self>) -> Result<(), libloading::Error>;
+
+    /// Leaves it in the process for good.
+    fn keep(self: Box<Self>);
+}
+
+impl Mapping for Library {
+    fn close(self: Box<Self>) -> Result<(), libloading::Error> {
+        Library::close(*self)
+    }
+
+    fn keep(self: Box<Self>) {
+        std::mem::forget(*self);
+    }
 }
 
 /// A library whose file has been inspected, open in this process and bound to its context.
@@ -47,7 +70,7 @@ pub enum LoadError {
 /// All its code runs on threads that are made for this generation: [`open`](Self::open) and
 /// [`unload`](Self::unload), too, are called on such threads only.
 pub struct Loaded {
-    library: Library,
+    library: Box<dyn Mapping>,
     root: PluginRef,
     context: Arc<LibraryContext>,
     staged: Staged,
@@ -77,7 +100,18 @@ impl Loaded {
             check_root(*header)?
         };
         bind(root, &context);
-        Ok(Self { library, root, context, staged })
+        Ok(Self { library: Box::new(library), root, context, staged })
+    }
+
+    /// A library that something else than [`open`](Self::open) has opened, checked and bound.
+    #[cfg(feature = "standalone")]
+    pub(crate) fn held(
+        library: Box<dyn Mapping>,
+        root: PluginRef,
+        context: Arc<LibraryContext>,
+        staged: Staged,
+    ) -> Self {
+        Self { library, root, context, staged }
     }
 
     /// The library's functions; not to be used after it is unloaded.
@@ -119,11 +153,11 @@ impl Loaded {
         if let Err(error) = library.close() {
             // `close` has taken the handle; that it failed means that the library is still there.
             std::mem::forget(context);
-            return Err(Pinned { reason: PinReason::Close(error.to_string()), _staged: staged });
+            return Err(Pinned { reason: PinReason::Close(error.to_string()), _staged: Box::new(staged) });
         }
         if is_mapped(staged.path()) {
             std::mem::forget(context);
-            return Err(Pinned { reason: PinReason::StillMapped, _staged: staged });
+            return Err(Pinned { reason: PinReason::StillMapped, _staged: Box::new(staged) });
         }
         Ok(())
     }
@@ -159,13 +193,19 @@ impl std::fmt::Display for PinReason {
 #[derive(Debug)]
 pub struct Pinned {
     reason: PinReason,
-    _staged: Staged,
+    _staged: Box<Staged>,
 }
 
 impl Pinned {
-    fn keep(reason: PinReason, library: Library, context: Arc<LibraryContext>, staged: Staged) -> Self {
-        std::mem::forget((library, context));
-        Self { reason, _staged: staged }
+    fn keep(
+        reason: PinReason,
+        library: Box<dyn Mapping>,
+        context: Arc<LibraryContext>,
+        staged: Staged,
+    ) -> Self {
+        library.keep();
+        std::mem::forget(context);
+        Self { reason, _staged: Box::new(staged) }
     }
 
     /// Why it is pinned.

@@ -79,6 +79,19 @@ pub enum Phase {
     Closing,
 }
 
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Cold => "cold",
+            Self::Starting => "starting",
+            Self::Serving => "serving",
+            Self::Resting => "resting",
+            Self::Failed => "failed",
+            Self::Closing => "closing",
+        })
+    }
+}
+
 /// How crashes are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RestartPolicy {
@@ -129,6 +142,8 @@ pub struct Lifecycle {
     coming: Option<Number>,
     /// The library changed after the coming generation was begun: another one follows it.
     outdated: bool,
+    /// A worker of the coming generation has ended already.
+    ended: bool,
     retiring: BTreeSet<Number>,
     crashes: VecDeque<Duration>,
 }
@@ -143,6 +158,7 @@ impl Lifecycle {
             serving: None,
             coming: None,
             outdated: false,
+            ended: false,
             retiring: BTreeSet::new(),
             crashes: VecDeque::new(),
         }
@@ -179,7 +195,7 @@ impl Lifecycle {
         match event {
             Event::Wanted => self.wanted(&mut effects),
             Event::Changed => self.changed(&mut effects),
-            Event::Ready(number) => self.ready(number, &mut effects),
+            Event::Ready(number) => self.ready(number, now, &mut effects),
             Event::NotReady(number, cause) => self.not_ready(number, cause, now, &mut effects),
             Event::Ended(number) if self.serving == Some(number) => {
                 self.take_down(&mut effects);
@@ -189,6 +205,7 @@ impl Lifecycle {
                 self.take_down(&mut effects);
                 self.phase = if self.coming.is_some() { Phase::Starting } else { Phase::Cold };
             }
+            Event::Ended(number) if self.coming == Some(number) => self.ended = true,
             Event::Ended(_) | Event::Idle(_) => {}
             Event::Retired(number) => {
                 self.retiring.remove(&number);
@@ -226,13 +243,18 @@ impl Lifecycle {
         }
     }
 
-    fn ready(&mut self, number: Number, effects: &mut Vec<Effect>) {
+    fn ready(&mut self, number: Number, now: Duration, effects: &mut Vec<Effect>) {
         if self.coming != Some(number) {
             return;
         }
         self.coming = None;
         if self.phase == Phase::Closing {
             self.retire(number, effects);
+            return;
+        }
+        if self.ended {
+            self.retire(number, effects);
+            self.go_on_without(Cause::Failed, now, effects);
             return;
         }
         let before = self.serving.replace(number);
@@ -251,9 +273,13 @@ impl Lifecycle {
             return;
         }
         self.coming = None;
-        if self.phase == Phase::Closing {
-            return;
+        if self.phase != Phase::Closing {
+            self.go_on_without(cause, now, effects);
         }
+    }
+
+    /// The generation that was coming does not serve.
+    fn go_on_without(&mut self, cause: Cause, now: Duration, effects: &mut Vec<Effect>) {
         if self.outdated {
             self.bring(effects);
         } else if self.serving.is_none() {
@@ -271,6 +297,7 @@ impl Lifecycle {
         self.last += 1;
         self.coming = Some(self.last);
         self.outdated = false;
+        self.ended = false;
         if self.serving.is_none() {
             self.phase = Phase::Starting;
         }

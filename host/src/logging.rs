@@ -9,7 +9,18 @@ use crate::context::LibraryContext;
 
 /// Starts the log on standard error: `info` and above, unless `RUST_LOG` says otherwise.
 pub fn init() {
-    let env = env_logger::Env::default().default_filter_or("info");
+    // What the HTTP server has to say of its own threads is of no use to those who run apps.
+    init_with("info,actix_server=warn");
+}
+
+/// Starts the log on standard error: what is of this level and above, unless `RUST_LOG` says otherwise.
+pub fn init_at(level: LevelFilter) {
+    init_with(level.as_str());
+}
+
+/// Starts the log on standard error with this filter, unless `RUST_LOG` says otherwise.
+pub(crate) fn init_with(filter: &'static str) {
+    let env = env_logger::Env::default().default_filter_or(filter);
     // A test that has its own logger keeps it.
     let _ = env_logger::Builder::from_env(env).format_timestamp_millis().try_init();
 }

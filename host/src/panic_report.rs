@@ -1,10 +1,15 @@
 //! Panics of apps, in the host's log.
 //!
 //! An app sends addresses only. They are resolved here, in the host's copy of the symboliser: one in each app would
-//! keep each library's debug information in memory.
+//! keep each library's debug information in memory. Nothing is kept from one panic to the next: what the symboliser
+//! of the `backtrace` crate remembers of the libraries in the process is wrong as soon as one is replaced.
 
+use std::ffi::{CStr, OsStr, c_void};
 use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
+use addr2line::Loader;
 use atoll_plugin::abi::{LogRecord, PanicReport};
 
 use crate::context::LibraryContext;
@@ -17,7 +22,10 @@ pub(crate) fn write(context: &LibraryContext, report: &PanicReport<'_>, frames: 
     if std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value != "0") {
         for frame in app_frames(frames) {
             // Writing to a string does not fail.
-            let _ = write!(text, "\n  {}\n      at {}:{}", frame.name, frame.file, frame.line);
+            let _ = write!(text, "\n  {}", frame.name);
+            if let Some((file, line)) = frame.place {
+                let _ = write!(text, "\n      at {file}:{line}");
+            }
         }
     }
     let target = context.app().as_ref();
@@ -35,35 +43,103 @@ pub(crate) fn write(context: &LibraryContext, report: &PanicReport<'_>, frames: 
 
 struct Frame {
     name: String,
-    file: String,
-    line: u32,
+    /// Known when the library has debug information.
+    place: Option<(String, u32)>,
 }
 
-/// The frames between the panic machinery and the worker's loop.
+impl Frame {
+    /// Whether this is what runs each of the app's functions: beyond it is the host.
+    fn is_boundary(&self) -> bool {
+        self.name.starts_with("atoll_plugin::panic::catch")
+    }
+
+    fn is_machinery(&self) -> bool {
+        let machinery = [
+            "std::panicking",
+            "std::panic::catch_unwind",
+            "<core::panic::unwind_safe::AssertUnwindSafe",
+            "core::panicking",
+            "__rust_try",
+            "__rustc",
+            "rust_begin_unwind",
+        ];
+        machinery.iter().any(|prefix| self.name.starts_with(prefix))
+    }
+}
+
+/// A library in this process.
+struct Image {
+    base: usize,
+    file: PathBuf,
+}
+
+impl Image {
+    /// The one that an address is in.
+    fn of(address: usize) -> Option<Self> {
+        let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+        // SAFETY: any address may be asked for, and there is room for the answer.
+        if unsafe { libc::dladdr(address as *const c_void, info.as_mut_ptr()) } == 0 {
+            return None;
+        }
+        // SAFETY: `dladdr` has filled it, and all zeros are a value of it as well.
+        let info = unsafe { info.assume_init() };
+        if info.dli_fname.is_null() {
+            return None;
+        }
+        // SAFETY: the name stays as long as the library, whose code is on the stack of this thread.
+        let name = unsafe { CStr::from_ptr(info.dli_fname) };
+        Some(Self { base: info.dli_fbase as usize, file: OsStr::from_bytes(name.to_bytes()).into() })
+    }
+}
+
+/// The app's frames between the panic machinery and the worker's loop.
 fn app_frames(addresses: &[usize]) -> Vec<Frame> {
+    // The first address is in the app's own panic hook. The host's frames tell nobody anything, and to read its
+    // debug information may take seconds.
+    let Some(library) = addresses.first().and_then(|&address| Image::of(address)) else { return Vec::new() };
+    let Ok(symbols) = Loader::new(&library.file) else { return Vec::new() };
     let mut frames: Vec<Frame> = Vec::new();
     for &address in addresses {
+        if Image::of(address).is_none_or(|image| image.base != library.base) {
+            continue;
+        }
         // A return address is behind its call; one byte before it is inside.
-        let inside = address.saturating_sub(1) as *mut std::ffi::c_void;
-        backtrace::resolve(inside, |symbol| {
-            let (Some(name), Some(file)) = (symbol.name(), symbol.filename()) else { return };
-            frames.push(Frame {
-                name: format!("{name:#}"),
-                file: file.display().to_string(),
-                line: symbol.lineno().unwrap_or(0),
-            });
-        });
+        push_frames(&symbols, (address - library.base).saturating_sub(1) as u64, &mut frames);
+        if let Some(boundary) = frames.iter().position(Frame::is_boundary) {
+            frames.truncate(boundary);
+            break;
+        }
     }
-    // The symboliser keeps the files that it has read mapped, also when their library is gone.
-    backtrace::clear_symbol_cache();
+    while frames.last().is_some_and(Frame::is_machinery) {
+        frames.pop();
+    }
+    let end_of_hook = frames.iter().position(|frame| frame.name.contains("__rust_end_short_backtrace"));
+    let frames = frames.into_iter().skip(end_of_hook.map_or(0, |last| last + 1));
+    frames.skip_while(Frame::is_machinery).collect()
+}
 
-    let last = frames.iter().position(|frame| frame.name.starts_with("atoll_plugin::panic::catch"));
-    frames.truncate(last.unwrap_or(frames.len()));
-    let machinery =
-        ["std::panicking", "core::panicking", "atoll_plugin::panic", "__rustc", "rust_begin_unwind"];
-    let first = frames
-        .iter()
-        .rposition(|frame| machinery.iter().any(|prefix| frame.name.starts_with(prefix)))
-        .map_or(0, |last_of_machinery| last_of_machinery + 1);
-    frames.split_off(first.min(frames.len()))
+/// Pushes the function at a place in the library, after those that are inlined into it there.
+fn push_frames(symbols: &Loader, place: u64, frames: &mut Vec<Frame>) {
+    let before = frames.len();
+    if let Ok(mut found) = symbols.find_frames(place) {
+        while let Ok(Some(frame)) = found.next() {
+            let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
+            let file = frame.location.as_ref().and_then(|location| Some((location.file?, location.line?)));
+            if let Some(name) = name {
+                frames.push(Frame {
+                    name: demangled(&name),
+                    place: file.map(|(file, line)| (file.to_owned(), line)),
+                });
+            }
+        }
+    }
+    if frames.len() == before
+        && let Some(name) = symbols.find_symbol(place)
+    {
+        frames.push(Frame { name: demangled(name), place: None });
+    }
+}
+
+fn demangled(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
 }

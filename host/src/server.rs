@@ -3,17 +3,18 @@
 use std::fmt::Write;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::{App, HttpServer, web};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::http::{self, Mount};
 use crate::registry::Registry;
 use crate::services::Services;
+use crate::watch::{FileWatch, Watcher};
 
 /// How long open connections may finish their requests when the server is told to end, in seconds.
 const SHUTDOWN_TIMEOUT: u64 = 30;
@@ -51,21 +52,34 @@ impl Server {
         })
         .disable_signals()
         .shutdown_timeout(SHUTDOWN_TIMEOUT)
+        // A client that closes its end has left: its request is cancelled, and not carried out for nobody.
+        .h1_allow_half_closed(false)
         .listen(self.listener)?
         .run();
         let handle = server.handle();
-        let (mut interrupt, mut terminate) =
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let told = told_to_end()?;
         actix_web::rt::spawn(async move {
-            let name = tokio::select! {
-                _ = interrupt.recv() => "SIGINT",
-                _ = terminate.recv() => "SIGTERM",
-            };
+            let name = told.await;
             log::info!("{name}: finishing the requests in flight");
             handle.stop(true).await;
         });
         server.await
     }
+}
+
+/// Waits until the process is told to end; by which signal. From this call on, these signals do not end it by
+/// themselves.
+///
+/// # Errors
+/// The signals cannot be used.
+pub fn told_to_end() -> io::Result<impl Future<Output = &'static str>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+        }
+    })
 }
 
 /// The table of apps and their URLs, for people.
@@ -89,18 +103,53 @@ pub fn banner(registry: &Registry, addresses: &[SocketAddr]) -> String {
 
 /// Keeps the registry what its file says; a file that cannot be used changes nothing but the log.
 pub async fn follow_config(file: PathBuf, registry: Arc<Registry>, services: Rc<Services>) {
-    let mut watch = services.watcher().watch_file(&file);
+    let mut file = ConfigFile::watch(file, services.watcher());
     loop {
-        if !watch.changed().await.is_present() {
-            log::warn!("{} was removed; the apps go on as they are", file.display());
-            continue;
-        }
-        match Config::load(&file) {
-            Ok(config) => {
-                let changes = registry.apply(&config, &services);
-                log::info!("{}: {changes}", file.display());
+        let config = file.changed().await;
+        let changes = registry.apply(&config, &services);
+        log::info!("{}: {changes}", file.path().display());
+    }
+}
+
+/// A registry file that is watched.
+#[derive(Debug)]
+pub struct ConfigFile {
+    path: PathBuf,
+    watch: FileWatch,
+}
+
+impl ConfigFile {
+    /// Watches the file, from what it is now.
+    pub fn watch(path: PathBuf, watcher: &Watcher) -> Self {
+        Self { watch: watcher.watch_file(&path), path }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says now.
+    ///
+    /// # Errors
+    /// See [`Config::load`].
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(&self.path)
+    }
+
+    /// Waits until the file has changed, and can be used: one that cannot changes nothing but the log.
+    ///
+    /// Cancel safe: dropping the future loses nothing.
+    pub async fn changed(&mut self) -> Config {
+        loop {
+            if !self.watch.changed().await.is_present() {
+                log::warn!("{} was removed; the apps go on as they are", self.path.display());
+                continue;
             }
-            Err(error) => log::error!("the apps go on as they are, because of\n{error}"),
+            match self.load() {
+                Ok(config) => return config,
+                Err(error) => log::error!("the apps go on as they are, because of\n{error}"),
+            }
         }
     }
 }

@@ -3,11 +3,14 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::AppConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::generation::Generation;
 use crate::library::Pinned;
+use crate::loader::{Dlopen, Loader};
 use crate::stage::{StageError, Staging};
 use crate::watch::Watcher;
 
@@ -19,9 +22,34 @@ const PIN_BUDGET: usize = 16;
 pub struct Services {
     staging: Arc<Staging>,
     watcher: Watcher,
-    /// The libraries that a build has just made, by their crate's folder: they come before what is found there.
-    built: RefCell<HashMap<PathBuf, PathBuf>>,
-    pinned: RefCell<Vec<Pinned>>,
+    loader: Box<dyn Loader>,
+    /// What builds have made, by their crate's folder: it comes before what is found there.
+    built: RefCell<HashMap<PathBuf, Library>>,
+    shows_details: bool,
+    pinned: RefCell<Vec<(PinnedGeneration, Pinned)>>,
+}
+
+/// Where an app's library is, as far as it is known without looking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Library {
+    /// What this path leads to, which is watched.
+    At(PathBuf),
+    /// A file that a build has made. It is not watched: whoever builds tells of the next one, by
+    /// [`App::rebuilt`](crate::App::rebuilt).
+    Built(PathBuf),
+    /// There is none, because the build failed: what the compiler said.
+    Failed(String),
+}
+
+/// A generation that is kept in the process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedGeneration {
+    /// Its app's name.
+    pub app: String,
+    /// Its number.
+    pub generation: u64,
+    /// Why it could not be unloaded.
+    pub reason: String,
 }
 
 /// Why a host cannot start.
@@ -44,9 +72,33 @@ impl Services {
         Ok(Self {
             staging: Arc::new(Staging::new()?),
             watcher: Watcher::new()?,
+            loader: Box::new(Dlopen),
             built: RefCell::default(),
+            shows_details: false,
             pinned: RefCell::default(),
         })
+    }
+
+    /// With problems that say what went wrong inside of the apps: for those who write them, not for their users.
+    #[must_use]
+    pub fn with_details(self) -> Self {
+        Self { shows_details: true, ..self }
+    }
+
+    /// With another way of loading libraries.
+    #[cfg(feature = "standalone")]
+    pub(crate) fn with_loader(self, loader: impl Loader + 'static) -> Self {
+        Self { loader: Box::new(loader), ..self }
+    }
+
+    /// How libraries come into the process.
+    pub(crate) fn loader(&self) -> &dyn Loader {
+        &*self.loader
+    }
+
+    /// Whether problems say what went wrong inside of the apps.
+    pub(crate) fn shows_details(&self) -> bool {
+        self.shows_details
     }
 
     /// The service that watches files.
@@ -54,14 +106,15 @@ impl Services {
         &self.watcher
     }
 
-    /// Says which library a build of the crate in `folder` made, before the app is registered.
-    pub fn set_built(&self, folder: PathBuf, library: PathBuf) {
+    /// Says where the library of the crate in `folder` is, whatever is found there; before the app is registered, or
+    /// followed by [`App::rebuilt`](crate::App::rebuilt).
+    pub fn set_library(&self, folder: PathBuf, library: Library) {
         self.built.borrow_mut().insert(folder, library);
     }
 
-    /// Where an app's library is to be looked for.
-    pub(crate) fn library_path(&self, config: &AppConfig) -> PathBuf {
-        self.built.borrow().get(&config.path).unwrap_or(&config.path).clone()
+    /// Where the library of an app with this `path` is to be looked for.
+    pub fn library(&self, path: &Path) -> Library {
+        self.built.borrow().get(path).cloned().unwrap_or_else(|| Library::At(path.to_owned()))
     }
 
     /// The folder of staged copies.
@@ -69,15 +122,20 @@ impl Services {
         &self.staging
     }
 
-    /// How many generations are pinned.
-    pub fn pinned(&self) -> usize {
-        self.pinned.borrow().len()
+    /// The generations that could not be unloaded, with the reasons.
+    pub fn pinned(&self) -> Vec<PinnedGeneration> {
+        self.pinned.borrow().iter().map(|(pinned, _)| pinned.clone()).collect()
     }
 
     /// Keeps what is left of a generation that could not be unloaded.
-    pub(crate) fn pin(&self, pinned: Pinned) {
-        self.pinned.borrow_mut().push(pinned);
-        let count = self.pinned();
+    pub(crate) fn pin(&self, generation: &Generation, pinned: Pinned) {
+        let entry = PinnedGeneration {
+            app: generation.app().to_owned(),
+            generation: generation.number(),
+            reason: pinned.reason().to_string(),
+        };
+        self.pinned.borrow_mut().push((entry, pinned));
+        let count = self.pinned.borrow().len();
         if count > PIN_BUDGET {
             log::warn!(
                 "{count} generations are pinned (budget {PIN_BUDGET}): restart the host to free their memory"

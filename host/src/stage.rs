@@ -225,6 +225,11 @@ pub struct Staging {
     store: Store,
 }
 
+/// The folder that hosts of this user share, of those that have this folder for temporary files.
+pub(crate) fn common_folder(temporary: &Path) -> PathBuf {
+    folder::common(temporary)
+}
+
 impl Staging {
     /// Makes the folder for this process in `$TMPDIR` or else in `/tmp`, and removes those of hosts that
     /// are dead.
@@ -245,6 +250,11 @@ impl Staging {
         let place = place.into();
         let folder = Mutex::new(Arc::new(ProcessFolder::create(&place)?));
         Ok(Staging { place, folder, store: Store::default() })
+    }
+
+    /// The folder that hosts of this user share.
+    pub(crate) fn common_folder(&self) -> PathBuf {
+        folder::common(&self.place)
     }
 
     /// The folder of this process.

@@ -43,7 +43,7 @@ pub(crate) async fn take_down(services: &Rc<Services>, app: &App, live: Live) {
         Err(pinned) => {
             log::warn!("{}#{number} is pinned, its memory stays: {}", app.name(), pinned.reason());
             record(State::Pinned, pinned.reason().to_string());
-            services.pin(pinned);
+            services.pin(&generation, pinned);
         }
     }
 }

@@ -11,14 +11,17 @@ use crate::source::Package;
 const OF_WORKSPACE: [&str; 5] =
     ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "rust-toolchain", ".cargo/config.toml"];
 
-/// As long as the manifests have not been read: the crates' folders.
+/// As long as the manifests cannot be read: the crates' folders, and all manifests that may be their workspace's.
 pub(super) fn assumed(root: &Path, packages: &[Package]) -> Vec<PathBuf> {
-    with_workspace(root, packages.iter().map(|package| package.folder.clone()).collect())
+    let folders = packages.iter().map(|package| package.folder.clone());
+    let above = root.ancestors().skip(1).map(|folder| folder.join("Cargo.toml")).filter(|it| it.exists());
+    with_workspace(root, folders.chain(above).collect())
 }
 
 /// The folders of the crates and of what they depend on by path, and the workspace's own files.
 pub(super) fn of(root: &Path, packages: &[&Member], members: &[Member]) -> Vec<PathBuf> {
-    let folder_of = |member: &Member| member.manifest_path.parent().map(|folder| folder.as_std_path().to_owned());
+    let folder_of =
+        |member: &Member| member.manifest_path.parent().map(|folder| folder.as_std_path().to_owned());
     let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
     let mut todo: Vec<PathBuf> = packages.iter().filter_map(|member| folder_of(member)).collect();
     while let Some(folder) = todo.pop() {
@@ -26,7 +29,9 @@ pub(super) fn of(root: &Path, packages: &[&Member], members: &[Member]) -> Vec<P
             && let Some(member) = members.iter().find(|member| folder_of(member).as_ref() == Some(&folder))
         {
             let of_library = member.dependencies.iter().filter(|it| it.kind != DependencyKind::Development);
-            todo.extend(of_library.filter_map(|dependency| Some(dependency.path.as_ref()?.as_std_path().to_owned())));
+            todo.extend(
+                of_library.filter_map(|dependency| Some(dependency.path.as_ref()?.as_std_path().to_owned())),
+            );
         }
     }
     with_workspace(root, folders)

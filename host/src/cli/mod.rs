@@ -1,5 +1,10 @@
 //! The `atoll` command line.
 
+mod call;
+mod check;
+mod control;
+mod dev;
+mod out;
 mod serve;
 
 use std::net::SocketAddr;
@@ -20,6 +25,37 @@ struct Cli {
 enum Command {
     /// Serves the apps of apps.json; a library that changes on disk is reloaded.
     Serve(ServeArgs),
+    /// Builds and serves the apps of apps.json; what is saved is built and reloaded.
+    #[command(after_help = dev::EXAMPLES)]
+    Dev(dev::DevArgs),
+    /// Sends one request to an app, without a server.
+    #[command(after_help = call::EXAMPLES)]
+    Call(call::CallArgs),
+    /// Says whether a host would run a library, or all of apps.json, and if not, why.
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::CheckArgs),
+    /// Shows the apps of the host that runs for apps.json.
+    Ls {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Print all that is known, as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Loads an app's library anew in the host that runs for apps.json.
+    Reload {
+        /// The app's name in the registry.
+        app: String,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Goes back to an app's previous good library in the host that runs for apps.json.
+    Rollback {
+        /// The app's name in the registry.
+        app: String,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
     /// Prints the JSON schema of apps.json.
     Schema,
 }
@@ -35,21 +71,35 @@ pub(crate) struct ServeArgs {
     listen: SocketAddr,
 }
 
+/// Which running host is meant.
+#[derive(Args, Clone, Debug)]
+struct ConfigArg {
+    /// The registry of apps that the host was started with.
+    #[arg(long, value_name = "FILE", default_value = "apps.json")]
+    config: PathBuf,
+}
+
 /// Runs the command that the process was started with.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
-        Command::Serve(args) => serve::run(&args),
+        Command::Serve(args) => serve::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Dev(args) => dev::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Call(args) => call::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Ls { config, json } => control::ls(&config.config, json).map(|()| ExitCode::SUCCESS),
+        Command::Reload { app, config } => {
+            control::reload(&config.config, &app).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Rollback { app, config } => {
+            control::rollback(&config.config, &app).map(|()| ExitCode::SUCCESS)
+        }
         Command::Schema => {
-            print!("{}", atoll_host::config::schema_json());
-            Ok(())
+            out::print(atoll_host::config::schema_json()).map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("atoll: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|error| {
+        eprintln!("atoll: {error:#}");
+        ExitCode::FAILURE
+    })
 }

@@ -1,14 +1,17 @@
 //! `atoll serve`.
 
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use actix_web::rt::task::JoinHandle;
 use anyhow::Context;
 use atoll_host::config::Config;
+use atoll_host::control::Control;
 use atoll_host::server::{self, Server};
 use atoll_host::{Registry, Services, logging};
 
-use super::ServeArgs;
+use super::{ServeArgs, out};
 
 /// Serves the apps of a registry until the process is told to end.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
@@ -20,12 +23,31 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
         registry.apply(&config, &services);
         let server = Server::bind(registry.clone(), args.listen)
             .with_context(|| format!("cannot listen on {}", args.listen))?;
-        println!("{}", server::banner(&registry, &server.addresses()));
+        out::print(format!("{}\n", server::banner(&registry, &server.addresses())))?;
+        let control = listen_for_control(&args.config, &registry, &services);
         let follow = server::follow_config(args.config.clone(), registry.clone(), services.clone());
         let follow = actix_web::rt::spawn(follow);
         server.run().await?;
         follow.abort();
+        if let Some(control) = control {
+            control.abort();
+        }
         registry.close().await;
         Ok(())
     })
+}
+
+/// Listens for `atoll ls` and its like; a host that cannot serves all the same.
+pub(super) fn listen_for_control(
+    config: &Path,
+    registry: &Arc<Registry>,
+    services: &Rc<Services>,
+) -> Option<JoinHandle<()>> {
+    match Control::bind(services, config) {
+        Ok(control) => Some(actix_web::rt::spawn(control.run(registry.clone(), services.clone()))),
+        Err(error) => {
+            log::warn!("`atoll ls` and its like will not reach this host: {error}");
+            None
+        }
+    }
 }

@@ -106,6 +106,23 @@ fn a_start_that_fails_answers_those_that_wait() {
 }
 
 #[test]
+fn a_generation_that_ends_before_it_is_ready_does_not_serve() {
+    let mut app = serving(1);
+    app.on(Event::Changed, at(0));
+    assert_eq!(app.on(Event::Ended(2), at(0)), []);
+    assert_eq!(app.on(Event::Ready(2), at(0)), [Effect::Retire(2)]);
+    assert_eq!((app.phase(), app.serving()), (Phase::Serving, Some(1)));
+
+    let mut app = Lifecycle::new(RestartPolicy::default());
+    app.on(Event::Wanted, at(0));
+    app.on(Event::Ended(1), at(0));
+    let pause = Effect::Rest(Duration::from_millis(100));
+    assert_eq!(app.on(Event::Ready(1), at(0)), [Effect::Retire(1), pause, Effect::Refuse]);
+    assert_eq!(app.on(Event::Rested, at(1)), [Effect::Bring(2)]);
+    assert_eq!(app.on(Event::Ready(2), at(1)), [Effect::Serve(2)]);
+}
+
+#[test]
 fn closing_during_a_reload_takes_both_generations_down() {
     let mut app = serving(1);
     app.on(Event::Changed, at(0));
@@ -174,6 +191,8 @@ enum Step {
     Change,
     BringEnds(Option<Cause>),
     Crash(usize),
+    /// A worker of the generation that is coming ends.
+    CrashEarly,
     Idle,
     Unload(usize),
     Rest,
@@ -189,6 +208,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::BringEnds(Some(Cause::Unusable))),
         1 => Just(Step::BringEnds(Some(Cause::Unchanged))),
         2 => any::<usize>().prop_map(Step::Crash),
+        1 => Just(Step::CrashEarly),
         1 => Just(Step::Idle),
         4 => any::<usize>().prop_map(Step::Unload),
         2 => Just(Step::Rest),
@@ -218,6 +238,7 @@ fn run(app: &mut Lifecycle, world: &mut World, step: Step, now: Duration) {
             Some(cause) => Event::NotReady(number, cause),
         }),
         Step::Crash(index) => pick(&world.loaded, index).map(Event::Ended),
+        Step::CrashEarly => world.bringing.map(Event::Ended),
         Step::Idle => world.serving.map(Event::Idle),
         Step::Unload(index) => pick(&world.retiring, index).map(|number| {
             world.retiring.remove(&number);

@@ -25,7 +25,7 @@ impl ProcessFolder {
     /// Makes the folder in `place`, and removes those of hosts that are dead.
     pub(super) fn create(place: &Path) -> Result<ProcessFolder, StageError> {
         let user = user();
-        let common = place.join(format!("atoll-{user}"));
+        let common = common(place);
         make_private(&common, user)?;
         let failed = |path: &Path, source| StageError::Folder { path: path.to_owned(), source };
         // One host at a time, so that none takes another's new folder, not locked yet, for a dead one's.
@@ -64,6 +64,11 @@ impl Drop for ProcessFolder {
     fn drop(&mut self) {
         remove(&self.path);
     }
+}
+
+/// The folder of all of this user's hosts in `place`.
+pub(super) fn common(place: &Path) -> PathBuf {
+    place.join(format!("atoll-{}", user()))
 }
 
 fn remove(folder: &Path) {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -21,7 +22,19 @@ pub(super) struct Folders {
     kernel: Option<RecommendedWatcher>,
     folders: HashMap<PathBuf, Folder>,
     places: HashMap<Id, HashSet<Place>>,
+    /// Those whose folders were watched anew, so that notifications may be missing.
+    disturbed: HashSet<Id>,
     warned: bool,
+}
+
+/// How the kernel stands to a folder.
+enum Armed {
+    /// It watches it, or cannot.
+    Before,
+    /// It watches it since a moment ago.
+    Now,
+    /// The folder is not there any more.
+    Gone,
 }
 
 #[derive(Default)]
@@ -49,11 +62,17 @@ impl Identity {
 
 impl Folders {
     pub(super) fn new(kernel: Option<RecommendedWatcher>) -> Self {
-        Folders { kernel, folders: HashMap::new(), places: HashMap::new(), warned: false }
+        Folders {
+            kernel,
+            folders: HashMap::new(),
+            places: HashMap::new(),
+            disturbed: HashSet::new(),
+            warned: false,
+        }
     }
 
-    /// Makes `places` what `id` is interested in. `true`: the kernel watches something that it did not
-    /// before, so whoever looked at the files must look again.
+    /// Makes `places` what `id` is interested in. `true`: this is settled. `false`: the kernel watches
+    /// something that it did not before, or a folder has gone, so the places must be found out again.
     pub(super) fn sync(&mut self, id: Id, places: impl IntoIterator<Item = Place>) -> bool {
         let places: HashSet<Place> = places.into_iter().collect();
         let before = self.places.remove(&id).unwrap_or_default();
@@ -64,12 +83,17 @@ impl Folders {
         for place in before.difference(&places) {
             self.forget(id, place);
         }
-        let mut new = false;
+        let mut settled = true;
         for folder in places.iter().map(|place| &place.folder).collect::<HashSet<_>>() {
-            new |= self.arm(folder);
+            settled &= matches!(self.arm(folder), Armed::Before);
         }
         self.places.insert(id, places);
-        new
+        settled
+    }
+
+    /// Those who have to look again because others had folders of theirs watched anew.
+    pub(super) fn take_disturbed(&mut self) -> HashSet<Id> {
+        std::mem::take(&mut self.disturbed)
     }
 
     /// Ends the interest of `id`.
@@ -91,36 +115,41 @@ impl Folders {
         }
     }
 
-    /// Has the kernel watch the folder that is at this path now. `true`: it did not until now.
-    fn arm(&mut self, path: &Path) -> bool {
+    /// Has the kernel watch the folder that is at this path now.
+    fn arm(&mut self, path: &Path) -> Armed {
         let (Some(kernel), Some(folder)) = (&mut self.kernel, self.folders.get_mut(path)) else {
-            return false;
+            return Armed::Before;
         };
         let identity = Identity::of(path);
         if identity.is_some() && identity == folder.watched {
-            return false;
+            return Armed::Before;
         }
         // Also when the watch is thought to be gone: if the folder was moved away, it is not.
         let _ = kernel.unwatch(path);
         folder.watched = None;
         if identity.is_none() {
-            return false;
+            return Armed::Gone;
         }
         match kernel.watch(path, RecursiveMode::NonRecursive) {
-            Ok(()) => folder.watched = identity,
+            Ok(()) => {
+                folder.watched = identity;
+                self.disturbed.extend(folder.interest.iter().map(|(id, _)| *id));
+                Armed::Now
+            }
+            // Asking whether it is there would be too late: it may be back.
+            Err(error) if is_gone(&error) => Armed::Gone,
             Err(error) => {
-                // A folder that went away in between needs no word. The most common other reason is the
-                // limit on watches, and then every folder fails: once is enough.
-                if path.exists() && !std::mem::replace(&mut self.warned, true) {
+                // The most common reason is the limit on watches, and then every folder fails: once is enough.
+                if !std::mem::replace(&mut self.warned, true) {
                     log::warn!(
                         "cannot watch {}: {error}; changes there are noticed by looking regularly instead \
                          (see fs.inotify.max_user_watches)",
                         path.display()
                     );
                 }
+                Armed::Before
             }
         }
-        folder.watched.is_some()
     }
 
     /// Who has to look at their files because of this event.
@@ -150,6 +179,16 @@ impl Folders {
             }
         }
         touched
+    }
+}
+
+fn is_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        notify::ErrorKind::PathNotFound => true,
+        notify::ErrorKind::Io(error) => {
+            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        }
+        _ => false,
     }
 }
 

@@ -23,8 +23,7 @@ use super::tree::{Filter, Listing, Outbox, WatchedTree, list};
 /// Names one watch.
 pub(super) type Id = u64;
 
-/// How often to look again when the folders keep changing during the look. What changes after that is found
-/// by the next regular look at the latest.
+/// How often to find out the folders again, at once, when they keep changing meanwhile.
 pub(super) const MOST_LOOKS: usize = 8;
 
 /// How many messages to take before looking at files that are due, so that a flood cannot put that off.
@@ -163,11 +162,7 @@ impl Service {
             Message::Event(event, at) => {
                 let writing = matches!(event.kind, EventKind::Modify(ModifyKind::Data(_)));
                 for id in self.folders.touched_by(&event) {
-                    if let Some(file) = self.files.get_mut(&id) {
-                        file.touch(at, writing);
-                    } else if let Some(tree) = self.trees.get_mut(&id) {
-                        tree.touch(at, &self.pace);
-                    }
+                    self.touch(id, at, writing);
                 }
             }
             Message::WatchFile(id, path, known, reports) => {
@@ -200,15 +195,28 @@ impl Service {
         for (&id, file) in self.files.iter_mut().filter(|(_, file)| file.due().is_some_and(|due| due <= now))
         {
             // The watches come first, so that what changes after the look sends a notification.
-            for _ in 0..MOST_LOOKS {
-                if !self.folders.sync(id, places(&file.path)) {
-                    break;
-                }
-            }
+            let settled = (0..MOST_LOOKS).any(|_| self.folders.sync(id, places(&file.path)));
             file.look(&self.pace);
+            if !settled {
+                file.touch(Instant::now(), false);
+            }
         }
         for (&id, tree) in self.trees.iter_mut().filter(|(_, tree)| tree.due() <= now) {
-            tree.look(&self.pace, |folders| self.folders.sync(id, folders));
+            let settled = tree.look(&self.pace, |folders| self.folders.sync(id, folders));
+            if !settled {
+                tree.touch(Instant::now(), &self.pace);
+            }
+        }
+        for id in self.folders.take_disturbed() {
+            self.touch(id, Instant::now(), false);
+        }
+    }
+
+    fn touch(&mut self, id: Id, at: Instant, writing: bool) {
+        if let Some(file) = self.files.get_mut(&id) {
+            file.touch(at, writing);
+        } else if let Some(tree) = self.trees.get_mut(&id) {
+            tree.touch(at, &self.pace);
         }
     }
 }

@@ -16,6 +16,7 @@ use super::TreeChange;
 use super::chain::{Place, places};
 use super::fingerprint::Fingerprint;
 use super::pace::Pace;
+use super::service::MOST_LOOKS;
 
 /// Says which files of a tree matter.
 pub(super) type Filter = Box<dyn Fn(&Path) -> bool + Send>;
@@ -86,18 +87,16 @@ impl WatchedTree {
     }
 
     /// Lists the files and sends what has changed. `watch` is told which folders there are, and says whether
-    /// any of them was not watched before.
-    pub(super) fn look(&mut self, pace: &Pace, mut watch: impl FnMut(Vec<Place>) -> bool) {
+    /// that is settled, as they are all watched already. `false`: it was not, in the end.
+    pub(super) fn look(&mut self, pace: &Pace, mut watch: impl FnMut(Vec<Place>) -> bool) -> bool {
         let started = Instant::now();
         let noticed = self.pending.take().map_or(started, |pending| pending.noticed);
         let mut files = Listing::new();
-        for _ in 0..super::service::MOST_LOOKS {
+        let settled = (0..MOST_LOOKS).any(|_| {
             let mut folders = places(&self.root);
             files = list(&self.root, &self.filter, &mut folders);
-            if !watch(folders) {
-                break;
-            }
-        }
+            watch(folders)
+        });
         let mut changed = BTreeSet::new();
         for (path, now) in &files {
             if self.files.get(path).is_none_or(|before| now.differs_from(before)) {
@@ -111,6 +110,7 @@ impl WatchedTree {
         }
         // Looking regularly may take 2 % of one core at most, however big the tree.
         self.next_poll = Instant::now() + pace.poll.max(started.elapsed() * 50);
+        settled
     }
 }
 

@@ -1,0 +1,3 @@
+//! Serves this app by itself: `cargo run -p counter`.
+
+atoll_host::standalone!();

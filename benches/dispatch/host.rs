@@ -1,0 +1,95 @@
+//! The host on the bench's own thread: the registry with `hello` in it, as `atoll serve` has it, but without HTTP.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use atoll_host::config::Config;
+use atoll_host::{App, Registry, Services, exchange};
+use atoll_plugin::protocol::{Header, HttpRequest};
+use serde_json::json;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::LocalSet;
+
+use crate::hello::Copied;
+use crate::request;
+
+/// A host with one app, which is taken down when this is dropped.
+pub(crate) struct Host {
+    runtime: Runtime,
+    local: LocalSet,
+    services: Rc<Services>,
+    registry: Registry,
+    config: Config,
+    library: Copied,
+}
+
+impl Host {
+    pub(crate) fn new() -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+        let local = LocalSet::new();
+        let library = Copied::new();
+        let config = config(&library.path());
+        let services = Rc::new(Services::new().expect("the host's services start"));
+        let host = Self { runtime, local, services, registry: Registry::default(), config, library };
+        host.register();
+        host
+    }
+
+    /// Registers `hello`, which starts nothing yet.
+    pub(crate) fn register(&self) {
+        self.run(async { self.registry.apply(&self.config, &self.services) });
+    }
+
+    /// Takes `hello` down, until nothing of it is left.
+    pub(crate) fn close(&self) {
+        self.run(self.registry.close());
+    }
+
+    /// The registered app.
+    pub(crate) fn app(&self) -> Arc<App> {
+        self.registry.get("hello").expect("hello is registered")
+    }
+
+    /// The library's file.
+    pub(crate) fn library(&self) -> &Copied {
+        &self.library
+    }
+
+    /// Runs `work` with all that the host does on this thread.
+    pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.local.block_on(&self.runtime, work)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The registry's file with `hello` in it.
+pub(crate) fn config(library: &Path) -> Config {
+    let text = json!([{ "name": "hello", "path": library }]).to_string();
+    Config::parse(&text, Path::new("/"), "the bench's apps.json").expect("the registry is well-formed")
+}
+
+/// Sends one request to the app, as the host's HTTP side does.
+pub(crate) async fn send(app: &App) {
+    let headers = [("host", "127.0.0.1:3000")].into_iter().chain(request::HEADERS);
+    let request = HttpRequest {
+        method: "GET".into(),
+        path: request::PATH.into(),
+        query: "".into(),
+        prefix: "/apps/hello".into(),
+        headers: headers.map(|(name, value)| Header::new(name, value)).collect(),
+        peer: Some("127.0.0.1:50000".into()),
+        request_id: "1a2b-3c4d".into(),
+        traceparent: None,
+        deadline_ms: None,
+        body: None,
+    };
+    let answer = exchange::http(app, request, None, |head, body| (head.status, body)).await;
+    let (status, body) = answer.unwrap_or_else(|problem| panic!("hello did not answer: {problem:?}"));
+    assert_eq!((status, &*body), (200, &br#"{"name":"tobe"}"#[..]));
+}

@@ -1,0 +1,96 @@
+//! How long the first request of an app takes that is not loaded, and how soon a new library answers.
+
+use std::cell::{Cell, OnceCell};
+use std::time::{Duration, Instant};
+
+use atoll_host::{App, State};
+use criterion::{BenchmarkGroup, Criterion, SamplingMode, measurement::WallTime};
+
+use crate::host::{self, Host};
+use crate::table::{Row, Samples, Table, Unit};
+
+pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
+    let host = OnceCell::new();
+    let host = || host.get_or_init(Host::new);
+    let mut group = criterion.benchmark_group("lifecycle");
+    // Each iteration takes some ten milliseconds, and as long again to clean up behind it.
+    group.sampling_mode(SamplingMode::Flat).sample_size(Samples::SIZE);
+    group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
+    add(&mut group, table, "cold-start", "first answer of an app that was not loaded", |iterations| {
+        (0..iterations).map(|_| cold_start(host())).sum()
+    });
+    let replaced = Cell::new(0);
+    add(&mut group, table, "reload", "first answer by a library that replaced another", |iterations| {
+        (0..iterations)
+            .map(|_| {
+                replaced.set(replaced.get() + 1);
+                reload(host(), replaced.get())
+            })
+            .sum()
+    });
+    group.finish();
+}
+
+fn add(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    table: &mut Table,
+    id: &str,
+    name: &'static str,
+    run: impl Fn(u64) -> Duration,
+) {
+    let samples = Samples::default();
+    group.bench_function(id, |bencher| {
+        bencher.iter_custom(|iterations| {
+            let time = run(iterations);
+            samples.push(iterations, time, None);
+            time
+        });
+    });
+    table.add(Row::new(name, Unit::Time).with(samples));
+}
+
+/// From a request to an app that is registered but not loaded, until its answer.
+fn cold_start(host: &Host) -> Duration {
+    host.close();
+    host.register();
+    let app = host.app();
+    host.run(async {
+        let begun = Instant::now();
+        host::send(&app).await;
+        begun.elapsed()
+    })
+}
+
+/// From the library's replacement until the first answer by the new one, while requests keep coming.
+fn reload(host: &Host, number: usize) -> Duration {
+    let app = host.app();
+    let replacement = host.library().replacement(number);
+    host.run(async {
+        host::send(&app).await;
+        let before = serving(&app);
+        let begun = Instant::now();
+        replacement.put();
+        let time = loop {
+            let now = serving(&app);
+            host::send(&app).await;
+            if now > before {
+                break begun.elapsed();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(10), "the new library does not come");
+        };
+        while !is_gone(&app, before) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        time
+    })
+}
+
+/// The number of the generation that serves.
+fn serving(app: &App) -> u64 {
+    app.serving().expect("hello serves").number()
+}
+
+fn is_gone(app: &App, generation: u64) -> bool {
+    let gone = |state| matches!(state, State::Unloaded | State::Pinned);
+    app.history().iter().any(|step| step.generation == generation && gone(step.state))
+}

@@ -1,0 +1,30 @@
+//! `cargo bench`: what it costs to get a request to an app and back, and how fast apps start and are replaced.
+//!
+//! What is compared is measured by turns in one run, so that noise of the machine hits both sides. After criterion's
+//! reports comes a table of the medians and their ratios.
+
+mod cpu;
+mod hello;
+mod hop;
+mod host;
+mod http;
+mod lifecycle;
+mod load;
+mod port;
+mod request;
+mod servers;
+mod table;
+mod turns;
+
+use criterion::Criterion;
+
+fn main() {
+    let mut criterion = Criterion::default().nresamples(20_000).configure_from_args();
+    let mut table = table::Table::default();
+    hop::bench(&mut criterion, &mut table);
+    port::bench(&mut criterion, &mut table);
+    http::bench(&mut criterion, &mut table);
+    lifecycle::bench(&mut criterion, &mut table);
+    criterion.final_summary();
+    table.print();
+}

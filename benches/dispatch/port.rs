@@ -1,0 +1,72 @@
+//! A request through an app's port to its worker and back, without HTTP, against the bare hop.
+
+use std::cell::OnceCell;
+use std::time::{Duration, Instant};
+
+use atoll_plugin::protocol::method;
+use criterion::Criterion;
+use serde_json::Value;
+
+use crate::hop::Hop;
+use crate::host::{self, Host};
+use crate::table::{Row, Samples, Table, Unit};
+use crate::turns::by_turns;
+
+struct Ends {
+    host: Host,
+    hop: Hop,
+}
+
+pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
+    // Made when the first of the benches runs, if one does.
+    let mut ends = OnceCell::new();
+    type Run = fn(&mut Ends, u64) -> Duration;
+    let kinds: [(&str, &str, Run); 2] = [
+        ("empty", "port round trip, empty", empty),
+        ("http", "port round trip, an HTTP request's JSON", http),
+    ];
+    let mut group = criterion.benchmark_group("port");
+    group.sample_size(Samples::SIZE).warm_up_time(Duration::from_millis(500));
+    group.measurement_time(Duration::from_secs(3));
+    for (id, name, run) in kinds {
+        let samples = Samples::default();
+        group.bench_function(id, |bencher| {
+            bencher.iter_custom(|iterations| {
+                ends.get_or_init(|| Ends { host: Host::new(), hop: Hop::new() });
+                let ends = ends.get_mut().expect("it was just made");
+                let (time, base) =
+                    by_turns(ends, iterations, 500, run, |ends, iterations| ends.hop.run(iterations));
+                samples.push(iterations, time, Some(base));
+                time
+            });
+        });
+        table.add(Row::new(name, Unit::Time).against("channel hop").with(samples));
+    }
+    group.finish();
+}
+
+/// The smallest request that there is: an app without a state to save answers it with `null`.
+fn empty(ends: &mut Ends, iterations: u64) -> Duration {
+    let app = ends.host.app();
+    ends.host.run(async {
+        let begun = Instant::now();
+        for _ in 0..iterations {
+            let in_flight = app.acquire().await.expect("hello serves");
+            let answer = in_flight.call(method::STATE_SAVE, &Value::Null, None).expect("the port is open");
+            answer.await.expect("the worker answers");
+        }
+        begun.elapsed()
+    })
+}
+
+/// A real request, written as JSON and read again on both sides.
+fn http(ends: &mut Ends, iterations: u64) -> Duration {
+    let app = ends.host.app();
+    ends.host.run(async {
+        let begun = Instant::now();
+        for _ in 0..iterations {
+            host::send(&app).await;
+        }
+        begun.elapsed()
+    })
+}

@@ -1,0 +1,59 @@
+//! `soak idle`: many apps that are started by a call and idle out again.
+
+use serde_json::{Value, json};
+
+use crate::process::{resident_kib, settle, status};
+use crate::support::{Call, Launch, wait_until};
+use crate::table::Table;
+
+/// Starts and idles out many apps.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How many times each app is started.
+    #[arg(long, default_value_t = 50)]
+    cycles: u64,
+    /// How many apps.
+    #[arg(long, default_value_t = 200)]
+    apps: usize,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Table, String> {
+    let apps: Vec<Value> =
+        (0..args.apps).map(|n| json!({ "name": format!("app{n}"), "path": "libversioned.so" })).collect();
+    let config = json!({ "defaults": { "idle_timeout_ms": 50, "keep": 0 }, "apps": apps });
+    let host = Launch::serve(config).env("RUST_LOG", "warn").library("versioned").start();
+    let keys_before = status(&host)?.process.lowest_free_key;
+
+    let (mut sent, mut failed, mut resident_before) = (0_u64, 0_u64, 0);
+    let mut connection = host.connect();
+    for cycle in 0..args.cycles {
+        for n in 0..args.apps {
+            sent += 1;
+            let reply = connection.call(&Call::get(&format!("/apps/app{n}/"))).map_err(|error| error.to_string())?;
+            failed += u64::from(reply.status != 200);
+        }
+        wait_until("all apps are unloaded", || {
+            host.mapped().is_empty()
+                && status(&host).is_ok_and(|status| status.apps.iter().all(|app| app.serving.is_none()))
+        });
+        if cycle == args.cycles / 10 {
+            resident_before = resident_kib(&host);
+        }
+        if cycle % 10 == 0 {
+            eprintln!("{cycle} cycles, {} KiB resident", resident_kib(&host));
+        }
+    }
+    settle(&host);
+    let status = status(&host)?;
+    let keys = status.process.lowest_free_key;
+    let growth = resident_kib(&host).saturating_sub(resident_before);
+    let mut table = Table::new(format!("{} apps, each started and idled out {} times", args.apps, args.cycles));
+    table.row("requests sent", sent);
+    table.check("requests failed", failed, 0, failed == 0);
+    table.row("resident after the first tenth, KiB", resident_before);
+    table.check("resident growth since, KiB", growth, "< 1024", growth < 1024);
+    table.check("libraries mapped", host.mapped().len(), 0, host.mapped().is_empty());
+    table.check("generations pinned", status.pinned.len(), 0, status.pinned.is_empty());
+    table.check("pthread keys in use, more than before", i64::from(keys) - i64::from(keys_before), 0, keys == keys_before);
+    Ok(table)
+}

@@ -1,0 +1,59 @@
+//! Long runs against the real command: `cargo soak reload`, `cargo soak idle`, `cargo soak chaos`.
+//!
+//! Each prints a table of what it counted, and fails when the books do not balance.
+
+#[path = "../../host/tests/support/mod.rs"]
+mod support;
+
+mod chaos;
+mod idle;
+mod load;
+mod process;
+mod reload;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Long runs against the real command.
+#[derive(Debug, Parser)]
+#[command(name = "soak", bin_name = "cargo soak")]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Given by `cargo bench`.
+    #[arg(long, hide = true, global = true)]
+    bench: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Reloads an app under load.
+    Reload(reload::Args),
+    /// Starts and idles out many apps.
+    Idle(idle::Args),
+    /// Does everything that may go wrong, at random, with a seed.
+    Chaos(chaos::Args),
+}
+
+fn main() -> ExitCode {
+    support::allow_many_files();
+    let ran = match Cli::parse().command {
+        Some(Command::Reload(args)) => reload::run(&args),
+        Some(Command::Idle(args)) => idle::run(&args),
+        Some(Command::Chaos(args)) => chaos::run(&args),
+        // `cargo bench` runs all benches; a soak is asked for by name.
+        None => return ExitCode::SUCCESS,
+    };
+    match ran {
+        Ok(table) => {
+            println!("{table}");
+            if table.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("soak: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! A host process, looked at from outside.
+
+use std::path::Path;
+
+use atoll_host::control::{ControlClient, HostStatus};
+
+use crate::support::{Host, wait_until};
+
+/// The memory that the process has in RAM, in KiB.
+pub(crate) fn resident_kib(host: &Host) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches("kB").trim().parse().unwrap_or(0)
+}
+
+/// What `atoll ls --json` shows.
+pub(crate) fn status(host: &Host) -> Result<HostStatus, String> {
+    let place = host.folder().join("tmp");
+    ControlClient::connect_within(&place, &config(host))
+        .and_then(|mut client| client.status())
+        .map_err(|error| error.to_string())
+}
+
+fn config(host: &Host) -> impl AsRef<Path> {
+    host.folder().join("apps.json")
+}
+
+/// Waits until no generation but those that serve is in the process any more, or is pinned.
+pub(crate) fn settle(host: &Host) {
+    wait_until("retired generations are gone", || {
+        status(host).is_ok_and(|status| {
+            let serving = status.apps.iter().filter(|app| app.serving.is_some()).count();
+            let busy = status.apps.iter().any(|app| matches!(&*app.phase, "starting" | "closing"));
+            !busy && host.mapped().len() <= serving + status.pinned.len()
+        })
+    });
+}

@@ -1,0 +1,105 @@
+//! `soak reload`: an app is replaced again and again while it is asked.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::load::Load;
+use crate::process::{resident_kib, settle, status};
+use crate::support::{Call, Host, Launch, patched};
+use crate::table::Table;
+
+/// Reloads an app under load.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How many reloads.
+    #[arg(long, default_value_t = 10_000)]
+    count: u64,
+    /// The app: `versioned`, which is as small as an app can be, or `tokio-axum`.
+    #[arg(long, default_value = "versioned")]
+    app: String,
+    /// How many connections ask all the time.
+    #[arg(long, default_value_t = 4)]
+    connections: usize,
+}
+
+/// So many reloads come before the first look at the memory, so that caches are full.
+const WARM_UP: u64 = 50;
+
+pub(crate) fn run(args: &Args) -> Result<Table, String> {
+    let launch = Launch::serve(json!([{ "name": "app", "path": "libapp.so" }]))
+        .env("RUST_LOG", "warn")
+        .write("libapp.so", patched(&args.app, "1"));
+    let host = launch.start();
+    let path = "/apps/app/greet/tobe";
+    let first = host.get(path);
+    if first.status != 200 {
+        return Err(format!("the first answer is {}: {}", first.status, first.text()));
+    }
+    let keys_before = status(&host)?.process.lowest_free_key;
+    let load = Load::start(host.address(), path, args.connections);
+
+    let mut times = Vec::new();
+    let mut resident_before = 0;
+    for number in 0..WARM_UP + args.count {
+        if number == WARM_UP {
+            settle(&host);
+            resident_before = resident_kib(&host);
+        }
+        times.push(reload(&host, path, &args.app, number + 2)?);
+        if number % 500 == 0 {
+            eprintln!("{number} reloads, {} KiB resident, {:.1} ms", resident_kib(&host), millis(times[times.len() - 1]));
+        }
+    }
+    let (sent, good, failed) = load.stop();
+    settle(&host);
+    let resident_after = resident_kib(&host);
+    let status = status(&host)?;
+
+    times.sort();
+    let growth = resident_after.saturating_sub(resident_before);
+    let mapped = host.mapped().len();
+    let keys = status.process.lowest_free_key;
+    let mut table = Table::new(format!("{} reloads of {} under load", args.count, args.app));
+    table.row("requests sent", sent);
+    table.row("requests answered with 200", good);
+    table.check("requests failed", failed, 0, failed == 0 && good == sent);
+    table.row("resident before, KiB", resident_before);
+    table.row("resident after, KiB", resident_after);
+    table.check("resident growth, KiB", growth, "< 1024", growth < 1024);
+    table.check("libraries mapped", mapped, 1, mapped == 1);
+    table.check("generations pinned", status.pinned.len(), 0, status.pinned.is_empty());
+    table.check("pthread keys in use, more than before", i64::from(keys) - i64::from(keys_before), 0, keys == keys_before);
+    table.row("rename to first new answer, median ms", format!("{:.1}", millis(times[times.len() / 2])));
+    table.row("rename to first new answer, 99 % ms", format!("{:.1}", millis(times[times.len() * 99 / 100])));
+    Ok(table)
+}
+
+/// Puts version `number` in the app's place and waits for its first answer.
+fn reload(host: &Host, path: &str, app: &str, number: u64) -> Result<Duration, String> {
+    let text = number.to_string();
+    let library = patched(app, &text);
+    let mut connection = host.connect();
+    let call = Call::get(path);
+    let new = host.folder().join(".libapp.so.new");
+    std::fs::write(&new, library).map_err(|error| error.to_string())?;
+    let begun = Instant::now();
+    std::fs::rename(&new, host.folder().join("libapp.so")).map_err(|error| error.to_string())?;
+    loop {
+        let reply = connection.call(&call).map_err(|error| format!("after reload {number}: {error}"))?;
+        let seen = match serde_json::from_slice::<serde_json::Value>(&reply.body) {
+            Ok(serde_json::Value::Object(object)) => object["version"].as_str().unwrap_or_default().to_owned(),
+            _ => reply.text(),
+        };
+        if seen == text {
+            return Ok(begun.elapsed());
+        }
+        if begun.elapsed() > Duration::from_secs(30) {
+            return Err(format!("version {number} did not answer within 30 s, but {seen:?}"));
+        }
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}

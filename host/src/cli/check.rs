@@ -1,0 +1,133 @@
+//! `atoll check`.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use atoll_host::check::{CheckError, Checked, check};
+use atoll_host::config::Config;
+use atoll_host::{Source, Staging, logging};
+use clap::Args;
+use log::LevelFilter;
+
+use super::out;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  atoll check                              all apps of ./apps.json
+  atoll check apps/hello                   the newest library of a crate
+  atoll check target/release/libhello.so   a library
+
+The exit code is 0 if a host would run all of them, else 1. The library is opened, which runs its constructors, \
+and closed again; the app is not started.";
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct CheckArgs {
+    /// A library, a folder with one in it, or the folder of a crate.
+    library: Option<PathBuf>,
+    /// The registry of apps, to check all of them.
+    #[arg(long, value_name = "FILE", default_value = "apps.json", conflicts_with = "library")]
+    config: PathBuf,
+}
+
+/// Checks one library, or a registry with all of its apps.
+pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    logging::init_at(LevelFilter::Warn);
+    let staging = Staging::new()?;
+    let apps: Vec<(String, PathBuf)> = match &args.library {
+        Some(path) => {
+            let path = std::path::absolute(path).with_context(|| format!("{}", path.display()))?;
+            vec![(name_of(&path), path)]
+        }
+        None => Config::load(&args.config)?.apps.into_iter().map(|app| (app.name, app.path)).collect(),
+    };
+    let mut refused = 0;
+    for (name, path) in &apps {
+        match check(&staging, &Source::locate(path, name), name) {
+            Ok(checked) => out::print(describe(name, &checked))?,
+            Err(error) => {
+                refused += 1;
+                out::print(refusal(name, path, &error))?;
+            }
+        }
+    }
+    if apps.is_empty() {
+        out::print(format!("{}: no apps are registered yet\n", args.config.display()))?;
+    }
+    if refused > 0 {
+        match apps.len() {
+            1 => eprintln!("atoll: it would not run"),
+            count => eprintln!("atoll: {refused} of {count} apps would not run"),
+        }
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a library is called before it says so itself: `hello` for `…/libhello.so` and for `…/hello/`.
+fn name_of(path: &Path) -> String {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let is_library = path.extension().is_some_and(|extension| extension == "so");
+    let name = if is_library { stem.strip_prefix("lib").unwrap_or(&stem) } else { &stem };
+    if name.is_empty() { "library".to_owned() } else { name.to_owned() }
+}
+
+fn describe(name: &str, checked: &Checked) -> String {
+    let Checked { path, stamp, size, hash, stays } = checked;
+    let mut text = format!("{name}: ok\n");
+    let mut line = |what: &str, value: &str| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "  {what:9}{value}");
+    };
+    line("package", &format!("{} {}", stamp.name, stamp.version));
+    line("library", &path.display().to_string());
+    line("size", &size_text(*size));
+    line("hash", &hash.to_string());
+    line("rustc", &stamp.rustc);
+    line("target", &stamp.target);
+    line("API", &stamp.api.to_string());
+    if let Some(reason) = stays {
+        line("warning", &format!("it stays in the process after a reload: {reason}"));
+    }
+    text
+}
+
+fn refusal(name: &str, path: &Path, error: &CheckError) -> String {
+    // Each further line of a long reason belongs to it.
+    let reason = error.to_string().replace('\n', "\n    ");
+    format!("{name}: refused\n  path     {}\n  reason   {reason}\n", path.display())
+}
+
+fn size_text(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..1_000_000 => format!("{:.1} kB ({bytes} bytes)", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB ({bytes} bytes)", bytes as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_has_a_name_without_being_read() {
+        for (path, name) in [
+            ("/x/libhello.so", "hello"),
+            ("/x/hello", "hello"),
+            ("/x/lib.so", "library"),
+            ("/x/libs", "libs"),
+            ("/", "library"),
+        ] {
+            assert_eq!(name_of(Path::new(path)), name, "{path}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_for_people_and_exact() {
+        assert_eq!(size_text(9_999), "9999 bytes");
+        assert_eq!(size_text(590_123), "590.1 kB (590123 bytes)");
+        assert_eq!(size_text(18_498_672), "18.5 MB (18498672 bytes)");
+    }
+}

@@ -1,0 +1,77 @@
+//! `atoll dev`.
+
+mod watches;
+mod workshop;
+
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use anyhow::Context;
+use atoll_host::server::{self, ConfigFile, Server};
+use atoll_host::{Registry, Services, logging};
+use clap::Args;
+
+use self::watches::Watches;
+use self::workshop::Workshop;
+use super::{ServeArgs, out, serve};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  atoll dev                                   the apps of ./apps.json
+  atoll dev --release --listen 0.0.0.0:8080
+
+Apps whose path is the folder of a crate are built with cargo, at the start and whenever something is saved in the crate \
+or in what it depends on by path. While it builds, and when it does not compile, the last version goes on. A crate's \
+default feature `standalone` is left out. Error pages say what went wrong inside of the app, so do not \
+serve the world with this command: use `atoll serve`.";
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct DevArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
+    /// Build with the profile `release`: slower to build, faster to run.
+    #[arg(long)]
+    release: bool,
+}
+
+/// Builds and serves the apps of a registry until the process is told to end.
+pub(super) fn run(args: &DevArgs) -> anyhow::Result<()> {
+    logging::init();
+    actix_web::rt::System::new().block_on(develop(&args.serve.config, args))
+}
+
+async fn develop(path: &Path, args: &DevArgs) -> anyhow::Result<()> {
+    let services = Rc::new(Services::new()?.with_details());
+    let file = ConfigFile::watch(path.to_owned(), services.watcher());
+    let config = file.load()?;
+    let registry = Arc::new(Registry::default());
+    let listen = args.serve.listen;
+    let server =
+        Server::bind(registry.clone(), listen).with_context(|| format!("cannot listen on {listen}"))?;
+    let mut workshop = Workshop::new(registry.clone(), services.clone(), args.release);
+    let mut watches = Watches::new(file);
+
+    workshop.take(config, &mut watches);
+    let told = server::told_to_end()?;
+    tokio::select! {
+        () = workshop.work_off(&mut watches) => {}
+        signal = told => {
+            log::info!("{signal}: the build was ended");
+            registry.close().await;
+            return Ok(());
+        }
+    }
+    out::print(format!("{}\n", server::banner(&registry, &server.addresses())))?;
+    let control = serve::listen_for_control(path, &registry, &services);
+    let follow = actix_web::rt::spawn(workshop.follow(watches));
+    let served = server.run().await;
+    follow.abort();
+    // Ended, with the build that it may have had: an aborted task has no result.
+    let _ = follow.await;
+    if let Some(control) = control {
+        control.abort();
+    }
+    registry.close().await;
+    Ok(served?)
+}

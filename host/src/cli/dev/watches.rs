@@ -1,0 +1,209 @@
+//! What `atoll dev` waits for: the registry file, the sources, and what may become a crate.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use atoll_host::config::Config;
+use atoll_host::server::ConfigFile;
+use atoll_host::{FileWatch, TreeWatch, Watcher};
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, pending, select_all};
+
+/// Something that was saved.
+#[derive(Debug)]
+pub(super) enum Saved {
+    /// The registry file.
+    Registry(Config),
+    /// Files that a workspace's libraries are made from.
+    Sources(Sources),
+    /// What is at an app's path, where no crate was found before.
+    Place,
+}
+
+/// Files of one workspace.
+#[derive(Debug)]
+pub(super) struct Sources {
+    /// The workspace's folder.
+    pub(super) workspace: PathBuf,
+    /// The files.
+    pub(super) paths: Vec<PathBuf>,
+    /// When the first sign of it was seen.
+    pub(super) noticed: Instant,
+}
+
+/// All watches of a workshop.
+#[derive(Debug)]
+pub(super) struct Watches {
+    registry: ConfigFile,
+    /// By the workspace's folder, and by what is watched.
+    sources: HashMap<PathBuf, HashMap<PathBuf, Watch>>,
+    places: Vec<FileWatch>,
+    /// What the files that were saved contained.
+    seen: HashMap<PathBuf, Option<blake3::Hash>>,
+    build: Build,
+}
+
+/// Whether cargo runs, which writes files too.
+#[derive(Clone, Copy, Debug)]
+enum Build {
+    Never,
+    Runs,
+    Ended(Instant),
+}
+
+#[derive(Debug)]
+enum Watch {
+    Tree(TreeWatch),
+    File(PathBuf, FileWatch),
+}
+
+impl Watches {
+    pub(super) fn new(registry: ConfigFile) -> Self {
+        Self {
+            registry,
+            sources: HashMap::new(),
+            places: Vec::new(),
+            seen: HashMap::new(),
+            build: Build::Never,
+        }
+    }
+
+    pub(super) fn registry(&self) -> &Path {
+        self.registry.path()
+    }
+
+    /// Watches these sources of a workspace, and no others. What is not watched yet is from now on: a build that begins
+    /// after this has what was saved before.
+    pub(super) fn watch_sources(&mut self, watcher: &Watcher, workspace: &Path, sources: &[PathBuf]) {
+        let watches = self.sources.entry(workspace.to_owned()).or_default();
+        watches.retain(|path, _| sources.contains(path));
+        for path in sources {
+            watches.entry(path.clone()).or_insert_with(|| {
+                if path.is_dir() {
+                    Watch::Tree(watcher.watch_tree(path, is_source))
+                } else {
+                    Watch::File(path.clone(), watcher.watch_file(path))
+                }
+            });
+        }
+    }
+
+    /// Watches the sources of these workspaces only.
+    pub(super) fn keep_sources(&mut self, wanted: impl Fn(&Path) -> bool) {
+        self.sources.retain(|workspace, _| wanted(workspace));
+    }
+
+    /// Watches places where crates may come to be, instead of others.
+    pub(super) fn watch_places<'a>(&mut self, watcher: &Watcher, places: impl Iterator<Item = &'a Path>) {
+        self.places = places.map(|path| watcher.watch_file(path)).collect();
+    }
+
+    /// A build begins.
+    pub(super) fn build_begins(&mut self) {
+        self.build = Build::Runs;
+    }
+
+    /// The build has ended.
+    pub(super) fn build_ended(&mut self) {
+        self.build = Build::Ended(Instant::now());
+    }
+
+    /// Waits until something is saved. What a build itself writes does not count: its lock file, and what a build
+    /// script writes again as it was.
+    ///
+    /// Cancel safe: dropping the future loses nothing.
+    pub(super) async fn saved(&mut self) -> Saved {
+        loop {
+            let mut saved = self.anything_saved().await;
+            if let Saved::Sources(sources) = &mut saved {
+                let in_build = match self.build {
+                    Build::Never => false,
+                    Build::Runs => true,
+                    Build::Ended(at) => sources.noticed <= at,
+                };
+                sources.paths.retain(|path| {
+                    let is_new = self.is_new(path);
+                    !in_build || (is_new && !path.ends_with("Cargo.lock"))
+                });
+                if sources.paths.is_empty() {
+                    continue;
+                }
+            }
+            return saved;
+        }
+    }
+
+    /// Whether a file has other contents than when it was last saved.
+    fn is_new(&mut self, path: &Path) -> bool {
+        let now = fs::read(path).ok().map(|bytes| blake3::hash(&bytes));
+        self.seen.insert(path.to_owned(), now) != Some(now)
+    }
+
+    async fn anything_saved(&mut self) -> Saved {
+        let sources = self.sources.iter_mut().flat_map(|(workspace, watches)| {
+            watches.values_mut().map(move |watch| watch.saved(workspace).map(Saved::Sources).boxed_local())
+        });
+        let places =
+            self.places.iter_mut().map(|place| place.changed().map(|_change| Saved::Place).boxed_local());
+        tokio::select! {
+            config = self.registry.changed() => Saved::Registry(config),
+            saved = first(sources.chain(places).collect()) => saved,
+        }
+    }
+}
+
+impl Watch {
+    async fn saved(&mut self, workspace: &Path) -> Sources {
+        let (paths, noticed) = match self {
+            Self::Tree(tree) => {
+                let change = tree.changed().await;
+                (change.paths, change.noticed)
+            }
+            Self::File(path, file) => {
+                let change = file.changed().await;
+                (vec![path.clone()], change.noticed)
+            }
+        };
+        Sources { workspace: workspace.to_owned(), paths, noticed }
+    }
+}
+
+async fn first<T>(futures: Vec<LocalBoxFuture<'_, T>>) -> T {
+    if futures.is_empty() { pending().await } else { select_all(futures).await.0 }
+}
+
+/// Whether a crate can be made from a file: not from logs and databases, which its app may write while it runs.
+fn is_source(path: &Path) -> bool {
+    const OTHERS: [&str; 10] = [
+        "log",
+        "tmp",
+        "db",
+        "db-wal",
+        "db-shm",
+        "db-journal",
+        "sqlite",
+        "sqlite3",
+        "sqlite-wal",
+        "sqlite-shm",
+    ];
+    path.extension()
+        .and_then(|extension| extension.to_str())
+        .is_none_or(|extension| !OTHERS.contains(&extension))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_app_writes_is_no_source() {
+        for path in ["src/lib.rs", "Cargo.toml", "build.rs", "templates/page.html", "LICENSE", "schema.sql"] {
+            assert!(is_source(Path::new(path)), "{path}");
+        }
+        for path in ["app.log", "data.db", "data.sqlite-wal"] {
+            assert!(!is_source(Path::new(path)), "{path}");
+        }
+    }
+}

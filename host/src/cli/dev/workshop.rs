@@ -1,0 +1,283 @@
+//! Building what was saved, and handing it to the host.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use atoll_host::build::{BuildError, BuildOptions, BuiltLibrary, Workspace};
+use atoll_host::config::Config;
+use atoll_host::{Library, Package, Registry, Services, Source};
+
+use super::watches::{Saved, Sources, Watches};
+
+/// Whose records these are in the log.
+const LOG: &str = "atoll::dev";
+
+/// Keeps the libraries of a registry's crates what their sources say.
+pub(super) struct Workshop {
+    registry: Arc<Registry>,
+    services: Rc<Services>,
+    release: bool,
+    config: Config,
+    /// Whether the host has yet to be told of `config`: it is when its crates have been built.
+    config_waits: bool,
+    /// The apps whose path is a crate's folder.
+    apps: Vec<CrateApp>,
+    benches: Vec<Bench>,
+}
+
+/// An app that is built here.
+struct CrateApp {
+    name: String,
+    /// Its path in the registry, as the host knows it.
+    path: PathBuf,
+    package: Package,
+}
+
+/// A workspace, and what is to be done for it.
+struct Bench {
+    workspace: Workspace,
+    work: Option<Work>,
+}
+
+/// A build that is due.
+#[derive(Clone, Copy)]
+struct Work {
+    /// When the last of the changes that it is for was noticed.
+    since: Instant,
+    /// Whether manifests have changed, which say what is to be built from what.
+    manifests: bool,
+}
+
+impl Workshop {
+    pub(super) fn new(registry: Arc<Registry>, services: Rc<Services>, release: bool) -> Self {
+        Self {
+            registry,
+            services,
+            release,
+            config: Config::default(),
+            config_waits: false,
+            apps: Vec::new(),
+            benches: Vec::new(),
+        }
+    }
+
+    /// Takes a new configuration: what is new in it is to be built before the host sees it.
+    pub(super) fn take(&mut self, config: Config, watches: &mut Watches) {
+        self.config = config;
+        self.config_waits = true;
+        self.find_crates(watches);
+    }
+
+    /// Finds out which apps are crates, and in which workspaces.
+    fn find_crates(&mut self, watches: &mut Watches) {
+        self.apps.clear();
+        let mut places = Vec::new();
+        for app in &self.config.apps {
+            let source = Source::locate(&app.path, &app.name);
+            match source.package() {
+                Some(package) => {
+                    let package = Package {
+                        folder: real_path(&package.folder),
+                        workspace: real_path(&package.workspace),
+                        ..package.clone()
+                    };
+                    self.apps.push(CrateApp { name: app.name.clone(), path: app.path.clone(), package });
+                }
+                // The host itself follows a library that is there.
+                None => {
+                    if let Err(error) = source.library() {
+                        log::error!(target: LOG, "{}: {error}", app.name);
+                        places.extend_from_slice(source.watch());
+                    }
+                }
+            }
+        }
+        let watcher = self.services.watcher();
+        watches.watch_places(watcher, places.iter().map(PathBuf::as_path));
+
+        let mut before = std::mem::take(&mut self.benches);
+        for workspace in Workspace::group(self.apps.iter().map(|app| app.package.clone())) {
+            let same = before.iter().position(|bench| {
+                bench.workspace.root() == workspace.root()
+                    && bench.workspace.packages() == workspace.packages()
+            });
+            self.benches.push(match same {
+                Some(place) => before.swap_remove(place),
+                None => {
+                    let work = Some(Work { since: Instant::now(), manifests: true });
+                    Bench { workspace, work }
+                }
+            });
+        }
+        watches.keep_sources(|root| self.benches.iter().any(|bench| bench.workspace.root() == root));
+    }
+
+    /// Builds what is saved, for as long as it is polled. Dropping it ends the build that runs.
+    pub(super) async fn follow(mut self, mut watches: Watches) {
+        loop {
+            self.work_off(&mut watches).await;
+            let saved = watches.saved().await;
+            self.note(saved, &mut watches);
+        }
+    }
+
+    /// Builds until nothing is left to be built, and then hands a new configuration to the host.
+    ///
+    /// What is saved during a build ends it, as its result would be outdated, and begins the next. That one is finished
+    /// whatever is saved, so that there is an end: a build script may write into its crate's folder.
+    pub(super) async fn work_off(&mut self, watches: &mut Watches) {
+        let mut restarted = false;
+        while let Some(place) = self.next_work(watches).await {
+            watches.build_begins();
+            let saved = tokio::select! {
+                biased;
+                saved = watches.saved(), if !restarted => Some(saved),
+                () = self.build(place) => None,
+            };
+            watches.build_ended();
+            restarted = saved.is_some();
+            match saved {
+                Some(saved) => self.note(saved, watches),
+                None => self.benches[place].work = None,
+            }
+        }
+        if std::mem::take(&mut self.config_waits) {
+            let changes = self.registry.apply(&self.config, &self.services);
+            log::info!(target: LOG, "{}: {changes}", watches.registry().display());
+        }
+    }
+
+    fn note(&mut self, saved: Saved, watches: &mut Watches) {
+        log::debug!(target: LOG, "{saved:?}");
+        match saved {
+            Saved::Registry(config) => self.take(config, watches),
+            Saved::Place => self.find_crates(watches),
+            Saved::Sources(sources) => {
+                let root = &sources.workspace;
+                let Some(place) = self.benches.iter().position(|bench| bench.workspace.root() == root) else {
+                    return;
+                };
+                if self.benches[place].note(&sources) {
+                    // The crate may be called otherwise now, or build no library.
+                    self.find_crates(watches);
+                }
+            }
+        }
+    }
+
+    /// Which bench has work, ready to be built.
+    async fn next_work(&mut self, watches: &mut Watches) -> Option<usize> {
+        loop {
+            let place = self.benches.iter().position(|bench| bench.work.is_some())?;
+            let bench = &mut self.benches[place];
+            let Some(work) = bench.work.filter(|work| work.manifests) else { return Some(place) };
+            // Watched before they are read: what is saved from here on is built again.
+            let root = bench.workspace.root().to_owned();
+            watches.watch_sources(self.services.watcher(), &root, bench.workspace.sources());
+            match bench.workspace.read_manifests().await {
+                Ok(()) => {
+                    watches.watch_sources(self.services.watcher(), &root, bench.workspace.sources());
+                    return Some(place);
+                }
+                Err(error) => {
+                    bench.work = None;
+                    let folders = folders(&self.benches[place].workspace);
+                    self.failed(&folders, work.since, Instant::now(), &error);
+                }
+            }
+        }
+    }
+
+    /// Builds the libraries of one workspace.
+    async fn build(&self, place: usize) {
+        let bench = &self.benches[place];
+        let Some(work) = bench.work else { return };
+        let begun = Instant::now();
+        // Later builds have the log of the apps beside them.
+        let options = BuildOptions { release: self.release, progress: self.registry.apps().is_empty() };
+        let (mut missing, mut made) = (folders(&bench.workspace), Vec::new());
+        let result = bench.workspace.build(options, |built| {
+            missing.retain(|folder| *folder != built.package.folder);
+            if !built.fresh {
+                made.push((built.package.folder.clone(), begun.elapsed()));
+            }
+            self.hand_over(built, work.since);
+        });
+        let result = result.await;
+        for (folder, time) in made {
+            for app in self.apps_in(std::slice::from_ref(&folder)) {
+                log::info!(target: LOG, "{}: built in {:.2} s", app.name, time.as_secs_f64());
+            }
+        }
+        if let Err(error) = result {
+            self.failed(&missing, work.since, begun, &error);
+        }
+    }
+
+    /// The apps whose crates are in these folders.
+    fn apps_in<'a>(&'a self, folders: &'a [PathBuf]) -> impl Iterator<Item = &'a CrateApp> {
+        self.apps.iter().filter(|app| folders.contains(&app.package.folder))
+    }
+
+    /// Tells the host of a library that was built.
+    fn hand_over(&self, built: BuiltLibrary<'_>, since: Instant) {
+        for app in self.apps_in(std::slice::from_ref(&built.package.folder)) {
+            let library = Library::Built(built.path.to_owned());
+            let known = self.services.library(&app.path) == library;
+            if known && built.fresh {
+                continue;
+            }
+            self.services.set_library(app.path.clone(), library);
+            if let Some(app) = self.registry.get(&app.name) {
+                app.rebuilt(since);
+            }
+        }
+    }
+
+    /// Says for each app without a new library what goes on instead.
+    fn failed(&self, folders: &[PathBuf], since: Instant, begun: Instant, error: &BuildError) {
+        if !matches!(error, BuildError::Failed { .. }) {
+            log::error!(target: LOG, "{error}");
+        }
+        for app in self.apps_in(folders) {
+            let registered = self.registry.get(&app.name);
+            let serving = registered.as_ref().and_then(|app| app.serving());
+            let goes_on = match (serving, self.services.library(&app.path)) {
+                (Some(generation), _) => {
+                    format!("generation {} of {} goes on serving", generation.number(), app.name)
+                }
+                (None, Library::Built(_)) => "the last good build is what the next request starts".to_owned(),
+                (None, _) => "requests are answered with 503 until it can be built".to_owned(),
+            };
+            if !matches!(self.services.library(&app.path), Library::Built(_)) {
+                self.services.set_library(app.path.clone(), Library::Failed(error.to_string()));
+                if let Some(app) = registered {
+                    app.rebuilt(since);
+                }
+            }
+            let seconds = begun.elapsed().as_secs_f64();
+            log::error!(target: LOG, "{}: the build failed after {seconds:.2} s; {goes_on}", app.name);
+        }
+    }
+}
+
+impl Bench {
+    /// Takes note of what was saved; whether manifests are among it.
+    fn note(&mut self, sources: &Sources) -> bool {
+        let manifests = sources.paths.iter().any(|path| path.ends_with("Cargo.toml"));
+        let before = self.work.is_some_and(|work| work.manifests);
+        self.work = Some(Work { since: sources.noticed, manifests: manifests || before });
+        manifests
+    }
+}
+
+/// Two spellings of a path are the same folder; one that is gone is only itself.
+fn real_path(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+fn folders(workspace: &Workspace) -> Vec<PathBuf> {
+    workspace.packages().iter().map(|package| package.folder.clone()).collect()
+}

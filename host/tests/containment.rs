@@ -1,0 +1,350 @@
+//! Apps that misbehave: what they do stays with them.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Call, Host, Launch, Load, patched, versioned, wait_for, wait_until};
+
+/// The app `bad`, with this mark and these settings, beside the app `good`.
+fn launch(mark: &str, settings: &Value) -> Launch {
+    Launch::serve(apps(settings))
+        .write("libbad.so", patched("misbehave", mark))
+        .write("libgood.so", versioned("good"))
+}
+
+fn apps(settings: &Value) -> Value {
+    let mut bad = json!({ "name": "bad", "path": "libbad.so" });
+    bad.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    json!([bad, { "name": "good", "path": "libgood.so" }])
+}
+
+fn start(mark: &str, settings: &Value) -> Host {
+    launch(mark, settings).start()
+}
+
+fn launch_with(settings: &Value, bad: Vec<u8>) -> Launch {
+    Launch::serve(apps(settings)).write("libbad.so", bad).write("libgood.so", versioned("good"))
+}
+
+fn touch(path: &str) {
+    std::fs::write(path, "").unwrap();
+}
+
+#[track_caller]
+fn others_are_fine(host: &Host) {
+    assert_eq!(host.get("/apps/good/").text(), "good");
+}
+
+/// The staged copies of the app `bad` that are mapped.
+fn mapped(host: &Host) -> usize {
+    let is_bad = |name: &str| name.starts_with("bad-");
+    host.mapped()
+        .iter()
+        .filter(|path| path.file_name().is_some_and(|name| is_bad(&name.to_string_lossy())))
+        .count()
+}
+
+/// Blocks the app's only worker in a handler, until the file that is returned exists.
+fn block(host: &Host, connection: &mut support::Connection) -> String {
+    let (file, entered) = (host.path("unblock"), host.path("entered"));
+    connection.send(&Call::get(&format!("/apps/bad/block?file={file}&entered={entered}"))).unwrap();
+    wait_until("the worker is blocked", || std::fs::exists(&entered).unwrap());
+    file
+}
+
+#[track_caller]
+fn wait_for_failed(host: &Host) {
+    wait_until("the app is failed", || host.get("/readyz").text() == "bad: failed\n");
+}
+
+#[test]
+fn a_panic_in_the_drop_of_a_handlers_future() {
+    let host = start("", &json!({ "deadline_ms": 300 }));
+    host.get("/apps/bad/drop-panics").problem(500, "app-panicked");
+    host.get("/apps/bad/drop-panics-when-cancelled").problem(504, "deadline-exceeded");
+    wait_until("both panics are reported", || {
+        host.log_lines(&["panicked at", "this drop panics"]).len() == 2
+    });
+    assert_eq!(host.get("/apps/bad/").text(), "fine");
+    assert_eq!(host.log_lines(&["bad#2"]), [""; 0], "it is the same worker");
+    others_are_fine(&host);
+}
+
+#[test]
+fn a_start_that_fails() {
+    for (mark, config, text) in [
+        ("", json!({ "at_start": "fail" }), "this start fails"),
+        ("", json!({ "at_start": "panic" }), "this start panics"),
+        ("app-panics", Value::Null, "this app function panics"),
+    ] {
+        let host = start(mark, &json!({ "config": config, "max_restarts": 2 }));
+        let reply = host.get("/apps/bad/");
+        let problem = reply.problem(503, "unavailable");
+        assert!(!problem.to_string().contains(text), "{problem}");
+        let seconds: u64 = reply.header("retry-after").expect("a time to wait").parse().unwrap();
+        assert!((1..=60).contains(&seconds), "{seconds}");
+        host.wait_for_log(&["ERROR", "bad", "did not come to serve", text]);
+        others_are_fine(&host);
+
+        wait_for_failed(&host);
+        let tries = host.log_lines(&["did not come to serve"]).len();
+        assert_eq!(tries, 3, "one and two more: {text}");
+        let reply = host.get("/apps/bad/");
+        reply.problem(503, "unavailable");
+        assert!(reply.header("retry-after").is_some());
+        wait_until("nothing of the tries is left", || mapped(&host) == 0);
+
+        host.replace("libbad.so", versioned("mended"));
+        if config != Value::Null {
+            // What the library does not read changes nothing.
+            host.replace("apps.json", apps(&json!({})).to_string());
+        }
+        wait_until("the mended app answers", || host.get("/apps/bad/").text() == "mended");
+    }
+}
+
+#[test]
+fn a_next_generation_that_does_not_start_leaves_the_old_one() {
+    let host = launch_with(&json!({}), versioned("first")).start();
+    assert_eq!(host.get("/apps/bad/").text(), "first");
+    let load = Load::start(host.address(), &["/apps/bad/"; 2]);
+    // It panics before it is ready.
+    host.replace("libbad.so", patched("misbehave", "app-panics"));
+    host.wait_for_log(&["ERROR", "bad: generation 2 did not come to serve", "this app function panics"]);
+    host.wait_for_log(&["(code -32001); generation 1 goes on"]);
+    // It fails as it starts.
+    let failing = apps(&json!({ "config": { "at_start": "fail" } }));
+    host.replace("libbad.so", patched("misbehave", ""));
+    wait_until("the next one serves", || host.get("/apps/bad/").text() == "fine");
+    host.replace("apps.json", failing.to_string());
+    host.wait_for_log(&["ERROR", "did not come to serve", "this start fails", "; generation 3 goes on"]);
+    wait_until("nothing of the tries is left", || mapped(&host) == 1);
+    host.replace("libbad.so", versioned("next"));
+    wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
+    for replies in load.stop() {
+        let texts = replies.iter().map(|reply| (reply.status, reply.text()));
+        let fine = texts.skip_while(|reply| *reply == (200, "first".to_owned()));
+        let mut next = fine.skip_while(|reply| *reply == (200, "fine".to_owned()));
+        assert!(next.all(|reply| reply == (200, "next".to_owned())));
+    }
+}
+
+#[test]
+fn a_next_generation_that_ends_at_once_is_no_end_of_the_app() {
+    let host = launch_with(&json!({}), versioned("first")).start();
+    assert_eq!(host.get("/apps/bad/").text(), "first");
+    for mark in ["returns", "panics"] {
+        host.replace("libbad.so", patched("misbehave", mark));
+        // Whether it has served for a moment or not at all depends on which of two threads was faster.
+        host.wait_for_log(&[
+            "ERROR",
+            "bad",
+            if mark == "returns" { "returned from main" } else { "panic in main" },
+        ]);
+        host.replace("libbad.so", versioned("next"));
+        wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
+        others_are_fine(&host);
+    }
+    wait_until("one library is left", || mapped(&host) == 1);
+}
+
+#[test]
+fn a_start_that_hangs() {
+    let limits = json!({ "start_timeout_ms": 300, "stop_timeout_ms": 100, "max_restarts": 0 });
+    let launch = launch("", &limits);
+    let file = launch.folder().join("go");
+    let mut settings = limits.clone();
+    settings["config"] = json!({ "start_until": file });
+    let host = launch.write("apps.json", apps(&settings).to_string()).start();
+    let reply = host.get("/apps/bad/");
+    reply.problem(503, "unavailable");
+    assert!(reply.header("retry-after").is_some());
+    host.wait_for_log(&["ERROR", "bad", "it was not ready within start_timeout_ms = 300"]);
+    host.wait_for_log(&["WARN", "bad#1 is pinned", "1 of its workers did not return"]);
+    others_are_fine(&host);
+
+    // The thread comes back into a library that is still there.
+    touch(&host.path("go"));
+    wait_until("the thread has ended", || host.threads().iter().all(|name| !name.starts_with("bad#1")));
+    host.replace("apps.json", apps(&json!({})).to_string());
+    wait_until("the app answers", || host.get("/apps/bad/").text() == "fine");
+    assert_eq!(mapped(&host), 2, "one is pinned, one serves");
+}
+
+#[test]
+fn a_main_that_ends_at_once_is_restarted_ever_later_and_then_no_more() {
+    for (mark, text) in
+        [("returns", "returned from main without being told to"), ("panics", "ended by a panic in main")]
+    {
+        let host = start(mark, &json!({ "max_restarts": 3 }));
+        let reply = host.get("/apps/bad/");
+        assert!([502, 503].contains(&reply.status), "{}", reply.text());
+        wait_for_failed(&host);
+        // One may end before the host knows that it is ready; it then has not served.
+        let ends = host.log_lines(&["ERROR", "driver]", text]);
+        assert_eq!(ends.len(), 4, "{ends:?}");
+        let reply = host.get("/apps/bad/");
+        reply.problem(503, "unavailable");
+        assert!(reply.header("retry-after").is_some_and(|seconds| seconds != "0"));
+        assert_eq!(host.log_lines(&["bad#5"]), [""; 0], "it is not started any more");
+        wait_until("nothing of it is left", || mapped(&host) == 0);
+        others_are_fine(&host);
+
+        host.replace("libbad.so", versioned("mended"));
+        wait_until("the mended app answers", || host.get("/apps/bad/").text() == "mended");
+    }
+}
+
+#[test]
+fn a_main_that_ends_with_requests_in_flight() {
+    let host = start("by-hand", &json!({}));
+    for (path, text, generation) in
+        [("/return", "returned from main", 1), ("/panic", "ended by a panic in main", 2)]
+    {
+        assert_eq!(host.get("/apps/bad/").text(), "by hand");
+        let mut waits = host.connect();
+        waits.send(&Call::get("/apps/bad/never")).unwrap();
+        let problem = host.get(&format!("/apps/bad{path}")).problem(502, "bad-gateway");
+        assert!(problem["detail"].as_str().unwrap().contains("may have been carried out"), "{problem}");
+        // Sent before on another connection, it may come to the worker after its end: then the next one has it.
+        waits.set_patience(std::time::Duration::from_secs(1));
+        match waits.receive("GET") {
+            Ok(reply) => drop(reply.problem(502, "bad-gateway")),
+            Err(error) => assert!(error.kind() == std::io::ErrorKind::WouldBlock, "{error}"),
+        }
+        host.wait_for_log(&["ERROR", &format!("bad#{generation}"), text]);
+        wait_until("the next generation answers", || host.get("/apps/bad/").status == 200);
+        host.wait_for_log(&[&format!("bad#{} serves", generation + 1)]);
+    }
+    others_are_fine(&host);
+}
+
+#[test]
+fn an_answer_that_is_none() {
+    let host = start("by-hand", &json!({}));
+    let problem = host.get("/apps/bad/not-a-response").problem(502, "bad-gateway");
+    assert!(problem["detail"].as_str().unwrap().contains("not an HTTP response"), "{problem}");
+    assert_eq!(host.get("/apps/bad/unasked").text(), "answered one that nobody asked");
+    host.wait_for_log(&["WARN", "waits for no answer"]);
+    assert_eq!(host.get("/apps/bad/").text(), "by hand");
+}
+
+#[test]
+fn a_handler_that_blocks_is_504_and_pins_its_library() {
+    let host = start("", &json!({ "deadline_ms": 300, "drain_timeout_ms": 100, "stop_timeout_ms": 100 }));
+    let mut blocked = host.connect();
+    let file = block(&host, &mut blocked);
+    blocked.receive("GET").unwrap().problem(504, "deadline-exceeded");
+    host.get("/apps/bad/").problem(504, "deadline-exceeded");
+    others_are_fine(&host);
+
+    host.replace("libbad.so", versioned("next"));
+    wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
+    host.wait_for_log(&["WARN", "bad#1 is pinned", "1 of its workers did not return from a handler"]);
+    assert_eq!(mapped(&host), 2);
+
+    touch(&file);
+    wait_until("the worker has ended", || host.threads().iter().all(|name| !name.starts_with("bad#1")));
+    assert_eq!(host.get("/apps/bad/").text(), "next");
+    assert_eq!(mapped(&host), 2, "what is pinned stays");
+    others_are_fine(&host);
+}
+
+#[test]
+fn a_blocked_handler_does_not_keep_the_host_from_ending() {
+    let mut host = start("", &json!({ "deadline_ms": 300, "drain_timeout_ms": 100, "stop_timeout_ms": 100 }));
+    let mut blocked = host.connect();
+    block(&host, &mut blocked);
+    host.signal(libc::SIGTERM);
+    blocked.receive("GET").unwrap().problem(504, "deadline-exceeded");
+    let ended = host.ended();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+}
+
+#[test]
+fn a_thread_of_the_apps_that_outlives_it_pins_it_by_name() {
+    let host = start("", &json!({ "stop_timeout_ms": 200 }));
+    let file = host.path("go");
+    assert_eq!(host.post(&format!("/apps/bad/thread/lingering?file={file}"), "").status, 200);
+    wait_until("the thread runs", || host.threads().contains(&"lingering".to_owned()));
+    host.replace("libbad.so", versioned("next"));
+    wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
+    let line = host.wait_for_log(&["WARN", "bad#1 is pinned", "threads of its own still run"]);
+    assert!(line.contains("\"lingering\""), "{line}");
+    assert_eq!(mapped(&host), 2);
+
+    // It ends in code that is still there.
+    touch(&file);
+    wait_until("the thread has ended", || !host.threads().contains(&"lingering".to_owned()));
+    assert_eq!(host.get("/apps/bad/").text(), "next");
+    others_are_fine(&host);
+}
+
+#[test]
+fn a_thread_of_the_apps_that_ends_in_time_is_waited_for() {
+    let host = launch("", &json!({})).env("RUST_LOG", "debug").start();
+    let file = host.path("go");
+    assert_eq!(host.post(&format!("/apps/bad/thread/brief?file={file}"), "").status, 200);
+    wait_until("the thread runs", || host.threads().contains(&"brief".to_owned()));
+    host.replace("libbad.so", versioned("next"));
+    wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
+    host.wait_for_log(&["bad#1 stopped"]);
+    assert_eq!(mapped(&host), 2, "its thread still runs");
+    touch(&file);
+    host.wait_for_log(&["bad#1 unloaded"]);
+    wait_until("the library is gone", || mapped(&host) == 1);
+    assert_eq!(host.log_lines(&["pinned"]), [""; 0]);
+    others_are_fine(&host);
+}
+
+#[test]
+fn an_app_is_removed_under_load() {
+    let host = start("", &json!({}));
+    assert_eq!(host.get("/apps/bad/").text(), "fine");
+    let load = Load::start(host.address(), &["/apps/bad/", "/apps/bad/", "/apps/bad/", "/apps/good/"]);
+    wait_until("the load has begun", || load.answered() > 50);
+    host.replace("apps.json", json!([{ "name": "good", "path": "libgood.so" }]).to_string());
+    wait_until("the app is gone", || host.get("/apps/bad/").status == 404);
+    let then = load.answered();
+    wait_until("the load goes on", || load.answered() > then + 50);
+    wait_until("its library is gone", || mapped(&host) == 0);
+    let mut replies = load.stop();
+    let good = replies.pop().unwrap();
+    assert!(good.iter().all(|reply| (reply.status, reply.text()) == (200, "good".to_owned())));
+    for replies in replies {
+        let statuses: Vec<u16> = replies.iter().map(|reply| reply.status).collect();
+        let served = statuses.iter().take_while(|&&status| status == 200).count();
+        // A request that came while it was taken down may be told so.
+        let refused = statuses[served..].iter().take_while(|&&status| status == 503).count();
+        assert!(served > 0 && refused <= 1, "{served} {refused}");
+        assert!(statuses[served + refused..].iter().all(|&status| status == 404), "{statuses:?}");
+    }
+    assert_eq!(host.log_lines(&["ERROR"]), [""; 0]);
+}
+
+#[test]
+fn an_idle_app_is_unloaded_and_started_by_the_next_call() {
+    let host = start("", &json!({ "idle_timeout_ms": 200 }));
+    for generation in 1..=3 {
+        assert_eq!(host.get("/apps/bad/").text(), "fine");
+        host.wait_for_log(&[&format!("bad#{generation} serves")]);
+        wait_until("the library is unloaded", || mapped(&host) == 0);
+    }
+    assert_eq!(host.log_lines(&["bad#4"]), [""; 0], "nothing starts it but a call");
+    others_are_fine(&host);
+}
+
+#[test]
+fn an_app_with_a_request_in_flight_is_not_idle() {
+    let host = start("", &json!({ "idle_timeout_ms": 100, "drain_timeout_ms": 0 }));
+    let mut blocked = host.connect();
+    let file = block(&host, &mut blocked);
+    // The other app shows that time goes by: it is unloaded many times over in this time.
+    let begun = std::time::Instant::now();
+    wait_for("several idle timeouts", || (begun.elapsed().as_millis() > 500).then_some(()));
+    assert_eq!(mapped(&host), 1);
+    touch(&file);
+    assert_eq!(blocked.receive("GET").unwrap().text(), "no longer blocked");
+    wait_until("the library is unloaded", || mapped(&host) == 0);
+    assert_eq!(host.get("/apps/bad/").text(), "fine");
+}

@@ -1,0 +1,371 @@
+//! The command under test as a child process.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tempfile::TempDir;
+
+use super::client::{Call, Connection, Reply};
+use super::libraries::{atoll, library};
+use super::{wait_for, wait_until};
+
+/// A command about to be started, in a temporary folder of its own, which is its current folder and has its
+/// `TMPDIR` in it.
+#[derive(Debug)]
+pub struct Launch {
+    command: Command,
+    folder: TempDir,
+}
+
+impl Launch {
+    /// `atoll SUBCOMMAND`; for what listens add `.args(["--listen", "127.0.0.1:0"])`.
+    pub fn command(subcommand: &str) -> Self {
+        Self::program(atoll()).arg(subcommand)
+    }
+
+    /// `atoll serve` with this text as `apps.json`, on a free port of loopback. Paths in it are relative to the
+    /// folder, see [`write`](Self::write).
+    pub fn serve(apps: impl ToString) -> Self {
+        Self::command("serve").args(["--listen", "127.0.0.1:0"]).write("apps.json", apps.to_string())
+    }
+
+    /// Any program.
+    pub fn program(program: impl AsRef<OsStr>) -> Self {
+        let folder = tempfile::Builder::new().prefix("atoll-test-").tempdir().unwrap();
+        let temporary = folder.path().join("tmp");
+        std::fs::create_dir(&temporary).unwrap();
+        let mut command = Command::new(program);
+        command
+            .current_dir(folder.path())
+            .env("TMPDIR", temporary)
+            .env("RUST_BACKTRACE", "1")
+            .env_remove("RUST_LOG")
+            .env_remove("RUST_LOG_STYLE");
+        Self { command, folder }
+    }
+
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// The temporary folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file in the temporary folder.
+    pub fn write(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        std::fs::write(self.folder().join(name), content).unwrap();
+        self
+    }
+
+    /// Puts a copy of a fixture's or an app's library there, as `lib{name}.so`.
+    pub fn library(self, name: &str) -> Self {
+        let bytes = std::fs::read(library(name)).unwrap();
+        self.write(&format!("lib{name}.so"), bytes)
+    }
+
+    /// Starts it, and waits until its standard output names an address: `http://127.0.0.1:PORT`.
+    ///
+    /// # Panics
+    /// When it ends before, or takes too long.
+    #[track_caller]
+    pub fn start(self) -> Host {
+        let mut host = self.spawn();
+        let address = wait_for("the command names its address", || {
+            let found = host.output.lines().iter().find_map(|line| address(line));
+            if found.is_none()
+                && let Some(status) = host.child.try_wait().unwrap()
+            {
+                host.expected_to_end = true;
+                panic!("the command ended: {status}");
+            }
+            found
+        });
+        host.address = Some(address);
+        host
+    }
+
+    /// Starts it, and waits for nothing.
+    pub fn spawn(self) -> Host {
+        let Self { mut command, folder } = self;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let tests = std::process::id();
+        // SAFETY: two system calls, which are fine between fork and exec.
+        unsafe {
+            command.pre_exec(move || {
+                // Whatever ends this test process or the thread that starts the command, ends the command too.
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                if libc::getppid() as u32 != tests {
+                    return Err(std::io::ErrorKind::NotConnected.into());
+                }
+                Ok(())
+            });
+        }
+        let mut child = command.spawn().unwrap();
+        let (output, log) = (Lines::default(), Lines::default());
+        output.follow(child.stdout.take());
+        log.follow(child.stderr.take());
+        Host { child, address: None, folder: Arc::new(folder), output, log, expected_to_end: false }
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Panics
+    /// When it takes too long.
+    #[track_caller]
+    pub fn run(self) -> Ended {
+        self.spawn().ended()
+    }
+}
+
+/// The address in a line such as `  hello  1  http://127.0.0.1:4321/apps/hello/`.
+fn address(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("http://")?;
+    let end = rest.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ':'));
+    rest[..end.unwrap_or(rest.len())].parse().ok()
+}
+
+/// A command that runs. When this is dropped it is killed; when the test has failed its log is printed. That it
+/// has ended by itself before is a failure.
+///
+/// Keep it on the thread that started it, or on one that ends before: the command ends with that thread.
+#[derive(Debug)]
+pub struct Host {
+    child: Child,
+    address: Option<SocketAddr>,
+    folder: Arc<TempDir>,
+    output: Lines,
+    log: Lines,
+    expected_to_end: bool,
+}
+
+/// What is left of a command.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+    folder: Arc<TempDir>,
+}
+
+impl Ended {
+    /// All files that it has left under its `TMPDIR`.
+    pub fn temporary_files(&self) -> Vec<PathBuf> {
+        temporary_files(self.folder.path())
+    }
+}
+
+impl Host {
+    /// `atoll serve` with this `apps.json` and more arguments.
+    #[track_caller]
+    pub fn start(apps: impl ToString, args: &[&str]) -> Self {
+        Launch::serve(apps).args(args).start()
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address.expect("the command has named its address")
+    }
+
+    /// A new connection.
+    pub fn connect(&self) -> Connection {
+        Connection::open(self.address()).unwrap()
+    }
+
+    /// Sends a request on a connection of its own.
+    #[track_caller]
+    pub fn call(&self, call: &Call) -> Reply {
+        self.connect().call(call).unwrap_or_else(|error| panic!("{error} on {call:?}"))
+    }
+
+    /// Sends a GET request on a connection of its own.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Reply {
+        self.call(&Call::get(path))
+    }
+
+    /// Sends a POST request on a connection of its own.
+    #[track_caller]
+    pub fn post(&self, path: &str, body: impl Into<Vec<u8>>) -> Reply {
+        self.call(&Call::post(path, body))
+    }
+
+    /// Its temporary folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A path in its temporary folder, as text.
+    pub fn path(&self, name: &str) -> String {
+        self.folder().join(name).display().to_string()
+    }
+
+    /// Replaces a file in its folder in one step, as a careful editor does.
+    pub fn replace(&self, name: &str, content: impl AsRef<[u8]>) {
+        let new = self.folder().join(format!(".{name}.new"));
+        std::fs::write(&new, content).unwrap();
+        std::fs::rename(new, self.folder().join(name)).unwrap();
+    }
+
+    /// What it has written to standard output so far.
+    pub fn stdout(&self) -> String {
+        self.output.lines().join("\n")
+    }
+
+    /// What it has written to standard error so far: its log.
+    pub fn log(&self) -> String {
+        self.log.lines().join("\n")
+    }
+
+    /// The lines of the log that contain all of `words`.
+    pub fn log_lines(&self, words: &[&str]) -> Vec<String> {
+        let mut lines = self.log.lines();
+        lines.retain(|line| words.iter().all(|word| line.contains(word)));
+        lines
+    }
+
+    /// Waits for a line in the log that contains all of `words`, and returns the first one.
+    #[track_caller]
+    pub fn wait_for_log(&self, words: &[&str]) -> String {
+        wait_for(&format!("a line with {words:?} in the log"), || self.log_lines(words).into_iter().next())
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The staged copies that are mapped into the process, without repeats.
+    pub fn mapped(&self) -> Vec<PathBuf> {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.pid())).unwrap();
+        let staged = self.folder().join("tmp");
+        let paths = maps.lines().filter_map(|line| Some(&line[line.find('/')?..]));
+        let mut paths: Vec<_> = paths.map(PathBuf::from).filter(|path| path.starts_with(&staged)).collect();
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+
+    /// All files under its `TMPDIR`: staged copies and libraries kept for a rollback.
+    pub fn temporary_files(&self) -> Vec<PathBuf> {
+        temporary_files(self.folder())
+    }
+
+    /// The names of the process's threads, at most 15 characters each, as the kernel keeps them.
+    pub fn threads(&self) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let names = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+        let mut names: Vec<_> = names.map(|name| name.trim_end().to_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// Sends a signal, such as [`libc::SIGTERM`].
+    pub fn signal(&mut self, signal: i32) {
+        self.expected_to_end = true;
+        // SAFETY: the child has not been waited for, so that its number is still its own.
+        let sent = unsafe { libc::kill(self.pid() as libc::pid_t, signal) };
+        assert_eq!(sent, 0, "the command has ended before the signal");
+    }
+
+    /// Ends it with SIGTERM and waits for it.
+    #[track_caller]
+    pub fn stop(mut self) -> Ended {
+        self.signal(libc::SIGTERM);
+        self.ended()
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it takes too long.
+    #[track_caller]
+    pub fn ended(mut self) -> Ended {
+        self.expected_to_end = true;
+        let status = wait_for("the command ends", || self.child.try_wait().unwrap());
+        wait_until("its output is read to the end", || self.output.is_complete() && self.log.is_complete());
+        Ended { status, stdout: self.stdout(), stderr: self.log(), folder: self.folder.clone() }
+    }
+}
+
+fn temporary_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.join("tmp")];
+    while let Some(folder) = folders.pop() {
+        // A folder may go while it is looked at.
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                _ => files.push(entry.path()),
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let ended = self.child.try_wait().unwrap();
+        let crashed = ended.filter(|_| !self.expected_to_end);
+        // It may have ended just now; then there is nobody to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() || crashed.is_some() {
+            eprintln!("--- stdout of {}\n{}", self.pid(), self.stdout());
+            eprintln!("--- stderr of {}\n{}\n---", self.pid(), self.log());
+        }
+        if !std::thread::panicking()
+            && let Some(status) = crashed
+        {
+            panic!("the command ended by itself: {status}");
+        }
+    }
+}
+
+/// The lines of a stream, as they come.
+#[derive(Clone, Debug, Default)]
+struct Lines(Arc<Mutex<(Vec<String>, bool)>>);
+
+impl Lines {
+    fn follow(&self, stream: Option<impl Read + Send + 'static>) {
+        let (stream, lines) = (stream.expect("the stream is a pipe"), self.clone());
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).split(b'\n') {
+                let Ok(line) = line else { break };
+                lines.lock().0.push(String::from_utf8_lossy(&line).into_owned());
+            }
+            lines.lock().1 = true;
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, (Vec<String>, bool)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.lock().0.clone()
+    }
+
+    fn is_complete(&self) -> bool {
+        self.lock().1
+    }
+}

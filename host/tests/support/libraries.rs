@@ -1,0 +1,121 @@
+//! Libraries for the tests, built by cargo once for each run of the tests.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// One value for each name, made when it is first asked for.
+struct Once<T>(OnceLock<Mutex<Cells<T>>>);
+
+type Cells<T> = HashMap<String, Arc<OnceLock<T>>>;
+
+impl<T: Clone> Once<T> {
+    const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    fn get(&self, name: &str, make: impl FnOnce() -> T) -> T {
+        let cell = {
+            let cells = self.0.get_or_init(Mutex::default);
+            let mut cells = cells.lock().unwrap_or_else(PoisonError::into_inner);
+            cells.entry(name.to_owned()).or_default().clone()
+        };
+        cell.get_or_init(make).clone()
+    }
+}
+
+/// The library of a crate in `host/tests/fixtures` or `apps`, by the crate's name; built when it is first asked for.
+///
+/// # Panics
+/// When it cannot be built; cargo's words are in the message.
+pub fn library(name: &str) -> PathBuf {
+    static BUILT: Once<PathBuf> = Once::new();
+    BUILT.get(name, || build(name))
+}
+
+/// The bytes of a library that answers each request with `version`; see [`patched`].
+pub fn versioned(version: impl ToString) -> Vec<u8> {
+    patched("versioned", &version.to_string())
+}
+
+/// The bytes of a fixture's library, with this text as what `mark::mark()` returns in it: at most 16 characters,
+/// with no zero in front.
+pub fn patched(name: &str, text: &str) -> Vec<u8> {
+    const MARK: &[u8] = b"ATOLL-MARK-0000000000000000";
+    static ORIGINALS: Once<Arc<(Vec<u8>, usize)>> = Once::new();
+    let original = ORIGINALS.get(name, || {
+        let bytes = std::fs::read(library(name)).unwrap();
+        let mut places = (0..bytes.len() - MARK.len()).filter(|&at| bytes[at..].starts_with(MARK));
+        let place = places.next().expect("the library has its mark");
+        assert_eq!(places.next(), None, "the mark is there once");
+        Arc::new((bytes, place + MARK.len() - 16))
+    });
+    let padded = format!("{text:0>16}");
+    assert_eq!(padded.len(), 16, "a mark has at most 16 characters");
+    let (mut bytes, place) = (original.0.clone(), original.1);
+    bytes[place..place + 16].copy_from_slice(padded.as_bytes());
+    bytes
+}
+
+fn build(name: &str) -> PathBuf {
+    // This file is part of tests in `host` and of a command in `benches`.
+    let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host");
+    let (fixtures, workspace) = (host.join("tests/fixtures"), host.join(".."));
+    let root = if fixtures.join(name).is_dir() { &fixtures } else { &workspace };
+    let target = target().join("fixtures");
+    std::fs::create_dir_all(&target).unwrap();
+    // Several test binaries may run at once.
+    let lock = File::create(target.join(".tests.lock")).unwrap();
+    lock.lock().unwrap();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        // Without the features that serve an app by itself: what a host loads needs nothing of them.
+        .args(["build", "--quiet", "--lib", "--no-default-features", "--package", name, "--manifest-path"])
+        .arg(root.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        // Small files, as the tests copy them by the hundred. The same for both workspaces, so that they share what
+        // they depend on.
+        .env("CARGO_PROFILE_DEV_DEBUG", "false")
+        .env("CARGO_PROFILE_DEV_STRIP", "debuginfo")
+        .output()
+        .expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "the library {name} cannot be built:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let library = target.join("debug").join(format!("lib{}.so", name.replace('-', "_")));
+    assert!(library.is_file(), "cargo has not built {}", library.display());
+    library
+}
+
+/// The `atoll` command: the one that cargo has built for these tests, or else an optimised one, which is built when it
+/// is first asked for.
+pub fn atoll() -> PathBuf {
+    static BUILT: Once<PathBuf> = Once::new();
+    match option_env!("CARGO_BIN_EXE_atoll") {
+        Some(built) => built.into(),
+        None => BUILT.get("atoll", build_atoll),
+    }
+}
+
+fn build_atoll() -> PathBuf {
+    let this = std::env::current_exe().expect("this program has a path");
+    let target = this.ancestors().nth(3).expect("this program is in target/PROFILE/deps").to_owned();
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--release", "--package", "atoll-host", "--bin", "atoll", "--target-dir"])
+        .arg(&target)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "the command cannot be built");
+    target.join("release/atoll")
+}
+
+/// The target folder that the command under test was built in.
+fn target() -> PathBuf {
+    atoll().ancestors().nth(2).expect("the command is in target/PROFILE").to_owned()
+}

@@ -16,6 +16,7 @@ use crate::app::{App, Unavailable};
 use crate::bring::{self, BringError, Live, Plan};
 use crate::config::{AppConfig, Settings};
 use crate::history::{State, Transition};
+use crate::idle::IdleWatch;
 use crate::lifecycle::{Cause, Effect, Event, Lifecycle, Number, Phase, RestartPolicy};
 use crate::services::{Library, Services};
 use crate::source::Source;
@@ -175,7 +176,7 @@ impl Driver {
 
     async fn next(&mut self, queue: &mut mpsc::UnboundedReceiver<Input>) -> Wake {
         let rested = self.rested;
-        let idle = self.idle.next_check;
+        let idle = self.idle.next_check();
         let changed = match self.watches.iter_mut().map(|watch| watch.changed().boxed_local()) {
             watches if watches.len() == 0 => Either::Left(pending()),
             watches => Either::Right(select_all(watches).map(|(change, ..)| change)),
@@ -511,41 +512,6 @@ impl Driver {
 
     fn record(&self, generation: Number, state: State, reason: String) {
         self.app.record(Transition { at: SystemTime::now(), generation, state, reason });
-    }
-}
-
-/// When to look whether the app is idle: four times in each timeout, by the count of its calls, so that the request
-/// path has no clock to read.
-#[derive(Debug, Default)]
-struct IdleWatch {
-    next_check: Option<Instant>,
-    calls: usize,
-    quiet_since: Option<Instant>,
-}
-
-impl IdleWatch {
-    fn start(&mut self, timeout: Option<Duration>) {
-        self.quiet_since = Some(Instant::now());
-        self.next_check = timeout.map(|timeout| Instant::now() + timeout / 4);
-    }
-
-    fn stop(&mut self) {
-        self.next_check = None;
-    }
-
-    /// Whether the calls have not grown for as long as `timeout`.
-    fn check(&mut self, calls: usize, timeout: Option<Duration>) -> bool {
-        let Some(timeout) = timeout else {
-            self.stop();
-            return false;
-        };
-        let now = Instant::now();
-        self.next_check = Some(now + timeout / 4);
-        if self.calls != calls {
-            self.calls = calls;
-            self.quiet_since = Some(now);
-        }
-        self.quiet_since.is_some_and(|since| now - since >= timeout)
     }
 }
 

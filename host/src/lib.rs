@@ -7,8 +7,8 @@
 pub mod answer;
 mod app;
 mod bring;
-pub mod build;
 pub mod buffer;
+pub mod build;
 pub mod check;
 pub mod config;
 mod context;
@@ -19,6 +19,7 @@ mod generation;
 mod heap;
 mod history;
 pub mod http;
+mod idle;
 mod inspect;
 mod lane;
 pub mod library;

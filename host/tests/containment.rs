@@ -1,5 +1,8 @@
 //! Apps that misbehave: what they do stays with them.
 
+// What clippy allows in tests, for their helpers as well.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::{Value, json};

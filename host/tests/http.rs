@@ -1,5 +1,8 @@
 //! HTTP through the host to apps and back.
 
+// What clippy allows in tests, for their helpers as well.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::HashSet;
@@ -110,6 +113,7 @@ fn all_headers_reach_the_app() {
     assert_eq!(values("x-many"), ["one", "two, three"]);
     assert_eq!(values("x-empty"), [""]);
     assert_eq!(values("host"), ["localhost"]);
+    assert_eq!(seen["headers"].as_array().unwrap().len(), 7, "nothing is added: {seen}");
     assert_eq!(seen["bytes"], json!(b"caf\xe9 \x80\xff"));
     assert_eq!((&seen["request_id"], &seen["traceparent"]), (&json!("request-7"), &json!(traceparent)));
     assert!(seen["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{seen}");

@@ -1,5 +1,8 @@
 //! Edits of `apps.json` while the host runs.
 
+// What clippy allows in tests, for their helpers as well.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::{Value, json};

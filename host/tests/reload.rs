@@ -1,5 +1,8 @@
 //! Libraries that are replaced while requests are in flight: none is lost, and nothing is left behind.
 
+// What clippy allows in tests, for their helpers as well.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::fs::{self, File};

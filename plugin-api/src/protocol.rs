@@ -206,7 +206,7 @@ pub struct HttpRequest<'a> {
     /// What the host took off the path: `/apps/hello`.
     #[serde(borrow, default)]
     pub prefix: Cow<'a, str>,
-    /// The headers in the order sent, repeats kept, names in lower case.
+    /// The headers, repeats kept, names in lower case. Values of one name are in the order sent; names are in any.
     #[serde(borrow, default)]
     pub headers: Vec<Header<'a>>,
     /// The client's address, `IP:port`, when it is known.
@@ -231,7 +231,7 @@ pub struct HttpRequest<'a> {
 pub struct HttpResponse<'a> {
     /// The status code, 200 to 599.
     pub status: u16,
-    /// The headers in order, repeats kept.
+    /// The headers, repeats kept. Values of one name are sent in this order; names in any.
     #[serde(borrow, default)]
     pub headers: Vec<Header<'a>>,
     /// The body; `None` when there is none.

@@ -169,8 +169,8 @@ impl Request {
         self.params.get(name)
     }
 
-    /// All headers in the order sent, repeats kept, with names in lower case. A value is read as UTF-8 when it
-    /// is that, and otherwise as ISO-8859-1.
+    /// All headers, repeats kept, with names in lower case. Values of one name are in the order sent; names are
+    /// in any. A value is read as UTF-8 when it is that, and otherwise as ISO-8859-1.
     pub fn headers(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         self.head().headers.iter().map(|header| (&*header.0, header::value_text(header)))
     }

@@ -88,9 +88,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Call(args) => call::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Ls { config, json } => control::ls(&config.config, json).map(|()| ExitCode::SUCCESS),
-        Command::Reload { app, config } => {
-            control::reload(&config.config, &app).map(|()| ExitCode::SUCCESS)
-        }
+        Command::Reload { app, config } => control::reload(&config.config, &app).map(|()| ExitCode::SUCCESS),
         Command::Rollback { app, config } => {
             control::rollback(&config.config, &app).map(|()| ExitCode::SUCCESS)
         }

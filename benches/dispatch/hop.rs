@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use criterion::Criterion;
+use criterion::{Criterion, SamplingMode};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::table::{Row, Samples, Table, Unit};
@@ -36,7 +36,10 @@ impl Hop {
 pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
     let samples = Samples::default();
     let mut group = criterion.benchmark_group("hop");
-    group.sample_size(Samples::SIZE).warm_up_time(Duration::from_millis(500));
+    group
+        .sampling_mode(SamplingMode::Flat)
+        .sample_size(Samples::SIZE)
+        .warm_up_time(Duration::from_millis(500));
     group.measurement_time(Duration::from_secs(2));
     group.bench_function("channel", |bencher| {
         let hop = Hop::new();

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::time::Duration;
 
-use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
+use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, measurement::WallTime};
 
 use crate::cpu;
 use crate::load::{Client, Clients};
@@ -98,7 +98,10 @@ fn throughput<'a>(criterion: &mut Criterion, table: &mut Table, servers: &impl F
 
 fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut group = criterion.benchmark_group(name);
-    group.sample_size(Samples::SIZE).warm_up_time(Duration::from_millis(500));
+    group
+        .sampling_mode(SamplingMode::Flat)
+        .sample_size(Samples::SIZE)
+        .warm_up_time(Duration::from_millis(500));
     group.measurement_time(Duration::from_secs(4));
     group
 }

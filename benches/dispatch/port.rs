@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
 use atoll_plugin::protocol::method;
-use criterion::Criterion;
+use criterion::{Criterion, SamplingMode};
 use serde_json::Value;
 
 use crate::hop::Hop;
@@ -26,7 +26,10 @@ pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
         ("http", "port round trip, an HTTP request's JSON", http),
     ];
     let mut group = criterion.benchmark_group("port");
-    group.sample_size(Samples::SIZE).warm_up_time(Duration::from_millis(500));
+    group
+        .sampling_mode(SamplingMode::Flat)
+        .sample_size(Samples::SIZE)
+        .warm_up_time(Duration::from_millis(500));
     group.measurement_time(Duration::from_secs(3));
     for (id, name, run) in kinds {
         let samples = Samples::default();

@@ -81,7 +81,8 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     let counted = host.get(&format!("/apps/{COUNTER}/")).json()["count"].as_u64();
     host.replace("apps.json", registry(&[], 1));
     wait_until("all apps are removed", || {
-        status(&host).is_ok_and(|status| status.apps.is_empty() && status.process.heaps == status.pinned.len())
+        status(&host)
+            .is_ok_and(|status| status.apps.is_empty() && status.process.heaps == status.pinned.len())
     });
     settle(&host);
     let status = status(&host)?;
@@ -102,7 +103,8 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     table.check("requests not answered", unanswered, 0, unanswered == 0);
     table.check("clients that gave up", crashed_clients, 0, crashed_clients == 0);
     let count_kept = counted.is_some_and(|count| (increments..=increments + unsure).contains(&count));
-    let expected = if unsure == 0 { increments.to_string() } else { format!("{increments} to {}", increments + unsure) };
+    let expected =
+        if unsure == 0 { increments.to_string() } else { format!("{increments} to {}", increments + unsure) };
     table.check("the counter's count over its reloads", counted.unwrap_or(0), expected, count_kept);
     table.check("heaps left after all apps are removed", status.process.heaps, 0, status.process.heaps == 0);
     table.check("generations pinned", status.pinned.len(), 0, status.pinned.is_empty());
@@ -125,7 +127,8 @@ fn file(name: &str) -> String {
 fn counter(number: u64) -> Vec<u8> {
     let mut bytes = std::fs::read(library(COUNTER)).expect("the library was built");
     let version = br#""version":"0.1.0""#;
-    let place = bytes.windows(version.len()).position(|text| text == version).expect("the library has a stamp");
+    let place =
+        bytes.windows(version.len()).position(|text| text == version).expect("the library has a stamp");
     bytes[place + version.len() - 2] = b'0' + (number % 10) as u8;
     bytes
 }

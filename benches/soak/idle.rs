@@ -29,7 +29,8 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     for cycle in 0..args.cycles {
         for n in 0..args.apps {
             sent += 1;
-            let reply = connection.call(&Call::get(&format!("/apps/app{n}/"))).map_err(|error| error.to_string())?;
+            let reply =
+                connection.call(&Call::get(&format!("/apps/app{n}/"))).map_err(|error| error.to_string())?;
             failed += u64::from(reply.status != 200);
         }
         wait_until("all apps are unloaded", || {
@@ -47,13 +48,19 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     let status = status(&host)?;
     let keys = status.process.lowest_free_key;
     let growth = resident_kib(&host).saturating_sub(resident_before);
-    let mut table = Table::new(format!("{} apps, each started and idled out {} times", args.apps, args.cycles));
+    let mut table =
+        Table::new(format!("{} apps, each started and idled out {} times", args.apps, args.cycles));
     table.row("requests sent", sent);
     table.check("requests failed", failed, 0, failed == 0);
     table.row("resident after the first tenth, KiB", resident_before);
     table.check("resident growth since, KiB", growth, "< 1024", growth < 1024);
     table.check("libraries mapped", host.mapped().len(), 0, host.mapped().is_empty());
     table.check("generations pinned", status.pinned.len(), 0, status.pinned.is_empty());
-    table.check("pthread keys in use, more than before", i64::from(keys) - i64::from(keys_before), 0, keys == keys_before);
+    table.check(
+        "pthread keys in use, more than before",
+        i64::from(keys) - i64::from(keys_before),
+        0,
+        keys == keys_before,
+    );
     Ok(table)
 }

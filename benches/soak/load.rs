@@ -55,9 +55,10 @@ fn ask(address: SocketAddr, path: &str, stop: &AtomicBool, counts: &Counts) {
     let mut connection = Connection::open(address);
     while !stop.load(Ordering::Relaxed) {
         counts.sent.fetch_add(1, Ordering::Relaxed);
-        let answer = connection.as_mut().map_err(|error| error.to_string()).and_then(|connection| {
-            connection.call(&call).map_err(|error| error.to_string())
-        });
+        let answer = connection
+            .as_mut()
+            .map_err(|error| error.to_string())
+            .and_then(|connection| connection.call(&call).map_err(|error| error.to_string()));
         match answer {
             Ok(reply) if reply.status == 200 => {
                 counts.good.fetch_add(1, Ordering::Relaxed);

@@ -48,7 +48,11 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
         }
         times.push(reload(&host, path, &args.app, number + 2)?);
         if number % 500 == 0 {
-            eprintln!("{number} reloads, {} KiB resident, {:.1} ms", resident_kib(&host), millis(times[times.len() - 1]));
+            eprintln!(
+                "{number} reloads, {} KiB resident, {:.1} ms",
+                resident_kib(&host),
+                millis(times[times.len() - 1])
+            );
         }
     }
     let (sent, good, failed) = load.stop();
@@ -69,7 +73,12 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     table.check("resident growth, KiB", growth, "< 1024", growth < 1024);
     table.check("libraries mapped", mapped, 1, mapped == 1);
     table.check("generations pinned", status.pinned.len(), 0, status.pinned.is_empty());
-    table.check("pthread keys in use, more than before", i64::from(keys) - i64::from(keys_before), 0, keys == keys_before);
+    table.check(
+        "pthread keys in use, more than before",
+        i64::from(keys) - i64::from(keys_before),
+        0,
+        keys == keys_before,
+    );
     table.row("rename to first new answer, median ms", format!("{:.1}", millis(times[times.len() / 2])));
     table.row("rename to first new answer, 99 % ms", format!("{:.1}", millis(times[times.len() * 99 / 100])));
     Ok(table)
@@ -88,7 +97,9 @@ fn reload(host: &Host, path: &str, app: &str, number: u64) -> Result<Duration, S
     loop {
         let reply = connection.call(&call).map_err(|error| format!("after reload {number}: {error}"))?;
         let seen = match serde_json::from_slice::<serde_json::Value>(&reply.body) {
-            Ok(serde_json::Value::Object(object)) => object["version"].as_str().unwrap_or_default().to_owned(),
+            Ok(serde_json::Value::Object(object)) => {
+                object["version"].as_str().unwrap_or_default().to_owned()
+            }
             _ => reply.text(),
         };
         if seen == text {

@@ -1,7 +1,7 @@
 //! The host's HTTP side: `/apps/{name}/…` to the apps, and the health checks.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
@@ -182,11 +182,13 @@ async fn read_body(request: &HttpRequest, mut payload: Payload, app: &App) -> Re
 
 /// The client's request id when it is a sensible one, else a new one.
 fn request_id(headers: &HeaderMap) -> String {
+    // Asking for it is a system call.
+    static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);
     static LAST: AtomicU64 = AtomicU64::new(0);
     let sensible = |id: &&str| !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic());
     match headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(sensible) {
         Some(id) => id.to_owned(),
-        None => format!("{:x}-{:x}", std::process::id(), LAST.fetch_add(1, Ordering::Relaxed)),
+        None => format!("{:x}-{:x}", *PROCESS, LAST.fetch_add(1, Ordering::Relaxed)),
     }
 }
 

@@ -120,8 +120,8 @@ impl RestartPolicy {
     /// The pause after so many crashes within the window; `None`: no more restarts.
     fn pause(&self, crashes: usize) -> Option<Duration> {
         match crashes {
-            0 | 1 => Some(Duration::ZERO),
             n if n > self.max_restarts => None,
+            0 | 1 => Some(Duration::ZERO),
             n => {
                 let doublings = u32::try_from(n - 2).unwrap_or(u32::MAX);
                 Some(2u32.checked_pow(doublings).map_or(self.longest_pause, |factor| {

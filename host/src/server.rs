@@ -102,8 +102,7 @@ pub fn banner(registry: &Registry, addresses: &[SocketAddr]) -> String {
 }
 
 /// Keeps the registry what its file says; a file that cannot be used changes nothing but the log.
-pub async fn follow_config(file: PathBuf, registry: Arc<Registry>, services: Rc<Services>) {
-    let mut file = ConfigFile::watch(file, services.watcher());
+pub async fn follow_config(mut file: ConfigFile, registry: Arc<Registry>, services: Rc<Services>) {
     loop {
         let config = file.changed().await;
         let changes = registry.apply(&config, &services);

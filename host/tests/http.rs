@@ -364,6 +364,7 @@ fn a_thousand_first_calls_start_an_app_once() {
         assert_eq!((reply.status, &reply.json()["generation"]), (200, &json!(1)));
     }
     assert_eq!(std::fs::read_to_string(host.path("note")).unwrap(), "probe 1 0\n");
+    host.wait_for_log(&["probe#1 serves"]);
     assert_eq!(host.log_lines(&["serves"]).len(), 1);
 }
 

@@ -120,9 +120,11 @@ fn a_broken_file_changes_nothing_and_is_explained() {
         ("", "apps.json:1:1"),
         ("{}", "apps.json:1:1"),
     ];
-    for (text, place) in broken {
+    for (number, (text, place)) in broken.into_iter().enumerate() {
         host.replace("apps.json", text);
-        host.wait_for_log(&["ERROR", "the apps go on as they are"]);
+        wait_until("the log says so", || {
+            host.log_lines(&["ERROR", "the apps go on as they are"]).len() > number
+        });
         host.wait_for_log(&[place]);
         assert_eq!(generation(&host, "keep"), 1, "{text}");
         assert_eq!(host.get("/apps/new/start").status, 404, "{text}");

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use actix_web::rt::task::JoinHandle;
 use anyhow::Context;
-use atoll_host::config::Config;
 use atoll_host::control::Control;
-use atoll_host::server::{self, Server};
+use atoll_host::server::{self, ConfigFile, Server};
 use atoll_host::{Registry, Services, logging};
 
 use super::{ServeArgs, out};
@@ -17,15 +16,17 @@ use super::{ServeArgs, out};
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
     logging::init();
     actix_web::rt::System::new().block_on(async {
-        let config = Config::load(&args.config)?;
         let services = Rc::new(Services::new()?);
+        // Watched before it is read: an edit in between is not lost.
+        let file = ConfigFile::watch(args.config.clone(), services.watcher());
+        let config = file.load()?;
         let registry = Arc::new(Registry::default());
         registry.apply(&config, &services);
         let server = Server::bind(registry.clone(), args.listen)
             .with_context(|| format!("cannot listen on {}", args.listen))?;
         out::print(format!("{}\n", server::banner(&registry, &server.addresses())))?;
         let control = listen_for_control(&args.config, &registry, &services);
-        let follow = server::follow_config(args.config.clone(), registry.clone(), services.clone());
+        let follow = server::follow_config(file, registry.clone(), services.clone());
         let follow = actix_web::rt::spawn(follow);
         server.run().await?;
         follow.abort();

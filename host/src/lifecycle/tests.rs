@@ -88,6 +88,14 @@ fn crashes_are_answered_at_once_then_after_pauses_then_not() {
 }
 
 #[test]
+fn without_restarts_the_first_crash_is_the_last() {
+    let mut app = serving(1);
+    app.set_policy(RestartPolicy { max_restarts: 0, ..RestartPolicy::default() });
+    assert_eq!(app.on(Event::Ended(1), at(1)), [Effect::Withdraw, Effect::Retire(1)]);
+    assert_eq!(app.phase(), Phase::Failed);
+}
+
+#[test]
 fn crashes_outside_of_the_window_do_not_count() {
     let mut app = serving(1);
     for number in 1..20 {

@@ -1,9 +1,10 @@
 //! Requests over HTTP through the host, against the same handler in a bare actix-web server.
 
 use std::cell::OnceCell;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, measurement::WallTime};
+use criterion::{Criterion, SamplingMode};
 
 use crate::cpu;
 use crate::load::{Client, Clients};
@@ -11,113 +12,107 @@ use crate::servers::Servers;
 use crate::table::{Row, Samples, Table, Unit};
 use crate::turns::by_turns;
 
-const CONNECTIONS: usize = 64;
+/// Sends so many requests and says how long it took.
+type Load = Box<dyn FnMut(u64) -> Duration>;
 
-/// The sides of a comparison, each with a benchmark of its own in criterion.
-#[derive(Clone, Copy, PartialEq)]
-enum Side {
-    Atoll,
-    Bare,
+struct Kind {
+    id: &'static str,
+    name: &'static str,
+    unit: Unit,
+    connections: u64,
+    /// How many requests are sent to one server before it is the other's turn.
+    slice: u64,
+    connect: fn(SocketAddr) -> Load,
 }
 
-impl Side {
-    const BOTH: [(Self, &str); 2] = [(Self::Atoll, "atoll"), (Self::Bare, "bare")];
+const KINDS: [Kind; 2] = [
+    Kind {
+        id: "http-1-connection",
+        name: "HTTP, 1 connection",
+        unit: Unit::Time,
+        connections: 1,
+        slice: 250,
+        connect: |server| {
+            let mut client = Client::connect(server);
+            Box::new(move |requests| client.run(requests))
+        },
+    },
+    Kind {
+        id: "http-64-connections",
+        name: "HTTP, 64 connections",
+        unit: Unit::Rate,
+        connections: 64,
+        slice: 2000,
+        connect: |server| {
+            let mut clients = Clients::connect(server, 64);
+            Box::new(move |requests| clients.run(requests))
+        },
+    },
+];
 
-    fn of<T>(self, (atoll, bare): (T, T)) -> T {
-        if self == Self::Atoll { atoll } else { bare }
-    }
+/// What requests to one server have taken.
+#[derive(Default)]
+struct Spent {
+    time: Duration,
+    /// How long the server's threads ran.
+    processor: Duration,
 }
 
 pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
+    // Started when the first of the benches runs, if one does.
     let servers = OnceCell::new();
-    let servers = || servers.get_or_init(Servers::start);
-    latency(criterion, table, &servers);
-    throughput(criterion, table, &servers);
-}
-
-fn latency<'a>(criterion: &mut Criterion, table: &mut Table, servers: &impl Fn() -> &'a Servers) {
-    let mut group = group(criterion, "http-1-connection");
-    let mut row = Row::new("HTTP, 1 connection", Unit::Time).against("bare actix-web");
-    for (side, id) in Side::BOTH {
-        let samples = Samples::default();
-        group.bench_function(id, |bencher| {
-            let servers = servers();
-            let mut clients = (Client::connect(servers.atoll), Client::connect(servers.bare));
-            bencher.iter_custom(|iterations| {
-                let (atoll, bare) = by_turns(
-                    &mut clients,
-                    iterations,
-                    250,
-                    |clients, count| clients.0.run(count),
-                    |clients, count| clients.1.run(count),
-                );
-                samples.push(iterations, atoll, Some(bare));
-                side.of((atoll, bare))
+    for kind in KINDS {
+        let mut group = criterion.benchmark_group(kind.id);
+        group.sampling_mode(SamplingMode::Flat).sample_size(Samples::SIZE);
+        group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(4));
+        let row = |name, unit| Row::new(name, unit).against("bare actix-web");
+        let mut time = row(kind.name, kind.unit);
+        let mut processor = row("  processor time of the server", Unit::Time);
+        for (index, id) in ["atoll", "bare"].into_iter().enumerate() {
+            let (times, processors) = (Samples::default(), Samples::default());
+            group.bench_function(id, |bencher| {
+                let servers = servers.get_or_init(Servers::start);
+                bencher.iter_custom(|iterations| {
+                    let [atoll, bare] = sample(&kind, servers, iterations);
+                    times.push(iterations, atoll.time, Some(bare.time));
+                    processors.push(iterations, atoll.processor, Some(bare.processor));
+                    [atoll.time, bare.time][index]
+                });
             });
-        });
-        row = row.with(samples);
+            time = time.with(times);
+            processor = processor.with(processors);
+        }
+        group.finish();
+        table.add(time);
+        table.add(processor);
     }
-    group.finish();
-    table.add(row);
 }
 
-fn throughput<'a>(criterion: &mut Criterion, table: &mut Table, servers: &impl Fn() -> &'a Servers) {
-    let mut group = group(criterion, "http-64-connections");
-    group.throughput(Throughput::Elements(1));
-    let mut rate = Row::new("HTTP, 64 connections", Unit::Rate).against("bare actix-web");
-    let mut cost =
-        Row::new("  processor time of the server per request", Unit::Time).against("bare actix-web");
-    for (side, id) in Side::BOTH {
-        let (times, costs) = (Samples::default(), Samples::default());
-        group.bench_function(id, |bencher| {
-            let servers = servers();
-            let connect =
-                |server| Metered { clients: Clients::connect(server, CONNECTIONS), cost: Duration::ZERO };
-            let mut sides = (connect(servers.atoll), connect(servers.bare));
-            bencher.iter_custom(|iterations| {
-                let before = (sides.0.cost, sides.1.cost);
-                let (atoll, bare) = by_turns(
-                    &mut sides,
-                    iterations,
-                    2000,
-                    |sides, count| sides.0.run(count),
-                    |sides, count| sides.1.run(count),
-                );
-                times.push(iterations, atoll, Some(bare));
-                costs.push(iterations, sides.0.cost - before.0, Some(sides.1.cost - before.1));
-                side.of((atoll, bare))
-            });
-        });
-        rate = rate.with(times);
-        cost = cost.with(costs);
-    }
-    group.finish();
-    table.add(rate);
-    table.add(cost);
+/// As many requests to the one server as to the other.
+fn sample(kind: &Kind, servers: &Servers, iterations: u64) -> [Spent; 2] {
+    let mut spent = [Spent::default(), Spent::default()];
+    by_turns(
+        &mut spent,
+        iterations,
+        kind.slice,
+        |[atoll, _], requests| atoll.add(kind, servers.atoll, requests),
+        |[_, bare], requests| bare.add(kind, servers.bare, requests),
+    );
+    spent
 }
 
-fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
-    let mut group = criterion.benchmark_group(name);
-    group
-        .sampling_mode(SamplingMode::Flat)
-        .sample_size(Samples::SIZE)
-        .warm_up_time(Duration::from_millis(500));
-    group.measurement_time(Duration::from_secs(4));
-    group
-}
-
-/// Clients, and how long all other threads ran for them: those of the one server that they have.
-struct Metered {
-    clients: Clients,
-    cost: Duration,
-}
-
-impl Metered {
-    fn run(&mut self, requests: u64) -> Duration {
-        let others = || cpu::process().saturating_sub(cpu::thread());
-        let before = others();
-        let time = self.clients.run(requests);
-        self.cost += others().saturating_sub(before);
+impl Spent {
+    /// Sends requests over new connections, because it makes a difference which of a server's threads gets one, and
+    /// on which processor.
+    fn add(&mut self, kind: &Kind, server: SocketAddr, requests: u64) -> Duration {
+        // All threads but this one are the servers', and one server has nothing to do.
+        let servers = || cpu::process().saturating_sub(cpu::thread());
+        let mut load = (kind.connect)(server);
+        load(kind.connections);
+        let before = servers();
+        let time = load(requests);
+        self.processor += servers().saturating_sub(before);
+        self.time += time;
         time
     }
 }

@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell};
 use std::time::{Duration, Instant};
 
 use atoll_host::{App, State};
-use criterion::{BenchmarkGroup, Criterion, SamplingMode, measurement::WallTime};
+use criterion::{Criterion, SamplingMode};
 
 use crate::host::{self, Host};
 use crate::table::{Row, Samples, Table, Unit};
@@ -16,37 +16,26 @@ pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
     // Each iteration takes some ten milliseconds, and as long again to clean up behind it.
     group.sampling_mode(SamplingMode::Flat).sample_size(Samples::SIZE);
     group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
-    add(&mut group, table, "cold-start", "first answer of an app that was not loaded", |iterations| {
-        (0..iterations).map(|_| cold_start(host())).sum()
-    });
-    let replaced = Cell::new(0);
-    add(&mut group, table, "reload", "first answer by a library that replaced another", |iterations| {
-        (0..iterations)
-            .map(|_| {
-                replaced.set(replaced.get() + 1);
-                reload(host(), replaced.get())
-            })
-            .sum()
-    });
-    group.finish();
-}
-
-fn add(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    table: &mut Table,
-    id: &str,
-    name: &'static str,
-    run: impl Fn(u64) -> Duration,
-) {
-    let samples = Samples::default();
-    group.bench_function(id, |bencher| {
-        bencher.iter_custom(|iterations| {
-            let time = run(iterations);
-            samples.push(iterations, time, None);
-            time
+    let replaced = Cell::new(1);
+    let next = || replaced.replace(replaced.get() + 1);
+    type Run<'a> = &'a dyn Fn(&Host) -> Duration;
+    let kinds: [(&str, &str, Run<'_>); 2] = [
+        ("cold-start", "first answer of an app that was not loaded", &cold_start),
+        ("reload", "first answer by a library that replaced another", &|host| reload(host, next())),
+    ];
+    for (id, name, run) in kinds {
+        let samples = Samples::default();
+        group.bench_function(id, |bencher| {
+            let host = host();
+            bencher.iter_custom(|iterations| {
+                let time = (0..iterations).map(|_| run(host)).sum();
+                samples.push(iterations, time, None);
+                time
+            });
         });
-    });
-    table.add(Row::new(name, Unit::Time).with(samples));
+        table.add(Row::new(name, Unit::Time).with(samples));
+    }
+    group.finish();
 }
 
 /// From a request to an app that is registered but not loaded, until its answer.

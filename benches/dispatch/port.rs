@@ -34,9 +34,9 @@ pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
     for (id, name, run) in kinds {
         let samples = Samples::default();
         group.bench_function(id, |bencher| {
+            ends.get_or_init(|| Ends { host: Host::new(), hop: Hop::new() });
+            let ends = ends.get_mut().expect("it was just made");
             bencher.iter_custom(|iterations| {
-                ends.get_or_init(|| Ends { host: Host::new(), hop: Hop::new() });
-                let ends = ends.get_mut().expect("it was just made");
                 let (time, base) =
                     by_turns(ends, iterations, 500, run, |ends, iterations| ends.hop.run(iterations));
                 samples.push(iterations, time, Some(base));

@@ -122,7 +122,7 @@ impl Table {
         if self.0.is_empty() {
             return;
         }
-        let head = ["", "median", "compared with", "ratio", "half of the samples"].map(str::to_owned);
+        let head = ["", "median", "compared with", "ratio", "middle half"].map(str::to_owned);
         let lines: Vec<_> = std::iter::once(head).chain(self.0.iter().map(Row::cells)).collect();
         let widths: [usize; 5] = std::array::from_fn(|column| {
             lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)
@@ -133,10 +133,10 @@ impl Table {
             let line = format!("{name:a$}  {median:>b$}  {base:c$}  {ratio:>d$}  {spread}");
             println!("{}", line.trim_end());
         }
-        println!(
-            "\nA ratio is the median of the ratios of {} or more pairs of samples, taken by turns.\n\
-             Raw data: target/criterion",
-            Samples::SIZE
-        );
+        println!();
+        if self.0.iter().any(|row| row.samples.iter().any(|sample| sample.base.is_some())) {
+            println!("A ratio is the median over pairs of samples that were taken by turns.");
+        }
+        println!("Raw data: target/criterion");
     }
 }

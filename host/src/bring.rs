@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use atoll_plugin::abi::Exit;
 use atoll_plugin::protocol::Start;
 use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
@@ -110,9 +109,8 @@ pub(crate) async fn bring(services: &Rc<Services>, plan: Plan) -> Result<Live, B
 
     let shape = Shape { workers: settings.workers, queue: settings.queue };
     let on_exit = plan.on_exit.clone();
-    let told = move |worker, exit| on_exit(format!("worker {worker} {}", ended(exit)));
-    let generation =
-        Generation::spawn(loaded.context().clone(), loaded.root(), shape, plan.noticed, told);
+    let told = move |reason| on_exit(reason);
+    let generation = Generation::spawn(loaded.context().clone(), loaded.root(), shape, plan.noticed, told);
     let live = Live { generation: Arc::new(generation), loaded, hash };
     record(&plan, State::Starting, format!("{} workers", settings.workers));
 
@@ -201,13 +199,6 @@ async fn hand_over(plan: &Plan, limit: Duration) -> Vec<Value> {
         log::warn!("{name}: its state could not be saved, so it starts without: {error}");
         Vec::new()
     })
-}
-
-fn ended(exit: Exit) -> &'static str {
-    match exit {
-        Exit::Stopped | Exit::Returned => "returned from main without being told to",
-        Exit::Panicked => "ended by a panic in main",
-    }
 }
 
 fn record(plan: &Plan, state: State, reason: String) {

@@ -17,9 +17,9 @@ use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, unix};
 
-use crate::{context, heap};
 use crate::registry::Registry;
 use crate::services::{PinnedGeneration, Services};
+use crate::{context, heap};
 
 /// A request's line may be so long, in bytes.
 const MAX_LINE: u64 = 64 * 1024;
@@ -306,7 +306,8 @@ impl ControlClient {
     pub fn connect_within(temporary: &Path, config: impl AsRef<Path>) -> Result<Self, ControlError> {
         let config = config.as_ref();
         let no_host = |source| ControlError::NoHost { config: config.to_owned(), source };
-        let stream = UnixStream::connect(socket(&crate::stage::common_folder(temporary), config)).map_err(no_host)?;
+        let stream =
+            UnixStream::connect(socket(&crate::stage::common_folder(temporary), config)).map_err(no_host)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(no_host)?;
         Ok(Self { stream: BufReader::new(stream) })
     }

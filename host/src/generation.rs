@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use crate::abort;
 use crate::answer::{self, AnswerError};
 use crate::context::LibraryContext;
 use crate::heap::Heap;
@@ -115,7 +116,7 @@ impl Generation {
         root: PluginRef,
         shape: Shape,
         noticed: Option<Instant>,
-        on_exit: impl Fn(usize, Exit) + Clone + Send + 'static,
+        on_exit: impl Fn(String) + Clone + Send + 'static,
     ) -> Self {
         let (app, number) = (context.app(), context.generation());
         let ports: Box<[_]> = (0..shape.workers).map(|_| Port::new(shape.queue)).collect();
@@ -129,12 +130,20 @@ impl Generation {
             running.count.fetch_add(1, Ordering::SeqCst);
             let (inside, running_inside, on_exit) = (port.clone(), running.clone(), on_exit.clone());
             let body = move || {
-                let exit = library::run(root, inside.clone());
-                // Told before the port is closed: whoever finds it closed finds the driver informed.
-                if !running_inside.stopping.load(Ordering::SeqCst) {
-                    on_exit(worker, exit);
-                }
-                inside.close();
+                let (port, running) = (inside.clone(), running_inside.clone());
+                let ended = move |how: &str| {
+                    // Told before the port is closed: whoever finds it closed finds the driver informed.
+                    if !running.stopping.load(Ordering::SeqCst) {
+                        on_exit(format!("worker {worker} {how}"));
+                    }
+                    port.close();
+                };
+                let aborted = ended.clone();
+                abort::on_abort(move |function| aborted(&format!("called {function}")));
+                ended(match library::run(root, inside) {
+                    Exit::Stopped | Exit::Returned => "returned from main without being told to",
+                    Exit::Panicked => "ended by a panic in main",
+                });
                 running_inside.end_one();
             };
             match std::thread::Builder::new().name(format!("{app}#{number}.{worker}")).spawn(body) {
@@ -177,7 +186,11 @@ impl Generation {
         }
         if let Some(noticed) = self.noticed {
             let time = noticed.elapsed().as_secs_f64() * 1000.0;
-            log::info!("{}#{} gave its first answer {time:.1} ms after the change", self.app(), self.number());
+            log::info!(
+                "{}#{} gave its first answer {time:.1} ms after the change",
+                self.app(),
+                self.number()
+            );
         }
     }
 
@@ -220,7 +233,8 @@ impl Generation {
                 let answer = port
                     .call(method::START, start, Vec::new())
                     .map_err(|source| StartError::Call { worker, source })?;
-                answer::result::<Started>(answer.await).map_err(|source| StartError::Refused { worker, source })
+                answer::result::<Started>(answer.await)
+                    .map_err(|source| StartError::Refused { worker, source })
             }
         });
         let started =

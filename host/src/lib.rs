@@ -4,6 +4,7 @@
 //! another: [`Source`] → [`Staged`] → [`Inspected`] → [`library::Loaded`] → [`Generation`], carried by one driver task
 //! for each app, which the plain state machine [`lifecycle`] tells what to do.
 
+mod abort;
 pub mod answer;
 mod app;
 mod bring;

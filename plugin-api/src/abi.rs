@@ -185,6 +185,9 @@ pub struct Host {
     pub thread_event: unsafe extern "C" fn(GenerationHandle, event: ThreadEvent),
     /// Notes that the app has made a pthread key (`true`) or deleted one.
     pub key_event: unsafe extern "C" fn(GenerationHandle, key: u32, created: bool),
+    /// Notes that the calling thread of the app's has called `function`, which would end the process: `abort` or
+    /// `exit`. The thread is not to return to the code that did.
+    pub aborted: unsafe extern "C" fn(GenerationHandle, function: RStr<'_>),
     /// Waits for the next thing on the port, at most `timeout_ns` nanoseconds (`u64::MAX`: for ever).
     pub port_receive: unsafe extern "C" fn(PortHandle, timeout_ns: u64, message: &mut Message) -> Received,
     /// Sends a message to the host, which takes it over. `false`: the port is closed.

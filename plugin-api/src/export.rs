@@ -81,10 +81,8 @@ unsafe extern "C" fn bind<E: Export>(host: HostRef, generation: GenerationHandle
             install_hook();
         }
     });
-    if bound.is_err() {
-        // Nothing above panics, and there is no hook yet that could say so.
-        std::process::abort();
-    }
+    // Nothing above panics, and nothing could be done about it here: the library fails at its first use then.
+    drop(bound);
 }
 
 unsafe extern "C" fn main<E: Export>(port: PortHandle) -> Exit {
@@ -199,6 +197,18 @@ macro_rules! __export_app {
             ) -> ::core::ffi::c_int {
                 // SAFETY: the caller keeps the contract of the function of this name.
                 unsafe { $crate::__private::hooks::pthread_key_create(key, destructor) }
+            }
+
+            #[cfg(not(test))]
+            #[unsafe(no_mangle)]
+            extern "C" fn abort() -> ! {
+                $crate::__private::hooks::abort()
+            }
+
+            #[cfg(not(test))]
+            #[unsafe(no_mangle)]
+            extern "C" fn exit(status: ::core::ffi::c_int) -> ! {
+                $crate::__private::hooks::exit(status)
             }
 
             #[cfg(not(test))]

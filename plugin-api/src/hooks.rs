@@ -1,7 +1,7 @@
-//! What an app takes from the process that outlives its library: threads and pthread keys.
+//! What an app takes from the process that outlives its library, threads and pthread keys, and what would end it.
 //!
-//! `export_app!` defines `pthread_create`, `pthread_key_create` and `pthread_key_delete` in the library, so that
-//! its own calls, also those of the C code in it, come here; the host is told, and libc's function is called.
+//! `export_app!` defines `pthread_create`, `pthread_key_create`, `pthread_key_delete`, `abort` and `exit` in the
+//! library, so that its own calls, also those of the C code in it, come here; the host is told, and libc's function is called.
 //! The host waits for the threads before it unloads the library, and gives the keys back, which std never does.
 
 use std::ffi::{CStr, c_int, c_void};
@@ -22,7 +22,8 @@ fn libc_function(name: &CStr) -> *mut c_void {
     let function = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
     if function.is_null() {
         // Without its own libc the library cannot go on; there is nobody to return an error to.
-        std::process::abort();
+        // SAFETY: no preconditions.
+        unsafe { libc::_exit(127) };
     }
     function
 }
@@ -133,4 +134,34 @@ pub unsafe fn pthread_create(
         thread_event(ThreadEvent::Failed);
     }
     result
+}
+
+/// Ends the calling thread in the place of the process: the host is told, and the thread stops here for good. What it
+/// held is not released; the host retires the generation and keeps it pinned. Comes back when there is no host yet.
+fn stop_thread(function: &str) {
+    let Some(link) = link::get() else { return };
+    // SAFETY: the text lives through the call.
+    unsafe { link.host.aborted()(link.generation, function.into()) };
+    loop {
+        std::thread::park();
+    }
+}
+
+/// `abort`, for the calling thread only. So a panic that cannot unwind, as one in a `Drop` during another, or one in a
+/// panic's message, does not take the host with it.
+pub fn abort() -> ! {
+    stop_thread("abort");
+    // SAFETY: libc's function has this type.
+    let real: unsafe extern "C" fn() -> ! = unsafe { std::mem::transmute(libc_function(c"abort")) };
+    // SAFETY: no preconditions.
+    unsafe { real() }
+}
+
+/// `exit`, for the calling thread only: an app is not to end the host.
+pub fn exit(status: c_int) -> ! {
+    stop_thread("exit");
+    // SAFETY: libc's function has this type.
+    let real: unsafe extern "C" fn(c_int) -> ! = unsafe { std::mem::transmute(libc_function(c"exit")) };
+    // SAFETY: as for a call of libc's function.
+    unsafe { real(status) }
 }

@@ -82,6 +82,9 @@ mod tests {
 
     #[test]
     fn bytes_are_shown_in_the_unit_that_fits() {
-        assert_eq!([bytes(0), bytes(1023), bytes(1024), bytes(3 << 20)], ["0 B", "1023 B", "1.0 KiB", "3.0 MiB"]);
+        assert_eq!(
+            [bytes(0), bytes(1023), bytes(1024), bytes(3 << 20)],
+            ["0 B", "1023 B", "1.0 KiB", "3.0 MiB"]
+        );
     }
 }

@@ -1,0 +1,115 @@
+//! What is said to a running host: `atoll ls`, `reload`, `rollback`; and what a reload keeps.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Ended, Host, Launch, library, versioned, wait_until};
+
+/// Runs a command of `atoll` for the host.
+fn atoll(host: &Host, args: &[&str]) -> Ended {
+    let (command, rest) = args.split_first().expect("a command");
+    Launch::command(command)
+        .args(rest)
+        .args(["--config", &host.path("apps.json")])
+        .env("TMPDIR", host.folder().join("tmp"))
+        .run()
+}
+
+fn status(host: &Host) -> Value {
+    let ended = atoll(host, &["ls", "--json"]);
+    assert!(ended.status.success(), "{}", ended.stderr);
+    serde_json::from_str(&ended.stdout).unwrap()
+}
+
+fn host(app: &str, library: Vec<u8>) -> Host {
+    let path = format!("lib{app}.so");
+    Launch::serve(json!([{ "name": app, "path": path }])).write(&path, library).start()
+}
+
+#[test]
+fn ls_shows_what_runs_and_what_it_uses() {
+    let host = host("app", versioned(1));
+    assert_eq!(status(&host)["apps"][0]["phase"], "cold");
+    host.get("/apps/app/");
+
+    let app = &status(&host)["apps"][0];
+    assert_eq!((&app["phase"], &app["serving"]["number"]), (&json!("serving"), &json!(1)));
+    assert_eq!(app["serving"]["workers"], 1);
+    let [live, peak] = ["live_bytes", "peak_bytes"].map(|name| app["serving"][name].as_u64().unwrap());
+    assert!(0 < live && live <= peak && peak < 1 << 20, "{live} of {peak} bytes");
+    let states: Vec<_> = app["history"].as_array().unwrap().iter().map(|entry| &entry["state"]).collect();
+    assert_eq!(states, ["staged", "inspected", "loaded", "starting", "serving"]);
+
+    let table = atoll(&host, &["ls"]).stdout;
+    assert!(table.contains("app") && table.contains("serving"), "{table}");
+}
+
+#[test]
+fn a_rollback_goes_back_to_the_library_before() {
+    let host = host("app", versioned(1));
+    assert_eq!(host.get("/apps/app/").text(), "1");
+    let refused = atoll(&host, &["rollback", "app"]);
+    assert!(!refused.status.success() && refused.stderr.contains("no earlier library"), "{}", refused.stderr);
+
+    host.replace("libapp.so", versioned(2));
+    wait_until("version 2 serves", || host.get("/apps/app/").text() == "2");
+    let ended = atoll(&host, &["rollback", "app"]);
+    assert!(ended.status.success() && ended.stdout.contains("app#3"), "{}{}", ended.stdout, ended.stderr);
+    assert_eq!(host.get("/apps/app/").text(), "1");
+
+    host.replace("libapp.so", versioned(3));
+    wait_until("version 3 serves", || host.get("/apps/app/").text() == "3");
+}
+
+#[test]
+fn a_reload_that_is_asked_for_loads_the_same_library_again() {
+    let host = host("app", versioned(1));
+    host.get("/apps/app/");
+    let ended = atoll(&host, &["reload", "app"]);
+    assert!(ended.status.success() && ended.stdout.contains("app#2"), "{}{}", ended.stdout, ended.stderr);
+    wait_until("the old generation is gone", || host.mapped().len() == 1);
+
+    let unknown = atoll(&host, &["reload", "nobody"]);
+    assert!(!unknown.status.success() && unknown.stderr.contains("nobody"), "{}", unknown.stderr);
+}
+
+#[test]
+fn without_a_host_it_says_how_to_start_one() {
+    let ended = Launch::command("ls").write("apps.json", "[]").run();
+    assert!(!ended.status.success() && ended.stderr.contains("atoll serve"), "{}", ended.stderr);
+}
+
+/// The counter with another patch number in its stamp: another library that does the same.
+fn counter(number: u8) -> Vec<u8> {
+    let mut bytes = std::fs::read(library("counter")).unwrap();
+    let version = br#""version":"0.1.0""#;
+    let place = bytes.windows(version.len()).position(|text| text == version).unwrap();
+    bytes[place + version.len() - 2] = b'0' + number;
+    bytes
+}
+
+#[test]
+fn the_counter_loses_nothing_over_reloads_under_load() {
+    let host = host("counter", counter(0));
+    let address = host.address();
+    let clients: Vec<_> = (0..3)
+        .map(|_| {
+            std::thread::spawn(move || {
+                let mut connection = support::Connection::open(address).unwrap();
+                for _ in 0..400 {
+                    let reply = connection.call(&support::Call::post("/apps/counter/", "")).unwrap();
+                    assert_eq!(reply.status, 200, "{}", reply.text());
+                }
+            })
+        })
+        .collect();
+    for number in 1..6 {
+        host.replace("libcounter.so", counter(number));
+        let name = format!("counter#{}", number + 1);
+        wait_until(&name, || !host.log_lines(&[&format!("{name} serves")]).is_empty());
+    }
+    for client in clients {
+        client.join().unwrap();
+    }
+    assert_eq!(host.get("/apps/counter/").json(), json!({ "count": 1200 }));
+}

@@ -1,0 +1,22 @@
+//! An app with an allocator of its own: its buffers are copied at the port, and it is reloaded as any other.
+
+mod support;
+
+use serde_json::json;
+use support::{Launch, patched, wait_until};
+
+#[test]
+fn an_app_with_its_own_allocator_works_and_is_unloaded() {
+    let host = Launch::serve(json!([{ "name": "app", "path": "libapp.so" }]))
+        .write("libapp.so", patched("own-allocator", "1"))
+        .start();
+    let body: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    for version in 2..8 {
+        let reply = host.post("/apps/app/", body.clone());
+        assert_eq!((reply.status, reply.header("x-length").as_deref()), (200, Some("100000")));
+        assert_eq!(reply.body, [&body[..], &body[..]].concat());
+        host.replace("libapp.so", patched("own-allocator", &version.to_string()));
+        wait_until("the next version answers", || host.get("/apps/app/").text() == version.to_string());
+    }
+    wait_until("the old ones are gone", || host.mapped().len() == 1);
+}

@@ -54,7 +54,7 @@ fn empty(ends: &mut Ends, iterations: u64) -> Duration {
     ends.host.run(async {
         let begun = Instant::now();
         for _ in 0..iterations {
-            let in_flight = app.acquire().await.expect("hello serves");
+            let in_flight = app.acquire().await.unwrap_or_else(|why| panic!("hello does not serve: {why}"));
             let answer = in_flight.call(method::STATE_SAVE, &Value::Null, None).expect("the port is open");
             answer.await.expect("the worker answers");
         }

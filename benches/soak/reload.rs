@@ -23,8 +23,8 @@ pub(crate) struct Args {
     connections: usize,
 }
 
-/// So many reloads come before the first look at the memory, so that caches are full.
-const WARM_UP: u64 = 50;
+/// So many reloads come before the first look at the memory, so that caches and the app's history are full.
+const WARM_UP: u64 = 200;
 
 pub(crate) fn run(args: &Args) -> Result<Table, String> {
     let launch = Launch::serve(json!([{ "name": "app", "path": "libapp.so" }]))
@@ -55,9 +55,9 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
             );
         }
     }
-    let (sent, good, failed) = load.stop();
     settle(&host);
     let resident_after = resident_kib(&host);
+    let (sent, good, failed) = load.stop();
     let status = status(&host)?;
 
     times.sort();

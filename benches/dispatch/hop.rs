@@ -1,4 +1,4 @@
-//! The floor: a message to another thread and back over channels, with nothing else.
+//! The floor: a message to a thread that sleeps and back, over channels, with nothing else.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,6 +7,7 @@ use criterion::{Criterion, SamplingMode};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::table::{Row, Samples, Table, Unit};
+use crate::turns::let_it_sleep;
 
 /// A thread that sends back whatever it gets, and waits on its channel in between.
 pub(crate) struct Hop {
@@ -24,12 +25,14 @@ impl Hop {
     }
 
     pub(crate) fn run(&self, iterations: u64) -> Duration {
-        let begun = Instant::now();
-        for number in 0..iterations {
+        let hop = |number| {
+            let_it_sleep();
+            let begun = Instant::now();
             self.there.send(number).expect("the other thread lives");
             assert_eq!(self.back.recv(), Ok(number));
-        }
-        begun.elapsed()
+            begun.elapsed()
+        };
+        (0..iterations).map(hop).sum()
     }
 }
 
@@ -50,5 +53,5 @@ pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
         });
     });
     group.finish();
-    table.add(Row::new("channel hop to a thread and back", Unit::Time).with(samples));
+    table.add(Row::new("channel hop to a sleeping thread and back", Unit::Time).with(samples));
 }

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
+use atoll_host::App;
 use atoll_plugin::protocol::method;
 use criterion::{Criterion, SamplingMode};
 use serde_json::Value;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use crate::hop::Hop;
 use crate::host::{self, Host};
 use crate::table::{Row, Samples, Table, Unit};
-use crate::turns::by_turns;
+use crate::turns::{by_turns, let_it_sleep};
 
 struct Ends {
     host: Host,
@@ -38,7 +39,7 @@ pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
             let ends = ends.get_mut().expect("it was just made");
             bencher.iter_custom(|iterations| {
                 let (time, base) =
-                    by_turns(ends, iterations, 500, run, |ends, iterations| ends.hop.run(iterations));
+                    by_turns(ends, iterations, 100, run, |ends, iterations| ends.hop.run(iterations));
                 samples.push(iterations, time, Some(base));
                 time
             });
@@ -50,26 +51,28 @@ pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
 
 /// The smallest request that there is: an app without a state to save answers it with `null`.
 fn empty(ends: &mut Ends, iterations: u64) -> Duration {
-    let app = ends.host.app();
-    ends.host.run(async {
-        let begun = Instant::now();
-        for _ in 0..iterations {
-            let in_flight = app.acquire().await.unwrap_or_else(|why| panic!("hello does not serve: {why}"));
-            let answer = in_flight.call(method::STATE_SAVE, &Value::Null, None).expect("the port is open");
-            answer.await.expect("the worker answers");
-        }
-        begun.elapsed()
+    timed(ends, iterations, async |app| {
+        let in_flight = app.acquire().await.unwrap_or_else(|why| panic!("hello does not serve: {why}"));
+        let answer = in_flight.call(method::STATE_SAVE, &Value::Null, None).expect("the port is open");
+        answer.await.expect("the worker answers");
     })
 }
 
 /// A real request, written as JSON and read again on both sides.
 fn http(ends: &mut Ends, iterations: u64) -> Duration {
+    timed(ends, iterations, host::send)
+}
+
+fn timed(ends: &mut Ends, iterations: u64, request: impl AsyncFn(&App)) -> Duration {
     let app = ends.host.app();
     ends.host.run(async {
-        let begun = Instant::now();
+        let mut time = Duration::ZERO;
         for _ in 0..iterations {
-            host::send(&app).await;
+            let_it_sleep();
+            let begun = Instant::now();
+            request(&app).await;
+            time += begun.elapsed();
         }
-        begun.elapsed()
+        time
     })
 }

@@ -1,6 +1,7 @@
 //! Two things measured by turns.
 
-use std::time::Duration;
+use std::hint::spin_loop;
+use std::time::{Duration, Instant};
 
 /// Does each thing `iterations` times, in slices that alternate between the two, and says how long each took.
 ///
@@ -28,4 +29,13 @@ pub(crate) fn by_turns<C>(
         left -= count;
     }
     times
+}
+
+/// Waits until a thread that waits for a message sleeps. Before that it looks for one for some microseconds, and
+/// whether it finds the next one there changes from run to run.
+pub(crate) fn let_it_sleep() {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_micros(50) {
+        spin_loop();
+    }
 }

@@ -13,6 +13,11 @@ pub(crate) fn resident_kib(host: &Host) -> u64 {
     line.trim().trim_end_matches("kB").trim().parse().unwrap_or(0)
 }
 
+/// How many file descriptors the process has open.
+pub(crate) fn open_files(host: &Host) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", host.pid())).map_or(0, Iterator::count)
+}
+
 /// What `atoll ls --json` shows.
 pub(crate) fn status(host: &Host) -> Result<HostStatus, String> {
     let place = host.folder().join("tmp");

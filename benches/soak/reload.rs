@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::load::Load;
-use crate::process::{resident_kib, settle, status};
+use crate::process::{open_files, resident_kib, settle, status};
 use crate::support::{Call, Host, Launch, patched};
 use crate::table::Table;
 
@@ -40,11 +40,12 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     let load = Load::start(host.address(), path, args.connections);
 
     let mut times = Vec::new();
-    let mut resident_before = 0;
+    let (mut resident_before, mut files_before) = (0, 0);
     for number in 0..WARM_UP + args.count {
         if number == WARM_UP {
             settle(&host);
             resident_before = resident_kib(&host);
+            files_before = open_files(&host);
         }
         times.push(reload(&host, path, &args.app, number + 2)?);
         if number % 500 == 0 {
@@ -57,6 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     }
     settle(&host);
     let resident_after = resident_kib(&host);
+    let files_after = open_files(&host);
     let (sent, good, failed) = load.stop();
     let status = status(&host)?;
 
@@ -71,6 +73,9 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     table.row("resident before, KiB", resident_before);
     table.row("resident after, KiB", resident_after);
     table.check("resident growth, KiB", growth, "< 1024", growth < 1024);
+    // An app may keep some in statics, which the host cannot give back.
+    table.row("file descriptors before", files_before);
+    table.row("file descriptors after", files_after);
     table.check("libraries mapped", mapped, 1, mapped == 1);
     table.check("generations pinned", status.pinned.len(), 0, status.pinned.is_empty());
     table.check(

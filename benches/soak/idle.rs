@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::process::{resident_kib, settle, status};
+use crate::process::{resident_at_rest_kib, resident_kib, settle, status};
 use crate::support::{Call, Launch, wait_until};
 use crate::table::Table;
 
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
                 && status(&host).is_ok_and(|status| status.apps.iter().all(|app| app.serving.is_none()))
         });
         if cycle == WARM_UP.min(args.cycles / 2) {
-            resident_before = resident_kib(&host);
+            resident_before = resident_at_rest_kib(&host);
         }
         if cycle % 10 == 0 {
             eprintln!("{cycle} cycles, {} KiB resident", resident_kib(&host));
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     settle(&host);
     let status = status(&host)?;
     let keys = status.process.lowest_free_key;
-    let growth = resident_kib(&host).saturating_sub(resident_before);
+    let growth = resident_at_rest_kib(&host).saturating_sub(resident_before);
     let mut table =
         Table::new(format!("{} apps, each started and idled out {} times", args.apps, args.cycles));
     table.row("requests sent", sent);

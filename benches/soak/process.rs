@@ -1,10 +1,21 @@
 //! A host process, looked at from outside.
 
 use std::path::Path;
+use std::time::Duration;
 
 use atoll_host::control::{ControlClient, HostStatus};
 
 use crate::support::{Host, wait_until};
+
+/// The least memory that the process has in RAM within half a second, in KiB: buffers of requests that are just under
+/// way do not count.
+pub(crate) fn resident_at_rest_kib(host: &Host) -> u64 {
+    let look = |_| {
+        std::thread::sleep(Duration::from_millis(25));
+        resident_kib(host)
+    };
+    (0..20).map(look).min().unwrap_or(0)
+}
 
 /// The memory that the process has in RAM, in KiB.
 pub(crate) fn resident_kib(host: &Host) -> u64 {

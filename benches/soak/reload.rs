@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::load::Load;
-use crate::process::{open_files, resident_kib, settle, status};
+use crate::process::{open_files, resident_at_rest_kib, resident_kib, settle, status};
 use crate::support::{Call, Host, Launch, patched};
 use crate::table::Table;
 
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     for number in 0..WARM_UP + args.count {
         if number == WARM_UP {
             settle(&host);
-            resident_before = resident_kib(&host);
+            resident_before = resident_at_rest_kib(&host);
             files_before = open_files(&host);
         }
         times.push(reload(&host, path, &args.app, number + 2)?);
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
         }
     }
     settle(&host);
-    let resident_after = resident_kib(&host);
+    let resident_after = resident_at_rest_kib(&host);
     let files_after = open_files(&host);
     let (sent, good, failed) = load.stop();
     let status = status(&host)?;

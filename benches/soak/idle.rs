@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::process::{resident_at_rest_kib, resident_kib, settle, status};
+use crate::process::{check_leftovers, resident_at_rest_kib, resident_kib, settle, status};
 use crate::support::{Call, Launch, wait_until};
 use crate::table::Table;
 
@@ -48,8 +48,6 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
         }
     }
     settle(&host);
-    let status = status(&host)?;
-    let keys = status.process.lowest_free_key;
     let growth = resident_at_rest_kib(&host).saturating_sub(resident_before);
     let mut table =
         Table::new(format!("{} apps, each started and idled out {} times", args.apps, args.cycles));
@@ -57,13 +55,6 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     table.check("requests failed", failed, 0, failed == 0);
     table.row("resident when all histories are full, KiB", resident_before);
     table.check("resident growth since, KiB", growth, "< 1024", growth < 1024);
-    table.check("libraries mapped", host.mapped().len(), 0, host.mapped().is_empty());
-    table.check("generations pinned", status.pinned.len(), 0, status.pinned.is_empty());
-    table.check(
-        "pthread keys in use, more than before",
-        i64::from(keys) - i64::from(keys_before),
-        "at most 0",
-        keys <= keys_before,
-    );
+    check_leftovers(&mut table, &host, keys_before, 0)?;
     Ok(table)
 }

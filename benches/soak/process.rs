@@ -6,6 +6,7 @@ use std::time::Duration;
 use atoll_host::control::{ControlClient, HostStatus};
 
 use crate::support::{Host, wait_until};
+use crate::table::Table;
 
 /// The least memory that the process has in RAM within half a second, in KiB: buffers of requests that are just under
 /// way do not count.
@@ -50,4 +51,25 @@ pub(crate) fn settle(host: &Host) {
             !busy && host.mapped().len() <= serving + status.pinned.len()
         })
     });
+}
+
+/// Checks what is in the process at the end: so many libraries, nothing pinned, and no more pthread keys than before.
+pub(crate) fn check_leftovers(
+    table: &mut Table,
+    host: &Host,
+    keys_before: u32,
+    libraries: usize,
+) -> Result<(), String> {
+    let status = status(host)?;
+    let mapped = host.mapped().len();
+    let keys = status.process.lowest_free_key;
+    table.check("libraries mapped", mapped, libraries, mapped == libraries);
+    table.check("generations pinned", status.pinned.len(), 0, status.pinned.is_empty());
+    table.check(
+        "pthread keys in use, more than before",
+        i64::from(keys) - i64::from(keys_before),
+        "at most 0",
+        keys <= keys_before,
+    );
+    Ok(())
 }

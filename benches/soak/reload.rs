@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::load::Load;
-use crate::process::{open_files, resident_at_rest_kib, resident_kib, settle, status};
+use crate::process::{check_leftovers, open_files, resident_at_rest_kib, resident_kib, settle, status};
 use crate::support::{Call, Host, Launch, patched};
 use crate::table::Table;
 
@@ -60,12 +60,9 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     let resident_after = resident_at_rest_kib(&host);
     let files_after = open_files(&host);
     let (sent, good, failed) = load.stop();
-    let status = status(&host)?;
 
     times.sort();
     let growth = resident_after.saturating_sub(resident_before);
-    let mapped = host.mapped().len();
-    let keys = status.process.lowest_free_key;
     let mut table = Table::new(format!("{} reloads of {} under load", args.count, args.app));
     table.row("requests sent", sent);
     table.row("requests answered with 200", good);
@@ -76,14 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     // An app may keep some in statics, which the host cannot give back.
     table.row("file descriptors before", files_before);
     table.row("file descriptors after", files_after);
-    table.check("libraries mapped", mapped, 1, mapped == 1);
-    table.check("generations pinned", status.pinned.len(), 0, status.pinned.is_empty());
-    table.check(
-        "pthread keys in use, more than before",
-        i64::from(keys) - i64::from(keys_before),
-        "at most 0",
-        keys <= keys_before,
-    );
+    check_leftovers(&mut table, &host, keys_before, 1)?;
     table.row("rename to first new answer, median ms", format!("{:.1}", millis(times[times.len() / 2])));
     table.row("rename to first new answer, 99 % ms", format!("{:.1}", millis(times[times.len() * 99 / 100])));
     Ok(table)

@@ -15,6 +15,7 @@ const MAX_FRAMES: usize = 128;
 mod unwinder {
     use std::ffi::{c_int, c_void};
 
+    // SAFETY: the declarations are those of the specification above; the unwinder is linked by std.
     unsafe extern "C" {
         pub(super) fn _Unwind_Backtrace(
             trace: extern "C" fn(*mut c_void, *mut c_void) -> c_int,

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use atoll_host::config::Config;
+use atoll_host::exchange::{RequestBody, ResponseBody};
 use atoll_host::{App, Registry, Services, exchange};
 use atoll_plugin::protocol::{Header, HttpRequest};
 use serde_json::json;
@@ -89,7 +90,11 @@ pub(crate) async fn send(app: &App) {
         deadline_ms: None,
         body: None,
     };
-    let answer = exchange::http(app, request, None, |head, body| (head.status, body)).await;
+    let answer = exchange::http(app, request, RequestBody::None, |head, body| match body {
+        ResponseBody::Whole(bytes) => (head.status, bytes),
+        _ => panic!("hello answers with a whole body"),
+    })
+    .await;
     let (status, body) = answer.unwrap_or_else(|problem| panic!("hello did not answer: {problem:?}"));
     assert_eq!((status, &*body), (200, &br#"{"name":"tobe"}"#[..]));
 }

@@ -1,10 +1,11 @@
 //! What a worker answered: a result, or why there is none.
 
+use atoll_plugin::abi::Message;
 use atoll_plugin::protocol::{ErrorObject, Incoming};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::lane::{Completion, Gone};
+use crate::lane::Gone;
 
 /// Why a request has no result.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum AnswerError {
     /// The answer refers to a buffer that did not come along.
     #[error("the app's answer refers to buffer {0}, which did not come along")]
     NoBuffer(usize),
+    /// A stream began before the answer.
+    #[error("the app sent a body before its answer")]
+    NoHead,
 }
 
 /// The result of an answer, unparsed; it borrows from the answer's text.
@@ -39,7 +43,7 @@ pub fn raw_result(json: &[u8]) -> Result<&RawValue, AnswerError> {
 ///
 /// # Errors
 /// See [`AnswerError`].
-pub fn result<T: DeserializeOwned>(completion: Completion) -> Result<T, AnswerError> {
+pub fn result<T: DeserializeOwned>(completion: Result<Message, Gone>) -> Result<T, AnswerError> {
     let message = completion?;
     Ok(serde_json::from_str(raw_result(&message.json)?.get())?)
 }

@@ -121,6 +121,7 @@ pub(crate) async fn bring(services: &Rc<Services>, plan: Plan) -> Result<Live, B
         env: settings.env.clone(),
         config: settings.config.clone(),
         state: None,
+        body_limit: settings.body_limit as u64,
     };
     let states = match early_states {
         Some(states) => states,

@@ -1,63 +1,142 @@
 //! One HTTP request through an app's port, whatever it came by.
 
+mod download;
+mod failure;
+mod upload;
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use atoll_plugin::abi::Message;
-use atoll_plugin::protocol::{self, ErrorData, ErrorObject, HttpRequest, HttpResponse, code, method};
+use atoll_plugin::protocol::{self, HttpRequest, HttpResponse, method};
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until};
 
+pub use self::download::Download;
+use self::failure::{failed, unavailable};
+use self::upload::Upload;
+pub(crate) use self::upload::WHOLE_LIMIT;
+pub use self::upload::{BodySource, RequestBody};
 use crate::answer::{self, AnswerError};
-use crate::app::{App, Unavailable};
+use crate::app::App;
 use crate::buffer;
+use crate::event::Event;
 use crate::generation::InFlight;
-use crate::lane::Completion;
-use crate::port::CallError;
+use crate::lane::Gone;
+use crate::port::{Answer, CallError};
 use crate::problem::{Kind, Problem};
 
+/// The body of an app's answer.
+pub enum ResponseBody {
+    /// All of it.
+    Whole(Bytes),
+    /// It follows.
+    Stream(Download),
+    /// The app has accepted a WebSocket handshake.
+    WebSocket(Exchange),
+}
+
+/// One request, from the moment that it was sent to a generation: its answer, and the streams in both directions.
+/// Dropped before the end, the app is told that nobody waits.
+pub struct Exchange {
+    in_flight: InFlight,
+    answer: Answer,
+    upload: Option<Upload>,
+    /// When a piece of the request's body was sent last, after the request itself.
+    sent: Option<Instant>,
+}
+
+impl Exchange {
+    /// The next thing that the app has sent, while the request's body goes to it as it takes it.
+    pub(crate) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Result<Event, Gone>> {
+        loop {
+            if let Some(upload) = &mut self.upload {
+                let complete = upload.poll_send(&self.answer, context).is_ready();
+                self.sent = upload.last_sent().or(self.sent);
+                if complete {
+                    self.upload = None;
+                }
+            }
+            match (ready!(self.answer.poll_event(context)), &mut self.upload) {
+                (Ok(Event::Credit(bytes)), Some(upload)) => upload.grant(bytes),
+                (event, _) => return Poll::Ready(event),
+            }
+        }
+    }
+
+    /// The next thing that the app has sent.
+    pub(crate) async fn event(&mut self) -> Result<Event, Gone> {
+        poll_fn(|context| self.poll_event(context)).await
+    }
+
+    /// Whether the app would take more of the body than the client has sent.
+    fn waits_for_client(&self) -> bool {
+        self.upload.as_ref().is_some_and(Upload::has_credit)
+    }
+
+    pub(crate) fn answer(&mut self) -> &mut Answer {
+        &mut self.answer
+    }
+
+    pub(crate) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
+    }
+}
+
 /// Sends a request to an app, and reads its answer with `read`: status and headers borrow from it, the body holds the
-/// memory that it is in and may outlive the app's library. The app's deadline covers its start as well.
+/// memory that it is in and may outlive the app's library.
+///
+/// The app's deadline covers its start as well, and ends with the head of the answer. While the client is still sending
+/// its body, it begins anew with each piece.
 ///
 /// # Errors
 /// See [`Kind`].
 pub async fn http<T>(
     app: &App,
     mut request: HttpRequest<'_>,
-    body: Option<Bytes>,
-    read: impl FnOnce(HttpResponse<'_>, Bytes) -> T,
+    body: RequestBody,
+    read: impl FnOnce(HttpResponse<'_>, ResponseBody) -> T,
 ) -> Result<T, Problem> {
-    let deadline = app.settings().deadline();
-    request.deadline_ms = u64::try_from(deadline.as_millis()).ok();
-    request.body = body.as_ref().map(|_| protocol::Body::Transfer(0));
-    let (in_flight, completion) =
-        timeout(deadline, send(app, &request, body)).await.map_err(|_elapsed| {
-            let detail = format!(
-                "The app `{}` did not answer within deadline_ms = {}. The request was cancelled.",
-                app.name(),
-                deadline.as_millis()
-            );
-            Problem::new(Kind::DeadlineExceeded, detail)
-        })??;
-    in_flight.note_answer();
-    completion
-        .map_err(AnswerError::from)
-        .and_then(|message| read_answer(message, read))
-        .map_err(|error| failed(app, in_flight.number(), &request.request_id, error))
+    let limit = app.settings().deadline();
+    request.deadline_ms = u64::try_from(limit.as_millis()).ok();
+    request.body = body.in_message();
+    let mut deadline = Instant::now() + limit;
+    let mut exchange = tokio::time::timeout_at(deadline, send(app, &request, body))
+        .await
+        .map_err(|_elapsed| too_late(app, limit))??;
+    let first = loop {
+        let timer = sleep_until(deadline);
+        tokio::select! {
+            biased;
+            event = exchange.event() => match event {
+                // For what has all been sent.
+                Ok(Event::Credit(_)) => {}
+                event => break event,
+            },
+            () = timer => match exchange.sent.map(|sent| sent + limit) {
+                Some(later) if later > deadline => deadline = later,
+                _ if exchange.waits_for_client() => return Err(client_too_late(app, limit)),
+                _ => return Err(too_late(app, limit)),
+            }
+        }
+    };
+    exchange.in_flight.note_answer();
+    let number = exchange.in_flight.number();
+    match first {
+        Ok(Event::Answer(message)) => read_answer(message, exchange, read),
+        Ok(_) => Err(AnswerError::NoHead),
+        Err(gone) => Err(gone.into()),
+    }
+    .map_err(|error| failed(app, number, &request.request_id, error))
 }
 
-/// Sends the request to the generation that serves, and waits for what comes back.
-async fn send(
-    app: &App,
-    request: &HttpRequest<'_>,
-    body: Option<Bytes>,
-) -> Result<(InFlight, Completion), Problem> {
+/// Sends the request to the generation that serves.
+async fn send(app: &App, request: &HttpRequest<'_>, body: RequestBody) -> Result<Exchange, Problem> {
     loop {
         let in_flight = app.acquire().await.map_err(|error| unavailable(app, &error))?;
-        match in_flight.call(method::HTTP, request, body.clone().map(buffer::from_bytes)) {
-            Ok(answer) => {
-                let completion = answer.await;
-                return Ok((in_flight, completion));
-            }
+        match in_flight.call(method::HTTP, request, body.whole().map(buffer::from_bytes)) {
+            Ok(answer) => return Ok(Exchange { in_flight, answer, upload: body.into_upload(), sent: None }),
             Err(CallError::Full(queue)) => {
                 let detail = format!(
                     "{queue} requests wait for each worker of the app `{}`, its limit (queue = {queue}). Try again.",
@@ -71,78 +150,44 @@ async fn send(
     }
 }
 
+fn too_late(app: &App, limit: Duration) -> Problem {
+    let detail = format!(
+        "The app `{}` did not answer within deadline_ms = {}. The request was cancelled.",
+        app.name(),
+        limit.as_millis()
+    );
+    Problem::new(Kind::DeadlineExceeded, detail)
+}
+
+fn client_too_late(app: &App, limit: Duration) -> Problem {
+    let detail = format!(
+        "Nothing of the request's body came for deadline_ms = {} of the app `{}`.",
+        limit.as_millis(),
+        app.name()
+    );
+    Problem::new(Kind::RequestTimeout, detail)
+}
+
 fn read_answer<T>(
     message: Message,
-    read: impl FnOnce(HttpResponse<'_>, Bytes) -> T,
+    mut exchange: Exchange,
+    read: impl FnOnce(HttpResponse<'_>, ResponseBody) -> T,
 ) -> Result<T, AnswerError> {
     let Message { json, mut transfer } = message;
-    let response: HttpResponse<'_> = serde_json::from_str(answer::raw_result(&json)?.get())?;
+    let result = answer::raw_result(&json).inspect_err(|_| exchange.answer.over())?;
+    let response: HttpResponse<'_> = serde_json::from_str(result.get())?;
     let body = match response.body {
-        None => Bytes::new(),
+        Some(protocol::Body::Stream(_)) => ResponseBody::Stream(Download::new(exchange, &response)),
+        Some(protocol::Body::Websocket(_)) => ResponseBody::WebSocket(exchange),
+        None => {
+            exchange.answer.over();
+            ResponseBody::Whole(Bytes::new())
+        }
         Some(protocol::Body::Transfer(index)) => {
+            exchange.answer.over();
             let buffer = transfer.take(index).ok_or(AnswerError::NoBuffer(index))?;
-            Bytes::from_owner(buffer)
+            ResponseBody::Whole(Bytes::from_owner(buffer))
         }
     };
     Ok(read(response, body))
-}
-
-fn failed(app: &App, generation: u64, request_id: &str, error: AnswerError) -> Problem {
-    let name = app.name();
-    let who = format!("{name}#{generation}");
-    match error {
-        AnswerError::Gone(_) => Problem::new(
-            Kind::BadGateway,
-            format!(
-                "A worker of the app `{name}` ended while it had this request. It may have been carried out."
-            ),
-        ),
-        AnswerError::Malformed(_) | AnswerError::NoBuffer(_) => {
-            log::error!("{who}: request {request_id}: {error}");
-            let what = format!("What the app `{name}` answered is not an HTTP response");
-            Problem::new(Kind::BadGateway, detail(app, &what, "its log says more", &error.to_string()))
-        }
-        AnswerError::Failed(ErrorObject { code: code::HANDLER_PANICKED, message, .. }) => {
-            log::error!("{who}: request {request_id}: a handler panicked: {message}");
-            let what = format!("A handler of the app `{name}` panicked");
-            Problem::new(Kind::AppPanicked, detail(app, &what, "its log says more", &message))
-        }
-        AnswerError::Failed(ErrorObject { code: code::CANCELLED, .. }) => {
-            Problem::new(Kind::DeadlineExceeded, format!("The app `{name}` dropped the request."))
-        }
-        AnswerError::Failed(ErrorObject { message, data, .. }) => {
-            let status = data
-                .and_then(|data| serde_json::from_value::<ErrorData>(data).ok())
-                .map(|data| data.status)
-                .filter(|status| (400..600).contains(status))
-                .unwrap_or(500);
-            if status < 500 {
-                return Problem::new(Kind::AppError(status), message);
-            }
-            log::error!("{who}: request {request_id}: {message}");
-            let what = format!("A handler of the app `{name}` failed");
-            Problem::new(Kind::AppError(status), detail(app, &what, "its log says more", &message))
-        }
-    }
-}
-
-/// What happened, with the reason for those who write the app, and for others with where it is told.
-fn detail(app: &App, what: &str, elsewhere: &str, reason: &str) -> String {
-    if app.shows_details() { format!("{what}: {reason}") } else { format!("{what}; {elsewhere}.") }
-}
-
-fn unavailable(app: &App, error: &Unavailable) -> Problem {
-    let detail = match error {
-        Unavailable::Unusable(reason) | Unavailable::Resting { reason, .. } => {
-            log::debug!("{}: {error}", app.name());
-            let what = format!("The app `{}` did not start", app.name());
-            detail(app, &what, "the host's log says why", reason)
-        }
-        Unavailable::Closing => format!("The app `{}` is being taken down.", app.name()),
-    };
-    let retry_after = match error {
-        Unavailable::Resting { retry_after, .. } => *retry_after,
-        Unavailable::Unusable(_) | Unavailable::Closing => Duration::from_secs(5),
-    };
-    Problem::new(Kind::Unavailable, detail).retry_after(retry_after)
 }

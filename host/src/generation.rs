@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::abort;
 use crate::answer::{self, AnswerError};
@@ -78,6 +79,7 @@ pub struct Generation {
     next: AtomicUsize,
     in_flight: AtomicUsize,
     drained: Notify,
+    ending: CancellationToken,
     running: Arc<Running>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     noticed: Option<Instant>,
@@ -161,6 +163,7 @@ impl Generation {
             next: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             drained: Notify::new(),
+            ending: CancellationToken::new(),
             running,
             threads: Mutex::new(threads),
             noticed,
@@ -290,6 +293,16 @@ impl Generation {
         self.in_flight.compare_exchange(0, RETIRED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
+    /// Ends the streams and WebSockets that are still open.
+    pub fn end_streams(&self) {
+        self.ending.cancel();
+    }
+
+    /// Cancelled when streams and WebSockets are to end.
+    pub(crate) fn ending(&self) -> &CancellationToken {
+        &self.ending
+    }
+
     /// Admits requests again.
     pub fn resume(&self) {
         self.in_flight.fetch_and(!RETIRED, Ordering::SeqCst);
@@ -317,7 +330,7 @@ impl Generation {
     pub async fn stop(&self, limit: Duration) -> usize {
         self.running.stopping.store(true, Ordering::SeqCst);
         for port in &self.ports {
-            port.notify(method::STOP, Value::Null);
+            port.notify(method::STOP, Value::Null, Vec::new());
         }
         if self.ended(limit).await.is_err() {
             self.close_ports();

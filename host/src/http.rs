@@ -1,18 +1,18 @@
 //! The host's HTTP side: `/apps/{name}/…` to the apps, and the health checks.
 
+mod streams;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::web::{self, Bytes, Payload, ServiceConfig};
+use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use atoll_plugin::protocol::{self, Header, header_text};
-use futures_util::StreamExt;
 
 use crate::app::App;
-use crate::exchange;
+use crate::exchange::{self, RequestBody, ResponseBody};
 use crate::lifecycle::Phase;
 use crate::problem::{Kind, Problem};
 use crate::registry::Registry;
@@ -112,7 +112,12 @@ async fn forward(
             (app, &full_path[..APPS.len() + name.len()], path)
         }
     };
-    let body = read_body(request, payload, &app).await?;
+    let limit = app.settings().body_limit;
+    let (body, payload) = if is_upgrade(request) {
+        (RequestBody::None, Some(payload))
+    } else {
+        (streams::request_body(request, payload).await?, None)
+    };
     let peer = request.peer_addr().map(|peer| peer.to_string().into());
     let headers = request.headers();
     let params = protocol::HttpRequest {
@@ -130,7 +135,19 @@ async fn forward(
         deadline_ms: None,
         body: None,
     };
-    exchange::http(&app, params, body, |head, body| response(&head, body)).await?
+    exchange::http(&app, params, body, |head, body| match (body, payload) {
+        (ResponseBody::WebSocket(exchange), Some(payload)) => {
+            let mut response = streams::websocket(headers, payload, exchange, limit)?;
+            add_headers(&mut response, &head)?;
+            Ok(response)
+        }
+        (ResponseBody::Stream(mut download), Some(payload)) if head.status == 101 => {
+            download.upload(streams::upgraded(payload));
+            response(&head, ResponseBody::Stream(download))
+        }
+        (body, _) => response(&head, body),
+    })
+    .await?
 }
 
 /// The name and the rest of `/apps/{name}` and `/apps/{name}/…`; an absent rest is `/`.
@@ -141,43 +158,14 @@ fn split_app(path: &str) -> Option<(&str, &str)> {
     (!name.is_empty()).then_some((name, if path.is_empty() { "/" } else { path }))
 }
 
-/// Reads the whole body, up to the app's limit; `None` when the request has none.
-async fn read_body(request: &HttpRequest, mut payload: Payload, app: &App) -> Result<Option<Bytes>, Problem> {
-    let limit = app.settings().body_limit;
-    let too_large = || {
-        let detail = format!("The app `{}` takes bodies of at most body_limit = {limit} bytes.", app.name());
-        Problem::new(Kind::BodyTooLarge, detail)
-    };
-    let declared = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > limit as u64) {
-        return Err(too_large());
-    }
-    let mut first: Option<Bytes> = None;
-    let mut all: Option<Vec<u8>> = None;
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| Problem::new(Kind::BadRequest, error.to_string()))?;
-        let size = all.as_ref().map_or(first.as_ref().map_or(0, Bytes::len), Vec::len);
-        if size + chunk.len() > limit {
-            return Err(too_large());
-        }
-        // A body of one chunk is passed on as it came.
-        match (&mut first, &mut all) {
-            (None, None) => first = Some(chunk),
-            (Some(begun), None) => {
-                let mut joined =
-                    Vec::with_capacity(declared.map_or(begun.len() * 4, |length| length as usize));
-                joined.extend_from_slice(begun);
-                joined.extend_from_slice(&chunk);
-                all = Some(joined);
-            }
-            (_, Some(joined)) => joined.extend_from_slice(&chunk),
-        }
-    }
-    Ok(all.map(Bytes::from).or(first).or_else(|| declared.map(|_| Bytes::new())))
+/// Whether the client asks to go on with another protocol.
+fn is_upgrade(request: &HttpRequest) -> bool {
+    request.headers().contains_key(header::UPGRADE)
+        && request
+            .headers()
+            .get(header::CONNECTION)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| value.to_ascii_lowercase().contains("upgrade"))
 }
 
 /// The client's request id when it is a sensible one, else a new one.
@@ -192,17 +180,38 @@ fn request_id(headers: &HeaderMap) -> String {
     }
 }
 
-fn response(head: &protocol::HttpResponse<'_>, body: Bytes) -> Result<HttpResponse, Problem> {
-    let bad = |what: String| Problem::new(Kind::BadGateway, format!("The app's answer has {what}."));
+fn response(head: &protocol::HttpResponse<'_>, body: ResponseBody) -> Result<HttpResponse, Problem> {
+    let is_tunnel = head.status == 101 && matches!(body, ResponseBody::Stream(_));
     let status = StatusCode::from_u16(head.status)
         .ok()
-        .filter(|status| !status.is_informational())
-        .ok_or_else(|| bad(format!("the status {}", head.status)))?;
-    let mut response = HttpResponse::with_body(status, BoxBody::new(body));
+        .filter(|status| !status.is_informational() || is_tunnel)
+        .ok_or_else(|| bad_answer(&format!("the status {}", head.status)))?;
+    let length = head
+        .headers
+        .iter()
+        .find(|header| header.0.eq_ignore_ascii_case("content-length"))
+        .and_then(|header| header.1.parse::<u64>().ok());
+    let body = streams::response_body(body, status, length);
+    let mut response = if is_tunnel {
+        let protocol = head.headers.iter().find(|header| header.0.eq_ignore_ascii_case("upgrade"));
+        let protocol = protocol.map_or("websocket", |header| &*header.1).to_owned();
+        HttpResponse::SwitchingProtocols().upgrade(protocol).body(body)
+    } else {
+        HttpResponse::with_body(status, body)
+    };
+    add_headers(&mut response, head)?;
+    Ok(response)
+}
+
+fn bad_answer(what: &str) -> Problem {
+    Problem::new(Kind::BadGateway, format!("The app's answer has {what}."))
+}
+
+fn add_headers(response: &mut HttpResponse, head: &protocol::HttpResponse<'_>) -> Result<(), Problem> {
     for header in &head.headers {
         let Header(name, _) = header;
-        let name =
-            HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(format!("the header name {name:?}")))?;
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| bad_answer(&format!("the header name {name:?}")))?;
         // The length is the body's; connections are the host's business.
         if name == header::CONTENT_LENGTH || HOP_BY_HOP.contains(&name) {
             continue;
@@ -210,10 +219,10 @@ fn response(head: &protocol::HttpResponse<'_>, body: Bytes) -> Result<HttpRespon
         let value = header
             .value_bytes()
             .and_then(|bytes| HeaderValue::from_bytes(&bytes).ok())
-            .ok_or_else(|| bad(format!("an impossible value for the header {name}")))?;
+            .ok_or_else(|| bad_answer(&format!("an impossible value for the header {name}")))?;
         response.headers_mut().append(name, value);
     }
-    Ok(response)
+    Ok(())
 }
 
 fn problem_response(problem: &Problem, request: &HeaderMap, request_id: &str) -> HttpResponse {

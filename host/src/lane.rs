@@ -1,20 +1,21 @@
-//! The way back of replies: one lane per thread that waits for them.
+//! The way back of what workers send: one lane per thread that waits for it.
 //!
-//! Workers complete tickets from their own threads. A lane is woken once for all that has come until it looks
+//! Workers hand things in from their own threads. A lane is woken once for all that has come until it looks
 //! again, so that a busy HTTP thread pays one wake-up for many replies.
 
-use std::cell::RefCell;
-use std::future::Future;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use atoll_plugin::abi::Message;
 use crossbeam_queue::SegQueue;
 use futures_util::task::AtomicWaker;
 use slab::Slab;
+
+use crate::event::Event;
 
 /// The worker has ended, and the request was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,56 +23,71 @@ use slab::Slab;
 pub struct Gone;
 
 /// What comes back for a ticket.
-pub(crate) type Completion = Result<Message, Gone>;
+pub(crate) type Completion = Result<Event, Gone>;
+
+/// Which reply something is for: its place, and what tells it from those that had the place before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key {
+    place: usize,
+    serial: u64,
+}
 
 /// The half of a lane that other threads see.
 struct Shared {
-    completed: SegQueue<(usize, Completion)>,
+    arrived: SegQueue<(Key, Completion)>,
     /// Whether the lane's pump sleeps and must be woken.
     asleep: AtomicBool,
     waker: AtomicWaker,
 }
 
-/// The right to complete one reply, from any thread. Dropped, it completes it with [`Gone`]; so every reply ends.
+/// The right to send to one reply, from any thread. Dropped, it ends the reply with [`Gone`].
 pub(crate) struct Ticket {
     lane: Arc<Shared>,
-    key: usize,
+    key: Key,
     open: bool,
 }
 
 impl Ticket {
-    /// Hands the completion to the one that waits.
-    pub(crate) fn complete(mut self, completion: Completion) {
-        self.push(completion);
+    /// Hands something to the one that waits.
+    pub(crate) fn send(&self, event: Event) {
+        self.push(Ok(event));
     }
 
-    fn push(&mut self, completion: Completion) {
-        if std::mem::replace(&mut self.open, false) {
-            self.lane.completed.push((self.key, completion));
-            if self.lane.asleep.swap(false, Ordering::SeqCst) {
-                self.lane.waker.wake();
-            }
+    /// Gives the right up, as nobody waits any more.
+    pub(crate) fn forget(mut self) {
+        self.open = false;
+    }
+
+    fn push(&self, completion: Completion) {
+        self.lane.arrived.push((self.key, completion));
+        if self.lane.asleep.swap(false, Ordering::SeqCst) {
+            self.lane.waker.wake();
         }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.push(Err(Gone));
+        if self.open {
+            self.push(Err(Gone));
+        }
     }
 }
 
-enum Slot {
-    Waiting(Option<Waker>),
-    Done(Completion),
-    /// Nobody waits any more; the key stays taken until its ticket is completed.
-    Left,
+/// What has come for one reply.
+struct Slot {
+    serial: u64,
+    /// The first that waits; most replies get one only.
+    first: Option<Completion>,
+    more: VecDeque<Completion>,
+    waker: Option<Waker>,
 }
 
 /// One thread's lane.
 struct Lane {
     shared: Arc<Shared>,
     slots: RefCell<Slab<Slot>>,
+    serial: Cell<u64>,
 }
 
 thread_local! {
@@ -84,31 +100,39 @@ thread_local! {
 /// Outside of a [`LocalSet`](tokio::task::LocalSet), on which the lane's pump runs; actix threads are inside one.
 pub(crate) fn open() -> (Ticket, Reply) {
     let lane = CURRENT.with_borrow_mut(|current| current.get_or_insert_with(Lane::start).clone());
-    let key = lane.slots.borrow_mut().insert(Slot::Waiting(None));
-    (Ticket { lane: lane.shared.clone(), key, open: true }, Reply { lane, key, done: false })
+    let serial = lane.serial.replace(lane.serial.get() + 1);
+    let slot = Slot { serial, first: None, more: VecDeque::new(), waker: None };
+    let key = Key { place: lane.slots.borrow_mut().insert(slot), serial };
+    (Ticket { lane: lane.shared.clone(), key, open: true }, Reply { lane, key })
 }
 
 impl Lane {
     fn start() -> Rc<Self> {
         let shared =
-            Shared { completed: SegQueue::new(), asleep: AtomicBool::new(false), waker: AtomicWaker::new() };
-        let lane = Rc::new(Self { shared: Arc::new(shared), slots: RefCell::default() });
+            Shared { arrived: SegQueue::new(), asleep: AtomicBool::new(false), waker: AtomicWaker::new() };
+        let lane =
+            Rc::new(Self { shared: Arc::new(shared), slots: RefCell::default(), serial: Cell::default() });
         tokio::task::spawn_local(Pump(lane.clone()));
         lane
     }
 
     /// Gives what has come to those that wait for it.
     fn deliver(&self) {
-        while let Some((key, completion)) = self.shared.completed.pop() {
+        while let Some((key, completion)) = self.shared.arrived.pop() {
             let mut slots = self.slots.borrow_mut();
-            let Some(slot) = slots.get_mut(key) else { continue };
-            match std::mem::replace(slot, Slot::Done(completion)) {
-                Slot::Waiting(Some(waker)) => {
-                    drop(slots);
-                    waker.wake();
-                }
-                Slot::Waiting(None) | Slot::Done(_) => {}
-                Slot::Left => drop(slots.remove(key)),
+            // Whoever waited may have left.
+            let Some(slot) = slots.get_mut(key.place).filter(|slot| slot.serial == key.serial) else {
+                drop(slots);
+                continue;
+            };
+            if slot.first.is_none() {
+                slot.first = Some(completion);
+            } else {
+                slot.more.push_back(completion);
+            }
+            if let Some(waker) = slot.waker.take() {
+                drop(slots);
+                waker.wake();
             }
         }
     }
@@ -126,7 +150,7 @@ impl Future for Pump {
         shared.waker.register(context.waker());
         shared.asleep.store(true, Ordering::SeqCst);
         // What was pushed between the delivery and the store found the lane awake and did not wake it.
-        if !shared.completed.is_empty() && shared.asleep.swap(false, Ordering::SeqCst) {
+        if !shared.arrived.is_empty() && shared.asleep.swap(false, Ordering::SeqCst) {
             context.waker().wake_by_ref();
         }
         Poll::Pending
@@ -142,60 +166,40 @@ impl Drop for Pump {
     }
 }
 
-/// Waits for one completion.
+/// Receives what a worker sends for one request.
 pub(crate) struct Reply {
     lane: Rc<Lane>,
-    key: usize,
-    done: bool,
+    key: Key,
 }
 
 impl Reply {
-    /// Whether the completion has been taken.
-    pub(crate) fn is_done(&self) -> bool {
-        self.done
-    }
-}
-
-impl Future for Reply {
-    type Output = Completion;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Completion> {
-        let lane = self.lane.clone();
-        let mut slots = lane.slots.borrow_mut();
-        if let Slot::Waiting(waker) = &mut slots[self.key] {
-            match waker {
-                Some(waker) => waker.clone_from(context.waker()),
-                None => *waker = Some(context.waker().clone()),
-            }
-            return Poll::Pending;
+    /// The next thing that has come.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Completion> {
+        let mut slots = self.lane.slots.borrow_mut();
+        let slot = &mut slots[self.key.place];
+        if let Some(completion) = slot.first.take() {
+            slot.first = slot.more.pop_front();
+            return Poll::Ready(completion);
         }
-        self.done = true;
-        match slots.remove(self.key) {
-            Slot::Done(completion) => Poll::Ready(completion),
-            Slot::Waiting(_) | Slot::Left => unreachable!("a reply that is polled waits or is done"),
+        match &mut slot.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            None => slot.waker = Some(context.waker().clone()),
         }
+        Poll::Pending
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if self.done {
-            return;
-        }
-        let mut slots = self.lane.slots.borrow_mut();
-        match &mut slots[self.key] {
-            Slot::Done(_) => {
-                let done = slots.remove(self.key);
-                drop(slots);
-                drop(done);
-            }
-            waiting => *waiting = Slot::Left,
-        }
+        let slot = self.lane.slots.borrow_mut().remove(self.key.place);
+        drop(slot);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use futures_util::FutureExt;
 
     use super::*;
@@ -205,36 +209,47 @@ mod tests {
         tokio::task::LocalSet::new().block_on(&runtime, work)
     }
 
+    async fn next(reply: &mut Reply) -> Completion {
+        poll_fn(|context| reply.poll_next(context)).await
+    }
+
     #[test]
-    fn replies_from_other_threads_arrive_and_keys_are_not_reused_early() {
+    fn what_other_threads_send_arrives_in_order() {
         // Twice: the second runtime on this thread must get a lane of its own.
         for _ in 0..2 {
             on_local_set(async {
-                let (ticket, reply) = open();
-                let left_key = {
-                    let (late, left) = open();
-                    let key = left.key;
-                    drop(left);
-                    let (_other, fresh) = open();
-                    assert_ne!(fresh.key, key, "the ticket of the one that left is still out");
-                    drop(late);
-                    key
-                };
-                std::thread::spawn(move || ticket.complete(Ok(Message::default())));
-                assert!(reply.await.is_ok());
-                let (_ticket, mut next) = open();
-                assert!((&mut next).now_or_never().is_none());
-                assert!(next.key <= left_key + 1);
+                let (ticket, mut reply) = open();
+                std::thread::spawn(move || (0..3).for_each(|bytes| ticket.send(Event::Credit(bytes))));
+                for expected in 0..3 {
+                    assert!(matches!(next(&mut reply).await, Ok(Event::Credit(bytes)) if bytes == expected));
+                }
+                assert!(matches!(next(&mut reply).await, Err(Gone)));
             });
         }
     }
 
     #[test]
-    fn a_dropped_ticket_is_gone() {
+    fn what_comes_for_one_that_left_does_not_reach_the_next_in_its_place() {
         on_local_set(async {
-            let (ticket, reply) = open();
-            drop(ticket);
-            assert_eq!(reply.await.unwrap_err(), Gone);
+            let (late, left) = open();
+            let place = left.key.place;
+            drop(left);
+            let (_ticket, mut fresh) = open();
+            assert_eq!(fresh.key.place, place);
+            late.send(Event::End);
+            drop(late);
+            tokio::task::yield_now().await;
+            assert!(next(&mut fresh).now_or_never().is_none());
+        });
+    }
+
+    #[test]
+    fn a_ticket_that_is_given_up_ends_nothing() {
+        on_local_set(async {
+            let (ticket, mut reply) = open();
+            ticket.forget();
+            tokio::task::yield_now().await;
+            assert!(next(&mut reply).now_or_never().is_none());
         });
     }
 }

@@ -15,6 +15,7 @@ pub mod config;
 mod context;
 pub mod control;
 mod driver;
+mod event;
 pub mod exchange;
 mod generation;
 mod heap;
@@ -41,6 +42,7 @@ pub mod standalone;
 mod table;
 mod take_down;
 mod watch;
+mod websocket;
 
 pub use app::{App, Unavailable};
 pub use context::LibraryContext;

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use std::{future::Future, pin::Pin, task::Context, task::Poll};
+use std::{future::Future, pin::Pin, task::Context, task::Poll, task::ready};
 
 use atoll_plugin::abi::{Buffer, Message, Received};
-use atoll_plugin::protocol::{self, Cancel, method};
+use atoll_plugin::protocol::{self, Cancel, ErrorObject, Stream, code, method};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use serde::Serialize;
 
 use crate::buffer;
-use crate::lane::{self, Completion, Ticket};
+use crate::event::{Event, Sent};
+use crate::lane::{self, Gone, Ticket};
 
 /// Why a port does not take a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +56,7 @@ impl Port {
             waiting: AtomicUsize::new(0),
             capacity,
             woken: AtomicBool::new(false),
+            // Odd numbers are the host's, even ones the app's.
             next_id: AtomicU64::new(1),
             pending: Mutex::new(Some(HashMap::new())),
             closed: AtomicBool::new(false),
@@ -94,8 +96,13 @@ impl Port {
     }
 
     /// Sends a notification, which is never refused: a closed port has nobody to tell.
-    pub fn notify(&self, method: &str, params: impl Serialize) {
-        self.push(Item::Notification(message(&protocol::Request::notification(method, params), Vec::new())));
+    pub fn notify(&self, method: &str, params: impl Serialize, transfer: Vec<Buffer>) {
+        self.push(Item::Notification(message(&protocol::Request::notification(method, params), transfer)));
+    }
+
+    /// Answers a request of the app's own.
+    pub(crate) fn answer(&self, answer: Message) {
+        self.push(Item::Notification(answer));
     }
 
     /// Ends the port: the worker's next `receive` says so, and whoever waits for an answer gets
@@ -150,33 +157,33 @@ impl Port {
     }
 
     /// Takes a message of the worker's; called on a thread of the app's. `false`: the port is closed.
-    pub(crate) fn accept(&self, message: Message) -> bool {
-        let id = match serde_json::from_slice::<protocol::Incoming<'_>>(&message.json) {
-            Ok(protocol::Incoming { id: Some(id), method: None, .. }) => id,
-            Ok(protocol::Incoming { method: Some(name), .. }) => {
-                log::warn!("an app sent the message {name}, which this host does not know");
-                return !self.is_closed();
+    pub(crate) fn accept(&self, sent: Message) -> bool {
+        match Sent::parse(sent) {
+            Ok(Sent::Event(id, event)) => {
+                let is_answer = matches!(event, Event::Answer(_));
+                let known = self.with_pending(|pending| match pending.get(&id) {
+                    Some(ticket) => {
+                        ticket.send(event);
+                        true
+                    }
+                    None => false,
+                });
+                if known == Some(false) && is_answer {
+                    log::debug!("an app answered request {id}, which nobody waits for");
+                }
             }
-            Ok(_) => {
-                log::warn!("an app sent an answer without a number");
-                return !self.is_closed();
+            Ok(Sent::Request(id, _request)) => {
+                let error = ErrorObject {
+                    code: code::UNAVAILABLE,
+                    message: "this host brings no calls to other apps".into(),
+                    data: None,
+                };
+                self.answer(message(&protocol::Response::error(id, error), Vec::new()));
             }
-            Err(error) => {
-                log::warn!("an app sent a message that cannot be read: {error}");
-                return !self.is_closed();
-            }
-        };
-        match self.with_pending(|pending| pending.remove(&id)) {
-            None => false,
-            Some(None) => {
-                log::warn!("an app answered request {id}, which waits for no answer");
-                true
-            }
-            Some(Some(ticket)) => {
-                ticket.complete(Ok(message));
-                true
-            }
+            Ok(Sent::Cancel(_)) => {}
+            Err(error) => log::warn!("{error}"),
         }
+        !self.is_closed()
     }
 
     /// Ends the worker's `receive`, once for any number of calls before it looks again.
@@ -217,13 +224,13 @@ impl Place {
         transfer: Vec<Buffer>,
     ) -> Result<Answer, CallError> {
         let port = self.port.clone();
-        let id = port.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = port.next_id.fetch_add(2, Ordering::Relaxed);
         let message = message(&protocol::Request::new(id, method, params), transfer);
         let (ticket, reply) = lane::open();
         port.with_pending(|pending| pending.insert(id, ticket)).ok_or(CallError::Closed)?;
         self.used = true;
         port.push(Item::Request(message));
-        Ok(Answer { port, id, reply })
+        Ok(Answer { port, id, reply, over: false })
     }
 }
 
@@ -235,25 +242,66 @@ impl Drop for Place {
     }
 }
 
-/// Waits for the answer to one request.
+/// Waits for what comes back for one request: its answer, and the streams that may follow it. When it is dropped
+/// before that is [over](Self::over), the worker is told that nobody waits.
 pub struct Answer {
     port: Arc<Port>,
     id: u64,
     reply: lane::Reply,
+    over: bool,
 }
 
-impl Future for Answer {
-    type Output = Completion;
+impl Answer {
+    /// The next thing that has come.
+    pub(crate) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Result<Event, Gone>> {
+        self.reply.poll_next(context)
+    }
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Completion> {
-        Pin::new(&mut self.reply).poll(context)
+    /// Notes that nothing more will come that matters.
+    pub(crate) fn over(&mut self) {
+        self.over = true;
+    }
+
+    /// The request's number.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Tells the worker something about this request.
+    pub(crate) fn notify(&self, method: &str, params: impl Serialize, transfer: Vec<Buffer>) {
+        self.port.notify(method, params, transfer);
+    }
+
+    /// Sends a piece of the request's body.
+    pub(crate) fn send_chunk(&self, chunk: Buffer) {
+        self.notify(method::BODY_CHUNK, Stream { id: self.id }, vec![chunk]);
+    }
+}
+
+/// The answer itself, for requests that have no streams.
+impl Future for Answer {
+    type Output = Result<Message, Gone>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let event = ready!(self.poll_event(context));
+            self.over = true;
+            match event {
+                Ok(Event::Answer(message)) => return Poll::Ready(Ok(message)),
+                Ok(_) => {}
+                Err(gone) => return Poll::Ready(Err(gone)),
+            }
+        }
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if !self.reply.is_done() && !self.port.is_closed() {
-            self.port.notify(method::CANCEL, Cancel { id: self.id });
+        if let Some(ticket) = self.port.with_pending(|pending| pending.remove(&self.id)).flatten() {
+            ticket.forget();
+            if !self.over {
+                self.notify(method::CANCEL, Cancel { id: self.id }, Vec::new());
+            }
         }
     }
 }

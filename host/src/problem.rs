@@ -15,6 +15,8 @@ pub enum Kind {
     BodyTooLarge,
     /// The request cannot be read.
     BadRequest,
+    /// The client did not send the rest of its request's body.
+    RequestTimeout,
     /// The app answered with an error of this status.
     AppError(u16),
     /// A handler panicked.
@@ -36,6 +38,7 @@ impl Kind {
             Self::UnknownApp | Self::NotFound => 404,
             Self::BodyTooLarge => 413,
             Self::BadRequest => 400,
+            Self::RequestTimeout => 408,
             Self::AppError(status) => status,
             Self::AppPanicked => 500,
             Self::BadGateway => 502,
@@ -51,6 +54,7 @@ impl Kind {
             Self::NotFound => "not-found",
             Self::BodyTooLarge => "body-too-large",
             Self::BadRequest => "bad-request",
+            Self::RequestTimeout => "request-timeout",
             Self::AppError(_) => "app-error",
             Self::AppPanicked => "app-panicked",
             Self::BadGateway => "bad-gateway",
@@ -67,6 +71,7 @@ impl Kind {
             Self::NotFound => "There is nothing here",
             Self::BodyTooLarge => "The request's body is too large",
             Self::BadRequest => "The request cannot be read",
+            Self::RequestTimeout => "The request did not come in time",
             Self::AppError(400..=499) => "The app refused the request",
             Self::AppError(_) => "The app could not answer",
             Self::AppPanicked => "The app failed on this request",

@@ -11,6 +11,9 @@ use crate::library::{Loaded, PinReason, Pinned};
 use crate::own_thread::on_own_thread;
 use crate::services::Services;
 
+/// How long streams and WebSockets that have been told to end may take for it.
+const STREAMS_END: Duration = Duration::from_secs(1);
+
 /// Takes a generation that admits nothing more out of the process.
 pub(crate) async fn take_down(services: &Rc<Services>, app: &App, live: Live) {
     let Live { generation, loaded, hash: _ } = live;
@@ -23,6 +26,8 @@ pub(crate) async fn take_down(services: &Rc<Services>, app: &App, live: Live) {
 
     record(State::Draining, format!("{} requests in flight", generation.in_flight()));
     let left = generation.drain(settings.drain_timeout()).await;
+    generation.end_streams();
+    let left = if left > 0 { generation.drain(STREAMS_END).await } else { 0 };
     if left > 0 {
         log::warn!(
             "{}#{number}: {left} requests were cut off, unfinished after drain_timeout_ms = {}",

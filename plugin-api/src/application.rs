@@ -12,6 +12,7 @@ use crate::protocol::Start;
 use crate::request::Request;
 use crate::response::Response;
 use crate::routes::{Method, Routes};
+use crate::rpc::{Methods, RpcHandler};
 
 pub(crate) use crate::pipeline::Handled;
 
@@ -50,6 +51,7 @@ pub(crate) use crate::pipeline::Handled;
 #[must_use]
 pub struct Application {
     pub(crate) routes: Routes,
+    pub(crate) methods: Methods,
     pub(crate) middleware: Vec<BoxedHandler>,
     pub(crate) after: Vec<Box<After>>,
     on_start: Vec<Box<OnStart>>,
@@ -105,6 +107,25 @@ impl Application {
     #[track_caller]
     pub fn all<M>(self, pattern: &str, handler: impl Handler<M>) -> Self {
         self.route(None, pattern, handler.boxed())
+    }
+
+    /// Answers calls of a JSON-RPC method: of other apps ([`Host::call`](crate::Host::call)), and of clients at
+    /// `POST /rpc/{app}`. For the parameters and errors see [`RpcHandler`].
+    ///
+    /// # Panics
+    /// When there is a method of this name already, or the name is one of the port's protocol: `http`, `start`, `stop`,
+    /// `cancel`, `call`, `fetch`, or one that begins with `rpc.`, `state.`, `body.` or `ws.`.
+    ///
+    /// ```
+    /// use atoll_plugin::prelude::*;
+    ///
+    /// let app = Application::new()
+    ///     .method("add", |numbers: Vec<f64>| Ok::<_, Error>(numbers.iter().sum::<f64>()));
+    /// ```
+    #[track_caller]
+    pub fn method<M>(mut self, name: &str, handler: impl RpcHandler<M>) -> Self {
+        self.methods.add(name, handler.boxed());
+        self
     }
 
     #[track_caller]
@@ -250,6 +271,7 @@ impl fmt::Debug for Application {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Application")
             .field("routes", &self.routes)
+            .field("methods", &self.methods)
             .field("middleware", &self.middleware.len())
             .field("after", &self.after.len())
             .finish_non_exhaustive()
@@ -273,6 +295,7 @@ mod tests {
             env: [("NAME".to_owned(), "value".to_owned())].into(),
             config: json!({ "n": 1 }),
             state,
+            body_limit: 1 << 20,
         }
     }
 

@@ -3,9 +3,15 @@
 use std::fmt;
 use std::rc::Rc;
 
+use futures_util::stream::LocalBoxStream;
+use futures_util::{Stream, StreamExt};
+
 use crate::abi::Buffer;
+use crate::error::Error;
 use crate::port::Port;
 use crate::request::Inner;
+use crate::stream::{BodyStream, Chunk};
+use crate::ws;
 
 /// The bytes of a response.
 ///
@@ -20,6 +26,8 @@ use crate::request::Inner;
 /// assert_eq!(Body::from(vec![1, 2, 3]).len(), 3);
 /// assert!(Body::default().is_empty());
 /// ```
+///
+/// What is not there yet, or too large to be held, is sent as a [stream](Self::stream).
 #[derive(Default)]
 pub struct Body(Repr);
 
@@ -30,6 +38,17 @@ enum Repr {
     Owned(Payload),
     /// A request's body stays where it is until the request's other holders are gone, and is then moved out.
     Request(Rc<Inner>),
+    Stream(ChunkStream),
+    WebSocket(ws::Serve),
+}
+
+pub(crate) type ChunkStream = LocalBoxStream<'static, Result<Chunk, Error>>;
+
+/// What is to be sent.
+pub(crate) enum Content {
+    Whole(Payload),
+    Stream(ChunkStream),
+    WebSocket(ws::Serve),
 }
 
 /// Where the bytes of a body are.
@@ -43,21 +62,61 @@ pub(crate) enum Payload {
 }
 
 impl Body {
-    /// The bytes.
+    /// A body that is sent piece by piece, as the client takes it. An error ends it: the client sees that it is
+    /// incomplete.
+    ///
+    /// ```
+    /// use atoll_plugin::prelude::*;
+    /// use futures_util::stream;
+    ///
+    /// let lines = stream::iter(0..1000).map(|n| Ok::<_, Error>(format!("line {n}\n")));
+    /// # use futures_util::StreamExt;
+    /// let response = Response::bytes(Body::stream(lines)).content_type("text/plain");
+    /// ```
+    pub fn stream<C: Into<Chunk>, E: Into<Error>>(
+        chunks: impl Stream<Item = Result<C, E>> + 'static,
+    ) -> Self {
+        Self(Repr::Stream(chunks.map(|chunk| chunk.map(C::into).map_err(E::into)).boxed_local()))
+    }
+
+    pub(crate) fn websocket(serve: ws::Serve) -> Self {
+        Self(Repr::WebSocket(serve))
+    }
+
+    /// Waits for all of a stream; other bodies are there already.
+    ///
+    /// # Errors
+    /// The stream's.
+    pub async fn collect(self) -> Result<Vec<u8>, Error> {
+        match self.into_content() {
+            Content::Whole(Payload::Vec(bytes)) => Ok(bytes),
+            Content::Whole(payload) => Ok(payload.as_bytes().to_vec()),
+            Content::Stream(mut chunks) => {
+                let mut all = Vec::new();
+                while let Some(chunk) = chunks.next().await {
+                    all.extend_from_slice(&chunk?);
+                }
+                Ok(all)
+            }
+            Content::WebSocket(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The bytes; none of a stream.
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            Repr::Empty => &[],
+            Repr::Empty | Repr::Stream(_) | Repr::WebSocket(_) => &[],
             Repr::Owned(payload) => payload.as_bytes(),
             Repr::Request(request) => request.body().as_bytes(),
         }
     }
 
-    /// How many bytes there are.
+    /// How many bytes are there; of a stream, none.
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
-    /// Whether there are none.
+    /// Whether none are there.
     pub fn is_empty(&self) -> bool {
         self.as_bytes().is_empty()
     }
@@ -67,14 +126,16 @@ impl Body {
     }
 
     /// Moves the bytes out; copies them only when it is a request's body and the request is still held.
-    pub(crate) fn into_payload(self) -> Payload {
+    pub(crate) fn into_content(self) -> Content {
         match self.0 {
-            Repr::Empty => Payload::Empty,
-            Repr::Owned(payload) => payload,
-            Repr::Request(request) => match Rc::try_unwrap(request) {
+            Repr::Empty => Content::Whole(Payload::Empty),
+            Repr::Owned(payload) => Content::Whole(payload),
+            Repr::Request(request) => Content::Whole(match Rc::try_unwrap(request) {
                 Ok(inner) => inner.into_body(),
                 Err(shared) => Payload::Vec(shared.body().as_bytes().to_vec()),
-            },
+            }),
+            Repr::Stream(chunks) => Content::Stream(chunks),
+            Repr::WebSocket(serve) => Content::WebSocket(serve),
         }
     }
 }
@@ -103,13 +164,29 @@ impl Payload {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Body({} bytes)", self.len())
+        match self.0 {
+            Repr::Stream(_) => f.write_str("Body(stream)"),
+            Repr::WebSocket(_) => f.write_str("Body(WebSocket)"),
+            _ => write!(f, "Body({} bytes)", self.len()),
+        }
     }
 }
 
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Self {
         Self(Repr::Owned(Payload::Vec(bytes)))
+    }
+}
+
+impl From<Chunk> for Body {
+    fn from(chunk: Chunk) -> Self {
+        Self(Repr::Owned(chunk.0))
+    }
+}
+
+impl From<BodyStream> for Body {
+    fn from(stream: BodyStream) -> Self {
+        Self::stream(stream)
     }
 }
 

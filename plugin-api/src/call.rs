@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::Deserialize;
+use serde::de::Error as _;
 use serde_json::value::RawValue;
 
 use crate::abi::{Buffer, Buffers, Message};
@@ -18,11 +19,20 @@ pub struct Call {
     params: Range<usize>,
 }
 
+/// What a message of the host's is.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// A request or a notification.
+    Call(Call),
+    /// The answer to the app's request of this number.
+    Answer(u64, Message),
+}
+
 #[derive(Deserialize)]
 struct Envelope<'a> {
     id: Option<u64>,
     #[serde(borrow)]
-    method: Cow<'a, str>,
+    method: Option<Cow<'a, str>>,
     #[serde(borrow)]
     params: Option<&'a RawValue>,
 }
@@ -33,16 +43,10 @@ impl Call {
     /// # Errors
     /// When the text is not JSON, or not a request or notification.
     pub fn parse(message: Message) -> Result<Self, serde_json::Error> {
-        let Message { json, transfer } = message;
-        let (id, method, params) = {
-            let envelope: Envelope<'_> = serde_json::from_slice(&json)?;
-            let params = envelope.params.map_or(0..0, |params| {
-                let start = params.get().as_ptr() as usize - json.as_ptr() as usize;
-                start..start + params.get().len()
-            });
-            (envelope.id, known_method(&envelope.method), params)
-        };
-        Ok(Self { json, transfer, id, method, params })
+        match Arrival::parse(message)? {
+            Arrival::Call(call) => Ok(call),
+            Arrival::Answer(..) => Err(serde_json::Error::custom("missing field `method`")),
+        }
     }
 
     /// The request's number; `None` for a notification.
@@ -60,8 +64,14 @@ impl Call {
     /// # Errors
     /// When they are not what `T` takes.
     pub fn params<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
-        let text = &self.json[self.params.clone()];
-        serde_json::from_slice(if text.is_empty() { b"null" } else { text })
+        serde_json::from_str(self.raw_params())
+    }
+
+    /// The parameters' text; absent ones are `null`.
+    pub fn raw_params(&self) -> &str {
+        // They were read as JSON, which is UTF-8.
+        let text = std::str::from_utf8(&self.json[self.params.clone()]).unwrap_or_default();
+        if text.is_empty() { "null" } else { text }
     }
 
     /// The message's text, where in it the parameters are, and its buffers.
@@ -70,10 +80,46 @@ impl Call {
     }
 }
 
+impl Arrival {
+    /// Reads a message's envelope.
+    pub(crate) fn parse(message: Message) -> Result<Self, serde_json::Error> {
+        let Message { json, transfer } = message;
+        let (id, method, params) = {
+            let envelope: Envelope<'_> = serde_json::from_slice(&json)?;
+            let params = envelope.params.map_or(0..0, |params| {
+                let start = params.get().as_ptr() as usize - json.as_ptr() as usize;
+                start..start + params.get().len()
+            });
+            (envelope.id, envelope.method.as_deref().map(known_method), params)
+        };
+        match (method, id) {
+            (Some(method), id) => Ok(Self::Call(Call { json, transfer, id, method, params })),
+            (None, Some(id)) => Ok(Self::Answer(id, Message { json, transfer })),
+            (None, None) => Err(serde_json::Error::custom("missing field `method`")),
+        }
+    }
+}
+
 /// The protocol's own names need no allocation.
 fn known_method(name: &str) -> Cow<'static, str> {
-    use crate::protocol::method::{CANCEL, HTTP, START, STATE_SAVE, STOP};
-    match [HTTP, CANCEL, STOP, START, STATE_SAVE].into_iter().find(|known| *known == name) {
+    use crate::protocol::method::{
+        BODY_CHUNK, BODY_CREDIT, BODY_END, BODY_ERROR, CANCEL, HTTP, START, STATE_SAVE, STOP, WS_CLOSE,
+        WS_MESSAGE,
+    };
+    const KNOWN: [&str; 11] = [
+        HTTP,
+        CANCEL,
+        BODY_CHUNK,
+        BODY_CREDIT,
+        BODY_END,
+        BODY_ERROR,
+        WS_MESSAGE,
+        WS_CLOSE,
+        STOP,
+        START,
+        STATE_SAVE,
+    ];
+    match KNOWN.into_iter().find(|known| *known == name) {
         Some(known) => Cow::Borrowed(known),
         None => Cow::Owned(name.to_owned()),
     }
@@ -103,7 +149,9 @@ mod tests {
         assert_eq!((call.id(), call.method()), (Some(3), "add"));
         assert_eq!(call.params::<Option<u8>>().unwrap(), None);
 
-        assert!(Call::parse(message(r#"{"jsonrpc":"2.0","id":3}"#)).is_err());
+        assert!(Call::parse(message(r#"{"jsonrpc":"2.0"}"#)).is_err());
+        let answer = Arrival::parse(message(r#"{"jsonrpc":"2.0","id":4,"result":1}"#));
+        assert!(matches!(answer, Ok(Arrival::Answer(4, _))));
         assert!(Call::parse(message("")).is_err());
     }
 }

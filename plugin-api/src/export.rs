@@ -21,7 +21,7 @@ pub trait App {
     ///
     /// # Errors
     /// The start has failed: the generation is not used, and the one before goes on.
-    fn start(&self, start: &Start) -> Result<(), Error>;
+    fn start(&mut self, start: &Start) -> Result<(), Error>;
 
     /// Whether it answers [`method::STATE_SAVE`] with a state for the next generation.
     fn saves(&self) -> bool {
@@ -29,11 +29,11 @@ pub trait App {
     }
 
     /// Serves the port until it is told to stop, or the port is closed.
-    fn run(self: Box<Self>, port: Port) -> Exit;
+    fn run(self: Box<Self>, start: &Start, port: Port) -> Exit;
 }
 
 impl App for Application {
-    fn start(&self, start: &Start) -> Result<(), Error> {
+    fn start(&mut self, start: &Start) -> Result<(), Error> {
         Application::start(self, start)
     }
 
@@ -41,8 +41,8 @@ impl App for Application {
         Application::saves(self)
     }
 
-    fn run(self: Box<Self>, port: Port) -> Exit {
-        event_loop::run(*self, port)
+    fn run(self: Box<Self>, start: &Start, port: Port) -> Exit {
+        event_loop::run(*self, start, port)
     }
 }
 
@@ -89,13 +89,13 @@ unsafe extern "C" fn main<E: Export>(port: PortHandle) -> Exit {
     catch(|| {
         // SAFETY: the host gives one count of the port away with this call, after `bind`.
         let port = unsafe { Port::from_handle(port) };
-        start::<E>(&port).map_or(Exit::Returned, |app| app.run(port))
+        start::<E>(&port).map_or(Exit::Returned, |(app, start)| app.run(&start, port))
     })
     .unwrap_or(Exit::Panicked)
 }
 
 /// Waits for the host's `start`, makes the app and answers; `None` when there is nothing to run.
-fn start<E: Export>(port: &Port) -> Option<Box<dyn App>> {
+fn start<E: Export>(port: &Port) -> Option<(Box<dyn App>, Start)> {
     let call = loop {
         match port.receive(None) {
             Event::Message(message) => break Call::parse(message).ok()?,
@@ -107,16 +107,18 @@ fn start<E: Export>(port: &Port) -> Option<Box<dyn App>> {
     let made =
         call.params::<Start>().map_err(|error| (code::INVALID_PARAMS, error.to_string())).and_then(|start| {
             match catch(|| {
-                let app = E::app();
+                let mut app = E::app();
                 app.start(&start).map(|()| app)
             }) {
-                Ok(Ok(app)) => Ok(app),
+                Ok(Ok(app)) => Ok((app, start)),
                 Ok(Err(error)) => Err((code::START_FAILED, error.to_string())),
                 Err(panic) => Err((code::HANDLER_PANICKED, panic)),
             }
         });
     let sent = match &made {
-        Ok(app) => port.send(&protocol::Response::result(id, Started { saves: app.saves() }), Vec::new()),
+        Ok((app, _)) => {
+            port.send(&protocol::Response::result(id, Started { saves: app.saves() }), Vec::new())
+        }
         Err((code, message)) => {
             let error = ErrorObject { code: *code, message: Cow::Borrowed(message), data: None };
             port.send(&protocol::Response::error(id, error), Vec::new())

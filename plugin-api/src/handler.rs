@@ -47,7 +47,45 @@ pub trait Handler<M>: Sized + 'static {
 }
 
 /// A handler of any kind; see [`Handler::boxed`].
-pub struct BoxedHandler(Box<dyn Fn(Request) -> Step>);
+pub struct BoxedHandler {
+    function: Box<dyn Fn(Request) -> Step>,
+    streamed: bool,
+}
+
+/// Has a handler called before the request's body is there, to read it as it comes by
+/// [`Request::body_stream`]; of any size, as `body_limit` is for bodies that are held in memory whole. Middleware, too,
+/// sees such a request without its body.
+///
+/// ```
+/// use atoll_plugin::prelude::*;
+///
+/// async fn count(req: Request) -> Result<String, Error> {
+///     let (mut body, mut bytes) = (req.body_stream(), 0);
+///     while let Some(chunk) = body.chunk().await {
+///         bytes += chunk?.len();
+///     }
+///     Ok(format!("{bytes} bytes"))
+/// }
+///
+/// let app = Application::new()
+///     .post("/count", streamed(count))
+///     .post("/echo", streamed(|req: Request| Response::bytes(req.body_stream())));
+/// assert_eq!(app.oneshot(Request::post("/count").body("four")).body_bytes(), b"4 bytes");
+/// ```
+pub fn streamed<M>(handler: impl Handler<M>) -> BoxedHandler {
+    BoxedHandler { streamed: true, ..handler.boxed() }
+}
+
+/// Marks handlers that are boxed already.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Boxed;
+
+impl Handler<Boxed> for BoxedHandler {
+    fn boxed(self) -> BoxedHandler {
+        self
+    }
+}
 
 /// How far a handler came when it was called.
 pub(crate) enum Step {
@@ -57,7 +95,12 @@ pub(crate) enum Step {
 
 impl BoxedHandler {
     pub(crate) fn call(&self, request: Request) -> Step {
-        (self.0)(request)
+        (self.function)(request)
+    }
+
+    /// Whether it reads the body as it comes.
+    pub(crate) fn is_streamed(&self) -> bool {
+        self.streamed
     }
 }
 
@@ -77,7 +120,10 @@ where
     R: IntoOutcome,
 {
     fn boxed(self) -> BoxedHandler {
-        BoxedHandler(Box::new(move |request| Step::Done(self(request).into_outcome())))
+        BoxedHandler {
+            function: Box::new(move |request| Step::Done(self(request).into_outcome())),
+            streamed: false,
+        }
     }
 }
 
@@ -89,10 +135,13 @@ where
     fn boxed(self) -> BoxedHandler {
         // The future of an async closure borrows the closure, so it has to hold it.
         let handler = Rc::new(self);
-        BoxedHandler(Box::new(move |request| {
-            let handler = Rc::clone(&handler);
-            Step::Waiting(async move { handler(request).await.into_outcome() }.boxed_local())
-        }))
+        BoxedHandler {
+            function: Box::new(move |request| {
+                let handler = Rc::clone(&handler);
+                Step::Waiting(async move { handler(request).await.into_outcome() }.boxed_local())
+            }),
+            streamed: false,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod header;
 mod heap;
 #[doc(hidden)]
 pub mod hooks;
+mod host;
 mod link;
 mod logging;
 mod outcome;
@@ -28,8 +29,12 @@ mod request;
 mod request_builder;
 mod response;
 mod routes;
+mod rpc;
+pub mod sse;
 pub mod stamp;
+mod stream;
 mod task;
+pub mod ws;
 
 pub use log;
 pub use serde;
@@ -41,13 +46,16 @@ pub use call::Call;
 pub use error::Error;
 pub use export::App;
 pub use extensions::Extensions;
-pub use handler::{BoxedHandler, Handler};
+pub use handler::{BoxedHandler, Handler, streamed};
+pub use host::{Fetched, Host};
 pub use outcome::{IntoOutcome, Json, Outcome};
 pub use params::Params;
 pub use port::{Closed, Event, Port};
 pub use request::Request;
 pub use request_builder::RequestBuilder;
 pub use response::Response;
+pub use rpc::{RpcError, RpcHandler};
+pub use stream::{BodyStream, Chunk};
 
 /// The version of this crate.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

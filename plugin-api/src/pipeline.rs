@@ -39,6 +39,21 @@ impl Application {
         }
     }
 
+    /// Whether a handler for this request reads the body as it comes.
+    pub(crate) fn streams(&self, request: &Request) -> bool {
+        let Found::Route { index, .. } = self.routes.find(request.method(), request.path()) else {
+            return false;
+        };
+        let mut next = 0;
+        while let Some((handler, after)) = self.routes.next_handler(index, request.method(), next) {
+            if handler.is_streamed() {
+                return true;
+            }
+            next = after;
+        }
+        false
+    }
+
     /// Answers a request as the host would have it answered, for an app's own tests.
     ///
     /// # Errors
@@ -205,7 +220,7 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
-    use crate::body::Payload;
+    use crate::body::{Content, Payload};
 
     /// Gives way once, as a handler does that waits for something.
     async fn pause() {
@@ -348,7 +363,10 @@ mod tests {
             };
             let (status, headers, body) = answer.unwrap().into_parts();
             assert_eq!((status, headers.len()), (200, 2));
-            assert!(matches!(&body, Payload::Vec(bytes) if bytes.as_ptr() == place), "{path}");
+            assert!(
+                matches!(&body, Content::Whole(Payload::Vec(bytes)) if bytes.as_ptr() == place),
+                "{path}"
+            );
         }
     }
 }

@@ -25,6 +25,7 @@ pub use serde_json::json;
 pub use crate::application::Application;
 pub use crate::body::Body;
 pub use crate::error::Error;
+pub use crate::handler::streamed;
 pub use crate::outcome::Json;
 pub use crate::protocol::Start;
 pub use crate::request::Request;

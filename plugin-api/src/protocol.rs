@@ -22,7 +22,41 @@ pub mod method {
     pub const CANCEL: &str = "cancel";
     /// host → app, notification: finish what is in flight and return.
     pub const STOP: &str = "stop";
+    /// app → host: an RPC method of another app; params [`RpcCall`](super::RpcCall), result: that method's.
+    pub const CALL: &str = "call";
+    /// app → host: an HTTP request to another app; params [`Fetch`](super::Fetch), result
+    /// [`HttpResponse`](super::HttpResponse).
+    pub const FETCH: &str = "fetch";
+    /// Both ways, notification: a piece of a body, the message's only buffer; params [`Stream`](super::Stream).
+    pub const BODY_CHUNK: &str = "body.chunk";
+    /// Both ways, notification: a body is complete; params [`Stream`](super::Stream).
+    pub const BODY_END: &str = "body.end";
+    /// Both ways, notification: a body ends incomplete; params [`BodyError`](super::BodyError).
+    pub const BODY_ERROR: &str = "body.error";
+    /// Both ways, notification: the receiver has taken bytes, so as many more may be sent; params
+    /// [`Credit`](super::Credit).
+    pub const BODY_CREDIT: &str = "body.credit";
+    /// Both ways, notification: one WebSocket message, the message's only buffer; params
+    /// [`WsMessage`](super::WsMessage).
+    pub const WS_MESSAGE: &str = "ws.message";
+    /// Both ways, notification: the WebSocket is closed; params [`WsClose`](super::WsClose).
+    pub const WS_CLOSE: &str = "ws.close";
+
+    /// Whether a name is the protocol's, and so cannot be an RPC method of an app's.
+    ///
+    /// ```
+    /// use atoll_plugin::protocol::method;
+    /// assert!(method::is_reserved("http") && method::is_reserved("body.chunk") && method::is_reserved("rpc.x"));
+    /// assert!(!method::is_reserved("add"));
+    /// ```
+    pub fn is_reserved(name: &str) -> bool {
+        [START, HTTP, CANCEL, STOP, CALL, FETCH].contains(&name)
+            || ["state.", "body.", "ws.", "rpc."].iter().any(|prefix| name.starts_with(prefix))
+    }
 }
+
+/// How many bytes of a stream may be sent before the receiver has granted more by [`method::BODY_CREDIT`].
+pub const INITIAL_CREDIT: u64 = 256 * 1024;
 
 /// The error codes of the protocol: those of JSON-RPC 2.0, and Atoll's in the range left to implementations.
 pub mod code {
@@ -44,6 +78,14 @@ pub mod code {
     pub const CANCELLED: i64 = -32002;
     /// The app could not start.
     pub const START_FAILED: i64 = -32003;
+    /// An app that was called cannot serve now, or does not exist.
+    pub const UNAVAILABLE: i64 = -32004;
+    /// No answer came in time.
+    pub const DEADLINE_EXCEEDED: i64 = -32005;
+    /// A call would come back to an app that waits for it already.
+    pub const CALL_CYCLE: i64 = -32006;
+    /// The request's body is larger than [`Start::body_limit`](super::Start::body_limit).
+    pub const BODY_TOO_LARGE: i64 = -32007;
 }
 
 /// Any message as it comes from the other side: a request, a notification or a response.
@@ -156,6 +198,17 @@ pub struct Start {
     /// What the generation before returned for [`method::STATE_SAVE`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Value>,
+    /// The setting `body_limit`, in bytes: the app refuses a body of more that it would hold in memory whole.
+    #[serde(default = "no_limit", skip_serializing_if = "is_no_limit")]
+    pub body_limit: u64,
+}
+
+fn no_limit() -> u64 {
+    u64::MAX
+}
+
+fn is_no_limit(limit: &u64) -> bool {
+    *limit == u64::MAX
 }
 
 /// The result of [`method::START`]: the worker is ready.
@@ -186,6 +239,128 @@ pub struct Cancel {
 pub enum Body {
     /// The whole body is the buffer with this index in the message's `transfer`.
     Transfer(usize),
+    /// The body follows, piece by piece, as [`method::BODY_CHUNK`] with the number of the request.
+    Stream(Yes),
+    /// In an answer to a WebSocket handshake: the handshake is accepted, and [`method::WS_MESSAGE`] follow.
+    Websocket(Yes),
+}
+
+impl Body {
+    /// A body that follows piece by piece.
+    pub const STREAM: Self = Self::Stream(Yes);
+    /// A handshake that is accepted.
+    pub const WEBSOCKET: Self = Self::Websocket(Yes);
+}
+
+/// `true`, where nothing else makes sense.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "bool", into = "bool")]
+pub struct Yes;
+
+impl From<Yes> for bool {
+    fn from(Yes: Yes) -> Self {
+        true
+    }
+}
+
+impl TryFrom<bool> for Yes {
+    type Error = &'static str;
+
+    fn try_from(value: bool) -> Result<Self, Self::Error> {
+        value.then_some(Yes).ok_or("expected true")
+    }
+}
+
+/// The parameters of [`method::BODY_CHUNK`] and [`method::BODY_END`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream {
+    /// The number of the request that the body belongs to.
+    pub id: u64,
+}
+
+/// The parameters of [`method::BODY_ERROR`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BodyError<'a> {
+    /// The number of the request that the body belongs to.
+    pub id: u64,
+    /// Why the body is incomplete.
+    #[serde(borrow)]
+    pub message: Cow<'a, str>,
+}
+
+/// The parameters of [`method::BODY_CREDIT`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credit {
+    /// The number of the request that the stream belongs to.
+    pub id: u64,
+    /// How many bytes more may be sent.
+    pub bytes: u64,
+}
+
+/// The parameters of [`method::WS_MESSAGE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WsMessage {
+    /// The number of the request that opened the WebSocket.
+    pub id: u64,
+    /// What kind of message it is.
+    pub kind: WsKind,
+}
+
+/// The kinds of WebSocket messages (RFC 6455, section 5.6 and 5.5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WsKind {
+    /// UTF-8 text.
+    Text,
+    /// Bytes.
+    Binary,
+    /// A ping, at most 125 bytes. The host answers a client's itself.
+    Ping,
+    /// The answer to a ping.
+    Pong,
+}
+
+/// The parameters of [`method::WS_CLOSE`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WsClose<'a> {
+    /// The number of the request that opened the WebSocket.
+    pub id: u64,
+    /// The status code (RFC 6455, section 7.4); 1005: none was given; 1006: the connection was lost.
+    pub code: u16,
+    /// The reason, at most 123 bytes.
+    #[serde(borrow, default)]
+    pub reason: Cow<'a, str>,
+}
+
+/// The parameters of [`method::CALL`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RpcCall<'a> {
+    /// The name of the app that is called.
+    #[serde(borrow)]
+    pub app: Cow<'a, str>,
+    /// The method that is called.
+    #[serde(borrow)]
+    pub method: Cow<'a, str>,
+    /// The method's parameters.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub params: Option<&'a RawValue>,
+    /// The number of the host's request on whose behalf this is: its deadline and id are carried on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<u64>,
+}
+
+/// The parameters of [`method::FETCH`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fetch<'a> {
+    /// The name of the app that is asked.
+    #[serde(borrow)]
+    pub app: Cow<'a, str>,
+    /// The request. Its prefix, peer, id, trace context and deadline are the host's to set.
+    #[serde(borrow)]
+    pub request: HttpRequest<'a>,
+    /// The number of the host's request on whose behalf this is: its deadline and id are carried on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<u64>,
 }
 
 /// The parameters of [`method::HTTP`].
@@ -293,11 +468,11 @@ mod tests {
             let incoming: Incoming<'_> = serde_json::from_str(example).unwrap();
             match (incoming.method.as_deref(), incoming.id) {
                 (Some(method::START), Some(1)) => params::<Start>(incoming.params.unwrap()),
-                (Some(method::HTTP), Some(2)) => params::<HttpRequest<'_>>(incoming.params.unwrap()),
+                (Some(method::HTTP), Some(3)) => params::<HttpRequest<'_>>(incoming.params.unwrap()),
                 (Some(method::CANCEL), None) => params::<Cancel>(incoming.params.unwrap()),
                 (Some(method::STATE_SAVE), Some(9)) | (Some(method::STOP), None) => {}
                 (None, Some(1)) => params::<Started>(incoming.result.unwrap()),
-                (None, Some(2)) => match incoming.error {
+                (None, Some(3)) => match incoming.error {
                     Some(error) => {
                         let data: ErrorData = serde_json::from_value(error.data.unwrap()).unwrap();
                         assert_eq!((error.code, data.status), (code::HANDLER_FAILED, 503));

@@ -1,6 +1,7 @@
 //! What a handler is asked.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -18,6 +19,7 @@ use crate::extensions::Extensions;
 use crate::header;
 use crate::params::Params;
 use crate::protocol::{self, HttpRequest};
+use crate::stream::BodyStream;
 
 /// An HTTP request.
 ///
@@ -42,6 +44,8 @@ pub struct Request {
 pub(crate) struct Inner {
     head: Head,
     body: Payload,
+    /// The body, when it is not there yet.
+    stream: RefCell<Option<BodyStream>>,
     deadline: Option<Instant>,
     extensions: Extensions,
 }
@@ -96,11 +100,33 @@ impl Request {
             Some(protocol::Body::Transfer(index)) => body(index).ok_or_else(|| {
                 serde_json::Error::custom(format_args!("there is no buffer {index} for the body"))
             })?,
+            Some(protocol::Body::Stream(_)) => Payload::Empty,
+            Some(protocol::Body::Websocket(_)) => {
+                return Err(serde_json::Error::custom("a request's body cannot be a WebSocket"));
+            }
         };
         let deadline =
             request.deadline_ms.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
-        let inner = Inner { head, body, deadline, extensions: Extensions::default() };
+        let inner =
+            Inner { head, body, stream: RefCell::default(), deadline, extensions: Extensions::default() };
         Ok(Self { inner: Rc::new(inner), params: Params::default() })
+    }
+
+    /// Whether the body is still to come.
+    pub(crate) fn is_streamed(&self) -> bool {
+        matches!(self.head().body, Some(protocol::Body::Stream(_)))
+    }
+
+    /// Puts in the body that is to come.
+    pub(crate) fn set_stream(&self, stream: BodyStream) {
+        self.inner.stream.replace(Some(stream));
+    }
+
+    /// Puts in the body that has come.
+    pub(crate) fn set_body(&mut self, body: Vec<u8>) {
+        if let Some(inner) = Rc::get_mut(&mut self.inner) {
+            inner.body = Payload::Vec(body);
+        }
     }
 
     pub(crate) fn set_params(&mut self, params: Params) {
@@ -196,6 +222,15 @@ impl Request {
         Body::of_request(self.inner)
     }
 
+    /// The body as it comes, for a handler that is [`streamed`](crate::streamed); where the body is there already, it is
+    /// the only piece. A stream can be taken once.
+    pub fn body_stream(&self) -> BodyStream {
+        self.inner
+            .stream
+            .take()
+            .unwrap_or_else(|| BodyStream::whole(Payload::Vec(self.inner.body.as_bytes().to_vec())))
+    }
+
     /// The body as text.
     ///
     /// # Errors
@@ -287,6 +322,7 @@ mod tests {
     use std::ptr;
 
     use super::*;
+    use crate::body::Content;
     use crate::response::Response;
 
     /// A buffer of leaked bytes, as if it were the host's.
@@ -357,7 +393,9 @@ mod tests {
         let response = Response::bytes(req.into_body());
         assert_eq!(response.body_bytes(), b"the body");
         drop(clone);
-        let (_, _, Payload::Buffer(body)) = response.into_parts() else { panic!("not the host's buffer") };
+        let (_, _, Content::Whole(Payload::Buffer(body))) = response.into_parts() else {
+            panic!("not the host's buffer")
+        };
         assert_eq!(body.as_ptr(), place);
     }
 
@@ -365,6 +403,7 @@ mod tests {
     fn a_request_that_is_still_held_keeps_its_body() {
         let req = message(PARAMS, "the body").unwrap();
         let (_, _, body) = Response::bytes(req.clone().into_body()).into_parts();
+        let Content::Whole(body) = body else { panic!("a stream") };
         assert_eq!(body.as_bytes(), req.body());
         assert_ne!(body.as_bytes().as_ptr(), req.body().as_ptr());
     }

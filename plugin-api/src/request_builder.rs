@@ -1,4 +1,4 @@
-//! Requests made by hand, for an app's own tests.
+//! Requests made by hand: for another app, and for an app's own tests.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use crate::header;
 use crate::protocol::{Body, Header, HttpRequest};
 use crate::request::Request;
 
-/// Makes a [`Request`] without a host, for an app's own tests.
+/// Makes a request: for another app ([`Host::fetch`](crate::Host::fetch)), or for an app's own tests.
 ///
 /// ```
 /// use atoll_plugin::prelude::*;
@@ -128,6 +128,11 @@ impl RequestBuilder {
         }
         self.head.headers.push(Header("content-type".into(), "application/json".into()));
         self
+    }
+
+    /// What is sent, for a request to another app.
+    pub(crate) fn into_parts(self) -> (HttpRequest<'static>, Vec<u8>) {
+        (self.head, self.body)
     }
 
     /// The request, which has gone through the protocol's text as one of the host's does.

@@ -7,10 +7,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::body::{Body, Payload};
+use crate::body::{Body, Content};
 use crate::error::Error;
 use crate::header;
 use crate::protocol::Header;
+use crate::ws;
 
 /// The answer to a request: a status, headers and a body.
 ///
@@ -97,6 +98,10 @@ impl Response {
         Self::new(303).header("location", location)
     }
 
+    pub(crate) fn websocket(serve: ws::Serve) -> Self {
+        Self { status: 200, headers: Vec::new(), body: Body::websocket(serve), failure: None }
+    }
+
     pub(crate) fn of_type(content_type: &'static str, body: Body) -> Self {
         let content_type = Header(Cow::Borrowed("content-type"), Cow::Borrowed(content_type));
         Self { status: 200, headers: vec![content_type], body, failure: None }
@@ -173,6 +178,14 @@ impl Response {
         Ok(serde_json::from_slice(self.body_bytes())?)
     }
 
+    /// Its body.
+    ///
+    /// # Errors
+    /// The response cannot be sent.
+    pub fn into_body(self) -> Result<Body, Error> {
+        Ok(self.checked()?.body)
+    }
+
     fn failed(mut self, error: Error) -> Self {
         self.failure.get_or_insert_with(|| Box::new(error));
         self
@@ -187,9 +200,9 @@ impl Response {
     }
 
     /// Status, headers and body, to be sent. Only for a response that [`checked`](Self::checked) has passed.
-    pub(crate) fn into_parts(self) -> (u16, Vec<Header<'static>>, Payload) {
+    pub(crate) fn into_parts(self) -> (u16, Vec<Header<'static>>, Content) {
         debug_assert!(self.failure.is_none(), "an unchecked response");
-        (self.status, self.headers, self.body.into_payload())
+        (self.status, self.headers, self.body.into_content())
     }
 }
 
@@ -276,7 +289,7 @@ mod tests {
     fn a_vector_is_not_copied() {
         let bytes = b"bytes".to_vec();
         let place = bytes.as_ptr();
-        let (_, _, body) = Response::bytes(bytes).into_parts();
+        let (_, _, Content::Whole(body)) = Response::bytes(bytes).into_parts() else { panic!("a stream") };
         assert_eq!(body.as_bytes().as_ptr(), place);
     }
 }

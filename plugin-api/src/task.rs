@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use futures_util::future::{AbortHandle, Abortable, LocalBoxFuture};
 
+use crate::host::Host;
 use crate::panic::catch;
 
 /// How a handler ended.
@@ -27,14 +28,15 @@ impl<T> From<Result<T, String>> for Outcome<T> {
 /// A handler's future with the number of its request. Panics, also those of its drop, stay inside.
 pub(crate) struct Task<T> {
     id: u64,
+    host: Option<Host>,
     work: Option<Abortable<LocalBoxFuture<'static, T>>>,
 }
 
 impl<T> Task<T> {
-    /// The task, and the handle that cancels it.
-    pub(crate) fn new(id: u64, work: LocalBoxFuture<'static, T>) -> (Self, AbortHandle) {
+    /// The task, which finds `host` as the current one, and the handle that cancels it.
+    pub(crate) fn new(id: u64, host: Option<Host>, work: LocalBoxFuture<'static, T>) -> (Self, AbortHandle) {
         let (handle, registration) = AbortHandle::new_pair();
-        (Self { id, work: Some(Abortable::new(work, registration)) }, handle)
+        (Self { id, host, work: Some(Abortable::new(work, registration)) }, handle)
     }
 
     fn drop_work(&mut self) -> Result<(), String> {
@@ -46,18 +48,23 @@ impl<T> Task<T> {
 impl<T> Future for Task<T> {
     type Output = (u64, Outcome<T>);
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let id = self.id;
-        let Some(work) = self.work.as_mut() else {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let id = this.id;
+        let Some(work) = this.work.as_mut() else {
             return Poll::Ready((id, Outcome::Cancelled));
         };
-        let outcome = match catch(|| Pin::new(work).poll(context)) {
+        let poll = catch(|| match &this.host {
+            Some(host) => host.scope(|| Pin::new(work).poll(context)),
+            None => Pin::new(work).poll(context),
+        });
+        let outcome = match poll {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Ok(value))) => Outcome::Returned(value),
             Ok(Poll::Ready(Err(_aborted))) => Outcome::Cancelled,
             Err(panic) => Outcome::Panicked(panic),
         };
-        Poll::Ready((id, self.drop_work().map_or_else(Outcome::Panicked, |()| outcome)))
+        Poll::Ready((id, this.drop_work().map_or_else(Outcome::Panicked, |()| outcome)))
     }
 }
 
@@ -83,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_outcome_wherever_it_happens() {
-        let (task, _handle) = Task::<()>::new(1, async { panic!("in poll") }.boxed_local());
+        let (task, _handle) = Task::<()>::new(1, None, async { panic!("in poll") }.boxed_local());
         assert!(matches!(task.now_or_never(), Some((1, Outcome::Panicked(text))) if text == "in poll"));
 
         let guard = PanicsOnDrop;
@@ -91,7 +98,7 @@ mod tests {
             let _guard = guard;
             std::future::pending::<()>().await;
         };
-        let (task, handle) = Task::new(2, work.boxed_local());
+        let (task, handle) = Task::new(2, None, work.boxed_local());
         handle.abort();
         assert!(matches!(task.now_or_never(), Some((2, Outcome::Panicked(text))) if text == "in drop"));
     }
@@ -104,7 +111,7 @@ mod tests {
             let _inside = inside;
             std::future::pending::<()>().await;
         };
-        let (mut task, handle) = Task::new(3, work.boxed_local());
+        let (mut task, handle) = Task::new(3, None, work.boxed_local());
         assert!((&mut task).now_or_never().is_none());
         handle.abort();
         assert!(matches!((&mut task).now_or_never(), Some((3, Outcome::Cancelled))));

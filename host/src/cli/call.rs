@@ -11,9 +11,11 @@ use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::web::Bytes;
 use anyhow::{Context, bail};
 use atoll_host::config::{AppConfig, Config};
-use atoll_host::{Kind, Problem, Registry, Services, exchange, logging};
+use atoll_host::exchange::{RequestBody, ResponseBody};
+use atoll_host::{Registry, Services, exchange, logging};
 use atoll_plugin::protocol::{Header, HttpRequest, header_text};
 use clap::Args;
+use futures_util::StreamExt;
 use log::LevelFilter;
 
 use super::out;
@@ -53,11 +55,10 @@ pub(super) struct CallArgs {
     config: PathBuf,
 }
 
-/// An app's answer, taken out of the message it came in.
-struct Answer {
+/// The head of an app's answer, taken out of the message it came in.
+struct Head {
     status: u16,
     headers: Vec<(String, Vec<u8>)>,
-    body: Bytes,
 }
 
 /// Starts an app, sends it one request, prints the answer and takes the app down.
@@ -66,47 +67,37 @@ pub(super) fn run(args: &CallArgs) -> anyhow::Result<ExitCode> {
     let uri = parse_path(&args.path)?;
     let config = find_app(Config::load(&args.config)?, args)?;
     let body = args.data.as_deref().map(read_data).transpose()?;
-    let answer = actix_web::rt::System::new().block_on(async {
+    actix_web::rt::System::new().block_on(async {
         let services = Rc::new(Services::new()?.with_details());
         let registry = Registry::default();
         let name = config.name.clone();
         registry.apply(&Config { apps: vec![config] }, &services);
         let app = registry.get(&name).context("the app was not registered")?;
-        let answer = match body {
-            Some(body) if body.len() > app.settings().body_limit => {
-                let limit = app.settings().body_limit;
-                let detail = format!("The app `{name}` takes bodies of at most body_limit = {limit} bytes.");
-                Err(Problem::new(Kind::BodyTooLarge, detail))
-            }
-            body => {
-                let prefix = format!("/apps/{name}");
-                exchange::http(
-                    &app,
-                    request(args, &uri, &prefix, body.as_deref()),
-                    body.map(Bytes::from),
-                    |head, body| {
-                        let headers = head.headers.iter().map(|header| {
-                            (header.0.to_string(), header.value_bytes().unwrap_or_default().into_owned())
-                        });
-                        Answer { status: head.status, headers: headers.collect(), body }
-                    },
-                )
-                .await
+        let prefix = format!("/apps/{name}");
+        let request = request(args, &uri, &prefix, body.as_deref());
+        let body = body.map_or(RequestBody::None, |body| Bytes::from(body).into());
+        let answer = exchange::http(&app, request, body, |head, body| {
+            let headers = head
+                .headers
+                .iter()
+                .map(|header| (header.0.to_string(), header.value_bytes().unwrap_or_default().into_owned()));
+            (Head { status: head.status, headers: headers.collect() }, body)
+        })
+        .await;
+        let printed = match answer {
+            Ok((head, body)) => print(&head, body, args.include).await,
+            Err(problem) => {
+                eprintln!("atoll: {}, {problem}", status_text(problem.kind().status()));
+                Ok(ExitCode::FAILURE)
             }
         };
         registry.close().await;
-        anyhow::Ok(answer)
-    })?;
-    match answer {
-        Ok(answer) => print(&answer, args.include),
-        Err(problem) => {
-            eprintln!("atoll: {}, {problem}", status_text(problem.kind().status()));
-            Ok(ExitCode::FAILURE)
-        }
-    }
+        printed
+    })
 }
 
-fn print(answer: &Answer, include: bool) -> anyhow::Result<ExitCode> {
+/// Prints an answer, a streamed body as it comes.
+async fn print(answer: &Head, body: ResponseBody, include: bool) -> anyhow::Result<ExitCode> {
     if include {
         let mut head = format!("HTTP/1.1 {}\r\n", status_text(answer.status)).into_bytes();
         for (name, value) in &answer.headers {
@@ -118,7 +109,17 @@ fn print(answer: &Answer, include: bool) -> anyhow::Result<ExitCode> {
         head.extend_from_slice(b"\r\n");
         out::print(head)?;
     }
-    out::print(&answer.body)?;
+    match body {
+        ResponseBody::Whole(bytes) => out::print(&bytes)?,
+        ResponseBody::Stream(mut download) => {
+            while let Some(chunk) = download.next().await {
+                out::print(&chunk.context("the answer is not complete")?)?;
+            }
+        }
+        ResponseBody::WebSocket(_) => {
+            bail!("the app opened a WebSocket; use a WebSocket client with `atoll serve`")
+        }
+    }
     if answer.status < 400 {
         return Ok(ExitCode::SUCCESS);
     }

@@ -1,0 +1,135 @@
+//! A request's body on its way to the app.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use atoll_plugin::protocol::{Body, BodyError, INITIAL_CREDIT, Stream, method};
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::time::Instant;
+
+use crate::buffer;
+use crate::port::Answer;
+
+/// A body as the client sends it; an error says why it is not complete.
+pub type BodySource = Pin<Box<dyn futures_util::Stream<Item = Result<Bytes, String>>>>;
+
+/// The body of a request.
+#[derive(Default)]
+pub enum RequestBody {
+    /// There is none.
+    #[default]
+    None,
+    /// All of it.
+    Whole(Bytes),
+    /// It is still coming, after what has come already.
+    Stream(BodySource),
+}
+
+/// A body of more bytes is not sent along with its request, but piece by piece.
+pub(crate) const WHOLE_LIMIT: usize = 64 * 1024;
+
+impl From<Bytes> for RequestBody {
+    fn from(mut bytes: Bytes) -> Self {
+        if bytes.len() <= WHOLE_LIMIT {
+            return Self::Whole(bytes);
+        }
+        let piece = move |_| {
+            let next = bytes.split_to(bytes.len().min(WHOLE_LIMIT));
+            (!next.is_empty()).then_some(Ok(next))
+        };
+        Self::Stream(Box::pin(stream::iter(std::iter::repeat(()).map_while(piece))))
+    }
+}
+
+impl RequestBody {
+    pub(super) fn in_message(&self) -> Option<Body> {
+        match self {
+            Self::None => None,
+            Self::Whole(_) => Some(Body::Transfer(0)),
+            Self::Stream(_) => Some(Body::STREAM),
+        }
+    }
+
+    /// What goes along with the request.
+    pub(super) fn whole(&self) -> Option<Bytes> {
+        match self {
+            Self::Whole(bytes) => Some(bytes.clone()),
+            Self::None | Self::Stream(_) => None,
+        }
+    }
+
+    pub(super) fn into_upload(self) -> Option<Upload> {
+        match self {
+            Self::Stream(source) => Some(Upload::new(source)),
+            Self::None | Self::Whole(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Whole(bytes) => write!(f, "Whole({} bytes)", bytes.len()),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
+
+/// A body that is being sent to the app, as the app takes it.
+pub(super) struct Upload {
+    source: BodySource,
+    /// How many bytes may be sent; below zero when the last piece was larger.
+    credit: i64,
+    last_sent: Option<Instant>,
+}
+
+impl Upload {
+    pub(super) fn new(source: BodySource) -> Self {
+        Self { source, credit: INITIAL_CREDIT as i64, last_sent: None }
+    }
+
+    /// Sends what there is, as far as the app takes it; ready when all is sent.
+    pub(super) fn poll_send(&mut self, answer: &Answer, context: &mut Context<'_>) -> Poll<()> {
+        let id = answer.id();
+        while self.credit > 0 {
+            match self.source.as_mut().poll_next(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(bytes))) if bytes.is_empty() => {}
+                Poll::Ready(Some(Ok(bytes))) => {
+                    self.credit = self.credit.saturating_sub(i64::try_from(bytes.len()).unwrap_or(i64::MAX));
+                    self.last_sent = Some(Instant::now());
+                    answer.send_chunk(buffer::from_bytes(bytes));
+                }
+                Poll::Ready(Some(Err(message))) => {
+                    let error = BodyError { id, message: message.into() };
+                    answer.notify(method::BODY_ERROR, error, Vec::new());
+                    return Poll::Ready(());
+                }
+                Poll::Ready(None) => {
+                    self.last_sent = Some(Instant::now());
+                    answer.notify(method::BODY_END, Stream { id }, Vec::new());
+                    return Poll::Ready(());
+                }
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Notes that the app takes `bytes` more.
+    pub(super) fn grant(&mut self, bytes: u64) {
+        self.credit = self.credit.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Whether the app takes more.
+    pub(super) fn has_credit(&self) -> bool {
+        self.credit > 0
+    }
+
+    /// When something was sent last.
+    pub(super) fn last_sent(&self) -> Option<Instant> {
+        self.last_sent
+    }
+}

@@ -1,0 +1,128 @@
+//! Server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use serde::Serialize;
+
+use crate::body::Body;
+use crate::error::Error;
+use crate::response::Response;
+use crate::stream::Chunk;
+
+/// One event of a [`Response::events`].
+///
+/// ```
+/// use atoll_plugin::sse::Event;
+///
+/// let event = Event::data("one\ntwo").event("tick").id("7");
+/// assert_eq!(event.to_string(), "event: tick\nid: 7\ndata: one\ndata: two\n\n");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Event {
+    fields: String,
+    data: String,
+}
+
+impl Event {
+    /// An event with text of any number of lines.
+    pub fn data(text: impl AsRef<str>) -> Self {
+        let mut data = String::new();
+        for line in lines(text.as_ref()) {
+            field(&mut data, "data", line);
+        }
+        Self { fields: String::new(), data }
+    }
+
+    /// An event with a value as JSON.
+    ///
+    /// # Errors
+    /// The value cannot be written as JSON.
+    pub fn json(value: &impl Serialize) -> Result<Self, Error> {
+        Ok(Self::data(serde_json::to_string(value)?))
+    }
+
+    /// A comment, which clients ignore: it keeps a connection open that has nothing to say.
+    pub fn comment(text: impl AsRef<str>) -> Self {
+        let mut fields = String::new();
+        for line in lines(text.as_ref()) {
+            field(&mut fields, "", line);
+        }
+        Self { fields, data: String::new() }
+    }
+
+    /// Names the event's type; without, it is `message`. Line breaks become spaces.
+    pub fn event(mut self, name: impl AsRef<str>) -> Self {
+        field(&mut self.fields, "event", &one_line(name.as_ref()));
+        self
+    }
+
+    /// Sets what a client that connects again sends as `Last-Event-ID`. Line breaks become spaces.
+    pub fn id(mut self, id: impl AsRef<str>) -> Self {
+        field(&mut self.fields, "id", &one_line(id.as_ref()));
+        self
+    }
+
+    /// Sets how long a client waits before it connects again.
+    pub fn retry(mut self, wait: Duration) -> Self {
+        field(&mut self.fields, "retry", &wait.as_millis().to_string());
+        self
+    }
+}
+
+/// The format knows three ends of a line.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r', '\0'], " ")
+}
+
+fn field(into: &mut String, name: &str, value: &str) {
+    // Writing to a string does not fail.
+    let _ = writeln!(into, "{name}: {value}");
+}
+
+impl std::fmt::Display for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}{}", self.fields, self.data)
+    }
+}
+
+impl Response {
+    /// Server-sent events, sent as the stream yields them. The stream is dropped when the client has left. When the app
+    /// is replaced, the response ends, and a browser's `EventSource` connects again, to the new one.
+    ///
+    /// ```
+    /// use atoll_plugin::prelude::*;
+    /// use atoll_plugin::sse::Event;
+    /// use futures_util::stream;
+    ///
+    /// let app = Application::new().get("/ticks", |_: Request| {
+    ///     Response::events(stream::iter((0..3).map(|n| Event::data(n.to_string()))))
+    /// });
+    /// let response = app.oneshot(Request::get("/ticks"));
+    /// assert_eq!(response.get_header("content-type").as_deref(), Some("text/event-stream"));
+    /// ```
+    pub fn events(events: impl Stream<Item = Event> + 'static) -> Self {
+        let chunks = events.map(|event| Ok::<_, Error>(Chunk::from(event.to_string())));
+        Self::of_type("text/event-stream", Body::stream(chunks)).set_header("cache-control", "no-cache")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_can_break_out_of_its_field() {
+        let event = Event::data("a\rb\r\nc\n").event("x\ndata: y").id("1\r2").retry(Duration::from_secs(2));
+        let expected = "event: x data: y\nid: 1 2\nretry: 2000\ndata: a\ndata: b\ndata: c\ndata: \n\n";
+        assert_eq!(event.to_string(), expected);
+        assert_eq!(Event::comment("still\nhere").to_string(), ": still\n: here\n\n");
+        assert_eq!(Event::json(&[1, 2]).unwrap().to_string(), "data: [1,2]\n\n");
+    }
+}

@@ -1,0 +1,202 @@
+//! WebSockets (RFC 6455).
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_util::Stream;
+use futures_util::future::LocalBoxFuture;
+
+use crate::abi::Buffer;
+use crate::error::Error;
+use crate::protocol::WsKind;
+use crate::request::Request;
+use crate::response::Response;
+use crate::stream::{Channel, Chunk, Item};
+
+/// A WebSocket message.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Message {
+    /// UTF-8 text.
+    Text(String),
+    /// Bytes.
+    Binary(Chunk),
+    /// A ping. The host has answered it.
+    Ping(Chunk),
+    /// The answer to a ping.
+    Pong(Chunk),
+    /// The client closes the WebSocket, with a status code (RFC 6455, section 7.4) and a reason; nothing follows. Code
+    /// 1005: it gave none; 1006: the connection was lost.
+    Close(u16, String),
+}
+
+impl Message {
+    /// A text message.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// A binary message.
+    pub fn binary(bytes: impl Into<Chunk>) -> Self {
+        Self::Binary(bytes.into())
+    }
+
+    fn into_parts(self) -> Result<(WsKind, Chunk), (u16, String)> {
+        match self {
+            Self::Text(text) => Ok((WsKind::Text, text.into())),
+            Self::Binary(bytes) => Ok((WsKind::Binary, bytes)),
+            Self::Ping(bytes) => Ok((WsKind::Ping, bytes)),
+            Self::Pong(bytes) => Ok((WsKind::Pong, bytes)),
+            Self::Close(code, reason) => Err((code, reason)),
+        }
+    }
+
+    fn of(item: Item) -> Self {
+        let text = |bytes: Buffer| String::from_utf8_lossy(&bytes).into_owned();
+        match item {
+            Item::Message(WsKind::Text, bytes) => Self::Text(text(bytes)),
+            Item::Message(WsKind::Binary, bytes) | Item::Chunk(bytes) => Self::Binary(bytes.into()),
+            Item::Message(WsKind::Ping, bytes) => Self::Ping(bytes.into()),
+            Item::Message(WsKind::Pong, bytes) => Self::Pong(bytes.into()),
+            Item::Close(code, reason) => Self::Close(code, reason),
+        }
+    }
+}
+
+/// An open WebSocket: a stream of what the client sends, and the way to send to it.
+///
+/// It is made by [`Request::websocket`]. Its handler ends it by returning; a handler that is dropped, because the client
+/// is gone or the app is being replaced, does so, too.
+pub struct WebSocket {
+    channel: Arc<Channel>,
+    closed: bool,
+}
+
+pub(crate) type Serve = Box<dyn FnOnce(WebSocket) -> LocalBoxFuture<'static, ()>>;
+
+impl WebSocket {
+    pub(crate) fn new(channel: Arc<Channel>) -> Self {
+        Self { channel, closed: false }
+    }
+
+    /// Waits for the next message; `None` when the WebSocket is closed.
+    pub async fn receive(&mut self) -> Option<Message> {
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+
+    /// Sends a message, when the client has taken enough of what was sent before. [`Message::Close`] closes the
+    /// WebSocket.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub async fn send(&mut self, message: Message) -> Result<(), Error> {
+        self.sender().send(message).await
+    }
+
+    /// Another way to send, which can be kept elsewhere.
+    pub fn sender(&self) -> Sender {
+        Sender { channel: self.channel.clone() }
+    }
+
+    /// Closes the WebSocket with a status code and a reason of at most 123 bytes.
+    pub fn close(mut self, code: u16, reason: &str) {
+        self.closed = true;
+        self.channel.send_close(code, reason);
+    }
+}
+
+impl Drop for WebSocket {
+    fn drop(&mut self) {
+        if !self.closed {
+            let code = if std::thread::panicking() { 1011 } else { 1000 };
+            self.channel.send_close(code, "");
+        }
+    }
+}
+
+impl Stream for WebSocket {
+    type Item = Message;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message>> {
+        // An error says only that the client is gone.
+        Poll::Ready(ready!(self.channel.poll_receive(context)).and_then(Result::ok).map(Message::of))
+    }
+}
+
+impl fmt::Debug for WebSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebSocket")
+    }
+}
+
+/// Sends on a [`WebSocket`], from any thread.
+#[derive(Clone)]
+pub struct Sender {
+    channel: Arc<Channel>,
+}
+
+impl Sender {
+    /// Sends a message: see [`WebSocket::send`].
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub async fn send(&self, message: Message) -> Result<(), Error> {
+        poll_fn(|context| self.channel.poll_ready(context)).await?;
+        match message.into_parts() {
+            Ok((kind, bytes)) => {
+                let bytes = bytes.into_buffer(self.channel.port()).unwrap_or_default();
+                self.channel.send_message(kind, bytes);
+            }
+            Err((code, reason)) => self.channel.send_close(code, &reason),
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sender")
+    }
+}
+
+impl Request {
+    /// Whether the client asks for a WebSocket.
+    pub fn is_websocket(&self) -> bool {
+        self.method() == "GET"
+            && self.header("upgrade").is_some_and(|name| name.eq_ignore_ascii_case("websocket"))
+            && self.header("sec-websocket-key").is_some()
+    }
+
+    /// Answers a WebSocket handshake: `serve` then has the open WebSocket, until it returns. A subprotocol is chosen by
+    /// adding the header `sec-websocket-protocol` to the response.
+    ///
+    /// # Errors
+    /// With status 426 when the request is not a handshake.
+    ///
+    /// ```
+    /// use atoll_plugin::prelude::*;
+    /// use atoll_plugin::ws::Message;
+    ///
+    /// let app = Application::new().get("/echo", |req: Request| {
+    ///     req.websocket(async |mut socket| {
+    ///         while let Some(message) = socket.receive().await {
+    ///             if let Message::Text(text) = message
+    ///                 && socket.send(Message::Text(text)).await.is_err()
+    ///             {
+    ///                 return;
+    ///             }
+    ///         }
+    ///     })
+    /// });
+    /// assert_eq!(app.oneshot(Request::get("/echo")).status_code(), 426);
+    /// ```
+    pub fn websocket(&self, serve: impl AsyncFnOnce(WebSocket) + 'static) -> Result<Response, Error> {
+        if !self.is_websocket() {
+            return Err(Error::new(426, "this is a WebSocket: connect with a WebSocket client"));
+        }
+        Ok(Response::websocket(Box::new(move |socket| Box::pin(async move { serve(socket).await }))))
+    }
+}

@@ -14,6 +14,7 @@ pub mod check;
 pub mod config;
 mod context;
 pub mod control;
+mod doorbell;
 mod driver;
 mod event;
 pub mod exchange;

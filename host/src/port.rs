@@ -1,6 +1,7 @@
 //! The host's end of a port: the worker's inbox, and the requests that it has not answered yet.
 
 use std::collections::HashMap;
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use serde::Serialize;
 
 use crate::buffer;
+use crate::doorbell::Doorbell;
 use crate::event::{Event, Sent};
 use crate::lane::{self, Gone, Ticket};
 
@@ -44,6 +46,7 @@ pub struct Port {
     /// The requests to be answered, by number; `None` when the port is closed.
     pending: Mutex<Option<HashMap<u64, Ticket>>>,
     closed: AtomicBool,
+    doorbell: Doorbell,
 }
 
 impl Port {
@@ -60,6 +63,7 @@ impl Port {
             next_id: AtomicU64::new(1),
             pending: Mutex::new(Some(HashMap::new())),
             closed: AtomicBool::new(false),
+            doorbell: Doorbell::default(),
         })
     }
 
@@ -186,6 +190,16 @@ impl Port {
         !self.is_closed()
     }
 
+    /// The descriptor by which an app with an event loop of its own learns that something has come.
+    pub(crate) fn doorbell(&self) -> RawFd {
+        self.doorbell.descriptor()
+    }
+
+    /// Notes that the worker waits for its doorbell. `false`: it must not, something is there.
+    pub(crate) fn sleep(&self) -> bool {
+        self.doorbell.sleep(|| self.outlet.is_empty() && !self.is_closed())
+    }
+
     /// Ends the worker's `receive`, once for any number of calls before it looks again.
     pub(crate) fn wake(&self) {
         if !self.woken.swap(true, Ordering::SeqCst) {
@@ -196,6 +210,7 @@ impl Port {
     fn push(&self, item: Item) {
         // The port holds the other end itself, so the channel is never disconnected.
         let _ = self.inbox.send(item);
+        self.doorbell.ring();
     }
 
     fn with_pending<T>(&self, f: impl FnOnce(&mut HashMap<u64, Ticket>) -> T) -> Option<T> {

@@ -35,6 +35,8 @@ const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
     port_receive,
     port_send,
     port_wake,
+    port_doorbell,
+    port_sleep,
     port_retain,
     port_release,
 });
@@ -160,6 +162,16 @@ unsafe extern "C" fn port_send(handle: PortHandle, message: Message) -> bool {
 unsafe extern "C" fn port_wake(handle: PortHandle) {
     // SAFETY: the caller holds a count of the port.
     unsafe { port(handle) }.wake();
+}
+
+unsafe extern "C" fn port_doorbell(handle: PortHandle) -> i32 {
+    // SAFETY: the caller holds a count of the port.
+    unsafe { port(handle) }.doorbell()
+}
+
+unsafe extern "C" fn port_sleep(handle: PortHandle) -> bool {
+    // SAFETY: the caller holds a count of the port.
+    unsafe { port(handle) }.sleep()
 }
 
 unsafe extern "C" fn port_retain(handle: PortHandle) {

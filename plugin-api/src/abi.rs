@@ -194,6 +194,11 @@ pub struct Host {
     pub port_send: unsafe extern "C" fn(PortHandle, message: Message) -> bool,
     /// Makes the port's `port_receive` return [`Received::Woken`], now or when it is next called.
     pub port_wake: unsafe extern "C" fn(PortHandle),
+    /// The port's doorbell, an eventfd of the host's that lives as long as the port: it becomes readable when something
+    /// has come since [`Host::port_sleep`] said yes. Negative when there is none.
+    pub port_doorbell: unsafe extern "C" fn(PortHandle) -> i32,
+    /// Says that nobody will look at the port before its doorbell rings. `false`: something is there already.
+    pub port_sleep: unsafe extern "C" fn(PortHandle) -> bool,
     /// Counts one more holder of the port.
     pub port_retain: unsafe extern "C" fn(PortHandle),
     /// Counts one holder of the port less.

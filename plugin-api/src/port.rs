@@ -1,6 +1,7 @@
 //! A worker's end of its port.
 
 use std::mem;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::Duration;
@@ -84,6 +85,29 @@ impl Port {
     /// Makes a buffer of a copy of bytes, to be sent.
     pub fn copy(&self, bytes: &[u8]) -> Buffer {
         self.link().copy(bytes)
+    }
+
+    /// The port's doorbell, for an event loop of the app's own such as tokio's: a descriptor that becomes readable when
+    /// something has come after [`sleep`](Self::sleep) has said yes. It is an eventfd: reading 8 bytes silences it. It is
+    /// the host's, and open as long as the port.
+    ///
+    /// # Errors
+    /// The host could not make one.
+    pub fn doorbell(&self) -> std::io::Result<BorrowedFd<'_>> {
+        // SAFETY: this object holds a count of the port.
+        let descriptor = unsafe { self.link().host.port_doorbell()(self.handle) };
+        if descriptor < 0 {
+            return Err(std::io::Error::other("the host has no doorbell for the port"));
+        }
+        // SAFETY: the host keeps it open as long as the port lives, of which this object holds a count.
+        Ok(unsafe { BorrowedFd::borrow_raw(descriptor) })
+    }
+
+    /// Says that [`receive`](Self::receive) will not be called before the [doorbell](Self::doorbell) rings. `false`:
+    /// something is there to be received, and the doorbell will not ring for it.
+    pub fn sleep(&self) -> bool {
+        // SAFETY: this object holds a count of the port.
+        unsafe { self.link().host.port_sleep()(self.handle) }
     }
 
     /// A waker that ends a [`receive`](Self::receive) with [`Event::Woken`], from any thread.

@@ -102,10 +102,11 @@ fn a_child_process_has_its_own() {
 
 #[test]
 fn a_pinned_library_keeps_them() {
-    let host =
-        Launch::serve(json!([{ "name": "v", "path": "libv.so", "stop_timeout_ms": 50, "drain_timeout_ms": 50 }]))
-            .write("libv.so", patched("descriptors", "1"))
-            .start();
+    let host = Launch::serve(
+        json!([{ "name": "v", "path": "libv.so", "stop_timeout_ms": 50, "drain_timeout_ms": 50 }]),
+    )
+    .write("libv.so", patched("descriptors", "1"))
+    .start();
     let held = host.get("/apps/v/held").json();
     let file = host.path("end");
     assert_eq!(host.post(&format!("/apps/v/thread?file={file}"), "").text(), "started");

@@ -56,9 +56,9 @@ macro_rules! behind {
                 /// # Safety
                 /// As for libc's function.
                 pub(in crate::hooks) unsafe fn $name($($argument: $type),*) -> $result {
+                    type Function = unsafe extern "C" fn($($type),*) -> $result;
                     // SAFETY: libc's function of this name has this type.
-                    let function: unsafe extern "C" fn($($type),*) -> $result =
-                        unsafe { std::mem::transmute($name::BEHIND.find()) };
+                    let function: Function = unsafe { std::mem::transmute($name::BEHIND.find()) };
                     // SAFETY: by the caller's contract.
                     unsafe { function($($argument),*) }
                 }

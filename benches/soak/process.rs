@@ -30,6 +30,15 @@ pub(crate) fn open_files(host: &Host) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", host.pid())).map_or(0, Iterator::count)
 }
 
+/// Checks that no more file descriptors are open than before, apart from what is under way just now: connections that
+/// come and go, and files that are read.
+pub(crate) fn check_open_files(table: &mut Table, before: usize, after: usize) {
+    let growth = after.saturating_sub(before);
+    table.row("file descriptors before", before);
+    table.row("file descriptors after", after);
+    table.check("file descriptors, more than before", growth, "< 8", growth < 8);
+}
+
 /// What `atoll ls --json` shows.
 pub(crate) fn status(host: &Host) -> Result<HostStatus, String> {
     let place = host.folder().join("tmp");

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::load::Load;
-use crate::process::{check_leftovers, open_files, resident_at_rest_kib, resident_kib, settle, status};
+use crate::process::{
+    check_leftovers, check_open_files, open_files, resident_at_rest_kib, resident_kib, settle, status,
+};
 use crate::support::{Call, Host, Launch, patched};
 use crate::table::Table;
 
@@ -70,9 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     table.row("resident before, KiB", resident_before);
     table.row("resident after, KiB", resident_after);
     table.check("resident growth, KiB", growth, "< 1024", growth < 1024);
-    // An app may keep some in statics, which the host cannot give back.
-    table.row("file descriptors before", files_before);
-    table.row("file descriptors after", files_after);
+    check_open_files(&mut table, files_before, files_after);
     check_leftovers(&mut table, &host, keys_before, 1)?;
     table.row("rename to first new answer, median ms", format!("{:.1}", millis(times[times.len() / 2])));
     table.row("rename to first new answer, 99 % ms", format!("{:.1}", millis(times[times.len() * 99 / 100])));

@@ -5,18 +5,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use atoll_plugin::abi::{GenerationHandle, ThreadEvent};
 
+use crate::descriptors::Maker;
 use crate::heap::Heap;
 
-/// A generation's heap, name, own threads and pthread keys.
+/// A generation's heap and name, and what it has taken from the process: threads, pthread keys and file descriptors.
 #[derive(Debug)]
 pub struct LibraryContext {
     app: Arc<str>,
     generation: u64,
     heap: Arc<Heap>,
     taken: Mutex<Taken>,
+    descriptors: Maker,
 }
 
-/// What the library has taken from the process.
+/// The threads and keys that the library has taken from the process.
 #[derive(Debug, Default)]
 struct Taken {
     /// Threads that are being made.
@@ -29,7 +31,13 @@ struct Taken {
 impl LibraryContext {
     /// The context of a library that is about to be loaded.
     pub fn new(app: Arc<str>, generation: u64) -> Arc<Self> {
-        Arc::new(Self { app, generation, heap: Arc::new(Heap::new()), taken: Mutex::default() })
+        Arc::new(Self {
+            app,
+            generation,
+            heap: Arc::new(Heap::new()),
+            taken: Mutex::default(),
+            descriptors: Maker::new(),
+        })
     }
 
     /// The app's name.
@@ -79,6 +87,11 @@ impl LibraryContext {
         } else {
             taken.keys.remove(&key);
         }
+    }
+
+    /// The file descriptors that the library makes.
+    pub(crate) fn descriptors(&self) -> &Maker {
+        &self.descriptors
     }
 
     /// The names of the library's own threads that still run.

@@ -134,8 +134,8 @@ impl Loaded {
         &self.context
     }
 
-    /// Takes the library out of the process: gives its pthread keys back, closes it and verifies that it is gone.
-    /// Its heap goes when the last buffer of it does, its staged file at once.
+    /// Takes the library out of the process: gives its pthread keys back, closes it, verifies that it is gone, and
+    /// closes the file descriptors that it has left. Its heap goes when the last buffer of it does, its staged file at once.
     ///
     /// # Errors
     /// It is still in use, and stays mapped: see [`Pinned`].
@@ -158,6 +158,12 @@ impl Loaded {
         if is_mapped(staged.path()) {
             std::mem::forget(context);
             return Err(Pinned { reason: PinReason::StillMapped, _staged: Box::new(staged) });
+        }
+        // Not before: the library's destructors, which ran just now, may have closed some themselves.
+        // SAFETY: the library is gone.
+        let closed = unsafe { context.descriptors().close_left() };
+        if closed > 0 {
+            log::debug!("{}#{} left {closed} file descriptors open", context.app(), context.generation());
         }
         Ok(())
     }

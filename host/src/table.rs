@@ -16,7 +16,7 @@ use atoll_plugin::abi::{
 
 use crate::context::LibraryContext;
 use crate::port::Port;
-use crate::{abort, buffer, logging, panic_report};
+use crate::{abort, buffer, descriptors, logging, panic_report};
 
 const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
     heap_alloc,
@@ -31,6 +31,7 @@ const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
     panic_report,
     thread_event,
     key_event,
+    descriptor_event,
     aborted,
     port_receive,
     port_send,
@@ -141,6 +142,15 @@ unsafe extern "C" fn thread_event(generation: GenerationHandle, event: ThreadEve
 unsafe extern "C" fn key_event(generation: GenerationHandle, key: u32, created: bool) {
     // SAFETY: the library that calls is loaded.
     unsafe { context(generation) }.key_event(key, created);
+}
+
+unsafe extern "C" fn descriptor_event(generation: GenerationHandle, descriptor: i32, made: bool) {
+    if made {
+        // SAFETY: the library that calls is loaded.
+        unsafe { context(generation) }.descriptors().made(descriptor);
+    } else {
+        descriptors::gone(descriptor);
+    }
 }
 
 unsafe extern "C" fn aborted(generation: GenerationHandle, function: RStr<'_>) {

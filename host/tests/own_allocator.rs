@@ -1,5 +1,8 @@
 //! An app with an allocator of its own: its buffers are copied at the port, and it is reloaded as any other.
 
+// What clippy allows in tests, for their helpers as well.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::json;
@@ -19,4 +22,12 @@ fn an_app_with_its_own_allocator_works_and_is_unloaded() {
         wait_until("the next version answers", || host.get("/apps/app/").text() == version.to_string());
     }
     wait_until("the old ones are gone", || host.mapped().len() == 1);
+    let open = || {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", host.pid())).unwrap().flatten();
+        files
+            .filter_map(|file| std::fs::read_link(file.path()).ok())
+            .filter(|file| file.ends_with("apps.json"))
+            .count()
+    };
+    wait_until("the file that each leaves open is closed", || open() == 1);
 }

@@ -185,6 +185,9 @@ pub struct Host {
     pub thread_event: unsafe extern "C" fn(GenerationHandle, event: ThreadEvent),
     /// Notes that the app has made a pthread key (`true`) or deleted one.
     pub key_event: unsafe extern "C" fn(GenerationHandle, key: u32, created: bool),
+    /// Notes that the app has made a file descriptor (`true`), or is about to close it or has given it to libc. Also
+    /// called in a forked child: it takes no lock and does not allocate.
+    pub descriptor_event: unsafe extern "C" fn(GenerationHandle, descriptor: i32, made: bool),
     /// Notes that the calling thread of the app's has called `function`, which would end the process: `abort` or
     /// `exit`. The thread is not to return to the code that did.
     pub aborted: unsafe extern "C" fn(GenerationHandle, function: RStr<'_>),

@@ -76,6 +76,7 @@ extern "C" fn root<E: Export + 'static>() -> RootModuleResult {
 unsafe extern "C" fn bind<E: Export>(host: HostRef, generation: GenerationHandle, max_level: u8) {
     let bound = catch(|| {
         if link::set(Link { host, generation, host_heap: E::HOST_HEAP }) {
+            hooks::find_libc_functions();
             hooks::report_early_keys();
             logging::install(max_level);
             install_hook();
@@ -190,48 +191,50 @@ macro_rules! __export_app {
             #[unsafe(no_mangle)]
             #[unsafe(link_section = ".atoll.stamp")]
             static ATOLL_STAMP: [u8; STAMP.len()] = $crate::__private::bytes(STAMP);
+        };
 
-            #[cfg(not(test))]
-            #[unsafe(no_mangle)]
-            unsafe extern "C" fn pthread_key_create(
-                key: *mut u32,
-                destructor: ::core::option::Option<unsafe extern "C" fn(*mut ::core::ffi::c_void)>,
-            ) -> ::core::ffi::c_int {
-                // SAFETY: the caller keeps the contract of the function of this name.
-                unsafe { $crate::__private::hooks::pthread_key_create(key, destructor) }
-            }
+        // Apart from the app's function, which may be called as one of these.
+        #[cfg(not(test))]
+        const _: () = {
+            use $crate::__private::hooks::types::*;
 
-            #[cfg(not(test))]
-            #[unsafe(no_mangle)]
-            extern "C" fn abort() -> ! {
-                $crate::__private::hooks::abort()
-            }
-
-            #[cfg(not(test))]
-            #[unsafe(no_mangle)]
-            extern "C" fn exit(status: ::core::ffi::c_int) -> ! {
-                $crate::__private::hooks::exit(status)
-            }
-
-            #[cfg(not(test))]
-            #[unsafe(no_mangle)]
-            unsafe extern "C" fn pthread_key_delete(key: u32) -> ::core::ffi::c_int {
-                // SAFETY: as above.
-                unsafe { $crate::__private::hooks::pthread_key_delete(key) }
-            }
-
-            #[cfg(not(test))]
-            #[unsafe(no_mangle)]
-            unsafe extern "C" fn pthread_create(
-                thread: *mut $crate::__private::pthread_t,
-                attributes: *const $crate::__private::pthread_attr_t,
-                start: extern "C" fn(*mut ::core::ffi::c_void) -> *mut ::core::ffi::c_void,
-                argument: *mut ::core::ffi::c_void,
-            ) -> ::core::ffi::c_int {
-                // SAFETY: as above.
-                unsafe { $crate::__private::hooks::pthread_create(thread, attributes, start, argument) }
+            $crate::__new_descriptor_functions! { $crate::__hooked }
+            $crate::__hooked! {
+                fn abort() -> !;
+                fn close(descriptor: c_int) -> c_int;
+                fn exit(status: c_int) -> !;
+                fn fcntl(descriptor: c_int, command: c_int, argument: usize) -> c_int;
+                fn fcntl64(descriptor: c_int, command: c_int, argument: usize) -> c_int;
+                fn fdopen(descriptor: c_int, mode: *const c_char) -> *mut FILE;
+                fn fdopendir(descriptor: c_int) -> *mut DIR;
+                fn pipe(ends: *mut c_int) -> c_int;
+                fn pipe2(ends: *mut c_int, flags: c_int) -> c_int;
+                fn pthread_create(
+                    thread: *mut pthread_t,
+                    attributes: *const pthread_attr_t,
+                    start: StartRoutine,
+                    argument: *mut c_void,
+                ) -> c_int;
+                fn pthread_key_create(key: *mut u32, destructor: KeyDestructor) -> c_int;
+                fn pthread_key_delete(key: u32) -> c_int;
+                fn socketpair(domain: c_int, kind: c_int, protocol: c_int, ends: *mut c_int) -> c_int;
             }
         };
+    };
+}
+
+/// Defines libc's functions in the library, to come to [`hooks`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __hooked {
+    ($(fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $result:ty;)*) => {
+        $(
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $name($($argument: $type),*) -> $result {
+                // SAFETY: the caller keeps the contract of the function of this name.
+                unsafe { $crate::__private::hooks::$name($($argument),*) }
+            }
+        )*
     };
 }
 

@@ -65,7 +65,6 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub mod __private {
     pub use abi_stable::library::LibHeader;
     pub use const_format::concatcp;
-    pub use libc::{pthread_attr_t, pthread_t};
 
     pub use crate::export::{Export, bytes, header};
     pub use crate::heap::HostAllocator;

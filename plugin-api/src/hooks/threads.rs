@@ -1,0 +1,60 @@
+//! Threads, which must have ended before the library is unloaded.
+
+use std::ffi::{c_int, c_void};
+
+use super::behind::behind;
+use super::types::{StartRoutine, pthread_attr_t, pthread_t};
+use crate::abi::ThreadEvent;
+use crate::link;
+
+behind! {
+    fn pthread_create(
+        thread: *mut pthread_t,
+        attributes: *const pthread_attr_t,
+        start: StartRoutine,
+        argument: *mut c_void,
+    ) -> c_int;
+}
+
+fn thread_event(event: ThreadEvent) {
+    if let Some(link) = link::get() {
+        // SAFETY: the function is called as `ThreadEvent` says.
+        unsafe { link.host.thread_event()(link.generation, event) };
+    }
+}
+
+struct Thread {
+    start: StartRoutine,
+    argument: *mut c_void,
+}
+
+extern "C" fn run_thread(thread: *mut c_void) -> *mut c_void {
+    thread_event(ThreadEvent::Started);
+    // SAFETY: `pthread_create` below made it of a box and gave it to this thread alone.
+    let thread = *unsafe { Box::from_raw(thread.cast::<Thread>()) };
+    let result = (thread.start)(thread.argument);
+    thread_event(ThreadEvent::Ending);
+    result
+}
+
+/// `pthread_create`, with the thread counted.
+///
+/// # Safety
+/// As for libc's function.
+pub unsafe fn pthread_create(
+    thread: *mut pthread_t,
+    attributes: *const pthread_attr_t,
+    start: StartRoutine,
+    argument: *mut c_void,
+) -> c_int {
+    thread_event(ThreadEvent::Starting);
+    let boxed = Box::into_raw(Box::new(Thread { start, argument }));
+    // SAFETY: by the caller's contract; `run_thread` takes the box.
+    let result = unsafe { real::pthread_create(thread, attributes, run_thread, boxed.cast()) };
+    if result != 0 {
+        // SAFETY: the thread was not made, so the box is still ours.
+        drop(unsafe { Box::from_raw(boxed) });
+        thread_event(ThreadEvent::Failed);
+    }
+    result
+}

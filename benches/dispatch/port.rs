@@ -53,7 +53,7 @@ pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
 fn empty(ends: &mut Ends, iterations: u64) -> Duration {
     timed(ends, iterations, async |app| {
         let in_flight = app.acquire().await.unwrap_or_else(|why| panic!("hello does not serve: {why}"));
-        let answer = in_flight.call(method::STATE_SAVE, &Value::Null, None).expect("the port is open");
+        let answer = in_flight.call(method::STATE_SAVE, &Value::Null, None, None).expect("the port is open");
         answer.await.expect("the worker answers");
     })
 }

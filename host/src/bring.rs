@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::context::LibraryContext;
+use crate::courier::Courier;
 use crate::generation::{Generation, Shape, StartError};
 use crate::history::{State, Transition};
 use crate::inspect::{InspectError, Inspected};
@@ -41,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) unless: Option<ContentHash>,
     /// The generation whose state is handed over.
     pub(crate) predecessor: Option<Arc<Generation>>,
+    /// Brings the app's requests to other apps.
+    pub(crate) courier: Courier,
     /// Makes new requests wait for this generation, instead of going to the predecessor.
     pub(crate) hold: Box<dyn Fn() -> LocalBoxFuture<'static, ()>>,
     /// Told, with the reason, when a worker comes back without having been told to stop.
@@ -110,7 +113,9 @@ pub(crate) async fn bring(services: &Rc<Services>, plan: Plan) -> Result<Live, B
     let shape = Shape { workers: settings.workers, queue: settings.queue };
     let on_exit = plan.on_exit.clone();
     let told = move |reason| on_exit(reason);
-    let generation = Generation::spawn(loaded.context().clone(), loaded.root(), shape, plan.noticed, told);
+    let context = loaded.context().clone();
+    let generation =
+        Generation::spawn(context, loaded.root(), shape, &plan.courier, plan.noticed, told);
     let live = Live { generation: Arc::new(generation), loaded, hash };
     record(&plan, State::Starting, format!("{} workers", settings.workers));
 

@@ -15,6 +15,7 @@ use tokio::time::sleep_until;
 use crate::app::{App, Unavailable};
 use crate::bring::{self, BringError, Live, Plan};
 use crate::config::{AppConfig, Settings};
+use crate::courier::Courier;
 use crate::history::{State, Transition};
 use crate::idle::IdleWatch;
 use crate::lifecycle::{Cause, Effect, Event, Lifecycle, Number, Phase, RestartPolicy};
@@ -61,11 +62,11 @@ pub(crate) enum Reload {
     Previous,
 }
 
-/// Registers an app: makes its handle and starts its driver on this thread.
+/// Registers an app: makes its handle and starts its driver on this thread. `courier` brings its requests to others.
 ///
 /// # Panics
 /// Outside of a [`LocalSet`](tokio::task::LocalSet).
-pub(crate) fn register(config: &AppConfig, services: Rc<Services>) -> Arc<App> {
+pub(crate) fn register(config: &AppConfig, services: Rc<Services>, courier: Courier) -> Arc<App> {
     let (inputs, queue) = mpsc::unbounded_channel();
     let app = Arc::new(App::new(config, inputs.clone(), services.shows_details()));
     let library = services.library(&config.path);
@@ -73,6 +74,7 @@ pub(crate) fn register(config: &AppConfig, services: Rc<Services>) -> Arc<App> {
     let driver = Driver {
         app: app.clone(),
         services,
+        courier,
         path: config.path.clone(),
         library,
         watches,
@@ -114,6 +116,7 @@ fn policy(settings: &Settings) -> RestartPolicy {
 struct Driver {
     app: Arc<App>,
     services: Rc<Services>,
+    courier: Courier,
     /// The `path` of its entry in the registry.
     path: PathBuf,
     library: Library,
@@ -420,6 +423,7 @@ impl Driver {
             noticed: self.changed.take(),
             unless: if std::mem::take(&mut self.forced) { None } else { serving.map(|live| live.hash) },
             predecessor: serving.map(|live| live.generation.clone()),
+            courier: self.courier.clone(),
             hold: self.hold_request(),
             on_exit: Arc::new(move |reason| {
                 // A driver that has ended waits for no worker.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use atoll_plugin::abi::Message;
 use atoll_plugin::protocol::{self, HttpRequest, HttpResponse, method};
 use bytes::Bytes;
+use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 
 pub use self::download::Download;
@@ -21,6 +22,7 @@ pub use self::upload::{BodySource, RequestBody};
 use crate::answer::{self, AnswerError};
 use crate::app::App;
 use crate::buffer;
+use crate::call_context::CallContext;
 use crate::event::Event;
 use crate::generation::InFlight;
 use crate::lane::Gone;
@@ -94,15 +96,30 @@ impl Exchange {
 /// See [`Kind`].
 pub async fn http<T>(
     app: &App,
-    mut request: HttpRequest<'_>,
+    request: HttpRequest<'_>,
     body: RequestBody,
     read: impl FnOnce(HttpResponse<'_>, ResponseBody) -> T,
 ) -> Result<T, Problem> {
-    let limit = app.settings().deadline();
+    let context = CallContext::of_http(&request);
+    http_on_behalf(app, request, body, context, read).await
+}
+
+/// As [`http`], for a request that may be one app's to another: it ends when whoever asked first stops waiting.
+pub(crate) async fn http_on_behalf<T>(
+    app: &App,
+    mut request: HttpRequest<'_>,
+    body: RequestBody,
+    mut context: CallContext,
+    read: impl FnOnce(HttpResponse<'_>, ResponseBody) -> T,
+) -> Result<T, Problem> {
+    let limit = context.remaining(app.settings().deadline());
     request.deadline_ms = u64::try_from(limit.as_millis()).ok();
     request.body = body.in_message();
     let mut deadline = Instant::now() + limit;
-    let mut exchange = tokio::time::timeout_at(deadline, send(app, &request, body))
+    if !matches!(body, RequestBody::Stream(_)) {
+        context.set_deadline(deadline);
+    }
+    let mut exchange = tokio::time::timeout_at(deadline, send_http(app, &request, body, &context))
         .await
         .map_err(|_elapsed| too_late(app, limit))??;
     let first = loop {
@@ -131,12 +148,28 @@ pub async fn http<T>(
     .map_err(|error| failed(app, number, &request.request_id, error))
 }
 
-/// Sends the request to the generation that serves.
-async fn send(app: &App, request: &HttpRequest<'_>, body: RequestBody) -> Result<Exchange, Problem> {
+async fn send_http(
+    app: &App,
+    request: &HttpRequest<'_>,
+    body: RequestBody,
+    context: &CallContext,
+) -> Result<Exchange, Problem> {
+    let (in_flight, answer) = send(app, method::HTTP, request, body.whole(), context).await?;
+    Ok(Exchange { in_flight, answer, upload: body.into_upload(), sent: None })
+}
+
+/// Sends a request of any method to the generation that serves.
+pub(crate) async fn send(
+    app: &App,
+    method: &str,
+    params: &impl Serialize,
+    body: Option<Bytes>,
+    context: &CallContext,
+) -> Result<(InFlight, Answer), Problem> {
     loop {
         let in_flight = app.acquire().await.map_err(|error| unavailable(app, &error))?;
-        match in_flight.call(method::HTTP, request, body.whole().map(buffer::from_bytes)) {
-            Ok(answer) => return Ok(Exchange { in_flight, answer, upload: body.into_upload(), sent: None }),
+        match in_flight.call(method, params, body.clone().map(buffer::from_bytes), Some(context)) {
+            Ok(answer) => return Ok((in_flight, answer)),
             Err(CallError::Full(queue)) => {
                 let detail = format!(
                     "{queue} requests wait for each worker of the app `{}`, its limit (queue = {queue}). Try again.",
@@ -150,12 +183,14 @@ async fn send(app: &App, request: &HttpRequest<'_>, body: RequestBody) -> Result
     }
 }
 
-fn too_late(app: &App, limit: Duration) -> Problem {
-    let detail = format!(
-        "The app `{}` did not answer within deadline_ms = {}. The request was cancelled.",
-        app.name(),
-        limit.as_millis()
-    );
+pub(crate) fn too_late(app: &App, limit: Duration) -> Problem {
+    let (name, ms) = (app.name(), limit.as_millis());
+    let within = if limit < app.settings().deadline() {
+        format!("the {ms} ms that its caller had left")
+    } else {
+        format!("deadline_ms = {ms}")
+    };
+    let detail = format!("The app `{name}` did not answer within {within}. The request was cancelled.");
     Problem::new(Kind::DeadlineExceeded, detail)
 }
 

@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::abort;
 use crate::answer::{self, AnswerError};
+use crate::call_context::CallContext;
 use crate::context::LibraryContext;
+use crate::courier::Courier;
 use crate::heap::Heap;
 use crate::library;
 use crate::port::{Answer, CallError, Port};
@@ -108,7 +110,7 @@ impl std::fmt::Debug for Generation {
 }
 
 impl Generation {
-    /// Starts a thread for each worker of a bound library. `noticed` is when the change was seen that it brings;
+    /// Starts a thread for each worker of a bound library. `courier` brings their own requests; `noticed` is when the change was seen that it brings;
     /// `on_exit` is called, on the worker's thread, when a worker has come back without being told to stop.
     ///
     /// The caller keeps the library loaded until [`stop`](Self::stop) says that no worker is left. Where a thread
@@ -117,11 +119,14 @@ impl Generation {
         context: Arc<LibraryContext>,
         root: PluginRef,
         shape: Shape,
+        courier: &Courier,
         noticed: Option<Instant>,
         on_exit: impl Fn(String) + Clone + Send + 'static,
     ) -> Self {
         let (app, number) = (context.app(), context.generation());
-        let ports: Box<[_]> = (0..shape.workers).map(|_| Port::new(shape.queue)).collect();
+        let ports: Box<[_]> = (0..shape.workers)
+            .map(|_| Port::new(context.app().clone(), shape.queue, courier.clone()))
+            .collect();
         let running = Arc::new(Running {
             count: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
@@ -364,7 +369,8 @@ impl Generation {
         .await
     }
 
-    /// Sends a request to a worker: the next one in turn whose inbox has room.
+    /// Sends a request to a worker: the next one in turn whose inbox has room. What the app calls for it carries its
+    /// `context` on.
     ///
     /// # Errors
     /// No worker took it: why the last one did not.
@@ -373,6 +379,7 @@ impl Generation {
         method: &str,
         params: &impl Serialize,
         transfer: Option<Buffer>,
+        context: Option<&CallContext>,
     ) -> Result<Answer, CallError> {
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let mut transfer = transfer;
@@ -380,7 +387,10 @@ impl Generation {
         for offset in 0..self.ports.len() {
             let port = &self.ports[(first + offset) % self.ports.len()];
             match port.reserve() {
-                Ok(place) => return place.send(method, params, transfer.take().into_iter().collect()),
+                Ok(place) => {
+                    let transfer = transfer.take().into_iter().collect();
+                    return place.on_behalf(context).send(method, params, transfer);
+                }
                 // A full worker says more than one that has ended.
                 Err(full @ CallError::Full(_)) => refusal = full,
                 Err(CallError::Closed) => {}

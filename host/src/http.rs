@@ -1,5 +1,6 @@
 //! The host's HTTP side: `/apps/{name}/…` to the apps, and the health checks.
 
+mod rpc;
 mod streams;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,7 +61,10 @@ pub fn configure(mount: Mount) -> impl FnOnce(&mut ServiceConfig) {
                 .route("/healthz", web::get().to(healthz))
                 .route("/readyz", web::get().to(readyz));
         }
-        service.app_data(web::Data::new(mount)).default_service(web::to(serve));
+        service
+            .route(&rpc::pattern(&mount), web::to(rpc::serve))
+            .app_data(web::Data::new(mount))
+            .default_service(web::to(serve));
     }
 }
 
@@ -252,16 +256,7 @@ fn not_found(path: &str) -> Problem {
 }
 
 fn unknown_app(name: &str, registry: &Registry) -> Problem {
-    let apps = registry.apps();
-    let names: Vec<&str> = apps.iter().map(|app| &**app.name()).collect();
-    let near = names
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .filter(|(distance, _)| *distance <= 2)
-        .min()
-        .map(|(_, known)| format!(" Did you mean `{known}`?"));
-    let hint = near.unwrap_or_else(|| " Register it in apps.json.".to_owned());
-    Problem::new(Kind::UnknownApp, format!("No app is named `{name}`.{hint}"))
+    Problem::new(Kind::UnknownApp, registry.no_such_app(name))
 }
 
 #[cfg(test)]

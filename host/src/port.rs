@@ -3,18 +3,21 @@
 use std::collections::HashMap;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use std::{future::Future, pin::Pin, task::Context, task::Poll, task::ready};
 
 use atoll_plugin::abi::{Buffer, Message, Received};
-use atoll_plugin::protocol::{self, Cancel, ErrorObject, Stream, code, method};
+use atoll_plugin::protocol::{self, Cancel, Stream, method};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use serde::Serialize;
 
 use crate::buffer;
+use crate::call_context::CallContext;
+use crate::courier::{Courier, Errand, Sender as ErrandSender};
 use crate::doorbell::Doorbell;
-use crate::event::{Event, Sent};
+use crate::errands::Errands;
+use crate::event::{Event, Request, Sent};
 use crate::lane::{self, Gone, Ticket};
 
 /// Why a port does not take a request.
@@ -34,8 +37,19 @@ enum Item {
     Wake,
 }
 
+/// A request that is to be answered.
+struct Pending {
+    ticket: Ticket,
+    /// What the calls carry on that the app makes for it.
+    context: Option<CallContext>,
+    /// The numbers of those calls, as far as they are not over.
+    errands: Vec<u64>,
+}
+
 /// A port between the host and one worker.
 pub struct Port {
+    this: Weak<Self>,
+    app: Arc<str>,
     inbox: Sender<Item>,
     outlet: Receiver<Item>,
     /// Requests that the worker has not taken yet, and how many there may be.
@@ -44,16 +58,20 @@ pub struct Port {
     woken: AtomicBool,
     next_id: AtomicU64,
     /// The requests to be answered, by number; `None` when the port is closed.
-    pending: Mutex<Option<HashMap<u64, Ticket>>>,
+    pending: Mutex<Option<HashMap<u64, Pending>>>,
+    courier: Courier,
+    errands: Errands,
     closed: AtomicBool,
     doorbell: Doorbell,
 }
 
 impl Port {
-    /// A port in whose inbox at most `capacity` requests wait.
-    pub fn new(capacity: usize) -> Arc<Self> {
+    /// A port to a worker of `app` in whose inbox at most `capacity` requests wait; `courier` brings its own.
+    pub(crate) fn new(app: Arc<str>, capacity: usize, courier: Courier) -> Arc<Self> {
         let (inbox, outlet) = crossbeam_channel::unbounded();
-        Arc::new(Self {
+        Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            app,
             inbox,
             outlet,
             waiting: AtomicUsize::new(0),
@@ -62,6 +80,8 @@ impl Port {
             // Odd numbers are the host's, even ones the app's.
             next_id: AtomicU64::new(1),
             pending: Mutex::new(Some(HashMap::new())),
+            courier,
+            errands: Errands::default(),
             closed: AtomicBool::new(false),
             doorbell: Doorbell::default(),
         })
@@ -75,7 +95,7 @@ impl Port {
         if self.is_closed() {
             return Err(CallError::Closed);
         }
-        let place = Place { port: self.clone(), used: false };
+        let place = Place { port: self.clone(), used: false, context: None };
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.capacity {
             return Err(CallError::Full(self.capacity));
         }
@@ -105,16 +125,22 @@ impl Port {
     }
 
     /// Answers a request of the app's own.
-    pub(crate) fn answer(&self, answer: Message) {
-        self.push(Item::Notification(answer));
+    pub(crate) fn answer(&self, answer: &impl Serialize, transfer: Vec<Buffer>) {
+        self.push(Item::Notification(message(answer, transfer)));
     }
 
-    /// Ends the port: the worker's next `receive` says so, and whoever waits for an answer gets
-    /// [`Gone`](lane::Gone).
+    /// The app's name.
+    pub(crate) fn app(&self) -> &Arc<str> {
+        &self.app
+    }
+
+    /// Ends the port: the worker's next `receive` says so, whoever waits for an answer gets [`Gone`](lane::Gone), and
+    /// what the app has asked for is cancelled.
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(pending);
+        self.errands.cancel_all();
         self.push(Item::Wake);
     }
 
@@ -165,8 +191,11 @@ impl Port {
         match Sent::parse(sent) {
             Ok(Sent::Event(id, event)) => {
                 let is_answer = matches!(event, Event::Answer(_));
-                let known = self.with_pending(|pending| match pending.get(&id) {
-                    Some(ticket) => {
+                let known = self.with_pending(|pending| match pending.get_mut(&id) {
+                    Some(Pending { ticket, context, .. }) => {
+                        if is_answer && let Some(context) = context {
+                            context.clear_deadline();
+                        }
                         ticket.send(event);
                         true
                     }
@@ -176,18 +205,43 @@ impl Port {
                     log::debug!("an app answered request {id}, which nobody waits for");
                 }
             }
-            Ok(Sent::Request(id, _request)) => {
-                let error = ErrorObject {
-                    code: code::UNAVAILABLE,
-                    message: "this host brings no calls to other apps".into(),
-                    data: None,
-                };
-                self.answer(message(&protocol::Response::error(id, error), Vec::new()));
-            }
-            Ok(Sent::Cancel(_)) => {}
+            Ok(Sent::Request(id, request)) => self.begin_errand(id, request),
+            Ok(Sent::Cancel(id)) => self.errands.cancel(&[id]),
             Err(error) => log::warn!("{error}"),
         }
         !self.is_closed()
+    }
+
+    fn begin_errand(&self, id: u64, request: Request) {
+        let Some(port) = self.this.upgrade() else { return };
+        let cancelled = self.errands.begin(id);
+        // Whoever closed the port meanwhile may not have seen it.
+        if self.is_closed() {
+            self.errands.cancel(&[id]);
+        }
+        self.courier.take(Errand { sender: ErrandSender { port, id }, request, cancelled });
+    }
+
+    /// Makes a request of the app's own end with the host's request `parent`, if that is still to be answered; its
+    /// context.
+    pub(crate) fn adopt_errand(&self, id: u64, parent: u64) -> Option<Option<CallContext>> {
+        self.with_pending(|pending| {
+            let pending = pending.get_mut(&parent)?;
+            pending.errands.push(id);
+            self.errands.set_parent(id, parent);
+            Some(pending.context.clone())
+        })?
+    }
+
+    /// Notes that a request of the app's own is over.
+    pub(crate) fn end_errand(&self, id: u64) {
+        if let Some(parent) = self.errands.end(id) {
+            self.with_pending(|pending| {
+                if let Some(Pending { errands, .. }) = pending.get_mut(&parent) {
+                    errands.retain(|errand| *errand != id);
+                }
+            });
+        }
     }
 
     /// The descriptor by which an app with an event loop of its own learns that something has come.
@@ -213,7 +267,7 @@ impl Port {
         self.doorbell.ring();
     }
 
-    fn with_pending<T>(&self, f: impl FnOnce(&mut HashMap<u64, Ticket>) -> T) -> Option<T> {
+    fn with_pending<T>(&self, f: impl FnOnce(&mut HashMap<u64, Pending>) -> T) -> Option<T> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(f)
     }
 }
@@ -222,9 +276,17 @@ impl Port {
 pub struct Place {
     port: Arc<Port>,
     used: bool,
+    context: Option<CallContext>,
 }
 
 impl Place {
+    /// With a context for the request, which the calls carry on that the app makes for it.
+    #[must_use]
+    pub(crate) fn on_behalf(mut self, context: Option<&CallContext>) -> Self {
+        self.context = context.cloned();
+        self
+    }
+
     /// Sends a request in this place: see [`Port::call`].
     ///
     /// # Errors
@@ -242,7 +304,8 @@ impl Place {
         let id = port.next_id.fetch_add(2, Ordering::Relaxed);
         let message = message(&protocol::Request::new(id, method, params), transfer);
         let (ticket, reply) = lane::open();
-        port.with_pending(|pending| pending.insert(id, ticket)).ok_or(CallError::Closed)?;
+        let waiting = Pending { ticket, context: self.context.take(), errands: Vec::new() };
+        port.with_pending(|pending| pending.insert(id, waiting)).ok_or(CallError::Closed)?;
         self.used = true;
         port.push(Item::Request(message));
         Ok(Answer { port, id, reply, over: false })
@@ -312,8 +375,10 @@ impl Future for Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if let Some(ticket) = self.port.with_pending(|pending| pending.remove(&self.id)).flatten() {
+        let pending = self.port.with_pending(|pending| pending.remove(&self.id)).flatten();
+        if let Some(Pending { ticket, errands, .. }) = pending {
             ticket.forget();
+            self.port.errands.cancel(&errands);
             if !self.over {
                 self.notify(method::CANCEL, Cancel { id: self.id }, Vec::new());
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use atoll_plugin::protocol::ErrorObject;
 use serde_json::json;
 
 /// What kind of problem, each with a stable `type` and a status. `docs/src/problems.md` lists them.
@@ -15,6 +16,10 @@ pub enum Kind {
     BodyTooLarge,
     /// The request cannot be read.
     BadRequest,
+    /// What is at this path does not take this HTTP method.
+    MethodNotAllowed,
+    /// What is at this path does not take a body of this type.
+    UnsupportedMediaType,
     /// The client did not send the rest of its request's body.
     RequestTimeout,
     /// The app answered with an error of this status.
@@ -38,6 +43,8 @@ impl Kind {
             Self::UnknownApp | Self::NotFound => 404,
             Self::BodyTooLarge => 413,
             Self::BadRequest => 400,
+            Self::MethodNotAllowed => 405,
+            Self::UnsupportedMediaType => 415,
             Self::RequestTimeout => 408,
             Self::AppError(status) => status,
             Self::AppPanicked => 500,
@@ -54,6 +61,8 @@ impl Kind {
             Self::NotFound => "not-found",
             Self::BodyTooLarge => "body-too-large",
             Self::BadRequest => "bad-request",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::UnsupportedMediaType => "unsupported-media-type",
             Self::RequestTimeout => "request-timeout",
             Self::AppError(_) => "app-error",
             Self::AppPanicked => "app-panicked",
@@ -71,6 +80,8 @@ impl Kind {
             Self::NotFound => "There is nothing here",
             Self::BodyTooLarge => "The request's body is too large",
             Self::BadRequest => "The request cannot be read",
+            Self::MethodNotAllowed => "This method is not for here",
+            Self::UnsupportedMediaType => "A body of this type is not for here",
             Self::RequestTimeout => "The request did not come in time",
             Self::AppError(400..=499) => "The app refused the request",
             Self::AppError(_) => "The app could not answer",
@@ -84,12 +95,14 @@ impl Kind {
 }
 
 /// One problem of one request.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{}: {detail}", .kind.title())]
 pub struct Problem {
     kind: Kind,
     detail: String,
     retry_after: Option<Duration>,
+    /// The app's own words, for other apps: clients are not told all of them.
+    said: Option<Box<ErrorObject<'static>>>,
 }
 
 impl Problem {
@@ -102,7 +115,7 @@ impl Problem {
     /// assert!(problem.to_json("7").contains(r#""type":"urn:atoll:problem:unknown-app""#));
     /// ```
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), retry_after: None }
+        Self { kind, detail: detail.into(), retry_after: None, said: None }
     }
 
     /// Says when it is worth trying again.
@@ -112,9 +125,30 @@ impl Problem {
         self
     }
 
+    /// With the app's own words.
+    #[must_use]
+    pub(crate) fn said_by_app(self, said: Option<ErrorObject<'static>>) -> Self {
+        Self { said: said.map(Box::new), ..self }
+    }
+
+    /// The app's own words, if it is the app that failed.
+    pub(crate) fn into_said(self) -> Option<ErrorObject<'static>> {
+        self.said.map(|said| *said)
+    }
+
     /// The kind of problem.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// What happened this time.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// When it is worth trying again.
+    pub(crate) fn retries_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// The value of `Retry-After`: whole seconds, at least 1.

@@ -2,22 +2,23 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 
 use crate::app::App;
 use crate::config::{AppConfig, Config};
+use crate::courier::Courier;
+use crate::directory::{Apps, Directory};
 use crate::driver;
 use crate::services::Services;
-
-type Apps = HashMap<String, Arc<App>>;
 
 /// The registered apps. Reading is free of locks; it is changed by [`apply`](Self::apply) alone.
 #[derive(Debug, Default)]
 pub struct Registry {
-    apps: ArcSwap<Apps>,
+    directory: Directory,
+    /// Brings the apps' requests to each other; started with the first of them.
+    courier: OnceLock<Courier>,
     /// What was last applied.
     configs: Mutex<HashMap<String, AppConfig>>,
 }
@@ -56,12 +57,17 @@ impl std::fmt::Display for Changes {
 impl Registry {
     /// The app of this name.
     pub fn get(&self, name: &str) -> Option<Arc<App>> {
-        self.apps.load().get(name).cloned()
+        self.directory.get(name)
+    }
+
+    /// What is said of a name that no app has.
+    pub(crate) fn no_such_app(&self, name: &str) -> String {
+        self.directory.no_such_app(name)
     }
 
     /// All apps, by name.
     pub fn apps(&self) -> Vec<Arc<App>> {
-        let mut apps: Vec<_> = self.apps.load().values().cloned().collect();
+        let mut apps: Vec<_> = self.directory.apps().values().cloned().collect();
         apps.sort_by(|a, b| a.name().cmp(b.name()));
         apps
     }
@@ -72,7 +78,8 @@ impl Registry {
     /// Outside of a [`LocalSet`](tokio::task::LocalSet), on which the apps' drivers run.
     pub fn apply(&self, config: &Config, services: &Rc<Services>) -> Changes {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut apps = Apps::clone(&self.apps.load());
+        let mut apps = Apps::clone(&self.directory.apps());
+        let courier = self.courier.get_or_init(|| Courier::start(self.directory.clone()));
         let mut changes = Changes::default();
         let wanted: HashMap<String, AppConfig> =
             config.apps.iter().map(|app| (app.name.clone(), app.clone())).collect();
@@ -86,7 +93,7 @@ impl Registry {
         for (name, config) in &wanted {
             match configs.get(name) {
                 None => {
-                    apps.insert(name.clone(), driver::register(config, services.clone()));
+                    apps.insert(name.clone(), driver::register(config, services.clone(), courier.clone()));
                     changes.added.push(name.clone());
                 }
                 Some(before) if before != config => {
@@ -102,13 +109,13 @@ impl Registry {
             names.sort();
         }
         *configs = wanted;
-        self.apps.store(Arc::new(apps));
+        self.directory.replace(apps);
         changes
     }
 
     /// Takes all apps down, and waits until they are.
     pub async fn close(&self) {
-        let apps = self.apps.swap(Arc::default());
+        let apps = self.directory.replace(Apps::new());
         self.configs.lock().unwrap_or_else(PoisonError::into_inner).clear();
         join_all(apps.values().map(|app| app.close())).await;
     }

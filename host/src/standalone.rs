@@ -52,6 +52,8 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 
 use self::hot_reload::HotReload;
 use crate::config::{AppConfig, Settings};
+use crate::courier::Courier;
+use crate::directory::Directory;
 use crate::server::Server;
 use crate::services::Services;
 use crate::{driver, logging};
@@ -120,7 +122,8 @@ fn serve(app: &str, library: &str, options: &Options) -> anyhow::Result<()> {
         let services = Services::new()?.with_details();
         let loader = HotReload::new(folder, library.to_owned(), services.staging().folder());
         let services = Rc::new(services.with_loader(loader));
-        let handle = driver::register(&config, services);
+        // There are no other apps that it could call.
+        let handle = driver::register(&config, services, Courier::start(Directory::default()));
         let server = Server::bind(handle.clone(), options.listen)
             .with_context(|| format!("cannot listen on {}", options.listen))?;
         for address in server.addresses() {

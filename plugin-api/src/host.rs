@@ -21,8 +21,8 @@ use crate::rpc::RpcError;
 
 /// The host, as a handler sees it: it brings calls and requests to other apps, without a socket.
 ///
-/// What is asked for while a request is handled carries its deadline and its id on. An app that would be called while it
-/// waits for the answer, by whatever way round, is not: the call fails.
+/// What is asked for while a request is handled carries its deadline and its id on, and is cancelled when the request
+/// ends. An app that would be called while it waits for the answer, by whatever way round, is not: the call fails.
 ///
 /// ```
 /// use atoll_plugin::prelude::*;
@@ -88,6 +88,13 @@ impl Host {
     /// The host, on behalf of the request that is being handled on this thread, if one is.
     pub fn try_current() -> Option<Self> {
         CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// The host, on behalf of no request: for work that goes on when the request is answered, at which what is asked for
+    /// on its behalf is cancelled.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { requests: self.requests.clone(), parent: None }
     }
 
     /// Runs `f` with this host as the current one.

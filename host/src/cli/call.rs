@@ -10,7 +10,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::web::Bytes;
 use anyhow::{Context, bail};
-use atoll_host::config::{AppConfig, Config};
+use atoll_host::config::Config;
 use atoll_host::exchange::{RequestBody, ResponseBody};
 use atoll_host::{Registry, Services, exchange, logging};
 use atoll_plugin::protocol::{Header, HttpRequest, header_text};
@@ -28,7 +28,7 @@ Examples:
   atoll call shop /orders/7 -X PUT -H 'if-match: \"3\"' -d @order.json
   jq -n '{item: 7}' | atoll call shop /orders -d -
 
-The app is loaded and started for this one request, and taken down after it. The body goes to standard output. The exit \
+The app is loaded and started for this one request, and taken down after it; so are the apps that it calls. The body goes to standard output. The exit \
 code is 0 for an answer below 400, else 1.";
 
 #[derive(Args, Clone, Debug)]
@@ -65,15 +65,14 @@ struct Head {
 pub(super) fn run(args: &CallArgs) -> anyhow::Result<ExitCode> {
     logging::init_at(LevelFilter::Warn);
     let uri = parse_path(&args.path)?;
-    let config = find_app(Config::load(&args.config)?, args)?;
+    let config = callable(Config::load(&args.config)?, args)?;
     let body = args.data.as_deref().map(read_data).transpose()?;
     actix_web::rt::System::new().block_on(async {
         let services = Rc::new(Services::new()?.with_details());
         let registry = Registry::default();
-        let name = config.name.clone();
-        registry.apply(&Config { apps: vec![config] }, &services);
-        let app = registry.get(&name).context("the app was not registered")?;
-        let prefix = format!("/apps/{name}");
+        registry.apply(&config, &services);
+        let app = registry.get(&args.app).context("the app was not registered")?;
+        let prefix = format!("/apps/{}", args.app);
         let request = request(args, &uri, &prefix, body.as_deref());
         let body = body.map_or(RequestBody::None, |body| Bytes::from(body).into());
         let answer = exchange::http(&app, request, body, |head, body| {
@@ -137,9 +136,11 @@ fn status_text(status: u16) -> String {
     text
 }
 
-fn find_app(mut config: Config, args: &CallArgs) -> anyhow::Result<AppConfig> {
-    if let Some(place) = config.apps.iter().position(|app| app.name == args.app) {
-        return Ok(config.apps.swap_remove(place));
+/// The apps of a registry that has the one that is asked for. None starts before it is called.
+fn callable(mut config: Config, args: &CallArgs) -> anyhow::Result<Config> {
+    if config.apps.iter().any(|app| app.name == args.app) {
+        config.apps.iter_mut().for_each(|app| app.settings.preload = false);
+        return Ok(config);
     }
     let names: Vec<&str> = config.apps.iter().map(|app| app.name.as_str()).collect();
     let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };

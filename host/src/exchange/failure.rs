@@ -9,6 +9,14 @@ use crate::app::{App, Unavailable};
 use crate::problem::{Kind, Problem};
 
 pub(super) fn failed(app: &App, generation: u64, request_id: &str, error: AnswerError) -> Problem {
+    let said = match &error {
+        AnswerError::Failed(error) => Some(error.clone()),
+        _ => None,
+    };
+    of_answer(app, generation, request_id, error).said_by_app(said)
+}
+
+fn of_answer(app: &App, generation: u64, request_id: &str, error: AnswerError) -> Problem {
     let name = app.name();
     let who = format!("{name}#{generation}");
     match error {

@@ -1,0 +1,210 @@
+//! Brings apps' requests to other apps, and the answers back.
+
+use std::sync::Arc;
+
+use atoll_plugin::abi::{Buffer, Message};
+use atoll_plugin::protocol::{
+    self, ErrorObject, Fetch, HttpRequest, HttpResponse, Incoming, Response, RpcCall, code,
+};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::future::{AbortRegistration, Abortable};
+use serde::Deserialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use crate::app::App;
+use crate::buffer;
+use crate::call_context::CallContext;
+use crate::directory::Directory;
+use crate::event::Request;
+use crate::exchange::{self, Download, RequestBody, ResponseBody};
+use crate::port::Port;
+use crate::rpc;
+
+/// A request of an app's own, on its way.
+pub(crate) struct Errand {
+    pub(crate) sender: Sender,
+    pub(crate) request: Request,
+    /// Tells when it is cancelled.
+    pub(crate) cancelled: AbortRegistration,
+}
+
+/// Where an errand came from, and where the answer goes.
+pub(crate) struct Sender {
+    pub(crate) port: Arc<Port>,
+    /// The number that the app gave it.
+    pub(crate) id: u64,
+}
+
+/// Takes errands from any thread, without waiting, and runs them on the thread that it was started on.
+#[derive(Clone, Debug)]
+pub(crate) struct Courier(mpsc::UnboundedSender<Errand>);
+
+/// What comes back: a result, and the buffer that it refers to.
+type Delivery = Result<(Box<RawValue>, Option<Buffer>), ErrorObject<'static>>;
+
+impl Courier {
+    /// Starts one that finds apps in this directory.
+    ///
+    /// # Panics
+    /// Outside of a [`LocalSet`](tokio::task::LocalSet).
+    pub(crate) fn start(directory: Directory) -> Self {
+        let (sender, mut errands) = mpsc::unbounded_channel::<Errand>();
+        tokio::task::spawn_local(async move {
+            while let Some(errand) = errands.recv().await {
+                tokio::task::spawn_local(errand.run(directory.clone()));
+            }
+        });
+        Self(sender)
+    }
+
+    /// Takes an errand.
+    pub(crate) fn take(&self, errand: Errand) {
+        if let Err(mpsc::error::SendError(errand)) = self.0.send(errand) {
+            errand.sender.deliver(Err(failure(code::UNAVAILABLE, "the host ends")));
+        }
+    }
+}
+
+impl Errand {
+    async fn run(self, directory: Directory) {
+        let Self { sender, request, cancelled } = self;
+        let delivery = Abortable::new(sender.carry_out(&directory, request), cancelled).await;
+        sender.deliver(delivery.unwrap_or_else(|_aborted| Err(nobody_waits())));
+    }
+}
+
+impl Sender {
+    fn deliver(&self, delivery: Delivery) {
+        let Self { port, id } = self;
+        port.end_errand(*id);
+        match delivery {
+            Ok((result, buffer)) => {
+                port.answer(&Response::result(*id, result), buffer.into_iter().collect());
+            }
+            Err(error) => port.answer(&Response::error(*id, error), Vec::new()),
+        }
+    }
+
+    async fn carry_out(&self, directory: &Directory, request: Request) -> Delivery {
+        match request {
+            Request::Call(message) => {
+                let RpcCall { app, method, params, parent } = params(&message)?;
+                let (app, context) = self.find(directory, &app, parent)?;
+                Ok((rpc::call(&app, &method, params, context).await?, None))
+            }
+            Request::Fetch(mut message) => {
+                let buffer = message.transfer.take(0);
+                let Fetch { app, request, parent } = params(&message)?;
+                let (app, context) = self.find(directory, &app, parent)?;
+                // An app that has been taken out of the registry meanwhile has no settings any more.
+                let limit = directory.get(self.port.app()).map_or(0, |app| app.settings().body_limit);
+                fetch(&app, request, buffer, context, limit).await
+            }
+        }
+    }
+
+    /// The app that is asked for, and on whose behalf.
+    fn find(
+        &self,
+        directory: &Directory,
+        name: &str,
+        parent: Option<u64>,
+    ) -> Result<(Arc<App>, CallContext), ErrorObject<'static>> {
+        let caller = self.port.app();
+        let context = match parent {
+            Some(parent) => self.port.adopt_errand(self.id, parent).ok_or_else(nobody_waits)?,
+            None => None,
+        };
+        let context = context
+            .unwrap_or_else(|| CallContext::background(caller))
+            .call(caller, name)
+            .map_err(|cycle| failure(code::CALL_CYCLE, cycle.to_string()))?;
+        let app =
+            directory.get(name).ok_or_else(|| failure(code::UNAVAILABLE, directory.no_such_app(name)))?;
+        Ok((app, context))
+    }
+}
+
+/// Sends an HTTP request to an app, and waits for the whole of its answer: at most for `body_limit` bytes of a stream.
+async fn fetch(
+    app: &App,
+    request: HttpRequest<'_>,
+    body: Option<Buffer>,
+    mut context: CallContext,
+    body_limit: usize,
+) -> Delivery {
+    let limit = context.remaining(app.settings().deadline());
+    let deadline = Instant::now() + limit;
+    context.set_deadline(deadline);
+    let request = HttpRequest {
+        prefix: format!("/apps/{}", app.name()).into(),
+        peer: None,
+        request_id: context.request_id().to_owned().into(),
+        traceparent: context.traceparent().map(|traceparent| traceparent.to_owned().into()),
+        ..request
+    };
+    let body = body.map_or(RequestBody::None, |buffer| Bytes::from_owner(buffer).into());
+    let whole = async {
+        let (head, body) =
+            exchange::http_on_behalf(app, request, body, context, |head, body| (written(head, &body), body))
+                .await
+                .map_err(rpc::from_problem)?;
+        let body = match body {
+            ResponseBody::Whole(bytes) => bytes,
+            ResponseBody::Stream(download) => collect(app, download, body_limit).await?,
+            ResponseBody::WebSocket(_) => {
+                let what = format!("the app `{}` opened a WebSocket, which `fetch` cannot use", app.name());
+                return Err(failure(code::INTERNAL_ERROR, what));
+            }
+        };
+        Ok((head?, Some(buffer::from_bytes(body))))
+    };
+    timeout_at(deadline, whole).await.unwrap_or_else(|_elapsed| Err(rpc::too_late(app, limit)))
+}
+
+/// The head of an answer whose body will be whole.
+fn written(head: HttpResponse<'_>, body: &ResponseBody) -> Result<Box<RawValue>, ErrorObject<'static>> {
+    let is_empty = matches!(body, ResponseBody::Whole(bytes) if bytes.is_empty());
+    let body = (!is_empty).then_some(protocol::Body::Transfer(0));
+    to_raw_value(&HttpResponse { body, ..head })
+        .map_err(|error| failure(code::INTERNAL_ERROR, error.to_string()))
+}
+
+async fn collect(
+    app: &App,
+    mut download: Download,
+    limit: usize,
+) -> Result<Bytes, ErrorObject<'static>> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = download.next().await {
+        let chunk = chunk.map_err(|error| {
+            failure(code::INTERNAL_ERROR, format!("the answer of `{}` is not complete: {error}", app.name()))
+        })?;
+        if body.len() + chunk.len() > limit {
+            let what = format!(
+                "the answer of `{}` is larger than body_limit = {limit} bytes of the app that asked for it",
+                app.name()
+            );
+            return Err(failure(code::BODY_TOO_LARGE, what));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn params<'a, T: Deserialize<'a>>(message: &'a Message) -> Result<T, ErrorObject<'static>> {
+    let invalid = |error: serde_json::Error| failure(code::INVALID_PARAMS, error.to_string());
+    let Incoming { params, .. } = serde_json::from_slice(&message.json).map_err(invalid)?;
+    serde_json::from_str(params.map_or("null", RawValue::get)).map_err(invalid)
+}
+
+fn failure(code: i64, message: impl Into<String>) -> ErrorObject<'static> {
+    ErrorObject { code, message: message.into().into(), data: None }
+}
+
+fn nobody_waits() -> ErrorObject<'static> {
+    failure(code::CANCELLED, "nobody waits any more for the request on whose behalf this was")
+}

@@ -1,0 +1,56 @@
+//! What an app has asked of its host, and has no answer to yet.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::{AbortHandle, AbortRegistration};
+
+/// The requests of one worker's own, by their numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Errands(Mutex<HashMap<u64, Open>>);
+
+#[derive(Debug)]
+struct Open {
+    abort: AbortHandle,
+    /// The host's request on whose behalf it is.
+    parent: Option<u64>,
+}
+
+impl Errands {
+    /// Notes that one was begun; what is returned tells when it is cancelled.
+    pub(crate) fn begin(&self, id: u64) -> AbortRegistration {
+        let (abort, registration) = AbortHandle::new_pair();
+        self.open().insert(id, Open { abort, parent: None });
+        registration
+    }
+
+    /// Notes on behalf of which of the host's requests one is.
+    pub(crate) fn set_parent(&self, id: u64, parent: u64) {
+        if let Some(open) = self.open().get_mut(&id) {
+            open.parent = Some(parent);
+        }
+    }
+
+    /// Notes that one is over; on behalf of which of the host's requests it was.
+    pub(crate) fn end(&self, id: u64) -> Option<u64> {
+        self.open().remove(&id)?.parent
+    }
+
+    /// Cancels those with these numbers, as far as they are not over.
+    pub(crate) fn cancel(&self, ids: &[u64]) {
+        if ids.is_empty() {
+            return;
+        }
+        let open = self.open();
+        ids.iter().filter_map(|id| open.get(id)).for_each(|open| open.abort.abort());
+    }
+
+    /// Cancels all.
+    pub(crate) fn cancel_all(&self) {
+        self.open().values().for_each(|open| open.abort.abort());
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, Open>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,224 @@
+//! A JSON-RPC 2.0 server for an app's methods: <https://www.jsonrpc.org/specification>.
+
+use atoll_plugin::protocol::{ErrorData, ErrorObject, code};
+use futures_util::future::join_all;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::call;
+use crate::app::App;
+use crate::call_context::CallContext;
+
+/// The most members that a batch may have.
+const BATCH_LIMIT: usize = 1_000;
+
+/// A request or a notification, as it was sent.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, default)]
+    jsonrpc: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    method: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+}
+
+/// A `null` that is there is not the same as nothing.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// What is sent back for one request.
+#[derive(Debug, Serialize)]
+struct Answer<'a> {
+    jsonrpc: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorObject<'static>>,
+    id: &'a RawValue,
+}
+
+/// A request that can be carried out.
+#[derive(Debug)]
+struct Call<'a> {
+    method: String,
+    params: Option<&'a RawValue>,
+    /// `None`: a notification.
+    id: Option<&'a RawValue>,
+}
+
+/// Carries out what a body asks for: one call, or a batch of them side by side. The text of the answer; `None` when all
+/// were notifications.
+pub(crate) async fn answer(app: &App, body: &[u8], context: &CallContext) -> Option<Vec<u8>> {
+    let Ok(body) = serde_json::from_slice::<&RawValue>(body) else {
+        return Some(written(&Answer::refused(RawValue::NULL, code::PARSE_ERROR, "Parse error", None)));
+    };
+    if !body.get().starts_with('[') {
+        return one(app, body, context).await.map(|answer| written(&answer));
+    }
+    let members: Vec<&RawValue> = serde_json::from_str(body.get()).unwrap_or_default();
+    if members.is_empty() {
+        return Some(written(&Answer::invalid(RawValue::NULL, "a batch has at least one member")));
+    }
+    if members.len() > BATCH_LIMIT {
+        let why = format!("a batch has at most {BATCH_LIMIT} members");
+        return Some(written(&Answer::invalid(RawValue::NULL, &why)));
+    }
+    let answers = join_all(members.into_iter().map(|member| one(app, member, context))).await;
+    let answers: Vec<Answer<'_>> = answers.into_iter().flatten().collect();
+    (!answers.is_empty()).then(|| written(&answers))
+}
+
+async fn one<'a>(app: &App, request: &'a RawValue, context: &CallContext) -> Option<Answer<'a>> {
+    let Call { method, params, id } = match Call::read(request) {
+        Ok(call) => call,
+        Err(answer) => return Some(answer),
+    };
+    let result = call(app, &method, params, context.clone()).await;
+    let result = result.map_err(|error| for_client(app, &method, context.request_id(), error));
+    // Nobody hears of a notification's failure but the log.
+    Some(Answer::of(id?, result))
+}
+
+impl<'a> Call<'a> {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// It is none: what is answered.
+    fn read(request: &'a RawValue) -> Result<Self, Answer<'a>> {
+        let invalid = |id: Option<&'a RawValue>, why| Answer::invalid(id.unwrap_or(RawValue::NULL), why);
+        // A derived struct would take an array as well.
+        if !request.get().starts_with('{') {
+            return Err(invalid(None, "a request is an object"));
+        }
+        let Envelope { jsonrpc, method, params, id } = serde_json::from_str(request.get())
+            .map_err(|error| Answer::invalid(RawValue::NULL, &error.to_string()))?;
+        if id.is_some_and(|id| id.get().starts_with(['{', '[', 't', 'f'])) {
+            return Err(invalid(None, "the id is a text, a number or null"));
+        }
+        if text(jsonrpc).as_deref() != Some("2.0") {
+            return Err(invalid(id, "jsonrpc is \"2.0\""));
+        }
+        let Some(method) = text(method) else {
+            return Err(invalid(id, "the method is a text"));
+        };
+        if params.is_some_and(|params| !params.get().starts_with(['{', '['])) {
+            return Err(invalid(id, "params are an array or an object"));
+        }
+        Ok(Self { method, params, id })
+    }
+}
+
+fn text(value: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str(value?.get()).ok()
+}
+
+impl<'a> Answer<'a> {
+    fn of(id: &'a RawValue, result: Result<Box<RawValue>, ErrorObject<'static>>) -> Self {
+        let (result, error) = match result {
+            Ok(result) => (Some(result), None),
+            Err(error) => (None, Some(error)),
+        };
+        Self { jsonrpc: "2.0", result, error, id }
+    }
+
+    fn invalid(id: &'a RawValue, why: &str) -> Self {
+        Self::refused(id, code::INVALID_REQUEST, "Invalid Request", Some(why.into()))
+    }
+
+    fn refused(id: &'a RawValue, code: i64, message: &'static str, data: Option<Value>) -> Self {
+        Self::of(id, Err(ErrorObject { code, message: message.into(), data }))
+    }
+}
+
+fn written(answer: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(answer).expect("an answer can be written as JSON")
+}
+
+/// What a client is told of an error: not what went wrong inside of the app, unless it is its author's own host.
+fn for_client(
+    app: &App,
+    method: &str,
+    request_id: &str,
+    mut error: ErrorObject<'static>,
+) -> ErrorObject<'static> {
+    let what = match error.code {
+        code::METHOD_NOT_FOUND => {
+            let said = std::mem::replace(&mut error.message, "Method not found".into());
+            error.data = error.data.or_else(|| Some(said.into_owned().into()));
+            return error;
+        }
+        code::HANDLER_PANICKED => "panicked",
+        code::HANDLER_FAILED if !is_clients_fault(error.data.as_ref()) => "failed",
+        _ => return error,
+    };
+    let name = app.name();
+    log::error!("{name}: request {request_id}: the method {method} {what}: {}", error.message);
+    if !app.shows_details() {
+        error.message = format!("The method {method} of the app `{name}` {what}; its log says more.").into();
+    }
+    error
+}
+
+fn is_clients_fault(data: Option<&Value>) -> bool {
+    data.and_then(|data| ErrorData::deserialize(data).ok()).is_some_and(|data| data.status < 500)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> &RawValue {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[track_caller]
+    fn refused(text: &str, id: &str, why: &str) {
+        let answer = Call::read(raw(text)).unwrap_err();
+        assert_eq!(answer.id.get(), id, "{text}");
+        let error = answer.error.unwrap();
+        assert_eq!((error.code, &*error.message), (code::INVALID_REQUEST, "Invalid Request"));
+        assert!(error.data.as_ref().unwrap().as_str().unwrap().contains(why), "{text}: {:?}", error.data);
+    }
+
+    #[test]
+    fn a_request_is_read_as_it_was_sent() {
+        let call = Call::read(raw(r#"{"id": 1.50, "jsonrpc": "2\u002e0", "params": [1], "method": "a"}"#));
+        let Call { method, params, id } = call.unwrap();
+        assert_eq!((&*method, params.unwrap().get(), id.unwrap().get()), ("a", "[1]", "1.50"));
+    }
+
+    #[test]
+    fn a_null_id_is_an_id() {
+        let with = Call::read(raw(r#"{"jsonrpc":"2.0","method":"a","params":null,"id":null}"#)).unwrap();
+        assert_eq!(with.id.map(RawValue::get), Some("null"));
+        assert!(with.params.is_none());
+        let without = Call::read(raw(r#"{"jsonrpc":"2.0","method":"a"}"#)).unwrap();
+        assert!(without.id.is_none());
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused_with_its_id() {
+        refused("1", "null", "an object");
+        refused(r#"["2.0","a",[],1]"#, "null", "an object");
+        refused(r#"{"method":"a","id":7}"#, "7", "jsonrpc");
+        refused(r#"{"jsonrpc":2.0,"method":"a","id":7}"#, "7", "jsonrpc");
+        refused(r#"{"jsonrpc":"2.0","id":"x"}"#, "\"x\"", "method");
+        refused(r#"{"jsonrpc":"2.0","method":["a"],"id":null}"#, "null", "method");
+        refused(r#"{"jsonrpc":"2.0","method":"a","params":"b","id":7}"#, "7", "params");
+        refused(r#"{"jsonrpc":"2.0","method":"a","id":{}}"#, "null", "id");
+        refused(r#"{"jsonrpc":"2.0","method":"a","id":true}"#, "null", "id");
+        refused(r#"{"jsonrpc":"2.0","method":"a","id":1,"id":2}"#, "null", "duplicate");
+    }
+
+    #[test]
+    fn an_error_is_the_clients_only_below_500() {
+        assert!(is_clients_fault(Some(&serde_json::json!({ "status": 404 }))));
+        assert!(!is_clients_fault(Some(&serde_json::json!({ "status": 500 }))));
+        assert!(!is_clients_fault(Some(&serde_json::json!("x"))) && !is_clients_fault(None));
+    }
+}

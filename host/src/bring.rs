@@ -114,8 +114,7 @@ pub(crate) async fn bring(services: &Rc<Services>, plan: Plan) -> Result<Live, B
     let on_exit = plan.on_exit.clone();
     let told = move |reason| on_exit(reason);
     let context = loaded.context().clone();
-    let generation =
-        Generation::spawn(context, loaded.root(), shape, &plan.courier, plan.noticed, told);
+    let generation = Generation::spawn(context, loaded.root(), shape, &plan.courier, plan.noticed, told);
     let live = Live { generation: Arc::new(generation), loaded, hash };
     record(&plan, State::Starting, format!("{} workers", settings.workers));
 

@@ -85,8 +85,7 @@ impl CallContext {
 
     /// How long to wait for an app that has `limit`: no longer than whoever asked first waits.
     pub(crate) fn remaining(&self, limit: Duration) -> Duration {
-        self.deadline
-            .map_or(limit, |deadline| limit.min(deadline.saturating_duration_since(Instant::now())))
+        self.deadline.map_or(limit, |deadline| limit.min(deadline.saturating_duration_since(Instant::now())))
     }
 
     /// The id in logs.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use atoll_plugin::abi::{Buffer, Message};
 use atoll_plugin::protocol::{
-    self, ErrorObject, Fetch, HttpRequest, HttpResponse, Incoming, Response, RpcCall, code,
+    self, ErrorObject, Fetch, Header, HttpRequest, HttpResponse, Incoming, Response, RpcCall, code,
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -21,6 +21,7 @@ use crate::directory::Directory;
 use crate::event::Request;
 use crate::exchange::{self, Download, RequestBody, ResponseBody};
 use crate::port::Port;
+use crate::problem::{Kind, Problem};
 use crate::rpc;
 
 /// A request of an app's own, on its way.
@@ -133,25 +134,30 @@ async fn fetch(
     app: &App,
     request: HttpRequest<'_>,
     body: Option<Buffer>,
-    mut context: CallContext,
+    context: CallContext,
     body_limit: usize,
 ) -> Delivery {
     let limit = context.remaining(app.settings().deadline());
     let deadline = Instant::now() + limit;
-    context.set_deadline(deadline);
+    let request_id = context.request_id().to_owned();
     let request = HttpRequest {
         prefix: format!("/apps/{}", app.name()).into(),
         peer: None,
-        request_id: context.request_id().to_owned().into(),
+        request_id: request_id.as_str().into(),
         traceparent: context.traceparent().map(|traceparent| traceparent.to_owned().into()),
         ..request
     };
     let body = body.map_or(RequestBody::None, |buffer| Bytes::from_owner(buffer).into());
     let whole = async {
-        let (head, body) =
-            exchange::http_on_behalf(app, request, body, context, |head, body| (written(head, &body), body))
-                .await
-                .map_err(rpc::from_problem)?;
+        let answer = exchange::http_on_behalf(app, request, body, context, |head, body| {
+            let has_body = !matches!(&body, ResponseBody::Whole(bytes) if bytes.is_empty());
+            (written(head, has_body), body)
+        })
+        .await;
+        let (head, body) = match answer {
+            Ok(answer) => answer,
+            Err(problem) => return refused(problem, &request_id),
+        };
         let body = match body {
             ResponseBody::Whole(bytes) => bytes,
             ResponseBody::Stream(download) => collect(app, download, body_limit).await?,
@@ -165,19 +171,23 @@ async fn fetch(
     timeout_at(deadline, whole).await.unwrap_or_else(|_elapsed| Err(rpc::too_late(app, limit)))
 }
 
+/// What is brought back when there is no answer. That a handler has returned an error is one: that of its status, as a
+/// client would get it.
+fn refused(problem: Problem, request_id: &str) -> Delivery {
+    let Kind::AppError(status) = problem.kind() else { return Err(rpc::from_problem(problem)) };
+    let headers = vec![Header::new("content-type", "application/problem+json")];
+    let head = written(HttpResponse { status, headers, body: None }, true)?;
+    Ok((head, Some(buffer::from_vec(problem.to_json(request_id).into()))))
+}
+
 /// The head of an answer whose body will be whole.
-fn written(head: HttpResponse<'_>, body: &ResponseBody) -> Result<Box<RawValue>, ErrorObject<'static>> {
-    let is_empty = matches!(body, ResponseBody::Whole(bytes) if bytes.is_empty());
-    let body = (!is_empty).then_some(protocol::Body::Transfer(0));
+fn written(head: HttpResponse<'_>, has_body: bool) -> Result<Box<RawValue>, ErrorObject<'static>> {
+    let body = has_body.then_some(protocol::Body::Transfer(0));
     to_raw_value(&HttpResponse { body, ..head })
         .map_err(|error| failure(code::INTERNAL_ERROR, error.to_string()))
 }
 
-async fn collect(
-    app: &App,
-    mut download: Download,
-    limit: usize,
-) -> Result<Bytes, ErrorObject<'static>> {
+async fn collect(app: &App, mut download: Download, limit: usize) -> Result<Bytes, ErrorObject<'static>> {
     let mut body = BytesMut::new();
     while let Some(chunk) = download.next().await {
         let chunk = chunk.map_err(|error| {

@@ -97,3 +97,19 @@ fn failures_are_an_exit_code_and_a_reason() {
 
     assert_eq!(call(&["probe", "/", "-H", "none"]).status.code(), Some(2));
 }
+
+#[test]
+fn the_apps_that_it_calls_are_started_as_well() {
+    let apps = json!([
+        { "name": "a", "path": library("rpc") },
+        { "name": "b", "path": library("rpc"), "preload": true },
+        { "name": "none", "path": "none.so", "preload": true },
+    ]);
+    let run = |path| Launch::command("call").args(["a", path]).write("apps.json", apps.to_string()).run();
+    let ended = run("/call/b/get_data");
+    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), (r#"["hello",5]"#, ""));
+    assert_eq!(staged_copies(&ended), Vec::<PathBuf>::new());
+    let ended = run("/call/none/get_data");
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains("The app `none` did not start"), "{}", ended.stderr);
+}

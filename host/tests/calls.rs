@@ -221,6 +221,14 @@ fn the_callees_own_deadline_holds_if_it_is_shorter() {
 }
 
 #[test]
+fn a_stream_that_is_open_has_no_deadline_to_carry_on() {
+    let host = host([("a", json!({ "deadline_ms": 200 })), ("b", json!({ "deadline_ms": 400 }))]);
+    // It is answered, and then calls.
+    let text = host.get("/apps/a/stream-of/b/slow").text();
+    assert!(text.starts_with("begun\n") && text.contains("deadline_ms = 400"), "{text}");
+}
+
+#[test]
 fn a_call_that_comes_back_is_refused() {
     // With two workers the call would go to the other one: a cycle all the same.
     let host = host([("a", json!({ "workers": 2 })), ("b", json!({})), ("c", json!({}))]);
@@ -335,7 +343,9 @@ fn a_callee_is_replaced_and_no_call_is_lost() {
         let before = load.answered();
         wait_until("the load goes on", || load.answered() > before + 20);
         host.replace("libb.so", patched("rpc", &version.to_string()));
-        wait_until("the new one answers", || host.get("/apps/a/call/b/mark").json() == version.to_string());
+        wait_until("the new one answers", || {
+            host.get("/apps/a/call/b/mark").text() == format!("\"{version}\"")
+        });
     }
     for replies in load.stop() {
         let mut newest = 1;

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use serde_json::json;
-use support::{Call, Host, Launch, Load, patched, versioned, wait_until};
+use serde_json::{Value, json};
+use support::{Call, Host, Launch, Load, library, patched, versioned, wait_until};
 use tempfile::TempDir;
 
 fn cargo() -> Command {
@@ -232,4 +232,23 @@ fn two_programs_share_a_folder() {
     for host in hosts {
         end(host, alone.folder.path());
     }
+}
+
+#[test]
+fn its_methods_are_there_and_other_apps_are_not() {
+    let alone = Alone::new();
+    alone.write(std::fs::read(library("rpc")).unwrap());
+    let host = alone.start();
+    let call = |path: &str, method: &str, params: Value| {
+        let body = json!({ "jsonrpc": "2.0", "method": method, "params": params, "id": 1 });
+        host.call(&Call::post(path, body.to_string()).header("content-type", "application/json"))
+    };
+    assert_eq!(call("/rpc/hello", "sum", json!([1, 2])).json()["result"], 3);
+    let error =
+        call("/rpc/hello", "forward", json!({ "app": "other", "method": "sum" })).json()["error"].clone();
+    assert_eq!(error["code"], -32004, "{error}");
+    // All other paths are the app's.
+    assert_eq!(call("/seen/rpc/other", "sum", json!([])).json()["path"], "/seen/rpc/other");
+    call("/rpc/other", "sum", json!([])).problem(404, "app-error");
+    end(host, alone.folder.path());
 }

@@ -471,6 +471,9 @@ mod tests {
                 (Some(method::HTTP), Some(3)) => params::<HttpRequest<'_>>(incoming.params.unwrap()),
                 (Some(method::CANCEL), None) => params::<Cancel>(incoming.params.unwrap()),
                 (Some(method::STATE_SAVE), Some(9)) | (Some(method::STOP), None) => {}
+                (Some(method::CALL), Some(2)) => params::<RpcCall<'_>>(incoming.params.unwrap()),
+                (Some(method::FETCH), Some(4)) => params::<Fetch<'_>>(incoming.params.unwrap()),
+                (Some(own), Some(11)) => assert!(!method::is_reserved(own)),
                 (None, Some(1)) => params::<Started>(incoming.result.unwrap()),
                 (None, Some(3)) => match incoming.error {
                     Some(error) => {
@@ -479,12 +482,22 @@ mod tests {
                     }
                     None => params::<HttpResponse<'_>>(incoming.result.unwrap()),
                 },
-                (None, Some(9)) => assert!(incoming.result.is_some()),
+                (None, Some(4)) => params::<HttpResponse<'_>>(incoming.result.unwrap()),
+                (None, Some(2 | 9 | 11)) => assert!(incoming.result.is_some()),
                 other => panic!("{other:?} is not in this test: {example}"),
             }
             seen.push(incoming.method.map(Cow::into_owned));
         }
-        for name in [method::START, method::HTTP, method::CANCEL, method::STATE_SAVE, method::STOP] {
+        let described = [
+            method::START,
+            method::HTTP,
+            method::CANCEL,
+            method::STATE_SAVE,
+            method::STOP,
+            method::CALL,
+            method::FETCH,
+        ];
+        for name in described {
             assert!(seen.iter().flatten().any(|seen| seen == name), "no example of {name}");
         }
     }

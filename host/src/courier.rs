@@ -99,6 +99,10 @@ impl Sender {
             Request::Fetch(mut message) => {
                 let buffer = message.transfer.take(0);
                 let Fetch { app, request, parent } = params(&message)?;
+                if !request.path.starts_with('/') {
+                    let what = format!("the path {:?} does not begin with /", request.path);
+                    return Err(failure(code::INVALID_PARAMS, what));
+                }
                 let (app, context) = self.find(directory, &app, parent)?;
                 // An app that has been taken out of the registry meanwhile has no settings any more.
                 let limit = directory.get(self.port.app()).map_or(0, |app| app.settings().body_limit);
@@ -217,4 +221,53 @@ fn failure(code: i64, message: impl Into<String>) -> ErrorObject<'static> {
 
 fn nobody_waits() -> ErrorObject<'static> {
     failure(code::CANCELLED, "nobody waits any more for the request on whose behalf this was")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use atoll_plugin::abi::Received;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What a worker of the app `a` gets for what it sends, when there are no other apps.
+    fn answers<const N: usize>(sent: [&str; N]) -> [Value; N] {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let port = Port::new("a".into(), 1, Courier::start(Directory::default()));
+            for text in sent {
+                let (json, transfer) = (buffer::from_vec(text.into()), buffer::list(Vec::new()));
+                assert!(port.accept(Message { json, transfer }));
+            }
+            let mut message = Message::default();
+            let mut answers = sent.map(|_| Value::Null);
+            for answer in &mut answers {
+                while port.receive(Some(Duration::ZERO), &mut message) != Received::Message {
+                    tokio::task::yield_now().await;
+                }
+                *answer = serde_json::from_slice(&message.json).unwrap();
+            }
+            assert_eq!(port.receive(Some(Duration::ZERO), &mut message), Received::TimedOut);
+            answers
+        })
+    }
+
+    #[test]
+    fn each_request_has_one_answer() {
+        let call = |id: u64, params: &str| {
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"call","params":{params}}}"#)
+        };
+        let unknown = call(2, r#"{"app":"b","method":"add"}"#);
+        let over = call(4, r#"{"app":"b","method":"add","parent":7}"#);
+        let itself = call(6, r#"{"app":"a","method":"add"}"#);
+        let malformed = call(8, r#"{"app":1}"#);
+        let got = answers([&unknown, &over, &itself, &malformed]);
+        let got =
+            got.map(|answer| (answer["id"].as_u64().unwrap(), answer["error"]["code"].as_i64().unwrap()));
+        let expected =
+            [(2, code::UNAVAILABLE), (4, code::CANCELLED), (6, code::CALL_CYCLE), (8, code::INVALID_PARAMS)];
+        assert_eq!(got, expected);
+    }
 }

@@ -170,6 +170,7 @@ fn a_handlers_error_is_an_answer_of_its_status() {
 fn a_request_without_an_answer_is_an_error() {
     let host = two();
     let fetch = |path: &str| call(&host, "a", "get", json!({ "app": "b", "path": path }));
+    assert_eq!(fetch("nowhere")["error"]["code"], -32602, "no path");
     let error = fetch("/panic")["error"].clone();
     assert_eq!(
         (&error["code"], host.log_lines(&["this handler panics"]).is_empty()),
@@ -269,6 +270,14 @@ fn a_caller_that_is_cancelled_has_its_calls_cancelled() {
 }
 
 #[test]
+fn a_caller_that_does_not_wait_any_more_has_that_call_cancelled() {
+    let host = two();
+    assert_eq!(call(&host, "a", "leave", json!(["b"]))["result"], Value::Null);
+    wait_until("the callee's handler is dropped", || counts(&host, "b")["dropped"] == 1);
+    assert_eq!(counts(&host, "b")["waiting"], 0);
+}
+
+#[test]
 fn a_caller_that_is_replaced_has_its_calls_cancelled() {
     let launch = Launch::serve(json!([
         { "name": "a", "path": "liba.so", "drain_timeout_ms": 100, "stop_timeout_ms": 100 },
@@ -301,24 +310,27 @@ fn a_thousand_calls_at_once() {
 
 #[test]
 fn a_full_inbox_of_the_callees_is_unavailable_for_a_moment() {
-    let host = host([("a", json!({ "queue": 2000 })), ("b", json!({ "queue": 1 }))]);
-    // A batch is sent to the callee faster than its worker can take it.
-    let batch = Value::from_iter((0..1_000).map(
-        |n| json!({ "jsonrpc": "2.0", "method": "forward", "params": to("b", "sum", json!([n])), "id": n }),
-    ));
-    let call = Call::post("/rpc/a", batch.to_string()).header("content-type", "application/json");
-    let answers = host.call(&call).json();
-    let mut refused = 0;
-    for (number, answer) in (0..).zip(answers.as_array().unwrap()) {
-        if answer["error"].is_null() {
-            assert_eq!(answer["result"], number);
-        } else {
-            assert_eq!(answer["error"]["code"], -32004, "{answer}");
-            assert_eq!(answer["error"]["data"]["retry_after_ms"], 1000, "{answer}");
-            refused += 1;
-        }
+    let host = host([("a", json!({})), ("b", json!({ "queue": 1 }))]);
+    let (entered, go) = (host.path("entered"), host.path("go"));
+    let mut blocked = host.connect();
+    blocked.send(&request("b", "block", &json!([entered, go]))).unwrap();
+    wait_until("the callee's worker is blocked", || std::fs::exists(&entered).unwrap());
+
+    // One of them waits in the inbox, so the other one is answered first.
+    let (told, answers) = std::sync::mpsc::channel();
+    for _ in 0..2 {
+        let (mut connection, told) = (host.connect(), told.clone());
+        std::thread::spawn(move || {
+            let reply = connection.call(&request("a", "forward", &to("b", "sum", json!([1, 2])))).unwrap();
+            told.send(reply.json()).unwrap();
+        });
     }
-    assert!(refused > 0, "no call found the inbox full");
+    let refused = answers.recv_timeout(support::LIMIT).unwrap()["error"].clone();
+    assert_eq!((&refused["code"], &refused["data"]), (&json!(-32004), &json!({ "retry_after_ms": 1000 })));
+    assert!(refused["message"].as_str().unwrap().contains("queue = 1"), "{refused}");
+    std::fs::write(go, "").unwrap();
+    assert_eq!(answers.recv_timeout(support::LIMIT).unwrap()["result"], 3);
+    assert_eq!(blocked.receive("POST").unwrap().json()["result"], Value::Null);
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! A JSON-RPC 2.0 server for an app's methods: <https://www.jsonrpc.org/specification>.
 
+use std::fmt;
+
 use atoll_plugin::protocol::{ErrorData, ErrorObject, code};
 use futures_util::future::join_all;
+use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -29,6 +32,36 @@ struct Envelope<'a> {
 /// A `null` that is there is not the same as nothing.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// The members of a batch. One with too many is not read to its end, as each takes more memory than its text.
+struct Batch<'a>(Vec<&'a RawValue>);
+
+impl<'de> Deserialize<'de> for Batch<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Members)
+    }
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Batch<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a batch")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = sequence.next_element()? {
+            if members.len() == BATCH_LIMIT {
+                return Err(A::Error::custom(format_args!("a batch has at most {BATCH_LIMIT} members")));
+            }
+            members.push(member);
+        }
+        Ok(Batch(members))
+    }
 }
 
 /// What is sent back for one request.
@@ -60,14 +93,15 @@ pub(crate) async fn answer(app: &App, body: &[u8], context: &CallContext) -> Opt
     if !body.get().starts_with('[') {
         return one(app, body, context).await.map(|answer| written(&answer));
     }
-    let members: Vec<&RawValue> = serde_json::from_str(body.get()).unwrap_or_default();
-    if members.is_empty() {
-        return Some(written(&Answer::invalid(RawValue::NULL, "a batch has at least one member")));
-    }
-    if members.len() > BATCH_LIMIT {
-        let why = format!("a batch has at most {BATCH_LIMIT} members");
-        return Some(written(&Answer::invalid(RawValue::NULL, &why)));
-    }
+    let members = match serde_json::from_str(body.get()) {
+        Ok(Batch(members)) if members.is_empty() => Err("a batch has at least one member".to_owned()),
+        Ok(Batch(members)) => Ok(members),
+        Err(error) => Err(error.to_string()),
+    };
+    let members = match members {
+        Ok(members) => members,
+        Err(why) => return Some(written(&Answer::invalid(RawValue::NULL, &why))),
+    };
     let answers = join_all(members.into_iter().map(|member| one(app, member, context))).await;
     let answers: Vec<Answer<'_>> = answers.into_iter().flatten().collect();
     (!answers.is_empty()).then(|| written(&answers))

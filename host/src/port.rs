@@ -134,7 +134,7 @@ impl Port {
         &self.app
     }
 
-    /// Ends the port: the worker's next `receive` says so, whoever waits for an answer gets [`Gone`](lane::Gone), and
+    /// Ends the port: the worker's next `receive` says so, whoever waits for an answer gets [`Gone`], and
     /// what the app has asked for is cancelled.
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);

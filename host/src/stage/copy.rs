@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::{ContentHash, StageError};
 use crate::watch::{Fingerprint, Writers, writers};
@@ -39,10 +40,13 @@ pub(super) struct Copied {
     pub(super) hash: ContentHash,
     pub(super) size: u64,
     pub(super) fingerprint: Fingerprint,
+    pub(super) own_fingerprint: Fingerprint,
+    pub(super) settled: bool,
 }
 
 /// Copies `library` to the new file `to`.
 pub(super) fn library(library: &Path, to: PathBuf) -> Result<(OwnedFile, Copied), StageError> {
+    let begun = SystemTime::now();
     let unreadable = |source| StageError::Read { path: library.to_owned(), source };
     // Before it is opened, which for a pipe would wait for its writer.
     if !fs::metadata(library).map_err(unreadable)?.is_file() {
@@ -77,7 +81,17 @@ pub(super) fn library(library: &Path, to: PathBuf) -> Result<(OwnedFile, Copied)
     }
     // The copy and not the library, as the copy is what will be loaded.
     let hash = hash(&mut copy).map_err(|source| unwritable(to.path(), source))?;
-    Ok((to, Copied { hash, size, fingerprint: after }))
+    let own_fingerprint = Fingerprint::of_file(&copy).map_err(|source| unwritable(to.path(), source))?;
+    let settled = after.is_settled(begun);
+    Ok((to, Copied { hash, size, fingerprint: after, own_fingerprint, settled }))
+}
+
+/// Whether a file is what it was, and nobody is writing to it.
+pub(super) fn is_still(file: &Path, before: &Fingerprint) -> bool {
+    let unchanged = || Fingerprint::of(file).is_ok_and(|now| !now.differs_from(before));
+    // First, as it may be a pipe now, which waits for its writer when it is opened; and last, as a writer may be done
+    // just before it is asked whether there is one.
+    unchanged() && File::open(file).is_ok_and(|file| writers(&file) != Writers::Some) && unchanged()
 }
 
 fn hash(file: &mut File) -> io::Result<ContentHash> {

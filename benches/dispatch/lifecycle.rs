@@ -10,25 +10,26 @@ use crate::host::{self, Host};
 use crate::table::{Row, Samples, Table, Unit};
 
 pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
-    let host = OnceCell::new();
+    let (host, idle) = (OnceCell::new(), OnceCell::new());
     let host = || host.get_or_init(Host::new);
+    let idle = || idle.get_or_init(|| Host::with_idle_timeout(Some(Duration::from_millis(1))));
     let mut group = criterion.benchmark_group("lifecycle");
     // Each iteration takes some ten milliseconds, and as long again to clean up behind it.
     group.sampling_mode(SamplingMode::Flat).sample_size(Samples::SIZE);
     group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
     let replaced = Cell::new(1);
     let next = || replaced.replace(replaced.get() + 1);
-    type Run<'a> = &'a dyn Fn(&Host) -> Duration;
-    let kinds: [(&str, &str, Run<'_>); 2] = [
-        ("cold-start", "first answer of an app that was not loaded", &cold_start),
-        ("reload", "first answer by a library that replaced another", &|host| reload(host, next())),
+    type Run<'a> = &'a dyn Fn() -> Duration;
+    let kinds: [(&str, &str, Run<'_>); 3] = [
+        ("cold-start", "first answer of an app that was not loaded", &|| cold_start(idle())),
+        ("first-start", "first answer of an app that was registered just now", &|| first_start(host())),
+        ("reload", "first answer by a library that replaced another", &|| reload(host(), next())),
     ];
     for (id, name, run) in kinds {
         let samples = Samples::default();
         group.bench_function(id, |bencher| {
-            let host = host();
             bencher.iter_custom(|iterations| {
-                let time = (0..iterations).map(|_| run(host)).sum();
+                let time = (0..iterations).map(|_| run()).sum();
                 samples.push(iterations, time, None);
                 time
             });
@@ -38,8 +39,21 @@ pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
     group.finish();
 }
 
-/// From a request to an app that is registered but not loaded, until its answer.
+/// From a request to an app that was idle until its library was unloaded, until its answer.
 fn cold_start(host: &Host) -> Duration {
+    let app = host.app();
+    host.run(async {
+        host::send(&app).await;
+        let before = app.history().last().expect("it has served").generation;
+        wait_until_gone(&app, before).await;
+        let begun = Instant::now();
+        host::send(&app).await;
+        begun.elapsed()
+    })
+}
+
+/// From a request to an app whose library has never been looked at, until its answer.
+fn first_start(host: &Host) -> Duration {
     host.close();
     host.register();
     let app = host.app();
@@ -67,9 +81,7 @@ fn reload(host: &Host, number: usize) -> Duration {
             }
             assert!(begun.elapsed() < Duration::from_secs(10), "the new library does not come");
         };
-        while !is_gone(&app, before) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        wait_until_gone(&app, before).await;
         time
     })
 }
@@ -79,7 +91,9 @@ fn serving(app: &App) -> u64 {
     app.serving().expect("hello serves").number()
 }
 
-fn is_gone(app: &App, generation: u64) -> bool {
+async fn wait_until_gone(app: &App, generation: u64) {
     let gone = |state| matches!(state, State::Unloaded | State::Pinned);
-    app.history().iter().any(|step| step.generation == generation && gone(step.state))
+    while !app.history().iter().any(|step| step.generation == generation && gone(step.state)) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }

@@ -213,7 +213,7 @@ impl Staged {
         self.settled
             && self.source == library
             && copy::is_still(library, &self.fingerprint)
-            && copy::is_still(self.path(), &self.own_fingerprint)
+            && Fingerprint::of(self.path()).is_ok_and(|now| !now.differs_from(&self.own_fingerprint))
     }
 }
 

@@ -94,6 +94,28 @@ fn an_app_that_was_idle_starts_again_from_its_copy() {
 }
 
 #[test]
+fn what_someone_asks_for_is_not_the_copy() {
+    let host = prepared(&["v"], &json!({ "idle_timeout_ms": 200 }));
+    let ask = |command: &str| {
+        let config = host.path("apps.json");
+        let launch = Launch::command(command).args(["v", "--config", &config]);
+        let ended = launch.env("TMPDIR", host.folder().join("tmp")).run();
+        assert!(ended.status.success(), "{}", ended.stderr);
+        let generation = ended.stdout.split_whitespace().find(|word| word.starts_with("v#"));
+        generation.unwrap().to_owned()
+    };
+    let line = host.wait_for_log(&[&format!("{} staged", ask("reload"))]);
+    assert!(!line.contains("copied before"), "{line}");
+
+    host.replace("libv.so", versioned(2));
+    wait_until("version 2 answers", || host.get("/apps/v").text() == "2");
+    let rolled_back = ask("rollback");
+    // When it was idle, the library on disk is what is called.
+    host.wait_for_log(&[&format!("{rolled_back} unloaded")]);
+    assert_eq!(host.get("/apps/v").text(), "2");
+}
+
+#[test]
 fn replaced_libraries_of_a_cold_app_do_not_pile_up() {
     let host = prepared(&["v"], &json!({}));
     let mut most = 0;

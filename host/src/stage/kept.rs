@@ -16,54 +16,56 @@ use crate::watch::Fingerprint;
 /// A library that is kept for going back to it. Its file is there for as long as it is kept or a clone of
 /// this is held.
 #[derive(Clone, Debug)]
-pub struct Kept(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    file: OwnedFile,
+pub struct Kept {
+    file: Arc<KeptFile>,
     generation: u64,
     hash: ContentHash,
     size: u64,
     source: PathBuf,
     fingerprint: Fingerprint,
     since: SystemTime,
+}
+
+#[derive(Debug)]
+struct KeptFile {
+    file: OwnedFile,
     _folder: Arc<ProcessFolder>,
 }
 
 impl Kept {
     /// Where it is kept. To load it, [restage](crate::Staging::restage) it.
     pub fn path(&self) -> &Path {
-        self.0.file.path()
+        self.file.file.path()
     }
 
     /// The generation that it was, when it was last kept.
     pub fn generation(&self) -> u64 {
-        self.0.generation
+        self.generation
     }
 
     /// The hash of its contents.
     pub fn hash(&self) -> ContentHash {
-        self.0.hash
+        self.hash
     }
 
     /// Its size in bytes.
     pub fn size(&self) -> u64 {
-        self.0.size
+        self.size
     }
 
     /// The library that it was a copy of.
     pub fn source(&self) -> &Path {
-        &self.0.source
+        &self.source
     }
 
     /// What that library was then.
     pub fn fingerprint(&self) -> Fingerprint {
-        self.0.fingerprint
+        self.fingerprint
     }
 
     /// When it was last kept.
     pub fn since(&self) -> SystemTime {
-        self.0.since
+        self.since
     }
 }
 
@@ -97,12 +99,18 @@ impl Store {
         let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
         let state = apps.entry(staged.app().to_owned()).or_default();
         if count > 0 {
-            state.count += 1;
-            let name = format!("{}-{}-{}.so", staged.app(), state.count, staged.hash().short());
-            let file = link(staged.path(), folder.path().join("kept"), &name)?;
-            // The old one with the same contents goes only now that there is a new one.
-            state.kept.retain(|kept| kept.hash() != staged.hash());
-            state.kept.push_front(Kept(Arc::new(Inner {
+            let same = state.kept.iter().position(|kept| kept.hash() == staged.hash());
+            let file = match same.and_then(|same| state.kept.remove(same)) {
+                // An app that starts again and again does not wait for a new name of the same file each time.
+                Some(kept) if kept.path().exists() => kept.file,
+                _ => {
+                    state.count += 1;
+                    let name = format!("{}-{}-{}.so", staged.app(), state.count, staged.hash().short());
+                    let file = link(staged.path(), folder.path().join("kept"), &name)?;
+                    Arc::new(KeptFile { file, _folder: folder.clone() })
+                }
+            };
+            state.kept.push_front(Kept {
                 file,
                 generation,
                 hash: staged.hash(),
@@ -110,8 +118,7 @@ impl Store {
                 source: staged.source().to_owned(),
                 fingerprint: staged.fingerprint(),
                 since: SystemTime::now(),
-                _folder: folder.clone(),
-            })));
+            });
         }
         state.kept.truncate(count);
         Ok(())
@@ -175,6 +182,22 @@ mod tests {
             staging.keep(&stage(&folder, &staging, text), generation, 5).unwrap();
         }
         assert_eq!(generations(&staging), [3, 2]);
+    }
+
+    #[test]
+    fn what_is_kept_already_gets_a_new_file_only_if_its_own_is_gone() {
+        let (folder, staging) = setup();
+        let staged = stage(&folder, &staging, "a");
+        let keep = |generation| {
+            staging.keep(&staged, generation, 3).unwrap();
+            staging.kept("hello").remove(0)
+        };
+        let path = keep(1).path().to_owned();
+        assert_eq!(keep(2).path(), path);
+        fs::remove_file(&path).unwrap();
+        let again = keep(3);
+        assert!(again.path() != path && again.path().exists());
+        assert_eq!(generations(&staging), [3]);
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub mod logging;
 mod own_thread;
 mod panic_report;
 pub mod port;
+mod prepare;
 mod problem;
 mod registry;
 pub mod server;

@@ -268,6 +268,15 @@ impl Host {
         temporary_files(self.folder())
     }
 
+    /// The staged copies, without the libraries that are kept for a rollback.
+    pub fn staged(&self) -> Vec<PathBuf> {
+        let mut files = self.temporary_files();
+        files.retain(|file| {
+            file.extension().is_some_and(|e| e == "so") && !file.parent().unwrap().ends_with("kept")
+        });
+        files
+    }
+
     /// The names of the process's threads, at most 15 characters each, as the kernel keeps them.
     pub fn threads(&self) -> Vec<String> {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();

@@ -1,34 +1,28 @@
 //! The host's HTTP side: `/apps/{name}/…` to the apps, and the health checks.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+mod body;
+mod failure;
+mod head;
+mod health;
+mod request_id;
+mod target;
 
-use actix_web::body::BoxBody;
-use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::web::{self, Bytes, Payload, ServiceConfig};
+use std::sync::Arc;
+
+use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use atoll_plugin::protocol::{self, Header, header_text};
-use futures_util::StreamExt;
 
+use self::body::read_body;
+use self::failure::problem_response;
+use self::head::response;
+use self::health::{healthz, readyz};
+use self::request_id::request_id;
+use self::target::{Target, target};
 use crate::app::App;
 use crate::exchange;
-use crate::lifecycle::Phase;
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 use crate::registry::Registry;
-
-/// The path under which apps are.
-const APPS: &str = "/apps/";
-
-/// Headers that are of one connection only (RFC 9110, section 7.6.1): they do not go from an app to the client.
-const HOP_BY_HOP: [HeaderName; 6] = [
-    header::CONNECTION,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::TE,
-    header::TRAILER,
-    HeaderName::from_static("keep-alive"),
-];
 
 /// Where requests under `/apps/` go.
 #[derive(Clone, Debug)]
@@ -64,30 +58,6 @@ pub fn configure(mount: Mount) -> impl FnOnce(&mut ServiceConfig) {
     }
 }
 
-/// The process answers.
-async fn healthz() -> &'static str {
-    "ok\n"
-}
-
-/// The apps that start with the host have started, and none has failed.
-async fn readyz(registry: web::Data<Registry>) -> HttpResponse {
-    let late: Vec<String> = registry
-        .apps()
-        .iter()
-        .filter(|app| match app.phase() {
-            Phase::Serving => false,
-            Phase::Cold => app.settings().preload,
-            Phase::Starting | Phase::Resting | Phase::Failed | Phase::Closing => true,
-        })
-        .map(|app| format!("{}: {}\n", app.name(), app.phase()))
-        .collect();
-    if late.is_empty() {
-        HttpResponse::Ok().body("ready\n")
-    } else {
-        HttpResponse::ServiceUnavailable().body(late.concat())
-    }
-}
-
 /// Any request that no other route takes.
 async fn serve(request: HttpRequest, payload: Payload, mount: web::Data<Mount>) -> HttpResponse {
     let request_id = request_id(request.headers());
@@ -103,15 +73,7 @@ async fn forward(
     mount: &Mount,
     request_id: &str,
 ) -> Result<HttpResponse, Problem> {
-    let full_path = request.uri().path();
-    let (app, prefix, path) = match mount {
-        Mount::Root(app) => (app.clone(), "", full_path),
-        Mount::Registry(registry) => {
-            let (name, path) = split_app(full_path).ok_or_else(|| not_found(full_path))?;
-            let app = registry.get(name).ok_or_else(|| unknown_app(name, registry))?;
-            (app, &full_path[..APPS.len() + name.len()], path)
-        }
-    };
+    let Target { app, prefix, path } = target(mount, request.uri().path())?;
     let body = read_body(request, payload, &app).await?;
     let peer = request.peer_addr().map(|peer| peer.to_string().into());
     let headers = request.headers();
@@ -131,141 +93,4 @@ async fn forward(
         body: None,
     };
     exchange::http(&app, params, body, |head, body| response(&head, body)).await?
-}
-
-/// The name and the rest of `/apps/{name}` and `/apps/{name}/…`; an absent rest is `/`.
-fn split_app(path: &str) -> Option<(&str, &str)> {
-    let rest = path.strip_prefix(APPS)?;
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (name, path) = rest.split_at(end);
-    (!name.is_empty()).then_some((name, if path.is_empty() { "/" } else { path }))
-}
-
-/// Reads the whole body, up to the app's limit; `None` when the request has none.
-async fn read_body(request: &HttpRequest, mut payload: Payload, app: &App) -> Result<Option<Bytes>, Problem> {
-    let limit = app.settings().body_limit;
-    let too_large = || {
-        let detail = format!("The app `{}` takes bodies of at most body_limit = {limit} bytes.", app.name());
-        Problem::new(Kind::BodyTooLarge, detail)
-    };
-    let declared = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > limit as u64) {
-        return Err(too_large());
-    }
-    let mut first: Option<Bytes> = None;
-    let mut all: Option<Vec<u8>> = None;
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| Problem::new(Kind::BadRequest, error.to_string()))?;
-        let size = all.as_ref().map_or(first.as_ref().map_or(0, Bytes::len), Vec::len);
-        if size + chunk.len() > limit {
-            return Err(too_large());
-        }
-        // A body of one chunk is passed on as it came.
-        match (&mut first, &mut all) {
-            (None, None) => first = Some(chunk),
-            (Some(begun), None) => {
-                let mut joined =
-                    Vec::with_capacity(declared.map_or(begun.len() * 4, |length| length as usize));
-                joined.extend_from_slice(begun);
-                joined.extend_from_slice(&chunk);
-                all = Some(joined);
-            }
-            (_, Some(joined)) => joined.extend_from_slice(&chunk),
-        }
-    }
-    Ok(all.map(Bytes::from).or(first).or_else(|| declared.map(|_| Bytes::new())))
-}
-
-/// The client's request id when it is a sensible one, else a new one.
-fn request_id(headers: &HeaderMap) -> String {
-    // Asking for it is a system call.
-    static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    let sensible = |id: &&str| !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic());
-    match headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(sensible) {
-        Some(id) => id.to_owned(),
-        None => format!("{:x}-{:x}", *PROCESS, LAST.fetch_add(1, Ordering::Relaxed)),
-    }
-}
-
-fn response(head: &protocol::HttpResponse<'_>, body: Bytes) -> Result<HttpResponse, Problem> {
-    let bad = |what: String| Problem::new(Kind::BadGateway, format!("The app's answer has {what}."));
-    let status = StatusCode::from_u16(head.status)
-        .ok()
-        .filter(|status| !status.is_informational())
-        .ok_or_else(|| bad(format!("the status {}", head.status)))?;
-    let mut response = HttpResponse::with_body(status, BoxBody::new(body));
-    for header in &head.headers {
-        let Header(name, _) = header;
-        let name =
-            HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(format!("the header name {name:?}")))?;
-        // The length is the body's; connections are the host's business.
-        if name == header::CONTENT_LENGTH || HOP_BY_HOP.contains(&name) {
-            continue;
-        }
-        let value = header
-            .value_bytes()
-            .and_then(|bytes| HeaderValue::from_bytes(&bytes).ok())
-            .ok_or_else(|| bad(format!("an impossible value for the header {name}")))?;
-        response.headers_mut().append(name, value);
-    }
-    Ok(response)
-}
-
-fn problem_response(problem: &Problem, request: &HeaderMap, request_id: &str) -> HttpResponse {
-    let status = StatusCode::from_u16(problem.kind().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = HttpResponse::build(status);
-    if let Some(seconds) = problem.retry_after_seconds() {
-        response.insert_header((header::RETRY_AFTER, seconds));
-    }
-    if prefers_html(request) {
-        return response.content_type("text/html; charset=utf-8").body(problem.to_html(request_id));
-    }
-    response.content_type("application/problem+json").body(problem.to_json(request_id))
-}
-
-/// Whether the request is a browser's for a page: it names HTML before any JSON.
-fn prefers_html(request: &HeaderMap) -> bool {
-    let accept = request.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
-    match (accept.find("text/html"), accept.find("json")) {
-        (Some(html), Some(json)) => html < json,
-        (Some(_), None) => true,
-        (None, _) => false,
-    }
-}
-
-fn not_found(path: &str) -> Problem {
-    Problem::new(Kind::NotFound, format!("The host has nothing at {path}. Apps are at /apps/NAME/."))
-}
-
-fn unknown_app(name: &str, registry: &Registry) -> Problem {
-    let apps = registry.apps();
-    let names: Vec<&str> = apps.iter().map(|app| &**app.name()).collect();
-    let near = names
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .filter(|(distance, _)| *distance <= 2)
-        .min()
-        .map(|(_, known)| format!(" Did you mean `{known}`?"));
-    let hint = near.unwrap_or_else(|| " Register it in apps.json.".to_owned());
-    Problem::new(Kind::UnknownApp, format!("No app is named `{name}`.{hint}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_app_is_the_first_part_below_apps() {
-        assert_eq!(split_app("/apps/hello"), Some(("hello", "/")));
-        assert_eq!(split_app("/apps/hello/"), Some(("hello", "/")));
-        assert_eq!(split_app("/apps/hello/a%2Fb/c"), Some(("hello", "/a%2Fb/c")));
-        assert_eq!(split_app("/apps/"), None);
-        assert_eq!(split_app("/apps//x"), None);
-        assert_eq!(split_app("/other"), None);
-    }
 }

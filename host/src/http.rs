@@ -2,26 +2,34 @@
 
 mod body;
 mod failure;
+mod forwarded;
 mod head;
 mod health;
+mod hop;
+mod limits;
 mod request_id;
 mod target;
+mod trace;
+mod upgrade;
 
 use std::sync::Arc;
 
+use actix_web::http::{ConnectionType, Method, StatusCode, header};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use atoll_plugin::protocol::{self, Header, header_text};
 
 use self::body::read_body;
 use self::failure::problem_response;
+pub use self::forwarded::TrustedProxies;
 use self::head::response;
-use self::health::{healthz, readyz};
-use self::request_id::request_id;
+use self::health::Health;
+use self::request_id::RequestId;
 use self::target::{Target, target};
+use self::upgrade::{asks_for_websocket, names_websocket};
 use crate::app::App;
 use crate::exchange;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use crate::registry::Registry;
 
 /// Where requests under `/apps/` go.
@@ -45,52 +53,104 @@ impl From<Arc<App>> for Mount {
     }
 }
 
-/// Adds the host's routes to an actix application.
-pub fn configure(mount: Mount) -> impl FnOnce(&mut ServiceConfig) {
+/// What all requests are answered from.
+#[derive(Clone, Debug)]
+pub struct Front {
+    /// Where they go.
+    pub mount: Mount,
+    /// Who may say in whose place it asks.
+    pub trusted: TrustedProxies,
+}
+
+/// Adds the host's one route to an actix application.
+pub fn configure(front: Arc<Front>) -> impl FnOnce(&mut ServiceConfig) {
     move |service| {
-        if let Mount::Registry(registry) = &mount {
-            service
-                .app_data(web::Data::from(registry.clone()))
-                .route("/healthz", web::get().to(healthz))
-                .route("/readyz", web::get().to(readyz));
-        }
-        service.app_data(web::Data::new(mount)).default_service(web::to(serve));
+        service.app_data(web::Data::from(front)).default_service(web::to(serve));
     }
 }
 
-/// Any request that no other route takes.
-async fn serve(request: HttpRequest, payload: Payload, mount: web::Data<Mount>) -> HttpResponse {
-    let request_id = request_id(request.headers());
-    match forward(&request, payload, &mount, &request_id).await {
+/// Any request.
+async fn serve(request: HttpRequest, payload: Payload, front: web::Data<Front>) -> HttpResponse {
+    let request_id = RequestId::of(request.headers());
+    let mut response = match answer(&request, payload, &front, request_id.as_str()).await {
         Ok(response) => response,
-        Err(problem) => problem_response(&problem, request.headers(), &request_id),
+        Err(problem) => problem_response(&problem, request.headers(), request_id.as_str()),
+    };
+    request_id.mark(&mut response);
+    let takes_all = names_websocket(&request) || request.method() == Method::CONNECT;
+    if takes_all && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.head_mut().set_connection_type(ConnectionType::Close);
     }
+    response
+}
+
+async fn answer(
+    request: &HttpRequest,
+    payload: Payload,
+    front: &Front,
+    request_id: &str,
+) -> Result<HttpResponse, Problem> {
+    limits::check(request)?;
+    match (request.method(), request.uri().path(), &front.mount) {
+        (&Method::CONNECT, ..) => Err(Problem::new(
+            Kind::MethodNotAllowed,
+            "The host opens no tunnels: it has no answer to CONNECT.",
+        )),
+        (&Method::OPTIONS, "*", _) => Ok(about_the_host()),
+        (method, path, Mount::Registry(registry)) => match Health::at(path) {
+            Some(health) => health.answer(method, registry),
+            None => forward(request, payload, front, request_id).await,
+        },
+        (.., Mount::Root(_)) => forward(request, payload, front, request_id).await,
+    }
+}
+
+/// The answer to `OPTIONS *`: the methods that mean something for the host as a whole.
+fn about_the_host() -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header((header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
+        .finish()
 }
 
 async fn forward(
     request: &HttpRequest,
     payload: Payload,
-    mount: &Mount,
+    front: &Front,
     request_id: &str,
 ) -> Result<HttpResponse, Problem> {
-    let Target { app, prefix, path } = target(mount, request.uri().path())?;
-    let body = read_body(request, payload, &app).await?;
-    let peer = request.peer_addr().map(|peer| peer.to_string().into());
-    let headers = request.headers();
+    let Target { app, prefix, path } = target(&front.mount, request.uri().path())?;
+    let websocket = asks_for_websocket(request)?;
+    let body = if websocket { None } else { read_body(request, payload, &app).await? };
+
+    let peer = forwarded::peer(request).map(|peer| (peer, peer.to_string()));
+    let host = forwarded::host(request);
+    let traceparent = trace::traceparent(request.headers());
+    let mut headers = head::end_to_end(request.headers());
+    headers.extend(host.as_deref().map(|host| Header("host".into(), host.into())));
+    let seen = peer.as_ref().map(|(peer, text)| (*peer, &**text));
+    forwarded::add(&mut headers, request, seen, host.as_deref(), prefix, &front.trusted);
+    headers.push(Header("x-request-id".into(), request_id.into()));
+    if let Some(traceparent) = &traceparent {
+        headers.push(Header("traceparent".into(), traceparent.into()));
+        // It says more of the same trace, and means nothing without it.
+        let state = request.headers().get_all("tracestate");
+        headers.extend(state.map(|value| Header("tracestate".into(), header_text(value.as_bytes()))));
+    }
+    if websocket {
+        headers.push(Header("connection".into(), "upgrade".into()));
+        headers.push(Header("upgrade".into(), "websocket".into()));
+    }
     let params = protocol::HttpRequest {
         method: request.method().as_str().into(),
         path: path.into(),
         query: request.uri().query().unwrap_or("").into(),
         prefix: prefix.into(),
-        headers: headers
-            .iter()
-            .map(|(name, value)| Header(name.as_str().into(), header_text(value.as_bytes())))
-            .collect(),
-        peer,
+        headers,
+        peer: peer.as_ref().map(|(_, text)| text.into()),
         request_id: request_id.into(),
-        traceparent: headers.get("traceparent").map(|value| header_text(value.as_bytes())),
+        traceparent: traceparent.as_deref().map(Into::into),
         deadline_ms: None,
         body: None,
     };
-    exchange::http(&app, params, body, |head, body| response(&head, body)).await?
+    exchange::http(&app, params, body, |head, body| response(request.method(), &head, body)).await?
 }

@@ -11,7 +11,7 @@ use actix_web::{App, HttpServer, web};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, ConfigError};
-use crate::http::{self, Mount};
+use crate::http::{self, Front, Mount, TrustedProxies};
 use crate::registry::Registry;
 use crate::services::Services;
 use crate::watch::{FileWatch, Watcher};
@@ -23,7 +23,7 @@ const SHUTDOWN_TIMEOUT: u64 = 30;
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
-    mount: Mount,
+    front: Front,
 }
 
 impl Server {
@@ -32,7 +32,15 @@ impl Server {
     /// # Errors
     /// The address is taken, or not this machine's.
     pub fn bind(mount: impl Into<Mount>, address: impl ToSocketAddrs) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address)?, mount: mount.into() })
+        let front = Front { mount: mount.into(), trusted: TrustedProxies::default() };
+        Ok(Self { listener: TcpListener::bind(address)?, front })
+    }
+
+    /// Believes what these clients say in `X-Forwarded-…`.
+    #[must_use]
+    pub fn trusting(mut self, proxies: TrustedProxies) -> Self {
+        self.front.trusted = proxies;
+        self
     }
 
     /// Where it listens.
@@ -46,9 +54,9 @@ impl Server {
     /// # Errors
     /// The listener or the signals cannot be used.
     pub async fn run(self) -> io::Result<()> {
-        let mount = self.mount;
+        let front = Arc::new(self.front);
         let server = HttpServer::new(move || {
-            App::new().app_data(web::PayloadConfig::new(usize::MAX)).configure(http::configure(mount.clone()))
+            App::new().app_data(web::PayloadConfig::new(usize::MAX)).configure(http::configure(front.clone()))
         })
         .disable_signals()
         .shutdown_timeout(SHUTDOWN_TIMEOUT)

@@ -47,8 +47,9 @@ async fn develop(path: &Path, args: &DevArgs) -> anyhow::Result<()> {
     let config = file.load()?;
     let registry = Arc::new(Registry::default());
     let listen = args.serve.listen;
-    let server =
-        Server::bind(registry.clone(), listen).with_context(|| format!("cannot listen on {listen}"))?;
+    let server = Server::bind(registry.clone(), listen)
+        .with_context(|| format!("cannot listen on {listen}"))?
+        .trusting(args.serve.trusted_proxy.iter().copied().collect());
     let mut workshop = Workshop::new(registry.clone(), services.clone(), args.release);
     let mut watches = Watches::new(file);
 

@@ -23,7 +23,8 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
         let registry = Arc::new(Registry::default());
         registry.apply(&config, &services);
         let server = Server::bind(registry.clone(), args.listen)
-            .with_context(|| format!("cannot listen on {}", args.listen))?;
+            .with_context(|| format!("cannot listen on {}", args.listen))?
+            .trusting(args.trusted_proxy.iter().copied().collect());
         out::print(format!("{}\n", server::banner(&registry, &server.addresses())))?;
         let control = listen_for_control(&args.config, &registry, &services);
         let follow = server::follow_config(file, registry.clone(), services.clone());

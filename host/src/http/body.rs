@@ -1,9 +1,12 @@
-//! The body of a request.
+//! The bodies of requests and responses.
+
+use std::convert::Infallible;
 
 use actix_web::HttpRequest;
-use actix_web::http::header;
+use actix_web::body::{self, BoxBody, SizedStream};
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{Bytes, Payload};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 
 use crate::app::App;
 use crate::problem::{Kind, Problem};
@@ -49,4 +52,23 @@ pub(super) async fn read_body(
         }
     }
     Ok(all.map(Bytes::from).or(first).or_else(|| declared.map(|_| Bytes::new())))
+}
+
+/// The body of a response, with the length that is told to the client. `length` is what the app says of it.
+pub(super) fn response_body(
+    method: &Method,
+    status: StatusCode,
+    length: Option<u64>,
+    body: Bytes,
+) -> BoxBody {
+    match length {
+        _ if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => {
+            BoxBody::new(body::None::new())
+        }
+        // The length of what a GET would bring, which the app knows and has not made.
+        Some(length) if method == Method::HEAD && body.is_empty() => {
+            BoxBody::new(SizedStream::new(length, stream::empty::<Result<Bytes, Infallible>>()))
+        }
+        _ => BoxBody::new(body),
+    }
 }

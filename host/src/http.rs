@@ -118,12 +118,12 @@ async fn forward(
     front: &Front,
     request_id: &str,
 ) -> Result<HttpResponse, Problem> {
-    let Target { app, prefix, path } = target(&front.mount, request.uri().path())?;
+    let host = forwarded::host(request);
+    let Target { app, prefix, path } = target(&front.mount, host.as_deref(), request.uri().path())?;
     let websocket = asks_for_websocket(request)?;
     let body = if websocket { None } else { read_body(request, payload, &app).await? };
 
     let peer = forwarded::peer(request).map(|peer| (peer, peer.to_string()));
-    let host = forwarded::host(request);
     let traceparent = trace::traceparent(request.headers());
     let mut headers = head::end_to_end(request.headers());
     headers.extend(host.as_deref().map(|host| Header("host".into(), host.into())));

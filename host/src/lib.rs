@@ -32,6 +32,7 @@ mod panic_report;
 pub mod port;
 mod problem;
 mod registry;
+mod routes;
 pub mod server;
 mod services;
 mod source;

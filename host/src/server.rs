@@ -103,7 +103,12 @@ pub fn banner(registry: &Registry, addresses: &[SocketAddr]) -> String {
     let _ = writeln!(table, "  {:width$}  WORKERS  URL", "APP");
     for app in apps {
         let (name, workers) = (app.name(), app.settings().workers);
-        let _ = writeln!(table, "  {name:width$}  {workers:>7}  {base}/apps/{name}/");
+        let _ = write!(table, "  {name:width$}  {workers:>7}  {base}/apps/{name}/");
+        for route in registry.routes(name) {
+            let base = if route.host.is_none() { &base } else { "" };
+            let _ = write!(table, ", {base}{route}");
+        }
+        table.push('\n');
     }
     table.pop();
     table

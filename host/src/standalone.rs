@@ -114,6 +114,7 @@ fn serve(app: &str, library: &str, options: &Options) -> anyhow::Result<()> {
         id: None,
         name: app.to_owned(),
         path: folder.join(format!("lib{library}.so")),
+        routes: Vec::new(),
         settings: settings(),
     };
     actix_web::rt::System::new().block_on(async {

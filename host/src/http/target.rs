@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Mount;
 use crate::app::App;
+use crate::config::is_reserved;
 use crate::problem::{Kind, Problem};
 use crate::registry::Registry;
 
@@ -19,14 +20,23 @@ pub(super) struct Target<'a> {
     pub(super) path: &'a str,
 }
 
-/// Finds the app of a request for `full_path`.
-pub(super) fn target<'a>(mount: &Mount, full_path: &'a str) -> Result<Target<'a>, Problem> {
+/// Finds the app of a request for `full_path` on `host`.
+pub(super) fn target<'a>(
+    mount: &Mount,
+    host: Option<&str>,
+    full_path: &'a str,
+) -> Result<Target<'a>, Problem> {
     match mount {
         Mount::Root(app) => Ok(Target { app: app.clone(), prefix: "", path: full_path }),
-        Mount::Registry(registry) => {
+        Mount::Registry(registry) if is_reserved(full_path) => {
             let (name, path) = split_app(full_path).ok_or_else(|| not_found(full_path))?;
             let app = registry.get(name).ok_or_else(|| unknown_app(name, registry))?;
             Ok(Target { app, prefix: &full_path[..APPS.len() + name.len()], path })
+        }
+        Mount::Registry(registry) => {
+            let (app, length) = registry.route(host, full_path).ok_or_else(|| not_found(full_path))?;
+            let (prefix, path) = full_path.split_at(length);
+            Ok(Target { app, prefix, path: if path.is_empty() { "/" } else { path } })
         }
     }
 }
@@ -40,7 +50,10 @@ fn split_app(path: &str) -> Option<(&str, &str)> {
 }
 
 fn not_found(path: &str) -> Problem {
-    Problem::new(Kind::NotFound, format!("The host has nothing at {path}. Apps are at /apps/NAME/."))
+    Problem::new(
+        Kind::NotFound,
+        format!("The host has nothing at {path}. Apps are at /apps/NAME/, and where their routes say."),
+    )
 }
 
 fn unknown_app(name: &str, registry: &Registry) -> Problem {

@@ -1,7 +1,7 @@
 //! How large a request's head may be.
 //!
-//! The parser of HTTP/1 has limits of its own, which are not much larger, and answers what is past them with a bare 400:
-//! 96 headers, 128 KiB in all. These come first, and say what they are.
+//! The parser of HTTP/1 has limits of its own: the same number of headers, 64 KiB for the target, and 128 KiB in all. It
+//! answers what is past them without a word of explanation, with 431, or with 400 for the target.
 
 use actix_web::HttpRequest;
 
@@ -10,7 +10,7 @@ use crate::problem::{Kind, Problem};
 /// The longest target (path and query), in bytes.
 const MAX_TARGET: usize = 32 * 1024;
 /// The most headers.
-const MAX_HEADERS: usize = 80;
+const MAX_HEADERS: usize = 96;
 /// The most bytes of all names and values together.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 

@@ -41,6 +41,7 @@ mod stage;
 pub mod standalone;
 mod table;
 mod take_down;
+pub mod tls;
 mod watch;
 
 pub use app::{App, Unavailable};

@@ -8,12 +8,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::{App, HttpServer, web};
+use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, ConfigError};
 use crate::http::{self, Front, Mount, TrustedProxies};
 use crate::registry::Registry;
 use crate::services::Services;
+use crate::tls::Tls;
 use crate::watch::{FileWatch, Watcher};
 
 /// How long open connections may finish their requests when the server is told to end, in seconds.
@@ -24,6 +26,17 @@ const SHUTDOWN_TIMEOUT: u64 = 30;
 pub struct Server {
     listener: TcpListener,
     front: Front,
+    protocol: Protocol,
+}
+
+/// What is spoken on the connections.
+#[derive(Debug)]
+enum Protocol {
+    Http1,
+    /// HTTP/1, or HTTP/2 with a client that begins with it.
+    Http1Or2,
+    /// HTTP/1 or HTTP/2 in TLS, as the client likes.
+    Tls(Box<ServerConfig>),
 }
 
 impl Server {
@@ -33,7 +46,22 @@ impl Server {
     /// The address is taken, or not this machine's.
     pub fn bind(mount: impl Into<Mount>, address: impl ToSocketAddrs) -> io::Result<Self> {
         let front = Front { mount: mount.into(), trusted: TrustedProxies::default() };
-        Ok(Self { listener: TcpListener::bind(address)?, front })
+        Ok(Self { listener: TcpListener::bind(address)?, front, protocol: Protocol::Http1 })
+    }
+
+    /// Speaks TLS, and in it HTTP/2 as well.
+    ///
+    /// # Errors
+    /// The system gives no random numbers.
+    pub fn with_tls(self, tls: &Tls) -> Result<Self, rustls::Error> {
+        Ok(Self { protocol: Protocol::Tls(Box::new(tls.config()?)), ..self })
+    }
+
+    /// Speaks HTTP/2 without TLS as well, with clients that know that it does. Then a connection on which nothing is
+    /// sent is not closed after a while.
+    #[must_use]
+    pub fn with_cleartext_http2(self) -> Self {
+        Self { protocol: Protocol::Http1Or2, ..self }
     }
 
     /// Believes what these clients say in `X-Forwarded-…`.
@@ -46,6 +74,12 @@ impl Server {
     /// Where it listens.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listener.local_addr().into_iter().collect()
+    }
+
+    /// The beginning of its URLs: `http://127.0.0.1:3000`.
+    pub fn base_url(&self) -> String {
+        let scheme = if matches!(self.protocol, Protocol::Tls(_)) { "https" } else { "http" };
+        self.addresses().first().map_or_else(String::new, |address| format!("{scheme}://{address}"))
     }
 
     /// Serves until SIGINT or SIGTERM; then takes no new connection, finishes the requests that it has, and
@@ -61,9 +95,13 @@ impl Server {
         .disable_signals()
         .shutdown_timeout(SHUTDOWN_TIMEOUT)
         // A client that closes its end has left: its request is cancelled, and not carried out for nobody.
-        .h1_allow_half_closed(false)
-        .listen(self.listener)?
-        .run();
+        .h1_allow_half_closed(false);
+        let server = match self.protocol {
+            Protocol::Http1 => server.listen(self.listener),
+            Protocol::Http1Or2 => server.listen_auto_h2c(self.listener),
+            Protocol::Tls(config) => server.listen_rustls_0_23(self.listener, *config),
+        };
+        let server = server?.run();
         let handle = server.handle();
         let told = told_to_end()?;
         actix_web::rt::spawn(async move {
@@ -91,8 +129,8 @@ pub fn told_to_end() -> io::Result<impl Future<Output = &'static str>> {
 }
 
 /// The table of apps and their URLs, for people.
-pub fn banner(registry: &Registry, addresses: &[SocketAddr]) -> String {
-    let base = addresses.first().map_or_else(String::new, |address| format!("http://{address}"));
+pub fn banner(registry: &Registry, server: &Server) -> String {
+    let base = server.base_url();
     let apps = registry.apps();
     if apps.is_empty() {
         return format!("Atoll serves at {base}; no apps are registered yet");

@@ -89,7 +89,7 @@ pub(crate) async fn send(app: &App) {
         deadline_ms: None,
         body: None,
     };
-    let answer = exchange::http(app, request, None, |head, body| (head.status, body)).await;
+    let answer = exchange::http(app, request, None, |_, head, body| (head.status, body)).await;
     let (status, body) = answer.unwrap_or_else(|problem| panic!("hello did not answer: {problem:?}"));
     assert_eq!((status, &*body), (200, &br#"{"name":"tobe"}"#[..]));
 }

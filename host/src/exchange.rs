@@ -10,13 +10,13 @@ use tokio::time::timeout;
 use crate::answer::{self, AnswerError};
 use crate::app::{App, Unavailable};
 use crate::buffer;
-use crate::generation::InFlight;
+use crate::generation::{Generation, InFlight};
 use crate::lane::Completion;
 use crate::port::CallError;
 use crate::problem::{Kind, Problem};
 
-/// Sends a request to an app, and reads its answer with `read`: status and headers borrow from it, the body holds the
-/// memory that it is in and may outlive the app's library. The app's deadline covers its start as well.
+/// Sends a request to an app, and reads its answer with `read`, which is told the generation that gave it: status and
+/// headers borrow from it, the body holds the memory that it is in and may outlive the app's library. The app's deadline covers its start as well.
 ///
 /// # Errors
 /// See [`Kind`].
@@ -24,7 +24,7 @@ pub async fn http<T>(
     app: &App,
     mut request: HttpRequest<'_>,
     body: Option<Bytes>,
-    read: impl FnOnce(HttpResponse<'_>, Bytes) -> T,
+    read: impl FnOnce(&Generation, HttpResponse<'_>, Bytes) -> T,
 ) -> Result<T, Problem> {
     let deadline = app.settings().deadline();
     request.deadline_ms = u64::try_from(deadline.as_millis()).ok();
@@ -41,7 +41,7 @@ pub async fn http<T>(
     in_flight.note_answer();
     completion
         .map_err(AnswerError::from)
-        .and_then(|message| read_answer(message, read))
+        .and_then(|message| read_answer(message, |head, body| read(&in_flight, head, body)))
         .map_err(|error| failed(app, in_flight.number(), &request.request_id, error))
 }
 

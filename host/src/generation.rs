@@ -74,6 +74,8 @@ const RETIRED: usize = 1;
 /// Workers that run one library's code.
 pub struct Generation {
     context: Arc<LibraryContext>,
+    /// The version of the library's package.
+    version: String,
     ports: Box<[Arc<Port>]>,
     next: AtomicUsize,
     in_flight: AtomicUsize,
@@ -113,6 +115,7 @@ impl Generation {
     /// cannot be made, [`start`](Self::start) fails.
     pub(crate) fn spawn(
         context: Arc<LibraryContext>,
+        version: String,
         root: PluginRef,
         shape: Shape,
         noticed: Option<Instant>,
@@ -157,6 +160,7 @@ impl Generation {
         }
         Self {
             context,
+            version,
             ports,
             next: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
@@ -202,6 +206,11 @@ impl Generation {
     /// Which of the app's generations this is, counted from 1.
     pub fn number(&self) -> u64 {
         self.context.generation()
+    }
+
+    /// The version of the library's package.
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// The heap that the library allocates from.

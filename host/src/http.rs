@@ -1,5 +1,6 @@
 //! The host's HTTP side: `/apps/{name}/…` to the apps, and the health checks.
 
+mod about;
 mod body;
 mod failure;
 mod forwarded;
@@ -13,6 +14,7 @@ mod trace;
 mod upgrade;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::http::{ConnectionType, Method, StatusCode, header};
 use actix_web::web::{self, Payload, ServiceConfig};
@@ -29,6 +31,7 @@ use self::target::{Target, target};
 use self::upgrade::{asks_for_websocket, names_websocket};
 use crate::app::App;
 use crate::exchange;
+use crate::generation::Generation;
 use crate::problem::{Kind, Problem};
 use crate::registry::Registry;
 
@@ -152,5 +155,17 @@ async fn forward(
         deadline_ms: None,
         body: None,
     };
-    exchange::http(&app, params, body, |head, body| response(request.method(), &head, body)).await?
+    let settings = app.settings();
+    let begun = settings.server_timing.then(Instant::now);
+    let read = |generation: &Generation, head: protocol::HttpResponse<'_>, body| {
+        let mut response = response(request.method(), &head, body)?;
+        if let Some(begun) = begun {
+            about::add_time(&mut response, begun.elapsed());
+        }
+        if settings.app_header {
+            about::add_app(&mut response, generation);
+        }
+        Ok(response)
+    };
+    exchange::http(&app, params, body, read).await?
 }

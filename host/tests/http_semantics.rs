@@ -286,6 +286,35 @@ fn headers_of_the_connection_do_not_come_from_the_app() {
 }
 
 #[test]
+fn what_answered_and_how_long_it_took_is_said_when_asked_for() {
+    let apps = json!({
+        "defaults": { "server_timing": true },
+        "apps": [
+            { "name": "both", "path": "libprobe.so", "app_header": true },
+            { "name": "one", "path": "libprobe.so", "server_timing": false, "app_header": true },
+            { "name": "other", "path": "libprobe.so" }
+        ]
+    });
+    let host = Launch::serve(apps).library("probe").start();
+    let answer = json!({ "headers": [["server-timing", "db;dur=3"], ["x-atoll-app", "forged"]] }).to_string();
+    let call = |app: &str| host.call(&Call::get(&format!("/apps/{app}/answer")).header("x-answer", &answer));
+    let both = call("both");
+    assert_eq!(both.header("x-atoll-app").as_deref(), Some("both/0.1.0#1"));
+    let [own, hosts] = both.header_bytes("server-timing")[..] else { panic!("{:?}", both.headers) };
+    assert_eq!(own, b"db;dur=3");
+    let time = std::str::from_utf8(hosts).unwrap().strip_prefix("app;dur=").unwrap();
+    assert!(time.parse::<f64>().unwrap() > 0.0, "{time}");
+
+    let one = call("one");
+    assert_eq!(
+        (one.header("x-atoll-app").as_deref(), one.header_bytes("server-timing").len()),
+        (Some("one/0.1.0#1"), 1)
+    );
+    let other = call("other");
+    assert_eq!(other.header_bytes("server-timing").len(), 2);
+}
+
+#[test]
 fn options_are_the_apps_and_of_the_host_the_hosts() {
     let host = launch().start();
     let options = answered("OPTIONS", json!({ "status": 204, "headers": [["allow", "GET"]] }));

@@ -84,7 +84,7 @@ pub(super) fn run(args: &CallArgs) -> anyhow::Result<ExitCode> {
                     &app,
                     request(args, &uri, &prefix, body.as_deref()),
                     body.map(Bytes::from),
-                    |head, body| {
+                    |_, head, body| {
                         let headers = head.headers.iter().map(|header| {
                             (header.0.to_string(), header.value_bytes().unwrap_or_default().into_owned())
                         });

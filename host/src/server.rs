@@ -58,7 +58,7 @@ impl Server {
     }
 
     /// Speaks HTTP/2 without TLS as well, with clients that know that it does. Then a connection on which nothing is
-    /// sent is not closed after a while.
+    /// sent is not closed after a while, and the server's end waits for it as for one with a request.
     #[must_use]
     pub fn with_cleartext_http2(self) -> Self {
         Self { protocol: Protocol::Http1Or2, ..self }

@@ -123,6 +123,7 @@ fn what_is_not_http_is_refused() {
     ] {
         refused(&host, 400, head.as_bytes());
     }
+    assert_eq!(host.log_lines(&["ERROR"]), [""; 0], "no client fills the log");
 }
 
 #[test]

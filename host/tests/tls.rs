@@ -154,6 +154,7 @@ fn the_client_chooses_protocol_and_version() {
         // An alert of TLS or nothing, and no HTTP.
         let _ = plain.read_to_end(&mut answer).await;
         assert!(!answer.starts_with(b"HTTP"), "{}", answer.escape_ascii());
+        assert_eq!(host.log_lines(&["ERROR"]), [""; 0], "no client fills the log");
     });
 }
 

@@ -100,13 +100,15 @@ pub(crate) async fn bring(services: &Rc<Services>, mut plan: Plan) -> Result<Liv
         }
     };
     let context = LibraryContext::new(name, plan.number);
+    let version = inspected.stamp().version.clone();
     let loaded = services.loader().load(inspected, context).await?;
     record(&plan, State::Loaded, String::new());
 
     let shape = Shape { workers: settings.workers, queue: settings.queue };
     let on_exit = plan.on_exit.clone();
     let told = move |reason| on_exit(reason);
-    let generation = Generation::spawn(loaded.context().clone(), loaded.root(), shape, plan.noticed, told);
+    let generation =
+        Generation::spawn(loaded.context().clone(), version, loaded.root(), shape, plan.noticed, told);
     let live = Live { generation: Arc::new(generation), loaded, hash };
     record(&plan, State::Starting, format!("{} workers", settings.workers));
 

@@ -36,6 +36,7 @@ pub mod port;
 mod prepare;
 mod problem;
 mod registry;
+mod routes;
 pub mod server;
 mod services;
 mod source;
@@ -44,6 +45,7 @@ mod stage;
 pub mod standalone;
 mod table;
 mod take_down;
+pub mod tls;
 mod watch;
 mod websocket;
 

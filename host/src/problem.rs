@@ -11,6 +11,12 @@ pub enum Kind {
     UnknownApp,
     /// The host serves nothing at this path.
     NotFound,
+    /// The host does not answer this method here.
+    MethodNotAllowed,
+    /// The path and query are longer than the host takes.
+    UrlTooLong,
+    /// The request has more headers, or larger ones, than the host takes.
+    HeadersTooLarge,
     /// The request's body is larger than `body_limit`.
     BodyTooLarge,
     /// The request cannot be read.
@@ -36,6 +42,9 @@ impl Kind {
     pub fn status(self) -> u16 {
         match self {
             Self::UnknownApp | Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::UrlTooLong => 414,
+            Self::HeadersTooLarge => 431,
             Self::BodyTooLarge => 413,
             Self::BadRequest => 400,
             Self::RequestTimeout => 408,
@@ -52,6 +61,9 @@ impl Kind {
         match self {
             Self::UnknownApp => "unknown-app",
             Self::NotFound => "not-found",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::UrlTooLong => "url-too-long",
+            Self::HeadersTooLarge => "headers-too-large",
             Self::BodyTooLarge => "body-too-large",
             Self::BadRequest => "bad-request",
             Self::RequestTimeout => "request-timeout",
@@ -69,6 +81,9 @@ impl Kind {
         match self {
             Self::UnknownApp => "There is no such app",
             Self::NotFound => "There is nothing here",
+            Self::MethodNotAllowed => "The host does not answer this method here",
+            Self::UrlTooLong => "The request's URL is too long",
+            Self::HeadersTooLarge => "The request's headers are too large",
             Self::BodyTooLarge => "The request's body is too large",
             Self::BadRequest => "The request cannot be read",
             Self::RequestTimeout => "The request did not come in time",

@@ -8,16 +8,24 @@ use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 
 use crate::app::App;
-use crate::config::{AppConfig, Config};
+use crate::config::{AppConfig, Config, Route};
 use crate::driver;
+use crate::routes::Routes;
 use crate::services::Services;
 
 type Apps = HashMap<String, Arc<App>>;
 
+/// What requests are looked up in.
+#[derive(Clone, Debug, Default)]
+struct Table {
+    apps: Apps,
+    routes: Routes<Arc<App>>,
+}
+
 /// The registered apps. Reading is free of locks; it is changed by [`apply`](Self::apply) alone.
 #[derive(Debug, Default)]
 pub struct Registry {
-    apps: ArcSwap<Apps>,
+    table: ArcSwap<Table>,
     /// What was last applied.
     configs: Mutex<HashMap<String, AppConfig>>,
 }
@@ -56,12 +64,24 @@ impl std::fmt::Display for Changes {
 impl Registry {
     /// The app of this name.
     pub fn get(&self, name: &str) -> Option<Arc<App>> {
-        self.apps.load().get(name).cloned()
+        self.table.load().apps.get(name).cloned()
+    }
+
+    /// The app with a route for this host, as a request has it, and this path; how many bytes of the path the route
+    /// takes off.
+    pub fn route(&self, host: Option<&str>, path: &str) -> Option<(Arc<App>, usize)> {
+        self.table.load().routes.find(host, path).cloned()
+    }
+
+    /// The routes of an app, besides `/apps/{name}/`.
+    pub fn routes(&self, name: &str) -> Vec<Route> {
+        let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        configs.get(name).map(|config| config.routes.clone()).unwrap_or_default()
     }
 
     /// All apps, by name.
     pub fn apps(&self) -> Vec<Arc<App>> {
-        let mut apps: Vec<_> = self.apps.load().values().cloned().collect();
+        let mut apps: Vec<_> = self.table.load().apps.values().cloned().collect();
         apps.sort_by(|a, b| a.name().cmp(b.name()));
         apps
     }
@@ -72,7 +92,7 @@ impl Registry {
     /// Outside of a [`LocalSet`](tokio::task::LocalSet), on which the apps' drivers run.
     pub fn apply(&self, config: &Config, services: &Rc<Services>) -> Changes {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut apps = Apps::clone(&self.apps.load());
+        let mut apps = self.table.load().apps.clone();
         let mut changes = Changes::default();
         let wanted: HashMap<String, AppConfig> =
             config.apps.iter().map(|app| (app.name.clone(), app.clone())).collect();
@@ -90,7 +110,9 @@ impl Registry {
                     changes.added.push(name.clone());
                 }
                 Some(before) if before != config => {
-                    if let Some(app) = apps.get(name) {
+                    // Another route is no reason to start another generation.
+                    let rerouted = AppConfig { routes: config.routes.clone(), ..before.clone() };
+                    if let Some(app) = apps.get(name).filter(|_| rerouted != *config) {
                         app.configure(config.clone());
                     }
                     changes.changed.push(name.clone());
@@ -101,15 +123,20 @@ impl Registry {
         for names in [&mut changes.added, &mut changes.changed, &mut changes.removed] {
             names.sort();
         }
+        let mut routes = Routes::default();
+        for config in &config.apps {
+            let Some(app) = apps.get(&config.name) else { continue };
+            config.routes.iter().for_each(|route| routes.add(route, app.clone()));
+        }
         *configs = wanted;
-        self.apps.store(Arc::new(apps));
+        self.table.store(Arc::new(Table { apps, routes }));
         changes
     }
 
     /// Takes all apps down, and waits until they are.
     pub async fn close(&self) {
-        let apps = self.apps.swap(Arc::default());
+        let table = self.table.swap(Arc::default());
         self.configs.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        join_all(apps.values().map(|app| app.close())).await;
+        join_all(table.apps.values().map(|app| app.close())).await;
     }
 }

@@ -97,6 +97,14 @@ pub struct Settings {
     #[schemars(range(min = *MAX_RESTARTS.start(), max = *MAX_RESTARTS.end()))]
     pub max_restarts: u32,
 
+    /// Whether responses say in `Server-Timing` how long the app took, as `app;dur=MILLISECONDS`: from when the host had
+    /// the whole request until it had the answer. Default false.
+    pub server_timing: bool,
+
+    /// Whether responses say in `X-Atoll-App` what answered: `NAME/VERSION#GENERATION`, with the version of the library's
+    /// package. Default false.
+    pub app_header: bool,
+
     /// How many previous libraries of the app are kept to roll back to. Default 3.
     #[schemars(range(min = *KEEP.start(), max = *KEEP.end()))]
     pub keep: usize,
@@ -117,6 +125,8 @@ impl Default for Settings {
             env: BTreeMap::new(),
             config: Value::Null,
             max_restarts: 5,
+            server_timing: false,
+            app_header: false,
             keep: 3,
         }
     }

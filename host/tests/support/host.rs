@@ -137,7 +137,7 @@ impl Launch {
 
 /// The address in a line such as `  hello  1  http://127.0.0.1:4321/apps/hello/`.
 fn address(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("http://")?;
+    let (_, rest) = line.split_once("http://").or_else(|| line.split_once("https://"))?;
     let end = rest.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ':'));
     rest[..end.unwrap_or(rest.len())].parse().ok()
 }

@@ -23,6 +23,8 @@ pub struct Download {
     taken: u64,
     ending: Pin<Box<WaitForCancellationFutureOwned>>,
     is_events: bool,
+    /// Why it is not complete, when that is still to be said.
+    broken: Option<io::Error>,
     ended: bool,
 }
 
@@ -32,7 +34,7 @@ impl Download {
             header.0.eq_ignore_ascii_case("content-type") && header.1.starts_with("text/event-stream")
         });
         let ending = Box::pin(exchange.in_flight().ending().clone().cancelled_owned());
-        Self { exchange, taken: 0, ending, is_events, ended: false }
+        Self { exchange, taken: 0, ending, is_events, broken: None, ended: false }
     }
 
     /// Sends more of the request after it was answered: what a connection that has changed its protocol brings.
@@ -92,8 +94,18 @@ impl futures_util::Stream for Download {
         if this.ended {
             return Poll::Ready(None);
         }
+        if let Some(error) = this.broken.take() {
+            this.ended = true;
+            return Poll::Ready(Some(Err(error)));
+        }
         let chunk = ready!(this.poll_chunk(context));
-        this.ended = !matches!(chunk, Some(Ok(_)));
+        if let Some(Err(error)) = chunk {
+            // The connection is closed at an error, with what it has not sent. So it gets a turn to send it.
+            this.broken = Some(error);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        this.ended = chunk.is_none();
         Poll::Ready(chunk)
     }
 }

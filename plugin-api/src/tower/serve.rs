@@ -290,14 +290,6 @@ impl Exchange {
     }
 }
 
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.channel.send_error("a handler panicked");
-        }
-    }
-}
-
 fn result(port: &Port, id: u64, result: impl Serialize) {
     let _ = port.send(&protocol::Response::result(id, result), Vec::new());
 }

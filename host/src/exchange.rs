@@ -2,6 +2,7 @@
 
 mod download;
 mod failure;
+mod frames;
 mod upload;
 
 use std::future::poll_fn;

@@ -15,7 +15,8 @@ fn host() -> Host {
 #[test]
 fn extractors_state_and_nested_routers_work() {
     let host = host();
-    let flip = Call::post("/apps/axum-app/flip", r#"{"x":1,"y":2}"#).header("content-type", "application/json");
+    let flip =
+        Call::post("/apps/axum-app/flip", r#"{"x":1,"y":2}"#).header("content-type", "application/json");
     assert_eq!(host.call(&flip).json(), json!({ "x": 2, "y": 1 }));
     let bad = Call::post("/apps/axum-app/flip", r#"{"x":1}"#).header("content-type", "application/json");
     assert_eq!(host.call(&bad).status, 422);
@@ -89,19 +90,16 @@ fn a_handler_that_panics_fails_its_request_only() {
 
 #[test]
 fn a_deadline_drops_the_handler() {
-    let host = Host::start(
-        json!([{ "name": "axum-app", "path": library("axum-app"), "deadline_ms": 100 }]),
-        &[],
-    );
+    let host =
+        Host::start(json!([{ "name": "axum-app", "path": library("axum-app"), "deadline_ms": 100 }]), &[]);
     host.get("/apps/axum-app/sleep/60000").problem(504, "deadline-exceeded");
     wait_until("the handler is dropped", || host.get("/apps/axum-app/dropped").text() == "1");
 }
 
 #[test]
 fn reloads_lose_no_request_and_leave_nothing_behind() {
-    let host = Launch::serve(json!([{ "name": "axum-app", "path": "libaxum-app.so" }]))
-        .library("axum-app")
-        .start();
+    let host =
+        Launch::serve(json!([{ "name": "axum-app", "path": "libaxum-app.so" }])).library("axum-app").start();
     assert_eq!(host.get("/apps/axum-app/sum?x=1&y=1").text(), "2");
     let load = support::Load::start(host.address(), &["/apps/axum-app/sleep/2"; 4]);
     let mut library = std::fs::read(library("axum-app")).unwrap();

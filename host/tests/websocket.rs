@@ -169,10 +169,8 @@ fn what_is_no_websocket_message_closes_it() {
 
 #[test]
 fn a_message_has_the_limit_of_a_body_that_is_held_in_memory() {
-    let host = Host::start(
-        json!([{ "name": "streams", "path": library("streams"), "body_limit": 1000 }]),
-        &[],
-    );
+    let host =
+        Host::start(json!([{ "name": "streams", "path": library("streams"), "body_limit": 1000 }]), &[]);
     let mut socket = open(&host, "/apps/streams/ws");
     socket.send(Message::binary(vec![1; 1000])).unwrap();
     assert_eq!(socket.read().unwrap().len(), 1000);
@@ -239,9 +237,7 @@ fn open_websockets_are_told_that_their_app_is_replaced() {
         let mut other = std::fs::read(library(app)).unwrap();
         other.push(0);
         host.replace(&format!("lib{app}.so"), other);
-        if app == "streams" {
-            assert_eq!(close_of(&mut socket).map(|frame| frame.code.into()), Some(1012));
-        }
+        assert_eq!(close_of(&mut socket).map(|frame| frame.code.into()), Some(1012), "{app}");
         while socket.read().is_ok() {}
         let mut again = open(&host, &format!("/apps/{app}/ws"));
         again.send(Message::text("y")).unwrap();

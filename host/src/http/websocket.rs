@@ -51,6 +51,6 @@ pub(super) fn accept(
 /// Answers a handshake that the app has carried out itself: its bytes are the connection's from then on.
 pub(super) fn tunnel(payload: Payload, mut download: Download) -> HttpResponse {
     let source: BodySource = Box::pin(payload.map(|chunk| chunk.map_err(|error| error.to_string())));
-    download.upload(source);
+    download.carry_websocket(source);
     HttpResponse::SwitchingProtocols().upgrade("websocket").body(BodyStream::new(download))
 }

@@ -145,6 +145,17 @@ fn a_body_that_breaks_is_not_complete() {
 }
 
 #[test]
+fn a_head_of_a_stream_ends_it() {
+    let host = both(json!({}));
+    for path in ["/apps/streams/events", "/apps/axum-app/ticks"] {
+        let reply = host.call(&Call::new("HEAD", path));
+        assert_eq!((reply.status, reply.body.len()), (200, 0), "{path}");
+        assert_eq!(reply.header("content-type").as_deref(), Some("text/event-stream"), "{path}");
+    }
+    wait_until("the handler is dropped", || host.get("/apps/streams/open").text() == "0");
+}
+
+#[test]
 fn a_client_that_leaves_ends_the_handler() {
     let host = both(json!({}));
     for (app, path) in [("streams", "events"), ("axum-app", "ticks")] {

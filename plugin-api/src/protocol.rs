@@ -470,6 +470,13 @@ mod tests {
                 (Some(method::START), Some(1)) => params::<Start>(incoming.params.unwrap()),
                 (Some(method::HTTP), Some(3)) => params::<HttpRequest<'_>>(incoming.params.unwrap()),
                 (Some(method::CANCEL), None) => params::<Cancel>(incoming.params.unwrap()),
+                (Some(method::BODY_CHUNK | method::BODY_END), None) => {
+                    params::<Stream>(incoming.params.unwrap());
+                }
+                (Some(method::BODY_ERROR), None) => params::<BodyError<'_>>(incoming.params.unwrap()),
+                (Some(method::BODY_CREDIT), None) => params::<Credit>(incoming.params.unwrap()),
+                (Some(method::WS_MESSAGE), None) => params::<WsMessage>(incoming.params.unwrap()),
+                (Some(method::WS_CLOSE), None) => params::<WsClose<'_>>(incoming.params.unwrap()),
                 (Some(method::STATE_SAVE), Some(9)) | (Some(method::STOP), None) => {}
                 (None, Some(1)) => params::<Started>(incoming.result.unwrap()),
                 (None, Some(3)) => match incoming.error {
@@ -484,7 +491,19 @@ mod tests {
             }
             seen.push(incoming.method.map(Cow::into_owned));
         }
-        for name in [method::START, method::HTTP, method::CANCEL, method::STATE_SAVE, method::STOP] {
+        for name in [
+            method::START,
+            method::HTTP,
+            method::CANCEL,
+            method::STATE_SAVE,
+            method::STOP,
+            method::BODY_CHUNK,
+            method::BODY_END,
+            method::BODY_ERROR,
+            method::BODY_CREDIT,
+            method::WS_MESSAGE,
+            method::WS_CLOSE,
+        ] {
             assert!(seen.iter().flatten().any(|seen| seen == name), "no example of {name}");
         }
     }

@@ -87,14 +87,20 @@ pub(super) fn response_body(
     length: Option<u64>,
     body: ResponseBody,
 ) -> BoxBody {
+    let nothing = stream::empty::<Result<Bytes, Infallible>>();
     match (body, length) {
         _ if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => {
             BoxBody::new(body::None::new())
         }
         // The length of what a GET would bring, which the app knows and has not made.
         (ResponseBody::Whole(bytes), Some(length)) if method == Method::HEAD && bytes.is_empty() => {
-            BoxBody::new(SizedStream::new(length, stream::empty::<Result<Bytes, Infallible>>()))
+            BoxBody::new(SizedStream::new(length, nothing))
         }
+        // A stream may have no end, and nothing of it is sent.
+        (ResponseBody::Stream(_), Some(length)) if method == Method::HEAD => {
+            BoxBody::new(SizedStream::new(length, nothing))
+        }
+        (ResponseBody::Stream(_), None) if method == Method::HEAD => BoxBody::new(BodyStream::new(nothing)),
         (ResponseBody::Whole(bytes), _) => BoxBody::new(bytes),
         (ResponseBody::Stream(download), Some(length)) => BoxBody::new(SizedStream::new(length, download)),
         (ResponseBody::Stream(download), None) => BoxBody::new(BodyStream::new(download)),

@@ -230,7 +230,7 @@ fn an_answer_that_is_none() {
     let problem = host.get("/apps/bad/not-a-response").problem(502, "bad-gateway");
     assert!(problem["detail"].as_str().unwrap().contains("not an HTTP response"), "{problem}");
     assert_eq!(host.get("/apps/bad/unasked").text(), "answered one that nobody asked");
-    host.wait_for_log(&["WARN", "waits for no answer"]);
+    host.wait_for_log(&["WARN", "which was never asked"]);
     assert_eq!(host.get("/apps/bad/").text(), "by hand");
 }
 

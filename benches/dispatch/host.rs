@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use atoll_host::config::Config;
 use atoll_host::exchange::{RequestBody, ResponseBody};
@@ -27,10 +28,18 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn new() -> Self {
+        Self::with_idle_timeout(None)
+    }
+
+    /// One that unloads the app when it got no request for so long.
+    pub(crate) fn with_idle_timeout(timeout: Option<Duration>) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
         let local = LocalSet::new();
         let library = Copied::new();
-        let config = config(&library.path());
+        let mut config = config(&library.path());
+        for app in &mut config.apps {
+            app.settings.idle_timeout_ms = timeout.map(|timeout| timeout.as_millis() as u64);
+        }
         let services = Rc::new(Services::new().expect("the host's services start"));
         let host = Self { runtime, local, services, registry: Registry::default(), config, library };
         host.register();
@@ -90,7 +99,7 @@ pub(crate) async fn send(app: &App) {
         deadline_ms: None,
         body: None,
     };
-    let answer = exchange::http(app, request, RequestBody::None, |head, body| match body {
+    let answer = exchange::http(app, request, RequestBody::None, |_, head, body| match body {
         ResponseBody::Whole(bytes) => (head.status, bytes),
         _ => panic!("hello answers with a whole body"),
     })

@@ -1,4 +1,4 @@
-//! Long runs against the real command: `cargo soak reload`, `cargo soak idle`, `cargo soak chaos`.
+//! Long runs against the real command: `cargo soak reload`, `idle`, `streams`, `chaos`.
 //!
 //! Each prints a table of what it counted, and fails when the books do not balance.
 
@@ -10,6 +10,7 @@ mod idle;
 mod load;
 mod process;
 mod reload;
+mod streams;
 mod table;
 
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ enum Command {
     Reload(reload::Args),
     /// Starts and idles out many apps.
     Idle(idle::Args),
+    /// Keeps many streams and WebSockets open on an app that is replaced.
+    Streams(streams::Args),
     /// Does everything that may go wrong, at random, with a seed.
     Chaos(chaos::Args),
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let ran = match Cli::parse().command {
         Some(Command::Reload(args)) => reload::run(&args),
         Some(Command::Idle(args)) => idle::run(&args),
+        Some(Command::Streams(args)) => streams::run(&args),
         Some(Command::Chaos(args)) => chaos::run(&args),
         // `cargo bench` runs all benches; a soak is asked for by name.
         None => return ExitCode::SUCCESS,

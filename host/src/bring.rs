@@ -9,17 +9,19 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 
 use crate::app::App;
+use crate::check::CheckError;
 use crate::context::LibraryContext;
 use crate::courier::Courier;
 use crate::generation::{Generation, Shape, StartError};
 use crate::history::{State, Transition};
-use crate::inspect::{InspectError, Inspected};
-use crate::library::{LoadError, Loaded};
+use crate::inspect::Inspected;
+use crate::library::Loaded;
 use crate::lifecycle::{Cause, Number};
 use crate::loader::Room;
+use crate::prepare::{Preparation, Prepared};
 use crate::services::{Library, Services};
 use crate::source::Source;
-use crate::stage::{ContentHash, Kept, StageError};
+use crate::stage::{ContentHash, Kept, Staging};
 use crate::take_down;
 
 /// How often a library that is written to while it is copied is copied again.
@@ -38,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) noticed: Option<Instant>,
     /// A library that was kept, in the place of that one.
     pub(crate) kept: Option<Kept>,
+    /// What was made ready ahead of the library, if it is still that.
+    pub(crate) prepared: Option<Preparation>,
     /// Nothing is to be done if the library has this content.
     pub(crate) unless: Option<ContentHash>,
     /// The generation whose state is handed over.
@@ -64,19 +68,11 @@ pub(crate) struct Live {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BringError {
     #[error("{0}")]
-    Source(String),
-    #[error("{0}")]
     Build(String),
     #[error(transparent)]
-    Stage(#[from] StageError),
-    #[error(transparent)]
-    Inspect(#[from] InspectError),
-    #[error(transparent)]
-    Load(#[from] LoadError),
+    Check(#[from] CheckError),
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("no thread for loading it: {0}")]
-    Thread(#[from] std::io::Error),
     #[error("the library is the one that serves")]
     Unchanged,
 }
@@ -84,16 +80,16 @@ pub(crate) enum BringError {
 impl BringError {
     pub(crate) fn cause(&self) -> Cause {
         match self {
-            Self::Source(_) | Self::Build(_) | Self::Inspect(_) | Self::Load(_) => Cause::Unusable,
-            Self::Stage(_) | Self::Start(_) | Self::Thread(_) => Cause::Failed,
+            Self::Check(CheckError::Stage(_) | CheckError::Thread(_)) | Self::Start(_) => Cause::Failed,
+            Self::Check(_) | Self::Build(_) => Cause::Unusable,
             Self::Unchanged => Cause::Unchanged,
         }
     }
 }
 
 /// Brings one generation up to where it can serve; after an error nothing of it is left.
-pub(crate) async fn bring(services: &Rc<Services>, plan: Plan) -> Result<Live, BringError> {
-    let inspected = inspect(services, &plan).await?;
+pub(crate) async fn bring(services: &Rc<Services>, mut plan: Plan) -> Result<Live, BringError> {
+    let inspected = inspect(services, &mut plan).await?;
     let hash = inspected.staged().hash();
     let name = plan.app.name().clone();
 
@@ -107,6 +103,7 @@ pub(crate) async fn bring(services: &Rc<Services>, plan: Plan) -> Result<Live, B
         }
     };
     let context = LibraryContext::new(name, plan.number);
+    let version = inspected.stamp().version.clone();
     let loaded = services.loader().load(inspected, context).await?;
     record(&plan, State::Loaded, String::new());
 
@@ -114,7 +111,8 @@ pub(crate) async fn bring(services: &Rc<Services>, plan: Plan) -> Result<Live, B
     let on_exit = plan.on_exit.clone();
     let told = move |reason| on_exit(reason);
     let context = loaded.context().clone();
-    let generation = Generation::spawn(context, loaded.root(), shape, &plan.courier, plan.noticed, told);
+    let generation =
+        Generation::spawn(context, version, loaded.root(), shape, &plan.courier, plan.noticed, told);
     let live = Live { generation: Arc::new(generation), loaded, hash };
     record(&plan, State::Starting, format!("{} workers", settings.workers));
 
@@ -136,52 +134,77 @@ pub(crate) async fn bring(services: &Rc<Services>, plan: Plan) -> Result<Live, B
         take_down::take_down(services, &plan.app, live).await;
         return Err(error.into());
     }
-    if let Err(error) = services.staging().keep(live.loaded.staged(), settings.keep) {
+    if let Err(error) = services.staging().keep(live.loaded.staged(), plan.number, settings.keep) {
         log::warn!("{}: its library cannot be kept for a rollback: {error}", plan.app.name());
     }
     Ok(live)
 }
 
-/// Copies the library until the copy is of one piece, and reads it.
-async fn inspect(services: &Rc<Services>, plan: &Plan) -> Result<Inspected, BringError> {
+/// Copies the library until the copy is of one piece, and reads it; or takes what was prepared.
+async fn inspect(services: &Rc<Services>, plan: &mut Plan) -> Result<Inspected, BringError> {
+    let mut prepared = match plan.prepared.take() {
+        Some(preparation) => preparation.take().await,
+        None => None,
+    };
     for attempt in 1.. {
-        let (staging, library) = (services.staging().clone(), plan.library.clone());
-        let (app, number, unless) = (plan.app.name().clone(), plan.number, plan.unless);
-        let kept = plan.kept.clone();
-        let staged = tokio::task::spawn_blocking(move || -> Result<_, BringError> {
-            let staged = match kept {
-                Some(kept) => staging.restage(&app, number, &kept)?,
-                None => {
-                    let path = match library {
-                        Library::At(path) | Library::Built(path) => path,
-                        Library::Failed(error) => return Err(BringError::Build(error)),
-                    };
-                    let source = Source::locate(path, &app);
-                    let library = source.library().map_err(|error| BringError::Source(error.to_string()))?;
-                    staging.stage(&app, number, library)?
-                }
-            };
-            if unless == Some(staged.hash()) {
-                return Err(BringError::Unchanged);
-            }
-            Ok((format!("{} bytes from {}", staged.size(), staged.source().display()), staged.inspect(None)?))
-        })
-        .await
-        .map_err(|error| std::io::Error::other(error.to_string()))?;
-        match staged {
-            Err(BringError::Stage(error)) if error.is_temporary() && attempt < STAGE_ATTEMPTS => {
+        let wanted = Wanted {
+            app: plan.app.name().clone(),
+            library: plan.library.clone(),
+            kept: plan.kept.clone(),
+            prepared: prepared.take(),
+            unless: plan.unless,
+        };
+        let staging = services.staging().clone();
+        let copied = tokio::task::spawn_blocking(move || wanted.copy(&staging)).await;
+        match copied.map_err(|error| CheckError::Thread(error.into()))? {
+            Err(BringError::Check(CheckError::Stage(error)))
+                if error.is_temporary() && attempt < STAGE_ATTEMPTS =>
+            {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             Err(error) => return Err(error),
-            Ok((what, inspected)) => {
+            Ok((inspected, origin)) => {
+                let (staged, stamp) = (inspected.staged(), inspected.stamp());
+                let what = format!("{} bytes from {}{origin}", staged.size(), staged.source().display());
                 record(plan, State::Staged, what);
-                let stamp = inspected.stamp();
                 record(plan, State::Inspected, format!("{} {}, {}", stamp.name, stamp.version, stamp.rustc));
                 return Ok(inspected);
             }
         }
     }
     unreachable!("the last attempt returns")
+}
+
+/// The copy that is wanted.
+struct Wanted {
+    app: Arc<str>,
+    library: Library,
+    kept: Option<Kept>,
+    prepared: Option<Prepared>,
+    unless: Option<ContentHash>,
+}
+
+impl Wanted {
+    /// Makes or finds it, and says what is special about that.
+    fn copy(self, staging: &Staging) -> Result<(Inspected, &'static str), BringError> {
+        let staged = match (self.kept, self.library) {
+            (Some(kept), _) => staging.restage(&self.app, &kept),
+            (None, Library::Failed(error)) => return Err(BringError::Build(error)),
+            (None, Library::At(path) | Library::Built(path)) => {
+                let source = Source::locate(path, &self.app);
+                let library = source.library().map_err(CheckError::from)?;
+                if let Some(copy) = self.prepared.and_then(|prepared| prepared.copy_of(library)) {
+                    return Ok((copy, ", copied before"));
+                }
+                staging.stage(&self.app, library)
+            }
+        };
+        let staged = staged.map_err(CheckError::from)?;
+        if self.unless == Some(staged.hash()) {
+            return Err(BringError::Unchanged);
+        }
+        Ok((staged.inspect(None).map_err(CheckError::from)?, ""))
+    }
 }
 
 /// The states that the predecessor's workers hand over. It gets no request while they are saved and the next

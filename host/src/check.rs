@@ -1,8 +1,9 @@
 //! The checks that a library has to pass before it runs, for those who want to know without running it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use atoll_plugin::stamp::Stamp;
 
@@ -31,7 +32,7 @@ pub enum CheckError {
     /// It cannot be opened, or its interface is another one.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// No thread could be made for opening it, or one of its constructors panicked.
+    /// No thread could be made for the check, or one of the library's constructors panicked.
     #[error("it could not be opened: {0}")]
     Thread(#[from] io::Error),
 }
@@ -64,7 +65,7 @@ pub struct Checked {
 /// See [`CheckError`].
 pub fn check(staging: &Staging, source: &Source, app: &str) -> Result<Checked, CheckError> {
     let path = source.library()?.to_owned();
-    let staged = stage(staging, &path, app)?;
+    let staged = stage(staging, app, &path)?;
     let (size, hash) = (staged.size(), staged.hash());
     let inspected = staged.inspect(source.package().map(|package| package.name.as_str()))?;
     let stamp = inspected.stamp().clone();
@@ -75,14 +76,14 @@ pub fn check(staging: &Staging, source: &Source, app: &str) -> Result<Checked, C
     Ok(Checked { path, stamp, size, hash, stays })
 }
 
-fn stage(staging: &Staging, path: &std::path::Path, app: &str) -> Result<Staged, StageError> {
+fn stage(staging: &Staging, app: &str, library: &Path) -> Result<Staged, StageError> {
     for _ in 1..ATTEMPTS {
-        match staging.stage(app, 1, path) {
-            Err(error) if error.is_temporary() => thread::sleep(std::time::Duration::from_millis(20)),
+        match staging.stage(app, library) {
+            Err(error) if error.is_temporary() => thread::sleep(Duration::from_millis(20)),
             staged => return staged,
         }
     }
-    staging.stage(app, 1, path)
+    staging.stage(app, library)
 }
 
 /// Runs `work` on a thread that has ended when this returns, so that its thread-locals are gone.

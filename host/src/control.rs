@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, unix};
 
+use crate::config::Route;
 use crate::registry::Registry;
 use crate::services::{PinnedGeneration, Services};
 use crate::{context, heap};
@@ -54,6 +55,9 @@ pub struct ProcessStatus {
 pub struct AppStatus {
     /// Its name.
     pub name: String,
+    /// Where it is served besides `/apps/{name}/`: `api.example.com/v1`.
+    #[serde(default)]
+    pub routes: Vec<String>,
     /// Whether it serves, and if not, why: `cold`, `starting`, `serving`, `resting`, `failed` or `closing`.
     pub phase: String,
     /// The generation that serves.
@@ -250,6 +254,7 @@ fn failure(id: u64, code: i64, message: String) -> String {
 fn status(registry: &Registry, services: &Services) -> HostStatus {
     let apps = registry.apps().into_iter().map(|app| AppStatus {
         name: app.name().to_string(),
+        routes: registry.routes(app.name()).iter().map(Route::to_string).collect(),
         phase: app.phase().to_string(),
         serving: app.serving().map(|generation| GenerationStatus {
             number: generation.number(),

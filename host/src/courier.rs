@@ -153,7 +153,7 @@ async fn fetch(
     };
     let body = body.map_or(RequestBody::None, |buffer| Bytes::from_owner(buffer).into());
     let whole = async {
-        let answer = exchange::http_on_behalf(app, request, body, context, |head, body| {
+        let answer = exchange::http_on_behalf(app, request, body, context, |_, head, body| {
             let has_body = !matches!(&body, ResponseBody::Whole(bytes) if bytes.is_empty());
             (written(head, has_body), body)
         })

@@ -1,38 +1,46 @@
-//! Apps by name, for whoever looks one up.
+//! The table of apps, for whoever looks one up.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use crate::app::App;
+use crate::routes::Routes;
 
-pub(crate) type Apps = HashMap<String, Arc<App>>;
+/// What requests are looked up in.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) apps: HashMap<String, Arc<App>>,
+    pub(crate) routes: Routes<Arc<App>>,
+}
 
-/// The registered apps by name. Reading is free of locks; clones are the same directory.
+/// The registered apps by name and by route. Reading is free of locks; clones are the same directory.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Directory(Arc<ArcSwap<Apps>>);
+pub(crate) struct Directory(Arc<ArcSwap<Table>>);
 
 impl Directory {
     /// The app of this name.
     pub(crate) fn get(&self, name: &str) -> Option<Arc<App>> {
-        self.0.load().get(name).cloned()
+        self.table().apps.get(name).cloned()
     }
 
-    /// All apps, as they are now.
-    pub(crate) fn apps(&self) -> Arc<Apps> {
-        self.0.load_full()
+    /// All there is, as it is now.
+    pub(crate) fn table(&self) -> impl Deref<Target = Arc<Table>> {
+        self.0.load()
     }
 
-    /// Replaces all apps; those that were there.
-    pub(crate) fn replace(&self, apps: Apps) -> Arc<Apps> {
-        self.0.swap(Arc::new(apps))
+    /// Replaces all; what was there.
+    pub(crate) fn replace(&self, table: Table) -> Arc<Table> {
+        self.0.swap(Arc::new(table))
     }
 
     /// What is said of a name that no app has: with the nearest name that one has.
     pub(crate) fn no_such_app(&self, name: &str) -> String {
-        let apps = self.0.load();
-        let near = apps
+        let table = self.table();
+        let near = table
+            .apps
             .keys()
             .map(|known| (strsim::damerau_levenshtein(name, known), known))
             .filter(|(distance, _)| *distance <= 2)

@@ -2,6 +2,7 @@
 
 mod download;
 mod failure;
+mod frames;
 mod upload;
 
 use std::future::poll_fn;
@@ -24,7 +25,7 @@ use crate::app::App;
 use crate::buffer;
 use crate::call_context::CallContext;
 use crate::event::Event;
-use crate::generation::InFlight;
+use crate::generation::{Generation, InFlight};
 use crate::lane::Gone;
 use crate::port::{Answer, CallError};
 use crate::problem::{Kind, Problem};
@@ -86,8 +87,8 @@ impl Exchange {
     }
 }
 
-/// Sends a request to an app, and reads its answer with `read`: status and headers borrow from it, the body holds the
-/// memory that it is in and may outlive the app's library.
+/// Sends a request to an app, and reads its answer with `read`, which is told the generation that gave it: status and
+/// headers borrow from it, the body holds the memory that it is in and may outlive the app's library.
 ///
 /// The app's deadline covers its start as well, and ends with the head of the answer. While the client is still sending
 /// its body, it begins anew with each piece.
@@ -98,7 +99,7 @@ pub async fn http<T>(
     app: &App,
     request: HttpRequest<'_>,
     body: RequestBody,
-    read: impl FnOnce(HttpResponse<'_>, ResponseBody) -> T,
+    read: impl FnOnce(&Generation, HttpResponse<'_>, ResponseBody) -> T,
 ) -> Result<T, Problem> {
     let context = CallContext::of_http(&request);
     http_on_behalf(app, request, body, context, read).await
@@ -110,7 +111,7 @@ pub(crate) async fn http_on_behalf<T>(
     mut request: HttpRequest<'_>,
     body: RequestBody,
     mut context: CallContext,
-    read: impl FnOnce(HttpResponse<'_>, ResponseBody) -> T,
+    read: impl FnOnce(&Generation, HttpResponse<'_>, ResponseBody) -> T,
 ) -> Result<T, Problem> {
     let limit = context.remaining(app.settings().deadline());
     request.deadline_ms = u64::try_from(limit.as_millis()).ok();
@@ -206,23 +207,26 @@ fn client_too_late(app: &App, limit: Duration) -> Problem {
 fn read_answer<T>(
     message: Message,
     mut exchange: Exchange,
-    read: impl FnOnce(HttpResponse<'_>, ResponseBody) -> T,
+    read: impl FnOnce(&Generation, HttpResponse<'_>, ResponseBody) -> T,
 ) -> Result<T, AnswerError> {
     let Message { json, mut transfer } = message;
     let result = answer::raw_result(&json).inspect_err(|_| exchange.answer.over())?;
     let response: HttpResponse<'_> = serde_json::from_str(result.get())?;
-    let body = match response.body {
-        Some(protocol::Body::Stream(_)) => ResponseBody::Stream(Download::new(exchange, &response)),
-        Some(protocol::Body::Websocket(_)) => ResponseBody::WebSocket(exchange),
-        None => {
-            exchange.answer.over();
-            ResponseBody::Whole(Bytes::new())
+    let whole = match response.body {
+        Some(protocol::Body::Stream(_)) => {
+            let generation = exchange.in_flight.generation();
+            let download = Download::new(exchange, &response);
+            return Ok(read(&generation, response, ResponseBody::Stream(download)));
         }
+        Some(protocol::Body::Websocket(_)) => {
+            let generation = exchange.in_flight.generation();
+            return Ok(read(&generation, response, ResponseBody::WebSocket(exchange)));
+        }
+        None => Bytes::new(),
         Some(protocol::Body::Transfer(index)) => {
-            exchange.answer.over();
-            let buffer = transfer.take(index).ok_or(AnswerError::NoBuffer(index))?;
-            ResponseBody::Whole(Bytes::from_owner(buffer))
+            Bytes::from_owner(transfer.take(index).ok_or(AnswerError::NoBuffer(index))?)
         }
     };
-    Ok(read(response, body))
+    exchange.answer.over();
+    Ok(read(&exchange.in_flight, response, ResponseBody::Whole(whole)))
 }

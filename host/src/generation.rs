@@ -77,6 +77,8 @@ const RETIRED: usize = 1;
 /// Workers that run one library's code.
 pub struct Generation {
     context: Arc<LibraryContext>,
+    /// The version of the library's package.
+    version: String,
     ports: Box<[Arc<Port>]>,
     next: AtomicUsize,
     in_flight: AtomicUsize,
@@ -117,6 +119,7 @@ impl Generation {
     /// cannot be made, [`start`](Self::start) fails.
     pub(crate) fn spawn(
         context: Arc<LibraryContext>,
+        version: String,
         root: PluginRef,
         shape: Shape,
         courier: &Courier,
@@ -164,6 +167,7 @@ impl Generation {
         }
         Self {
             context,
+            version,
             ports,
             next: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
@@ -210,6 +214,11 @@ impl Generation {
     /// Which of the app's generations this is, counted from 1.
     pub fn number(&self) -> u64 {
         self.context.generation()
+    }
+
+    /// The version of the library's package.
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// The heap that the library allocates from.
@@ -403,6 +412,13 @@ impl Generation {
 /// One request's stay in a generation: the generation is not stopped while it lasts.
 #[derive(Debug)]
 pub struct InFlight(Arc<Generation>);
+
+impl InFlight {
+    /// The generation, without holding it up.
+    pub(crate) fn generation(&self) -> Arc<Generation> {
+        self.0.clone()
+    }
+}
 
 impl std::ops::Deref for InFlight {
     type Target = Generation;

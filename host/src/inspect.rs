@@ -161,7 +161,7 @@ impl Staged {
     /// let folder = tempfile::tempdir()?;
     /// let library = folder.path().join("libhello.so");
     /// std::fs::write(&library, b"\x7fELF and then nothing")?;
-    /// let staged = Staging::within(folder.path())?.stage("hello", 1, &library)?;
+    /// let staged = Staging::within(folder.path())?.stage("hello", &library)?;
     /// let refused = staged.inspect(Some("hello"));
     /// assert!(matches!(refused, Err(InspectError::Incomplete { found: 21, needed: 64 })));
     /// # Ok::<_, Box<dyn std::error::Error>>(())
@@ -330,4 +330,4 @@ fn check(stamp: &[u8], package: Option<&str>) -> Result<Stamp, InspectError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -37,8 +37,10 @@ pub mod logging;
 mod own_thread;
 mod panic_report;
 pub mod port;
+mod prepare;
 mod problem;
 mod registry;
+mod routes;
 mod rpc;
 pub mod server;
 mod services;
@@ -48,6 +50,7 @@ mod stage;
 pub mod standalone;
 mod table;
 mod take_down;
+pub mod tls;
 mod watch;
 mod websocket;
 

@@ -1,5 +1,7 @@
 //! A library in the process: opened, checked, bound; and closed again for real.
 
+mod passed;
+
 use std::ffi::{CString, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -11,10 +13,11 @@ use abi_stable::library::AbiHeaderRef;
 use atoll_plugin::abi::{Exit, PluginRef, ROOT_SYMBOL};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
+use self::passed::Passed;
 use crate::context::LibraryContext;
 use crate::inspect::Inspected;
 use crate::port::Port;
-use crate::stage::Staged;
+use crate::stage::{ContentHash, Staged};
 use crate::{logging, table};
 
 /// Look-ups of the library's own code find its own symbols first: its `pthread_create` and not libc's.
@@ -73,12 +76,12 @@ pub struct Loaded {
     library: Box<dyn Mapping>,
     root: PluginRef,
     context: Arc<LibraryContext>,
-    staged: Staged,
+    inspected: Inspected,
 }
 
 impl std::fmt::Debug for Loaded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Loaded({})", self.staged.path().display())
+        write!(f, "Loaded({})", self.staged().path().display())
     }
 }
 
@@ -89,7 +92,7 @@ impl Loaded {
     /// # Errors
     /// See [`LoadError`]; the library is closed again.
     pub fn open(inspected: Inspected, context: Arc<LibraryContext>) -> Result<Self, LoadError> {
-        let (staged, _stamp) = inspected.into_parts();
+        let staged = inspected.staged();
         // SAFETY: the file was inspected; that its constructors are sound is the app author's part, as for any
         // native code.
         let library = unsafe { Library::open(Some(staged.path()), RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND) }
@@ -97,10 +100,10 @@ impl Loaded {
         // SAFETY: the symbol is the `LibHeader` that `export_app!` defines, and stays until `library` is closed.
         let root = unsafe {
             let header = library.get::<AbiHeaderRef>(ROOT_SYMBOL.as_bytes()).map_err(LoadError::NoRoot)?;
-            check_root(*header)?
+            check_root(*header, Some(staged.hash()))?
         };
         bind(root, &context);
-        Ok(Self { library: Box::new(library), root, context, staged })
+        Ok(Self { library: Box::new(library), root, context, inspected })
     }
 
     /// A library that something else than [`open`](Self::open) has opened, checked and bound.
@@ -109,9 +112,9 @@ impl Loaded {
         library: Box<dyn Mapping>,
         root: PluginRef,
         context: Arc<LibraryContext>,
-        staged: Staged,
+        inspected: Inspected,
     ) -> Self {
-        Self { library, root, context, staged }
+        Self { library, root, context, inspected }
     }
 
     /// The library's functions; not to be used after it is unloaded.
@@ -121,12 +124,12 @@ impl Loaded {
 
     /// The copy that was loaded.
     pub fn staged(&self) -> &Staged {
-        &self.staged
+        self.inspected.staged()
     }
 
     /// Keeps the library in the process for good.
     pub fn pin(self, reason: PinReason) -> Pinned {
-        Pinned::keep(reason, self.library, self.context, self.staged)
+        Pinned::keep(reason, self.library, self.context, self.inspected)
     }
 
     /// The library's context.
@@ -135,29 +138,30 @@ impl Loaded {
     }
 
     /// Takes the library out of the process: gives its pthread keys back, closes it, verifies that it is gone, and
-    /// closes the file descriptors that it has left. Its heap goes when the last buffer of it does, its staged file at once.
+    /// closes the file descriptors that it has left. Its heap goes when the last buffer of it does. The copy that was
+    /// loaded is given back: it can be loaded again.
     ///
     /// # Errors
     /// It is still in use, and stays mapped: see [`Pinned`].
     ///
     /// # Safety
     /// All threads that ran the library's code have ended, and nobody holds a [`PluginRef`] of it.
-    pub unsafe fn unload(self) -> Result<(), Pinned> {
-        let Self { library, root: _, context, staged } = self;
+    pub unsafe fn unload(self) -> Result<Inspected, Pinned> {
+        let Self { library, root: _, context, inspected } = self;
         let threads = context.running_threads();
         if !threads.is_empty() {
-            return Err(Pinned::keep(PinReason::Threads(threads), library, context, staged));
+            return Err(Pinned::keep(PinReason::Threads(threads), library, context, inspected));
         }
         // SAFETY: no thread runs the library's code, by the caller's contract and the check above.
         unsafe { context.delete_keys() };
         if let Err(error) = library.close() {
             // `close` has taken the handle; that it failed means that the library is still there.
             std::mem::forget(context);
-            return Err(Pinned { reason: PinReason::Close(error.to_string()), _staged: Box::new(staged) });
+            return Err(Pinned { reason: PinReason::Close(error.to_string()), _copy: Box::new(inspected) });
         }
-        if is_mapped(staged.path()) {
+        if is_mapped(inspected.staged().path()) {
             std::mem::forget(context);
-            return Err(Pinned { reason: PinReason::StillMapped, _staged: Box::new(staged) });
+            return Err(Pinned { reason: PinReason::StillMapped, _copy: Box::new(inspected) });
         }
         // Not before: the library's destructors, which ran just now, may have closed some themselves.
         // SAFETY: the library is gone.
@@ -165,7 +169,7 @@ impl Loaded {
         if closed > 0 {
             log::debug!("{}#{} left {closed} file descriptors open", context.app(), context.generation());
         }
-        Ok(())
+        Ok(inspected)
     }
 }
 
@@ -199,7 +203,7 @@ impl std::fmt::Display for PinReason {
 #[derive(Debug)]
 pub struct Pinned {
     reason: PinReason,
-    _staged: Box<Staged>,
+    _copy: Box<Inspected>,
 }
 
 impl Pinned {
@@ -207,11 +211,11 @@ impl Pinned {
         reason: PinReason,
         library: Box<dyn Mapping>,
         context: Arc<LibraryContext>,
-        staged: Staged,
+        copy: Inspected,
     ) -> Self {
         library.keep();
         std::mem::forget(context);
-        Self { reason, _staged: Box::new(staged) }
+        Self { reason, _copy: Box::new(copy) }
     }
 
     /// Why it is pinned.
@@ -221,18 +225,28 @@ impl Pinned {
 }
 
 /// Checks a library's interface against the host's, with fresh globals: abi_stable's own ones keep pointers into
-/// libraries that are gone.
+/// libraries that are gone. With the hash of what is open, that is done once for all libraries with this content.
 ///
 /// # Safety
-/// `header` is the `LibHeader` of a library that is open, and stays so as long as the result is used.
-pub(crate) unsafe fn check_root(header: AbiHeaderRef) -> Result<PluginRef, LoadError> {
+/// `header` is the `LibHeader` of a library that is open, and stays so as long as the result is used; its file has this
+/// hash.
+pub(crate) unsafe fn check_root(
+    header: AbiHeaderRef,
+    content: Option<ContentHash>,
+) -> Result<PluginRef, LoadError> {
+    static PASSED: Passed = Passed::new();
     let interface = |reason: String| LoadError::Interface { host: atoll_plugin::VERSION, reason };
     let header = header.upgrade().map_err(|error| interface(error.to_string()))?;
-    let layout = header.layout().ok_or_else(|| interface("it says nothing of its layout".to_owned()))?;
-    let globals = CheckingGlobals::new();
-    check_layout_compatibility_with_globals(<PluginRef as StableAbi>::LAYOUT, layout, &globals)
-        .map_err(|errors| interface(errors.to_string()))?;
-    // SAFETY: the layout was checked just now.
+    if !content.is_some_and(|content| PASSED.contains(content)) {
+        let layout = header.layout().ok_or_else(|| interface("it says nothing of its layout".to_owned()))?;
+        let globals = CheckingGlobals::new();
+        check_layout_compatibility_with_globals(<PluginRef as StableAbi>::LAYOUT, layout, &globals)
+            .map_err(|errors| interface(errors.to_string()))?;
+        if let Some(content) = content {
+            PASSED.insert(content);
+        }
+    }
+    // SAFETY: the layout was checked, here or in a library with the same content.
     unsafe { header.init_root_module_with_unchecked_layout::<PluginRef>() }
         .map_err(|error| interface(error.to_string()))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
 
-use crate::bring::BringError;
+use crate::check::CheckError;
 use crate::context::LibraryContext;
 use crate::inspect::Inspected;
 use crate::library::Loaded;
@@ -34,7 +34,7 @@ pub(crate) trait Loader: Debug {
         &self,
         inspected: Inspected,
         context: Arc<LibraryContext>,
-    ) -> LocalBoxFuture<'_, Result<Loaded, BringError>>;
+    ) -> LocalBoxFuture<'_, Result<Loaded, CheckError>>;
 }
 
 /// The host's way: `dlopen` of the staged copy.
@@ -50,7 +50,7 @@ impl Loader for Dlopen {
         &self,
         inspected: Inspected,
         context: Arc<LibraryContext>,
-    ) -> LocalBoxFuture<'_, Result<Loaded, BringError>> {
+    ) -> LocalBoxFuture<'_, Result<Loaded, CheckError>> {
         let name = format!("{}#{} load", context.app(), context.generation());
         async move { Ok(on_own_thread(&name, move || Loaded::open(inspected, context)).await??) }
             .boxed_local()

@@ -9,8 +9,9 @@ use crate::context::LibraryContext;
 
 /// Starts the log on standard error: `info` and above, unless `RUST_LOG` says otherwise.
 pub fn init() {
-    // What the HTTP server has to say of its own threads is of no use to those who run apps.
-    init_with("info,actix_server=warn");
+    // What the HTTP server has to say of its own threads is of no use to those who run apps, and what it says of bad
+    // requests would let any client fill the log with errors.
+    init_with("info,actix_server=warn,actix_http=off");
 }
 
 /// Starts the log on standard error: what is of this level and above, unless `RUST_LOG` says otherwise.

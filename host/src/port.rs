@@ -201,8 +201,9 @@ impl Port {
                     }
                     None => false,
                 });
-                if known == Some(false) && is_answer {
-                    log::debug!("an app answered request {id}, which nobody waits for");
+                // One that was asked may be answered after whoever asked has left.
+                if known == Some(false) && is_answer && !self.has_asked(id) {
+                    log::warn!("an app answered request {id}, which was never asked");
                 }
             }
             Ok(Sent::Request(id, request)) => self.begin_errand(id, request),
@@ -242,6 +243,11 @@ impl Port {
                 }
             });
         }
+    }
+
+    /// Whether the host has sent a request of this number.
+    fn has_asked(&self, id: u64) -> bool {
+        id % 2 == 1 && id < self.next_id.load(Ordering::Relaxed)
     }
 
     /// The descriptor by which an app with an event loop of its own learns that something has come.

@@ -12,12 +12,16 @@ pub enum Kind {
     UnknownApp,
     /// The host serves nothing at this path.
     NotFound,
+    /// The host does not answer this method here.
+    MethodNotAllowed,
+    /// The path and query are longer than the host takes.
+    UrlTooLong,
+    /// The request has more headers, or larger ones, than the host takes.
+    HeadersTooLarge,
     /// The request's body is larger than `body_limit`.
     BodyTooLarge,
     /// The request cannot be read.
     BadRequest,
-    /// What is at this path does not take this HTTP method.
-    MethodNotAllowed,
     /// What is at this path does not take a body of this type.
     UnsupportedMediaType,
     /// The client did not send the rest of its request's body.
@@ -41,9 +45,11 @@ impl Kind {
     pub fn status(self) -> u16 {
         match self {
             Self::UnknownApp | Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::UrlTooLong => 414,
+            Self::HeadersTooLarge => 431,
             Self::BodyTooLarge => 413,
             Self::BadRequest => 400,
-            Self::MethodNotAllowed => 405,
             Self::UnsupportedMediaType => 415,
             Self::RequestTimeout => 408,
             Self::AppError(status) => status,
@@ -59,9 +65,11 @@ impl Kind {
         match self {
             Self::UnknownApp => "unknown-app",
             Self::NotFound => "not-found",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::UrlTooLong => "url-too-long",
+            Self::HeadersTooLarge => "headers-too-large",
             Self::BodyTooLarge => "body-too-large",
             Self::BadRequest => "bad-request",
-            Self::MethodNotAllowed => "method-not-allowed",
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::RequestTimeout => "request-timeout",
             Self::AppError(_) => "app-error",
@@ -78,9 +86,11 @@ impl Kind {
         match self {
             Self::UnknownApp => "There is no such app",
             Self::NotFound => "There is nothing here",
+            Self::MethodNotAllowed => "The host does not answer this method here",
+            Self::UrlTooLong => "The request's URL is too long",
+            Self::HeadersTooLarge => "The request's headers are too large",
             Self::BodyTooLarge => "The request's body is too large",
             Self::BadRequest => "The request cannot be read",
-            Self::MethodNotAllowed => "This method is not for here",
             Self::UnsupportedMediaType => "A body of this type is not for here",
             Self::RequestTimeout => "The request did not come in time",
             Self::AppError(400..=499) => "The app refused the request",

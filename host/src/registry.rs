@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use futures_util::future::join_all;
 
 use crate::app::App;
-use crate::config::{AppConfig, Config};
+use crate::config::{AppConfig, Config, Route};
 use crate::courier::Courier;
-use crate::directory::{Apps, Directory};
+use crate::directory::{Directory, Table};
 use crate::driver;
+use crate::routes::Routes;
 use crate::services::Services;
 
 /// The registered apps. Reading is free of locks; it is changed by [`apply`](Self::apply) alone.
@@ -65,9 +66,21 @@ impl Registry {
         self.directory.no_such_app(name)
     }
 
+    /// The app with a route for this host, as a request has it, and this path; how many bytes of the path the route
+    /// takes off.
+    pub fn route(&self, host: Option<&str>, path: &str) -> Option<(Arc<App>, usize)> {
+        self.directory.table().routes.find(host, path).cloned()
+    }
+
+    /// The routes of an app, besides `/apps/{name}/`.
+    pub fn routes(&self, name: &str) -> Vec<Route> {
+        let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        configs.get(name).map(|config| config.routes.clone()).unwrap_or_default()
+    }
+
     /// All apps, by name.
     pub fn apps(&self) -> Vec<Arc<App>> {
-        let mut apps: Vec<_> = self.directory.apps().values().cloned().collect();
+        let mut apps: Vec<_> = self.directory.table().apps.values().cloned().collect();
         apps.sort_by(|a, b| a.name().cmp(b.name()));
         apps
     }
@@ -78,7 +91,7 @@ impl Registry {
     /// Outside of a [`LocalSet`](tokio::task::LocalSet), on which the apps' drivers run.
     pub fn apply(&self, config: &Config, services: &Rc<Services>) -> Changes {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut apps = Apps::clone(&self.directory.apps());
+        let mut apps = self.directory.table().apps.clone();
         let courier = self.courier.get_or_init(|| Courier::start(self.directory.clone()));
         let mut changes = Changes::default();
         let wanted: HashMap<String, AppConfig> =
@@ -97,7 +110,9 @@ impl Registry {
                     changes.added.push(name.clone());
                 }
                 Some(before) if before != config => {
-                    if let Some(app) = apps.get(name) {
+                    // Another route is no reason to start another generation.
+                    let rerouted = AppConfig { routes: config.routes.clone(), ..before.clone() };
+                    if let Some(app) = apps.get(name).filter(|_| rerouted != *config) {
                         app.configure(config.clone());
                     }
                     changes.changed.push(name.clone());
@@ -108,15 +123,20 @@ impl Registry {
         for names in [&mut changes.added, &mut changes.changed, &mut changes.removed] {
             names.sort();
         }
+        let mut routes = Routes::default();
+        for config in &config.apps {
+            let Some(app) = apps.get(&config.name) else { continue };
+            config.routes.iter().for_each(|route| routes.add(route, app.clone()));
+        }
         *configs = wanted;
-        self.directory.replace(apps);
+        self.directory.replace(Table { apps, routes });
         changes
     }
 
     /// Takes all apps down, and waits until they are.
     pub async fn close(&self) {
-        let apps = self.directory.replace(Apps::new());
+        let table = self.directory.replace(Table::default());
         self.configs.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        join_all(apps.values().map(|app| app.close())).await;
+        join_all(table.apps.values().map(|app| app.close())).await;
     }
 }

@@ -8,12 +8,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::{App, HttpServer, web};
+use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, ConfigError};
-use crate::http::{self, Mount};
+use crate::http::{self, Front, Mount, TrustedProxies};
 use crate::registry::Registry;
 use crate::services::Services;
+use crate::tls::Tls;
 use crate::watch::{FileWatch, Watcher};
 
 /// How long open connections may finish their requests when the server is told to end, in seconds.
@@ -23,7 +25,18 @@ const SHUTDOWN_TIMEOUT: u64 = 30;
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
-    mount: Mount,
+    front: Front,
+    protocol: Protocol,
+}
+
+/// What is spoken on the connections.
+#[derive(Debug)]
+enum Protocol {
+    Http1,
+    /// HTTP/1, or HTTP/2 with a client that begins with it.
+    Http1Or2,
+    /// HTTP/1 or HTTP/2 in TLS, as the client likes.
+    Tls(Box<ServerConfig>),
 }
 
 impl Server {
@@ -32,12 +45,41 @@ impl Server {
     /// # Errors
     /// The address is taken, or not this machine's.
     pub fn bind(mount: impl Into<Mount>, address: impl ToSocketAddrs) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address)?, mount: mount.into() })
+        let front = Front { mount: mount.into(), trusted: TrustedProxies::default() };
+        Ok(Self { listener: TcpListener::bind(address)?, front, protocol: Protocol::Http1 })
+    }
+
+    /// Speaks TLS, and in it HTTP/2 as well.
+    ///
+    /// # Errors
+    /// The system gives no random numbers.
+    pub fn with_tls(self, tls: &Tls) -> Result<Self, rustls::Error> {
+        Ok(Self { protocol: Protocol::Tls(Box::new(tls.config()?)), ..self })
+    }
+
+    /// Speaks HTTP/2 without TLS as well, with clients that know that it does. Then a connection on which nothing is
+    /// sent is not closed after a while, and the server's end waits for it as for one with a request.
+    #[must_use]
+    pub fn with_cleartext_http2(self) -> Self {
+        Self { protocol: Protocol::Http1Or2, ..self }
+    }
+
+    /// Believes what these clients say in `X-Forwarded-…`.
+    #[must_use]
+    pub fn trusting(mut self, proxies: TrustedProxies) -> Self {
+        self.front.trusted = proxies;
+        self
     }
 
     /// Where it listens.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listener.local_addr().into_iter().collect()
+    }
+
+    /// The beginning of its URLs: `http://127.0.0.1:3000`.
+    pub fn base_url(&self) -> String {
+        let scheme = if matches!(self.protocol, Protocol::Tls(_)) { "https" } else { "http" };
+        self.addresses().first().map_or_else(String::new, |address| format!("{scheme}://{address}"))
     }
 
     /// Serves until SIGINT or SIGTERM; then takes no new connection, finishes the requests that it has, and
@@ -46,16 +88,20 @@ impl Server {
     /// # Errors
     /// The listener or the signals cannot be used.
     pub async fn run(self) -> io::Result<()> {
-        let mount = self.mount;
+        let front = Arc::new(self.front);
         let server = HttpServer::new(move || {
-            App::new().app_data(web::PayloadConfig::new(usize::MAX)).configure(http::configure(mount.clone()))
+            App::new().app_data(web::PayloadConfig::new(usize::MAX)).configure(http::configure(front.clone()))
         })
         .disable_signals()
         .shutdown_timeout(SHUTDOWN_TIMEOUT)
         // A client that closes its end has left: its request is cancelled, and not carried out for nobody.
-        .h1_allow_half_closed(false)
-        .listen(self.listener)?
-        .run();
+        .h1_allow_half_closed(false);
+        let server = match self.protocol {
+            Protocol::Http1 => server.listen(self.listener),
+            Protocol::Http1Or2 => server.listen_auto_h2c(self.listener),
+            Protocol::Tls(config) => server.listen_rustls_0_23(self.listener, *config),
+        };
+        let server = server?.run();
         let handle = server.handle();
         let told = told_to_end()?;
         actix_web::rt::spawn(async move {
@@ -83,8 +129,8 @@ pub fn told_to_end() -> io::Result<impl Future<Output = &'static str>> {
 }
 
 /// The table of apps and their URLs, for people.
-pub fn banner(registry: &Registry, addresses: &[SocketAddr]) -> String {
-    let base = addresses.first().map_or_else(String::new, |address| format!("http://{address}"));
+pub fn banner(registry: &Registry, server: &Server) -> String {
+    let base = server.base_url();
     let apps = registry.apps();
     if apps.is_empty() {
         return format!("Atoll serves at {base}; no apps are registered yet");
@@ -95,7 +141,12 @@ pub fn banner(registry: &Registry, addresses: &[SocketAddr]) -> String {
     let _ = writeln!(table, "  {:width$}  WORKERS  URL", "APP");
     for app in apps {
         let (name, workers) = (app.name(), app.settings().workers);
-        let _ = writeln!(table, "  {name:width$}  {workers:>7}  {base}/apps/{name}/");
+        let _ = write!(table, "  {name:width$}  {workers:>7}  {base}/apps/{name}/");
+        for route in registry.routes(name) {
+            let base = if route.host.is_none() { &base } else { "" };
+            let _ = write!(table, ", {base}{route}");
+        }
+        table.push('\n');
     }
     table.pop();
     table

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::generation::Generation;
 use crate::library::Pinned;
 use crate::loader::{Dlopen, Loader};
+use crate::prepare::Preparer;
 use crate::stage::{StageError, Staging};
 use crate::watch::Watcher;
 
@@ -21,6 +22,7 @@ const PIN_BUDGET: usize = 16;
 #[derive(Debug)]
 pub struct Services {
     staging: Arc<Staging>,
+    preparer: Preparer,
     watcher: Watcher,
     loader: Box<dyn Loader>,
     /// What builds have made, by their crate's folder: it comes before what is found there.
@@ -69,8 +71,10 @@ impl Services {
     /// # Errors
     /// See [`ServicesError`].
     pub fn new() -> Result<Self, ServicesError> {
+        let staging = Arc::new(Staging::new()?);
         Ok(Self {
-            staging: Arc::new(Staging::new()?),
+            preparer: Preparer::new(staging.clone()),
+            staging,
             watcher: Watcher::new()?,
             loader: Box::new(Dlopen),
             built: RefCell::default(),
@@ -120,6 +124,11 @@ impl Services {
     /// The folder of staged copies.
     pub(crate) fn staging(&self) -> &Arc<Staging> {
         &self.staging
+    }
+
+    /// What prepares libraries before they are needed.
+    pub(crate) fn preparer(&self) -> &Preparer {
+        &self.preparer
     }
 
     /// The generations that could not be unloaded, with the reasons.

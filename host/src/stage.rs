@@ -2,7 +2,8 @@
 //!
 //! Writing to a file that is mapped changes the code under the feet of the threads that run it. And the
 //! dynamic loader tells libraries apart by inode, so a new build under the same inode would not be loaded at
-//! all. Each generation therefore gets a copy that is a new file, in a folder that belongs to this process.
+//! all. What is loaded is therefore a copy that is a new file, in a folder that belongs to this process. A copy whose
+//! library is out of the process again may be loaded once more.
 
 mod copy;
 mod folder;
@@ -11,6 +12,7 @@ mod kept;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use self::copy::OwnedFile;
@@ -118,6 +120,11 @@ impl StageError {
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
+    #[cfg(test)]
+    pub(crate) fn of(content: &[u8]) -> Self {
+        Self(*blake3::hash(content).as_bytes())
+    }
+
     /// The hash's bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -143,18 +150,21 @@ impl fmt::Debug for ContentHash {
     }
 }
 
-/// A copy of a library, made for one generation. Dropping it deletes the copy.
+/// A copy of a library, for one generation at a time. Dropping it deletes the copy.
 ///
 /// A library that is mapped stays usable without its file, but it must not be dropped before `dlopen`.
 #[derive(Debug)]
 pub struct Staged {
     file: OwnedFile,
     app: String,
-    generation: u64,
     hash: ContentHash,
     size: u64,
     source: PathBuf,
     fingerprint: Fingerprint,
+    /// What the copy itself was when it was made.
+    own_fingerprint: Fingerprint,
+    /// Whether every later write to the source shows in the source's fingerprint.
+    settled: bool,
     /// The folder is removed when neither the [`Staging`] nor a copy in it is left.
     _folder: Arc<ProcessFolder>,
 }
@@ -168,11 +178,6 @@ impl Staged {
     /// The name of the app that it was made for.
     pub fn app(&self) -> &str {
         &self.app
-    }
-
-    /// The generation that it was made for.
-    pub fn generation(&self) -> u64 {
-        self.generation
     }
 
     /// The hash of its contents.
@@ -195,6 +200,21 @@ impl Staged {
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
+
+    /// Whether [`is_current`](Self::is_current) can ever say yes: not, if the library had just been written when it
+    /// was copied, nor for a library that was kept.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Whether this copy can stand for a new one of `library`: that is still what it was when it was copied, nobody is
+    /// writing to it, and the copy is untouched. In doubt it cannot.
+    pub fn is_current(&self, library: &Path) -> bool {
+        self.settled
+            && self.source == library
+            && copy::is_still(library, &self.fingerprint)
+            && Fingerprint::of(self.path()).is_ok_and(|now| !now.differs_from(&self.own_fingerprint))
+    }
 }
 
 /// The staged copies of this host process, and the last good libraries of each app.
@@ -208,13 +228,13 @@ impl Staged {
 /// std::fs::write(&library, "a library")?;
 ///
 /// let staging = atoll_host::Staging::within(folder.path())?;
-/// let staged = staging.stage("hello", 1, &library)?;
+/// let staged = staging.stage("hello", &library)?;
 /// assert!(staged.path().ends_with("hello-1.so"));
 /// assert_eq!(staged.size(), 9);
 ///
-/// staging.keep(&staged, 3)?;
+/// staging.keep(&staged, 1, 3)?;
 /// let last_good = &staging.kept("hello")[0];
-/// let again = staging.restage("hello", 2, last_good)?;
+/// let again = staging.restage("hello", last_good)?;
 /// assert_eq!(again.hash(), staged.hash());
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
@@ -222,6 +242,8 @@ impl Staged {
 pub struct Staging {
     place: PathBuf,
     folder: Mutex<Arc<ProcessFolder>>,
+    /// How many copies were made, so that each has a name of its own.
+    copies: AtomicU64,
     store: Store,
 }
 
@@ -249,7 +271,7 @@ impl Staging {
     pub fn within(place: impl Into<PathBuf>) -> Result<Staging, StageError> {
         let place = place.into();
         let folder = Mutex::new(Arc::new(ProcessFolder::create(&place)?));
-        Ok(Staging { place, folder, store: Store::default() })
+        Ok(Staging { place, folder, copies: AtomicU64::new(0), store: Store::default() })
     }
 
     /// The folder that hosts of this user share.
@@ -262,32 +284,33 @@ impl Staging {
         self.current().path().to_owned()
     }
 
-    /// Copies `library` for the given generation of `app`.
+    /// Copies `library` for `app`.
     ///
     /// # Errors
     /// The library is missing, or being written (see [`StageError::is_temporary`]), or there is no room.
-    pub fn stage(&self, app: &str, generation: u64, library: &Path) -> Result<Staged, StageError> {
-        let (folder, path) = self.place_for(app, generation)?;
+    pub fn stage(&self, app: &str, library: &Path) -> Result<Staged, StageError> {
+        let (folder, path) = self.place_for(app)?;
         let (file, copied) = copy::library(library, path)?;
         Ok(Staged {
             file,
             app: app.to_owned(),
-            generation,
             hash: copied.hash,
             size: copied.size,
             source: library.to_owned(),
             fingerprint: copied.fingerprint,
+            own_fingerprint: copied.own_fingerprint,
+            settled: copied.settled,
             _folder: folder,
         })
     }
 
-    /// Keeps a library for going back to it, as the newest of its app, and forgets all but the newest
-    /// `count` of that app. One with the same contents is kept once.
+    /// Keeps the library of a generation for going back to it, as the newest of its app, and forgets all but the
+    /// newest `count` of that app. One with the same contents is kept once.
     ///
     /// # Errors
     /// The copy could not be written.
-    pub fn keep(&self, staged: &Staged, count: usize) -> Result<(), StageError> {
-        self.store.keep(&self.current(), staged, count)
+    pub fn keep(&self, staged: &Staged, generation: u64, count: usize) -> Result<(), StageError> {
+        self.store.keep(&self.current(), staged, generation, count)
     }
 
     /// The libraries of `app` that are kept, the newest first.
@@ -295,12 +318,12 @@ impl Staging {
         self.store.of(app)
     }
 
-    /// Copies a library that was kept for the given generation of `app`.
+    /// Copies a library that was kept for `app`.
     ///
     /// # Errors
     /// It is damaged, or there is no room.
-    pub fn restage(&self, app: &str, generation: u64, kept: &Kept) -> Result<Staged, StageError> {
-        let staged = self.stage(app, generation, kept.path())?;
+    pub fn restage(&self, app: &str, kept: &Kept) -> Result<Staged, StageError> {
+        let staged = self.stage(app, kept.path())?;
         if staged.hash != kept.hash() {
             return Err(StageError::Damaged {
                 path: kept.path().to_owned(),
@@ -308,7 +331,8 @@ impl Staging {
                 found: staged.hash,
             });
         }
-        Ok(Staged { source: kept.source().to_owned(), fingerprint: kept.fingerprint(), ..staged })
+        let (source, fingerprint) = (kept.source().to_owned(), kept.fingerprint());
+        Ok(Staged { source, fingerprint, settled: false, ..staged })
     }
 
     fn current(&self) -> Arc<ProcessFolder> {
@@ -316,7 +340,7 @@ impl Staging {
     }
 
     /// The folder to stage in, and the copy's path.
-    fn place_for(&self, app: &str, generation: u64) -> Result<(Arc<ProcessFolder>, PathBuf), StageError> {
+    fn place_for(&self, app: &str) -> Result<(Arc<ProcessFolder>, PathBuf), StageError> {
         if app.is_empty() || app.contains(['/', '\0']) {
             return Err(StageError::AppName { app: app.to_owned() });
         }
@@ -326,90 +350,11 @@ impl Staging {
             log::warn!("the folder {} for staged copies is gone: making a new one", folder.path().display());
             *folder = Arc::new(ProcessFolder::create(&self.place)?);
         }
-        let path = folder.path().join(format!("{app}-{generation}.so"));
+        let number = self.copies.fetch_add(1, Ordering::Relaxed) + 1;
+        let path = folder.path().join(format!("{app}-{number}.so"));
         Ok((folder.clone(), path))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-    use std::os::unix::fs::MetadataExt;
-
-    fn setup() -> (tempfile::TempDir, Staging, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let staging = Staging::within(folder.path()).unwrap();
-        let library = folder.path().join("libhello.so");
-        fs::write(&library, "first").unwrap();
-        (folder, staging, library)
-    }
-
-    #[test]
-    fn a_copy_is_a_new_file_and_goes_with_its_owner() {
-        let (_folder, staging, library) = setup();
-        let staged = staging.stage("hello", 7, &library).unwrap();
-        assert_eq!(staged.path(), staging.folder().join("hello-7.so"));
-        assert_eq!(fs::read(staged.path()).unwrap(), b"first");
-        assert_eq!((staged.size(), staged.source()), (5, library.as_path()));
-        assert_eq!(staged.fingerprint(), Fingerprint::of(&library).unwrap());
-        assert_eq!(staged.hash().as_bytes(), blake3::hash(b"first").as_bytes());
-        assert_eq!(staged.hash().to_string(), blake3::hash(b"first").to_hex().as_str());
-        let (copy, original) = (fs::metadata(staged.path()).unwrap(), fs::metadata(&library).unwrap());
-        assert_ne!(copy.ino(), original.ino());
-        let path = staged.path().to_owned();
-        drop(staged);
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn a_copy_is_never_written_over_another() {
-        let (_folder, staging, library) = setup();
-        let staged = staging.stage("hello", 1, &library).unwrap();
-        fs::write(&library, "second").unwrap();
-        assert!(matches!(staging.stage("hello", 1, &library), Err(StageError::Write { .. })));
-        assert_eq!(fs::read(staged.path()).unwrap(), b"first");
-    }
-
-    #[test]
-    fn a_library_that_is_being_written_is_not_copied() {
-        let (_folder, staging, library) = setup();
-        let writer = fs::OpenOptions::new().append(true).open(&library).unwrap();
-        let error = staging.stage("hello", 1, &library).unwrap_err();
-        assert!(matches!(error, StageError::BeingWritten { .. }) && error.is_temporary(), "{error}");
-        drop(writer);
-        staging.stage("hello", 1, &library).unwrap();
-    }
-
-    #[test]
-    fn what_is_no_file_is_refused() {
-        let (folder, staging, library) = setup();
-        assert!(matches!(staging.stage("hello", 1, folder.path()), Err(StageError::NotAFile { .. })));
-        fs::remove_file(&library).unwrap();
-        assert!(matches!(staging.stage("hello", 1, &library), Err(StageError::Read { .. })));
-        assert!(matches!(staging.stage("../hello", 1, &library), Err(StageError::AppName { .. })));
-        assert_eq!(fs::read_dir(staging.folder()).unwrap().count(), 0, "nothing is left behind");
-    }
-
-    #[test]
-    fn a_folder_that_was_cleaned_up_is_made_again() {
-        let (_folder, staging, library) = setup();
-        let staged = staging.stage("hello", 1, &library).unwrap();
-        fs::remove_dir_all(staging.folder().parent().unwrap()).unwrap();
-        let again = staging.stage("hello", 2, &library).unwrap();
-        assert!(again.path().exists());
-        drop(staged);
-        assert!(again.path().exists());
-    }
-
-    #[test]
-    fn the_folder_outlives_the_staging_and_goes_with_the_last_copy() {
-        let (_folder, staging, library) = setup();
-        let folder = staging.folder();
-        let staged = staging.stage("hello", 1, &library).unwrap();
-        drop(staging);
-        assert!(staged.path().exists());
-        drop(staged);
-        assert!(!folder.exists());
-    }
-}
+mod tests;

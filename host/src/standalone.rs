@@ -116,6 +116,7 @@ fn serve(app: &str, library: &str, options: &Options) -> anyhow::Result<()> {
         id: None,
         name: app.to_owned(),
         path: folder.join(format!("lib{library}.so")),
+        routes: Vec::new(),
         settings: settings(),
     };
     actix_web::rt::System::new().block_on(async {
@@ -126,9 +127,8 @@ fn serve(app: &str, library: &str, options: &Options) -> anyhow::Result<()> {
         let handle = driver::register(&config, services, Courier::start(Directory::default()));
         let server = Server::bind(handle.clone(), options.listen)
             .with_context(|| format!("cannot listen on {}", options.listen))?;
-        for address in server.addresses() {
-            println!("{app} serves at http://{address}/ (in a host, its routes are under /apps/{app}/)");
-        }
+        let url = server.base_url();
+        println!("{app} serves at {url}/ (in a host, its routes are under /apps/{app}/)");
         println!("`cargo build --package {app} --lib` reloads it");
         server.run().await?;
         handle.close().await;

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::bring::Live;
 use crate::context::LibraryContext;
 use crate::history::{State, Transition};
+use crate::inspect::Inspected;
 use crate::library::{Loaded, PinReason, Pinned};
 use crate::own_thread::on_own_thread;
 use crate::services::Services;
@@ -14,8 +15,8 @@ use crate::services::Services;
 /// How long streams and WebSockets that have been told to end may take for it.
 const STREAMS_END: Duration = Duration::from_secs(1);
 
-/// Takes a generation that admits nothing more out of the process.
-pub(crate) async fn take_down(services: &Rc<Services>, app: &App, live: Live) {
+/// Takes a generation that admits nothing more out of the process; what is left is the copy of its library.
+pub(crate) async fn take_down(services: &Rc<Services>, app: &App, live: Live) -> Option<Inspected> {
     let Live { generation, loaded, hash: _ } = live;
     let settings = app.settings();
     let number = generation.number();
@@ -44,11 +45,15 @@ pub(crate) async fn take_down(services: &Rc<Services>, app: &App, live: Live) {
         unload(app, number, loaded).await
     };
     match unloaded {
-        Ok(()) => record(State::Unloaded, String::new()),
+        Ok(copy) => {
+            record(State::Unloaded, String::new());
+            copy
+        }
         Err(pinned) => {
             log::warn!("{}#{number} is pinned, its memory stays: {}", app.name(), pinned.reason());
             record(State::Pinned, pinned.reason().to_string());
             services.pin(&generation, pinned);
+            None
         }
     }
 }
@@ -63,16 +68,16 @@ async fn threads_end(context: &LibraryContext, limit: Duration) {
     }
 }
 
-async fn unload(app: &App, number: u64, loaded: Loaded) -> Result<(), Pinned> {
+async fn unload(app: &App, number: u64, loaded: Loaded) -> Result<Option<Inspected>, Pinned> {
     let name = format!("{}#{number} unload", app.name());
     // SAFETY: the generation's workers have been joined, the thread that loaded the library has ended, and the
     // root module was handed to those workers only.
     match on_own_thread(&name, || unsafe { loaded.unload() }).await {
-        Ok(unloaded) => unloaded,
+        Ok(unloaded) => unloaded.map(Some),
         Err(error) => {
             // The thread could not be made, so nothing was touched but the handle, which is lost with it.
             log::error!("{}#{number} could not be unloaded: {error}", app.name());
-            Ok(())
+            Ok(None)
         }
     }
 }

@@ -27,6 +27,7 @@ use std::time::Instant;
 
 use self::file::Known;
 pub use self::fingerprint::Fingerprint;
+pub(crate) use self::fingerprint::SETTLE;
 pub(crate) use self::lease::{Writers, writers};
 use self::pace::Pace;
 use self::service::{Client, Id};

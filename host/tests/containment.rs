@@ -186,7 +186,7 @@ fn a_main_that_ends_at_once_is_restarted_ever_later_and_then_no_more() {
         assert!([502, 503].contains(&reply.status), "{}", reply.text());
         wait_for_failed(&host);
         // One may end before the host knows that it is ready; it then has not served.
-        let ends = || host.log_lines(&["ERROR", "driver]", text]).len();
+        let ends = || host.log_lines(&["ERROR", "atoll_host::driver", text]).len();
         wait_until("one end and three more are in the log", || ends() >= 4);
         let reply = host.get("/apps/bad/");
         reply.problem(503, "unavailable");
@@ -230,7 +230,7 @@ fn an_answer_that_is_none() {
     let problem = host.get("/apps/bad/not-a-response").problem(502, "bad-gateway");
     assert!(problem["detail"].as_str().unwrap().contains("not an HTTP response"), "{problem}");
     assert_eq!(host.get("/apps/bad/unasked").text(), "answered one that nobody asked");
-    host.wait_for_log(&["WARN", "waits for no answer"]);
+    host.wait_for_log(&["WARN", "which was never asked"]);
     assert_eq!(host.get("/apps/bad/").text(), "by hand");
 }
 

@@ -105,6 +105,8 @@ fn the_counter_loses_nothing_over_reloads_under_load() {
             })
         })
         .collect();
+    // A library that is replaced before the first call is the first generation's.
+    host.wait_for_log(&["counter#1 serves"]);
     for number in 1..6 {
         host.replace("libcounter.so", counter(number));
         let name = format!("counter#{}", number + 1);

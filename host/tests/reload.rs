@@ -8,7 +8,7 @@ mod support;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -52,18 +52,12 @@ fn wait_for_version(host: &Host, version: u64) {
 #[track_caller]
 fn wait_for_one_generation(host: &Host) {
     wait_until("the old libraries are unmapped", || host.mapped().len() == 1);
-    wait_until("the old staged copies are deleted", || staged(host).len() == 1);
-    assert_eq!(staged(host), host.mapped(), "what is mapped is the copy that is left");
+    wait_until("the old staged copies are deleted", || host.staged().len() == 1);
+    assert_eq!(host.staged(), host.mapped(), "what is mapped is the copy that is left");
     wait_until("the old workers have ended", || {
         host.threads().iter().filter(|name| name.starts_with("v#")).count() == 1
     });
     assert_eq!(host.log_lines(&["pinned"]), [""; 0]);
-}
-
-/// The staged copies, without those that are kept for a rollback.
-fn staged(host: &Host) -> Vec<PathBuf> {
-    let files = host.temporary_files().into_iter();
-    files.filter(|file| file.extension().is_some_and(|e| e == "so") && !in_kept(file)).collect()
 }
 
 fn in_kept(file: &Path) -> bool {
@@ -207,7 +201,7 @@ fn what_cannot_be_loaded_changes_nothing_but_the_log() {
     }
     check(load.stop(), 1);
     assert_eq!(host.mapped().len(), 1);
-    wait_until("the refused copies are deleted", || staged(&host).len() == 1);
+    wait_until("the refused copies are deleted", || host.staged().len() == 1);
     fs::remove_file(host.folder().join("libv.so")).unwrap();
     host.wait_for_log(&["v: ", "the library was removed; what is loaded goes on"]);
     assert_eq!(host.get("/apps/v/").text(), "1");

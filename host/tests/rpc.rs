@@ -179,7 +179,8 @@ fn other_requests_are_refused_by_http() {
     let host = host(json!({ "body_limit": "1KiB" }));
     let get = host.get("/rpc/rpc");
     get.problem(405, "method-not-allowed");
-    assert_eq!(get.header("allow").as_deref(), Some("POST"));
+    assert_eq!(get.header("allow").as_deref(), Some("POST, OPTIONS"));
+    assert_eq!(host.call(&Call::new("OPTIONS", "/rpc/rpc")).status, 204);
     let body = r#"{"jsonrpc":"2.0","method":"sum","params":[1],"id":1}"#;
     host.call(&Call::post("/rpc/rpc", body)).problem(415, "unsupported-media-type");
     let typed = |kind: &str| Call::post("/rpc/rpc", body).header("content-type", kind);

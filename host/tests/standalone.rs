@@ -127,6 +127,8 @@ fn no_request_fails_while_libraries_take_over() {
     let alone = Alone::new();
     alone.write(versioned("1"));
     let host = alone.start();
+    // While nothing serves, a library that is missing for a moment is a reason for a 503.
+    wait_until("version 1 serves", || host.get("/").text() == "1");
     let load = Load::start(host.address(), &["/", "/a", "/b"]);
     for version in 2..=10 {
         let text = version.to_string();

@@ -179,7 +179,9 @@ macro_rules! __export_app {
             impl $crate::__private::Export for ThisLibrary {
                 const HOST_HEAP: bool = $host_heap;
                 fn app() -> ::std::boxed::Box<dyn $crate::App> {
-                    ::std::boxed::Box::new($app())
+                    #[allow(unused_imports)]
+                    use $crate::__private::make::*;
+                    (&&&&&&&Make($app)).make()
                 }
             }
 

@@ -17,6 +17,8 @@ pub mod hooks;
 mod host;
 mod link;
 mod logging;
+#[doc(hidden)]
+pub mod make;
 mod outcome;
 mod panic;
 mod params;
@@ -34,6 +36,8 @@ pub mod sse;
 pub mod stamp;
 mod stream;
 mod task;
+#[cfg(feature = "tower")]
+pub mod tower;
 pub mod ws;
 
 pub use log;
@@ -69,6 +73,7 @@ pub mod __private {
     pub use crate::export::{Export, bytes, header};
     pub use crate::heap::HostAllocator;
     pub use crate::hooks;
+    pub use crate::make;
 }
 
 /// The code in the README and in the book compiles and runs.

@@ -470,6 +470,13 @@ mod tests {
                 (Some(method::START), Some(1)) => params::<Start>(incoming.params.unwrap()),
                 (Some(method::HTTP), Some(3)) => params::<HttpRequest<'_>>(incoming.params.unwrap()),
                 (Some(method::CANCEL), None) => params::<Cancel>(incoming.params.unwrap()),
+                (Some(method::BODY_CHUNK | method::BODY_END), None) => {
+                    params::<Stream>(incoming.params.unwrap());
+                }
+                (Some(method::BODY_ERROR), None) => params::<BodyError<'_>>(incoming.params.unwrap()),
+                (Some(method::BODY_CREDIT), None) => params::<Credit>(incoming.params.unwrap()),
+                (Some(method::WS_MESSAGE), None) => params::<WsMessage>(incoming.params.unwrap()),
+                (Some(method::WS_CLOSE), None) => params::<WsClose<'_>>(incoming.params.unwrap()),
                 (Some(method::STATE_SAVE), Some(9)) | (Some(method::STOP), None) => {}
                 (Some(method::CALL), Some(2)) => params::<RpcCall<'_>>(incoming.params.unwrap()),
                 (Some(method::FETCH), Some(4)) => params::<Fetch<'_>>(incoming.params.unwrap()),
@@ -494,6 +501,12 @@ mod tests {
             method::CANCEL,
             method::STATE_SAVE,
             method::STOP,
+            method::BODY_CHUNK,
+            method::BODY_END,
+            method::BODY_ERROR,
+            method::BODY_CREDIT,
+            method::WS_MESSAGE,
+            method::WS_CLOSE,
             method::CALL,
             method::FETCH,
         ];

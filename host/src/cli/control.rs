@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use atoll_host::control::{ControlClient, HostStatus};
+use atoll_host::control::{AppStatus, ControlClient, HostStatus};
 
 /// Prints the apps of the host that serves `config`, as a table or as JSON.
 pub(crate) fn ls(config: &Path, json: bool) -> anyhow::Result<()> {
@@ -32,8 +32,12 @@ pub(crate) fn rollback(config: &Path, app: &str) -> anyhow::Result<()> {
 
 fn table(status: &HostStatus) -> String {
     let width = status.apps.iter().map(|app| app.name.len()).max().unwrap_or(0).max(3);
+    let routes = |app: &AppStatus| app.routes.join(", ");
+    let widest = status.apps.iter().map(|app| routes(app).len()).max().unwrap_or(0);
+    // Most hosts have none, and then no column for them.
+    let (title, routes_width) = if widest == 0 { ("", 0) } else { ("ROUTES", widest.max(6) + 2) };
     let mut table = format!(
-        "{:width$}  {:8}  {:>10}  {:>7}  {:>9}  {:>9}  {:>9}  LAST\n",
+        "{:width$}  {:8}  {:>10}  {:>7}  {:>9}  {:>9}  {:>9}  {title:routes_width$}LAST\n",
         "APP", "PHASE", "GENERATION", "WORKERS", "IN FLIGHT", "HEAP", "PEAK"
     );
     for app in &status.apps {
@@ -51,11 +55,11 @@ fn table(status: &HostStatus) -> String {
             ]
         });
         let [number, workers, in_flight, live, peak] = cells;
-        let (name, phase) = (&app.name, &app.phase);
+        let (name, phase, routes) = (&app.name, &app.phase, routes(app));
         // Writing to a string does not fail.
         let _ = writeln!(
             table,
-            "{name:width$}  {phase:8}  {number:>10}  {workers:>7}  {in_flight:>9}  {live:>9}  {peak:>9}  {last}"
+            "{name:width$}  {phase:8}  {number:>10}  {workers:>7}  {in_flight:>9}  {live:>9}  {peak:>9}  {routes:routes_width$}{last}"
         );
     }
     for pinned in &status.pinned {

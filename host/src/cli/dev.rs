@@ -7,8 +7,8 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use anyhow::Context;
-use atoll_host::server::{self, ConfigFile, Server};
+use actix_web::rt::task::JoinHandle;
+use atoll_host::server::{self, ConfigFile};
 use atoll_host::{Registry, Services, logging};
 use clap::Args;
 
@@ -46,9 +46,7 @@ async fn develop(path: &Path, args: &DevArgs) -> anyhow::Result<()> {
     let file = ConfigFile::watch(path.to_owned(), services.watcher());
     let config = file.load()?;
     let registry = Arc::new(Registry::default());
-    let listen = args.serve.listen;
-    let server =
-        Server::bind(registry.clone(), listen).with_context(|| format!("cannot listen on {listen}"))?;
+    let (server, follow_certificate) = serve::listen(&args.serve, &registry, &services)?;
     let mut workshop = Workshop::new(registry.clone(), services.clone(), args.release);
     let mut watches = Watches::new(file);
 
@@ -62,16 +60,14 @@ async fn develop(path: &Path, args: &DevArgs) -> anyhow::Result<()> {
             return Ok(());
         }
     }
-    out::print(format!("{}\n", server::banner(&registry, &server.addresses())))?;
+    out::print(format!("{}\n", server::banner(&registry, &server)))?;
     let control = serve::listen_for_control(path, &registry, &services);
     let follow = actix_web::rt::spawn(workshop.follow(watches));
     let served = server.run().await;
     follow.abort();
     // Ended, with the build that it may have had: an aborted task has no result.
     let _ = follow.await;
-    if let Some(control) = control {
-        control.abort();
-    }
+    [follow_certificate, control].iter().flatten().for_each(JoinHandle::abort);
     registry.close().await;
     Ok(served?)
 }

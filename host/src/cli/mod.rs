@@ -7,11 +7,12 @@ mod dev;
 mod out;
 mod serve;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
 
 /// Runs many native Rust apps in one process.
 #[derive(Debug, Parser)]
@@ -69,6 +70,26 @@ pub(crate) struct ServeArgs {
     /// The address to listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
+    /// Speak TLS, with this certificate: its chain in PEM format. A file that changes is taken over.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, in PEM format.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Without TLS, speak HTTP/2 as well, with clients that begin with it.
+    #[arg(long, conflicts_with = "tls_cert")]
+    h2c: bool,
+    /// A proxy whose X-Forwarded headers are believed: an address, or a network such as 10.0.0.0/8. Repeatable.
+    #[arg(long, value_name = "NETWORK", value_parser = network)]
+    trusted_proxy: Vec<IpNet>,
+}
+
+/// A network, or one address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address
+        .or_else(|_| text.parse())
+        .map_err(|_| "expected an address or a network such as 10.0.0.0/8".to_owned())
 }
 
 /// Which running host is meant.

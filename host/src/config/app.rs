@@ -1,6 +1,11 @@
 //! One app of the file.
 
-use super::{fields::Fields, merge::overlay, settings::Settings};
+use super::{
+    fields::Fields,
+    merge::overlay,
+    route::{self, Route, TakenRoutes},
+    settings::Settings,
+};
 use schemars::JsonSchema;
 use std::path::{Path, PathBuf};
 
@@ -45,20 +50,36 @@ pub struct AppConfig {
     #[schemars(regex(pattern = PATH))]
     pub path: PathBuf,
 
+    /// Where the app is served besides `/apps/{name}/`: a route, or a list of them. No two apps have the same.
+    #[schemars(
+        rename = "route",
+        schema_with = "route::schema",
+        default,
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub routes: Vec<Route>,
+
     /// How the app is run: its own settings over `defaults`, those over the built-in ones.
     #[schemars(flatten)]
     pub settings: Settings,
 }
 
 /// Reads an app. `None` if it has no name or path to go by; what is wrong is reported.
-pub(super) fn read(fields: &mut Fields<'_>, defaults: &Settings, base_dir: &Path) -> Option<AppConfig> {
+pub(super) fn read<'d>(
+    fields: &mut Fields<'d>,
+    defaults: &Settings,
+    base_dir: &Path,
+    taken: &mut TakenRoutes<'d>,
+) -> Option<AppConfig> {
     let id = fields.optional("id", |node| node.text("a text that is not empty", |id| !id.is_empty()));
     let name = fields.required("name", NAME_EXPECTED, |node| node.text(NAME_EXPECTED, is_name));
     let path = fields.required("path", PATH_EXPECTED, |node| {
         node.text(PATH_EXPECTED, |path| !path.is_empty() && !path.contains('\0'))
     });
+    let routes = fields.optional("route", |node| taken.read(name.as_deref().unwrap_or("?"), node));
     let settings = overlay(defaults, fields);
-    Some(AppConfig { id, name: name?, path: absolute(base_dir, &path?), settings })
+    let routes = routes.unwrap_or_default();
+    Some(AppConfig { id, name: name?, routes, path: absolute(base_dir, &path?), settings })
 }
 
 fn is_name(text: &str) -> bool {

@@ -6,6 +6,7 @@ use super::{
     fields, json,
     merge::overlay,
     node::{Node, quoted},
+    route::TakenRoutes,
 };
 use std::{collections::HashMap, ops::Range, path::Path};
 
@@ -72,10 +73,11 @@ fn read_apps<'d>(
     base_dir: &Path,
 ) -> Option<Vec<AppConfig>> {
     let (mut names, mut ids) = (Taken::new(report), Taken::new(report));
+    let mut routes = TakenRoutes::new(report);
     let mut apps = Vec::new();
     for node in list.list(LIST_EXPECTED)? {
         let Some(mut fields) = node.object(APP_EXPECTED) else { continue };
-        apps.extend(app::read(&mut fields, defaults, base_dir));
+        apps.extend(app::read(&mut fields, defaults, base_dir, &mut routes));
         // From the text rather than from what was read: an app that is wrong otherwise has a name all the same.
         names.take(&fields, "name", node.path());
         ids.take(&fields, "id", node.path());

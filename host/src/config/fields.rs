@@ -23,6 +23,11 @@ impl<'d> Fields<'d> {
         Fields { report, path, object, known: Vec::new(), missing: Vec::new() }
     }
 
+    /// Whether it has no fields at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.object.properties.is_empty()
+    }
+
     /// Whether the file has the field, without asking for it.
     pub(super) fn has(&self, name: &str) -> bool {
         self.find(name).is_some()

@@ -42,6 +42,8 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
         max_restarts: fields
             .optional("max_restarts", |node| node.whole(&settings::MAX_RESTARTS, "", ""))
             .unwrap_or(base.max_restarts),
+        server_timing: fields.optional("server_timing", Node::boolean).unwrap_or(base.server_timing),
+        app_header: fields.optional("app_header", Node::boolean).unwrap_or(base.app_header),
         keep: fields.optional("keep", |node| node.whole(&settings::KEEP, "", "")).unwrap_or(base.keep),
     }
 }
@@ -96,7 +98,8 @@ mod tests {
         let written = json!({
             "workers": 3, "deadline_ms": 4, "queue": 5, "body_limit": "6kB", "preload": true, "idle_timeout_ms": 7,
             "start_timeout_ms": 8, "drain_timeout_ms": 0, "stop_timeout_ms": 10, "env": { "A": "1" },
-            "config": { "x": [1] }, "max_restarts": 0, "keep": 12
+            "config": { "x": [1] }, "max_restarts": 0,
+            "server_timing": true, "app_header": true, "keep": 12
         });
         let settings = Settings {
             workers: 3,
@@ -111,6 +114,8 @@ mod tests {
             env: BTreeMap::from([("A".into(), "1".into())]),
             config: json!({ "x": [1] }),
             max_restarts: 0,
+            server_timing: true,
+            app_header: true,
             keep: 12,
         };
         (written, settings)
@@ -171,6 +176,8 @@ mod tests {
             ("start_timeout_ms", json!(0), format!("{at_least} 1, found 0")),
             ("drain_timeout_ms", json!(-1), format!("{at_least} 0, found -1")),
             ("stop_timeout_ms", json!(true), format!("{at_least} 0, found true")),
+            ("server_timing", json!("yes"), "expected true or false, found \"yes\"".into()),
+            ("app_header", json!(0), "expected true or false, found 0".into()),
             ("max_restarts", json!(1001), "expected a whole number from 0 to 1000, found 1001".into()),
             ("keep", json!([]), "expected a whole number from 0 to 1000, found an empty list".into()),
             (

@@ -46,6 +46,7 @@ mod fields;
 mod json;
 mod merge;
 mod node;
+mod route;
 mod schema;
 mod settings;
 mod suggest;
@@ -53,6 +54,8 @@ mod suggest;
 pub use app::AppConfig;
 pub use diagnostic::Diagnostic;
 pub use error::ConfigError;
+pub use route::Route;
+pub(crate) use route::is_reserved;
 pub use schema::{schema, schema_json};
 pub use settings::Settings;
 

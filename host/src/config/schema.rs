@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// The JSON schema (draft 2020-12) of `apps.json`.
 ///
-/// It says everything that the host checks, apart from what a schema cannot say: that names and ids differ.
+/// It says everything that the host checks, apart from what a schema cannot say: that names, ids and routes differ.
 ///
 /// ```
 /// let schema = atoll_host::config::schema();
@@ -28,13 +28,14 @@ pub fn schema() -> Value {
         "properties": {
             "$schema": { "description": "The path or URL of this schema, for editors.", "type": "string" },
             "defaults": { "description": "Settings that every app starts from; its own win.", "$ref": settings.get("$ref") },
-            "apps": { "description": "The apps. Names differ, and so do ids.", "type": "array", "items": app },
+            "apps": { "description": "The apps. Names differ, and so do ids and routes.", "type": "array", "items": app },
         },
         "required": ["apps"],
         "additionalProperties": false,
         "examples": [
             [{ "id": "0", "name": "hello", "path": "apps/hello" }],
             { "defaults": { "workers": 2 }, "apps": [{ "name": "hello", "path": "apps/hello", "body_limit": "64MiB" }] },
+            [{ "name": "hello", "path": "apps/hello", "route": { "host": "hello.example.com", "path_prefix": "/v1" } }],
         ],
     });
     schema.insert("$defs".into(), Value::Object(generator.take_definitions(true)));
@@ -176,6 +177,22 @@ mod tests {
             json!([]),
             json!([1]),
             json!({}),
+            json!([{}]),
+            json!({ "host": "*.a" }),
+            json!({ "host": "a." }),
+            json!([{ "host": "A-1.b_c", "path_prefix": "/v1" }, { "path_prefix": "/" }]),
+            json!([{ "path_prefix": "/%7e/..." }, { "path_prefix": "/a/" }]),
+            json!({ "path_prefix": "/a/../b" }),
+            json!({ "path_prefix": "/apps/a" }),
+            json!({ "path_prefix": "/apps1" }),
+            json!({ "path_prefix": "/%4" }),
+            json!({ "path_prefix": "" }),
+            json!({ "path_prefix": format!("/{}", long(1023)) }),
+            json!({ "path_prefix": format!("/{}", long(1024)) }),
+            json!({ "host": long(63) }),
+            json!({ "host": long(64) }),
+            json!({ "host": null }),
+            json!({ "hots": "a" }),
             json!({ "A": "b" }),
             json!({ "A": "" }),
             json!({ "A": 1 }),
@@ -187,7 +204,7 @@ mod tests {
         ];
         let fields = schema["$defs"]["App"]["properties"].as_object().unwrap();
         let settings = schema["$defs"]["Settings"]["properties"].as_object().unwrap();
-        assert_eq!(fields.len(), settings.len() + 3);
+        assert_eq!(fields.len(), settings.len() + 4);
         for (name, rules) in fields {
             let limits = ["minimum", "maximum"].map(|limit| rules[limit].as_i64());
             let around = limits.into_iter().flatten().flat_map(|limit| [limit - 1, limit, limit + 1]);
@@ -210,7 +227,9 @@ mod tests {
     #[test]
     fn everything_is_described() {
         let schema = schema();
-        for properties in [&schema, &schema["$defs"]["App"], &schema["$defs"]["Settings"]] {
+        for properties in
+            [&schema, &schema["$defs"]["App"], &schema["$defs"]["Settings"], &schema["$defs"]["Route"]]
+        {
             for (name, rules) in properties["properties"].as_object().unwrap() {
                 assert!(rules["description"].is_string(), "{name}");
             }

@@ -46,7 +46,8 @@ pub struct Settings {
     #[schemars(range(min = *WORKERS.start(), max = *WORKERS.end()))]
     pub workers: usize,
 
-    /// How long a request may take, in milliseconds, before it is answered with 504. Default 30000.
+    /// How long the head of an answer may take, in milliseconds, before the request is answered with 504; while the
+    /// request's body is still coming, from its last piece. Default 30000.
     #[schemars(range(min = *SOME_TIME.start(), max = *SOME_TIME.end()))]
     pub deadline_ms: u64,
 
@@ -54,9 +55,10 @@ pub struct Settings {
     #[schemars(range(min = *QUEUE.start(), max = *QUEUE.end()))]
     pub queue: usize,
 
-    /// The largest request body, in bytes, or as text with a unit: `"512kB"` is 512000, `"8MiB"` is 8388608.
-    /// Units are B, kB, MB, GB, TB (powers of 1000) and KiB, MiB, GiB, TiB (powers of 1024). A larger body is answered
-    /// with 413. Default 8388608.
+    /// The largest request body that is held in memory whole, and the largest WebSocket message, in bytes, or as text
+    /// with a unit: `"512kB"` is 512000, `"8MiB"` is 8388608. Units are B, kB, MB, GB, TB (powers of 1000) and KiB, MiB,
+    /// GiB, TiB (powers of 1024). A larger body is answered with 413; one that a handler reads as a stream has no limit.
+    /// Default 8388608.
     #[schemars(schema_with = "byte_size::schema")]
     pub body_limit: usize,
 
@@ -72,7 +74,8 @@ pub struct Settings {
     #[schemars(range(min = *SOME_TIME.start(), max = *SOME_TIME.end()))]
     pub start_timeout_ms: u64,
 
-    /// How long a retired generation may finish the requests it has, in milliseconds. 0 means not at all. Default 30000.
+    /// How long a retired generation may finish the requests it has, in milliseconds; then streams and WebSockets that
+    /// are still open are ended. 0 means not at all. Default 30000.
     #[schemars(range(min = *ANY_TIME.start(), max = *ANY_TIME.end()))]
     pub drain_timeout_ms: u64,
 
@@ -97,6 +100,14 @@ pub struct Settings {
     #[schemars(range(min = *MAX_RESTARTS.start(), max = *MAX_RESTARTS.end()))]
     pub max_restarts: u32,
 
+    /// Whether responses say in `Server-Timing` how long the app took, as `app;dur=MILLISECONDS`: from when the host had
+    /// the whole request until it had the answer. Default false.
+    pub server_timing: bool,
+
+    /// Whether responses say in `X-Atoll-App` what answered: `NAME/VERSION#GENERATION`, with the version of the library's
+    /// package. Default false.
+    pub app_header: bool,
+
     /// How many previous libraries of the app are kept to roll back to. Default 3.
     #[schemars(range(min = *KEEP.start(), max = *KEEP.end()))]
     pub keep: usize,
@@ -117,6 +128,8 @@ impl Default for Settings {
             env: BTreeMap::new(),
             config: Value::Null,
             max_restarts: 5,
+            server_timing: false,
+            app_header: false,
             keep: 3,
         }
     }

@@ -10,33 +10,41 @@ use bytes::Bytes;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::Exchange;
+use super::frames::{Frames, GOING_AWAY};
 use super::upload::{BodySource, Upload};
 use crate::event::Event;
 
 /// A body as the app sends it, and the request's own body on the way to it.
 ///
 /// An error is the end: the body is not complete. When the app's generation is to go and does not end the body in time,
-/// it is ended: server-sent events as if they were complete, since their client connects again, and others with an error.
+/// it is ended: server-sent events as if they were complete, since their client connects again, a WebSocket by a close with
+/// the code 1012, and others with an error.
 pub struct Download {
     exchange: Exchange,
     /// Bytes taken since the app was last granted credit.
     taken: u64,
     ending: Pin<Box<WaitForCancellationFutureOwned>>,
-    is_events: bool,
+    /// Whether it may end at any time.
+    ends_cleanly: bool,
+    /// The frames of a WebSocket that the app carries itself.
+    frames: Option<Frames>,
+    /// Why it is not complete, when that is still to be said.
+    broken: Option<io::Error>,
     ended: bool,
 }
 
 impl Download {
     pub(super) fn new(exchange: Exchange, head: &HttpResponse<'_>) -> Self {
-        let is_events = head.headers.iter().any(|header| {
+        let ends_cleanly = head.headers.iter().any(|header| {
             header.0.eq_ignore_ascii_case("content-type") && header.1.starts_with("text/event-stream")
         });
         let ending = Box::pin(exchange.in_flight().ending().clone().cancelled_owned());
-        Self { exchange, taken: 0, ending, is_events, ended: false }
+        Self { exchange, taken: 0, ending, ends_cleanly, frames: None, broken: None, ended: false }
     }
 
-    /// Sends more of the request after it was answered: what a connection that has changed its protocol brings.
-    pub(crate) fn upload(&mut self, source: BodySource) {
+    /// The body is a WebSocket's frames, and `source` those of the client.
+    pub(crate) fn carry_websocket(&mut self, source: BodySource) {
+        self.frames = Some(Frames::default());
         self.exchange.upload = Some(Upload::new(source));
     }
 
@@ -49,18 +57,29 @@ impl Download {
         }
     }
 
+    /// How it ends before the app has ended it.
+    fn last_words(&mut self) -> Option<io::Result<Bytes>> {
+        match self.frames.take() {
+            Some(frames) if frames.are_complete() => {
+                self.ends_cleanly = true;
+                Some(Ok(Bytes::from_static(GOING_AWAY)))
+            }
+            None if self.ends_cleanly => None,
+            _ => Some(Err(cut("the app is being replaced"))),
+        }
+    }
+
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if self.ending.as_mut().poll(context).is_ready() {
-            return Poll::Ready(if self.is_events {
-                None
-            } else {
-                Some(Err(cut("the app is being replaced")))
-            });
+            return Poll::Ready(self.last_words());
         }
         loop {
             match ready!(self.exchange.poll_event(context)) {
                 Ok(Event::Chunk(buffer)) => {
                     self.take(buffer.len());
+                    if let Some(frames) = &mut self.frames {
+                        frames.follow(&buffer);
+                    }
                     return Poll::Ready(Some(Ok(Bytes::from_owner(buffer))));
                 }
                 Ok(Event::End) => {
@@ -92,8 +111,18 @@ impl futures_util::Stream for Download {
         if this.ended {
             return Poll::Ready(None);
         }
+        if let Some(error) = this.broken.take() {
+            this.ended = true;
+            return Poll::Ready(Some(Err(error)));
+        }
         let chunk = ready!(this.poll_chunk(context));
-        this.ended = !matches!(chunk, Some(Ok(_)));
+        if let Some(Err(error)) = chunk {
+            // The connection is closed at an error, with what it has not sent. So it gets a turn to send it.
+            this.broken = Some(error);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        this.ended = chunk.is_none();
         Poll::Ready(chunk)
     }
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::web::{self, Bytes, Payload};
+use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use tokio::time::timeout;
 
-use super::{Mount, problem_response, request_id, unknown_app};
+use super::target::unknown_app;
+use super::trace::traceparent;
+use super::{Mount, problem_response};
 use crate::app::App;
 use crate::call_context::CallContext;
 use crate::problem::{Kind, Problem};
@@ -17,59 +19,43 @@ use crate::rpc::server;
 /// The types of JSON-RPC bodies. A type is demanded, as a web page may send others to any host without asking it first.
 const TYPES: [&str; 3] = ["application/json", "application/json-rpc", "application/jsonrequest"];
 
-/// The path of the methods. One app alone has them at its own name, and the rest of the paths to itself.
-pub(super) fn pattern(mount: &Mount) -> String {
+/// The app whose methods are at this path: `/rpc/{app}`. One app alone has them at its own name, and all other paths to
+/// itself.
+pub(super) fn app_at(mount: &Mount, path: &str) -> Option<Result<Arc<App>, Problem>> {
+    let name = path.strip_prefix("/rpc/").filter(|name| !name.is_empty() && !name.contains('/'))?;
     match mount {
-        Mount::Registry(_) => "/rpc/{app}".to_owned(),
-        Mount::Root(app) => format!("/rpc/{}", app.name()),
+        Mount::Root(app) => (**app.name() == *name).then(|| Ok(app.clone())),
+        Mount::Registry(registry) => Some(registry.get(name).ok_or_else(|| unknown_app(name, registry))),
     }
 }
 
-/// Any request to that path.
-pub(super) async fn serve(request: HttpRequest, payload: Payload, mount: web::Data<Mount>) -> HttpResponse {
-    let request_id = request_id(request.headers());
-    match answer(&request, payload, &mount, &request_id).await {
-        Ok(Some(answer)) => HttpResponse::Ok().content_type("application/json").body(answer),
-        Ok(None) => HttpResponse::NoContent().finish(),
-        Err(problem) => {
-            let mut response = problem_response(&problem, request.headers(), &request_id);
-            if problem.kind() == Kind::MethodNotAllowed {
-                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-            }
-            response
-        }
-    }
-}
-
-async fn answer(
+/// Answers a request for an app's methods.
+pub(super) async fn answer(
     request: &HttpRequest,
     payload: Payload,
-    mount: &Mount,
+    app: &App,
     request_id: &str,
-) -> Result<Option<Vec<u8>>, Problem> {
-    let app = find(request, mount)?;
-    check(request)?;
-    let body = read(&app, payload).await?;
-    let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
-    let context = CallContext::new(request_id, traceparent);
-    Ok(server::answer(&app, &body, &context).await)
-}
-
-fn find(request: &HttpRequest, mount: &Mount) -> Result<Arc<App>, Problem> {
-    match mount {
-        Mount::Root(app) => Ok(app.clone()),
-        Mount::Registry(registry) => {
-            let name = request.match_info().get("app").unwrap_or_default();
-            registry.get(name).ok_or_else(|| unknown_app(name, registry))
-        }
+) -> Result<HttpResponse, Problem> {
+    if request.method() == Method::OPTIONS {
+        return Ok(HttpResponse::NoContent().insert_header((header::ALLOW, "POST, OPTIONS")).finish());
     }
-}
-
-fn check(request: &HttpRequest) -> Result<(), Problem> {
     if request.method() != Method::POST {
-        let detail = format!("JSON-RPC takes POST, and this is {}.", request.method());
-        return Err(Problem::new(Kind::MethodNotAllowed, detail));
+        let detail = format!("JSON-RPC takes POST, not {}.", request.method());
+        let problem = Problem::new(Kind::MethodNotAllowed, detail);
+        let mut response = problem_response(&problem, request.headers(), request_id);
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
+        return Ok(response);
     }
+    check_type(request)?;
+    let body = read(app, payload).await?;
+    let context = CallContext::new(request_id, traceparent(request.headers()).as_deref());
+    Ok(match server::answer(app, &body, &context).await {
+        Some(answer) => HttpResponse::Ok().content_type("application/json").body(answer),
+        None => HttpResponse::NoContent().finish(),
+    })
+}
+
+fn check_type(request: &HttpRequest) -> Result<(), Problem> {
     let given = request.mime_type().ok().flatten();
     if given.is_some_and(|given| TYPES.contains(&given.essence_str())) {
         return Ok(());

@@ -68,6 +68,11 @@ impl Library {
     }
 }
 
+/// The smallest library that passes.
+pub(crate) fn good_library() -> Vec<u8> {
+    Library::good().bytes()
+}
+
 /// Where the section table begins, which is the last thing in these files.
 fn table(bytes: &[u8]) -> usize {
     u64::from_le_bytes(bytes[40..48].try_into().unwrap()) as usize
@@ -92,7 +97,7 @@ fn inspect_for(bytes: &[u8], package: Option<&str>) -> Result<Inspected, Inspect
     let folder = tempfile::tempdir().unwrap();
     let library = folder.path().join("libhello.so");
     fs::write(&library, bytes).unwrap();
-    Staging::within(folder.path()).unwrap().stage("hello", 1, &library).unwrap().inspect(package)
+    Staging::within(folder.path()).unwrap().stage("hello", &library).unwrap().inspect(package)
 }
 
 /// A library of some megabytes that is no app: Rust's own `std`.

@@ -1,9 +1,10 @@
 //! Copying one library.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::{ContentHash, StageError};
 use crate::watch::{Fingerprint, Writers, writers};
@@ -39,10 +40,13 @@ pub(super) struct Copied {
     pub(super) hash: ContentHash,
     pub(super) size: u64,
     pub(super) fingerprint: Fingerprint,
+    pub(super) own_fingerprint: Fingerprint,
+    pub(super) settled: bool,
 }
 
 /// Copies `library` to the new file `to`.
 pub(super) fn library(library: &Path, to: PathBuf) -> Result<(OwnedFile, Copied), StageError> {
+    let begun = SystemTime::now();
     let unreadable = |source| StageError::Read { path: library.to_owned(), source };
     // Before it is opened, which for a pipe would wait for its writer.
     if !fs::metadata(library).map_err(unreadable)?.is_file() {
@@ -54,15 +58,28 @@ pub(super) fn library(library: &Path, to: PathBuf) -> Result<(OwnedFile, Copied)
     // Never over a file that is there: it might be mapped. The copy is for reading only, as nobody has any
     // business changing it.
     let mut copy = OpenOptions::new()
-        .read(true)
         .write(true)
         .create_new(true)
         .mode(0o400)
         .open(&to)
         .map_err(|source| unwritable(&to, source))?;
     let to = OwnedFile::new(to);
-    // By way of `copy_file_range`, so some file systems share the blocks.
-    let size = io::copy(&mut from, &mut copy).map_err(|source| unwritable(to.path(), source))?;
+    let mut hasher = blake3::Hasher::new();
+    let mut size = 0;
+    // Big enough for the widest vector code of BLAKE3 to have an effect, and small enough for the cache.
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        let piece = match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => &buffer[..count],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(unreadable(error)),
+        };
+        // What is written and not what the library may be later, as the copy is what will be loaded.
+        hasher.update(piece);
+        copy.write_all(piece).map_err(|source| unwritable(to.path(), source))?;
+        size += piece.len() as u64;
+    }
     if writers(&from) == Writers::Some {
         return Err(StageError::BeingWritten { path: library.to_owned() });
     }
@@ -75,22 +92,16 @@ pub(super) fn library(library: &Path, to: PathBuf) -> Result<(OwnedFile, Copied)
             after: Box::new(after),
         });
     }
-    // The copy and not the library, as the copy is what will be loaded.
-    let hash = hash(&mut copy).map_err(|source| unwritable(to.path(), source))?;
-    Ok((to, Copied { hash, size, fingerprint: after }))
+    let hash = ContentHash(*hasher.finalize().as_bytes());
+    let own_fingerprint = Fingerprint::of_file(&copy).map_err(|source| unwritable(to.path(), source))?;
+    let settled = after.is_settled(begun);
+    Ok((to, Copied { hash, size, fingerprint: after, own_fingerprint, settled }))
 }
 
-fn hash(file: &mut File) -> io::Result<ContentHash> {
-    io::Seek::rewind(file)?;
-    let mut hasher = blake3::Hasher::new();
-    // Big enough for the widest vector code of BLAKE3 to have an effect, and small enough for the cache.
-    let mut buffer = vec![0; 128 * 1024];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(ContentHash(*hasher.finalize().as_bytes())),
-            Ok(count) => _ = hasher.update(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+/// Whether a file is what it was, and nobody is writing to it.
+pub(super) fn is_still(file: &Path, before: &Fingerprint) -> bool {
+    let unchanged = || Fingerprint::of(file).is_ok_and(|now| !now.differs_from(before));
+    // First, as it may be a pipe now, which waits for its writer when it is opened; and last, as a writer may be done
+    // just before it is asked whether there is one.
+    unchanged() && File::open(file).is_ok_and(|file| writers(&file) != Writers::Some) && unchanged()
 }

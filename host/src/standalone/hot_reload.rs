@@ -15,7 +15,7 @@ use hot_lib_reloader::{HotReloaderError, LibReloader};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{sleep, timeout};
 
-use crate::bring::BringError;
+use crate::check::CheckError;
 use crate::context::LibraryContext;
 use crate::inspect::Inspected;
 use crate::library::{self, LoadError, Loaded, Mapping};
@@ -116,7 +116,7 @@ impl Loader for HotReload {
         &self,
         inspected: Inspected,
         context: Arc<LibraryContext>,
-    ) -> LocalBoxFuture<'_, Result<Loaded, BringError>> {
+    ) -> LocalBoxFuture<'_, Result<Loaded, CheckError>> {
         async move {
             let content = inspected.staged().hash();
             let mut slot = self.slot.clone().lock_owned().await;
@@ -151,12 +151,12 @@ fn bind(
     // `Slot::swap`, which nobody else can call before what is returned here has let go of the slot.
     let root = unsafe {
         let header = reloader.get_symbol::<AbiHeaderRef>(ROOT_SYMBOL.as_bytes());
-        library::check_root(*header.map_err(LoadError::HotReload)?)?
+        // Without the hash of the staged copy: `LibReloader` has made a copy of its own, a little later.
+        library::check_root(*header.map_err(LoadError::HotReload)?, None)?
     };
     library::bind(root, &context);
-    let (staged, _stamp) = inspected.into_parts();
     let held = Held { slot, context: context.clone() };
-    Ok(Loaded::held(Box::new(held), root, context, staged))
+    Ok(Loaded::held(Box::new(held), root, context, inspected))
 }
 
 impl Slot {

@@ -6,6 +6,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+/// How long after a change another one may bear the same time: kernels stamp files with a clock that moves on every 1 to
+/// 10 ms.
+pub(crate) const SETTLE: Duration = Duration::from_millis(20);
+
 /// A moment as the file system keeps it: seconds since 1970 and nanoseconds.
 type Moment = (i64, i64);
 
@@ -55,12 +59,13 @@ impl Fingerprint {
 
     /// When the file was last written, as its file system says.
     pub fn modified(&self) -> SystemTime {
-        let (seconds, nanoseconds) = self.modified;
-        let past_second = Duration::from_nanos(nanoseconds.unsigned_abs());
-        let whole = Duration::from_secs(seconds.unsigned_abs());
-        let second =
-            if seconds < 0 { SystemTime::UNIX_EPOCH - whole } else { SystemTime::UNIX_EPOCH + whole };
-        second + past_second
+        time(self.modified)
+    }
+
+    /// Whether whatever is written from `now` on makes another fingerprint. Just after a change it might not, if it
+    /// leaves the size as it is.
+    pub(crate) fn is_settled(&self, now: SystemTime) -> bool {
+        now.duration_since(time(self.changed)).is_ok_and(|age| age >= SETTLE)
     }
 
     /// Whether this is another file, or the same one with other contents, than `earlier`.
@@ -76,6 +81,13 @@ impl Fingerprint {
             || self.modified != earlier.modified
             || (self.changed != earlier.changed && !relinked)
     }
+}
+
+fn time((seconds, nanoseconds): Moment) -> SystemTime {
+    let past_second = Duration::from_nanos(nanoseconds.unsigned_abs());
+    let whole = Duration::from_secs(seconds.unsigned_abs());
+    let second = if seconds < 0 { SystemTime::UNIX_EPOCH - whole } else { SystemTime::UNIX_EPOCH + whole };
+    second + past_second
 }
 
 impl From<&Metadata> for Fingerprint {
@@ -124,6 +136,16 @@ mod tests {
         }
         assert_eq!(now.modified(), before.modified());
         assert!(now.differs_from(&before));
+    }
+
+    #[test]
+    fn what_was_just_changed_is_not_settled() {
+        let file = tempfile::tempfile().unwrap();
+        let fingerprint = Fingerprint::of_file(&file).unwrap();
+        let changed = time(fingerprint.changed);
+        assert!(!fingerprint.is_settled(changed));
+        assert!(fingerprint.is_settled(changed + SETTLE));
+        assert!(!fingerprint.is_settled(changed - SETTLE), "nor if the clock was set back");
     }
 
     #[test]

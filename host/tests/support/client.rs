@@ -134,6 +134,10 @@ impl Reply {
     }
 }
 
+fn invalid(text: &str) -> Error {
+    Error::new(ErrorKind::InvalidData, text.to_owned())
+}
+
 /// One connection, kept alive from one request to the next.
 #[derive(Debug)]
 pub struct Connection {
@@ -178,7 +182,27 @@ impl Connection {
 
     /// Waits for the reply to a request of this method.
     pub fn receive(&mut self, method: &str) -> io::Result<Reply> {
-        let invalid = |text: &str| Error::new(ErrorKind::InvalidData, text.to_owned());
+        let mut reply = self.head()?;
+        let without_body =
+            method == "HEAD" || reply.status < 200 || reply.status == 204 || reply.status == 304;
+        if without_body {
+            return Ok(reply);
+        }
+        if reply.header("transfer-encoding").as_deref() == Some("chunked") {
+            while let Some(chunk) = self.chunk()? {
+                reply.body.extend(chunk);
+            }
+        } else if let Some(length) = reply.header("content-length") {
+            let length = length.parse().map_err(|_| invalid(&length))?;
+            self.read(length, &mut reply.body)?;
+        } else {
+            self.stream.read_to_end(&mut reply.body)?;
+        }
+        Ok(reply)
+    }
+
+    /// Waits for the head of a reply; its body is still to come.
+    pub fn head(&mut self) -> io::Result<Reply> {
         let first = self.line()?;
         let status = first.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
         let status = status.ok_or_else(|| invalid(&String::from_utf8_lossy(&first)))?;
@@ -192,28 +216,22 @@ impl Connection {
             let name = String::from_utf8_lossy(&line[..colon]).to_ascii_lowercase();
             headers.push((name, line[colon + 1..].trim_ascii().to_vec()));
         }
-        let mut reply = Reply { status, headers, body: Vec::new() };
-        let without_body = method == "HEAD" || status < 200 || status == 204 || status == 304;
-        if without_body {
-            return Ok(reply);
-        }
-        if reply.header("transfer-encoding").as_deref() == Some("chunked") {
-            loop {
-                let line = String::from_utf8_lossy(&self.line()?).into_owned();
-                let size = usize::from_str_radix(&line, 16).map_err(|_| invalid(&line))?;
-                self.read(size, &mut reply.body)?;
-                self.line()?;
-                if size == 0 {
-                    break;
-                }
-            }
-        } else if let Some(length) = reply.header("content-length") {
-            let length = length.parse().map_err(|_| invalid(&length))?;
-            self.read(length, &mut reply.body)?;
-        } else {
-            self.stream.read_to_end(&mut reply.body)?;
-        }
-        Ok(reply)
+        Ok(Reply { status, headers, body: Vec::new() })
+    }
+
+    /// Waits for the next chunk of a chunked body; `None` at its end.
+    pub fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let line = String::from_utf8_lossy(&self.line()?).into_owned();
+        let size = usize::from_str_radix(&line, 16).map_err(|_| invalid(&line))?;
+        let mut chunk = Vec::new();
+        self.read(size, &mut chunk)?;
+        self.line()?;
+        Ok((size > 0).then_some(chunk))
+    }
+
+    /// The connection as it is.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream.into_inner()
     }
 
     /// Whether the host has closed the connection; waits for it.

@@ -137,7 +137,7 @@ impl Launch {
 
 /// The address in a line such as `  hello  1  http://127.0.0.1:4321/apps/hello/`.
 fn address(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("http://")?;
+    let (_, rest) = line.split_once("http://").or_else(|| line.split_once("https://"))?;
     let end = rest.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ':'));
     rest[..end.unwrap_or(rest.len())].parse().ok()
 }
@@ -252,6 +252,13 @@ impl Host {
         self.child.id()
     }
 
+    /// The memory that it has resident, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// The staged copies that are mapped into the process, without repeats.
     pub fn mapped(&self) -> Vec<PathBuf> {
         let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.pid())).unwrap();
@@ -266,6 +273,15 @@ impl Host {
     /// All files under its `TMPDIR`: staged copies and libraries kept for a rollback.
     pub fn temporary_files(&self) -> Vec<PathBuf> {
         temporary_files(self.folder())
+    }
+
+    /// The staged copies, without the libraries that are kept for a rollback.
+    pub fn staged(&self) -> Vec<PathBuf> {
+        let mut files = self.temporary_files();
+        files.retain(|file| {
+            file.extension().is_some_and(|e| e == "so") && !file.parent().unwrap().ends_with("kept")
+        });
+        files
     }
 
     /// The names of the process's threads, at most 15 characters each, as the kernel keeps them.

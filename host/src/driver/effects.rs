@@ -1,0 +1,144 @@
+//! What a driver does.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use tokio::sync::oneshot;
+
+use super::{Driver, Input};
+use crate::app::Unavailable;
+use crate::bring::{self, Plan};
+use crate::history::{State, Transition};
+use crate::lifecycle::{Effect, Number, Phase};
+use crate::take_down;
+
+impl Driver {
+    pub(super) fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Bring(number) => self.bring(number),
+            Effect::Serve(number) => self.serve(number),
+            Effect::Withdraw => self.app.set_serving(None),
+            Effect::Retire(number) => self.retire(number),
+            Effect::Refuse => {
+                let why = self.unavailable();
+                self.answer(&Err(why));
+            }
+            Effect::Rest(pause) => self.rested = Some(Instant::now() + pause),
+            Effect::Finish => {}
+        }
+    }
+
+    fn bring(&mut self, number: Number) {
+        let next = std::mem::take(&mut self.next);
+        let serving = self.lifecycle.serving().and_then(|serving| self.live.get(&serving));
+        let inputs = self.inputs.clone();
+        let plan = Plan {
+            app: self.app.clone(),
+            number,
+            library: self.library.clone(),
+            kept: next.kept,
+            prepared: next.prepared,
+            noticed: next.changed,
+            unless: serving.filter(|_| !next.forced).map(|live| live.hash),
+            predecessor: serving.map(|live| live.generation.clone()),
+            courier: self.courier.clone(),
+            hold: self.hold_request(),
+            on_exit: Arc::new(move |reason| {
+                // A driver that has ended waits for no worker.
+                let _ = inputs.send(Input::Ended(number, reason));
+            }),
+            give_way: self.way_request(),
+        };
+        let inputs = self.inputs.clone();
+        let services = self.services.clone();
+        tokio::task::spawn_local(async move {
+            let input = match bring::bring(&services, plan).await {
+                Ok(live) => Input::Ready(Box::new(live)),
+                Err(error) => Input::NotReady(number, error),
+            };
+            let _ = inputs.send(input);
+        });
+    }
+
+    /// What a bring calls to have the predecessor taken down.
+    fn way_request(&self) -> Box<dyn Fn()> {
+        let (inputs, before) = (self.inputs.clone(), self.lifecycle.serving());
+        Box::new(move || {
+            if let Some(before) = before {
+                // A driver that has ended has taken everything down.
+                let _ = inputs.send(Input::GiveWay(before));
+            }
+        })
+    }
+
+    /// What a bring calls to have the predecessor held.
+    fn hold_request(&self) -> Box<dyn Fn() -> LocalBoxFuture<'static, ()>> {
+        let inputs = self.inputs.clone();
+        Box::new(move || {
+            let (done, held) = oneshot::channel();
+            let sent = inputs.send(Input::Hold(done));
+            async move {
+                // A driver that has ended serves nothing.
+                if sent.is_ok() {
+                    let _ = held.await;
+                }
+            }
+            .boxed_local()
+        })
+    }
+
+    fn serve(&mut self, number: Number) {
+        if let Some(live) = self.live.get(&number)
+            && self.app.serving().is_none_or(|serving| serving.number() != number)
+        {
+            self.app.set_serving(Some(live.generation.clone()));
+            let reason = live.generation.noticed().map_or_else(
+                || "it is ready".to_owned(),
+                |noticed| format!("it is ready, {:.1} ms after the change", millis(noticed.elapsed())),
+            );
+            log::info!("{}#{number} serves: {reason}", self.app.name());
+            self.record(number, State::Serving, reason);
+        }
+        self.answer(&Ok(()));
+    }
+
+    fn retire(&mut self, number: Number) {
+        let Some(live) = self.live.remove(&number) else { return };
+        let (app, inputs, services) = (self.app.clone(), self.inputs.clone(), self.services.clone());
+        live.generation.retire();
+        tokio::task::spawn_local(async move {
+            let copy = take_down::take_down(&services, &app, live).await;
+            let _ = inputs.send(Input::Retired(number, copy.map(Box::new)));
+        });
+    }
+
+    pub(super) fn answer(&mut self, answer: &Result<(), Unavailable>) {
+        for waiting in self.waiting.drain(..) {
+            // A client that has left does not wait any more.
+            let _ = waiting.send(answer.clone());
+        }
+    }
+
+    fn unavailable(&self) -> Unavailable {
+        match self.lifecycle.phase() {
+            Phase::Closing => Unavailable::Closing,
+            _ if self.unusable => Unavailable::Unusable(self.last_error.clone()),
+            _ => Unavailable::Resting {
+                reason: self.last_error.clone(),
+                retry_after: self
+                    .rested
+                    .map_or(Duration::from_secs(60), |at| at.saturating_duration_since(Instant::now())),
+            },
+        }
+    }
+
+    pub(super) fn record(&self, generation: Number, state: State, reason: String) {
+        self.app.record(Transition { at: SystemTime::now(), generation, state, reason });
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}

@@ -1,0 +1,28 @@
+//! What a response says of how it was made, for those who look for the slow part or the wrong version.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{HeaderName, HeaderValue};
+
+use crate::generation::Generation;
+
+/// Says how long the app took, beside what the app itself says of it.
+pub(super) fn add_time(response: &mut HttpResponse, time: Duration) {
+    let value = format!("app;dur={:.3}", time.as_secs_f64() * 1000.0);
+    append(response, HeaderName::from_static("server-timing"), value);
+}
+
+/// Says what has answered, in the place of what the app says of it.
+pub(super) fn add_app(response: &mut HttpResponse, generation: &Generation) {
+    let name = HeaderName::from_static("x-atoll-app");
+    response.headers_mut().remove(&name);
+    append(response, name, format!("{}/{}#{}", generation.app(), generation.version(), generation.number()));
+}
+
+fn append(response: &mut HttpResponse, name: HeaderName, value: String) {
+    // A version is whatever the library's stamp says, which may be no header's value.
+    if let Ok(value) = HeaderValue::try_from(value) {
+        response.headers_mut().append(name, value);
+    }
+}

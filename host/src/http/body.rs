@@ -1,0 +1,110 @@
+//! The bodies of requests and responses.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::task::Poll;
+
+use actix_web::HttpRequest;
+use actix_web::body::{self, BodyStream, BoxBody, SizedStream};
+use actix_web::http::{Method, StatusCode, Version, header};
+use actix_web::web::{Bytes, BytesMut, Payload};
+use futures_util::{FutureExt, StreamExt, stream};
+
+use crate::exchange::{RequestBody, ResponseBody, WHOLE_LIMIT};
+use crate::problem::{Kind, Problem};
+
+/// What has come of a request's body with its head, and the rest as a stream.
+pub(super) async fn request_body(
+    request: &HttpRequest,
+    mut payload: Payload,
+) -> Result<RequestBody, Problem> {
+    let headers = request.headers();
+    let declared = headers.contains_key(header::CONTENT_LENGTH);
+    if !declared && !headers.contains_key(header::TRANSFER_ENCODING) && is_http1(request) {
+        return Ok(RequestBody::None);
+    }
+    let mut begun = BytesMut::new();
+    let mut only: Option<Bytes> = None;
+    let mut has_yielded = false;
+    loop {
+        match payload.next().now_or_never() {
+            Some(Some(Ok(chunk))) => match &only {
+                None => only = Some(chunk),
+                Some(first) => {
+                    if begun.is_empty() {
+                        begun.extend_from_slice(first);
+                    }
+                    begun.extend_from_slice(&chunk);
+                }
+            },
+            Some(Some(Err(error))) => return Err(Problem::new(Kind::BadRequest, error.to_string())),
+            Some(None) => {
+                let all = if begun.is_empty() { only } else { Some(begun.freeze()) };
+                return Ok(match all {
+                    Some(bytes) => RequestBody::Whole(bytes),
+                    None if declared => RequestBody::Whole(Bytes::new()),
+                    None => RequestBody::None,
+                });
+            }
+            // The connection hands over the head first, and then what has come with it.
+            None if !has_yielded => {
+                has_yielded = true;
+                yield_once().await;
+                continue;
+            }
+            None => break,
+        }
+        if begun.len().max(only.as_ref().map_or(0, Bytes::len)) > WHOLE_LIMIT {
+            break;
+        }
+    }
+    let begun = if begun.is_empty() { only } else { Some(begun.freeze()) };
+    let rest = payload.map(|chunk| chunk.map_err(|error| error.to_string()));
+    Ok(RequestBody::Stream(Box::pin(stream::iter(begun.map(Ok)).chain(rest))))
+}
+
+/// In HTTP/1 a body is announced; in HTTP/2 it need not be.
+fn is_http1(request: &HttpRequest) -> bool {
+    request.version() < Version::HTTP_2
+}
+
+async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// The body of a response, with the length that is told to the client. `length` is what the app says of it.
+pub(super) fn response_body(
+    method: &Method,
+    status: StatusCode,
+    length: Option<u64>,
+    body: ResponseBody,
+) -> BoxBody {
+    let nothing = stream::empty::<Result<Bytes, Infallible>>();
+    match (body, length) {
+        _ if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => {
+            BoxBody::new(body::None::new())
+        }
+        // The length of what a GET would bring, which the app knows and has not made.
+        (ResponseBody::Whole(bytes), Some(length)) if method == Method::HEAD && bytes.is_empty() => {
+            BoxBody::new(SizedStream::new(length, nothing))
+        }
+        // A stream may have no end, and nothing of it is sent.
+        (ResponseBody::Stream(_), Some(length)) if method == Method::HEAD => {
+            BoxBody::new(SizedStream::new(length, nothing))
+        }
+        (ResponseBody::Stream(_), None) if method == Method::HEAD => BoxBody::new(BodyStream::new(nothing)),
+        (ResponseBody::Whole(bytes), _) => BoxBody::new(bytes),
+        (ResponseBody::Stream(download), Some(length)) => BoxBody::new(SizedStream::new(length, download)),
+        (ResponseBody::Stream(download), None) => BoxBody::new(BodyStream::new(download)),
+        // A handshake that nobody has asked for is refused before.
+        (ResponseBody::WebSocket(_), _) => BoxBody::new(body::None::new()),
+    }
+}

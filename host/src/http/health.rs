@@ -1,0 +1,65 @@
+//! What says whether the host is alive, and whether it is ready.
+
+use actix_web::HttpResponse;
+use actix_web::http::{Method, header};
+
+use crate::lifecycle::Phase;
+use crate::problem::{Kind, Problem};
+use crate::registry::Registry;
+
+/// A question that the host answers itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    /// `/healthz`: the process answers.
+    Alive,
+    /// `/readyz`: the apps that start with the host have started, and none has failed.
+    Ready,
+}
+
+impl Health {
+    /// The question that is asked at this path.
+    pub(super) fn at(path: &str) -> Option<Self> {
+        match path {
+            "/healthz" => Some(Self::Alive),
+            "/readyz" => Some(Self::Ready),
+            _ => None,
+        }
+    }
+
+    /// Answers it.
+    pub(super) fn answer(self, method: &Method, registry: &Registry) -> Result<HttpResponse, Problem> {
+        if method == Method::OPTIONS {
+            return Ok(HttpResponse::NoContent()
+                .insert_header((header::ALLOW, "GET, HEAD, OPTIONS"))
+                .finish());
+        }
+        if method != Method::GET && method != Method::HEAD {
+            return Err(Problem::new(
+                Kind::MethodNotAllowed,
+                format!("This answers GET and HEAD, not {method}."),
+            ));
+        }
+        Ok(match self {
+            Self::Alive => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n"),
+            Self::Ready => ready(registry),
+        })
+    }
+}
+
+fn ready(registry: &Registry) -> HttpResponse {
+    let late: Vec<String> = registry
+        .apps()
+        .iter()
+        .filter(|app| match app.phase() {
+            Phase::Serving => false,
+            Phase::Cold => app.settings().preload,
+            Phase::Starting | Phase::Resting | Phase::Failed | Phase::Closing => true,
+        })
+        .map(|app| format!("{}: {}\n", app.name(), app.phase()))
+        .collect();
+    if late.is_empty() {
+        HttpResponse::Ok().body("ready\n")
+    } else {
+        HttpResponse::ServiceUnavailable().body(late.concat())
+    }
+}

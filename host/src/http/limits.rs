@@ -1,0 +1,35 @@
+//! How large a request's head may be.
+//!
+//! The parser of HTTP/1 has limits of its own: the same number of headers, 64 KiB for the target, and 128 KiB in all. It
+//! answers what is past them without a word of explanation, with 431, or with 400 for the target.
+
+use actix_web::HttpRequest;
+
+use crate::problem::{Kind, Problem};
+
+/// The longest target (path and query), in bytes.
+const MAX_TARGET: usize = 32 * 1024;
+/// The most headers.
+const MAX_HEADERS: usize = 96;
+/// The most bytes of all names and values together.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+/// Whether the head is within the limits.
+pub(super) fn check(request: &HttpRequest) -> Result<(), Problem> {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target > MAX_TARGET {
+        let detail = format!("The path and query have {target} bytes; the host takes at most {MAX_TARGET}.");
+        return Err(Problem::new(Kind::UrlTooLong, detail));
+    }
+    let headers = request.headers();
+    let (count, bytes) = headers
+        .iter()
+        .fold((0, 0), |(count, bytes), (name, value)| (count + 1, bytes + name.as_str().len() + value.len()));
+    if count > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
+        let detail = format!(
+            "The request has {count} headers with {bytes} bytes; the host takes at most {MAX_HEADERS} with {MAX_HEADER_BYTES}."
+        );
+        return Err(Problem::new(Kind::HeadersTooLarge, detail));
+    }
+    Ok(())
+}

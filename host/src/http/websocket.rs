@@ -1,0 +1,56 @@
+//! Connections that become WebSockets.
+
+use std::convert::Infallible;
+use std::io;
+
+use actix_web::HttpResponse;
+use actix_web::body::BodyStream;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::web::{Bytes, Payload};
+use futures_util::{SinkExt, StreamExt, stream};
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
+use tokio_util::sync::PollSender;
+
+use crate::exchange::{BodySource, Download, Exchange};
+use crate::problem::{Kind, Problem};
+use crate::websocket;
+
+/// How many frames of a WebSocket may wait for the connection.
+const FRAMES: usize = 16;
+
+/// Answers a WebSocket handshake, and serves the WebSocket from then on.
+///
+/// # Errors
+/// The request is not a handshake.
+pub(super) fn accept(
+    headers: &HeaderMap,
+    payload: Payload,
+    exchange: Exchange,
+    message_limit: usize,
+) -> Result<HttpResponse, Problem> {
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or_else(|| {
+        Problem::new(Kind::BadGateway, "The app accepted a WebSocket that was not asked for.".to_owned())
+    })?;
+    let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()))
+        .map_err(|error| Problem::new(Kind::BadRequest, error.to_string()))?;
+    let (frames, mut sent) = mpsc::channel::<Bytes>(FRAMES);
+    let sink = PollSender::new(frames).sink_map_err(|_closed| io::Error::from(io::ErrorKind::BrokenPipe));
+    let reader = StreamReader::new(payload.map(|chunk| chunk.map_err(io::Error::other)));
+    let writer = SinkWriter::new(CopyToBytes::new(sink));
+    actix_web::rt::spawn(websocket::serve(tokio::io::join(reader, writer), exchange, message_limit));
+    Ok(HttpResponse::SwitchingProtocols()
+        .upgrade("websocket")
+        .insert_header((header::SEC_WEBSOCKET_ACCEPT, accept))
+        .body(BodyStream::new(stream::poll_fn(move |context| {
+            sent.poll_recv(context).map(|frames| frames.map(Ok::<_, Infallible>))
+        }))))
+}
+
+/// Answers a handshake that the app has carried out itself: its bytes are the connection's from then on.
+pub(super) fn tunnel(payload: Payload, mut download: Download) -> HttpResponse {
+    let source: BodySource = Box::pin(payload.map(|chunk| chunk.map_err(|error| error.to_string())));
+    download.carry_websocket(source);
+    HttpResponse::SwitchingProtocols().upgrade("websocket").body(BodyStream::new(download))
+}

@@ -1,0 +1,169 @@
+//! TLS: the server's certificate, taken over from its files whenever they change.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use crate::watch::{FileWatch, Watcher};
+
+/// Why a certificate and its key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file is missing, or cannot be read.
+    #[error("the {what} {} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// Certificate or key.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file has none of what it should hold.
+    #[error("{} holds no {what} in PEM format that can be used{hint}", path.display())]
+    Empty {
+        /// Certificate or key.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What may be the reason.
+        hint: &'static str,
+    },
+    /// A file is not in PEM format.
+    #[error("the {what} {} is not in PEM format: {source}", path.display())]
+    Malformed {
+        /// Certificate or key.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: pem::Error,
+    },
+    /// The key is another certificate's.
+    #[error("the key {} is not that of the certificate {}", key.display(), certificate.display())]
+    Mismatch {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// The certificate or the key is of a kind that is not supported, or damaged.
+    #[error("the certificate {} with the key {} cannot be used: {source}", certificate.display(), key.display())]
+    Unusable {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What is wrong with them.
+        source: rustls::Error,
+    },
+}
+
+/// Where a certificate is: its chain, the server's own first, and its private key, both in PEM format.
+#[derive(Clone, Debug)]
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Files {
+    fn load(&self) -> Result<CertifiedKey, TlsError> {
+        let chain =
+            CertificateDer::pem_file_iter(&self.certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let chain = chain.map_err(|error| unreadable("certificate", &self.certificate, error, ""))?;
+        if chain.is_empty() {
+            return Err(unreadable("certificate", &self.certificate, pem::Error::NoItemsFound, ""));
+        }
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| {
+            unreadable("private key", &self.key, error, " (one with a passphrase cannot)")
+        })?;
+        let Self { certificate, key: key_file } = self.clone();
+        CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|source| match source {
+            rustls::Error::InconsistentKeys(_) => TlsError::Mismatch { certificate, key: key_file },
+            source => TlsError::Unusable { certificate, key: key_file, source },
+        })
+    }
+}
+
+fn unreadable(what: &'static str, path: &Path, error: pem::Error, hint: &'static str) -> TlsError {
+    let path = path.to_owned();
+    match error {
+        pem::Error::Io(source) => TlsError::Unreadable { what, path, source },
+        pem::Error::NoItemsFound => TlsError::Empty { what, path, hint },
+        source => TlsError::Malformed { what, path, source },
+    }
+}
+
+/// The certificate that new connections get.
+#[derive(Debug)]
+struct Current(ArcSwap<CertifiedKey>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+/// A certificate in use, and the watches on its files.
+#[derive(Debug)]
+pub struct Tls {
+    files: Files,
+    current: Arc<Current>,
+    certificate_watch: FileWatch,
+    key_watch: FileWatch,
+}
+
+impl Tls {
+    /// Loads a certificate and its key, and watches their files from what they are now.
+    ///
+    /// # Errors
+    /// See [`TlsError`].
+    pub fn load(certificate: &Path, key: &Path, watcher: &Watcher) -> Result<Self, TlsError> {
+        let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
+        // Watched before they are read: a change in between is not lost.
+        let (certificate_watch, key_watch) = (watcher.watch_file(certificate), watcher.watch_file(key));
+        let current = Arc::new(Current(ArcSwap::from_pointee(files.load()?)));
+        Ok(Self { files, current, certificate_watch, key_watch })
+    }
+
+    /// For a server that speaks TLS 1.2 and 1.3, with the certificate as it is at each connection.
+    ///
+    /// # Errors
+    /// The system gives no random numbers.
+    pub(crate) fn config(&self) -> Result<ServerConfig, rustls::Error> {
+        let provider = Arc::new(ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(self.current.clone());
+        config.ticketer = ring::Ticketer::new()?;
+        Ok(config)
+    }
+
+    /// Takes over what the files become, for as long as it is polled. What cannot be used changes nothing but the log;
+    /// connections that are open go on with what they have.
+    pub async fn follow(mut self) {
+        loop {
+            tokio::select! {
+                _ = self.certificate_watch.changed() => {}
+                _ = self.key_watch.changed() => {}
+            }
+            match self.files.load() {
+                Ok(new) => {
+                    self.current.0.store(Arc::new(new));
+                    log::info!("the certificate {} is taken over", self.files.certificate.display());
+                }
+                // One of the two files is replaced before the other.
+                Err(error) => log::warn!("the certificate goes on as it was: {error}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! TLS and HTTP/2.
+
+// What clippy allows in tests, for their helpers as well.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use h2::client::SendRequest;
+use http_02::{HeaderMap, Method, Request, Version};
+use serde_json::{Value, json};
+use support::{Host, Launch};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion, version};
+
+/// A certificate for `localhost` with its key, as text and for clients that trust it.
+struct Pair {
+    certificate: String,
+    key: String,
+    root: CertificateDer<'static>,
+}
+
+fn pair() -> Pair {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let root = made.cert.der().clone();
+    Pair { certificate: made.cert.pem(), key: made.signing_key.serialize_pem(), root }
+}
+
+fn launch(pair: &Pair) -> Launch {
+    Launch::serve(json!([{ "name": "probe", "path": "libprobe.so" }]))
+        .library("probe")
+        .write("cert.pem", &pair.certificate)
+        .write("key.pem", &pair.key)
+        .args(["--tls-cert", "cert.pem", "--tls-key", "key.pem"])
+}
+
+const BOTH: &[&SupportedProtocolVersion] = &[&version::TLS12, &version::TLS13];
+
+async fn connect(
+    address: SocketAddr,
+    root: &CertificateDer<'static>,
+    protocols: &[&str],
+    versions: &[&'static SupportedProtocolVersion],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(root.clone()).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let stream = TcpStream::connect(address).await?;
+    TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), stream).await
+}
+
+/// What comes back for a GET in HTTP/1.1, as text, up to the end of its head.
+async fn get(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// Begins HTTP/2, with a task that carries it.
+async fn http2(stream: impl AsyncRead + AsyncWrite + Unpin + 'static) -> SendRequest<bytes::Bytes> {
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::task::spawn_local(connection);
+    client
+}
+
+struct Reply {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+async fn call(client: &SendRequest<bytes::Bytes>, request: http_02::request::Builder, body: &[u8]) -> Reply {
+    let request = request.version(Version::HTTP_2).body(()).unwrap();
+    let mut client = client.clone().ready().await.unwrap();
+    let (response, mut stream) = client.send_request(request, body.is_empty()).unwrap();
+    if !body.is_empty() {
+        stream.send_data(body.to_vec().into(), true).unwrap();
+    }
+    let (head, mut stream) = response.await.unwrap().into_parts();
+    let mut body = Vec::new();
+    while let Some(chunk) = stream.data().await {
+        let chunk = chunk.unwrap();
+        stream.flow_control().release_capacity(chunk.len()).unwrap();
+        body.extend_from_slice(&chunk);
+    }
+    Reply { status: head.status.as_u16(), headers: head.headers, body }
+}
+
+fn request(method: Method, path: &str) -> http_02::request::Builder {
+    Request::builder().method(method).uri(format!("https://localhost:81{path}"))
+}
+
+/// Runs a client, with a limit on how long it may wait.
+fn run(client: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let limited = async { tokio::time::timeout(support::LIMIT, client).await.expect("the host answers") };
+    runtime.block_on(tokio::task::LocalSet::new().run_until(limited));
+}
+
+#[test]
+fn the_client_chooses_protocol_and_version() {
+    let pair = pair();
+    let host = launch(&pair).start();
+    assert!(host.stdout().contains("https://127.0.0.1:"), "{}", host.stdout());
+    run(async {
+        for (versions, expected) in [
+            (&BOTH[..1], ProtocolVersion::TLSv1_2),
+            (&BOTH[1..], ProtocolVersion::TLSv1_3),
+            (BOTH, ProtocolVersion::TLSv1_3),
+        ] {
+            let protocols: [(&[&str], Option<&[u8]>); 3] =
+                [(&["h2", "http/1.1"], Some(b"h2")), (&["http/1.1"], Some(b"http/1.1")), (&[], None)];
+            for (offered, chosen) in protocols {
+                let mut stream = connect(host.address(), &pair.root, offered, versions).await.unwrap();
+                assert_eq!(stream.get_ref().1.protocol_version(), Some(expected));
+                assert_eq!(stream.get_ref().1.alpn_protocol(), chosen);
+                if chosen == Some(b"h2") {
+                    let client = http2(stream).await;
+                    let reply = call(&client, request(Method::GET, "/apps/probe/get-only"), b"").await;
+                    assert_eq!((reply.status, &*reply.body), (200, &b"got"[..]));
+                } else {
+                    let head = get(&mut stream, "/apps/probe/get-only").await;
+                    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+                }
+            }
+        }
+        let stranger = self::pair().root;
+        connect(host.address(), &stranger, &[], BOTH).await.unwrap_err();
+        let mut plain = TcpStream::connect(host.address()).await.unwrap();
+        plain.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        // An alert of TLS or nothing, and no HTTP.
+        let _ = plain.read_to_end(&mut answer).await;
+        assert!(!answer.starts_with(b"HTTP"), "{}", answer.escape_ascii());
+        assert_eq!(host.log_lines(&["ERROR"]), [""; 0], "no client fills the log");
+    });
+}
+
+#[test]
+fn http2_means_what_http1_means() {
+    let pair = pair();
+    let host = launch(&pair).start();
+    run(async {
+        let client = http2(connect(host.address(), &pair.root, &["h2"], BOTH).await.unwrap()).await;
+        let seen = request(Method::GET, "/apps/probe/seen/a%20b?q=1")
+            .header("x-many", "1")
+            .header("x-many", "2")
+            .header("te", "trailers")
+            .header("x-request-id", "mine");
+        let reply = call(&client, seen, b"").await;
+        assert_eq!(reply.headers["x-request-id"], "mine");
+        let seen = reply.json();
+        assert_eq!((&seen["path"], &seen["query"]), (&json!("/seen/a%20b"), &json!("q=1")));
+        let headers = seen["headers"].as_array().unwrap();
+        for (name, value) in [
+            ("host", "localhost:81"),
+            ("x-many", "1"),
+            ("x-many", "2"),
+            ("te", "trailers"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-for", "127.0.0.1"),
+            ("x-forwarded-host", "localhost:81"),
+        ] {
+            assert!(headers.contains(&json!([name, value])), "{name} in {seen}");
+        }
+
+        let body: Vec<u8> = (0..=255).cycle().take(60_000).collect();
+        let reply = call(&client, request(Method::POST, "/apps/probe/echo"), &body).await;
+        assert!(reply.body == body && reply.headers["content-length"] == "60000");
+
+        let answer = |method: Method, answer: Value| {
+            request(method, "/apps/probe/answer").header("x-answer", answer.to_string())
+        };
+        let headers = json!([
+            ["connection", "close"],
+            ["keep-alive", "x"],
+            ["transfer-encoding", "chunked"],
+            ["set-cookie", "a=1"],
+            ["set-cookie", "b=2"]
+        ]);
+        let reply =
+            call(&client, answer(Method::GET, json!({ "headers": headers, "body": "four" })), b"").await;
+        assert_eq!((reply.status, &*reply.body), (200, &b"four"[..]));
+        assert!(
+            ["connection", "keep-alive", "transfer-encoding"]
+                .iter()
+                .all(|name| !reply.headers.contains_key(*name))
+        );
+        assert_eq!(reply.headers.get_all("set-cookie").iter().count(), 2);
+        for status in [204, 304] {
+            let reply =
+                call(&client, answer(Method::GET, json!({ "status": status, "body": "x" })), b"").await;
+            assert_eq!((reply.status, reply.body.len()), (status, 0));
+            assert!(!reply.headers.contains_key("content-length"), "{status}");
+        }
+        for (body, length) in [("four", "4"), ("", "99")] {
+            let head = json!({ "body": body, "headers": [["content-length", "99"]] });
+            let reply = call(&client, answer(Method::HEAD, head), b"").await;
+            assert_eq!((reply.status, reply.body.len()), (200, 0));
+            assert_eq!(reply.headers["content-length"], length);
+        }
+
+        let many = (0..100).fold(request(Method::GET, "/apps/probe/seen/x"), |call, number| {
+            call.header(format!("x-{number}"), "1")
+        });
+        assert_eq!(call(&client, many, b"").await.status, 431);
+        let long = format!("/{}", "x".repeat(33_000));
+        assert_eq!(call(&client, request(Method::GET, &long), b"").await.status, 414);
+        assert_eq!(call(&client, request(Method::GET, "/healthz"), b"").await.body, b"ok\n");
+    });
+}
+
+#[test]
+fn a_new_certificate_is_taken_over_and_connections_go_on() {
+    let (old, new) = (pair(), pair());
+    let host = launch(&old).start();
+    run(async {
+        let mut before = connect(host.address(), &old.root, &[], BOTH).await.unwrap();
+        assert!(get(&mut before, "/apps/probe/answer").await.starts_with("HTTP/1.1 500"));
+
+        let goes_on = async |host: &Host| {
+            connect(host.address(), &old.root, &[], BOTH).await.unwrap();
+        };
+        host.replace("cert.pem", "not a certificate");
+        host.wait_for_log(&["WARN", "goes on as it was", "cert.pem holds no certificate"]);
+        goes_on(&host).await;
+        host.replace("cert.pem", &new.certificate);
+        host.wait_for_log(&["WARN", "the key key.pem is not that of the certificate cert.pem"]);
+        goes_on(&host).await;
+        host.replace("key.pem", &new.key);
+        host.wait_for_log(&["INFO", "cert.pem is taken over"]);
+
+        connect(host.address(), &new.root, &[], BOTH).await.unwrap();
+        connect(host.address(), &old.root, &[], BOTH).await.unwrap_err();
+        let head = get(&mut before, "/healthz").await;
+        assert!(head.contains("HTTP/1.1 200"), "{head}");
+    });
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named() {
+    let (one, other) = (pair(), pair());
+    let error = |launch: Launch| {
+        let ended = launch.run();
+        assert!(!ended.status.success());
+        ended.stderr
+    };
+    let missing = launch(&one);
+    std::fs::remove_file(missing.folder().join("cert.pem")).unwrap();
+    let message = error(missing);
+    assert!(message.contains("the certificate cert.pem cannot be read: No such file"), "{message}");
+
+    for (file, content, expected) in [
+        ("cert.pem", "", "cert.pem holds no certificate in PEM format"),
+        (
+            "key.pem",
+            "",
+            "key.pem holds no private key in PEM format that can be used (one with a passphrase cannot)",
+        ),
+        ("key.pem", &*one.certificate, "key.pem holds no private key"),
+        ("key.pem", "-----BEGIN PRIVATE KEY-----\nx", "key.pem is not in PEM format"),
+        ("key.pem", &*other.key, "the key key.pem is not that of the certificate cert.pem"),
+    ] {
+        let message = error(launch(&one).write(file, content));
+        assert!(message.contains(expected), "{message}");
+    }
+    let half = Launch::serve("[]").args(["--tls-cert", "cert.pem"]).run();
+    assert!(half.stderr.contains("--tls-key"), "{}", half.stderr);
+}
+
+#[test]
+fn http2_without_tls_is_there_when_asked_for() {
+    let launch = |args: &[&str]| {
+        let apps = json!([{ "name": "probe", "path": "libprobe.so" }]);
+        Launch::serve(apps).library("probe").args(args).start()
+    };
+    let host = launch(&["--h2c"]);
+    assert_eq!(host.get("/apps/probe/get-only").text(), "got");
+    run(async {
+        let client = http2(TcpStream::connect(host.address()).await.unwrap()).await;
+        let get = Request::builder().uri("http://localhost/apps/probe/seen/x");
+        let seen = call(&client, get, b"").await.json();
+        assert!(
+            seen["headers"].as_array().unwrap().contains(&json!(["x-forwarded-proto", "http"])),
+            "{seen}"
+        );
+    });
+    let host = launch(&[]);
+    let mut connection = host.connect();
+    connection.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    assert_eq!(connection.receive("GET").unwrap().status, 400);
+}

@@ -1,0 +1,266 @@
+//! WebSockets, in an `Application` and in an axum app.
+
+// What clippy allows in tests, for their helpers as well.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use support::{Call, Host, Launch, library, wait_until};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Response;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
+
+/// The apps that have an echo at `/ws`, and what they put before a text.
+const APPS: [(&str, &str); 2] = [("streams", ""), ("axum-app", "you said ")];
+
+fn host() -> Host {
+    Launch::serve(json!({
+        "defaults": { "drain_timeout_ms": 200 },
+        "apps": APPS.map(|(name, _)| json!({ "name": name, "path": format!("lib{name}.so") })),
+    }))
+    .library("streams")
+    .library("axum-app")
+    .start()
+}
+
+fn open_with(
+    host: &Host,
+    path: &str,
+    headers: &[(&'static str, &str)],
+) -> tungstenite::Result<(WebSocket<TcpStream>, Response)> {
+    let mut request = format!("ws://{}{path}", host.address()).into_client_request()?;
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    let stream = TcpStream::connect(host.address()).unwrap();
+    stream.set_read_timeout(Some(support::LIMIT)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    tungstenite::client::client(request, stream).map_err(|error| match error {
+        tungstenite::HandshakeError::Failure(error) => error,
+        tungstenite::HandshakeError::Interrupted(_) => panic!("the handshake took too long"),
+    })
+}
+
+fn open(host: &Host, path: &str) -> WebSocket<TcpStream> {
+    open_with(host, path, &[]).unwrap().0
+}
+
+fn close_of(socket: &mut WebSocket<TcpStream>) -> Option<CloseFrame> {
+    loop {
+        match socket.read() {
+            Ok(Message::Close(frame)) => return frame,
+            Ok(_) => {}
+            Err(error) => panic!("no close came: {error}"),
+        }
+    }
+}
+
+#[test]
+fn text_and_bytes_of_any_size_come_back() {
+    let host = host();
+    for (app, before) in APPS {
+        let mut socket = open(&host, &format!("/apps/{app}/ws"));
+        for text in ["", "hello", "żółw 🐢", &"x".repeat(100_000)] {
+            socket.send(Message::text(text)).unwrap();
+            assert_eq!(socket.read().unwrap(), Message::text(format!("{before}{text}")), "{app}");
+        }
+        for size in [0, 1, 125, 126, 65_535, 65_536, 3 << 20] {
+            let bytes: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
+            socket.send(Message::binary(bytes.clone())).unwrap();
+            assert!(socket.read().unwrap() == Message::binary(bytes), "{app} {size}");
+        }
+        socket.close(None).unwrap();
+        while socket.read().is_ok() {}
+    }
+}
+
+#[test]
+fn fragments_are_one_message_and_a_ping_between_them_is_answered() {
+    use tungstenite::protocol::frame::Frame;
+    use tungstenite::protocol::frame::coding::{Data, OpCode};
+    let host = host();
+    for (app, before) in APPS {
+        let mut socket = open(&host, &format!("/apps/{app}/ws"));
+        socket.send(Message::Frame(Frame::message("one ", OpCode::Data(Data::Text), false))).unwrap();
+        socket.send(Message::Ping("between".into())).unwrap();
+        socket.send(Message::Frame(Frame::message("two ", OpCode::Data(Data::Continue), false))).unwrap();
+        socket.send(Message::Frame(Frame::message("three", OpCode::Data(Data::Continue), true))).unwrap();
+        assert_eq!(socket.read().unwrap(), Message::Pong("between".into()), "{app}");
+        assert_eq!(socket.read().unwrap(), Message::text(format!("{before}one two three")), "{app}");
+    }
+}
+
+#[test]
+fn an_app_pings_and_hears_the_answer() {
+    let host = host();
+    let mut socket = open(&host, "/apps/streams/ws");
+    socket.send(Message::text("ping")).unwrap();
+    assert_eq!(socket.read().unwrap(), Message::Ping("are you there".into()));
+    assert_eq!(socket.read().unwrap(), Message::text("pong are you there"));
+}
+
+#[test]
+fn a_subprotocol_is_agreed_on() {
+    let host = host();
+    for (app, _) in APPS {
+        let path = format!("/apps/{app}/ws");
+        let (_, response) = open_with(&host, &path, &[("sec-websocket-protocol", "soap, chat")]).unwrap();
+        assert_eq!(response.headers()["sec-websocket-protocol"], "chat", "{app}");
+        let (_, response) = open_with(&host, &path, &[]).unwrap();
+        assert!(!response.headers().contains_key("sec-websocket-protocol"), "{app}");
+    }
+}
+
+#[test]
+fn each_side_closes_with_a_code() {
+    let host = host();
+    for (app, _) in APPS {
+        let mut socket = open(&host, &format!("/apps/{app}/ws"));
+        socket.send(Message::text("bye")).unwrap();
+        let frame = close_of(&mut socket).unwrap();
+        assert_eq!((u16::from(frame.code), frame.reason.as_str()), (4000, "as you wish"), "{app}");
+        while socket.read().is_ok() {}
+
+        let mut socket = open(&host, &format!("/apps/{app}/ws"));
+        socket.close(Some(CloseFrame { code: 4321.into(), reason: "enough".into() })).unwrap();
+        assert_eq!(close_of(&mut socket).map(|frame| frame.code.into()), Some(4321), "{app}");
+    }
+    wait_until("the app has seen the close", || {
+        host.get("/apps/streams/closes").json() == json!(["4321 enough"])
+    });
+}
+
+#[test]
+fn a_client_that_leaves_ends_the_handler() {
+    let host = host();
+    for (app, _) in APPS {
+        let mut socket = open(&host, &format!("/apps/{app}/ws"));
+        socket.send(Message::text("x")).unwrap();
+        socket.read().unwrap();
+        let before: usize = host.get(&format!("/apps/{app}/dropped")).text().parse().unwrap();
+        drop(socket);
+        let begun = Instant::now();
+        wait_until("the handler is gone", || {
+            host.get(&format!("/apps/{app}/dropped")).text() == (before + 1).to_string()
+        });
+        assert!(begun.elapsed() < Duration::from_secs(2), "{app}");
+    }
+}
+
+#[test]
+fn what_is_no_websocket_message_closes_it() {
+    use tungstenite::protocol::frame::Frame;
+    use tungstenite::protocol::frame::coding::{Data, OpCode};
+    let host = host();
+    let mut socket = open(&host, "/apps/streams/ws");
+    socket.send(Message::Frame(Frame::message(vec![0xff, 0xfe], OpCode::Data(Data::Text), true))).unwrap();
+    assert_eq!(close_of(&mut socket).map(|frame| frame.code.into()), Some(1007));
+
+    let mut socket = open(&host, "/apps/streams/ws");
+    socket.send(Message::Frame(Frame::message("x", OpCode::Data(Data::Continue), true))).unwrap();
+    assert_eq!(close_of(&mut socket).map(|frame| frame.code.into()), Some(1002));
+    assert_eq!(host.get("/apps/streams/zeros/0").status, 200);
+}
+
+#[test]
+fn a_message_has_the_limit_of_a_body_that_is_held_in_memory() {
+    let host =
+        Host::start(json!([{ "name": "streams", "path": library("streams"), "body_limit": 1000 }]), &[]);
+    let mut socket = open(&host, "/apps/streams/ws");
+    socket.send(Message::binary(vec![1; 1000])).unwrap();
+    assert_eq!(socket.read().unwrap().len(), 1000);
+    socket.send(Message::binary(vec![1; 1001])).unwrap();
+    assert_eq!(close_of(&mut socket).map(|frame| frame.code.into()), Some(1009));
+}
+
+#[test]
+fn a_handler_that_panics_closes_its_websocket_only() {
+    let host = host();
+    let mut other = open(&host, "/apps/streams/ws");
+    let mut socket = open(&host, "/apps/streams/ws");
+    socket.send(Message::text("panic")).unwrap();
+    assert_eq!(close_of(&mut socket).map(|frame| frame.code.into()), Some(1011));
+    other.send(Message::text("still here")).unwrap();
+    assert_eq!(other.read().unwrap(), Message::text("still here"));
+    host.wait_for_log(&["a WebSocket's handler panics"]);
+}
+
+#[test]
+fn what_is_no_handshake_is_told() {
+    let host = host();
+    let reply = host.get("/apps/streams/ws");
+    assert_eq!(reply.status, 426, "{}", reply.text());
+    assert_eq!(host.get("/apps/axum-app/ws").status, 400);
+    // A handshake that no route answers is answered as any request.
+    for path in ["/apps/streams/zeros/1", "/apps/axum-app/zeros/1"] {
+        match open_with(&host, path, &[]) {
+            Err(tungstenite::Error::Http(response)) => assert_eq!(response.status(), 200, "{path}"),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_slow_reader_holds_only_its_own_handler_up() {
+    let host = host();
+    let mut slow = open(&host, "/apps/streams/ws");
+    assert_eq!(host.get("/apps/streams/zeros/0").status, 200);
+    let before = host.resident_kib();
+    for _ in 0..100 {
+        slow.send(Message::text("send 1000000")).unwrap();
+    }
+    let mut quick = open(&host, "/apps/streams/ws");
+    for _ in 0..100 {
+        quick.send(Message::text("quick")).unwrap();
+        assert_eq!(quick.read().unwrap(), Message::text("quick"));
+    }
+    let after = host.resident_kib();
+    assert!(after < before + 30_000, "{before} KiB grew to {after} KiB");
+    for _ in 0..100 {
+        assert_eq!(slow.read().unwrap().len(), 1_000_000);
+    }
+}
+
+#[test]
+fn open_websockets_are_told_that_their_app_is_replaced() {
+    let host = host();
+    for (app, before) in APPS {
+        let mut socket = open(&host, &format!("/apps/{app}/ws"));
+        socket.send(Message::text("x")).unwrap();
+        assert_eq!(socket.read().unwrap(), Message::text(format!("{before}x")));
+        // A byte more is another library that does the same.
+        let mut other = std::fs::read(library(app)).unwrap();
+        other.push(0);
+        host.replace(&format!("lib{app}.so"), other);
+        assert_eq!(close_of(&mut socket).map(|frame| frame.code.into()), Some(1012), "{app}");
+        while socket.read().is_ok() {}
+        let mut again = open(&host, &format!("/apps/{app}/ws"));
+        again.send(Message::text("y")).unwrap();
+        assert_eq!(again.read().unwrap(), Message::text(format!("{before}y")));
+        wait_until("the first generation is gone", || {
+            let mapped = host.mapped();
+            mapped.iter().filter(|path| path.to_string_lossy().contains(app)).count() == 1
+        });
+    }
+}
+
+#[test]
+fn a_thousand_websockets_hear_what_is_told() {
+    support::allow_many_files();
+    let host = host();
+    let mut sockets: Vec<_> = (0..1000).map(|_| open(&host, "/apps/streams/hear")).collect();
+    for round in 0..3 {
+        let text = format!("round {round}");
+        assert_eq!(host.call(&Call::post("/apps/streams/tell", text.clone())).text(), "1000");
+        for socket in &mut sockets {
+            assert_eq!(socket.read().unwrap(), Message::text(text.clone()));
+        }
+    }
+    drop(sockets);
+    wait_until("all are closed", || host.get("/apps/streams/open").text() == "0");
+}

@@ -1,0 +1,51 @@
+//! Any `tower::Service` of HTTP requests as an app: an `axum::Router` above all.
+//!
+//! The app's own tokio runtime lives on its worker: a current-thread one with a `LocalSet`, so that `tokio::spawn`,
+//! `spawn_local` and `spawn_blocking` work, and so do timers and sockets. It sleeps in its driver, and the host rings
+//! the port's [doorbell](crate::Port::doorbell) there. Nothing of tokio's crosses to the host.
+
+mod app;
+mod body;
+mod convert;
+mod serve;
+mod upgrade;
+
+pub use app::ServiceApp;
+pub use body::{Body, BodyError};
+pub use convert::Peer;
+
+use std::future::poll_fn;
+
+use http::{Request, Response};
+use tower_service::Service;
+
+/// Any error.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A service that can be an app: it takes requests with a [`Body`], as an `axum::Router` does.
+///
+/// It is implemented for all that can; there is no need to name it.
+pub trait HttpService: Clone + 'static {
+    /// The body of its responses.
+    type ResponseBody: http_body::Body<Error: Into<BoxError>> + 'static;
+
+    /// Waits until it is ready, and answers a request.
+    #[doc(hidden)]
+    fn answer(
+        self,
+        request: Request<Body>,
+    ) -> impl Future<Output = Result<Response<Self::ResponseBody>, BoxError>> + 'static;
+}
+
+impl<S, B> HttpService for S
+where
+    S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>> + Clone + 'static,
+    B: http_body::Body<Error: Into<BoxError>> + 'static,
+{
+    type ResponseBody = B;
+
+    async fn answer(mut self, request: Request<Body>) -> Result<Response<B>, BoxError> {
+        poll_fn(|context| self.poll_ready(context)).await.map_err(Into::into)?;
+        self.call(request).await.map_err(Into::into)
+    }
+}

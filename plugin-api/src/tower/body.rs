@@ -1,0 +1,94 @@
+//! A request's body, as services take it.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use crate::abi::Buffer;
+use crate::stream::{Channel, Item};
+
+/// The body of a request.
+#[derive(Default)]
+pub struct Body(Source);
+
+#[derive(Default)]
+enum Source {
+    #[default]
+    Empty,
+    Whole(Bytes),
+    Stream(Arc<Channel>),
+}
+
+/// Why a body is not complete: the client has left, or sent something that is not a body.
+#[derive(Debug)]
+pub struct BodyError(String);
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BodyError {}
+
+impl Body {
+    pub(super) fn whole(buffer: Buffer) -> Self {
+        Self(Source::Whole(Bytes::from_owner(buffer)))
+    }
+
+    pub(super) fn stream(channel: Arc<Channel>) -> Self {
+        Self(Source::Stream(channel))
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match std::mem::take(&mut self.0) {
+            Source::Empty => Poll::Ready(None),
+            Source::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            Source::Stream(channel) => {
+                self.0 = Source::Stream(channel.clone());
+                loop {
+                    return Poll::Ready(match ready!(channel.poll_receive(context)) {
+                        Some(Ok(Item::Chunk(chunk))) => Some(Ok(Frame::data(Bytes::from_owner(chunk)))),
+                        Some(Ok(Item::Message(..) | Item::Close(..))) => continue,
+                        Some(Err(error)) => Some(Err(BodyError(error.message().to_owned()))),
+                        None => None,
+                    });
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.0, Source::Empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Source::Empty => "Body(empty)",
+            Source::Whole(_) => "Body(whole)",
+            Source::Stream(_) => "Body(stream)",
+        })
+    }
+}

@@ -1,0 +1,59 @@
+//! Requests and responses between the port's protocol and the `http` crate.
+
+use std::net::SocketAddr;
+
+use bytes::{Buf, Bytes};
+use http::header::{HeaderName, HeaderValue};
+use http::{Method, Request, Uri, response};
+
+use super::body::Body;
+use crate::error::Error;
+use crate::host::Host;
+use crate::protocol::{Header, HttpRequest, header_text};
+use crate::stream::Chunk;
+
+/// The client's address, in a request's extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+/// The request as a service takes it.
+pub(super) fn request(head: &HttpRequest<'_>, body: Body, host: Host) -> Result<Request<Body>, Error> {
+    let target = if head.query.is_empty() {
+        head.path.clone().into_owned()
+    } else {
+        format!("{}?{}", head.path, head.query)
+    };
+    let bad = |what: &str, text: &str| Error::bad_request(format!("{text:?} is not {what}"));
+    let mut request = Request::new(body);
+    *request.method_mut() =
+        Method::from_bytes(head.method.as_bytes()).map_err(|_| bad("a method", &head.method))?;
+    *request.uri_mut() = Uri::try_from(&target).map_err(|_| bad("a path", &target))?;
+    for header in &head.headers {
+        let name =
+            HeaderName::from_bytes(header.0.as_bytes()).map_err(|_| bad("a header's name", &header.0))?;
+        let value = header
+            .value_bytes()
+            .and_then(|bytes| HeaderValue::from_bytes(&bytes).ok())
+            .ok_or_else(|| bad("a header's value", &header.1))?;
+        request.headers_mut().append(name, value);
+    }
+    if let Some(peer) = head.peer.as_ref().and_then(|peer| peer.parse().ok()) {
+        request.extensions_mut().insert(Peer(peer));
+    }
+    request.extensions_mut().insert(host);
+    Ok(request)
+}
+
+/// The headers of a response as they are sent.
+pub(super) fn headers(head: &response::Parts) -> Vec<Header<'_>> {
+    head.headers
+        .iter()
+        .map(|(name, value)| Header(name.as_str().into(), header_text(value.as_bytes())))
+        .collect()
+}
+
+/// Data of a service's as a piece of a body; without a copy where nothing else holds it.
+pub(super) fn chunk(mut data: impl Buf) -> Chunk {
+    let bytes: Bytes = data.copy_to_bytes(data.remaining());
+    Vec::from(bytes).into()
+}

@@ -1,0 +1,338 @@
+//! What a service's worker does: messages in, the service called, answers out.
+
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use http::{Request, Response};
+use http_body::Body as _;
+use serde::Serialize;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::body::Body;
+use super::{BoxError, HttpService, convert, upgrade};
+use crate::abi::{Buffer, Exit, Message};
+use crate::call::{Arrival, Call};
+use crate::error::Error;
+use crate::host::{Host, Requests};
+use crate::panic::payload_text;
+use crate::port::{Event, Port};
+use crate::protocol::{self, ErrorData, ErrorObject, HttpRequest, HttpResponse, code, method};
+use crate::stream::{Channel, Streams};
+
+/// After so many messages without a pause, the tasks get their turn.
+const MESSAGES_PER_TURN: usize = 64;
+
+/// A worker's loop.
+pub(super) struct Server<S> {
+    service: S,
+    port: Port,
+    requests: Arc<Requests>,
+    tasks: JoinSet<u64>,
+    running: HashMap<u64, AbortHandle>,
+    /// Which request a task is for, when it has panicked.
+    numbers: HashMap<tokio::task::Id, u64>,
+    streams: Streams,
+    stopping: bool,
+}
+
+impl<S: HttpService> Server<S> {
+    pub(super) fn new(service: S, port: Port) -> Self {
+        Self {
+            service,
+            requests: Requests::new(port.clone()),
+            port,
+            tasks: JoinSet::new(),
+            running: HashMap::new(),
+            numbers: HashMap::new(),
+            streams: Streams::default(),
+            stopping: false,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Exit {
+        let doorbell = match doorbell(&self.port) {
+            Ok(doorbell) => doorbell,
+            Err(error) => {
+                log::error!("the worker cannot wait for its port: {error}");
+                return Exit::Returned;
+            }
+        };
+        loop {
+            if self.receive().is_err() {
+                break;
+            }
+            while let Some(ended) = self.tasks.try_join_next_with_id() {
+                self.ended(ended);
+            }
+            if self.stopping && self.tasks.is_empty() {
+                break;
+            }
+            if !self.port.sleep() {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            tokio::select! {
+                () = rings(&doorbell) => {}
+                Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
+            }
+        }
+        self.tasks.shutdown().await;
+        Exit::Stopped
+    }
+
+    /// Takes what has come, up to a number of messages; an error: the port is closed.
+    fn receive(&mut self) -> Result<(), ()> {
+        for _ in 0..MESSAGES_PER_TURN {
+            match self.port.receive(Some(Duration::ZERO)) {
+                Event::Message(message) => self.message(message),
+                Event::Woken => {}
+                Event::TimedOut => return Ok(()),
+                Event::Closed => return Err(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, message: Message) {
+        match Arrival::parse(message) {
+            Ok(Arrival::Call(call)) => self.call(call),
+            Ok(Arrival::Answer(id, message)) => self.requests.answered(id, message),
+            Err(error) => log::error!("a message of the host's cannot be read: {error}"),
+        }
+    }
+
+    fn call(&mut self, call: Call) {
+        match (call.method(), call.id()) {
+            (method::HTTP, Some(id)) => self.http(id, call),
+            (method::STATE_SAVE, Some(id)) => result(&self.port, id, ()),
+            (method::CANCEL, None) => self.cancel(&call),
+            (method::STOP, None) => self.stopping = true,
+            (name, Some(id)) => {
+                fail(&self.port, id, code::METHOD_NOT_FOUND, &format!("this app has no method {name}"), None);
+            }
+            (_, None) => _ = self.streams.notification(call),
+        }
+    }
+
+    fn cancel(&mut self, call: &Call) {
+        if let Ok(protocol::Cancel { id }) = call.params() {
+            self.streams.close(id, "nobody waits for this request any more");
+            if let Some(abort) = self.running.get(&id) {
+                abort.abort();
+            }
+        }
+    }
+
+    fn http(&mut self, id: u64, call: Call) {
+        let host = self.requests.host(Some(id));
+        let channel = self.streams.open(id, &self.port);
+        let request = match request(call, &channel, host.clone()) {
+            Ok(request) => request,
+            Err(error) => {
+                self.streams.close(id, "the request is answered");
+                return refuse(&self.port, id, &error);
+            }
+        };
+        let exchange = Exchange { id, port: self.port.clone(), channel };
+        let work = Scoped { host, work: Box::pin(exchange.carry_out(self.service.clone(), request)) };
+        let abort = self.tasks.spawn_local(async move {
+            work.await;
+            id
+        });
+        self.numbers.insert(abort.id(), id);
+        self.running.insert(id, abort);
+    }
+
+    fn ended(&mut self, ended: Result<(tokio::task::Id, u64), tokio::task::JoinError>) {
+        let task = ended.as_ref().map_or_else(tokio::task::JoinError::id, |(task, _)| *task);
+        let Some(id) = self.numbers.remove(&task) else { return };
+        self.running.remove(&id);
+        self.streams.close(id, "the request is answered");
+        match ended {
+            Ok(_) => {}
+            Err(error) if error.is_cancelled() => {
+                fail(&self.port, id, code::CANCELLED, "the request was cancelled", None);
+            }
+            Err(error) => {
+                let text = error
+                    .try_into_panic()
+                    .map_or_else(|error| error.to_string(), |panic| payload_text(&*panic).to_owned());
+                fail(&self.port, id, code::HANDLER_PANICKED, &text, None);
+            }
+        }
+    }
+}
+
+/// Whether a client asks to go on with another protocol.
+fn is_upgrade(request: &Request<Body>) -> bool {
+    request.headers().contains_key(http::header::UPGRADE)
+}
+
+fn request(call: Call, channel: &Arc<Channel>, host: Host) -> Result<Request<Body>, Error> {
+    let (json, params, mut transfer) = call.into_parts();
+    let text = json.get(params).unwrap_or_default();
+    let head: HttpRequest<'_> =
+        serde_json::from_slice(text).map_err(|error| Error::bad_request(error.to_string()))?;
+    let body = match head.body {
+        None => Body::default(),
+        Some(protocol::Body::Transfer(index)) => Body::whole(transfer.take(index).unwrap_or_default()),
+        Some(protocol::Body::Stream(_) | protocol::Body::Websocket(_)) => Body::stream(channel.clone()),
+    };
+    convert::request(&head, body, host)
+}
+
+/// One request and its answer.
+pub(super) struct Exchange {
+    id: u64,
+    port: Port,
+    channel: Arc<Channel>,
+}
+
+impl Exchange {
+    async fn carry_out<S: HttpService>(self, service: S, request: Request<Body>) {
+        if is_upgrade(&request) {
+            return upgrade::carry_out(self, service, request).await;
+        }
+        match service.answer(request).await {
+            Ok(response) => self.respond(response).await,
+            Err(error) => self.refuse(error),
+        }
+    }
+
+    pub(super) fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    pub(super) fn refuse(&self, error: BoxError) {
+        refuse(&self.port, self.id, &Error::internal(error));
+    }
+
+    /// Sends a response, its body as it comes.
+    pub(super) async fn respond<B>(&self, response: Response<B>)
+    where
+        B: http_body::Body<Error: Into<BoxError>>,
+    {
+        let (head, body) = response.into_parts();
+        let mut body = pin!(body);
+        // A body that is there already, and is one piece, goes along with the answer.
+        let first = poll_fn(|context| body.as_mut().poll_frame(context)).now_or_never();
+        let mut begun = None;
+        match first {
+            Some(None) => return self.head(&head, None, Vec::new()),
+            Some(Some(Ok(frame))) => {
+                let chunk = frame.into_data().ok().map(convert::chunk);
+                let buffer = chunk.and_then(|chunk| chunk.into_buffer(&self.port));
+                if body.is_end_stream() {
+                    let whole = buffer.is_some().then_some(protocol::Body::Transfer(0));
+                    return self.head(&head, whole, buffer.into_iter().collect());
+                }
+                begun = buffer;
+            }
+            Some(Some(Err(error))) => return self.refuse(error.into()),
+            None => {}
+        }
+        self.head(&head, Some(protocol::Body::STREAM), Vec::new());
+        if let Some(buffer) = begun {
+            self.channel.send_chunk(buffer);
+        }
+        let complete = self.send_rest(body).await;
+        match complete {
+            Ok(()) => self.channel.send_end(),
+            Err(error) => {
+                log::error!("a response ends before it is complete: {error}");
+                self.channel.send_error(&error.to_string());
+            }
+        }
+    }
+
+    async fn send_rest<B>(&self, mut body: Pin<&mut B>) -> Result<(), BoxError>
+    where
+        B: http_body::Body<Error: Into<BoxError>>,
+    {
+        loop {
+            self.ready().await?;
+            match poll_fn(|context| body.as_mut().poll_frame(context)).await {
+                None => return Ok(()),
+                Some(Err(error)) => return Err(error.into()),
+                Some(Ok(frame)) => {
+                    let chunk = frame.into_data().ok().map(convert::chunk);
+                    if let Some(buffer) = chunk.and_then(|chunk| chunk.into_buffer(&self.port)) {
+                        self.channel.send_chunk(buffer);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until the client has taken enough.
+    pub(super) async fn ready(&self) -> Result<(), BoxError> {
+        poll_fn(|context| self.channel.poll_ready(context)).await.map_err(|error| error.message().into())
+    }
+
+    /// Sends the head of an answer.
+    pub(super) fn head(
+        &self,
+        head: &http::response::Parts,
+        body: Option<protocol::Body>,
+        transfer: Vec<Buffer>,
+    ) {
+        let response = HttpResponse { status: head.status.as_u16(), headers: convert::headers(head), body };
+        // A port that is closed has ended the request as well.
+        let _ = self.port.send(&protocol::Response::result(self.id, response), transfer);
+    }
+}
+
+fn result(port: &Port, id: u64, result: impl Serialize) {
+    let _ = port.send(&protocol::Response::result(id, result), Vec::new());
+}
+
+fn refuse(port: &Port, id: u64, error: &Error) {
+    let data = ErrorData { status: error.status() };
+    fail(port, id, code::HANDLER_FAILED, error.message(), serde_json::to_value(data).ok());
+}
+
+fn fail(port: &Port, id: u64, code: i64, message: &str, data: Option<serde_json::Value>) {
+    let error = ErrorObject { code, message: message.into(), data };
+    let _ = port.send(&protocol::Response::error(id, error), Vec::new());
+}
+
+/// The port's doorbell in the runtime's driver. The descriptor is a copy, so that the driver has one of its own to close.
+fn doorbell(port: &Port) -> std::io::Result<AsyncFd<OwnedFd>> {
+    let copy = port.doorbell()?.as_fd().try_clone_to_owned()?;
+    // SAFETY: an owned descriptor stays the same until it is dropped, which the result does.
+    Ok(unsafe { AsyncFd::register_with_interest(copy, Interest::READABLE) }?)
+}
+
+/// Waits until the doorbell rings, and silences it.
+async fn rings(doorbell: &AsyncFd<OwnedFd>) {
+    // The driver fails only when the runtime ends.
+    let Ok(mut ready) = doorbell.readable().await else { return };
+    let mut count = [0_u8; 8];
+    // SAFETY: the descriptor is open, and there is room for 8 bytes. What it says does not matter: it does not block,
+    // and after it the port is looked at.
+    unsafe { libc::read(doorbell.get_ref().as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+    ready.clear_ready();
+}
+
+/// Polls with a host as the current one.
+struct Scoped<W> {
+    host: Host,
+    work: Pin<Box<W>>,
+}
+
+impl<W: Future> Future for Scoped<W> {
+    type Output = W::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<W::Output> {
+        let this = &mut *self;
+        this.host.scope(|| this.work.as_mut().poll(context))
+    }
+}

@@ -1,0 +1,98 @@
+//! A request that asks to go on with another protocol, as WebSocket handshakes do.
+//!
+//! Services take a connection over by way of hyper's `OnUpgrade`, which only hyper's own server can make. So the service
+//! is served by hyper here, over a pipe within the process; at the pipe's other end is hyper's client.
+
+use std::future::poll_fn;
+
+use http::{Request, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::task::JoinSet;
+
+use super::body::Body;
+use super::serve::Exchange;
+use super::{BoxError, HttpService};
+use crate::protocol;
+use crate::stream::{Channel, Item};
+
+/// The size of the pipe, in bytes, in each direction.
+const PIPE: usize = 64 * 1024;
+
+/// So much is read from the service at once.
+const PIECE: usize = 16 * 1024;
+
+pub(super) async fn carry_out<S: HttpService>(exchange: Exchange, service: S, request: Request<Body>) {
+    if let Err(error) = handshake(&exchange, service, request).await {
+        exchange.refuse(error);
+    }
+}
+
+/// Has the service answer; an error: it has not.
+async fn handshake<S: HttpService>(
+    exchange: &Exchange,
+    service: S,
+    request: Request<Body>,
+) -> Result<(), BoxError> {
+    let (head, _) = request.into_parts();
+    let extensions = head.extensions.clone();
+    let serve = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(|_| Body::default());
+        request.extensions_mut().extend(extensions.clone());
+        service.clone().answer(request)
+    });
+    let (ours, theirs) = tokio::io::duplex(PIPE);
+    // They end with this future, whatever becomes of it.
+    let mut connections = JoinSet::new();
+    let server = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(theirs), serve);
+    connections.spawn_local(async move { server.with_upgrades().await.map_err(BoxError::from) });
+    let (mut sender, client) = hyper::client::conn::http1::handshake::<_, Body>(TokioIo::new(ours)).await?;
+    connections.spawn_local(async move { client.with_upgrades().await.map_err(BoxError::from) });
+
+    let mut request = Request::from_parts(head, Body::default());
+    *request.version_mut() = Version::HTTP_11;
+    let mut response = sender.send_request(request).await?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        exchange.respond(response).await;
+        return Ok(());
+    }
+    let connection = TokioIo::new(hyper::upgrade::on(&mut response).await?);
+    exchange.head(&response.into_parts().0, Some(protocol::Body::STREAM), Vec::new());
+    let (from_service, to_service) = tokio::io::split(connection);
+    tokio::select! {
+        // The service has ended the connection.
+        () = receive(exchange, from_service) => {}
+        () = send(exchange.channel(), to_service) => {}
+    }
+    Ok(())
+}
+
+/// What the client sends, until it has left; then never ready, since the service may have more to say.
+async fn send(channel: &Channel, mut to_service: WriteHalf<TokioIo<Upgraded>>) {
+    while let Some(Ok(item)) = poll_fn(|context| channel.poll_receive(context)).await {
+        if let Item::Chunk(bytes) = item
+            && to_service.write_all(&bytes).await.is_err()
+        {
+            break;
+        }
+    }
+    // It fails when the service has closed its end already.
+    let _ = to_service.shutdown().await;
+    std::future::pending().await
+}
+
+/// What the service sends, until it ends.
+async fn receive(exchange: &Exchange, mut from_service: ReadHalf<TokioIo<Upgraded>>) {
+    loop {
+        let mut piece = Vec::with_capacity(PIECE);
+        if exchange.ready().await.is_err() {
+            return;
+        }
+        match from_service.read_buf(&mut piece).await {
+            Ok(0) | Err(_) => break exchange.channel().send_end(),
+            Ok(_) => exchange.channel().send_chunk(exchange.channel().port().buffer(piece)),
+        }
+    }
+}

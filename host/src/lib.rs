@@ -17,6 +17,7 @@ pub mod control;
 mod descriptors;
 mod doorbell;
 mod driver;
+mod ending;
 mod event;
 pub mod exchange;
 mod generation;

@@ -42,7 +42,7 @@ pub(crate) fn check_open_files(table: &mut Table, before: usize, after: usize) {
 /// What `atoll ls --json` shows.
 pub(crate) fn status(host: &Host) -> Result<HostStatus, String> {
     let place = host.folder().join("tmp");
-    ControlClient::connect_within(&place, &config(host))
+    ControlClient::connect_within(&place, config(host))
         .and_then(|mut client| client.status())
         .map_err(|error| error.to_string())
 }

@@ -157,7 +157,9 @@ fn replace_and_tell(host: &Host, mut library: Vec<u8>, reloads: usize, all: usiz
         }
         let generation = reload as u64 + 1;
         wait_until("all clients are connected to the app", || {
-            let serves = status(host).is_ok_and(|status| status.apps[0].serving == Some(generation));
+            let serves = status(host).is_ok_and(|status| {
+                status.apps[0].serving.as_ref().is_some_and(|it| it.number == generation)
+            });
             serves && host.get("/apps/app/open").text() == all.to_string()
         });
         for _ in 0..10 {

@@ -136,21 +136,24 @@ impl Sender {
 /// Sends an HTTP request to an app, and waits for the whole of its answer: at most for `body_limit` bytes of a stream.
 async fn fetch(
     app: &App,
-    request: HttpRequest<'_>,
+    mut request: HttpRequest<'_>,
     body: Option<Buffer>,
     context: CallContext,
     body_limit: usize,
 ) -> Delivery {
     let limit = context.remaining(app.settings().deadline());
     let deadline = Instant::now() + limit;
-    let request_id = context.request_id().to_owned();
-    let request = HttpRequest {
-        prefix: format!("/apps/{}", app.name()).into(),
-        peer: None,
-        request_id: request_id.as_str().into(),
-        traceparent: context.traceparent().map(|traceparent| traceparent.to_owned().into()),
-        ..request
-    };
+    let (request_id, traceparent) =
+        (context.request_id().to_owned(), context.traceparent().map(str::to_owned));
+    request.prefix = format!("/apps/{}", app.name()).into();
+    request.peer = None;
+    request.request_id = request_id.as_str().into();
+    request.traceparent = traceparent.as_deref().map(Into::into);
+    request.deadline_ms = None;
+    // As with requests from outside, for apps that look there.
+    request.headers.retain(|header| !is_of_context(&header.0));
+    request.headers.push(Header("x-request-id".into(), request_id.as_str().into()));
+    request.headers.extend(traceparent.as_deref().map(|value| Header("traceparent".into(), value.into())));
     let body = body.map_or(RequestBody::None, |buffer| Bytes::from_owner(buffer).into());
     let whole = async {
         let answer = exchange::http_on_behalf(app, request, body, context, |_, head, body| {
@@ -173,6 +176,11 @@ async fn fetch(
         Ok((head?, Some(buffer::from_bytes(body))))
     };
     timeout_at(deadline, whole).await.unwrap_or_else(|_elapsed| Err(rpc::too_late(app, limit)))
+}
+
+/// Whether a header says what the context does.
+fn is_of_context(name: &str) -> bool {
+    ["x-request-id", "traceparent"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// What is brought back when there is no answer. That a handler has returned an error is one: that of its status, as a

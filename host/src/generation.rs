@@ -12,13 +12,13 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use crate::abort;
 use crate::answer::{self, AnswerError};
 use crate::call_context::CallContext;
 use crate::context::LibraryContext;
 use crate::courier::Courier;
+use crate::ending::Ending;
 use crate::heap::Heap;
 use crate::library;
 use crate::port::{Answer, CallError, Port};
@@ -83,7 +83,7 @@ pub struct Generation {
     next: AtomicUsize,
     in_flight: AtomicUsize,
     drained: Notify,
-    ending: CancellationToken,
+    ending: Ending,
     running: Arc<Running>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     noticed: Option<Instant>,
@@ -172,7 +172,7 @@ impl Generation {
             next: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             drained: Notify::new(),
-            ending: CancellationToken::new(),
+            ending: Ending::default(),
             running,
             threads: Mutex::new(threads),
             noticed,
@@ -307,13 +307,8 @@ impl Generation {
         self.in_flight.compare_exchange(0, RETIRED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
-    /// Ends the streams and WebSockets that are still open.
-    pub fn end_streams(&self) {
-        self.ending.cancel();
-    }
-
-    /// Cancelled when streams and WebSockets are to end.
-    pub(crate) fn ending(&self) -> &CancellationToken {
+    /// Tells streams and WebSockets to end.
+    pub(crate) fn ending(&self) -> &Ending {
         &self.ending
     }
 

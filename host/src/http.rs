@@ -46,6 +46,19 @@ pub enum Mount {
     Root(Arc<App>),
 }
 
+impl Mount {
+    /// Ends the server-sent events and WebSockets of all apps, which would not end by themselves.
+    pub(crate) fn end_endless(&self) {
+        let apps = match self {
+            Self::Registry(registry) => registry.apps(),
+            Self::Root(app) => vec![app.clone()],
+        };
+        for generation in apps.iter().filter_map(|app| app.serving()) {
+            generation.ending().end_endless();
+        }
+    }
+}
+
 impl From<Arc<Registry>> for Mount {
     fn from(registry: Arc<Registry>) -> Self {
         Self::Registry(registry)

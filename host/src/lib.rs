@@ -20,6 +20,7 @@ mod descriptors;
 mod directory;
 mod doorbell;
 mod driver;
+mod ending;
 mod errands;
 mod event;
 pub mod exchange;

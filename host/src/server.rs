@@ -82,13 +82,14 @@ impl Server {
         self.addresses().first().map_or_else(String::new, |address| format!("{scheme}://{address}"))
     }
 
-    /// Serves until SIGINT or SIGTERM; then takes no new connection, finishes the requests that it has, and
-    /// comes back.
+    /// Serves until SIGINT or SIGTERM; then takes no new connection, ends server-sent events and WebSockets, finishes
+    /// the other requests that it has, and comes back.
     ///
     /// # Errors
     /// The listener or the signals cannot be used.
     pub async fn run(self) -> io::Result<()> {
         let front = Arc::new(self.front);
+        let mount = front.mount.clone();
         let server = HttpServer::new(move || {
             App::new().app_data(web::PayloadConfig::new(usize::MAX)).configure(http::configure(front.clone()))
         })
@@ -107,7 +108,9 @@ impl Server {
         actix_web::rt::spawn(async move {
             let name = told.await;
             log::info!("{name}: finishing the requests in flight");
-            handle.stop(true).await;
+            let stopped = handle.stop(true);
+            mount.end_endless();
+            stopped.await;
         });
         server.await
     }

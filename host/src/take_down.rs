@@ -27,7 +27,7 @@ pub(crate) async fn take_down(services: &Rc<Services>, app: &App, live: Live) ->
 
     record(State::Draining, format!("{} requests in flight", generation.in_flight()));
     let left = generation.drain(settings.drain_timeout()).await;
-    generation.end_streams();
+    generation.ending().end_all();
     let left = if left > 0 { generation.drain(STREAMS_END).await } else { 0 };
     if left > 0 {
         log::warn!(

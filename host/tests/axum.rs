@@ -24,6 +24,8 @@ fn extractors_state_and_nested_routers_work() {
     assert_eq!(host.get("/apps/axum-app/nested/a/b%20c").text(), "a/b c");
     assert_eq!(host.get("/apps/axum-app/nowhere").status, 404);
     assert_eq!(host.call(&Call::post("/apps/axum-app/sum", "")).status, 405);
+    let peer: std::net::SocketAddr = host.get("/apps/axum-app/peer").text().parse().unwrap();
+    assert!(peer.ip().is_loopback());
     for n in 1..4 {
         assert_eq!(host.get("/apps/axum-app/visits").text(), n.to_string());
     }

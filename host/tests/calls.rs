@@ -94,7 +94,7 @@ fn an_app_that_cannot_start_is_unavailable_for_a_time() {
 #[test]
 fn a_request_reaches_the_other_app_as_from_outside() {
     let host = two();
-    let headers = json!([["x-asked", "yes"]]);
+    let headers = json!([["x-asked", "yes"], ["x-request-id", "its own"]]);
     let params = json!({ "app": "b", "path": "/seen/x%20y?q=1", "headers": headers, "size": 3 });
     let fetch = request("a", "get", &params)
         .header("x-request-id", "from-outside")
@@ -104,6 +104,9 @@ fn a_request_reaches_the_other_app_as_from_outside() {
     let seen: Value = serde_json::from_str(answer["text"].as_str().unwrap()).unwrap();
     let left = seen["left_ms"].as_u64().unwrap();
     assert!((1..=30_000).contains(&left), "{seen}");
+    // The trace is the client's, and the host a step of it.
+    let trace = seen["traceparent"].as_str().unwrap();
+    assert!(trace.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && trace.ends_with("-01"), "{trace}");
     assert_eq!(
         seen,
         json!({
@@ -111,10 +114,10 @@ fn a_request_reaches_the_other_app_as_from_outside() {
             "path": "/seen/x%20y",
             "query": "q=1",
             "prefix": "/apps/b",
-            "asked": "yes",
+            "headers": { "x-asked": "yes", "x-request-id": "from-outside", "traceparent": trace },
             "peer": null,
             "request_id": "from-outside",
-            "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "traceparent": trace,
             "left_ms": left,
             "body": 3,
         })

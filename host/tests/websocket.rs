@@ -250,6 +250,30 @@ fn open_websockets_are_told_that_their_app_is_replaced() {
 }
 
 #[test]
+fn what_has_no_end_is_ended_with_the_host() {
+    let mut host = host();
+    let mut sockets = APPS.map(|(app, _)| open(&host, &format!("/apps/{app}/ws")));
+    let mut events = ["/apps/streams/events", "/apps/axum-app/ticks"].map(|path| {
+        let mut connection = host.connect();
+        connection.send(&Call::get(path)).unwrap();
+        assert_eq!(connection.head().unwrap().status, 200);
+        connection
+    });
+    let begun = Instant::now();
+    host.signal(libc::SIGTERM);
+    for socket in &mut sockets {
+        assert_eq!(close_of(socket).map(|frame| frame.code.into()), Some(1012));
+        while socket.read().is_ok() {}
+    }
+    for connection in &mut events {
+        while connection.chunk().unwrap().is_some() {}
+    }
+    let ended = host.ended();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_thousand_websockets_hear_what_is_told() {
     support::allow_many_files();
     let host = host();

@@ -38,13 +38,15 @@ impl Download {
         let ends_cleanly = head.headers.iter().any(|header| {
             header.0.eq_ignore_ascii_case("content-type") && header.1.starts_with("text/event-stream")
         });
-        let ending = Box::pin(exchange.in_flight().ending().clone().cancelled_owned());
+        let ending = exchange.in_flight().ending();
+        let ending = Box::pin(if ends_cleanly { ending.of_endless() } else { ending.of_all() });
         Self { exchange, taken: 0, ending, ends_cleanly, frames: None, broken: None, ended: false }
     }
 
     /// The body is a WebSocket's frames, and `source` those of the client.
     pub(crate) fn carry_websocket(&mut self, source: BodySource) {
         self.frames = Some(Frames::default());
+        self.ending = Box::pin(self.exchange.in_flight().ending().of_endless());
         self.exchange.upload = Some(Upload::new(source));
     }
 

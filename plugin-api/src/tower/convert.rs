@@ -12,7 +12,8 @@ use crate::host::Host;
 use crate::protocol::{Header, HttpRequest, header_text};
 use crate::stream::Chunk;
 
-/// The client's address, in a request's extensions.
+/// The client's address, in a request's extensions. With the feature `axum`, the extractor `ConnectInfo<SocketAddr>` has
+/// it, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
@@ -39,6 +40,8 @@ pub(super) fn request(head: &HttpRequest<'_>, body: Body, host: Host) -> Result<
     }
     if let Some(peer) = head.peer.as_ref().and_then(|peer| peer.parse().ok()) {
         request.extensions_mut().insert(Peer(peer));
+        #[cfg(feature = "axum")]
+        request.extensions_mut().insert(axum::extract::ConnectInfo::<SocketAddr>(peer));
     }
     request.extensions_mut().insert(host);
     Ok(request)

@@ -29,6 +29,7 @@ use crate::generation::{Generation, InFlight};
 use crate::lane::Gone;
 use crate::port::{Answer, CallError};
 use crate::problem::{Kind, Problem};
+use crate::taken::Taken;
 
 /// The body of an app's answer.
 pub enum ResponseBody {
@@ -91,7 +92,7 @@ impl Exchange {
 /// headers borrow from it, the body holds the memory that it is in and may outlive the app's library.
 ///
 /// The app's deadline covers its start as well, and ends with the head of the answer. While the client is still sending
-/// its body, it begins anew with each piece.
+/// its body, it begins anew with each piece. Where `taken` is given, it notes when a worker takes the request.
 ///
 /// # Errors
 /// See [`Kind`].
@@ -99,9 +100,10 @@ pub async fn http<T>(
     app: &App,
     request: HttpRequest<'_>,
     body: RequestBody,
+    taken: Option<Taken>,
     read: impl FnOnce(&Generation, HttpResponse<'_>, ResponseBody) -> T,
 ) -> Result<T, Problem> {
-    let context = CallContext::of_http(&request);
+    let context = CallContext::of_http(&request).noting(taken);
     http_on_behalf(app, request, body, context, read).await
 }
 

@@ -36,6 +36,7 @@ use crate::exchange::{self, RequestBody, ResponseBody};
 use crate::generation::Generation;
 use crate::problem::{Kind, Problem};
 use crate::registry::Registry;
+use crate::taken::Taken;
 
 /// Where requests under `/apps/` go.
 #[derive(Clone, Debug)]
@@ -177,7 +178,8 @@ async fn forward(
         body: None,
     };
     let settings = app.settings();
-    let begun = settings.server_timing.then(Instant::now);
+    let timing = settings.server_timing.then(|| (Instant::now(), Taken::default()));
+    let taken = timing.as_ref().map(|(_, taken)| taken.clone());
     let read = |generation: &Generation, head: protocol::HttpResponse<'_>, body| {
         let mut response = match (body, payload) {
             (ResponseBody::WebSocket(exchange), Some(payload)) => {
@@ -193,13 +195,13 @@ async fn forward(
             }
             (body, _) => response(request.method(), &head, body)?,
         };
-        if let Some(begun) = begun {
-            about::add_time(&mut response, begun.elapsed());
+        if let Some((begun, taken)) = &timing {
+            about::add_times(&mut response, *begun, taken);
         }
         if settings.app_header {
             about::add_app(&mut response, generation);
         }
         Ok(response)
     };
-    exchange::http(&app, params, body, read).await?
+    exchange::http(&app, params, body, taken, read).await?
 }

@@ -19,6 +19,7 @@ use crate::doorbell::Doorbell;
 use crate::errands::Errands;
 use crate::event::{Event, Request, Sent};
 use crate::lane::{self, Gone, Ticket};
+use crate::taken::Taken;
 
 /// Why a port does not take a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +33,7 @@ pub enum CallError {
 }
 
 enum Item {
-    Request(Message),
+    Request(Message, Option<Taken>),
     Notification(Message),
     Wake,
 }
@@ -167,14 +168,15 @@ impl Port {
                 RecvTimeoutError::Disconnected => Received::Closed,
             }),
         };
-        if let Ok(Item::Request(_)) = &item {
+        if let Ok(Item::Request(_, taken)) = &item {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
+            taken.iter().for_each(Taken::note);
         }
         if self.is_closed() {
             return Received::Closed;
         }
         match item {
-            Ok(Item::Request(message) | Item::Notification(message)) => {
+            Ok(Item::Request(message, _) | Item::Notification(message)) => {
                 *into = message;
                 Received::Message
             }
@@ -310,10 +312,11 @@ impl Place {
         let id = port.next_id.fetch_add(2, Ordering::Relaxed);
         let message = message(&protocol::Request::new(id, method, params), transfer);
         let (ticket, reply) = lane::open();
+        let taken = self.context.as_ref().and_then(|context| context.taken().cloned());
         let waiting = Pending { ticket, context: self.context.take(), errands: Vec::new() };
         port.with_pending(|pending| pending.insert(id, waiting)).ok_or(CallError::Closed)?;
         self.used = true;
-        port.push(Item::Request(message));
+        port.push(Item::Request(message, taken));
         Ok(Answer { port, id, reply, over: false })
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn run(args: &CallArgs) -> anyhow::Result<ExitCode> {
         let prefix = format!("/apps/{}", args.app);
         let request = request(args, &uri, &prefix, body.as_deref());
         let body = body.map_or(RequestBody::None, |body| Bytes::from(body).into());
-        let answer = exchange::http(&app, request, body, |_, head, body| {
+        let answer = exchange::http(&app, request, body, None, |_, head, body| {
             let headers = head
                 .headers
                 .iter()

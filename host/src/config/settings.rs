@@ -100,8 +100,8 @@ pub struct Settings {
     #[schemars(range(min = *MAX_RESTARTS.start(), max = *MAX_RESTARTS.end()))]
     pub max_restarts: u32,
 
-    /// Whether responses say in `Server-Timing` how long the app took, as `app;dur=MILLISECONDS`: from when the host had
-    /// the whole request until it had the answer. Default false.
+    /// Whether responses say in `Server-Timing` how long the request waited for a worker and how long the app took, in
+    /// milliseconds, as `queue;dur=0.1, app;dur=1.2`. Default false.
     pub server_timing: bool,
 
     /// Whether responses say in `X-Atoll-App` what answered: `NAME/VERSION#GENERATION`, with the version of the library's

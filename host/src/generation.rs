@@ -82,6 +82,7 @@ pub struct Generation {
     in_flight: AtomicUsize,
     drained: Notify,
     ending: CancellationToken,
+    conversations_end: Mutex<CancellationToken>,
     running: Arc<Running>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     noticed: Option<Instant>,
@@ -168,6 +169,7 @@ impl Generation {
             in_flight: AtomicUsize::new(0),
             drained: Notify::new(),
             ending: CancellationToken::new(),
+            conversations_end: Mutex::default(),
             running,
             threads: Mutex::new(threads),
             noticed,
@@ -304,16 +306,29 @@ impl Generation {
 
     /// Ends the streams and WebSockets that are still open.
     pub fn end_streams(&self) {
+        self.end_conversations();
         self.ending.cancel();
     }
 
-    /// Cancelled when streams and WebSockets are to end.
+    /// Ends the WebSockets and server-sent events that are open: they have no end of their own to wait for, and their
+    /// clients come back.
+    pub fn end_conversations(&self) {
+        self.conversations_end().cancel();
+    }
+
+    /// Cancelled when streams are to end.
     pub(crate) fn ending(&self) -> &CancellationToken {
         &self.ending
     }
 
+    /// Cancelled when WebSockets and server-sent events are to end.
+    pub(crate) fn conversations_end(&self) -> CancellationToken {
+        self.conversations_end.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Admits requests again.
     pub fn resume(&self) {
+        *self.conversations_end.lock().unwrap_or_else(PoisonError::into_inner) = CancellationToken::new();
         self.in_flight.fetch_and(!RETIRED, Ordering::SeqCst);
     }
 

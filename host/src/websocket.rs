@@ -31,7 +31,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let config =
         WebSocketConfig::default().max_message_size(Some(message_limit)).max_frame_size(Some(message_limit));
     let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-    let ending = exchange.in_flight().ending().clone();
+    let ending = exchange.in_flight().conversations_end();
     let mut bridge = Bridge { socket, exchange, credit: INITIAL_CREDIT as i64, taken: 0 };
     let closed = tokio::select! {
         closed = bridge.run() => closed,

@@ -31,7 +31,9 @@ impl Download {
         let is_events = head.headers.iter().any(|header| {
             header.0.eq_ignore_ascii_case("content-type") && header.1.starts_with("text/event-stream")
         });
-        let ending = Box::pin(exchange.in_flight().ending().clone().cancelled_owned());
+        let generation = exchange.in_flight();
+        let ending = if is_events { generation.conversations_end() } else { generation.ending().clone() };
+        let ending = Box::pin(ending.cancelled_owned());
         Self { exchange, taken: 0, ending, is_events, ended: false }
     }
 

@@ -236,7 +236,8 @@ impl Start {
         if self.config.is_null() {
             return Ok(T::default());
         }
-        T::deserialize(&self.config).map_err(|error| Error::internal(format!("the setting `config`: {error}")))
+        T::deserialize(&self.config)
+            .map_err(|error| Error::internal(format!("the setting `config`: {error}")))
     }
 }
 

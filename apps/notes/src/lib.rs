@@ -36,10 +36,7 @@ async fn list(State(notes): Notes, paging: Result<Query<Paging>, QueryRejection>
     Ok(Json(Page::new(found, total, paging)))
 }
 
-async fn create(
-    State(notes): Notes,
-    draft: Result<Json<Draft>, JsonRejection>,
-) -> Answer<impl IntoResponse> {
+async fn create(State(notes): Notes, draft: Result<Json<Draft>, JsonRejection>) -> Answer<impl IntoResponse> {
     let draft = draft?.0.checked()?;
     let note = notes.run(move |db| store::create(db, &draft)).await?;
     // Relative, as the app does not know where it is mounted.

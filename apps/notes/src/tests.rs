@@ -43,8 +43,7 @@ async fn a_note_is_created_read_changed_and_deleted() {
     let (status, changed) = app.json("PUT", "/notes/1", json!({ "title": "corals" })).await;
     assert_eq!((status, &changed["title"], &changed["text"]), (200, &json!("corals"), &json!("")));
     assert_eq!(app.json("DELETE", "/notes/1", Value::Null).await.0, 204);
-    for (method, body) in
-        [("GET", Value::Null), ("DELETE", Value::Null), ("PUT", json!({ "title": "gone" }))]
+    for (method, body) in [("GET", Value::Null), ("DELETE", Value::Null), ("PUT", json!({ "title": "gone" }))]
     {
         let (status, problem) = app.json(method, "/notes/1", body).await;
         assert_eq!((status, &problem["detail"]), (404, &json!("there is no note 1")), "{method}");

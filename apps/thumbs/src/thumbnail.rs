@@ -78,7 +78,8 @@ pub(crate) fn make(image: &[u8], wanted: Wanted, max_pixels: u64) -> Result<Vec<
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > max_pixels {
-        let detail = format!("an image of {width} x {height} pixels is larger than max_pixels = {max_pixels}");
+        let detail =
+            format!("an image of {width} x {height} pixels is larger than max_pixels = {max_pixels}");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
     let orientation = decoder.orientation()?;

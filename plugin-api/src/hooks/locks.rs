@@ -60,7 +60,8 @@ pub(super) unsafe fn fcntl(descriptor: c_int, command: c_int, argument: usize) -
     // place is, too; a lock of an open file has no process.
     unsafe {
         let mut lock = libc::flock { l_pid: 0, ..*asked };
-        let result = super::descriptors::real::fcntl(holder, of_open_file, (&raw mut lock).expose_provenance());
+        let result =
+            super::descriptors::real::fcntl(holder, of_open_file, (&raw mut lock).expose_provenance());
         if command == libc::F_GETLK {
             *asked = lock;
         }

@@ -99,6 +99,10 @@ pub(crate) async fn bring(services: &Rc<Services>, mut plan: Plan) -> Result<Liv
         Room::ForOne => {
             let states = hand_over(&plan, settings.start_timeout()).await;
             (plan.give_way)();
+            // All others wait until it is gone.
+            if let Some(predecessor) = &plan.predecessor {
+                predecessor.ending().end_endless();
+            }
             Some(states)
         }
     };
@@ -208,13 +212,14 @@ impl Wanted {
 }
 
 /// The states that the predecessor's workers hand over. It gets no request while they are saved and the next
-/// generation starts, so that nothing is missing from them. A predecessor that cannot save is reported, and the start
-/// is a cold one.
+/// generation starts, so that nothing is missing from them, and for the same reason its WebSockets and server-sent events
+/// end. A predecessor that cannot save is reported, and the start is a cold one.
 async fn hand_over(plan: &Plan, limit: Duration) -> Vec<Value> {
     let Some(predecessor) = plan.predecessor.as_ref().filter(|generation| generation.saves()) else {
         return Vec::new();
     };
     (plan.hold)().await;
+    predecessor.ending().end_endless();
     let name = plan.app.name();
     let left = predecessor.drain(HOLD_LIMIT).await;
     if left > 0 {

@@ -1,30 +1,31 @@
 //! When streams and WebSockets are to end that their app has not ended.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// Tells the streams of a generation to end: first those without an end of their own, then all.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Ending {
     all: CancellationToken,
-    endless: CancellationToken,
-}
-
-impl Default for Ending {
-    fn default() -> Self {
-        let all = CancellationToken::new();
-        Self { endless: all.child_token(), all }
-    }
+    endless: Mutex<CancellationToken>,
 }
 
 impl Ending {
-    /// Ends server-sent events and WebSockets.
+    /// Ends server-sent events and WebSockets: they have no end to wait for, and their clients come back.
     pub(crate) fn end_endless(&self) {
-        self.endless.cancel();
+        self.endless().cancel();
     }
 
     /// Ends everything.
     pub(crate) fn end_all(&self) {
+        self.end_endless();
         self.all.cancel();
+    }
+
+    /// Those that begin from now on are not to end yet.
+    pub(crate) fn begin_anew(&self) {
+        *self.endless() = CancellationToken::new();
     }
 
     /// Waits until everything is to end.
@@ -34,6 +35,10 @@ impl Ending {
 
     /// Waits until server-sent events and WebSockets are to end.
     pub(crate) fn of_endless(&self) -> WaitForCancellationFutureOwned {
-        self.endless.clone().cancelled_owned()
+        self.endless().clone().cancelled_owned()
+    }
+
+    fn endless(&self) -> MutexGuard<'_, CancellationToken> {
+        self.endless.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

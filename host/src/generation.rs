@@ -314,6 +314,7 @@ impl Generation {
 
     /// Admits requests again.
     pub fn resume(&self) {
+        self.ending.begin_anew();
         self.in_flight.fetch_and(!RETIRED, Ordering::SeqCst);
     }
 

@@ -121,7 +121,7 @@ impl Server {
 ///
 /// # Errors
 /// The signals cannot be used.
-pub fn told_to_end() -> io::Result<impl Future<Output = &'static str>> {
+fn told_to_end() -> io::Result<impl Future<Output = &'static str>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     Ok(async move {
         tokio::select! {
@@ -131,9 +131,8 @@ pub fn told_to_end() -> io::Result<impl Future<Output = &'static str>> {
     })
 }
 
-/// The table of apps and their URLs, for people.
-pub fn banner(registry: &Registry, server: &Server) -> String {
-    let base = server.base_url();
+/// The table of apps and their URLs, for people; `base` is the server's URL.
+pub fn banner(registry: &Registry, base: &str) -> String {
     let apps = registry.apps();
     if apps.is_empty() {
         return format!("Atoll serves at {base}; no apps are registered yet");
@@ -146,7 +145,7 @@ pub fn banner(registry: &Registry, server: &Server) -> String {
         let (name, workers) = (app.name(), app.settings().workers);
         let _ = write!(table, "  {name:width$}  {workers:>7}  {base}/apps/{name}/");
         for route in registry.routes(name) {
-            let base = if route.host.is_none() { &base } else { "" };
+            let base = if route.host.is_none() { base } else { "" };
             let _ = write!(table, ", {base}{route}");
         }
         table.push('\n');

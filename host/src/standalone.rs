@@ -29,7 +29,8 @@
 //! for it. From then on `cargo build --lib` is what reloads the app: by hand, or `cargo watch -x 'build --lib'`.
 //!
 //! The app's path is `/`, as there are no others; all else is as in a host: the same port, workers, start, hand-over of
-//! state, restart after a crash. What differs is how the library comes into the process: by the `LibReloader` of the
+//! state, restart after a crash. The settings are the built-in ones; with `--config apps.json` they are those that the app
+//! has there. What differs is how the library comes into the process: by the `LibReloader` of the
 //! crate `hot-lib-reloader`. It has one library loaded at a time, and it opens libraries in the ordinary way. So:
 //!
 //! - Between two generations nothing serves. Requests that come in this time wait, and none fails. Those that are in
@@ -43,7 +44,7 @@
 mod hot_reload;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -51,7 +52,7 @@ use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use self::hot_reload::HotReload;
-use crate::config::{AppConfig, Settings};
+use crate::config::{AppConfig, Config, Settings};
 use crate::courier::Courier;
 use crate::directory::Directory;
 use crate::server::Server;
@@ -68,6 +69,9 @@ struct Options {
     /// The address to listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3001")]
     listen: SocketAddr,
+    /// A registry that has this app: its settings there are taken, rather than the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// Makes the program of an app's crate a server of that app alone: the only line that its `main.rs` needs.
@@ -117,7 +121,7 @@ fn serve(app: &str, library: &str, options: &Options) -> anyhow::Result<()> {
         name: app.to_owned(),
         path: folder.join(format!("lib{library}.so")),
         routes: Vec::new(),
-        settings: settings(),
+        settings: settings(app, options.config.as_deref())?,
     };
     actix_web::rt::System::new().block_on(async {
         let services = Services::new()?.with_details();
@@ -136,16 +140,17 @@ fn serve(app: &str, library: &str, options: &Options) -> anyhow::Result<()> {
     })
 }
 
-/// It starts at once, so that what is wrong is said at once; a handler that hangs does not hold up the next build for
-/// long; and there is nobody who could roll back.
-fn settings() -> Settings {
-    Settings {
-        preload: true,
-        drain_timeout_ms: 10_000,
-        stop_timeout_ms: 1_000,
-        keep: 0,
-        ..Settings::default()
-    }
+/// The app's settings in a registry, or else the built-in ones; but it starts at once, so that what is wrong is said at
+/// once; a handler that hangs does not hold up the next build for long; and there is nobody who could roll back.
+fn settings(app: &str, registry: Option<&Path>) -> anyhow::Result<Settings> {
+    let settings = match registry {
+        Some(file) => {
+            let found = Config::load(file)?.apps.into_iter().find(|found| found.name == app);
+            found.with_context(|| format!("no app is named `{app}` in {}", file.display()))?.settings
+        }
+        None => Settings::default(),
+    };
+    Ok(Settings { preload: true, drain_timeout_ms: 10_000, stop_timeout_ms: 1_000, keep: 0, ..settings })
 }
 
 fn program_folder() -> anyhow::Result<PathBuf> {

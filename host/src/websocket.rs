@@ -143,8 +143,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
             }
             Closed::ByHost(code, reason) => {
                 self.tell_app(code.into(), reason);
-                self.close_client(code, reason).await;
                 let _ = timeout(CLOSE_TIMEOUT, self.app_ends()).await;
+                self.close_client(code, reason).await;
             }
         }
     }
@@ -165,12 +165,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
         }
     }
 
-    /// Sends a close, and waits for the client's.
-    async fn close_client(&mut self, code: CloseCode, reason: &str) {
+    /// Sends a close, and waits for the client's. The app has no part in it, and may be replaced meanwhile.
+    async fn close_client(self, code: CloseCode, reason: &str) {
+        let Self { mut socket, exchange, .. } = self;
+        drop(exchange);
         let frame = code.is_allowed().then(|| CloseFrame { code, reason: shortened(reason).into() });
         let answered = async {
-            self.socket.close(frame).await?;
-            while self.socket.next().await.transpose()?.is_some() {}
+            socket.close(frame).await?;
+            while socket.next().await.transpose()?.is_some() {}
             Ok::<_, Error>(())
         };
         // Whether the client answers is its own affair.

@@ -26,16 +26,10 @@ fn target() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_atoll")).ancestors().nth(2).unwrap()
 }
 
-/// The folder with what `cargo build` makes of the package `hello`: the program and the library.
+/// The folder with the program and the library of `hello`.
 fn built() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let mut build = cargo();
-        build.args(["build", "--quiet", "--package", "hello", "--manifest-path"]).arg(manifest());
-        let output = build.arg("--target-dir").arg(target()).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        target().join("debug")
-    })
+    BUILT.get_or_init(support::programs)
 }
 
 /// The program of `hello` in a folder of its own, so that its library can be exchanged.

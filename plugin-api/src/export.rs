@@ -51,7 +51,7 @@ impl App for Application {
 pub trait Export {
     /// Whether the library allocates from the host's heap.
     const HOST_HEAP: bool;
-    fn app() -> Box<dyn App>;
+    fn app(start: &Start) -> Box<dyn App>;
 }
 
 /// The library's header, which the host finds by [`ROOT_SYMBOL`](crate::abi::ROOT_SYMBOL).
@@ -108,7 +108,7 @@ fn start<E: Export>(port: &Port) -> Option<(Box<dyn App>, Start)> {
     let made =
         call.params::<Start>().map_err(|error| (code::INVALID_PARAMS, error.to_string())).and_then(|start| {
             match catch(|| {
-                let mut app = E::app();
+                let mut app = E::app(&start);
                 app.start(&start).map(|()| app)
             }) {
                 Ok(Ok(app)) => Ok((app, start)),
@@ -130,15 +130,27 @@ fn start<E: Export>(port: &Port) -> Option<(Box<dyn App>, Start)> {
 
 /// Makes the crate's library an Atoll app.
 ///
-/// Takes the name of a function without parameters that returns an [`Application`]; it is called once
-/// on each worker, when it starts. Use it once in a crate, whose library is built with
-/// `crate-type = ["cdylib"]`.
+/// Takes the name of a function that returns an [`Application`], or a `Result` of one; it is called once on each worker,
+/// when it starts. With the feature `tower` the function may return a `tower` service instead, such as an
+/// `axum::Router`, and may be `async`. It has no parameters, or one: the [`Start`], with the app's settings. Use the
+/// macro once in a crate, whose library is built with `crate-type = ["cdylib"]`.
 ///
 /// ```
 /// use atoll_plugin::prelude::*;
 ///
 /// fn app() -> Application {
 ///     Application::new().get("/", |_: Request| "hello")
+/// }
+/// atoll_plugin::export_app!(app);
+/// # fn main() {}
+/// ```
+///
+/// ```
+/// use atoll_plugin::prelude::*;
+///
+/// fn app(start: Start) -> Result<Application, Error> {
+///     let greeting = start.var("GREETING").ok_or_else(|| Error::internal("GREETING is not set"))?;
+///     Ok(Application::new().get("/", move |_: Request| greeting.clone()))
 /// }
 /// atoll_plugin::export_app!(app);
 /// # fn main() {}
@@ -178,10 +190,10 @@ macro_rules! __export_app {
 
             impl $crate::__private::Export for ThisLibrary {
                 const HOST_HEAP: bool = $host_heap;
-                fn app() -> ::std::boxed::Box<dyn $crate::App> {
+                fn app(start: &$crate::protocol::Start) -> ::std::boxed::Box<dyn $crate::App> {
                     #[allow(unused_imports)]
                     use $crate::__private::make::*;
-                    (&&&&&&&Make($app)).make()
+                    (&&&&&&Make::new($app)).make(start)
                 }
             }
 

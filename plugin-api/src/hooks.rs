@@ -1,5 +1,5 @@
-//! What an app takes from the process that outlives its library (threads, pthread keys, file descriptors), and what
-//! would end it.
+//! What an app takes from the process that outlives its library (threads, pthread keys, file descriptors), what it would
+//! share with another library although it is its own (locks on files), and what would end the process.
 //!
 //! `export_app!` defines libc's functions for this in the library, so that its own calls, also those of the C code in
 //! it, come here; the host is told, and libc's function is called. The host waits for the threads before it unloads
@@ -9,6 +9,7 @@ mod behind;
 mod descriptors;
 mod ending;
 mod keys;
+mod locks;
 mod new_descriptors;
 mod threads;
 
@@ -33,7 +34,9 @@ pub mod types {
 }
 
 /// Looks up libc's functions, for a forked child: another thread may have been in the dynamic linker when it was made.
+/// From then on it is known what a forked child is.
 pub(crate) fn find_libc_functions() {
+    locks::note_process();
     descriptors::real::find_all();
     ending::real::find_all();
     keys::real::find_all();

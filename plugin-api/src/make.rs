@@ -1,9 +1,10 @@
 //! What the function that [`export_app!`](crate::export_app) is given may be: how an app is made of it.
 //!
-//! A kind of function is a trait, implemented for as many references to [`Make`] as say its place: the compiler takes
-//! the first that fits when `export_app!` calls `make` on the most references.
+//! What the function returns is of some kind. A kind is a trait, implemented for as many references to [`Make`] as say
+//! its place: the compiler takes the first that fits when `export_app!` calls `make` on the most references.
 
 use std::fmt::Display;
+use std::marker::PhantomData;
 
 use crate::abi::Exit;
 use crate::error::Error;
@@ -11,43 +12,85 @@ use crate::export::App;
 use crate::port::Port;
 use crate::protocol::Start;
 
-/// The function.
-#[derive(Clone, Copy, Debug)]
-pub struct Make<F>(pub F);
+/// A function that makes an app: `fn() -> R`, `fn(Start) -> R`, or `fn(Start, Port) -> Exit`, a `main` that has the port
+/// to itself. `P`, its parameters, only tells these apart; the compiler finds it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not make an app",
+    label = "not a function that makes an app",
+    note = "an app's function is `fn() -> Application`, or one that takes a `Start`",
+    note = "with the feature `tower` it may be `async` and return a `tower` service, such as an `axum::Router`"
+)]
+pub trait Function<P>: Copy + 'static {
+    /// What it makes.
+    type Made;
 
-/// `fn() -> Application`, or another [`App`].
-pub trait MakeApp {
-    fn make(&self) -> Box<dyn App>;
+    fn call(&self, start: &Start) -> Self::Made;
 }
 
-impl<F: Fn() -> A, A: App + 'static> MakeApp for &&&&&&Make<F> {
-    fn make(&self) -> Box<dyn App> {
-        Box::new((self.0)())
+impl<F: Fn() -> R + Copy + 'static, R> Function<()> for F {
+    type Made = R;
+
+    fn call(&self, _: &Start) -> R {
+        self()
     }
 }
 
-/// `fn() -> Result<Application, E>`, or another [`App`] than an `Application`.
-pub trait TryMakeApp {
-    fn make(&self) -> Box<dyn App>;
+impl<F: Fn(Start) -> R + Copy + 'static, R> Function<(Start,)> for F {
+    type Made = R;
+
+    fn call(&self, start: &Start) -> R {
+        self(start.clone())
+    }
 }
 
-impl<F: Fn() -> Result<A, E>, A: App + 'static, E: Display> TryMakeApp for &&&&&Make<F> {
-    fn make(&self) -> Box<dyn App> {
-        match (self.0)() {
+impl<F: Fn(Start, Port) -> Exit + Copy + 'static> Function<(Start, Port)> for F {
+    type Made = Main<F>;
+
+    fn call(&self, _: &Start) -> Main<F> {
+        Main(*self)
+    }
+}
+
+/// A function with these parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Make<F, P> {
+    function: F,
+    parameters: PhantomData<P>,
+}
+
+impl<F: Function<P>, P> Make<F, P> {
+    pub fn new(function: F) -> Self {
+        Self { function, parameters: PhantomData }
+    }
+}
+
+/// An `Application`, or another [`App`].
+pub trait MakeApp {
+    fn make(&self, start: &Start) -> Box<dyn App>;
+}
+
+impl<F: Function<P, Made: App + 'static>, P> MakeApp for &&&&&Make<F, P> {
+    fn make(&self, start: &Start) -> Box<dyn App> {
+        Box::new(self.function.call(start))
+    }
+}
+
+/// `Result<Application, E>`, or another [`App`] than an `Application`.
+pub trait TryMakeApp {
+    fn make(&self, start: &Start) -> Box<dyn App>;
+}
+
+impl<F, P, A, E> TryMakeApp for &&&&Make<F, P>
+where
+    F: Function<P, Made = Result<A, E>>,
+    A: App + 'static,
+    E: Display,
+{
+    fn make(&self, start: &Start) -> Box<dyn App> {
+        match self.function.call(start) {
             Ok(app) => Box::new(app),
             Err(error) => Box::new(Failed(Error::internal(error))),
         }
-    }
-}
-
-/// `fn(Start, Port) -> Exit`: a `main` that has the port to itself.
-pub trait MakeMain {
-    fn make(&self) -> Box<dyn App>;
-}
-
-impl<F: Fn(Start, Port) -> Exit + Copy + 'static> MakeMain for &&&&Make<F> {
-    fn make(&self) -> Box<dyn App> {
-        Box::new(Main(self.0))
     }
 }
 
@@ -64,7 +107,9 @@ impl App for Failed {
     }
 }
 
-struct Main<F>(F);
+/// A `main` as an app.
+#[derive(Clone, Copy, Debug)]
+pub struct Main<F>(F);
 
 impl<F: Fn(Start, Port) -> Exit> App for Main<F> {
     fn start(&mut self, _: &Start) -> Result<(), Error> {
@@ -84,58 +129,67 @@ pub use services::{MakeService, MakeServiceLater, TryMakeService, TryMakeService
 mod services {
     use std::fmt::Display;
 
-    use super::Make;
+    use super::{Function, Make};
     use crate::error::Error;
     use crate::export::App;
+    use crate::protocol::Start;
     use crate::tower::{HttpService, ServiceApp};
 
-    /// `fn() -> Router`, or another service.
+    /// A `Router`, or another service.
     pub trait MakeService {
-        fn make(&self) -> Box<dyn App>;
+        fn make(&self, start: &Start) -> Box<dyn App>;
     }
 
-    impl<F: Fn() -> S + Copy + 'static, S: HttpService> MakeService for &&&Make<F> {
-        fn make(&self) -> Box<dyn App> {
-            let make = self.0;
-            Box::new(ServiceApp::new(async move || Ok(make())))
+    impl<F: Function<P, Made: HttpService>, P> MakeService for &&&Make<F, P> {
+        fn make(&self, start: &Start) -> Box<dyn App> {
+            let (function, start) = (self.function, start.clone());
+            Box::new(ServiceApp::new(async move || Ok(function.call(&start))))
         }
     }
 
-    /// `fn() -> Result<Router, E>`.
+    /// `Result<Router, E>`.
     pub trait TryMakeService {
-        fn make(&self) -> Box<dyn App>;
+        fn make(&self, start: &Start) -> Box<dyn App>;
     }
 
-    impl<F: Fn() -> Result<S, E> + Copy + 'static, S: HttpService, E: Display> TryMakeService for &&Make<F> {
-        fn make(&self) -> Box<dyn App> {
-            let make = self.0;
-            Box::new(ServiceApp::new(async move || make().map_err(Error::internal)))
-        }
-    }
-
-    /// `async fn() -> Router`.
-    pub trait MakeServiceLater {
-        fn make(&self) -> Box<dyn App>;
-    }
-
-    impl<F: AsyncFn() -> S + Copy + 'static, S: HttpService> MakeServiceLater for &Make<F> {
-        fn make(&self) -> Box<dyn App> {
-            let make = self.0;
-            Box::new(ServiceApp::new(async move || Ok(make().await)))
-        }
-    }
-
-    /// `async fn() -> Result<Router, E>`.
-    pub trait TryMakeServiceLater {
-        fn make(&self) -> Box<dyn App>;
-    }
-
-    impl<F: AsyncFn() -> Result<S, E> + Copy + 'static, S: HttpService, E: Display> TryMakeServiceLater
-        for Make<F>
+    impl<F, P, S, E> TryMakeService for &&Make<F, P>
+    where
+        F: Function<P, Made = Result<S, E>>,
+        S: HttpService,
+        E: Display,
     {
-        fn make(&self) -> Box<dyn App> {
-            let make = self.0;
-            Box::new(ServiceApp::new(async move || make().await.map_err(Error::internal)))
+        fn make(&self, start: &Start) -> Box<dyn App> {
+            let (function, start) = (self.function, start.clone());
+            Box::new(ServiceApp::new(async move || function.call(&start).map_err(Error::internal)))
+        }
+    }
+
+    /// A `Router` in a future: of an `async fn`.
+    pub trait MakeServiceLater {
+        fn make(&self, start: &Start) -> Box<dyn App>;
+    }
+
+    impl<F: Function<P, Made: Future<Output: HttpService>>, P> MakeServiceLater for &Make<F, P> {
+        fn make(&self, start: &Start) -> Box<dyn App> {
+            let (function, start) = (self.function, start.clone());
+            Box::new(ServiceApp::new(async move || Ok(function.call(&start).await)))
+        }
+    }
+
+    /// `Result<Router, E>` in a future.
+    pub trait TryMakeServiceLater {
+        fn make(&self, start: &Start) -> Box<dyn App>;
+    }
+
+    impl<F, P, S, E> TryMakeServiceLater for Make<F, P>
+    where
+        F: Function<P, Made: Future<Output = Result<S, E>>>,
+        S: HttpService,
+        E: Display,
+    {
+        fn make(&self, start: &Start) -> Box<dyn App> {
+            let (function, start) = (self.function, start.clone());
+            Box::new(ServiceApp::new(async move || function.call(&start).await.map_err(Error::internal)))
         }
     }
 }

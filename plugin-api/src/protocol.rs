@@ -4,9 +4,12 @@
 
 use std::borrow::Cow;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+use crate::error::Error;
 
 /// The methods of the protocol; any other name is an RPC method of the app's own.
 pub mod method {
@@ -201,6 +204,41 @@ pub struct Start {
     /// The setting `body_limit`, in bytes: the app refuses a body of more that it would hold in memory whole.
     #[serde(default = "no_limit", skip_serializing_if = "is_no_limit")]
     pub body_limit: u64,
+}
+
+impl Start {
+    /// A variable: from the setting `env`, or else from the process's environment; `None` if neither has it, or it is
+    /// not UTF-8.
+    pub fn var(&self, name: &str) -> Option<String> {
+        self.env.get(name).cloned().or_else(|| std::env::var(name).ok())
+    }
+
+    /// The setting `config` as a `T`; the default one when it is not set.
+    ///
+    /// # Errors
+    /// The setting is no `T`; the message says where and why.
+    ///
+    /// ```
+    /// use atoll_plugin::prelude::*;
+    ///
+    /// #[derive(Default, Deserialize)]
+    /// #[serde(crate = "atoll_plugin::serde", default)]
+    /// struct Config { greeting: Option<String> }
+    ///
+    /// fn app(start: Start) -> Result<Application, Error> {
+    ///     let greeting = start.config_as::<Config>()?.greeting.unwrap_or_else(|| "hello".to_owned());
+    ///     Ok(Application::new().get("/", move |_: Request| greeting.clone()))
+    /// }
+    /// # atoll_plugin::export_app!(app);
+    /// # fn main() {}
+    /// ```
+    pub fn config_as<T: DeserializeOwned + Default>(&self) -> Result<T, Error> {
+        if self.config.is_null() {
+            return Ok(T::default());
+        }
+        T::deserialize(&self.config)
+            .map_err(|error| Error::internal(format!("the setting `config`: {error}")))
+    }
 }
 
 fn no_limit() -> u64 {

@@ -12,7 +12,7 @@ use actix_web::web::Bytes;
 use anyhow::{Context, bail};
 use atoll_host::config::Config;
 use atoll_host::exchange::{RequestBody, ResponseBody};
-use atoll_host::{Registry, Services, exchange, logging};
+use atoll_host::{Problem, Registry, Services, exchange, logging};
 use atoll_plugin::protocol::{Header, HttpRequest, header_text};
 use clap::Args;
 use futures_util::StreamExt;
@@ -30,6 +30,8 @@ Examples:
 
 The app is loaded and started for this one request, and taken down after it; so are the apps that it calls. The body goes to standard output. The exit \
 code is 0 for an answer below 400, else 1.";
+
+const REQUEST_ID: &str = "call";
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct CallArgs {
@@ -74,6 +76,7 @@ pub(super) fn run(args: &CallArgs) -> anyhow::Result<ExitCode> {
         let app = registry.get(&args.app).context("the app was not registered")?;
         let prefix = format!("/apps/{}", args.app);
         let request = request(args, &uri, &prefix, body.as_deref());
+        let method = request.method.clone();
         let body = body.map_or(RequestBody::None, |body| Bytes::from(body).into());
         let answer = exchange::http(&app, request, body, None, |_, head, body| {
             let headers = head
@@ -84,10 +87,14 @@ pub(super) fn run(args: &CallArgs) -> anyhow::Result<ExitCode> {
         })
         .await;
         let printed = match answer {
+            Ok((head, _)) if method == "HEAD" => {
+                print(&head, ResponseBody::Whole(Bytes::new()), args.include).await
+            }
             Ok((head, body)) => print(&head, body, args.include).await,
             Err(problem) => {
+                let said = if args.include { print_problem(&problem) } else { Ok(()) };
                 eprintln!("atoll: {}, {problem}", status_text(problem.kind().status()));
-                Ok(ExitCode::FAILURE)
+                said.map(|()| ExitCode::FAILURE)
             }
         };
         registry.close().await;
@@ -95,18 +102,32 @@ pub(super) fn run(args: &CallArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Prints what a server would answer.
+fn print_problem(problem: &Problem) -> anyhow::Result<()> {
+    let mut headers = vec![("content-type".to_owned(), b"application/problem+json".to_vec())];
+    if let Some(seconds) = problem.retry_after_seconds() {
+        headers.push(("retry-after".to_owned(), seconds.to_string().into_bytes()));
+    }
+    print_head(&Head { status: problem.kind().status(), headers })?;
+    Ok(out::print(problem.to_json(REQUEST_ID) + "\n")?)
+}
+
+fn print_head(head: &Head) -> anyhow::Result<()> {
+    let mut text = format!("HTTP/1.1 {}\r\n", status_text(head.status)).into_bytes();
+    for (name, value) in &head.headers {
+        text.extend_from_slice(name.as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value);
+        text.extend_from_slice(b"\r\n");
+    }
+    text.extend_from_slice(b"\r\n");
+    Ok(out::print(text)?)
+}
+
 /// Prints an answer, a streamed body as it comes.
 async fn print(answer: &Head, body: ResponseBody, include: bool) -> anyhow::Result<ExitCode> {
     if include {
-        let mut head = format!("HTTP/1.1 {}\r\n", status_text(answer.status)).into_bytes();
-        for (name, value) in &answer.headers {
-            head.extend_from_slice(name.as_bytes());
-            head.extend_from_slice(b": ");
-            head.extend_from_slice(value);
-            head.extend_from_slice(b"\r\n");
-        }
-        head.extend_from_slice(b"\r\n");
-        out::print(head)?;
+        print_head(answer)?;
     }
     match body {
         ResponseBody::Whole(bytes) => out::print(&bytes)?,
@@ -176,7 +197,7 @@ fn request<'a>(args: &'a CallArgs, uri: &'a Uri, prefix: &'a str, body: Option<&
         prefix: prefix.into(),
         headers,
         peer: None,
-        request_id: "call".into(),
+        request_id: REQUEST_ID.into(),
         traceparent,
         deadline_ms: None,
         body: None,

@@ -22,7 +22,7 @@ Examples:
   atoll dev --release --listen 0.0.0.0:8080
 
 Apps whose path is the folder of a crate are built with cargo, at the start and whenever something is saved in the crate \
-or in what it depends on by path. While it builds, and when it does not compile, the last version goes on. A crate's \
+or in what it depends on by path. Each is served as soon as it is built. While it builds, and when it does not compile, the last version goes on. A crate's \
 default feature `standalone` is left out. Error pages say what went wrong inside of the app, so do not \
 serve the world with this command: use `atoll serve`.";
 
@@ -47,26 +47,24 @@ async fn develop(path: &Path, args: &DevArgs) -> anyhow::Result<()> {
     let config = file.load()?;
     let registry = Arc::new(Registry::default());
     let (server, follow_certificate) = serve::listen(&args.serve, &registry, &services)?;
-    let mut workshop = Workshop::new(registry.clone(), services.clone(), args.release);
+    let mut workshop = Workshop::new(registry.clone(), services.clone(), server.base_url(), args.release);
     let mut watches = Watches::new(file);
 
     workshop.take(config, &mut watches);
-    let told = server::told_to_end()?;
-    tokio::select! {
-        () = workshop.work_off(&mut watches) => {}
-        signal = told => {
-            log::info!("{signal}: the build was ended");
-            registry.close().await;
-            return Ok(());
-        }
-    }
-    out::print(format!("{}\n", server::banner(&registry, &server)))?;
     let control = serve::listen_for_control(path, &registry, &services);
-    let follow = actix_web::rt::spawn(workshop.follow(watches));
+    let (base, built) = (server.base_url(), registry.clone());
+    // Each app is served as soon as it is built.
+    let build = actix_web::rt::spawn(async move {
+        workshop.work_off(&mut watches).await;
+        if let Err(error) = out::print(format!("{}\n", server::banner(&built, &base))) {
+            log::debug!("nobody reads the table of apps: {error}");
+        }
+        workshop.follow(watches).await;
+    });
     let served = server.run().await;
-    follow.abort();
+    build.abort();
     // Ended, with the build that it may have had: an aborted task has no result.
-    let _ = follow.await;
+    let _ = build.await;
     [follow_certificate, control].iter().flatten().for_each(JoinHandle::abort);
     registry.close().await;
     Ok(served?)

@@ -24,7 +24,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
         let registry = Arc::new(Registry::default());
         registry.apply(&config, &services);
         let (server, follow_certificate) = listen(args, &registry, &services)?;
-        out::print(format!("{}\n", server::banner(&registry, &server)))?;
+        out::print(format!("{}\n", server::banner(&registry, &server.base_url())))?;
         let control = listen_for_control(&args.config, &registry, &services);
         let follow = server::follow_config(file, registry.clone(), services.clone());
         let follow = actix_web::rt::spawn(follow);

@@ -58,6 +58,22 @@ impl Call {
         &self.target
     }
 
+    /// The headers that were added.
+    pub fn headers(&self) -> &[(String, Vec<u8>)] {
+        &self.headers
+    }
+
+    /// The body, if there is one.
+    pub fn content(&self) -> Option<&[u8]> {
+        self.body.as_deref()
+    }
+
+    /// The same request to a path below this one.
+    pub fn below(mut self, prefix: &str) -> Self {
+        self.target.insert_str(0, prefix);
+        self
+    }
+
     fn to_bytes(&self) -> Vec<u8> {
         let mut bytes =
             format!("{} {} HTTP/1.1\r\nhost: localhost\r\n", self.method, self.target).into_bytes();

@@ -35,6 +35,63 @@ pub fn library(name: &str) -> PathBuf {
     BUILT.get(name, || build(name))
 }
 
+/// The example apps.
+pub const EXAMPLES: [&str; 5] = ["hello", "counter", "notes", "thumbs", "chat"];
+
+/// The folder of the example apps' libraries, built together as `atoll dev` builds them.
+pub fn examples() -> PathBuf {
+    static BUILT: Once<PathBuf> = Once::new();
+    BUILT.get("", || {
+        let arguments: Vec<_> = EXAMPLES.iter().flat_map(|name| ["--package", name]).collect();
+        let arguments = [&["--lib", "--no-default-features"], &*arguments].concat();
+        cargo_build(&workspace(), &arguments, &fixtures_target(), true);
+        fixtures_target().join("debug")
+    })
+}
+
+/// The folder with what `cargo build` makes of the example apps: the programs that serve one alone, and the libraries.
+pub fn programs() -> PathBuf {
+    static BUILT: Once<PathBuf> = Once::new();
+    BUILT.get("", || {
+        let arguments: Vec<_> = EXAMPLES.iter().flat_map(|name| ["--package", name]).collect();
+        // The target folder that the tests are built in; what standalone mode needs is mostly there already.
+        cargo_build(&workspace(), &arguments, &target(), false);
+        target().join("debug")
+    })
+}
+
+/// Small files, as the tests copy them by the hundred. The same for both workspaces, so that they share what they depend
+/// on.
+pub const SMALL: [(&str, &str); 2] =
+    [("CARGO_PROFILE_DEV_DEBUG", "false"), ("CARGO_PROFILE_DEV_STRIP", "debuginfo")];
+
+/// The target folder of all libraries for the tests.
+pub fn fixtures_target() -> PathBuf {
+    target().join("fixtures")
+}
+
+/// The folder of this workspace. This file is part of tests in `host` and of a command in `benches`.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn cargo_build(workspace: &Path, arguments: &[&str], target: &Path, small: bool) {
+    std::fs::create_dir_all(target).unwrap();
+    // Several test binaries may run at once.
+    let lock = File::create(target.join(".tests.lock")).unwrap();
+    lock.lock().unwrap();
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--quiet", "--manifest-path"])
+        .arg(workspace.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(target)
+        .args(arguments)
+        .envs(if small { &SMALL[..] } else { &[] }.iter().copied())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// The bytes of a library that answers each request with `version`; see [`patched`].
 pub fn versioned(version: impl ToString) -> Vec<u8> {
     patched("versioned", &version.to_string())
@@ -60,33 +117,11 @@ pub fn patched(name: &str, text: &str) -> Vec<u8> {
 }
 
 fn build(name: &str) -> PathBuf {
-    // This file is part of tests in `host` and of a command in `benches`.
-    let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host");
-    let (fixtures, workspace) = (host.join("tests/fixtures"), host.join(".."));
+    let (fixtures, workspace) = (workspace().join("host/tests/fixtures"), workspace());
     let root = if fixtures.join(name).is_dir() { &fixtures } else { &workspace };
-    let target = target().join("fixtures");
-    std::fs::create_dir_all(&target).unwrap();
-    // Several test binaries may run at once.
-    let lock = File::create(target.join(".tests.lock")).unwrap();
-    lock.lock().unwrap();
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        // Without the features that serve an app by itself: what a host loads needs nothing of them.
-        .args(["build", "--quiet", "--lib", "--no-default-features", "--package", name, "--manifest-path"])
-        .arg(root.join("Cargo.toml"))
-        .arg("--target-dir")
-        .arg(&target)
-        // Small files, as the tests copy them by the hundred. The same for both workspaces, so that they share what
-        // they depend on.
-        .env("CARGO_PROFILE_DEV_DEBUG", "false")
-        .env("CARGO_PROFILE_DEV_STRIP", "debuginfo")
-        .output()
-        .expect("cargo runs");
-    assert!(
-        output.status.success(),
-        "the library {name} cannot be built:\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let target = fixtures_target();
+    // Without the features that serve an app by itself: what a host loads needs nothing of them.
+    cargo_build(root, &["--lib", "--no-default-features", "--package", name], &target, true);
     let library = target.join("debug").join(format!("lib{}.so", name.replace('-', "_")));
     assert!(library.is_file(), "cargo has not built {}", library.display());
     library

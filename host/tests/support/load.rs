@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::client::{Call, Connection, Reply};
 
-/// Sends one GET request after the other until it is [stopped](Self::stop).
+/// Sends one request after the other until it is [stopped](Self::stop).
 #[derive(Debug)]
 pub struct Load {
     stopping: Arc<AtomicBool>,
@@ -19,9 +19,14 @@ pub struct Load {
 impl Load {
     /// A thread and a connection for each of `paths`.
     pub fn start(address: SocketAddr, paths: &[&str]) -> Self {
+        Self::of(address, paths.iter().map(|path| Call::get(path)).collect())
+    }
+
+    /// A thread and a connection for each of `calls`.
+    pub fn of(address: SocketAddr, calls: Vec<Call>) -> Self {
         let (stopping, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let threads = paths.iter().map(|path| {
-            let (stopping, answered, call) = (stopping.clone(), answered.clone(), Call::get(path));
+        let threads = calls.into_iter().map(|call| {
+            let (stopping, answered) = (stopping.clone(), answered.clone());
             std::thread::spawn(move || {
                 let mut connection = Connection::open(address).unwrap();
                 let mut replies = Vec::new();

@@ -23,7 +23,9 @@ use std::time::{Duration, Instant};
 
 pub use client::{Call, Connection, Reply};
 pub use host::{Ended, Host, Launch};
-pub use libraries::{library, patched, versioned};
+pub use libraries::{
+    EXAMPLES, SMALL, atoll, examples, fixtures_target, library, patched, programs, versioned, workspace,
+};
 pub use load::Load;
 
 /// How long a test waits for what has to happen. Long, for a machine that is busy: nothing waits without need.

@@ -3,9 +3,10 @@
 //! Those that are made before the library is bound, by its constructors, are not recorded.
 //!
 //! A forked child comes here too, before its `exec`, and in it a lock that another thread held stays locked for good.
-//! So nothing here, or in the host behind it, takes a lock or allocates.
+//! So nothing here, or in the host behind it, takes a lock or allocates in such a child.
 
 use super::behind::behind;
+use super::locks;
 use super::types::*;
 use crate::link;
 
@@ -33,27 +34,34 @@ pub(super) fn descriptor_event(descriptor: c_int, made: bool) {
 /// # Safety
 /// As for libc's function.
 pub unsafe fn close(descriptor: c_int) -> c_int {
+    locks::closed(descriptor);
     descriptor_event(descriptor, false);
     // SAFETY: by the caller's contract.
     unsafe { real::close(descriptor) }
 }
 
-/// `fcntl`, with a duplicate recorded.
+/// `fcntl`, with a duplicate recorded, and locks that are the library's own.
 ///
 /// # Safety
 /// As for libc's function.
 pub unsafe fn fcntl(descriptor: c_int, command: c_int, argument: usize) -> c_int {
     // SAFETY: by the caller's contract.
-    duplicated(command, unsafe { real::fcntl(descriptor, command, argument) })
+    unsafe {
+        locks::fcntl(descriptor, command, argument)
+            .unwrap_or_else(|| duplicated(command, real::fcntl(descriptor, command, argument)))
+    }
 }
 
-/// `fcntl64`, with a duplicate recorded.
+/// `fcntl64`, with a duplicate recorded, and locks that are the library's own.
 ///
 /// # Safety
 /// As for libc's function.
 pub unsafe fn fcntl64(descriptor: c_int, command: c_int, argument: usize) -> c_int {
     // SAFETY: by the caller's contract.
-    duplicated(command, unsafe { real::fcntl64(descriptor, command, argument) })
+    unsafe {
+        locks::fcntl(descriptor, command, argument)
+            .unwrap_or_else(|| duplicated(command, real::fcntl64(descriptor, command, argument)))
+    }
 }
 
 fn duplicated(command: c_int, result: c_int) -> c_int {

@@ -1,5 +1,7 @@
 //! Building what was saved, and handing it to the host.
 
+use std::cell::RefCell;
+use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,10 +20,14 @@ const LOG: &str = "atoll::dev";
 pub(super) struct Workshop {
     registry: Arc<Registry>,
     services: Rc<Services>,
+    /// The server's URL.
+    base: String,
     release: bool,
     config: Config,
-    /// Whether the host has yet to be told of `config`: it is when its crates have been built.
+    /// Whether the host has yet to be told of all of `config`: it is when its crates have been built.
     config_waits: bool,
+    /// What the host was told.
+    applied: RefCell<Config>,
     /// The apps whose path is a crate's folder.
     apps: Vec<CrateApp>,
     benches: Vec<Bench>,
@@ -51,19 +57,21 @@ struct Work {
 }
 
 impl Workshop {
-    pub(super) fn new(registry: Arc<Registry>, services: Rc<Services>, release: bool) -> Self {
+    pub(super) fn new(registry: Arc<Registry>, services: Rc<Services>, base: String, release: bool) -> Self {
         Self {
             registry,
             services,
+            base,
             release,
             config: Config::default(),
             config_waits: false,
+            applied: RefCell::default(),
             apps: Vec::new(),
             benches: Vec::new(),
         }
     }
 
-    /// Takes a new configuration: what is new in it is to be built before the host sees it.
+    /// Takes a new configuration: each app that is new in it is to be built before the host sees it.
     pub(super) fn take(&mut self, config: Config, watches: &mut Watches) {
         self.config = config;
         self.config_waits = true;
@@ -128,6 +136,9 @@ impl Workshop {
     /// What is saved during a build ends it, as its result would be outdated, and begins the next. That one is finished
     /// whatever is saved, so that there is an end: a build script may write into its crate's folder.
     pub(super) async fn work_off(&mut self, watches: &mut Watches) {
+        if self.config_waits {
+            self.apply_ready();
+        }
         let mut restarted = false;
         while let Some(place) = self.next_work(watches).await {
             watches.build_begins();
@@ -145,8 +156,22 @@ impl Workshop {
         }
         if std::mem::take(&mut self.config_waits) {
             let changes = self.registry.apply(&self.config, &self.services);
+            self.applied.replace(self.config.clone());
             log::info!(target: LOG, "{}: {changes}", watches.registry().display());
         }
+    }
+
+    /// Tells the host of the apps that can be served already: of the others it has what it was told before.
+    fn apply_ready(&self) {
+        let before = self.applied.take();
+        let apps = self.config.apps.iter().filter_map(|app| {
+            let is_crate = self.apps.iter().any(|built| built.name == app.name);
+            let ready = !is_crate || matches!(self.services.library(&app.path), Library::Built(_));
+            if ready { Some(app) } else { before.apps.iter().find(|before| before.name == app.name) }.cloned()
+        });
+        let ready = Config { apps: apps.collect() };
+        self.registry.apply(&ready, &self.services);
+        self.applied.replace(ready);
     }
 
     fn note(&mut self, saved: Saved, watches: &mut Watches) {
@@ -196,21 +221,17 @@ impl Workshop {
         let Some(work) = bench.work else { return };
         let begun = Instant::now();
         // Later builds have the log of the apps beside them.
-        let options = BuildOptions { release: self.release, progress: self.registry.apps().is_empty() };
-        let (mut missing, mut made) = (folders(&bench.workspace), Vec::new());
-        let result = bench.workspace.build(options, |built| {
+        let progress = self.registry.apps().is_empty();
+        let mut missing = folders(&bench.workspace);
+        let result = bench.workspace.build(BuildOptions { release: self.release, progress }, |built| {
             missing.retain(|folder| *folder != built.package.folder);
-            if !built.fresh {
-                made.push((built.package.folder.clone(), begun.elapsed()));
+            if progress && stderr().is_terminal() {
+                // Over cargo's bar, which it draws again.
+                eprint!("\r\x1b[K");
             }
-            self.hand_over(built, work.since);
+            self.hand_over(built, work.since, begun);
         });
         let result = result.await;
-        for (folder, time) in made {
-            for app in self.apps_in(std::slice::from_ref(&folder)) {
-                log::info!(target: LOG, "{}: built in {:.2} s", app.name, time.as_secs_f64());
-            }
-        }
         if let Err(error) = result {
             self.failed(&missing, work.since, begun, &error);
         }
@@ -222,7 +243,7 @@ impl Workshop {
     }
 
     /// Tells the host of a library that was built.
-    fn hand_over(&self, built: BuiltLibrary<'_>, since: Instant) {
+    fn hand_over(&self, built: BuiltLibrary<'_>, since: Instant, begun: Instant) {
         for app in self.apps_in(std::slice::from_ref(&built.package.folder)) {
             let library = Library::Built(built.path.to_owned());
             let known = self.services.library(&app.path) == library;
@@ -230,9 +251,20 @@ impl Workshop {
                 continue;
             }
             self.services.set_library(app.path.clone(), library);
-            if let Some(app) = self.registry.get(&app.name) {
-                app.rebuilt(since);
+            let place = match self.registry.get(&app.name) {
+                Some(app) => {
+                    app.rebuilt(since);
+                    String::new()
+                }
+                None => format!("; {}/apps/{}/", self.base, app.name),
+            };
+            if !built.fresh {
+                let time = begun.elapsed().as_secs_f64();
+                log::info!(target: LOG, "{}: built in {time:.2} s{place}", app.name);
             }
+        }
+        if self.config_waits {
+            self.apply_ready();
         }
     }
 

@@ -1,0 +1,3 @@
+//! Serves this app by itself: `cargo run -p chat`.
+
+atoll_host::standalone!();

@@ -90,6 +90,7 @@ fn end(host: Host, leave: &Path) {
 #[test]
 fn cargo_run_serves_the_app_at_the_root() {
     let folder = built();
+    support::build_program("hello");
     let command = cargo();
     let host = Launch::program(command.get_program())
         .args(["run", "--quiet", "--package", "hello", "--manifest-path"])

@@ -60,6 +60,12 @@ pub fn programs() -> PathBuf {
     })
 }
 
+/// Builds what `cargo run --package NAME` runs, without a limit on its time: alone it is built with fewer features of
+/// what the apps share.
+pub fn build_program(name: &str) {
+    cargo_build(&workspace(), &["--package", name], &target(), false);
+}
+
 /// Small files, as the tests copy them by the hundred. The same for both workspaces, so that they share what they depend
 /// on.
 pub const SMALL: [(&str, &str); 2] =

@@ -29,6 +29,9 @@ pub(crate) struct Args {
     mebibytes: usize,
 }
 
+/// The message after which clients do not come again.
+const LAST: u64 = 0;
+
 /// What the clients have seen.
 #[derive(Debug, Default)]
 struct Seen {
@@ -86,10 +89,9 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
             });
         })
     };
-    let told = replace_and_tell(&host, original, args.reloads, 2 * args.clients);
+    let told = replace_and_tell(&host, &seen, original, args.reloads, 2 * args.clients);
     seen.stop.store(true, Ordering::Relaxed);
-    // The last word reaches all, and ends them.
-    host.call(&Call::post("/apps/app/tell", "0"));
+    host.call(&Call::post("/apps/app/tell", LAST.to_string()));
     let joined = clients.join();
     let told = told?;
     joined.map_err(|_panic| "the clients have panicked".to_owned())?;
@@ -97,8 +99,11 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     settle(&host);
     wait_until("all streams have ended", || host.get("/apps/app/open").text() == "0");
     let faults = seen.faults.load(Ordering::Relaxed);
+    let received = seen.messages.load(Ordering::Relaxed);
+    let expected = told * 2 * args.clients as u64;
     table.row("messages told", told);
-    table.row("messages received", seen.messages.load(Ordering::Relaxed));
+    table.row("messages received by the clients", received);
+    table.check("messages that a client has not received", expected - received, 0, received == expected);
     table.row("connections that ended", seen.connections.load(Ordering::Relaxed));
     table.check("unexpected ends, and messages out of order", faults, 0, faults == 0);
     let pinned = status(&host)?.pinned.len();
@@ -147,7 +152,13 @@ fn large_bodies(table: &mut Table, host: &Host, mebibytes: usize) -> Result<(), 
 }
 
 /// Replaces the app, and tells all that are connected, again and again; how often it told them.
-fn replace_and_tell(host: &Host, mut library: Vec<u8>, reloads: usize, all: usize) -> Result<u64, String> {
+fn replace_and_tell(
+    host: &Host,
+    seen: &Seen,
+    mut library: Vec<u8>,
+    reloads: usize,
+    all: usize,
+) -> Result<u64, String> {
     let mut told = 0;
     for reload in 0..=reloads {
         if reload > 0 {
@@ -169,6 +180,10 @@ fn replace_and_tell(host: &Host, mut library: Vec<u8>, reloads: usize, all: usiz
                 return Err(format!("message {told} reached {reached} of {all} clients"));
             }
         }
+        // What the app has sent and a client has not got when its stream is ended, is lost.
+        wait_until("all clients have received all messages", || {
+            seen.messages.load(Ordering::Relaxed) == told * all as u64
+        });
     }
     Ok(told)
 }
@@ -193,11 +208,10 @@ async fn events(address: SocketAddr, seen: &Seen) -> io::Result<()> {
         if stream.read_line(&mut line).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        if let Some(Ok(number)) = line.strip_prefix("data: ").map(|number| number.trim_end().parse()) {
-            seen.message(number, &mut last);
-        }
-        if seen.stop.load(Ordering::Relaxed) {
-            break;
+        match line.strip_prefix("data: ").map(|number| number.trim_end().parse()) {
+            Some(Ok(LAST)) => break,
+            Some(Ok(number)) => seen.message(number, &mut last),
+            _ => {}
         }
     }
     Ok(())
@@ -223,16 +237,13 @@ async fn websocket(address: SocketAddr, seen: &Seen) -> tungstenite::Result<Opti
     let mut last = 0;
     while let Some(message) = socket.next().await.transpose()? {
         match message {
-            Message::Text(text) => {
-                if let Ok(number) = text.parse() {
-                    seen.message(number, &mut last);
-                }
-            }
+            Message::Text(text) => match text.parse() {
+                Ok(LAST) => return Ok(Some(1012)),
+                Ok(number) => seen.message(number, &mut last),
+                Err(_) => seen.fault("a message is no number"),
+            },
             Message::Close(frame) => return Ok(frame.map(|frame| frame.code.into())),
             _ => {}
-        }
-        if seen.stop.load(Ordering::Relaxed) {
-            return Ok(Some(1012));
         }
     }
     Ok(None)

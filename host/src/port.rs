@@ -330,7 +330,7 @@ impl Drop for Place {
 }
 
 /// Waits for what comes back for one request: its answer, and the streams that may follow it. When it is dropped
-/// before that is [over](Self::over), the worker is told that nobody waits.
+/// before that is over, the worker is told that nobody waits.
 pub struct Answer {
     port: Arc<Port>,
     id: u64,

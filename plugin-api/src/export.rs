@@ -156,6 +156,37 @@ fn start<E: Export>(port: &Port) -> Option<(Box<dyn App>, Start)> {
 /// # fn main() {}
 /// ```
 ///
+/// A function of the [`Start`] and the [`Port`] is the worker's `main`: it has the port to itself, and is called when the
+/// host has been told that the worker is ready. It serves until it is told to stop, or the port is closed:
+///
+/// ```
+/// use atoll_plugin::abi::Exit;
+/// use atoll_plugin::prelude::*;
+/// use atoll_plugin::protocol::{Response, method};
+/// use atoll_plugin::{Call, Event, Port};
+///
+/// fn serve(start: Start, port: Port) -> Exit {
+///     loop {
+///         let message = match port.receive(None) {
+///             Event::Message(message) => message,
+///             Event::Woken | Event::TimedOut => continue,
+///             Event::Closed => return Exit::Stopped,
+///         };
+///         let Ok(call) = Call::parse(message) else { continue };
+///         match (call.method(), call.id()) {
+///             (method::STOP, None) => return Exit::Stopped,
+///             // Any method is answered with the worker's number.
+///             (_, Some(id)) if port.send(&Response::result(id, start.worker), Vec::new()).is_err() => {
+///                 return Exit::Stopped;
+///             }
+///             _ => {}
+///         }
+///     }
+/// }
+/// atoll_plugin::export_app!(serve);
+/// # fn main() {}
+/// ```
+///
 /// The library allocates from a heap of its own in the host, which is destroyed when the library is unloaded.
 /// A library that brings its own `#[global_allocator]` says so, and its buffers are then copied at the port:
 ///

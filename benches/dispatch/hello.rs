@@ -1,19 +1,18 @@
 //! The library of the app `hello`, built for the benches.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::OnceLock;
 
+use atoll_host::build::cargo;
 use serde_json::Value;
 
 /// Builds the library once, and says where it is.
 pub(crate) fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let build = Command::new(cargo)
+        let build = cargo()
             .args(["build", "--release", "-p", "hello", "--lib", "--no-default-features"])
             .arg("--message-format=json-render-diagnostics")
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))

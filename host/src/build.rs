@@ -1,11 +1,11 @@
 //! Building the libraries of crates with cargo, for `atoll dev`.
 
+mod cargo;
 mod features;
 mod group;
 mod output;
 mod sources;
 
-use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -14,6 +14,7 @@ use cargo_metadata::{Artifact, Message, MetadataCommand};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Command;
 
+pub use self::cargo::cargo;
 use self::group::Group;
 use crate::source::Package;
 
@@ -111,7 +112,7 @@ impl Workspace {
     /// Cargo cannot read them; what was known before stays.
     pub async fn read_manifests(&mut self) -> Result<(), BuildError> {
         let mut command = MetadataCommand::new();
-        command.cargo_path(cargo()).current_dir(&self.root).no_deps();
+        command.cargo_path(cargo::program()).current_dir(&self.root).no_deps();
         let metadata = tokio::task::spawn_blocking(move || command.exec())
             .await
             .map_err(|error| failed(error.to_string()))?
@@ -120,7 +121,7 @@ impl Workspace {
                     eprint!("{stderr}");
                     failed(output::excerpt(&stderr))
                 }
-                cargo_metadata::Error::Io(source) => BuildError::Cargo { program: cargo(), source },
+                cargo_metadata::Error::Io(source) => BuildError::Cargo { program: cargo::program(), source },
                 other => failed(other.to_string()),
             })?;
         let members: Vec<_> = metadata
@@ -143,8 +144,10 @@ impl Workspace {
         options: BuildOptions,
         mut built: impl FnMut(BuiltLibrary<'_>),
     ) -> Result<(), BuildError> {
-        let mut child =
-            self.command(options).spawn().map_err(|source| BuildError::Cargo { program: cargo(), source })?;
+        let mut child = self
+            .command(options)
+            .spawn()
+            .map_err(|source| BuildError::Cargo { program: cargo::program(), source })?;
         let group = Group::of(&child);
         let manifests: Vec<_> = self
             .packages
@@ -168,7 +171,7 @@ impl Workspace {
     }
 
     fn command(&self, options: BuildOptions) -> Command {
-        let mut command = Command::new(cargo());
+        let mut command = Command::from(cargo());
         command
             .current_dir(&self.root)
             .args(["build", "--lib", "--keep-going", "--message-format=json-render-diagnostics"])
@@ -194,11 +197,6 @@ impl Workspace {
 
 fn failed(message: String) -> BuildError {
     BuildError::Failed { message }
-}
-
-/// The cargo that runs this command, if one does; else the one in `PATH`.
-fn cargo() -> PathBuf {
-    std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")).into()
 }
 
 /// Two spellings of a path are the same file; one that is gone is only itself.

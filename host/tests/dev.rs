@@ -6,8 +6,8 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use atoll_host::build::cargo;
 use serde_json::json;
 use support::{Ended, Host, Launch, wait_for, wait_until};
 
@@ -57,8 +57,7 @@ fn dev(crates: &[(&str, &str)]) -> Launch {
     }
     // Without a limit on its time: the dependencies may have to be built first.
     if let Some((name, _)) = crates.first() {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
+        let built = cargo()
             .args(["build", "--quiet", "--lib", "--package", "atoll-plugin", "--offline", "--target-dir"])
             .arg(target())
             .current_dir(launch.folder().join(name))

@@ -6,16 +6,11 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use support::{Call, Host, Launch, Load, library, patched, versioned, wait_until};
 use tempfile::TempDir;
-
-fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-}
 
 fn manifest() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml")
@@ -91,8 +86,7 @@ fn end(host: Host, leave: &Path) {
 fn cargo_run_serves_the_app_at_the_root() {
     let folder = built();
     support::build_program("hello");
-    let command = cargo();
-    let host = Launch::program(command.get_program())
+    let host = Launch::cargo()
         .args(["run", "--quiet", "--package", "hello", "--manifest-path"])
         .arg(manifest())
         .arg("--target-dir")

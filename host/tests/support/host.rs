@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use atoll_host::build::cargo;
 use tempfile::TempDir;
 
 use super::client::{Call, Connection, Reply};
@@ -36,10 +37,18 @@ impl Launch {
 
     /// Any program.
     pub fn program(program: impl AsRef<OsStr>) -> Self {
+        Self::of(Command::new(program))
+    }
+
+    /// Cargo.
+    pub fn cargo() -> Self {
+        Self::of(cargo())
+    }
+
+    fn of(mut command: Command) -> Self {
         let folder = tempfile::Builder::new().prefix("atoll-test-").tempdir().unwrap();
         let temporary = folder.path().join("tmp");
         std::fs::create_dir(&temporary).unwrap();
-        let mut command = Command::new(program);
         command
             .current_dir(folder.path())
             .env("TMPDIR", temporary)

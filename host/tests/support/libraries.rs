@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use atoll_host::build::cargo;
 
 /// One value for each name, made when it is first asked for.
 struct Once<T>(OnceLock<Mutex<Cells<T>>>);
@@ -86,7 +87,7 @@ fn cargo_build(workspace: &Path, arguments: &[&str], target: &Path, small: bool)
     // Several test binaries may run at once.
     let lock = File::create(target.join(".tests.lock")).unwrap();
     lock.lock().unwrap();
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let output = cargo()
         .args(["build", "--quiet", "--manifest-path"])
         .arg(workspace.join("Cargo.toml"))
         .arg("--target-dir")
@@ -146,7 +147,7 @@ pub fn atoll() -> PathBuf {
 fn build_atoll() -> PathBuf {
     let this = std::env::current_exe().expect("this program has a path");
     let target = this.ancestors().nth(3).expect("this program is in target/PROFILE/deps").to_owned();
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let status = cargo()
         .args(["build", "--release", "--package", "atoll-host", "--bin", "atoll", "--target-dir"])
         .arg(&target)
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))

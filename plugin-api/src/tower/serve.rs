@@ -35,9 +35,9 @@ pub(super) struct Server<S> {
     service: S,
     port: Port,
     requests: Arc<Requests>,
-    tasks: JoinSet<u64>,
+    tasks: JoinSet<()>,
     running: HashMap<u64, AbortHandle>,
-    /// Which request a task is for, when it has panicked.
+    /// Which request a task is for.
     numbers: HashMap<tokio::task::Id, u64>,
     streams: Streams,
     stopping: bool,
@@ -143,15 +143,12 @@ impl<S: HttpService> Server<S> {
         };
         let exchange = Exchange { id, port: self.port.clone(), channel };
         let work = Scoped { host, work: Box::pin(exchange.carry_out(self.service.clone(), request)) };
-        let abort = self.tasks.spawn_local(async move {
-            work.await;
-            id
-        });
+        let abort = self.tasks.spawn_local(work);
         self.numbers.insert(abort.id(), id);
         self.running.insert(id, abort);
     }
 
-    fn ended(&mut self, ended: Result<(tokio::task::Id, u64), tokio::task::JoinError>) {
+    fn ended(&mut self, ended: Result<(tokio::task::Id, ()), tokio::task::JoinError>) {
         let task = ended.as_ref().map_or_else(tokio::task::JoinError::id, |(task, _)| *task);
         let Some(id) = self.numbers.remove(&task) else { return };
         self.running.remove(&id);

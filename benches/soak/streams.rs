@@ -1,6 +1,6 @@
 //! `soak streams`: many open streams and WebSockets on one app while it is replaced, and bodies that fit in no memory.
 
-use std::io::{self, Read};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -89,12 +89,11 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
             });
         })
     };
-    let told = replace_and_tell(&host, &seen, original, args.reloads, 2 * args.clients);
+    let told = replace_and_tell(&host, &seen, original, args.reloads, 2 * args.clients)?;
     seen.stop.store(true, Ordering::Relaxed);
     host.call(&Call::post("/apps/app/tell", LAST.to_string()));
-    let joined = clients.join();
-    let told = told?;
-    joined.map_err(|_panic| "the clients have panicked".to_owned())?;
+    wait_until("all clients have left", || clients.is_finished());
+    clients.join().map_err(|_panic| "the clients have panicked".to_owned())?;
 
     settle(&host);
     wait_until("all streams have ended", || host.get("/apps/app/open").text() == "0");
@@ -137,14 +136,15 @@ fn large_bodies(table: &mut Table, host: &Host, mebibytes: usize) -> Result<(), 
     let mut down = host.connect();
     down.send(&Call::get(&format!("/apps/app/zeros/{mebibytes}"))).map_err(error)?;
     down.head().map_err(error)?;
-    let (mut stream, mut piece, mut received, mut next) = (down.into_stream(), vec![0; 1 << 20], 0, 0);
-    while received < length {
-        received += stream.read(&mut piece).map_err(error)?;
+    let (mut received, mut next) = (0, 0);
+    while let Some(chunk) = down.chunk().map_err(error)? {
+        received += chunk.len();
         if received >= next {
             next += 16 << 20;
             peak = peak.max(resident_kib(host));
         }
     }
+    table.check("bytes sent by the app", received, length, received == length);
     table.row("resident before large bodies, KiB", before);
     let growth = peak.saturating_sub(before);
     table.check("resident growth at its peak, KiB", growth, "< 16384", growth < 16_384);

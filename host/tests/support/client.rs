@@ -246,7 +246,12 @@ impl Connection {
     }
 
     /// The connection as it is.
+    ///
+    /// # Panics
+    /// When something was received that nobody has read yet: it would be lost.
+    #[track_caller]
     pub fn into_stream(self) -> TcpStream {
+        assert!(self.stream.buffer().is_empty(), "received and not read: {:?}", self.stream.buffer());
         self.stream.into_inner()
     }
 

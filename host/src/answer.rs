@@ -1,7 +1,7 @@
 //! What a worker answered: a result, or why there is none.
 
 use atoll_plugin::abi::Message;
-use atoll_plugin::protocol::{ErrorObject, Incoming};
+use atoll_plugin::protocol::{ErrorObject, Head, HttpResponse, Incoming};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -37,6 +37,20 @@ pub fn raw_result(json: &[u8]) -> Result<&RawValue, AnswerError> {
         return Err(AnswerError::Failed(ErrorObject { code, message: message.into_owned().into(), data }));
     }
     Ok(incoming.result.unwrap_or(RawValue::NULL))
+}
+
+/// The answer to an HTTP request; it borrows from the answer's text.
+///
+/// # Errors
+/// [`AnswerError::Failed`] and [`AnswerError::Malformed`].
+pub(crate) fn http(json: &[u8]) -> Result<HttpResponse<'_>, AnswerError> {
+    if let Some(Head::Result { result, .. }) = Head::of(json)
+        && let Ok(text) = std::str::from_utf8(result)
+        && let Ok(response) = HttpResponse::parse(text)
+    {
+        return Ok(response);
+    }
+    Ok(HttpResponse::parse(raw_result(json)?.get())?)
 }
 
 /// The result of an answer.

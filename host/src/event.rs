@@ -1,7 +1,9 @@
 //! What a worker sends for one request.
 
 use atoll_plugin::abi::{Buffer, Message};
-use atoll_plugin::protocol::{self, BodyError, Credit, Incoming, Stream, WsClose, WsKind, WsMessage, method};
+use atoll_plugin::protocol::{
+    self, BodyError, Credit, Head, Incoming, Stream, WsClose, WsKind, WsMessage, method,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -82,6 +84,9 @@ impl Sent {
 }
 
 fn kind(json: &[u8]) -> Result<Kind, SentError> {
+    if let Some(Head::Result { id, .. }) = Head::of(json) {
+        return Ok(Kind::Answer(id));
+    }
     let Incoming { id, method, params, .. } = serde_json::from_slice(json)?;
     let Some(name) = method else { return id.map(Kind::Answer).ok_or(SentError::NoNumber) };
     let (id, event) = match (&*name, id) {

@@ -10,10 +10,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use atoll_plugin::abi::Message;
-use atoll_plugin::protocol::{self, HttpRequest, HttpResponse, method};
+use atoll_plugin::protocol::{self, HttpRequest, HttpResponse};
 use bytes::Bytes;
-use serde::Serialize;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 pub use self::download::Download;
 use self::failure::{failed, unavailable};
@@ -74,6 +73,16 @@ impl Exchange {
         poll_fn(|context| self.poll_event(context)).await
     }
 
+    /// The next thing that the app has sent; `None` when the deadline has passed before.
+    async fn event_in_time(&mut self) -> Option<Result<Event, Gone>> {
+        poll_fn(|context| match self.poll_event(context) {
+            Poll::Ready(event) => Poll::Ready(Some(event)),
+            Poll::Pending if self.answer.is_late() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
     /// Whether the app would take more of the body than the client has sent.
     fn waits_for_client(&self) -> bool {
         self.upload.as_ref().is_some_and(Upload::has_credit)
@@ -125,20 +134,20 @@ pub(crate) async fn http_on_behalf<T>(
     let mut exchange = tokio::time::timeout_at(deadline, send_http(app, &request, body, &context))
         .await
         .map_err(|_elapsed| too_late(app, limit))??;
+    exchange.answer.set_deadline(deadline);
     let first = loop {
-        let timer = sleep_until(deadline);
-        tokio::select! {
-            biased;
-            event = exchange.event() => match event {
-                // For what has all been sent.
-                Ok(Event::Credit(_)) => {}
-                event => break event,
-            },
-            () = timer => match exchange.sent.map(|sent| sent + limit) {
-                Some(later) if later > deadline => deadline = later,
+        match exchange.event_in_time().await {
+            // For what has all been sent.
+            Some(Ok(Event::Credit(_))) => {}
+            Some(event) => break event,
+            None => match exchange.sent.map(|sent| sent + limit) {
+                Some(later) if later > deadline => {
+                    deadline = later;
+                    exchange.answer.set_deadline(deadline);
+                }
                 _ if exchange.waits_for_client() => return Err(client_too_late(app, limit)),
                 _ => return Err(too_late(app, limit)),
-            }
+            },
         }
     };
     exchange.in_flight.note_answer();
@@ -157,21 +166,20 @@ async fn send_http(
     body: RequestBody,
     context: &CallContext,
 ) -> Result<Exchange, Problem> {
-    let (in_flight, answer) = send(app, method::HTTP, request, body.whole(), context).await?;
+    let (in_flight, answer) = send(app, |id| request.message(id), body.whole(), context).await?;
     Ok(Exchange { in_flight, answer, upload: body.into_upload(), sent: None })
 }
 
-/// Sends a request of any method to the generation that serves.
+/// Sends a request of any method to the generation that serves: what `json` writes, of the number that it is told.
 pub(crate) async fn send(
     app: &App,
-    method: &str,
-    params: &impl Serialize,
+    json: impl Fn(u64) -> Vec<u8>,
     body: Option<Bytes>,
     context: &CallContext,
 ) -> Result<(InFlight, Answer), Problem> {
     loop {
         let in_flight = app.acquire().await.map_err(|error| unavailable(app, &error))?;
-        match in_flight.call(method, params, body.clone().map(buffer::from_bytes), Some(context)) {
+        match in_flight.call(&json, body.clone().map(buffer::from_bytes), Some(context)) {
             Ok(answer) => return Ok((in_flight, answer)),
             Err(CallError::Full(queue)) => {
                 let detail = format!(
@@ -212,8 +220,7 @@ fn read_answer<T>(
     read: impl FnOnce(&Generation, HttpResponse<'_>, ResponseBody) -> T,
 ) -> Result<T, AnswerError> {
     let Message { json, mut transfer } = message;
-    let result = answer::raw_result(&json).inspect_err(|_| exchange.answer.over())?;
-    let response: HttpResponse<'_> = serde_json::from_str(result.get())?;
+    let response = answer::http(&json).inspect_err(|_| exchange.answer.over())?;
     let whole = match response.body {
         Some(protocol::Body::Stream(_)) => {
             let generation = exchange.in_flight.generation();

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use atoll_plugin::abi::{Buffer, Exit, PluginRef};
 use atoll_plugin::protocol::{Start, Started, method};
 use futures_util::future::try_join_all;
-use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -374,15 +373,14 @@ impl Generation {
         .await
     }
 
-    /// Sends a request to a worker: the next one in turn whose inbox has room. What the app calls for it carries its
-    /// `context` on.
+    /// Sends a request to a worker, the next one in turn whose inbox has room: what `json` writes, of the number that it
+    /// is told. What the app calls for it carries its `context` on.
     ///
     /// # Errors
     /// No worker took it: why the last one did not.
     pub fn call(
         &self,
-        method: &str,
-        params: &impl Serialize,
+        json: impl Fn(u64) -> Vec<u8>,
         transfer: Option<Buffer>,
         context: Option<&CallContext>,
     ) -> Result<Answer, CallError> {
@@ -394,7 +392,7 @@ impl Generation {
             match port.reserve() {
                 Ok(place) => {
                     let transfer = transfer.take().into_iter().collect();
-                    return place.on_behalf(context).send(method, params, transfer);
+                    return place.on_behalf(context).send(json, transfer);
                 }
                 // A full worker says more than one that has ended.
                 Err(full @ CallError::Full(_)) => refusal = full,

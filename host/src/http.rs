@@ -8,6 +8,7 @@ mod head;
 mod health;
 mod hop;
 mod limits;
+mod peer;
 mod request_id;
 mod rpc;
 mod target;
@@ -28,6 +29,8 @@ use self::failure::problem_response;
 pub use self::forwarded::TrustedProxies;
 use self::head::{add_headers, response};
 use self::health::Health;
+use self::peer::Peer;
+pub(crate) use self::peer::prepare as prepare_connection;
 use self::request_id::RequestId;
 use self::target::{Target, target};
 use self::upgrade::{asks_for_websocket, names_websocket};
@@ -148,12 +151,11 @@ async fn forward(
         (request_body(request, payload).await?, None)
     };
 
-    let peer = forwarded::peer(request).map(|peer| (peer, peer.to_string()));
+    let peer = Peer::of(request);
     let traceparent = trace::traceparent(request.headers());
     let mut headers = head::end_to_end(request.headers());
     headers.extend(host.as_deref().map(|host| Header("host".into(), host.into())));
-    let seen = peer.as_ref().map(|(peer, text)| (*peer, &**text));
-    forwarded::add(&mut headers, request, seen, host.as_deref(), prefix, &front.trusted);
+    forwarded::add(&mut headers, request, peer.as_ref(), host.as_deref(), prefix, &front.trusted);
     headers.push(Header("x-request-id".into(), request_id.into()));
     if let Some(traceparent) = &traceparent {
         headers.push(Header("traceparent".into(), traceparent.into()));
@@ -171,7 +173,7 @@ async fn forward(
         query: request.uri().query().unwrap_or("").into(),
         prefix: prefix.into(),
         headers,
-        peer: peer.as_ref().map(|(_, text)| text.into()),
+        peer: peer.as_ref().map(|peer| peer.text().into()),
         request_id: request_id.into(),
         traceparent: traceparent.as_deref().map(Into::into),
         deadline_ms: None,

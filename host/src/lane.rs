@@ -1,7 +1,9 @@
 //! The way back of what workers send: one lane per thread that waits for it.
 //!
 //! Workers hand things in from their own threads. A lane is woken once for all that has come until it looks
-//! again, so that a busy HTTP thread pays one wake-up for many replies.
+//! again, so that a busy HTTP thread pays one wake-up for many replies. In the other direction it rings the doorbells of
+//! workers that sleep when its thread has sent all that it has to send now, so that a worker is woken once for many
+//! requests.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -14,7 +16,9 @@ use std::task::{Context, Poll, Waker};
 use crossbeam_queue::SegQueue;
 use futures_util::task::AtomicWaker;
 use slab::Slab;
+use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::doorbell::Doorbell;
 use crate::event::Event;
 
 /// The worker has ended, and the request was not answered.
@@ -81,6 +85,9 @@ struct Slot {
     first: Option<Completion>,
     more: VecDeque<Completion>,
     waker: Option<Waker>,
+    deadline: Option<Instant>,
+    /// Whether a deadline has passed.
+    late: bool,
 }
 
 /// One thread's lane.
@@ -88,6 +95,11 @@ struct Lane {
     shared: Arc<Shared>,
     slots: RefCell<Slab<Slot>>,
     serial: Cell<u64>,
+    /// When to look for deadlines that have passed: not after the first of them. It may be early, as one timer for all
+    /// that is rarely set costs next to nothing, and one for each reply does not.
+    alarm: Cell<Option<Instant>>,
+    /// The doorbells to be rung.
+    bells: RefCell<Vec<Arc<Doorbell>>>,
 }
 
 thread_local! {
@@ -101,7 +113,7 @@ thread_local! {
 pub(crate) fn open() -> (Ticket, Reply) {
     let lane = CURRENT.with_borrow_mut(|current| current.get_or_insert_with(Lane::start).clone());
     let serial = lane.serial.replace(lane.serial.get() + 1);
-    let slot = Slot { serial, first: None, more: VecDeque::new(), waker: None };
+    let slot = Slot { serial, first: None, more: VecDeque::new(), waker: None, deadline: None, late: false };
     let key = Key { place: lane.slots.borrow_mut().insert(slot), serial };
     (Ticket { lane: lane.shared.clone(), key, open: true }, Reply { lane, key })
 }
@@ -110,10 +122,39 @@ impl Lane {
     fn start() -> Rc<Self> {
         let shared =
             Shared { arrived: SegQueue::new(), asleep: AtomicBool::new(false), waker: AtomicWaker::new() };
-        let lane =
-            Rc::new(Self { shared: Arc::new(shared), slots: RefCell::default(), serial: Cell::default() });
-        tokio::task::spawn_local(Pump(lane.clone()));
+        let lane = Rc::new(Self {
+            shared: Arc::new(shared),
+            slots: RefCell::default(),
+            serial: Cell::default(),
+            alarm: Cell::default(),
+            bells: RefCell::default(),
+        });
+        tokio::task::spawn_local(Pump { lane: lane.clone(), timer: None });
         lane
+    }
+
+    fn ring(&self) {
+        self.bells.borrow_mut().drain(..).for_each(|bell| bell.ring());
+    }
+
+    /// Tells those whose deadline has passed, and sets the alarm for the others.
+    fn look_for_late(&self) {
+        let now = Instant::now();
+        let mut late = Vec::new();
+        let mut first = None;
+        for (_, slot) in self.slots.borrow_mut().iter_mut() {
+            match slot.deadline {
+                Some(deadline) if deadline <= now => {
+                    slot.deadline = None;
+                    slot.late = true;
+                    late.extend(slot.waker.take());
+                }
+                Some(deadline) => first = Some(first.map_or(deadline, |first: Instant| first.min(deadline))),
+                None => {}
+            }
+        }
+        self.alarm.set(first);
+        late.into_iter().for_each(Waker::wake);
     }
 
     /// Gives what has come to those that wait for it.
@@ -139,14 +180,39 @@ impl Lane {
 }
 
 /// Delivers whenever the lane is woken, as long as the thread's runtime lives.
-struct Pump(Rc<Lane>);
+struct Pump {
+    lane: Rc<Lane>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Pump {
+    /// Looks for deadlines that have passed when it is time, and sees to it that it is woken then.
+    fn poll_alarm(&mut self, context: &mut Context<'_>) {
+        while let Some(alarm) = self.lane.alarm.get() {
+            let timer = match &mut self.timer {
+                Some(timer) if timer.deadline() == alarm && !timer.is_elapsed() => return,
+                Some(timer) => {
+                    timer.as_mut().reset(alarm);
+                    timer
+                }
+                none => none.insert(Box::pin(sleep_until(alarm))),
+            };
+            if timer.as_mut().poll(context).is_pending() {
+                return;
+            }
+            self.lane.look_for_late();
+        }
+    }
+}
 
 impl Future for Pump {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let shared = &self.0.shared;
-        self.0.deliver();
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.lane.ring();
+        self.lane.deliver();
+        self.poll_alarm(context);
+        let shared = &self.lane.shared;
         shared.waker.register(context.waker());
         shared.asleep.store(true, Ordering::SeqCst);
         // What was pushed between the delivery and the store found the lane awake and did not wake it.
@@ -159,9 +225,10 @@ impl Future for Pump {
 
 impl Drop for Pump {
     fn drop(&mut self) {
+        self.lane.ring();
         // The runtime ends; a later one on this thread starts a lane of its own. At thread exit the place is gone.
         let _ = CURRENT.try_with(|current| {
-            current.borrow_mut().take_if(|lane| Rc::ptr_eq(lane, &self.0));
+            current.borrow_mut().take_if(|lane| Rc::ptr_eq(lane, &self.lane));
         });
     }
 }
@@ -186,6 +253,32 @@ impl Reply {
             None => slot.waker = Some(context.waker().clone()),
         }
         Poll::Pending
+    }
+}
+
+impl Reply {
+    /// Rings when this thread has done all that it has to do now.
+    pub(crate) fn ring_later(&self, doorbell: &Arc<Doorbell>) {
+        let mut bells = self.lane.bells.borrow_mut();
+        if !bells.iter().any(|bell| Arc::ptr_eq(bell, doorbell)) {
+            bells.push(doorbell.clone());
+            self.lane.shared.waker.wake();
+        }
+    }
+
+    /// Wakes whoever waits when `deadline` has passed; it takes the place of the one before.
+    pub(crate) fn set_deadline(&mut self, deadline: Instant) {
+        let slot = &mut self.lane.slots.borrow_mut()[self.key.place];
+        (slot.deadline, slot.late) = (Some(deadline), false);
+        if self.lane.alarm.get().is_none_or(|alarm| deadline < alarm) {
+            self.lane.alarm.set(Some(deadline));
+            self.lane.shared.waker.wake();
+        }
+    }
+
+    /// Whether the deadline has passed.
+    pub(crate) fn is_late(&self) -> bool {
+        self.lane.slots.borrow()[self.key.place].late
     }
 }
 
@@ -250,6 +343,53 @@ mod tests {
             ticket.forget();
             tokio::task::yield_now().await;
             assert!(next(&mut reply).now_or_never().is_none());
+        });
+    }
+
+    #[test]
+    fn doorbells_are_rung_when_the_thread_has_sent_all() {
+        on_local_set(async {
+            let (_ticket, reply) = open();
+            let doorbell = Arc::new(Doorbell::default());
+            assert!(doorbell.sleep(|| true));
+            reply.ring_later(&doorbell);
+            reply.ring_later(&doorbell);
+            assert!(doorbell.is_awaited());
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+            assert!(!doorbell.is_awaited());
+        });
+    }
+
+    #[test]
+    fn whoever_waits_past_its_deadline_is_woken() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let begun = Instant::now();
+            let after = |ms| begun + std::time::Duration::from_millis(ms);
+            let (ticket, mut answered) = open();
+            let (_first, mut early) = open();
+            let (_second, mut late) = open();
+            answered.set_deadline(after(60_000));
+            late.set_deadline(after(20));
+            early.set_deadline(after(1));
+            ticket.send(Event::End);
+            let passed = async |reply: &mut Reply| {
+                poll_fn(|context| match reply.poll_next(context) {
+                    Poll::Pending if reply.is_late() => Poll::Ready(()),
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(_) => panic!("nothing was sent"),
+                })
+                .await;
+            };
+            passed(&mut early).await;
+            assert!(Instant::now() >= after(1) && !late.is_late());
+            early.set_deadline(after(30));
+            assert!(!early.is_late());
+            passed(&mut late).await;
+            passed(&mut early).await;
+            assert!(Instant::now() >= after(30) && !answered.is_late());
+            assert!(matches!(next(&mut answered).await, Ok(Event::End)));
         });
     }
 }

@@ -9,8 +9,9 @@ use std::{future::Future, pin::Pin, task::Context, task::Poll, task::ready};
 
 use atoll_plugin::abi::{Buffer, Message, Received};
 use atoll_plugin::protocol::{self, Cancel, Stream, method};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, Sender};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::buffer;
 use crate::call_context::CallContext;
@@ -63,7 +64,7 @@ pub struct Port {
     courier: Courier,
     errands: Errands,
     closed: AtomicBool,
-    doorbell: Doorbell,
+    doorbell: Arc<Doorbell>,
 }
 
 impl Port {
@@ -84,7 +85,7 @@ impl Port {
             courier,
             errands: Errands::default(),
             closed: AtomicBool::new(false),
-            doorbell: Doorbell::default(),
+            doorbell: Arc::default(),
         })
     }
 
@@ -110,24 +111,27 @@ impl Port {
     /// The request was not taken: see [`CallError`].
     ///
     /// # Panics
-    /// As for [`Place::send`].
+    /// As for [`Place::send`], and when `params` cannot be written as JSON.
     pub fn call(
         self: &Arc<Self>,
         method: &str,
         params: impl Serialize,
         transfer: Vec<Buffer>,
     ) -> Result<Answer, CallError> {
-        self.reserve()?.send(method, params, transfer)
+        self.reserve()?.send(|id| to_json(&protocol::Request::new(id, method, params)), transfer)
     }
 
     /// Sends a notification, which is never refused: a closed port has nobody to tell.
     pub fn notify(&self, method: &str, params: impl Serialize, transfer: Vec<Buffer>) {
-        self.push(Item::Notification(message(&protocol::Request::notification(method, params), transfer)));
+        self.push(Item::Notification(message(
+            to_json(&protocol::Request::notification(method, params)),
+            transfer,
+        )));
     }
 
     /// Answers a request of the app's own.
     pub(crate) fn answer(&self, answer: &impl Serialize, transfer: Vec<Buffer>) {
-        self.push(Item::Notification(message(answer, transfer)));
+        self.push(Item::Notification(message(to_json(answer), transfer)));
     }
 
     /// The app's name.
@@ -157,18 +161,23 @@ impl Port {
 
     /// Brings the worker the next item; called on the worker's thread.
     pub(crate) fn receive(&self, timeout: Option<Duration>, into: &mut Message) -> Received {
-        let item = match timeout {
-            None => self.outlet.recv().map_err(|_| Received::Closed),
-            Some(Duration::ZERO) => self.outlet.try_recv().map_err(|error| match error {
-                TryRecvError::Empty => Received::TimedOut,
-                TryRecvError::Disconnected => Received::Closed,
-            }),
-            Some(timeout) => self.outlet.recv_timeout(timeout).map_err(|error| match error {
-                RecvTimeoutError::Timeout => Received::TimedOut,
-                RecvTimeoutError::Disconnected => Received::Closed,
-            }),
+        // Most calls only look, and need no clock.
+        let looks_only = timeout == Some(Duration::ZERO);
+        let until = timeout.filter(|_| !looks_only).and_then(|timeout| Instant::now().checked_add(timeout));
+        let item = loop {
+            if let Ok(item) = self.outlet.try_recv() {
+                break item;
+            }
+            if self.is_closed() {
+                return Received::Closed;
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if looks_only || left == Some(Duration::ZERO) {
+                return Received::TimedOut;
+            }
+            self.doorbell.wait(left, || self.nothing_there());
         };
-        if let Ok(Item::Request(_, taken)) = &item {
+        if let Item::Request(_, taken) = &item {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             taken.iter().for_each(Taken::note);
         }
@@ -176,16 +185,19 @@ impl Port {
             return Received::Closed;
         }
         match item {
-            Ok(Item::Request(message, _) | Item::Notification(message)) => {
+            Item::Request(message, _) | Item::Notification(message) => {
                 *into = message;
                 Received::Message
             }
-            Ok(Item::Wake) => {
+            Item::Wake => {
                 self.woken.store(false, Ordering::SeqCst);
                 Received::Woken
             }
-            Err(received) => received,
         }
+    }
+
+    fn nothing_there(&self) -> bool {
+        self.outlet.is_empty() && !self.is_closed()
     }
 
     /// Takes a message of the worker's; called on a thread of the app's. `false`: the port is closed.
@@ -259,7 +271,7 @@ impl Port {
 
     /// Notes that the worker waits for its doorbell. `false`: it must not, something is there.
     pub(crate) fn sleep(&self) -> bool {
-        self.doorbell.sleep(|| self.outlet.is_empty() && !self.is_closed())
+        self.doorbell.sleep(|| self.nothing_there())
     }
 
     /// Ends the worker's `receive`, once for any number of calls before it looks again.
@@ -270,9 +282,13 @@ impl Port {
     }
 
     fn push(&self, item: Item) {
+        self.queue(item);
+        self.doorbell.ring();
+    }
+
+    fn queue(&self, item: Item) {
         // The port holds the other end itself, so the channel is never disconnected.
         let _ = self.inbox.send(item);
-        self.doorbell.ring();
     }
 
     fn with_pending<T>(&self, f: impl FnOnce(&mut HashMap<u64, Pending>) -> T) -> Option<T> {
@@ -295,28 +311,30 @@ impl Place {
         self
     }
 
-    /// Sends a request in this place: see [`Port::call`].
+    /// Sends the request that `json` writes, of the number that it is told, in this place: see [`Port::call`].
     ///
     /// # Errors
     /// [`CallError::Closed`].
     ///
     /// # Panics
-    /// Outside of a [`LocalSet`](tokio::task::LocalSet); when `params` cannot be written as JSON.
+    /// Outside of a [`LocalSet`](tokio::task::LocalSet).
     pub fn send(
         mut self,
-        method: &str,
-        params: impl Serialize,
+        json: impl FnOnce(u64) -> Vec<u8>,
         transfer: Vec<Buffer>,
     ) -> Result<Answer, CallError> {
         let port = self.port.clone();
         let id = port.next_id.fetch_add(2, Ordering::Relaxed);
-        let message = message(&protocol::Request::new(id, method, params), transfer);
+        let message = message(json(id), transfer);
         let (ticket, reply) = lane::open();
         let taken = self.context.as_ref().and_then(|context| context.taken().cloned());
         let waiting = Pending { ticket, context: self.context.take(), errands: Vec::new() };
         port.with_pending(|pending| pending.insert(id, waiting)).ok_or(CallError::Closed)?;
         self.used = true;
-        port.push(Item::Request(message, taken));
+        port.queue(Item::Request(message, taken));
+        if port.doorbell.is_awaited() {
+            reply.ring_later(&port.doorbell);
+        }
         Ok(Answer { port, id, reply, over: false })
     }
 }
@@ -342,6 +360,16 @@ impl Answer {
     /// The next thing that has come.
     pub(crate) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Result<Event, Gone>> {
         self.reply.poll_next(context)
+    }
+
+    /// Wakes whoever waits for this when `deadline` has passed; it takes the place of the one before.
+    pub(crate) fn set_deadline(&mut self, deadline: Instant) {
+        self.reply.set_deadline(deadline);
+    }
+
+    /// Whether the deadline has passed.
+    pub(crate) fn is_late(&self) -> bool {
+        self.reply.is_late()
     }
 
     /// Notes that nothing more will come that matters.
@@ -395,8 +423,12 @@ impl Drop for Answer {
     }
 }
 
-fn message(json: &impl Serialize, transfer: Vec<Buffer>) -> Message {
-    let mut text = Vec::with_capacity(512);
-    serde_json::to_writer(&mut text, json).expect("a message of the protocol can be written as JSON");
-    Message { json: buffer::from_vec(text), transfer: buffer::list(transfer) }
+/// # Panics
+/// When `message` cannot be written as JSON; the types of the protocol always can.
+pub(crate) fn to_json(message: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(message).expect("a message of the protocol can be written as JSON")
+}
+
+fn message(json: Vec<u8>, transfer: Vec<Buffer>) -> Message {
+    Message { json: buffer::from_vec(json), transfer: buffer::list(transfer) }
 }

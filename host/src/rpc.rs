@@ -4,7 +4,7 @@ pub(crate) mod server;
 
 use std::time::Duration;
 
-use atoll_plugin::protocol::{ErrorObject, code, method};
+use atoll_plugin::protocol::{ErrorObject, Request, code, method};
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
@@ -13,6 +13,7 @@ use crate::answer::{self, AnswerError};
 use crate::app::App;
 use crate::call_context::CallContext;
 use crate::exchange;
+use crate::port::to_json;
 use crate::problem::{Kind, Problem};
 
 /// Calls a method of an app's, which starts if need be; its result's text.
@@ -33,9 +34,9 @@ pub(crate) async fn call(
     let limit = context.remaining(app.settings().deadline());
     let deadline = Instant::now() + limit;
     context.set_deadline(deadline);
+    let json = |id| to_json(&Request::new(id, method, params));
     let answered = async {
-        let (in_flight, answer) =
-            exchange::send(app, method, &params, None, &context).await.map_err(from_problem)?;
+        let (in_flight, answer) = exchange::send(app, json, None, &context).await.map_err(from_problem)?;
         let answer = answer.await;
         in_flight.note_answer();
         let result = answer

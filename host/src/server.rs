@@ -93,6 +93,7 @@ impl Server {
         let server = HttpServer::new(move || {
             App::new().app_data(web::PayloadConfig::new(usize::MAX)).configure(http::configure(front.clone()))
         })
+        .on_connect(|_, data| http::prepare_connection(data))
         .disable_signals()
         .shutdown_timeout(SHUTDOWN_TIMEOUT)
         // A client that closes its end has left: its request is cancelled, and not carried out for nobody.

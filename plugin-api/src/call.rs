@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use serde_json::value::RawValue;
 
 use crate::abi::{Buffer, Buffers, Message};
+use crate::protocol::Head;
 
 /// A request or a notification of the host's.
 #[derive(Debug)]
@@ -85,12 +86,22 @@ impl Arrival {
     pub(crate) fn parse(message: Message) -> Result<Self, serde_json::Error> {
         let Message { json, transfer } = message;
         let (id, method, params) = {
-            let envelope: Envelope<'_> = serde_json::from_slice(&json)?;
-            let params = envelope.params.map_or(0..0, |params| {
-                let start = params.get().as_ptr() as usize - json.as_ptr() as usize;
-                start..start + params.get().len()
-            });
-            (envelope.id, envelope.method.as_deref().map(known_method), params)
+            let place = |params: &[u8]| {
+                let start = params.as_ptr() as usize - json.as_ptr() as usize;
+                start..start + params.len()
+            };
+            match Head::of(&json) {
+                Some(Head::Call { id, method, params }) => {
+                    let method = std::str::from_utf8(method).map_err(serde_json::Error::custom)?;
+                    (id, Some(known_method(method)), place(params))
+                }
+                Some(Head::Result { id, .. }) => (Some(id), None, 0..0),
+                None => {
+                    let Envelope { id, method, params } = serde_json::from_slice(&json)?;
+                    let params = params.map_or(0..0, |params| place(params.get().as_bytes()));
+                    (id, method.as_deref().map(known_method), params)
+                }
+            }
         };
         match (method, id) {
             (Some(method), id) => Ok(Self::Call(Call { json, transfer, id, method, params })),

@@ -224,7 +224,7 @@ impl EventLoop {
                 (Some(protocol::Body::WEBSOCKET), Vec::new(), Some(serve(socket)))
             }
         };
-        self.port.send(&protocol::Response::result(id, HttpResponse { status, headers, body }), transfer)?;
+        self.port.send_json(HttpResponse { status, headers, body }.message(id), transfer)?;
         match work {
             Some(work) => {
                 self.spawn(id, self.requests.host(Some(id)), work.map(|()| Done::Streamed).boxed_local());

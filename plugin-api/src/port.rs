@@ -70,7 +70,14 @@ impl Port {
     /// # Panics
     /// When `message` cannot be written as JSON; the types of [`protocol`](crate::protocol) always can.
     pub fn send(&self, message: &impl Serialize, transfer: Vec<Buffer>) -> Result<(), Closed> {
-        let json = serde_json::to_vec(message).expect("a message of the protocol can be written as JSON");
+        self.send_json(
+            serde_json::to_vec(message).expect("a message of the protocol can be written as JSON"),
+            transfer,
+        )
+    }
+
+    /// Sends a message that is written already.
+    pub(crate) fn send_json(&self, json: Vec<u8>, transfer: Vec<Buffer>) -> Result<(), Closed> {
         let link = self.link();
         let message = Message { json: link.buffer(json), transfer: link.buffers(transfer) };
         // SAFETY: this object holds a count of the port.

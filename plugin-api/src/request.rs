@@ -91,8 +91,8 @@ impl Request {
         body: impl FnOnce(usize) -> Option<Payload>,
     ) -> Result<Self, serde_json::Error> {
         let head = Head::try_new(Source { json, params }, |source| {
-            let text = source.json.as_bytes().get(source.params.clone());
-            serde_json::from_slice::<HttpRequest<'_>>(text.unwrap_or_default())
+            let text = source.json.as_bytes().get(source.params.clone()).unwrap_or_default();
+            HttpRequest::parse(std::str::from_utf8(text).map_err(serde_json::Error::custom)?)
         })?;
         let request = head.borrow_dependent();
         let body = match request.body {

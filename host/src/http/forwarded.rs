@@ -4,12 +4,14 @@
 //! client's are replaced, as it could claim to be anyone.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use atoll_plugin::protocol::{Header, header_text};
 use ipnet::IpNet;
+
+use super::peer::Peer;
 
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
@@ -37,12 +39,6 @@ pub(super) fn is_forwarded(name: &str) -> bool {
     matches!(name, FOR | PROTO | HOST | PREFIX)
 }
 
-/// The client's address; one that is IPv4 inside of IPv6 as IPv4.
-pub(super) fn peer(request: &HttpRequest) -> Option<SocketAddr> {
-    let peer = request.peer_addr()?;
-    Some(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
-}
-
 /// What the client calls this host: the authority in the request's target when it is there, or else the header `Host`.
 pub(super) fn host(request: &HttpRequest) -> Option<Cow<'_, str>> {
     match request.uri().authority() {
@@ -51,30 +47,25 @@ pub(super) fn host(request: &HttpRequest) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Adds the headers. `peer` is the client's address, also as text with its port.
+/// Adds the headers.
 pub(super) fn add<'a>(
     to: &mut Vec<Header<'a>>,
     request: &'a HttpRequest,
-    peer: Option<(SocketAddr, &'a str)>,
+    peer: Option<&'a Peer>,
     host: Option<&'a str>,
     prefix: &'a str,
     trusted: &TrustedProxies,
 ) {
-    let believed = peer.is_some_and(|(peer, _)| trusted.contains(peer.ip()));
-    let client_says = |name| {
-        let first = request.headers().get(name).filter(|_| believed)?;
-        Some(header_text(first.as_bytes()))
-    };
-    if let Some((_, text)) = peer {
-        let ip = without_port(text);
-        let others = request.headers().get_all(FOR).filter(|_| believed);
-        let mut chain: Vec<Cow<'_, str>> = others.map(|value| header_text(value.as_bytes())).collect();
-        let value = if chain.is_empty() {
-            ip.into()
-        } else {
-            chain.push(ip.into());
-            chain.join(", ").into()
-        };
+    // What the client says, when it is believed.
+    let said = peer.filter(|peer| trusted.contains(peer.ip())).map(|_| request.headers());
+    let client_says = |name| said?.get(name).map(|value| header_text(value.as_bytes()));
+    if let Some(ip) = peer.map(Peer::ip_text) {
+        let before: Vec<_> = said
+            .iter()
+            .flat_map(|headers| headers.get_all(FOR))
+            .map(|value| header_text(value.as_bytes()))
+            .collect();
+        let value = if before.is_empty() { ip.into() } else { format!("{}, {ip}", before.join(", ")).into() };
         to.push(Header(FOR.into(), value));
     }
     let own = if request.app_config().secure() { "https" } else { "http" };
@@ -91,21 +82,9 @@ pub(super) fn add<'a>(
     }
 }
 
-/// The address in `1.2.3.4:80` and `[::1]:80`.
-fn without_port(text: &str) -> &str {
-    let address = text.rsplit_once(':').map_or(text, |(address, _)| address);
-    address.trim_start_matches('[').trim_end_matches(']')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_without_its_port() {
-        assert_eq!(without_port("1.2.3.4:80"), "1.2.3.4");
-        assert_eq!(without_port("[::1]:80"), "::1");
-    }
 
     #[test]
     fn networks_contain_their_addresses() {

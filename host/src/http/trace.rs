@@ -1,6 +1,9 @@
 //! W3C trace context: the host is a step of its own in a trace that the client has begun.
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderName};
+
+/// Made once: a name as text is read anew for each request.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The length of `00-TRACE-PARENT-FLAGS`.
 const LENGTH: usize = 55;
@@ -8,7 +11,7 @@ const LENGTH: usize = 55;
 /// The `traceparent` that the app gets: that of the client with a new parent id, which is the host's. `None` when the
 /// client has sent none, more than one, or one that is not valid: the host begins no traces.
 pub(super) fn traceparent(headers: &HeaderMap) -> Option<String> {
-    let mut all = headers.get_all("traceparent");
+    let mut all = headers.get_all(TRACEPARENT);
     let (first, None) = (all.next()?, all.next()) else { return None };
     next(first.to_str().ok()?, fastrand::u64(1..))
 }

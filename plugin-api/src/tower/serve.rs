@@ -175,9 +175,9 @@ fn is_upgrade(request: &Request<Body>) -> bool {
 
 fn request(call: Call, channel: &Arc<Channel>, host: Host) -> Result<Request<Body>, Error> {
     let (json, params, mut transfer) = call.into_parts();
-    let text = json.get(params).unwrap_or_default();
-    let head: HttpRequest<'_> =
-        serde_json::from_slice(text).map_err(|error| Error::bad_request(error.to_string()))?;
+    let bad = |error: &dyn std::fmt::Display| Error::bad_request(error.to_string());
+    let text = std::str::from_utf8(json.get(params).unwrap_or_default()).map_err(|error| bad(&error))?;
+    let head = HttpRequest::parse(text).map_err(|error| bad(&error))?;
     let body = match head.body {
         None => Body::default(),
         Some(protocol::Body::Transfer(index)) => Body::whole(transfer.take(index).unwrap_or_default()),
@@ -283,7 +283,7 @@ impl Exchange {
     ) {
         let response = HttpResponse { status: head.status.as_u16(), headers: convert::headers(head), body };
         // A port that is closed has ended the request as well.
-        let _ = self.port.send(&protocol::Response::result(self.id, response), transfer);
+        let _ = self.port.send_json(response.message(self.id), transfer);
     }
 }
 

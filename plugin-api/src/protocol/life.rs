@@ -1,0 +1,89 @@
+//! The life of a worker: its start, and the requests that are cancelled.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// The parameters of [`method::START`](super::method::START).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// The app's name in the registry.
+    pub app: String,
+    /// Which loaded library this is, counted from 1 for each app.
+    pub generation: u64,
+    /// Which of the generation's workers this is, counted from 0.
+    pub worker: usize,
+    /// The settings `env` of the app.
+    #[serde(default)]
+    pub env: std::collections::BTreeMap<String, String>,
+    /// The setting `config` of the app: any JSON.
+    #[serde(default)]
+    pub config: Value,
+    /// What the generation before returned for [`method::STATE_SAVE`](super::method::STATE_SAVE).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Value>,
+    /// The setting `body_limit`, in bytes: the app refuses a body of more that it would hold in memory whole.
+    #[serde(default = "no_limit", skip_serializing_if = "is_no_limit")]
+    pub body_limit: u64,
+}
+
+impl Start {
+    /// A variable: from the setting `env`, or else from the process's environment; `None` if neither has it, or it is
+    /// not UTF-8.
+    pub fn var(&self, name: &str) -> Option<String> {
+        self.env.get(name).cloned().or_else(|| std::env::var(name).ok())
+    }
+
+    /// The setting `config` as a `T`; the default one when it is not set.
+    ///
+    /// # Errors
+    /// The setting is no `T`; the message says where and why.
+    ///
+    /// ```
+    /// use atoll_plugin::prelude::*;
+    ///
+    /// #[derive(Default, Deserialize)]
+    /// #[serde(crate = "atoll_plugin::serde", default)]
+    /// struct Config { greeting: Option<String> }
+    ///
+    /// fn app(start: Start) -> Result<Application, Error> {
+    ///     let greeting = start.config_as::<Config>()?.greeting.unwrap_or_else(|| "hello".to_owned());
+    ///     Ok(Application::new().get("/", move |_: Request| greeting.clone()))
+    /// }
+    /// # atoll_plugin::export_app!(app);
+    /// # fn main() {}
+    /// ```
+    pub fn config_as<T: DeserializeOwned + Default>(&self) -> Result<T, Error> {
+        if self.config.is_null() {
+            return Ok(T::default());
+        }
+        T::deserialize(&self.config)
+            .map_err(|error| Error::internal(format!("the setting `config`: {error}")))
+    }
+}
+
+fn no_limit() -> u64 {
+    u64::MAX
+}
+
+fn is_no_limit(limit: &u64) -> bool {
+    *limit == u64::MAX
+}
+
+/// The result of [`method::START`](super::method::START): the worker is ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// Whether the worker answers [`method::STATE_SAVE`](super::method::STATE_SAVE) with a state. Then a reload waits for its requests before the
+    /// state is saved, and new ones wait for the next generation, so that the state is handed over whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub saves: bool,
+}
+
+/// The parameters of [`method::CANCEL`](super::method::CANCEL).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancel {
+    /// The number of the request that nobody waits for any more.
+    pub id: u64,
+}

@@ -1,0 +1,122 @@
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::*;
+use crate::protocol::{Request, Response};
+
+fn text() -> impl Strategy<Value = Cow<'static, str>> {
+    // Plain, with what must be escaped, and with anything.
+    prop_oneof!["[a-z/*.:;= -]{0,20}", "[a-z\"\\\\\t\n\u{1}é]{0,8}", any::<String>()].prop_map(Cow::Owned)
+}
+
+fn headers() -> impl Strategy<Value = Vec<Header<'static>>> {
+    vec((text(), text()).prop_map(|(name, value)| Header(name, value)), 0..5)
+}
+
+fn body() -> impl Strategy<Value = Option<Body>> {
+    let one = prop_oneof![any::<usize>().prop_map(Body::Transfer), Just(Body::STREAM), Just(Body::WEBSOCKET)];
+    option::of(one)
+}
+
+prop_compose! {
+    fn request()(
+        (method, path, query, prefix) in (text(), text(), text(), text()),
+        headers in headers(),
+        (peer, request_id, traceparent) in (option::of(text()), text(), option::of(text())),
+        deadline_ms in any::<Option<u64>>(),
+        body in body(),
+    ) -> HttpRequest<'static> {
+        HttpRequest { method, path, query, prefix, headers, peer, request_id, traceparent, deadline_ms, body }
+    }
+}
+
+prop_compose! {
+    fn response()(status in any::<u16>(), headers in headers(), body in body()) -> HttpResponse<'static> {
+        HttpResponse { status, headers, body }
+    }
+}
+
+/// A text with one character in another's place, or one more, or one less.
+fn changed(text: &str, at: prop::sample::Index, by: char, how: u8) -> String {
+    let mut characters: Vec<char> = text.chars().collect();
+    let at = at.index(characters.len());
+    match how % 3 {
+        0 => characters[at] = by,
+        1 => characters.insert(at, by),
+        _ => _ = characters.remove(at),
+    }
+    characters.into_iter().collect()
+}
+
+proptest! {
+    #[test]
+    fn a_request_is_written_and_read_as_serde_json_does(request in request(), id in any::<u64>()) {
+        let message = String::from_utf8(request.message(id)).unwrap();
+        prop_assert_eq!(&message, &serde_json::to_string(&Request::new(id, "http", &request)).unwrap());
+        let Some(Head::Call { id: Some(read), method: b"http", params }) = Head::of(message.as_bytes()) else {
+            panic!("{message} is in another form")
+        };
+        prop_assert_eq!(read, id);
+        // Without serde_json's help.
+        prop_assert_eq!(HttpRequest::read(Reader::of(std::str::from_utf8(params).unwrap()).unwrap()), Some(request));
+    }
+
+    #[test]
+    fn a_response_is_written_and_read_as_serde_json_does(response in response(), id in any::<u64>()) {
+        let message = String::from_utf8(response.message(id)).unwrap();
+        prop_assert_eq!(&message, &serde_json::to_string(&Response::result(id, &response)).unwrap());
+        let Some(Head::Result { id: read, result }) = Head::of(message.as_bytes()) else {
+            panic!("{message} is in another form")
+        };
+        prop_assert_eq!(read, id);
+        prop_assert_eq!(HttpResponse::read(Reader::of(std::str::from_utf8(result).unwrap()).unwrap()), Some(response));
+    }
+
+    #[test]
+    fn a_text_that_is_changed_reads_as_serde_json_reads_it(
+        (request, response) in (request(), response()),
+        at in any::<prop::sample::Index>(),
+        by in prop_oneof![prop::sample::select(vec!['"', '\\', ',', '}', ']', '0', '-', '.', ' ', '\n', 'e']), any::<char>()],
+        how in any::<u8>(),
+    ) {
+        let text = changed(&serde_json::to_string(&request).unwrap(), at, by, how);
+        if let Some(read) = Reader::of(&text).and_then(HttpRequest::read) {
+            prop_assert_eq!(read, serde_json::from_str(&text).unwrap());
+        }
+        let text = changed(&serde_json::to_string(&response).unwrap(), at, by, how);
+        if let Some(read) = Reader::of(&text).and_then(HttpResponse::read) {
+            prop_assert_eq!(read, serde_json::from_str(&text).unwrap());
+        }
+    }
+}
+
+#[test]
+fn other_forms_of_json_are_read_as_well() {
+    let request = HttpRequest::parse(r#" { "path": "/", "method": "G\u0045T" } "#).unwrap();
+    assert_eq!((&*request.method, &*request.path, request.deadline_ms), ("GET", "/", None));
+    assert_eq!(HttpResponse::parse(r#"{"body":null, "status":200}"#).unwrap().status, 200);
+    assert!(HttpRequest::parse(r#"{"method":"GET"}"#).is_err());
+    assert!(HttpResponse::parse(r#"{"status":200,"headers":[],"body":null}}"#).is_err());
+    assert!(HttpResponse::parse(r#"{"status":65536,"headers":[],"body":null}"#).is_err());
+}
+
+#[test]
+fn heads_in_another_form_are_not_guessed() {
+    for text in [
+        "",
+        "}",
+        r#"{"jsonrpc":"2.0","id":07,"result":1}"#,
+        r#"{"jsonrpc":"2.0","id":1.5,"result":1}"#,
+        r#"{"jsonrpc":"2.0","id":-1,"result":1}"#,
+        r#"{"jsonrpc":"2.0","id":1 ,"result":1}"#,
+        r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"no"}}"#,
+        r#"{"jsonrpc":"2.0","result":1}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"\u0061","params":1}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"a"}"#,
+    ] {
+        assert_eq!(Head::of(text.as_bytes()), None, "{text}");
+    }
+    let head = Head::of(br#"{"jsonrpc":"2.0","method":"stop","params":null}"#);
+    assert_eq!(head, Some(Head::Call { id: None, method: b"stop", params: b"null" }));
+}

@@ -49,7 +49,7 @@ const KINDS: [Kind; 2] = [
             slice: 1,
         },
         |target| {
-            let mut echo = Echo::connect(target);
+            let mut echo = Echo::to(target);
             Box::new(move |times| echo.run(times))
         },
     ),

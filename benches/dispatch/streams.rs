@@ -44,7 +44,7 @@ const KINDS: [Kind; 4] = [
             ..COMPARISON
         },
         |target| {
-            let mut echo = Echo::connect(target);
+            let mut echo = Echo::to(target);
             Box::new(move |times| echo.run(times))
         },
     ),

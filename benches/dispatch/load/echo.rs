@@ -1,5 +1,6 @@
 //! A large body that is sent back.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncWriteExt, BufReader};
@@ -10,13 +11,13 @@ use super::body::{chunked, head};
 use super::{block_on, runtime};
 use crate::request::Target;
 
-/// So much is written and read at once.
-const PIECE: usize = 256 << 10;
+/// So much is read at once.
+const BUFFER: usize = 256 << 10;
 
-/// A connection that sends large bodies and reads them back at the same time.
+/// A client that sends a large body and reads it back at the same time.
 pub(crate) struct Echo {
     runtime: Runtime,
-    stream: BufReader<TcpStream>,
+    server: SocketAddr,
     head: Vec<u8>,
     body: Vec<u8>,
     compared: bool,
@@ -26,15 +27,11 @@ impl Echo {
     /// The size of a body, in MiB.
     pub(crate) const MIB: u64 = 64;
 
-    pub(crate) fn connect(target: &Target) -> Self {
-        let runtime = runtime();
-        let stream = block_on(&runtime, TcpStream::connect(target.server)).expect("the server listens");
-        stream.set_nodelay(true).expect("a connection takes the option");
+    pub(crate) fn to(target: &Target) -> Self {
         let body: Vec<u8> = (0..Self::MIB << 17).flat_map(u64::to_le_bytes).collect();
         let length = body.len().to_string();
         let head = target.request("POST", "/echo", &[("content-length", &length)]);
-        let stream = BufReader::with_capacity(PIECE, stream);
-        Self { runtime, stream, head, body, compared: false }
+        Self { runtime: runtime(), server: target.server, head, body, compared: false }
     }
 
     /// Sends the body so many times. Only the first one that comes back is compared with it, and of the others the
@@ -43,28 +40,31 @@ impl Echo {
         let begun = Instant::now();
         for _ in 0..times {
             let compare = !std::mem::replace(&mut self.compared, true);
-            block_on(&self.runtime, echo(&mut self.stream, &self.head, &self.body, compare));
+            block_on(&self.runtime, self.echo(compare));
         }
         begun.elapsed()
     }
-}
 
-async fn echo(stream: &mut BufReader<TcpStream>, request: &[u8], body: &[u8], compare: bool) {
-    // Both halves are of the same connection; nothing is buffered of an answer that has ended.
-    let (reading, mut writing) = stream.get_mut().split();
-    let mut reading = BufReader::with_capacity(PIECE, reading);
-    let write = async {
-        writing.write_all(request).await.expect("the server reads");
-        writing.write_all(body).await.expect("the server reads");
-    };
-    let read = async {
-        head(&mut reading, "200").await;
-        let mut at = 0;
-        let length = chunked(&mut reading, |piece| {
-            assert!(!compare || body[at..].starts_with(piece), "something else came back");
-            at += piece.len();
-        });
-        assert_eq!(length.await, body.len(), "as much comes back as was sent");
-    };
-    futures_util::future::join(write, read).await;
+    /// Each time over a new connection, as a server that has begun to answer before it had all of the request closes
+    /// the connection at its end.
+    async fn echo(&self, compare: bool) {
+        let mut stream = TcpStream::connect(self.server).await.expect("the server listens");
+        stream.set_nodelay(true).expect("a connection takes the option");
+        let (reading, mut writing) = stream.split();
+        let write = async {
+            writing.write_all(&self.head).await.expect("the server reads");
+            writing.write_all(&self.body).await.expect("the server reads");
+        };
+        let read = async {
+            let mut reading = BufReader::with_capacity(BUFFER, reading);
+            head(&mut reading, "200").await;
+            let mut at = 0;
+            let length = chunked(&mut reading, |piece| {
+                assert!(!compare || self.body[at..].starts_with(piece), "something else came back");
+                at += piece.len();
+            });
+            assert_eq!(length.await, self.body.len(), "as much comes back as was sent");
+        };
+        futures_util::future::join(write, read).await;
+    }
 }

@@ -16,7 +16,13 @@ const APP: &str = "bench-streams";
 /// How many clients listen to events, or have a WebSocket.
 const CLIENTS: usize = 100;
 
-/// What is compared here in the same way as all else.
+/// How many messages each of them gets at once: so many that what it took to ask for them does not count.
+const MESSAGES: u64 = 100;
+
+/// How many messages each of them sends and gets back at once.
+const ECHOES: u64 = 10;
+
+/// What the comparisons here have in common.
 const COMPARISON: Comparison = Comparison {
     id: "",
     name: "",
@@ -24,9 +30,9 @@ const COMPARISON: Comparison = Comparison {
     sides: ["atoll", "bare"],
     base: "bare actix-web",
     of: "message",
-    each: CLIENTS as u64,
+    each: CLIENTS as u64 * MESSAGES,
     warm_up: 1,
-    slice: 200,
+    slice: 10,
 };
 
 /// What is compared, and how it is done over new connections.
@@ -49,30 +55,26 @@ const KINDS: [Kind; 4] = [
         },
     ),
     (
+        Comparison { id: "events", name: "server-sent events to 100 clients", of: "event", ..COMPARISON },
+        |target| {
+            let mut listeners = Listeners::connect(target, CLIENTS);
+            Box::new(move |times| listeners.run(times * MESSAGES))
+        },
+    ),
+    (Comparison { id: "pushes", name: "WebSocket messages to 100 clients", ..COMPARISON }, |target| {
+        let mut sockets = Sockets::connect(target, "/pushes", CLIENTS);
+        Box::new(move |times| sockets.pushes(times * MESSAGES))
+    }),
+    (
         Comparison {
-            id: "events",
-            name: "server-sent events to 100 clients",
-            of: "event",
-            slice: 1000,
+            id: "echoes",
+            name: "WebSocket messages of 100 clients, sent back",
+            each: CLIENTS as u64 * ECHOES,
             ..COMPARISON
         },
         |target| {
-            let mut listeners = Listeners::connect(target, CLIENTS);
-            Box::new(move |events| listeners.run(events))
-        },
-    ),
-    (
-        Comparison { id: "pushes", name: "WebSocket messages to 100 clients", slice: 1000, ..COMPARISON },
-        |target| {
-            let mut sockets = Sockets::connect(target, "/pushes", CLIENTS);
-            Box::new(move |messages| sockets.pushes(messages))
-        },
-    ),
-    (
-        Comparison { id: "echoes", name: "WebSocket messages of 100 clients, sent back", ..COMPARISON },
-        |target| {
             let mut sockets = Sockets::connect(target, "/echoes", CLIENTS);
-            Box::new(move |messages| sockets.echoes(messages))
+            Box::new(move |times| sockets.echoes(times * ECHOES))
         },
     ),
 ];

@@ -1,4 +1,5 @@
-//! `cargo bench`: what it costs to get a request to an app and back, and how fast apps start and are replaced.
+//! `cargo bench`: what it costs to get a request to an app and back, how fast streams and messages go, how fast apps start
+//! and are replaced, and what memory they take.
 //!
 //! What is compared is measured by turns in one run, so that noise of the machine hits both sides. After criterion's
 //! reports comes a table of the medians and their ratios.

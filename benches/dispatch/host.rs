@@ -1,4 +1,4 @@
-//! The host on the bench's own thread: the registry with `hello` in it, as `atoll serve` has it, but without HTTP.
+//! The host on the bench's own thread: the registry with apps in it, as `atoll serve` has it, but without HTTP.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -9,14 +9,14 @@ use atoll_host::config::Config;
 use atoll_host::exchange::{RequestBody, ResponseBody};
 use atoll_host::{App, Registry, Services, exchange};
 use atoll_plugin::protocol::{Header, HttpRequest};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
-use crate::hello::Copied;
+use crate::library::Copied;
 use crate::request;
 
-/// A host with one app, which is taken down when this is dropped.
+/// A host with the library of `hello`, whose apps are taken down when this is dropped.
 pub(crate) struct Host {
     runtime: Runtime,
     local: LocalSet,
@@ -27,36 +27,51 @@ pub(crate) struct Host {
 }
 
 impl Host {
+    /// One with the app `hello`.
     pub(crate) fn new() -> Self {
         Self::with_idle_timeout(None)
     }
 
     /// One that unloads the app when it got no request for so long.
     pub(crate) fn with_idle_timeout(timeout: Option<Duration>) -> Self {
-        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-        let local = LocalSet::new();
-        let library = Copied::new();
-        let mut config = config(&library.path());
+        let library = Copied::of("hello");
+        let mut config = config(&["hello".to_owned()], &library.path());
         for app in &mut config.apps {
             app.settings.idle_timeout_ms = timeout.map(|timeout| timeout.as_millis() as u64);
         }
+        Self::with_config(config, library)
+    }
+
+    /// One with apps of these names.
+    pub(crate) fn with_apps(names: &[String], library: Copied) -> Self {
+        Self::with_config(config(names, &library.path()), library)
+    }
+
+    fn with_config(config: Config, library: Copied) -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+        let local = LocalSet::new();
         let services = Rc::new(Services::new().expect("the host's services start"));
         let host = Self { runtime, local, services, registry: Registry::default(), config, library };
         host.register();
         host
     }
 
-    /// Registers `hello`, which starts nothing yet.
+    /// Registers the apps, which starts nothing yet.
     pub(crate) fn register(&self) {
         self.run(async { self.registry.apply(&self.config, &self.services) });
     }
 
-    /// Takes `hello` down, until nothing of it is left.
+    /// Takes all apps down, until nothing of them is left.
     pub(crate) fn close(&self) {
         self.run(self.registry.close());
     }
 
-    /// The registered app.
+    /// The registered apps.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The app `hello`.
     pub(crate) fn app(&self) -> Arc<App> {
         self.registry.get("hello").expect("hello is registered")
     }
@@ -78,10 +93,16 @@ impl Drop for Host {
     }
 }
 
-/// The registry's file with `hello` in it.
-pub(crate) fn config(library: &Path) -> Config {
-    let text = json!([{ "name": "hello", "path": library }]).to_string();
-    Config::parse(&text, Path::new("/"), "the bench's apps.json").expect("the registry is well-formed")
+/// So many names of apps.
+pub(crate) fn names(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("app{number}")).collect()
+}
+
+/// The registry's file with apps of these names, which all have this library.
+pub(crate) fn config(names: &[String], library: &Path) -> Config {
+    let apps: Vec<Value> = names.iter().map(|name| json!({ "name": name, "path": library })).collect();
+    Config::parse(&json!(apps).to_string(), Path::new("/"), "the bench's apps.json")
+        .expect("the registry is well-formed")
 }
 
 /// Sends one request to the app, as the host's HTTP side does.

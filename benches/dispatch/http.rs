@@ -2,117 +2,77 @@
 
 use std::cell::OnceCell;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::rc::Rc;
 
-use criterion::{Criterion, SamplingMode};
+use criterion::Criterion;
 
-use crate::cpu;
+use crate::awake::Awake;
+use crate::comparison::{Comparison, Connect};
 use crate::load::{Client, Clients};
-use crate::servers::Servers;
-use crate::table::{Row, Samples, Table, Unit};
-use crate::turns::by_turns;
+use crate::request::Target;
+use crate::servers::{Atoll, start_bare};
+use crate::table::{Table, Unit};
 
-/// Sends so many requests and says how long it took.
-type Load = Box<dyn FnMut(u64) -> Duration>;
+/// The host with `hello`, and the bare server.
+struct Servers {
+    atoll: Atoll,
+    bare: SocketAddr,
+}
 
 struct Kind {
     id: &'static str,
     name: &'static str,
-    unit: Unit,
     connections: u64,
-    /// How many requests are sent to one server before it is the other's turn.
-    slice: u64,
-    connect: fn(SocketAddr) -> Load,
+    awake: bool,
 }
 
-const KINDS: [Kind; 2] = [
+const KINDS: [Kind; 4] = [
+    Kind { id: "http-1-connection", name: "HTTP, 1 connection", connections: 1, awake: false },
     Kind {
-        id: "http-1-connection",
-        name: "HTTP, 1 connection",
-        unit: Unit::Time,
+        id: "http-1-connection-awake",
+        name: "HTTP, 1 connection, processors kept awake",
         connections: 1,
-        slice: 250,
-        connect: |server| {
-            let mut client = Client::connect(server);
-            Box::new(move |requests| client.run(requests))
-        },
+        awake: true,
     },
-    Kind {
-        id: "http-64-connections",
-        name: "HTTP, 64 connections",
-        unit: Unit::Rate,
-        connections: 64,
-        slice: 2000,
-        connect: |server| {
-            let mut clients = Clients::connect(server, 64);
-            Box::new(move |requests| clients.run(requests))
-        },
-    },
+    Kind { id: "http-64-connections", name: "HTTP, 64 connections", connections: 64, awake: false },
+    Kind { id: "http-256-connections", name: "HTTP, 256 connections", connections: 256, awake: false },
 ];
-
-/// What requests to one server have taken.
-#[derive(Default)]
-struct Spent {
-    time: Duration,
-    /// How long the server's threads ran.
-    processor: Duration,
-}
 
 pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
     // Started when the first of the benches runs, if one does.
     let servers = OnceCell::new();
     for kind in KINDS {
-        let mut group = criterion.benchmark_group(kind.id);
-        group.sampling_mode(SamplingMode::Flat).sample_size(Samples::SIZE);
-        group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(4));
-        let row = |name, unit| Row::new(name, unit).against("bare actix-web");
-        let mut time = row(kind.name, kind.unit);
-        let mut processor = row("  processor time of the server", Unit::Time);
-        for (index, id) in ["atoll", "bare"].into_iter().enumerate() {
-            let (times, processors) = (Samples::default(), Samples::default());
-            group.bench_function(id, |bencher| {
-                let servers = servers.get_or_init(Servers::start);
-                bencher.iter_custom(|iterations| {
-                    let [atoll, bare] = sample(&kind, servers, iterations);
-                    times.push(iterations, atoll.time, Some(bare.time));
-                    processors.push(iterations, atoll.processor, Some(bare.processor));
-                    [atoll.time, bare.time][index]
-                });
-            });
-            time = time.with(times);
-            processor = processor.with(processors);
+        let alone = kind.connections == 1;
+        let comparison = Comparison {
+            id: kind.id,
+            name: kind.name,
+            unit: if alone { Unit::Time } else { Unit::Rate("/s") },
+            sides: ["atoll", "bare"],
+            base: "bare actix-web",
+            of: "request",
+            each: 1,
+            warm_up: kind.connections,
+            slice: if alone { 250 } else { 2000 },
+        };
+        comparison.bench(criterion, table, || {
+            let servers = servers.get_or_init(|| Servers { atoll: Atoll::with("hello"), bare: start_bare() });
+            let awake = kind.awake.then(|| Rc::new(Awake::keep()));
+            [servers.atoll.address, servers.bare]
+                .map(|server| connect(Target::app(server, "hello"), kind.connections, awake.clone()))
+        });
+    }
+}
+
+fn connect(target: Target, connections: u64, awake: Option<Rc<Awake>>) -> Connect {
+    Box::new(move || {
+        // Until the comparison is over.
+        let _awake = &awake;
+        if connections == 1 {
+            let mut client = Client::connect(&target);
+            Box::new(move |requests| client.run(requests))
+        } else {
+            let mut clients = Clients::connect(std::slice::from_ref(&target), connections as usize);
+            Box::new(move |requests| clients.run(requests))
         }
-        group.finish();
-        table.add(time);
-        table.add(processor);
-    }
-}
-
-/// As many requests to the one server as to the other.
-fn sample(kind: &Kind, servers: &Servers, iterations: u64) -> [Spent; 2] {
-    let mut spent = [Spent::default(), Spent::default()];
-    by_turns(
-        &mut spent,
-        iterations,
-        kind.slice,
-        |[atoll, _], requests| atoll.add(kind, servers.atoll, requests),
-        |[_, bare], requests| bare.add(kind, servers.bare, requests),
-    );
-    spent
-}
-
-impl Spent {
-    /// Sends requests over new connections, because it makes a difference which of a server's threads gets one, and
-    /// on which processor.
-    fn add(&mut self, kind: &Kind, server: SocketAddr, requests: u64) -> Duration {
-        // All threads but this one are the servers', and one server has nothing to do.
-        let servers = || cpu::process().saturating_sub(cpu::thread());
-        let mut load = (kind.connect)(server);
-        load(kind.connections);
-        let before = servers();
-        let time = load(requests);
-        self.processor += servers().saturating_sub(before);
-        self.time += time;
-        time
-    }
+    })
 }

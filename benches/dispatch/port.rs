@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::hop::Hop;
 use crate::host::{self, Host};
 use crate::table::{Row, Samples, Table, Unit};
-use crate::turns::{by_turns, let_it_sleep};
+use crate::turns::{Turns, let_it_sleep};
 
 struct Ends {
     host: Host,
@@ -33,13 +33,13 @@ pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
         .warm_up_time(Duration::from_millis(500));
     group.measurement_time(Duration::from_secs(3));
     for (id, name, run) in kinds {
-        let samples = Samples::default();
+        let (samples, turns) = (Samples::default(), Turns::of(100));
         group.bench_function(id, |bencher| {
             ends.get_or_init(|| Ends { host: Host::new(), hop: Hop::new() });
             let ends = ends.get_mut().expect("it was just made");
             bencher.iter_custom(|iterations| {
                 let (time, base) =
-                    by_turns(ends, iterations, 100, run, |ends, iterations| ends.hop.run(iterations));
+                    turns.take(ends, iterations, run, |ends, iterations| ends.hop.run(iterations));
                 samples.push(iterations, time, Some(base));
                 time
             });

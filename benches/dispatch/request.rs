@@ -16,12 +16,32 @@ pub(crate) const HEADERS: [(&str, &str); 7] = [
     ("cache-control", "no-cache"),
 ];
 
-/// The bytes of the request as they go over a connection.
-pub(crate) fn bytes(server: SocketAddr) -> Vec<u8> {
-    let mut text = format!("GET /apps/hello{PATH} HTTP/1.1\r\nhost: {server}\r\n");
-    for (name, value) in HEADERS {
-        text.extend([name, ": ", value, "\r\n"]);
+/// What is asked of which server.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) server: SocketAddr,
+    /// Of the app, as the server has it.
+    pub(crate) prefix: String,
+}
+
+impl Target {
+    /// An app of a host.
+    pub(crate) fn app(server: SocketAddr, name: &str) -> Self {
+        Self { server, prefix: format!("/apps/{name}") }
     }
-    text.push_str("\r\n");
-    text.into_bytes()
+
+    /// The bytes of a `GET` as they go over a connection.
+    pub(crate) fn get(&self, path: &str) -> Vec<u8> {
+        self.request("GET", path, &[])
+    }
+
+    /// The bytes of a head of any other request, with headers of its own.
+    pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+        let mut text = format!("{method} {}{path} HTTP/1.1\r\nhost: {}\r\n", self.prefix, self.server);
+        for (name, value) in HEADERS.iter().chain(headers) {
+            text.extend([name, ": ", value, "\r\n"]);
+        }
+        text.push_str("\r\n");
+        text.into_bytes()
+    }
 }

@@ -1,4 +1,4 @@
-//! The two servers that are compared, each on threads of its own in this process.
+//! The servers that are compared, each on threads of its own in this process.
 
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
@@ -7,43 +7,59 @@ use std::thread::JoinHandle;
 use std::{process, thread};
 
 use actix_web::rt::System;
+use atoll_host::config::Config;
 use atoll_host::server::Server;
 use atoll_host::{Registry, Services};
+use tokio::net::TcpListener as AsyncListener;
+use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
-use crate::hello::Copied;
 use crate::host;
+use crate::library::Copied;
 
-/// The host with `hello`, and the bare server.
-pub(crate) struct Servers {
-    pub(crate) atoll: SocketAddr,
-    pub(crate) bare: SocketAddr,
+/// A host, until it is dropped.
+pub(crate) struct Atoll {
+    pub(crate) address: SocketAddr,
     end: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
-impl Servers {
-    pub(crate) fn start() -> Self {
+impl Atoll {
+    /// A host with one app: the library of a package of the same name.
+    pub(crate) fn with(package: &str) -> Self {
+        Self::with_apps(Copied::of(package), &[package.to_owned()])
+    }
+
+    /// A host with apps of these names, which have the same library.
+    pub(crate) fn with_apps(library: Copied, names: &[String]) -> Self {
+        let config = host::config(names, &library.path());
         let (end, ended) = oneshot::channel();
         let (address, atoll) = crossbeam_channel::bounded(1);
-        let thread = thread::spawn(move || System::new().block_on(run_atoll(address, ended)));
-        Self { atoll: atoll.recv().expect("the host starts"), bare: start_bare(), end: Some((end, thread)) }
+        let thread = thread::spawn(move || {
+            System::new().block_on(run_atoll(&config, address, ended));
+            drop(library);
+        });
+        Self { address: atoll.recv().expect("the host starts"), end: Some((end, thread)) }
     }
 }
 
-impl Drop for Servers {
+impl Drop for Atoll {
     fn drop(&mut self) {
         if let Some((end, thread)) = self.end.take() {
             let _ = end.send(());
-            thread.join().expect("the host ends without a panic");
+            let ended = thread.join();
+            assert!(ended.is_ok() || thread::panicking(), "the host ends without a panic");
         }
     }
 }
 
-async fn run_atoll(address: crossbeam_channel::Sender<SocketAddr>, ended: oneshot::Receiver<()>) {
-    let library = Copied::new();
+async fn run_atoll(
+    config: &Config,
+    address: crossbeam_channel::Sender<SocketAddr>,
+    ended: oneshot::Receiver<()>,
+) {
     let services = Rc::new(Services::new().expect("the host's services start"));
     let registry = Arc::new(Registry::default());
-    registry.apply(&host::config(&library.path()), &services);
+    registry.apply(config, &services);
     let server = Server::bind(registry.clone(), "127.0.0.1:0").expect("there is a free port");
     address.send(server.addresses()[0]).expect("the bench waits for the address");
     tokio::select! {
@@ -57,16 +73,39 @@ async fn run_atoll(address: crossbeam_channel::Sender<SocketAddr>, ended: onesho
     }
 }
 
-/// The bare server runs until the process ends.
-fn start_bare() -> SocketAddr {
+fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = listener.local_addr().expect("a listener has an address");
+    (listener, address)
+}
+
+/// Starts the bare actix-web server. It runs until the process ends.
+pub(crate) fn start_bare() -> SocketAddr {
+    let (listener, address) = listener();
     thread::spawn(|| {
         System::new().block_on(async {
             atoll_benches::bare_server(listener)
                 .expect("the listener is good")
                 .await
                 .expect("the server runs");
+        });
+    });
+    address
+}
+
+/// Starts a server of the axum app alone. It runs until the process ends.
+///
+/// It has as many threads as a host with that app: one for each processor, as actix-web has, and the app's worker.
+pub(crate) fn start_axum() -> SocketAddr {
+    let (listener, address) = listener();
+    let threads = thread::available_parallelism().map_or(1, usize::from) + 1;
+    let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = runtime.expect("a runtime can be made");
+    thread::spawn(move || {
+        runtime.block_on(async {
+            listener.set_nonblocking(true).expect("a listener takes the option");
+            let listener = AsyncListener::from_std(listener).expect("the listener is good");
+            axum::serve(listener, atoll_benches::router()).await.expect("the server runs");
         });
     });
     address

@@ -1,0 +1,128 @@
+//! What a loaded app takes of memory when it has nothing to do.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, SamplingMode};
+use serde::{Deserialize, Serialize};
+
+use crate::child::{Child, Job};
+use crate::host::{self, Host};
+use crate::library::Copied;
+use crate::table::{Row, Samples, Table, Unit};
+
+/// How many apps are loaded.
+const APPS: usize = 200;
+
+/// Each sample is a process of its own.
+const SAMPLES: usize = 10;
+
+/// What a child prints.
+#[derive(Debug, Deserialize, Serialize)]
+struct Weight {
+    /// Until all apps have answered once, in seconds.
+    started: f64,
+    /// By how much the process has grown, in KiB: all memory in RAM.
+    resident: u64,
+    /// The part of it that is no file's: heaps, stacks, and the pages of libraries that were written to.
+    anonymous: u64,
+}
+
+pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
+    let (started, resident, anonymous) = (Samples::of(SAMPLES), Samples::of(SAMPLES), Samples::of(SAMPLES));
+    let mut group = criterion.benchmark_group("memory");
+    group.sampling_mode(SamplingMode::Flat).sample_size(SAMPLES);
+    group.warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_millis(1));
+    let library = RefCell::new(None);
+    // What criterion reports is the time in which they start.
+    group.bench_function("200-idle-apps", |bencher| {
+        let mut library = library.borrow_mut();
+        let path = library.get_or_insert_with(|| Copied::of("hello")).path();
+        let path = path.to_str().expect("the temporary folder has a plain name");
+        bencher.iter_custom(|iterations| {
+            let mut time = Duration::ZERO;
+            for _ in 0..iterations {
+                let child = Child::start(Job::WeighApps, &[path]);
+                let weight: Weight =
+                    serde_json::from_str(&child.output()).expect("the child prints its weight");
+                let took = Duration::from_secs_f64(weight.started);
+                time += took;
+                started.push(APPS as u64, took, None);
+                resident.push_value(weight.resident as f64 / APPS as f64);
+                anonymous.push_value(weight.anonymous as f64 / APPS as f64);
+            }
+            time
+        });
+    });
+    group.finish();
+    table.add(Row::new("memory of a loaded app at rest, of 200", Unit::Memory).with(resident));
+    table.add(Row::new("  of which not pages of its library", Unit::Memory).with(anonymous));
+    table.add(Row::new("  time to its first answer", Unit::Time).with(started));
+}
+
+/// Loads many apps in a process that has little else in it, and prints what they take.
+pub(crate) fn weigh_apps(arguments: &[String]) {
+    let library = arguments.first().expect("the bench names a library");
+    let names = host::names(APPS + 1);
+    let host = Host::with_apps(&names, Copied::from_file(Path::new(library)));
+    let weight = host.run(async {
+        let work = weigh(&host, &names);
+        tokio::time::timeout(Duration::from_secs(60), work).await.expect("apps start within a minute")
+    });
+    println!("{}", serde_json::to_string(&weight).expect("numbers can be written"));
+}
+
+async fn weigh(host: &Host, names: &[String]) -> Weight {
+    let (first, rest) = names.split_first().expect("there are some");
+    // What the host needs once, whatever apps it has.
+    ask(host, first).await;
+    let before = at_rest().await;
+    let begun = Instant::now();
+    for name in rest {
+        ask(host, name).await;
+    }
+    let started = begun.elapsed().as_secs_f64();
+    let after = at_rest().await;
+    Weight {
+        started,
+        resident: after.resident.saturating_sub(before.resident),
+        anonymous: after.anonymous.saturating_sub(before.anonymous),
+    }
+}
+
+async fn ask(host: &Host, name: &str) {
+    let app = host.registry().get(name).expect("it is registered");
+    host::send(&app).await;
+}
+
+/// The memory of a process, in KiB.
+#[derive(Clone, Copy)]
+struct Held {
+    resident: u64,
+    anonymous: u64,
+}
+
+/// The least within half a second: what is under way just now does not count.
+async fn at_rest() -> Held {
+    let mut least = held();
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+        let now = held();
+        if now.resident < least.resident {
+            least = now;
+        }
+    }
+    least
+}
+
+fn held() -> Held {
+    let text = fs::read_to_string("/proc/self/smaps_rollup").expect("the system says what memory is held");
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        number.unwrap_or_else(|| panic!("the system says nothing of {name}"))
+    };
+    Held { resident: field("Rss:"), anonymous: field("Anonymous:") }
+}

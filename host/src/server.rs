@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use actix_web::{App, HttpServer, web};
 use rustls::ServerConfig;
+use socket2::SockRef;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, ConfigError};
@@ -20,6 +21,11 @@ use crate::watch::{FileWatch, Watcher};
 
 /// How long open connections may finish their requests when the server is told to end, in seconds.
 const SHUTDOWN_TIMEOUT: u64 = 30;
+
+/// How many connections wait at most until they are accepted. The standard library's 128 are not enough for many clients
+/// at once: those beyond are heard only when they try again, a second later. The system's `net.core.somaxconn` may be
+/// less.
+const BACKLOG: i32 = 4096;
 
 /// A server that listens.
 #[derive(Debug)]
@@ -46,7 +52,9 @@ impl Server {
     /// The address is taken, or not this machine's.
     pub fn bind(mount: impl Into<Mount>, address: impl ToSocketAddrs) -> io::Result<Self> {
         let front = Front { mount: mount.into(), trusted: TrustedProxies::default() };
-        Ok(Self { listener: TcpListener::bind(address)?, front, protocol: Protocol::Http1 })
+        let listener = TcpListener::bind(address)?;
+        SockRef::from(&listener).listen(BACKLOG)?;
+        Ok(Self { listener, front, protocol: Protocol::Http1 })
     }
 
     /// Speaks TLS, and in it HTTP/2 as well.
@@ -204,5 +212,26 @@ impl ConfigFile {
                 Err(error) => log::error!("the apps go on as they are, because of\n{error}"),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Registry;
+
+    #[test]
+    fn many_clients_may_come_at_once() {
+        // Nobody accepts them, as in a moment when the server has too much to do.
+        let server = Server::bind(Arc::new(Registry::default()), "127.0.0.1:0").unwrap();
+        let system: usize =
+            std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
+        let clients: Vec<_> = (0..system.min(500))
+            .map(|_| TcpStream::connect_timeout(&server.addresses()[0], Duration::from_millis(900)).unwrap())
+            .collect();
+        assert!(!clients.is_empty());
     }
 }

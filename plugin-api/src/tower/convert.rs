@@ -1,5 +1,6 @@
 //! Requests and responses between the port's protocol and the `http` crate.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use bytes::{Buf, Bytes};
@@ -17,24 +18,33 @@ use crate::stream::Chunk;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
-/// The request as a service takes it.
-pub(super) fn request(head: &HttpRequest<'_>, body: Body, host: Host) -> Result<Request<Body>, Error> {
+/// The request as a service takes it. What `head` borrows is part of `message`, which it shares.
+pub(super) fn request(
+    head: &HttpRequest<'_>,
+    message: &Bytes,
+    body: Body,
+    host: Host,
+) -> Result<Request<Body>, Error> {
     let target = if head.query.is_empty() {
-        head.path.clone().into_owned()
+        shared(message, head.path.clone())
     } else {
-        format!("{}?{}", head.path, head.query)
+        format!("{}?{}", head.path, head.query).into()
     };
     let bad = |what: &str, text: &str| Error::bad_request(format!("{text:?} is not {what}"));
     let mut request = Request::new(body);
     *request.method_mut() =
         Method::from_bytes(head.method.as_bytes()).map_err(|_| bad("a method", &head.method))?;
-    *request.uri_mut() = Uri::try_from(&target).map_err(|_| bad("a path", &target))?;
+    *request.uri_mut() = Uri::from_maybe_shared(target).map_err(|_| bad("a path", &head.path))?;
+    request.headers_mut().reserve(head.headers.len());
     for header in &head.headers {
         let name =
             HeaderName::from_bytes(header.0.as_bytes()).map_err(|_| bad("a header's name", &header.0))?;
         let value = header
             .value_bytes()
-            .and_then(|bytes| HeaderValue::from_bytes(&bytes).ok())
+            .and_then(|bytes| match bytes {
+                Cow::Borrowed(_) => HeaderValue::from_maybe_shared(shared(message, header.1.clone())).ok(),
+                Cow::Owned(bytes) => HeaderValue::from_bytes(&bytes).ok(),
+            })
             .ok_or_else(|| bad("a header's value", &header.1))?;
         request.headers_mut().append(name, value);
     }
@@ -45,6 +55,14 @@ pub(super) fn request(head: &HttpRequest<'_>, body: Body, host: Host) -> Result<
     }
     request.extensions_mut().insert(host);
     Ok(request)
+}
+
+/// The bytes of a text; those of one that is borrowed are a part of `message`.
+fn shared(message: &Bytes, text: Cow<'_, str>) -> Bytes {
+    match text {
+        Cow::Borrowed(text) => message.slice_ref(text.as_bytes()),
+        Cow::Owned(text) => text.into(),
+    }
 }
 
 /// The headers of a response as they are sent.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body::Body as _;
@@ -176,6 +177,7 @@ fn is_upgrade(request: &Request<Body>) -> bool {
 fn request(call: Call, channel: &Arc<Channel>, host: Host) -> Result<Request<Body>, Error> {
     let (json, params, mut transfer) = call.into_parts();
     let bad = |error: &dyn std::fmt::Display| Error::bad_request(error.to_string());
+    let json = Bytes::from_owner(json);
     let text = std::str::from_utf8(json.get(params).unwrap_or_default()).map_err(|error| bad(&error))?;
     let head = HttpRequest::parse(text).map_err(|error| bad(&error))?;
     let body = match head.body {
@@ -183,7 +185,7 @@ fn request(call: Call, channel: &Arc<Channel>, host: Host) -> Result<Request<Bod
         Some(protocol::Body::Transfer(index)) => Body::whole(transfer.take(index).unwrap_or_default()),
         Some(protocol::Body::Stream(_) | protocol::Body::Websocket(_)) => Body::stream(channel.clone()),
     };
-    convert::request(&head, body, host)
+    convert::request(&head, &json, body, host)
 }
 
 /// One request and its answer.

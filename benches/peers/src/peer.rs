@@ -31,8 +31,10 @@ pub(crate) enum Peer {
 pub(crate) enum Need {
     /// Atoll's command and the library of the app `hello`.
     Atoll,
-    /// The servers that are written in Rust.
+    /// The servers in Rust whose apps are native code.
     Servers,
+    /// The servers in Rust whose apps are WebAssembly.
+    Wasm,
     /// The command `node`.
     Node,
     /// A package of npm's.
@@ -80,7 +82,8 @@ impl Peer {
             Self::Deno => Need::Package("deno"),
             Self::Bun => Need::Package("bun"),
             Self::Workerd => Need::Package("workerd"),
-            Self::Bare | Self::Multiplexed | Self::Pooled | Self::Wasmtime | Self::Extism => Need::Servers,
+            Self::Bare | Self::Multiplexed | Self::Pooled => Need::Servers,
+            Self::Wasmtime | Self::Extism => Need::Wasm,
         }
     }
 

@@ -30,9 +30,14 @@ impl Tools {
     pub(crate) fn get(peers: &[Peer], offline: bool) -> anyhow::Result<Self> {
         let mut tools = Self { built: HashMap::new(), scripted: HashMap::new() };
         let needs: Vec<Need> = peers.iter().map(|peer| peer.need()).collect();
+        // The base is one of these.
         if needs.contains(&Need::Servers) {
             let manifest = Path::new(HERE).join("Cargo.toml");
-            tools.built.extend(cargo::build(&manifest, &["--package=peer-servers", "--bins"], offline)?);
+            let mut what = vec!["--package=peer-servers", "--bins"];
+            if needs.contains(&Need::Wasm) {
+                what.push("--package=peer-wasm");
+            }
+            tools.built.extend(cargo::build(&manifest, &what, offline)?);
         }
         if needs.contains(&Need::Atoll) {
             let manifest = Path::new(HERE).join("../../Cargo.toml");
@@ -60,7 +65,7 @@ impl Tools {
     pub(crate) fn program(&self, peer: Peer) -> anyhow::Result<&Path> {
         let name = match peer.need() {
             Need::Atoll => "atoll",
-            Need::Servers => peer.server().unwrap_or_default(),
+            Need::Servers | Need::Wasm => peer.server().unwrap_or_default(),
             Need::Node => "node",
             Need::Package(name) => name,
         };
@@ -88,10 +93,10 @@ impl Tools {
     pub(crate) fn version(&self, peer: Peer) -> anyhow::Result<String> {
         Ok(match peer {
             Peer::Bare | Peer::Multiplexed | Peer::Pooled => {
-                format!("actix-web {}", cargo::locked("actix-web")?)
+                format!("actix-web {}", cargo::locked("peer-servers", "actix-web")?)
             }
-            Peer::Wasmtime => format!("wasmtime {}", cargo::locked("wasmtime")?),
-            Peer::Extism => format!("extism {}", cargo::locked("extism")?),
+            Peer::Wasmtime => format!("wasmtime {}", cargo::locked("peer-wasm", "wasmtime")?),
+            Peer::Extism => format!("extism {}", cargo::locked("peer-wasm", "extism")?),
             Peer::Atoll | Peer::Node | Peer::Deno | Peer::Bun | Peer::Workerd => {
                 let line = first_line(self.program(peer)?, "--version")?;
                 let name = format!("{peer:?}").to_lowercase();

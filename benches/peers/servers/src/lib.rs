@@ -5,7 +5,6 @@
 pub mod exchange;
 pub mod frame;
 mod front;
-pub mod guest;
 pub mod process;
 #[path = "../../src/tied.rs"]
 mod tied;

@@ -62,13 +62,13 @@ struct Package {
     dependencies: Vec<String>,
 }
 
-/// The version of a crate that the servers use.
-pub(super) fn locked(name: &str) -> anyhow::Result<String> {
+/// The version of a crate that this package of the workspace uses.
+pub(super) fn locked(user: &str, name: &str) -> anyhow::Result<String> {
     let lock: Lock = toml::from_str(include_str!("../../Cargo.lock"))?;
     let first = |name: &str| lock.package.iter().find(|package| package.name == name);
-    let servers = first("peer-servers").context("the lock file lacks the servers")?;
+    let user = first(user).with_context(|| format!("the lock file lacks {user}"))?;
     // The version is said there if the crate is locked in several.
-    let version = servers.dependencies.iter().find_map(|line| match line.split_once(' ') {
+    let version = user.dependencies.iter().find_map(|line| match line.split_once(' ') {
         None if line == name => first(name).map(|package| package.version.clone()),
         Some((other, version)) if other == name => Some(version.to_owned()),
         _ => None,
@@ -82,8 +82,8 @@ mod tests {
 
     #[test]
     fn the_servers_own_version_is_taken_of_a_crate_that_is_there_twice() {
-        assert!(locked("wasmtime").unwrap().starts_with("48."));
-        assert!(locked("actix-web").unwrap().starts_with("4."));
-        assert!(locked("no-such-crate").is_err());
+        assert!(locked("peer-wasm", "wasmtime").unwrap().starts_with("48."));
+        assert!(locked("peer-servers", "actix-web").unwrap().starts_with("4."));
+        assert!(locked("peer-servers", "no-such-crate").is_err());
     }
 }

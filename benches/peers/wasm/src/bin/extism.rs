@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use actix_web::{HttpRequest, HttpResponse};
 use anyhow::anyhow;
 use extism::{CompiledPlugin, Plugin, PluginBuilder};
-use peer_servers::{Apps, argument, exchange, guest, serve};
+use peer_servers::{Apps, argument, exchange, serve};
+use peer_wasm as guest;
 
 /// The apps that have been compiled, for all threads; this happens when one is asked for first.
 type Compiled = Arc<Mutex<HashMap<String, CompiledPlugin>>>;

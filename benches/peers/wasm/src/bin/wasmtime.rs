@@ -6,7 +6,8 @@ use std::sync::{Arc, RwLock};
 
 use actix_web::{HttpRequest, HttpResponse};
 use anyhow::{Context, ensure};
-use peer_servers::{Apps, argument, exchange, guest, serve};
+use peer_servers::{Apps, argument, exchange, serve};
+use peer_wasm as guest;
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module, ModuleExport,
     PoolingAllocationConfig, Store,

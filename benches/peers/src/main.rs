@@ -53,6 +53,7 @@ fn main() -> anyhow::Result<()> {
     if options.is_whole() && missing.is_empty() && !options.no_write {
         page::write(&report.to_string(), &plot::plot(&report))?;
     } else {
+        page::draft(&plot::plot(&report))?;
         eprintln!("The book is as it was: it gets the figures of a run with all peers, without --no-write.");
     }
     Ok(())

@@ -21,6 +21,14 @@ pub(crate) fn write(figures: &str, plot: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Leaves a plot to be looked at outside the book.
+pub(crate) fn draft(plot: &str) -> anyhow::Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers.svg");
+    std::fs::write(&path, plot).with_context(|| format!("{} cannot be written", path.display()))?;
+    eprintln!("plot: benches/peers/target/peers.svg");
+    Ok(())
+}
+
 fn replaced(text: &str, figures: &str) -> Option<String> {
     let (before, rest) = text.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;

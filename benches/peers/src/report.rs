@@ -74,10 +74,11 @@ impl Row {
     }
 }
 
-/// The middle of values, of which there is at least one.
+/// The middle of values, of which there is at least one, or between the two in the middle.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
 }
 
 fn circumstances(options: &Options, cores: usize) -> anyhow::Result<String> {
@@ -135,6 +136,7 @@ mod tests {
     #[test]
     fn the_median_is_in_the_middle_whatever_the_order() {
         assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
         assert_eq!(median(vec![5.0]), 5.0);
     }
 }

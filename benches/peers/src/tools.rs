@@ -41,7 +41,7 @@ impl Tools {
         }
         if needs.contains(&Need::Atoll) {
             let manifest = Path::new(HERE).join("../../Cargo.toml");
-            tools.built.extend(cargo::build(&manifest, &["--package=atoll-host", "--bin=atoll"], offline)?);
+            tools.built.extend(cargo::build(&manifest, &["--bin=atoll"], offline)?);
             let library = ["--package=hello", "--lib", "--no-default-features"];
             tools.built.extend(cargo::build(&manifest, &library, offline)?);
         }

@@ -8,6 +8,9 @@ use anyhow::{Context, anyhow};
 const BEGIN: &str = "<!-- measured: written by benches/peers -->\n";
 const END: &str = "<!-- measured: end -->\n";
 
+/// Shows the plot, which is a file beside the page.
+const PLOT: &str = "![Throughput, CPU time and latency of Atoll and its peers](peers.svg)";
+
 /// Puts new figures into the page, and the plot beside it.
 pub(crate) fn write(figures: &str, plot: &str) -> anyhow::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src");
@@ -32,7 +35,7 @@ pub(crate) fn draft(plot: &str) -> anyhow::Result<()> {
 fn replaced(text: &str, figures: &str) -> Option<String> {
     let (before, rest) = text.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{figures}\n{END}{after}"))
+    Some(format!("{before}{BEGIN}\n{PLOT}\n\n{figures}\n{END}{after}"))
 }
 
 #[cfg(test)]
@@ -43,7 +46,7 @@ mod tests {
     fn only_the_figures_are_replaced() {
         let page = format!("before\n{BEGIN}old\n{END}after\n");
         let once = replaced(&page, "new\n").unwrap();
-        assert_eq!(once, format!("before\n{BEGIN}\nnew\n\n{END}after\n"));
+        assert_eq!(once, format!("before\n{BEGIN}\n{PLOT}\n\nnew\n\n{END}after\n"));
         assert_eq!(replaced(&once, "new\n").unwrap(), once);
         assert_eq!(replaced("a page without figures", "new"), None);
     }

@@ -4,9 +4,8 @@ use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
 use atoll_host::App;
-use atoll_plugin::protocol::method;
+use atoll_plugin::protocol::{Request, method};
 use criterion::{Criterion, SamplingMode};
-use serde_json::Value;
 
 use crate::hop::Hop;
 use crate::host::{self, Host};
@@ -53,7 +52,10 @@ pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
 fn empty(ends: &mut Ends, iterations: u64) -> Duration {
     timed(ends, iterations, async |app| {
         let in_flight = app.acquire().await.unwrap_or_else(|why| panic!("hello does not serve: {why}"));
-        let answer = in_flight.call(method::STATE_SAVE, &Value::Null, None, None).expect("the port is open");
+        let save = |id| {
+            serde_json::to_vec(&Request::new(id, method::STATE_SAVE, ())).expect("a message can be written")
+        };
+        let answer = in_flight.call(save, None, None).expect("the port is open");
         answer.await.expect("the worker answers");
     })
 }

@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Builder;
 
-use crate::request;
+use crate::request::{self, Target};
 
 /// What every peer answers.
 pub(crate) const EXPECTED: &[u8] = br#"{"name":"tobe"}"#;
@@ -42,7 +42,7 @@ impl Client {
 
     /// One request to this app.
     pub(crate) fn ask(&mut self, app: &str) -> anyhow::Result<Answer> {
-        self.stream.write_all(&bytes(self.server, app)?)?;
+        self.stream.write_all(&request(self.server, app))?;
         loop {
             self.receive()?;
             if let Some(answer) = self.received.whole()? {
@@ -53,7 +53,7 @@ impl Client {
 
     /// Sends requests one after the other for so long; how long each took.
     pub(crate) fn run(&mut self, time: Duration) -> anyhow::Result<Vec<Duration>> {
-        let request = bytes(self.server, "hello")?;
+        let request = request(self.server, "hello");
         let mut times = Vec::with_capacity(1 << 17);
         let begun = Instant::now();
         while begun.elapsed() < time {
@@ -86,7 +86,7 @@ pub(crate) fn many(
     begin: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<(u64, Duration)> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let request = bytes(server, "hello")?;
+    let request = request(server, "hello");
     runtime.block_on(async {
         let mut open = Vec::new();
         for _ in 0..connections {
@@ -131,9 +131,8 @@ async fn turn(connections: &mut [Connection], request: &[u8], time: Duration) ->
 }
 
 /// The request to this app, with the headers that a browser sends.
-fn bytes(server: SocketAddr, app: &str) -> anyhow::Result<Vec<u8>> {
-    let hello = String::from_utf8(request::bytes(server))?;
-    Ok(hello.replacen("/apps/hello/", &format!("/apps/{app}/"), 1).into_bytes())
+fn request(server: SocketAddr, app: &str) -> Vec<u8> {
+    Target::app(server, app).get(request::PATH)
 }
 
 /// What has come of an answer.

@@ -28,7 +28,7 @@ pub struct Incoming<'a> {
 /// The `error` of a response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ErrorObject<'a> {
-    /// One of [`code`], or an app's own.
+    /// One of [`code`](super::code), or an app's own.
     pub code: i64,
     /// One sentence for people.
     #[serde(borrow)]

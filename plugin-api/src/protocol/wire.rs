@@ -1,7 +1,7 @@
 //! The two messages that every HTTP request costs, written and read in one go.
 //!
 //! What is written is byte for byte what serde_json makes of the same value, and what is read is what serde_json reads
-//! of the same text; a text in another form, as JSON allows many, is left to serde_json. It takes about a fifth of the
+//! of the same text; a text in another form, as JSON allows many, is left to serde_json. It takes less than half of the
 //! instructions.
 
 use std::borrow::Cow;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use atoll_host::control::{ControlClient, HostStatus};
+use atoll_host::admin::{AdminClient, HostStatus};
 
 use crate::support::{Host, wait_until};
 use crate::table::Table;
@@ -42,7 +42,7 @@ pub(crate) fn check_open_files(table: &mut Table, before: usize, after: usize) {
 /// What `atoll ls --json` shows.
 pub(crate) fn status(host: &Host) -> Result<HostStatus, String> {
     let place = host.folder().join("tmp");
-    ControlClient::connect_within(&place, config(host))
+    AdminClient::connect_within(&place, config(host))
         .and_then(|mut client| client.status())
         .map_err(|error| error.to_string())
 }

@@ -4,13 +4,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use log::LevelFilter;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{AppConfig, Settings};
 use crate::driver::{Input, Reload};
+use crate::events::Happening;
 use crate::generation::{Generation, InFlight};
 use crate::history::{History, Transition};
+use crate::journal::Journal;
 use crate::lifecycle::Phase;
+use crate::logging;
+use crate::services::Services;
 
 /// Why an app has no generation to serve a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +31,9 @@ pub enum Unavailable {
         /// Until it is tried again.
         retry_after: Duration,
     },
+    /// Someone has switched it off.
+    #[error("the app is disabled: `atoll enable NAME` lets calls start it again")]
+    Disabled,
     /// It is being taken down.
     #[error("the app is being taken down")]
     Closing,
@@ -41,16 +49,19 @@ pub struct App {
     shows_details: bool,
     history: Mutex<History>,
     phase: Mutex<Phase>,
+    journal: Arc<Journal>,
 }
 
 impl App {
-    pub(crate) fn new(config: &AppConfig, inputs: mpsc::UnboundedSender<Input>, shows_details: bool) -> Self {
+    pub(crate) fn new(config: &AppConfig, inputs: mpsc::UnboundedSender<Input>, services: &Services) -> Self {
+        let name: Arc<str> = config.name.as_str().into();
         Self {
-            name: config.name.as_str().into(),
+            journal: Arc::new(Journal::new(name.clone(), services.events().clone())),
+            name,
             settings: ArcSwap::from_pointee(config.settings.clone()),
             serving: ArcSwapOption::empty(),
             inputs,
-            shows_details,
+            shows_details: services.shows_details(),
             history: Mutex::default(),
             phase: Mutex::new(Phase::Cold),
         }
@@ -84,6 +95,11 @@ impl App {
     /// The last things that happened to its generations, the oldest first.
     pub fn history(&self) -> Vec<Transition> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// What it has said lately, and what went wrong with it.
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.journal
     }
 
     /// Admits one request: to the generation that serves, or to the one that this call starts.
@@ -120,6 +136,49 @@ impl App {
         self.ask(Reload::Previous).await
     }
 
+    /// Starts it, also when it has failed before; the number of the generation that serves then.
+    ///
+    /// # Errors
+    /// It does not start: see [`Unavailable`].
+    pub async fn start(&self) -> Result<u64, Unavailable> {
+        let (answer, ready) = oneshot::channel();
+        self.tell(Input::Start(answer));
+        ready.await.unwrap_or(Err(Unavailable::Closing))?;
+        self.acquire().await.map(|in_flight| in_flight.number())
+    }
+
+    /// Takes down what serves, once it has finished what it has, and waits until it is gone. The next call starts the
+    /// app again.
+    pub async fn stop(&self) {
+        self.order(Input::Stop).await;
+    }
+
+    /// Takes down what serves, as [`stop`](Self::stop) does, and lets no call start it until it is enabled, or the host
+    /// is restarted.
+    pub async fn disable(&self) {
+        self.order(Input::Disable).await;
+    }
+
+    /// Lets calls start it again; one that starts with the host does so at once.
+    pub async fn enable(&self) {
+        self.order(Input::Enable).await;
+    }
+
+    /// Filters its log records by this level, instead of what `RUST_LOG` says; `None`: by that again.
+    pub fn set_log_level(&self, level: Option<LevelFilter>) {
+        self.journal.set_level(level);
+        if let Some(generation) = self.serving() {
+            generation.set_log_level(logging::max_level(level));
+        }
+    }
+
+    /// Tells the driver what to do, and waits until it is done; one that has ended has nothing left to do it to.
+    async fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> Input) {
+        let (answer, done) = oneshot::channel();
+        self.tell(order(answer));
+        let _ = done.await;
+    }
+
     async fn ask(&self, which: Reload) -> Result<u64, String> {
         let (answer, asked) = oneshot::channel();
         self.tell(Input::Reload(which, answer));
@@ -145,10 +204,7 @@ impl App {
 
     /// Takes it down; comes back when all its generations are unloaded or pinned.
     pub(crate) async fn close(&self) {
-        let (done, closed) = oneshot::channel();
-        self.tell(Input::Close(done));
-        // When the driver has ended already, the app is down.
-        let _ = closed.await;
+        self.order(Input::Close).await;
     }
 
     /// A driver that has ended takes no input, and needs none.
@@ -161,6 +217,10 @@ impl App {
     }
 
     pub(crate) fn set_serving(&self, generation: Option<Arc<Generation>>) {
+        // It may have been told another level when it was loaded.
+        if let (Some(generation), Some(level)) = (&generation, self.journal.level()) {
+            generation.set_log_level(logging::max_level(Some(level)));
+        }
         self.serving.store(generation);
     }
 
@@ -169,6 +229,7 @@ impl App {
     }
 
     pub(crate) fn record(&self, transition: Transition) {
+        self.journal.tell(|| Happening::Transition((&transition).into()));
         self.history.lock().unwrap_or_else(PoisonError::into_inner).push(transition);
     }
 }

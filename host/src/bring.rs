@@ -106,7 +106,7 @@ pub(crate) async fn bring(services: &Rc<Services>, mut plan: Plan) -> Result<Liv
             Some(states)
         }
     };
-    let context = LibraryContext::new(name, plan.number);
+    let context = LibraryContext::new(name, plan.number, plan.app.journal().clone());
     let version = inspected.stamp().version.clone();
     let loaded = services.loader().load(inspected, context).await?;
     record(&plan, State::Loaded, String::new());

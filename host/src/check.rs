@@ -2,13 +2,16 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use atoll_plugin::stamp::Stamp;
 
 use crate::context::LibraryContext;
+use crate::events::EventBus;
 use crate::inspect::InspectError;
+use crate::journal::Journal;
 use crate::library::{LoadError, Loaded, PinReason};
 use crate::source::{Source, SourceError};
 use crate::stage::{ContentHash, StageError, Staged, Staging};
@@ -69,7 +72,7 @@ pub fn check(staging: &Staging, source: &Source, app: &str) -> Result<Checked, C
     let (size, hash) = (staged.size(), staged.hash());
     let inspected = staged.inspect(source.package().map(|package| package.name.as_str()))?;
     let stamp = inspected.stamp().clone();
-    let context = LibraryContext::new(app.into(), 1);
+    let context = LibraryContext::new(app.into(), 1, Arc::new(Journal::new(app.into(), EventBus::default())));
     let loaded = on_thread(move || Loaded::open(inspected, context))??;
     // SAFETY: the thread that opened it has ended, no worker was made, and nobody else has its root.
     let stays = on_thread(|| unsafe { loaded.unload() }.err().map(|pinned| pinned.reason().clone()))?;

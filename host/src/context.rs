@@ -7,6 +7,7 @@ use atoll_plugin::abi::{GenerationHandle, ThreadEvent};
 
 use crate::descriptors::Maker;
 use crate::heap::Heap;
+use crate::journal::Journal;
 
 /// A generation's heap and name, and what it has taken from the process: threads, pthread keys and file descriptors.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub struct LibraryContext {
     heap: Arc<Heap>,
     taken: Mutex<Taken>,
     descriptors: Maker,
+    journal: Arc<Journal>,
 }
 
 /// The threads and keys that the library has taken from the process.
@@ -29,14 +31,15 @@ struct Taken {
 }
 
 impl LibraryContext {
-    /// The context of a library that is about to be loaded.
-    pub fn new(app: Arc<str>, generation: u64) -> Arc<Self> {
+    /// The context of a library that is about to be loaded. What it says goes to `journal`.
+    pub fn new(app: Arc<str>, generation: u64, journal: Arc<Journal>) -> Arc<Self> {
         Arc::new(Self {
             app,
             generation,
             heap: Arc::new(Heap::new()),
             taken: Mutex::default(),
             descriptors: Maker::new(),
+            journal,
         })
     }
 
@@ -53,6 +56,11 @@ impl LibraryContext {
     /// The generation's heap.
     pub fn heap(&self) -> &Arc<Heap> {
         &self.heap
+    }
+
+    /// The records of its app.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// The handle by which the library names this context; valid as long as the context lives.

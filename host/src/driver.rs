@@ -34,7 +34,7 @@ use crate::watch::{Change, FileWatch};
 /// Outside of a [`LocalSet`](tokio::task::LocalSet).
 pub(crate) fn register(config: &AppConfig, services: Rc<Services>, courier: Courier) -> Arc<App> {
     let (inputs, queue) = mpsc::unbounded_channel();
-    let app = Arc::new(App::new(config, inputs.clone(), services.shows_details()));
+    let app = Arc::new(App::new(config, inputs.clone(), &services));
     let library = services.library(&config.path);
     let watches = watches(&services, &library, &config.name);
     let mut driver = Driver {
@@ -49,6 +49,7 @@ pub(crate) fn register(config: &AppConfig, services: Rc<Services>, courier: Cour
         live: HashMap::new(),
         waiting: Vec::new(),
         closing: Vec::new(),
+        stopping: Vec::new(),
         next: Next::default(),
         held: false,
         last_hash: None,
@@ -92,6 +93,8 @@ struct Driver {
     live: HashMap<Number, Live>,
     waiting: Vec<oneshot::Sender<Result<(), Unavailable>>>,
     closing: Vec<oneshot::Sender<()>>,
+    /// Who waits until all generations are down.
+    stopping: Vec<oneshot::Sender<()>>,
     next: Next,
     /// Whether what serves gets no requests, because its state is handed over.
     held: bool,

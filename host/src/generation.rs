@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use atoll_plugin::abi::{Buffer, Exit, PluginRef};
-use atoll_plugin::protocol::{Start, Started, method};
+use atoll_plugin::protocol::{LogLevel, Start, Started, method};
 use futures_util::future::try_join_all;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -354,6 +354,13 @@ impl Generation {
         });
         // A worker's thread catches the app's panics; one of the host's own is reported by its hook.
         joined.await.unwrap_or(0)
+    }
+
+    /// Tells the workers which log records they are to send: 0 (none) to 5 (trace).
+    pub(crate) fn set_log_level(&self, level: u8) {
+        for port in &self.ports {
+            port.notify(method::LOG_LEVEL, LogLevel { level }, Vec::new());
+        }
     }
 
     fn close_ports(&self) {

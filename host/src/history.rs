@@ -3,6 +3,10 @@
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::journal::millis;
 use crate::lifecycle::Number;
 
 /// How many transitions of an app are kept.
@@ -61,6 +65,30 @@ pub struct Transition {
     pub state: State,
     /// Why, or with what result.
     pub reason: String,
+}
+
+/// A [`Transition`] as it is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HistoryEntry {
+    /// Milliseconds since 1970.
+    pub at_ms: u64,
+    /// Whose.
+    pub generation: u64,
+    /// To which state.
+    pub state: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl From<&Transition> for HistoryEntry {
+    fn from(transition: &Transition) -> Self {
+        Self {
+            at_ms: millis(transition.at),
+            generation: transition.generation,
+            state: transition.state.to_string(),
+            reason: transition.reason.clone(),
+        }
+    }
 }
 
 /// The last transitions of one app.

@@ -31,7 +31,7 @@ use self::head::{add_headers, response};
 use self::health::Health;
 use self::peer::Peer;
 pub(crate) use self::peer::prepare as prepare_connection;
-use self::request_id::RequestId;
+pub(crate) use self::request_id::RequestId;
 use self::target::{Target, target};
 use self::upgrade::{asks_for_websocket, names_websocket};
 use crate::app::App;

@@ -254,7 +254,7 @@ pub(crate) unsafe fn check_root(
 /// Binds a library to its context.
 pub(crate) fn bind(root: PluginRef, context: &Arc<LibraryContext>) {
     // SAFETY: the context lives until the library is unloaded, which drops it last.
-    unsafe { root.bind()(table::host(), context.handle(), logging::max_level()) };
+    unsafe { root.bind()(table::host(), context.handle(), logging::max_level(context.journal().level())) };
 }
 
 /// Runs a library's `main` on the calling thread.

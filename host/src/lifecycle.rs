@@ -23,6 +23,12 @@ pub enum Event {
     Ended(Number),
     /// A generation had nothing to do for the idle timeout, and admits nothing more.
     Idle(Number),
+    /// Someone asks that it goes, until the next call.
+    Stopped,
+    /// Someone asks that it goes, and does not come back for calls.
+    Disabled,
+    /// Calls may start it again.
+    Enabled,
     /// A retired generation is unloaded or pinned.
     Retired(Number),
     /// The pause after a crash is over.
@@ -75,6 +81,8 @@ pub enum Phase {
     /// It crashed too often, or its library is unusable: it stays down until the library or the settings change, or
     /// someone asks.
     Failed,
+    /// Someone has switched it off: no call starts it.
+    Disabled,
     /// It is being taken down, or is gone.
     Closing,
 }
@@ -87,6 +95,7 @@ impl std::fmt::Display for Phase {
             Self::Serving => "serving",
             Self::Resting => "resting",
             Self::Failed => "failed",
+            Self::Disabled => "disabled",
             Self::Closing => "closing",
         })
     }
@@ -144,6 +153,8 @@ pub struct Lifecycle {
     outdated: bool,
     /// A worker of the coming generation has ended already.
     ended: bool,
+    /// The coming generation is to go as soon as it has come.
+    unwanted: bool,
     retiring: BTreeSet<Number>,
     crashes: VecDeque<Duration>,
 }
@@ -159,6 +170,7 @@ impl Lifecycle {
             coming: None,
             outdated: false,
             ended: false,
+            unwanted: false,
             retiring: BTreeSet::new(),
             crashes: VecDeque::new(),
         }
@@ -205,6 +217,10 @@ impl Lifecycle {
                 self.take_down(&mut effects);
                 self.phase = if self.coming.is_some() { Phase::Starting } else { Phase::Cold };
             }
+            Event::Stopped => self.stopped(Phase::Cold, &mut effects),
+            Event::Disabled => self.stopped(Phase::Disabled, &mut effects),
+            Event::Enabled if self.phase == Phase::Disabled => self.phase = Phase::Cold,
+            Event::Enabled => {}
             Event::Ended(number) if self.coming == Some(number) => self.ended = true,
             Event::Ended(_) | Event::Idle(_) => {}
             Event::Retired(number) => {
@@ -226,10 +242,15 @@ impl Lifecycle {
 
     fn wanted(&mut self, effects: &mut Vec<Effect>) {
         match self.phase {
+            // What is on its way for nobody is wanted again.
+            Phase::Cold if self.coming.is_some() => {
+                self.unwanted = false;
+                self.phase = Phase::Starting;
+            }
             Phase::Cold => self.bring(effects),
             Phase::Starting => {}
             Phase::Serving => effects.extend(self.serving.map(Effect::Serve)),
-            Phase::Resting | Phase::Failed | Phase::Closing => effects.push(Effect::Refuse),
+            Phase::Resting | Phase::Failed | Phase::Disabled | Phase::Closing => effects.push(Effect::Refuse),
         }
     }
 
@@ -239,8 +260,20 @@ impl Lifecycle {
             _ if self.coming.is_some() => self.outdated = true,
             Phase::Serving => self.bring(effects),
             Phase::Resting | Phase::Failed => self.phase = Phase::Cold,
-            Phase::Cold | Phase::Starting | Phase::Closing => {}
+            Phase::Cold | Phase::Starting | Phase::Disabled | Phase::Closing => {}
         }
+    }
+
+    /// Nothing is to serve, and what is on its way goes when it has come.
+    fn stopped(&mut self, phase: Phase, effects: &mut Vec<Effect>) {
+        if self.phase == Phase::Closing || (self.phase == Phase::Disabled && phase == Phase::Cold) {
+            return;
+        }
+        self.crashes.clear();
+        self.unwanted = self.coming.is_some();
+        self.phase = phase;
+        effects.push(Effect::Refuse);
+        self.take_down(effects);
     }
 
     fn ready(&mut self, number: Number, now: Duration, effects: &mut Vec<Effect>) {
@@ -248,7 +281,8 @@ impl Lifecycle {
             return;
         }
         self.coming = None;
-        if self.phase == Phase::Closing {
+        if self.phase == Phase::Closing || self.unwanted {
+            self.unwanted = false;
             self.retire(number, effects);
             return;
         }
@@ -273,7 +307,7 @@ impl Lifecycle {
             return;
         }
         self.coming = None;
-        if self.phase != Phase::Closing {
+        if self.phase != Phase::Closing && !std::mem::take(&mut self.unwanted) {
             self.go_on_without(cause, now, effects);
         }
     }

@@ -13,21 +13,30 @@ use addr2line::Loader;
 use atoll_plugin::abi::{LogRecord, PanicReport};
 
 use crate::context::LibraryContext;
+use crate::journal::{FrameEntry, PanicEntry, now_ms};
 use crate::logging;
 
-/// Logs an app's panic with its backtrace, unless `RUST_BACKTRACE` is `0`.
+/// Logs an app's panic, and keeps it in the app's journal, with its backtrace, unless `RUST_BACKTRACE` is `0`.
 pub(crate) fn write(context: &LibraryContext, report: &PanicReport<'_>, frames: &[usize]) {
-    let mut text =
-        format!("panicked at {}:{}:{}: {}", report.file, report.line, report.column, report.message);
-    if std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value != "0") {
-        for frame in app_frames(frames) {
-            // Writing to a string does not fail.
-            let _ = write!(text, "\n  {}", frame.name);
-            if let Some((file, line)) = frame.place {
-                let _ = write!(text, "\n      at {file}:{line}");
-            }
+    let location = format!("{}:{}:{}", report.file, report.line, report.column);
+    let with_backtrace = std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value != "0");
+    let backtrace = if with_backtrace { app_frames(frames) } else { Vec::new() };
+    let backtrace: Vec<FrameEntry> = backtrace.into_iter().map(Frame::into_entry).collect();
+    let mut text = format!("panicked at {location}: {}", report.message);
+    for frame in &backtrace {
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n  {}", frame.function);
+        if let Some(location) = &frame.location {
+            let _ = write!(text, "\n      at {location}");
         }
     }
+    context.journal().panicked(PanicEntry {
+        at_ms: now_ms(),
+        generation: context.generation(),
+        message: report.message.to_string(),
+        location,
+        backtrace,
+    });
     let target = context.app().as_ref();
     logging::write(
         context,
@@ -51,6 +60,11 @@ impl Frame {
     /// Whether this is what runs each of the app's functions: beyond it is the host.
     fn is_boundary(&self) -> bool {
         self.name.starts_with("atoll_plugin::panic::catch")
+    }
+
+    fn into_entry(self) -> FrameEntry {
+        let location = self.place.map(|(file, line)| format!("{file}:{line}"));
+        FrameEntry { function: self.name, location }
     }
 
     fn is_machinery(&self) -> bool {

@@ -12,6 +12,12 @@ pub enum Kind {
     UnknownApp,
     /// The host serves nothing at this path.
     NotFound,
+    /// To change something takes the admin token.
+    Unauthorized,
+    /// Whoever asks may not.
+    Forbidden,
+    /// What is asked for is not possible as things are.
+    Conflict,
     /// The host does not answer this method here.
     MethodNotAllowed,
     /// The path and query are longer than the host takes.
@@ -45,6 +51,9 @@ impl Kind {
     pub fn status(self) -> u16 {
         match self {
             Self::UnknownApp | Self::NotFound => 404,
+            Self::Unauthorized => 401,
+            Self::Forbidden => 403,
+            Self::Conflict => 409,
             Self::MethodNotAllowed => 405,
             Self::UrlTooLong => 414,
             Self::HeadersTooLarge => 431,
@@ -65,6 +74,9 @@ impl Kind {
         match self {
             Self::UnknownApp => "unknown-app",
             Self::NotFound => "not-found",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::Conflict => "conflict",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::UrlTooLong => "url-too-long",
             Self::HeadersTooLarge => "headers-too-large",
@@ -86,6 +98,9 @@ impl Kind {
         match self {
             Self::UnknownApp => "There is no such app",
             Self::NotFound => "There is nothing here",
+            Self::Unauthorized => "The admin token is missing or wrong",
+            Self::Forbidden => "This is not allowed",
+            Self::Conflict => "This is not possible now",
             Self::MethodNotAllowed => "The host does not answer this method here",
             Self::UrlTooLong => "The request's URL is too long",
             Self::HeadersTooLarge => "The request's headers are too large",

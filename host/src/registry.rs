@@ -78,6 +78,11 @@ impl Registry {
         configs.get(name).map(|config| config.routes.clone()).unwrap_or_default()
     }
 
+    /// What was last applied for an app.
+    pub(crate) fn config(&self, name: &str) -> Option<AppConfig> {
+        self.configs.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
     /// All apps, by name.
     pub fn apps(&self) -> Vec<Arc<App>> {
         let mut apps: Vec<_> = self.directory.table().apps.values().cloned().collect();
@@ -110,8 +115,12 @@ impl Registry {
                     changes.added.push(name.clone());
                 }
                 Some(before) if before != config => {
-                    // Another route is no reason to start another generation.
-                    let rerouted = AppConfig { routes: config.routes.clone(), ..before.clone() };
+                    // Another route, or another place of the same setting, is no reason to start another generation.
+                    let rerouted = AppConfig {
+                        routes: config.routes.clone(),
+                        origins: config.origins.clone(),
+                        ..before.clone()
+                    };
                     if let Some(app) = apps.get(name).filter(|_| rerouted != *config) {
                         app.configure(config.clone());
                     }

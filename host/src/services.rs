@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use crate::events::EventBus;
 use crate::generation::Generation;
 use crate::library::Pinned;
 use crate::loader::{Dlopen, Loader};
@@ -28,7 +30,10 @@ pub struct Services {
     /// What builds have made, by their crate's folder: it comes before what is found there.
     built: RefCell<HashMap<PathBuf, Library>>,
     shows_details: bool,
-    pinned: RefCell<Vec<(PinnedGeneration, Pinned)>>,
+    events: EventBus,
+    /// What is said of the generations that could not be unloaded, and what is left of them.
+    pinned: Arc<Mutex<Vec<PinnedGeneration>>>,
+    remains: RefCell<Vec<Pinned>>,
 }
 
 /// Where an app's library is, as far as it is known without looking.
@@ -44,7 +49,7 @@ pub enum Library {
 }
 
 /// A generation that is kept in the process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PinnedGeneration {
     /// Its app's name.
     pub app: String,
@@ -52,6 +57,16 @@ pub struct PinnedGeneration {
     pub generation: u64,
     /// Why it could not be unloaded.
     pub reason: String,
+}
+
+/// The generations that could not be unloaded, as they are at any time.
+#[derive(Clone, Debug)]
+pub(crate) struct Pins(Arc<Mutex<Vec<PinnedGeneration>>>);
+
+impl Pins {
+    pub(crate) fn list(&self) -> Vec<PinnedGeneration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Why a host cannot start.
@@ -79,7 +94,9 @@ impl Services {
             loader: Box::new(Dlopen),
             built: RefCell::default(),
             shows_details: false,
-            pinned: RefCell::default(),
+            events: EventBus::default(),
+            pinned: Arc::default(),
+            remains: RefCell::default(),
         })
     }
 
@@ -133,7 +150,17 @@ impl Services {
 
     /// The generations that could not be unloaded, with the reasons.
     pub fn pinned(&self) -> Vec<PinnedGeneration> {
-        self.pinned.borrow().iter().map(|(pinned, _)| pinned.clone()).collect()
+        self.pins().list()
+    }
+
+    /// The list of generations that could not be unloaded, for any thread.
+    pub(crate) fn pins(&self) -> Pins {
+        Pins(self.pinned.clone())
+    }
+
+    /// Where the apps' events are told.
+    pub fn events(&self) -> &EventBus {
+        &self.events
     }
 
     /// Keeps what is left of a generation that could not be unloaded.
@@ -143,8 +170,10 @@ impl Services {
             generation: generation.number(),
             reason: pinned.reason().to_string(),
         };
-        self.pinned.borrow_mut().push((entry, pinned));
-        let count = self.pinned.borrow().len();
+        self.remains.borrow_mut().push(pinned);
+        let mut list = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        list.push(entry);
+        let count = list.len();
         if count > PIN_BUDGET {
             log::warn!(
                 "{count} generations are pinned (budget {PIN_BUDGET}): restart the host to free their memory"

@@ -52,12 +52,13 @@ use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use self::hot_reload::HotReload;
-use crate::config::{AppConfig, Config, Settings};
+use crate::config::{AppConfig, Config, Origins, Settings};
 use crate::courier::Courier;
 use crate::directory::Directory;
+use crate::driver;
+use crate::logging::{self, Format};
 use crate::server::Server;
 use crate::services::Services;
-use crate::{driver, logging};
 
 /// Without what the server and `LibReloader` say of themselves.
 const LOG_FILTER: &str = "info,actix_server=warn,hot_lib_reloader=warn";
@@ -114,7 +115,7 @@ pub fn main(app: &'static str, library: &str) -> ExitCode {
 }
 
 fn serve(app: &str, library: &str, options: &Options) -> anyhow::Result<()> {
-    logging::init_with(LOG_FILTER);
+    logging::init_with(LOG_FILTER, Format::Text);
     let folder = program_folder()?;
     let config = AppConfig {
         id: None,
@@ -122,6 +123,7 @@ fn serve(app: &str, library: &str, options: &Options) -> anyhow::Result<()> {
         path: folder.join(format!("lib{library}.so")),
         routes: Vec::new(),
         settings: settings(app, options.config.as_deref())?,
+        origins: Origins::default(),
     };
     actix_web::rt::System::new().block_on(async {
         let services = Services::new()?.with_details();

@@ -117,8 +117,9 @@ unsafe extern "C" fn buffers_move(data: *mut Buffer, len: usize) -> Buffers {
     buffer::list(buffers)
 }
 
-unsafe extern "C" fn log_enabled(_: GenerationHandle, level: u8, target: RStr<'_>) -> bool {
-    logging::enabled(level, target.as_str())
+unsafe extern "C" fn log_enabled(generation: GenerationHandle, level: u8, target: RStr<'_>) -> bool {
+    // SAFETY: the library that calls is loaded.
+    logging::enabled(unsafe { context(generation) }, level, target.as_str())
 }
 
 unsafe extern "C" fn log_write(generation: GenerationHandle, record: &LogRecord<'_>) {

@@ -114,10 +114,10 @@ impl Arrival {
 /// The protocol's own names need no allocation.
 fn known_method(name: &str) -> Cow<'static, str> {
     use crate::protocol::method::{
-        BODY_CHUNK, BODY_CREDIT, BODY_END, BODY_ERROR, CANCEL, HTTP, START, STATE_SAVE, STOP, WS_CLOSE,
-        WS_MESSAGE,
+        BODY_CHUNK, BODY_CREDIT, BODY_END, BODY_ERROR, CANCEL, HTTP, LOG_LEVEL, START, STATE_SAVE, STOP,
+        WS_CLOSE, WS_MESSAGE,
     };
-    const KNOWN: [&str; 11] = [
+    const KNOWN: [&str; 12] = [
         HTTP,
         CANCEL,
         BODY_CHUNK,
@@ -129,6 +129,7 @@ fn known_method(name: &str) -> Cow<'static, str> {
         STOP,
         START,
         STATE_SAVE,
+        LOG_LEVEL,
     ];
     match KNOWN.into_iter().find(|known| *known == name) {
         Some(known) => Cow::Borrowed(known),

@@ -22,6 +22,7 @@ use crate::body::{ChunkStream, Content};
 use crate::call::{Arrival, Call};
 use crate::error::Error;
 use crate::host::{Host, Requests};
+use crate::logging;
 use crate::panic::catch;
 use crate::port::{Closed, Event, Port};
 use crate::protocol::{self, ErrorObject, HttpResponse, Start, code, method};
@@ -122,6 +123,7 @@ impl EventLoop {
             (method::STATE_SAVE, Some(id)) => return self.save(id),
             (method::CANCEL, None) => self.cancel(&call),
             (method::STOP, None) => self.stopping = true,
+            (method::LOG_LEVEL, None) => logging::follow(&call),
             (_, Some(id)) => return self.rpc(id, &call),
             (_, None) => _ = self.streams.notification(call),
         }

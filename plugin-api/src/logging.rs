@@ -8,7 +8,9 @@ use std::fmt::Write;
 use abi_stable::std_types::RStr;
 
 use crate::abi::LogRecord;
+use crate::call::Call;
 use crate::link;
+use crate::protocol::LogLevel;
 
 struct HostLogger;
 
@@ -18,6 +20,14 @@ static LOGGER: HostLogger = HostLogger;
 pub(crate) fn install(max_level: u8) {
     if log::set_logger(&LOGGER).is_ok() {
         log::set_max_level(level_filter(max_level));
+    }
+}
+
+/// Follows what the host says of the level by [`method::LOG_LEVEL`](crate::protocol::method::LOG_LEVEL).
+pub(crate) fn follow(call: &Call) {
+    match call.params() {
+        Ok(LogLevel { level }) => log::set_max_level(level_filter(level)),
+        Err(error) => log::error!("the host's log level cannot be read: {error}"),
     }
 }
 

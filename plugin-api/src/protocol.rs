@@ -12,7 +12,7 @@ mod wire;
 pub use self::calls::{Fetch, RpcCall};
 pub use self::envelope::{ErrorData, ErrorObject, Incoming, Request, Response};
 pub use self::http::{Header, HttpRequest, HttpResponse, header_text};
-pub use self::life::{Cancel, Start, Started};
+pub use self::life::{Cancel, LogLevel, Start, Started};
 pub use self::streams::{Body, BodyError, Credit, Stream, WsClose, WsKind, WsMessage, Yes};
 pub use self::wire::Head;
 
@@ -30,6 +30,8 @@ pub mod method {
     pub const CANCEL: &str = "cancel";
     /// host → app, notification: finish what is in flight and return.
     pub const STOP: &str = "stop";
+    /// host → app, notification: which log records the app is to send from now on; params [`LogLevel`](super::LogLevel).
+    pub const LOG_LEVEL: &str = "log.level";
     /// app → host: an RPC method of another app; params [`RpcCall`](super::RpcCall), result: that method's.
     pub const CALL: &str = "call";
     /// app → host: an HTTP request to another app; params [`Fetch`](super::Fetch), result
@@ -59,7 +61,7 @@ pub mod method {
     /// ```
     pub fn is_reserved(name: &str) -> bool {
         [START, HTTP, CANCEL, STOP, CALL, FETCH].contains(&name)
-            || ["state.", "body.", "ws.", "rpc."].iter().any(|prefix| name.starts_with(prefix))
+            || ["state.", "log.", "body.", "ws.", "rpc."].iter().any(|prefix| name.starts_with(prefix))
     }
 }
 
@@ -126,6 +128,7 @@ mod tests {
                 (Some(method::START), Some(1)) => params::<Start>(incoming.params.unwrap()),
                 (Some(method::HTTP), Some(3)) => params::<HttpRequest<'_>>(incoming.params.unwrap()),
                 (Some(method::CANCEL), None) => params::<Cancel>(incoming.params.unwrap()),
+                (Some(method::LOG_LEVEL), None) => params::<LogLevel>(incoming.params.unwrap()),
                 (Some(method::BODY_CHUNK | method::BODY_END), None) => {
                     params::<Stream>(incoming.params.unwrap());
                 }
@@ -157,6 +160,7 @@ mod tests {
             method::CANCEL,
             method::STATE_SAVE,
             method::STOP,
+            method::LOG_LEVEL,
             method::BODY_CHUNK,
             method::BODY_END,
             method::BODY_ERROR,

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use atoll_host::control::{AppStatus, ControlClient, HostStatus};
+use atoll_host::admin::{AdminClient, AppStatus, HostStatus};
 
 /// Prints the apps of the host that serves `config`, as a table or as JSON.
 pub(crate) fn ls(config: &Path, json: bool) -> anyhow::Result<()> {
-    let status = ControlClient::connect(config)?.status()?;
+    let status = AdminClient::connect(config)?.status()?;
     if json {
         println!("{}", serde_json::to_string_pretty(&status)?);
     } else {
@@ -18,14 +18,14 @@ pub(crate) fn ls(config: &Path, json: bool) -> anyhow::Result<()> {
 
 /// Loads an app's library anew.
 pub(crate) fn reload(config: &Path, app: &str) -> anyhow::Result<()> {
-    let number = ControlClient::connect(config)?.reload(app)?;
+    let number = AdminClient::connect(config)?.reload(app)?;
     println!("{app}#{number} serves");
     Ok(())
 }
 
 /// Goes back to an app's previous good library.
 pub(crate) fn rollback(config: &Path, app: &str) -> anyhow::Result<()> {
-    let number = ControlClient::connect(config)?.rollback(app)?;
+    let number = AdminClient::connect(config)?.rollback(app)?;
     println!("{app}#{number} serves the previous library; the next change on disk is loaded as usual");
     Ok(())
 }

@@ -37,7 +37,7 @@ pub(super) struct DevArgs {
 
 /// Builds and serves the apps of a registry until the process is told to end.
 pub(super) fn run(args: &DevArgs) -> anyhow::Result<()> {
-    logging::init();
+    logging::init(args.serve.log_format);
     actix_web::rt::System::new().block_on(develop(&args.serve.config, args))
 }
 
@@ -51,7 +51,7 @@ async fn develop(path: &Path, args: &DevArgs) -> anyhow::Result<()> {
     let mut watches = Watches::new(file);
 
     workshop.take(config, &mut watches);
-    let control = serve::listen_for_control(path, &registry, &services);
+    let _admin = serve::run_admin(serve::admin(&args.serve, &registry, &services)?)?;
     let (base, built) = (server.base_url(), registry.clone());
     // Each app is served as soon as it is built.
     let build = actix_web::rt::spawn(async move {
@@ -65,7 +65,7 @@ async fn develop(path: &Path, args: &DevArgs) -> anyhow::Result<()> {
     build.abort();
     // Ended, with the build that it may have had: an aborted task has no result.
     let _ = build.await;
-    [follow_certificate, control].iter().flatten().for_each(JoinHandle::abort);
+    follow_certificate.iter().for_each(JoinHandle::abort);
     registry.close().await;
     Ok(served?)
 }

@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use atoll_host::logging::Format;
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 
@@ -82,6 +83,16 @@ pub(crate) struct ServeArgs {
     /// A proxy whose X-Forwarded headers are believed: an address, or a network such as 10.0.0.0/8. Repeatable.
     #[arg(long, value_name = "NETWORK", value_parser = network)]
     trusted_proxy: Vec<IpNet>,
+    /// Where the admin API and the dashboard listen, such as 127.0.0.1:3001. Without it, only `atoll` commands of the
+    /// same user reach the host.
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+    /// A file with the token that is asked of those who change something over --admin.
+    #[arg(long, value_name = "FILE", requires = "admin")]
+    admin_token_file: Option<PathBuf>,
+    /// What a line of the log is.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: Format,
 }
 
 /// A network, or one address.

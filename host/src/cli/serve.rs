@@ -1,12 +1,11 @@
 //! `atoll serve`.
 
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::rt::task::JoinHandle;
 use anyhow::Context;
-use atoll_host::control::Control;
+use atoll_host::admin::{self, Admin, Token};
 use atoll_host::server::{self, ConfigFile, Server};
 use atoll_host::tls::Tls;
 use atoll_host::{Registry, Services, logging};
@@ -15,7 +14,7 @@ use super::{ServeArgs, out};
 
 /// Serves the apps of a registry until the process is told to end.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
-    logging::init();
+    logging::init(args.log_format);
     actix_web::rt::System::new().block_on(async {
         let services = Rc::new(Services::new()?);
         // Watched before it is read: an edit in between is not lost.
@@ -24,12 +23,13 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
         let registry = Arc::new(Registry::default());
         registry.apply(&config, &services);
         let (server, follow_certificate) = listen(args, &registry, &services)?;
+        let admin = admin(args, &registry, &services)?;
         out::print(format!("{}\n", server::banner(&registry, &server.base_url())))?;
-        let control = listen_for_control(&args.config, &registry, &services);
+        let _admin = run_admin(admin)?;
         let follow = server::follow_config(file, registry.clone(), services.clone());
         let follow = actix_web::rt::spawn(follow);
         server.run().await?;
-        let tasks = [Some(follow), follow_certificate, control];
+        let tasks = [Some(follow), follow_certificate];
         tasks.iter().flatten().for_each(JoinHandle::abort);
         registry.close().await;
         Ok(())
@@ -56,17 +56,35 @@ pub(super) fn listen(
     Ok((server, tls.map(|tls| actix_web::rt::spawn(tls.follow()))))
 }
 
-/// Listens for `atoll ls` and its like; a host that cannot serves all the same.
-pub(super) fn listen_for_control(
-    config: &Path,
+/// The admin listener as the arguments say.
+pub(super) fn admin(
+    args: &ServeArgs,
     registry: &Arc<Registry>,
-    services: &Rc<Services>,
-) -> Option<JoinHandle<()>> {
-    match Control::bind(services, config) {
-        Ok(control) => Some(actix_web::rt::spawn(control.run(registry.clone(), services.clone()))),
-        Err(error) => {
-            log::warn!("`atoll ls` and its like will not reach this host: {error}");
-            None
+    services: &Services,
+) -> anyhow::Result<Admin> {
+    let token = match &args.admin_token_file {
+        Some(file) => {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read the admin token from {}", file.display()))?;
+            Some(Token::new(&text).with_context(|| format!("{} is empty: it has no token", file.display()))?)
+        }
+        None => None,
+    };
+    let admin = Admin::new(registry.clone(), services, &args.config).with_token(token);
+    match args.admin {
+        None => Ok(admin),
+        Some(address) => {
+            admin.listen(address).with_context(|| format!("cannot listen on {address} for the admin API"))
         }
     }
+}
+
+/// Has it answer, and says where.
+pub(super) fn run_admin(admin: Admin) -> anyhow::Result<admin::Running> {
+    let address = admin.address();
+    let running = admin.run()?;
+    if let Some(address) = address {
+        out::print(format!("Admin API and dashboard at http://{address}/\n"))?;
+    }
+    Ok(running)
 }

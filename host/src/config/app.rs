@@ -3,6 +3,7 @@
 use super::{
     fields::Fields,
     merge::overlay,
+    origin::{Origin, Origins},
     route::{self, Route, TakenRoutes},
     settings::Settings,
 };
@@ -62,12 +63,23 @@ pub struct AppConfig {
     /// How the app is run: its own settings over `defaults`, those over the built-in ones.
     #[schemars(flatten)]
     pub settings: Settings,
+
+    /// Where each of the settings comes from.
+    #[schemars(skip)]
+    pub origins: Origins,
+}
+
+/// What the apps of a file start from.
+#[derive(Default)]
+pub(super) struct Defaults {
+    pub(super) settings: Settings,
+    pub(super) origins: Origins,
 }
 
 /// Reads an app. `None` if it has no name or path to go by; what is wrong is reported.
 pub(super) fn read<'d>(
     fields: &mut Fields<'d>,
-    defaults: &Settings,
+    defaults: &Defaults,
     base_dir: &Path,
     taken: &mut TakenRoutes<'d>,
 ) -> Option<AppConfig> {
@@ -77,9 +89,10 @@ pub(super) fn read<'d>(
         node.text(PATH_EXPECTED, |path| !path.is_empty() && !path.contains('\0'))
     });
     let routes = fields.optional("route", |node| taken.read(name.as_deref().unwrap_or("?"), node));
-    let settings = overlay(defaults, fields);
+    let settings = overlay(&defaults.settings, fields);
+    let origins = defaults.origins.clone().with(fields, Origin::App);
     let routes = routes.unwrap_or_default();
-    Some(AppConfig { id, name: name?, routes, path: absolute(base_dir, &path?), settings })
+    Some(AppConfig { id, name: name?, routes, path: absolute(base_dir, &path?), settings, origins })
 }
 
 fn is_name(text: &str) -> bool {

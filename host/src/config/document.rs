@@ -2,10 +2,12 @@
 
 use super::{
     AppConfig, Config, ConfigError, Settings, app,
+    app::Defaults,
     diagnostic::Report,
     fields, json,
     merge::overlay,
     node::{Node, quoted},
+    origin::{Origin, Origins},
     route::TakenRoutes,
 };
 use std::{collections::HashMap, ops::Range, path::Path};
@@ -39,7 +41,7 @@ pub(super) fn read(text: &str, base_dir: &Path, file_name: &str) -> Result<Confi
 
 fn read_root<'d>(root: &Node<'d>, report: &'d Report<'d>, base_dir: &Path) -> Vec<AppConfig> {
     if root.is_list() {
-        return read_apps(root, &Settings::default(), report, base_dir).unwrap_or_default();
+        return read_apps(root, &Defaults::default(), report, base_dir).unwrap_or_default();
     }
     let Some(mut fields) = root.object(&format!("{LIST_EXPECTED}, or an object with `apps`")) else {
         return Vec::new();
@@ -59,16 +61,17 @@ fn read_root<'d>(root: &Node<'d>, report: &'d Report<'d>, base_dir: &Path) -> Ve
     apps.unwrap_or_default()
 }
 
-fn read_defaults(node: &Node<'_>) -> Option<Settings> {
+fn read_defaults(node: &Node<'_>) -> Option<Defaults> {
     let mut fields = node.object(r#"an object of settings such as { "workers": 2 }"#)?;
     let settings = overlay(&Settings::default(), &mut fields);
+    let origins = Origins::default().with(&fields, Origin::Defaults);
     fields.finish();
-    Some(settings)
+    Some(Defaults { settings, origins })
 }
 
 fn read_apps<'d>(
     list: &Node<'d>,
-    defaults: &Settings,
+    defaults: &Defaults,
     report: &'d Report<'d>,
     base_dir: &Path,
 ) -> Option<Vec<AppConfig>> {

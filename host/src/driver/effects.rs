@@ -124,6 +124,7 @@ impl Driver {
     fn unavailable(&self) -> Unavailable {
         match self.lifecycle.phase() {
             Phase::Closing => Unavailable::Closing,
+            Phase::Disabled => Unavailable::Disabled,
             _ if self.unusable => Unavailable::Unusable(self.last_error.clone()),
             _ => Unavailable::Resting {
                 reason: self.last_error.clone(),

@@ -20,6 +20,14 @@ use crate::watch::Change;
 pub(crate) enum Input {
     /// A call found nothing that serves.
     Wanted(oneshot::Sender<Result<(), Unavailable>>),
+    /// Someone asks for a generation that serves, also after it has failed.
+    Start(oneshot::Sender<Result<(), Unavailable>>),
+    /// What serves is to go, until the next call; answered when it has gone.
+    Stop(oneshot::Sender<()>),
+    /// What serves is to go, and calls are not to start another; answered when it has gone.
+    Disable(oneshot::Sender<()>),
+    /// Calls may start it again.
+    Enable(oneshot::Sender<()>),
     /// Someone asks for another generation, and for the number of the one that serves then.
     Reload(Reload, oneshot::Sender<Result<Number, String>>),
     /// A build has made another library, from what was changed at this time, or it failed.
@@ -60,6 +68,20 @@ impl Driver {
                 // While the state is handed over, what serves is on hold: calls wait for what comes of it.
                 if self.held { false } else { self.event(Event::Wanted) }
             }
+            Input::Start(answer) => {
+                if matches!(self.lifecycle.phase(), Phase::Resting | Phase::Failed) {
+                    self.next.prepared = None;
+                    self.event(Event::Changed);
+                }
+                self.input(Input::Wanted(answer))
+            }
+            Input::Stop(done) => self.stop(Event::Stopped, done),
+            Input::Disable(done) => self.stop(Event::Disabled, done),
+            Input::Enable(done) => {
+                let _ = done.send(());
+                let finished = self.event(Event::Enabled);
+                if self.app.settings().preload { self.event(Event::Wanted) } else { finished }
+            }
             Input::Hold(done) => {
                 self.hold();
                 let _ = done.send(());
@@ -98,7 +120,31 @@ impl Driver {
         }
     }
 
+    /// Takes down what serves.
+    fn stop(&mut self, event: Event, done: oneshot::Sender<()>) -> bool {
+        self.held = false;
+        self.stopping.push(done);
+        let finished = self.event(event);
+        self.answer_asked(&Err("the app was stopped".to_owned()));
+        self.answer_stopping();
+        finished
+    }
+
+    /// Tells those that wait until all is down.
+    fn answer_stopping(&mut self) {
+        if self.lifecycle.coming().is_none() && self.lifecycle.retiring().next().is_none() {
+            for stopping in self.stopping.drain(..) {
+                // Whoever asked may have left.
+                let _ = stopping.send(());
+            }
+        }
+    }
+
     fn reload(&mut self, which: Reload, asked: oneshot::Sender<Result<Number, String>>) -> bool {
+        if self.lifecycle.phase() == Phase::Disabled {
+            let _ = asked.send(Err(Unavailable::Disabled.to_string()));
+            return false;
+        }
         if which == Reload::Previous {
             let kept = self.services.staging().kept(self.app.name());
             let previous = kept.into_iter().find(|kept| Some(kept.hash()) != self.last_hash);
@@ -172,6 +218,7 @@ impl Driver {
     /// A generation is gone. If the app is cold now, what is left of it is what the next call starts.
     fn retired(&mut self, number: Number, copy: Option<Inspected>) -> bool {
         let finished = self.event(Event::Retired(number));
+        self.answer_stopping();
         if self.lifecycle.phase() == Phase::Cold && self.next.prepared.is_none() {
             self.next.prepared = copy.and_then(Preparation::again);
             if self.next.prepared.is_none() {
@@ -246,6 +293,7 @@ impl Driver {
             self.refused(number, error.to_string());
         }
         let finished = self.event(Event::NotReady(number, cause));
+        self.answer_stopping();
         self.answer_asked(&Err(error.to_string()));
         finished
     }

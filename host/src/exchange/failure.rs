@@ -72,11 +72,12 @@ pub(super) fn unavailable(app: &App, error: &Unavailable) -> Problem {
             let what = format!("The app `{}` did not start", app.name());
             detail(app, &what, "the host's log says why", reason)
         }
+        Unavailable::Disabled => format!("The app `{}` is switched off.", app.name()),
         Unavailable::Closing => format!("The app `{}` is being taken down.", app.name()),
     };
     let retry_after = match error {
         Unavailable::Resting { retry_after, .. } => *retry_after,
-        Unavailable::Unusable(_) | Unavailable::Closing => Duration::from_secs(5),
+        Unavailable::Unusable(_) | Unavailable::Disabled | Unavailable::Closing => Duration::from_secs(5),
     };
     Problem::new(Kind::Unavailable, detail).retry_after(retry_after)
 }

@@ -51,7 +51,7 @@ fn ready(registry: &Registry) -> HttpResponse {
         .apps()
         .iter()
         .filter(|app| match app.phase() {
-            Phase::Serving => false,
+            Phase::Serving | Phase::Disabled => false,
             Phase::Cold => app.settings().preload,
             Phase::Starting | Phase::Resting | Phase::Failed | Phase::Closing => true,
         })

@@ -11,15 +11,20 @@ use compact_str::{CompactString, format_compact};
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One request's id: letters, digits and signs of ASCII.
-pub(super) struct RequestId(HeaderValue);
+pub(crate) struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The client's own when it is a sensible one, else a new one.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        static LAST: AtomicU64 = AtomicU64::new(0);
         if let Some(id) = headers.get(X_REQUEST_ID).filter(|id| is_sensible(id.as_bytes())) {
             return Self(id.clone());
         }
+        Self::new()
+    }
+
+    /// A new one.
+    pub(crate) fn new() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
         Self::numbered(LAST.fetch_add(1, Ordering::Relaxed))
     }
 
@@ -35,7 +40,7 @@ impl RequestId {
         Self(HeaderValue::from_str(&id).expect("digits and a dash are a header's value"))
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().expect("it is ASCII")
     }
 

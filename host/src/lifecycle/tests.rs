@@ -140,6 +140,33 @@ fn closing_during_a_reload_takes_both_generations_down() {
     assert_eq!(app.on(Event::Retired(2), at(0)), [Effect::Finish]);
 }
 
+#[test]
+fn what_is_stopped_goes_and_comes_back_for_the_next_call() {
+    let mut app = serving(1);
+    assert_eq!(app.on(Event::Stopped, at(0)), [Effect::Refuse, Effect::Withdraw, Effect::Retire(1)]);
+    assert_eq!(app.phase(), Phase::Cold);
+    assert_eq!(app.on(Event::Wanted, at(0)), [Effect::Bring(2)]);
+    assert_eq!(app.on(Event::Stopped, at(0)), [Effect::Refuse]);
+    assert_eq!(app.on(Event::Ready(2), at(0)), [Effect::Retire(2)]);
+    assert_eq!(app.on(Event::Wanted, at(0)), [Effect::Bring(3)]);
+    // Stopped, and wanted again before it has come.
+    app.on(Event::Stopped, at(0));
+    assert_eq!(app.on(Event::Wanted, at(0)), []);
+    assert_eq!(app.on(Event::Ready(3), at(0)), [Effect::Serve(3)]);
+}
+
+#[test]
+fn what_is_disabled_stays_down_until_it_is_enabled() {
+    let mut app = serving(1);
+    app.on(Event::Disabled, at(0));
+    for event in [Event::Wanted, Event::Changed, Event::Stopped, Event::Retired(1), Event::Rested] {
+        assert!(!app.on(event, at(0)).contains(&Effect::Bring(2)));
+        assert_eq!(app.phase(), Phase::Disabled);
+    }
+    app.on(Event::Enabled, at(0));
+    assert_eq!(app.on(Event::Wanted, at(0)), [Effect::Bring(2)]);
+}
+
 /// The world as the driver would see it: what was ordered, and what callers were told.
 #[derive(Default)]
 struct World {
@@ -202,6 +229,9 @@ enum Step {
     /// A worker of the generation that is coming ends.
     CrashEarly,
     Idle,
+    Stop,
+    Disable,
+    Enable,
     Unload(usize),
     Rest,
     Close,
@@ -218,6 +248,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<usize>().prop_map(Step::Crash),
         1 => Just(Step::CrashEarly),
         1 => Just(Step::Idle),
+        1 => Just(Step::Stop),
+        1 => Just(Step::Disable),
+        2 => Just(Step::Enable),
         4 => any::<usize>().prop_map(Step::Unload),
         2 => Just(Step::Rest),
         1 => Just(Step::Close),
@@ -248,6 +281,9 @@ fn run(app: &mut Lifecycle, world: &mut World, step: Step, now: Duration) {
         Step::Crash(index) => pick(&world.loaded, index).map(Event::Ended),
         Step::CrashEarly => world.bringing.map(Event::Ended),
         Step::Idle => world.serving.map(Event::Idle),
+        Step::Stop => Some(Event::Stopped),
+        Step::Disable => Some(Event::Disabled),
+        Step::Enable => Some(Event::Enabled),
         Step::Unload(index) => pick(&world.retiring, index).map(|number| {
             world.retiring.remove(&number);
             world.loaded.remove(&number);

@@ -87,3 +87,10 @@ pub struct Cancel {
     /// The number of the request that nobody waits for any more.
     pub id: u64,
 }
+
+/// The parameters of [`method::LOG_LEVEL`](super::method::LOG_LEVEL).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLevel {
+    /// The most verbose level that is sent: 0 (none), 1 (error), 2 (warn), 3 (info), 4 (debug) or 5 (trace).
+    pub level: u8,
+}

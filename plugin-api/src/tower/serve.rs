@@ -23,6 +23,7 @@ use crate::abi::{Buffer, Exit, Message};
 use crate::call::{Arrival, Call};
 use crate::error::Error;
 use crate::host::{Host, Requests};
+use crate::logging;
 use crate::panic::payload_text;
 use crate::port::{Event, Port};
 use crate::protocol::{self, ErrorData, ErrorObject, HttpRequest, HttpResponse, code, method};
@@ -116,6 +117,7 @@ impl<S: HttpService> Server<S> {
             (method::STATE_SAVE, Some(id)) => result(&self.port, id, ()),
             (method::CANCEL, None) => self.cancel(&call),
             (method::STOP, None) => self.stopping = true,
+            (method::LOG_LEVEL, None) => logging::follow(&call),
             (name, Some(id)) => {
                 fail(&self.port, id, code::METHOD_NOT_FOUND, &format!("this app has no method {name}"), None);
             }

@@ -1,0 +1,133 @@
+//! The admin listener: an HTTP API that looks at a running host and changes what it does.
+//!
+//! It listens on a Unix socket that only the host's user can open, by which `atoll ls` and its like reach the host, and,
+//! if it is told to, on a TCP address as well.
+
+mod access;
+mod api;
+mod client;
+mod failure;
+mod invoke;
+mod model;
+mod openapi;
+mod socket;
+mod sse;
+mod state;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+
+use self::access::Access;
+pub use self::access::Token;
+use self::access::guard;
+pub use self::client::{AdminClient, AdminError};
+pub use self::model::{
+    AppDetails, AppStatus, EffectiveApp, EffectiveConfig, GenerationStatus, HostStatus, Invocation, Invoked,
+    LogLevel, ProblemDetails, ProcessStatus, Serving, SettingInForce,
+};
+use self::socket::Socket;
+use self::state::State;
+use crate::registry::Registry;
+use crate::services::Services;
+
+/// The admin listener of a host.
+#[derive(Debug)]
+pub struct Admin {
+    state: State,
+    socket: Option<Socket>,
+    listener: Option<TcpListener>,
+    token: Option<Token>,
+}
+
+impl Admin {
+    /// That of the host that serves the registry file `config`. It does not listen yet.
+    pub fn new(registry: Arc<Registry>, services: &Services, config: &Path) -> Self {
+        let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
+        let socket = Socket::bind(&services.staging().common_folder(), &config);
+        let socket = socket
+            .inspect_err(|error| log::warn!("`atoll ls` and its like will not reach this host: {error}"))
+            .ok();
+        Self { state: State::new(registry, services, config), socket, listener: None, token: None }
+    }
+
+    /// Listens on a TCP address, too.
+    ///
+    /// # Errors
+    /// The address is taken, or not this machine's.
+    pub fn listen(self, address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { listener: Some(TcpListener::bind(address)?), ..self })
+    }
+
+    /// With a token, which is asked of those who change something over TCP.
+    #[must_use]
+    pub fn with_token(self, token: Option<Token>) -> Self {
+        Self { token, ..self }
+    }
+
+    /// Where it listens on TCP.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.as_ref()?.local_addr().ok()
+    }
+
+    /// Begins to answer, on a thread of its own, until what is returned is dropped.
+    ///
+    /// # Errors
+    /// The listeners cannot be used.
+    ///
+    /// # Panics
+    /// Outside of an actix system.
+    pub fn run(self) -> io::Result<Running> {
+        let access = Data::new(Access { token: self.token, address: self.address() });
+        let state = Data::new(self.state);
+        let mut server = HttpServer::new(move || {
+            App::new()
+                .app_data(state.clone())
+                .app_data(access.clone())
+                .wrap(from_fn(guard))
+                .wrap(
+                    DefaultHeaders::new()
+                        .add(("x-content-type-options", "nosniff"))
+                        .add(("cache-control", "no-store"))
+                        .add(("cross-origin-resource-policy", "same-origin"))
+                        .add(("referrer-policy", "no-referrer")),
+                )
+                .configure(api::configure)
+                .default_service(actix_web::web::to(failure::nothing_here))
+        })
+        .on_connect(access::prepare_connection)
+        .workers(1)
+        .disable_signals();
+        let (listener, file) = self.socket.map(Socket::into_parts).unzip();
+        if let Some(listener) = listener {
+            server = server.listen_uds(listener)?;
+        }
+        if let Some(listener) = self.listener {
+            server = server.listen(listener)?;
+        }
+        let server = server.run();
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        Ok(Running { handle, _file: file })
+    }
+}
+
+/// An admin listener that answers. Dropping it ends it, with the streams that are open.
+#[must_use]
+pub struct Running {
+    handle: ServerHandle,
+    _file: Option<socket::File>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The order is given at once; what is returned only waits until it is carried out.
+        drop(self.handle.stop(false));
+    }
+}

@@ -1,0 +1,294 @@
+//! The paths of the admin API.
+
+use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
+use actix_web::{HttpResponse, get, post, put};
+use log::LevelFilter;
+use serde::Deserialize;
+use utoipa::{IntoParams, OpenApi};
+
+use super::failure::Failure;
+use super::invoke;
+use super::model::{
+    AppDetails, AppStatus, EffectiveConfig, HostStatus, Invocation, Invoked, LogLevel, ProblemDetails,
+    Serving,
+};
+use super::openapi::{Refused, Security, Unable};
+use super::sse;
+use super::state::State;
+use crate::app::Unavailable;
+use crate::events::HostEvent;
+use crate::journal::LogEntry;
+use crate::problem::{Kind, Problem};
+
+/// How many log records are sent where nobody says.
+const RECORDS: usize = 100;
+
+/// The description of the API in the OpenAPI form.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Atoll admin API",
+        description = "Looks at a running Atoll host, and changes what it does. See the book's page on operating a host.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    paths(
+        show_status, list_apps, show_app, start_app, stop_app, reload_app, roll_app_back, enable_app, disable_app,
+        set_log_level, show_log, follow_log, follow_events, show_config, invoke_app, show_api
+    ),
+    components(schemas(HostEvent, ProblemDetails)),
+    modifiers(&Security),
+)]
+pub(super) struct Api;
+
+/// Adds the API's paths.
+pub(super) fn configure(service: &mut ServiceConfig) {
+    let json = web::JsonConfig::default()
+        .limit(1 << 20)
+        .error_handler(|error, _| Failure(Problem::new(Kind::BadRequest, error.to_string())).into());
+    let query = web::QueryConfig::default()
+        .error_handler(|error, _| Failure(Problem::new(Kind::BadRequest, error.to_string())).into());
+    service
+        .app_data(json)
+        .app_data(query)
+        .service(show_status)
+        .service(list_apps)
+        .service(show_app)
+        .service(start_app)
+        .service(stop_app)
+        .service(reload_app)
+        .service(roll_app_back)
+        .service(enable_app)
+        .service(disable_app)
+        .service(set_log_level)
+        .service(show_log)
+        .service(follow_log)
+        .service(follow_events)
+        .service(show_config)
+        .service(invoke_app)
+        .service(show_api);
+}
+
+type Answer<T> = Result<Json<T>, Failure>;
+
+/// The host, and all its apps
+#[utoipa::path(tag = "host", responses((status = 200, body = HostStatus)))]
+#[get("/api/v1/status")]
+async fn show_status(state: Data<State>) -> Json<HostStatus> {
+    Json(state.host())
+}
+
+/// The apps, by name
+#[utoipa::path(tag = "apps", responses((status = 200, body = Vec<AppStatus>)))]
+#[get("/api/v1/apps")]
+async fn list_apps(state: Data<State>) -> Json<Vec<AppStatus>> {
+    Json(state.apps())
+}
+
+/// All that is known of one app
+#[utoipa::path(
+    tag = "apps",
+    params(Named),
+    responses((status = 200, body = AppDetails), Refused)
+)]
+#[get("/api/v1/apps/{app}")]
+async fn show_app(state: Data<State>, path: Path<Named>) -> Answer<AppDetails> {
+    Ok(Json(state.details(&path.app)?))
+}
+
+/// Starts an app, also one that has failed before
+#[utoipa::path(
+    tag = "apps",
+    params(Named),
+    security(("token" = [])),
+    responses((status = 200, body = Serving), Refused, Unable)
+)]
+#[post("/api/v1/apps/{app}/start")]
+async fn start_app(state: Data<State>, path: Path<Named>) -> Answer<Serving> {
+    match state.app(&path.app)?.start().await {
+        Ok(generation) => Ok(Json(Serving { generation })),
+        Err(error @ Unavailable::Disabled) => Err(Problem::new(Kind::Conflict, error.to_string()).into()),
+        Err(error) => Err(Problem::new(Kind::Unavailable, error.to_string()).into()),
+    }
+}
+
+/// Takes down what serves, once it has finished what it has; the next request starts the app again
+#[utoipa::path(
+    tag = "apps",
+    params(Named),
+    security(("token" = [])),
+    responses((status = 204), Refused)
+)]
+#[post("/api/v1/apps/{app}/stop")]
+async fn stop_app(state: Data<State>, path: Path<Named>) -> Result<HttpResponse, Failure> {
+    state.app(&path.app)?.stop().await;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Loads an app's library anew, also when it seems unchanged
+#[utoipa::path(
+    tag = "apps",
+    params(Named),
+    security(("token" = [])),
+    responses((status = 200, body = Serving), Refused)
+)]
+#[post("/api/v1/apps/{app}/reload")]
+async fn reload_app(state: Data<State>, path: Path<Named>) -> Answer<Serving> {
+    serving(state.app(&path.app)?.reload().await)
+}
+
+/// Goes back to an app's previous good library; the next change on disk is loaded as usual
+#[utoipa::path(
+    tag = "apps",
+    params(Named),
+    security(("token" = [])),
+    responses((status = 200, body = Serving), Refused)
+)]
+#[post("/api/v1/apps/{app}/rollback")]
+async fn roll_app_back(state: Data<State>, path: Path<Named>) -> Answer<Serving> {
+    serving(state.app(&path.app)?.rollback().await)
+}
+
+fn serving(done: Result<u64, String>) -> Answer<Serving> {
+    match done {
+        Ok(generation) => Ok(Json(Serving { generation })),
+        Err(reason) => Err(Problem::new(Kind::Conflict, reason).into()),
+    }
+}
+
+/// Lets requests start an app again
+#[utoipa::path(
+    tag = "apps",
+    params(Named),
+    security(("token" = [])),
+    responses((status = 204), Refused)
+)]
+#[post("/api/v1/apps/{app}/enable")]
+async fn enable_app(state: Data<State>, path: Path<Named>) -> Result<HttpResponse, Failure> {
+    state.app(&path.app)?.enable().await;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Takes an app down, and lets no request start it until it is enabled, or the host is restarted
+#[utoipa::path(
+    tag = "apps",
+    params(Named),
+    security(("token" = [])),
+    responses((status = 204), Refused)
+)]
+#[post("/api/v1/apps/{app}/disable")]
+async fn disable_app(state: Data<State>, path: Path<Named>) -> Result<HttpResponse, Failure> {
+    state.app(&path.app)?.disable().await;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Filters an app's log records by another level than `RUST_LOG` says, until the host is restarted
+#[utoipa::path(
+    tag = "logs",
+    params(Named),
+    security(("token" = [])),
+    request_body = LogLevel,
+    responses((status = 204), Refused)
+)]
+#[put("/api/v1/apps/{app}/log-level")]
+async fn set_log_level(
+    state: Data<State>,
+    path: Path<Named>,
+    level: Json<LogLevel>,
+) -> Result<HttpResponse, Failure> {
+    let app = state.app(&path.app)?;
+    let LogLevel { level } = level.into_inner();
+    let parsed = level.as_deref().map(str::parse::<LevelFilter>).transpose().map_err(|_| {
+        let detail = format!(
+            "{:?} is no level: expected off, error, warn, info, debug, trace or null.",
+            level.unwrap_or_default()
+        );
+        Problem::new(Kind::BadRequest, detail)
+    })?;
+    app.set_log_level(parsed);
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Which app is meant.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct Named {
+    /// The app's name.
+    app: String,
+}
+
+/// How much of a log is wanted.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Amount {
+    /// How many records at most, the last ones; 100 where it is not given.
+    limit: Option<usize>,
+}
+
+/// The last log records of an app, the oldest first
+#[utoipa::path(
+    tag = "logs",
+    params(Named, Amount),
+    responses((status = 200, body = Vec<LogEntry>), Refused)
+)]
+#[get("/api/v1/apps/{app}/log")]
+async fn show_log(
+    state: Data<State>,
+    path: Path<Named>,
+    amount: Query<Amount>,
+) -> Result<HttpResponse, Failure> {
+    let entries = state.app(&path.app)?.journal().log(amount.limit.unwrap_or(RECORDS));
+    let entries: Vec<&LogEntry> = entries.iter().map(|entry| &**entry).collect();
+    Ok(HttpResponse::Ok().json(entries))
+}
+
+/// The last log records of an app, and those that come, as server-sent events: `record`, and `missed` with a number
+/// where a slow reader has missed some
+#[utoipa::path(
+    tag = "logs",
+    params(Named, Amount),
+    responses((status = 200, body = LogEntry, content_type = "text/event-stream"), Refused)
+)]
+#[get("/api/v1/apps/{app}/log/stream")]
+async fn follow_log(
+    state: Data<State>,
+    path: Path<Named>,
+    amount: Query<Amount>,
+) -> Result<HttpResponse, Failure> {
+    let (last, next) = state.app(&path.app)?.journal().follow(amount.limit.unwrap_or(RECORDS));
+    Ok(sse::response("record", last, next))
+}
+
+/// What happens to the apps, as server-sent events: `event`, and `missed` with a number where a slow reader has missed
+/// some
+#[utoipa::path(tag = "host", responses((status = 200, body = HostEvent, content_type = "text/event-stream")))]
+#[get("/api/v1/events")]
+async fn follow_events(state: Data<State>) -> HttpResponse {
+    sse::response("event", Vec::new(), state.events.follow())
+}
+
+/// The configuration in force, with where each setting comes from
+#[utoipa::path(tag = "host", responses((status = 200, body = EffectiveConfig)))]
+#[get("/api/v1/config")]
+async fn show_config(state: Data<State>) -> Json<EffectiveConfig> {
+    Json(state.effective_config())
+}
+
+/// Sends an app a request, and shows the answer
+#[utoipa::path(
+    tag = "apps",
+    params(Named),
+    security(("token" = [])),
+    request_body = Invocation,
+    responses((status = 200, body = Invoked), Refused, Unable)
+)]
+#[post("/api/v1/apps/{app}/invoke")]
+async fn invoke_app(state: Data<State>, path: Path<Named>, invocation: Json<Invocation>) -> Answer<Invoked> {
+    Ok(Json(invoke::invoke(&*state.app(&path.app)?, &invocation).await?))
+}
+
+/// This description
+#[utoipa::path(tag = "host", responses((status = 200, description = "The OpenAPI document", body = Object)))]
+#[get("/api/v1/openapi.json")]
+async fn show_api() -> HttpResponse {
+    HttpResponse::Ok().json(Api::openapi())
+}

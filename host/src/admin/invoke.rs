@@ -1,0 +1,87 @@
+//! A request that the operator sends to an app by hand.
+
+use std::time::{Duration, Instant};
+
+use actix_web::http::Uri;
+use actix_web::web::Bytes;
+use atoll_plugin::protocol::{Header, HttpRequest};
+use futures_util::StreamExt;
+use tokio::time::timeout;
+
+use super::model::{Invocation, Invoked};
+use crate::app::App;
+use crate::exchange::{self, RequestBody, ResponseBody};
+use crate::http::RequestId;
+use crate::problem::{Kind, Problem};
+
+/// So many bytes of the answer are shown.
+const SHOWN: usize = 64 * 1024;
+
+/// How long the pieces of a body that goes on are awaited.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Sends the request, and reads what is answered.
+pub(super) async fn invoke(app: &App, invocation: &Invocation) -> Result<Invoked, Problem> {
+    let bad = |detail: String| Problem::new(Kind::BadRequest, detail);
+    let uri: Uri =
+        invocation.path.parse().ok().filter(|_| invocation.path.starts_with('/')).ok_or_else(|| {
+            bad(format!("{:?} is no path: expected one such as /greet/ada?x=1.", invocation.path))
+        })?;
+    actix_web::http::Method::from_bytes(invocation.method.as_bytes())
+        .map_err(|_| bad(format!("{:?} is no HTTP method.", invocation.method)))?;
+    let prefix = format!("/apps/{}", app.name());
+    let request_id = RequestId::new();
+    let headers: Vec<_> =
+        invocation.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.as_str())).collect();
+    let request = HttpRequest {
+        method: invocation.method.as_str().into(),
+        path: uri.path().into(),
+        query: uri.query().unwrap_or("").into(),
+        prefix: prefix.as_str().into(),
+        headers: headers.iter().map(|(name, value)| Header::new(name, value)).collect(),
+        peer: None,
+        request_id: request_id.as_str().into(),
+        traceparent: None,
+        deadline_ms: None,
+        body: None,
+    };
+    let body = match &invocation.body {
+        Some(text) => RequestBody::Whole(Bytes::copy_from_slice(text.as_bytes())),
+        None => RequestBody::None,
+    };
+    let begun = Instant::now();
+    let (status, headers, body) = exchange::http(app, request, body, None, |_, head, body| {
+        let headers = head.headers.iter().map(|Header(name, value)| (name.to_string(), value.to_string()));
+        (head.status, headers.collect(), body)
+    })
+    .await?;
+    let (body, truncated) = shown(body).await;
+    let took_ms = begun.elapsed().as_secs_f64() * 1000.0;
+    Ok(Invoked { status, headers, body: String::from_utf8_lossy(&body).into_owned(), truncated, took_ms })
+}
+
+/// The beginning of a body, and whether there is more.
+async fn shown(body: ResponseBody) -> (Vec<u8>, bool) {
+    let mut shown = Vec::new();
+    let mut is_complete = true;
+    match body {
+        ResponseBody::Whole(bytes) => shown.extend_from_slice(&bytes),
+        ResponseBody::Stream(mut download) => {
+            is_complete = timeout(PATIENCE, async {
+                while let Some(chunk) = download.next().await {
+                    match chunk {
+                        Ok(chunk) if shown.len() <= SHOWN => shown.extend_from_slice(&chunk),
+                        _ => return false,
+                    }
+                }
+                true
+            })
+            .await
+            .unwrap_or(false);
+        }
+        ResponseBody::WebSocket(_) => is_complete = false,
+    }
+    let truncated = !is_complete || shown.len() > SHOWN;
+    shown.truncate(SHOWN);
+    (shown, truncated)
+}

@@ -1,0 +1,271 @@
+//! What the admin API says, as types.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::config::{AppConfig, Origin, Route, Settings};
+use crate::generation::Generation;
+use crate::history::HistoryEntry;
+use crate::journal::{FailureEntry, PanicEntry};
+use crate::services::PinnedGeneration;
+
+/// What is shown in the place of a variable's value: it may be a secret.
+const HIDDEN: &str = "***";
+
+/// The host and all its apps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HostStatus {
+    /// The registered apps, by name.
+    pub apps: Vec<AppStatus>,
+    /// The generations that could not be unloaded.
+    pub pinned: Vec<PinnedGeneration>,
+    /// The process as a whole.
+    pub process: ProcessStatus,
+}
+
+/// The host's process in [`HostStatus`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProcessStatus {
+    /// The host's version.
+    pub version: String,
+    /// Its number.
+    pub pid: u32,
+    /// When it started, in milliseconds since 1970.
+    pub started_ms: u64,
+    /// The registry file.
+    pub config: String,
+    /// The lowest pthread key that is free: it grows when libraries leave theirs behind.
+    pub lowest_free_key: u32,
+    /// How many heaps there are: one for each generation that is loaded, or whose memory is still in use.
+    pub heaps: usize,
+}
+
+/// One app in [`HostStatus`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AppStatus {
+    /// Its name.
+    pub name: String,
+    /// Where it is served besides `/apps/{name}/`: `api.example.com/v1`.
+    #[serde(default)]
+    pub routes: Vec<String>,
+    /// Whether it serves, and if not, why: `cold`, `starting`, `serving`, `resting`, `failed`, `disabled` or `closing`.
+    pub phase: String,
+    /// The generation that serves.
+    pub serving: Option<GenerationStatus>,
+    /// The last things that happened, the oldest first.
+    pub history: Vec<HistoryEntry>,
+    /// The hashes of the libraries that it can be rolled back to, the newest first.
+    pub kept: Vec<String>,
+}
+
+/// A generation in [`AppStatus`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GenerationStatus {
+    /// Its number.
+    pub number: u64,
+    /// The version of its library's package.
+    pub version: String,
+    /// Its workers.
+    pub workers: usize,
+    /// Its requests in flight.
+    pub in_flight: usize,
+    /// Of those, how many no worker has taken yet.
+    pub waiting: usize,
+    /// The calls that it was sent.
+    pub calls: usize,
+    /// The bytes that are allocated in its heap.
+    pub live_bytes: u64,
+    /// The most that they have been.
+    pub peak_bytes: u64,
+}
+
+/// All that is known of one app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AppDetails {
+    /// What the list of apps says of it.
+    #[serde(flatten)]
+    pub status: AppStatus,
+    /// Where its library comes from.
+    pub path: String,
+    /// Its settings, with where each comes from.
+    pub settings: BTreeMap<String, SettingInForce>,
+    /// The level of its log records, where it is not what `RUST_LOG` says.
+    pub log_level: Option<String>,
+    /// The last requests that could not be answered, the oldest first.
+    pub failures: Vec<FailureEntry>,
+    /// The last panics, the oldest first.
+    pub panics: Vec<PanicEntry>,
+    /// How many panics there have been.
+    pub panic_count: u64,
+}
+
+/// A setting as it is now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SettingInForce {
+    /// Its value. Those of variables are not shown.
+    pub value: Value,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// The configuration in force.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EffectiveConfig {
+    /// The file that it was read from.
+    pub file: String,
+    /// Its apps, by name.
+    pub apps: Vec<EffectiveApp>,
+}
+
+/// An app in [`EffectiveConfig`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EffectiveApp {
+    /// Its name.
+    pub name: String,
+    /// Where its library comes from.
+    pub path: String,
+    /// Where it is served besides `/apps/{name}/`.
+    pub routes: Vec<String>,
+    /// Its settings, with where each comes from.
+    pub settings: BTreeMap<String, SettingInForce>,
+}
+
+/// The generation that serves after what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Serving {
+    /// Its number.
+    pub generation: u64,
+}
+
+/// The level of an app's log records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogLevel {
+    /// `off`, `error`, `warn`, `info`, `debug` or `trace`; `null`: what `RUST_LOG` says.
+    #[schema(required)]
+    pub level: Option<String>,
+}
+
+/// A request to an app, to see what it answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Invocation {
+    /// The method.
+    #[serde(default = "get")]
+    #[schema(default = "GET")]
+    pub method: String,
+    /// The path below the app, with its query: `/greet/ada?x=1`.
+    pub path: String,
+    /// The headers, as pairs of name and value.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    #[serde(default)]
+    pub body: Option<String>,
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+/// What an app answered to an [`Invocation`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Invoked {
+    /// The status.
+    pub status: u16,
+    /// The headers, as pairs of name and value.
+    pub headers: Vec<(String, String)>,
+    /// The body, as far as it is text and not longer than 64 KiB.
+    pub body: String,
+    /// Whether the body is longer, or goes on.
+    pub truncated: bool,
+    /// How long it took, in milliseconds.
+    pub took_ms: f64,
+}
+
+/// What went wrong: problem details (RFC 9457).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProblemDetails {
+    /// What kind of problem: `urn:atoll:problem:…`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The same for all problems of the kind.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened this time, and what to do.
+    pub detail: String,
+    /// The request's id.
+    pub request_id: String,
+}
+
+impl GenerationStatus {
+    fn of(generation: &Generation) -> Self {
+        Self {
+            number: generation.number(),
+            version: generation.version().to_owned(),
+            workers: generation.workers(),
+            in_flight: generation.in_flight(),
+            waiting: generation.waiting(),
+            calls: generation.calls(),
+            live_bytes: generation.heap().live_bytes(),
+            peak_bytes: generation.heap().peak_bytes(),
+        }
+    }
+}
+
+impl AppStatus {
+    pub(super) fn of(app: &App, routes: &[Route], kept: Vec<String>) -> Self {
+        Self {
+            name: app.name().to_string(),
+            routes: routes.iter().map(Route::to_string).collect(),
+            phase: app.phase().to_string(),
+            serving: app.serving().map(|generation| GenerationStatus::of(&generation)),
+            history: app.history().iter().map(HistoryEntry::from).collect(),
+            kept,
+        }
+    }
+}
+
+impl AppDetails {
+    pub(super) fn of(app: &Arc<App>, config: &AppConfig, status: AppStatus) -> Self {
+        let journal = app.journal();
+        Self {
+            status,
+            path: config.path.display().to_string(),
+            settings: settings(config),
+            log_level: journal.level().map(|level| level.as_str().to_ascii_lowercase()),
+            failures: journal.failures(),
+            panics: journal.panics(),
+            panic_count: journal.panic_count(),
+        }
+    }
+}
+
+impl From<&AppConfig> for EffectiveApp {
+    fn from(config: &AppConfig) -> Self {
+        Self {
+            name: config.name.clone(),
+            path: config.path.display().to_string(),
+            routes: config.routes.iter().map(Route::to_string).collect(),
+            settings: settings(config),
+        }
+    }
+}
+
+/// The settings of an app by name, without the values of its variables.
+fn settings(config: &AppConfig) -> BTreeMap<String, SettingInForce> {
+    let mut shown = Settings { ..config.settings.clone() };
+    shown.env.values_mut().for_each(|value| HIDDEN.clone_into(value));
+    let Ok(Value::Object(values)) = serde_json::to_value(&shown) else { return BTreeMap::new() };
+    let in_force = |(name, value): (String, Value)| {
+        let origin = config.origins.of(&name);
+        (name, SettingInForce { value, origin })
+    };
+    values.into_iter().map(in_force).collect()
+}

@@ -1,0 +1,89 @@
+//! What the admin API answers from, on any thread.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::config::AppConfig;
+use crate::events::EventBus;
+use crate::journal::now_ms;
+use crate::problem::{Kind, Problem};
+use crate::registry::Registry;
+use crate::services::{Pins, Services};
+use crate::stage::Staging;
+use crate::{context, heap};
+
+use super::model::{AppDetails, AppStatus, EffectiveConfig, HostStatus, ProcessStatus};
+
+/// The parts of a host that its operator sees.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(super) registry: Arc<Registry>,
+    pub(super) events: EventBus,
+    staging: Arc<Staging>,
+    pins: Pins,
+    config: PathBuf,
+    started_ms: u64,
+}
+
+impl State {
+    /// Those of a host that serves the registry file `config`, from now on.
+    pub(crate) fn new(registry: Arc<Registry>, services: &Services, config: PathBuf) -> Self {
+        Self {
+            registry,
+            events: services.events().clone(),
+            staging: services.staging().clone(),
+            pins: services.pins(),
+            config,
+            started_ms: now_ms(),
+        }
+    }
+
+    pub(super) fn host(&self) -> HostStatus {
+        HostStatus { apps: self.apps(), pinned: self.pins.list(), process: self.process() }
+    }
+
+    fn process(&self) -> ProcessStatus {
+        ProcessStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_ms: self.started_ms,
+            config: self.config.display().to_string(),
+            lowest_free_key: context::lowest_free_key(),
+            heaps: heap::count(),
+        }
+    }
+
+    pub(super) fn apps(&self) -> Vec<AppStatus> {
+        self.registry.apps().iter().map(|app| self.status(app)).collect()
+    }
+
+    fn status(&self, app: &App) -> AppStatus {
+        let kept = self.staging.kept(app.name()).iter().map(|kept| kept.hash().short()).collect();
+        AppStatus::of(app, &self.registry.routes(app.name()), kept)
+    }
+
+    /// The app of this name.
+    pub(super) fn app(&self, name: &str) -> Result<Arc<App>, Problem> {
+        let found = self.registry.get(name);
+        found.ok_or_else(|| Problem::new(Kind::UnknownApp, self.registry.no_such_app(name)))
+    }
+
+    pub(super) fn details(&self, name: &str) -> Result<AppDetails, Problem> {
+        let (app, config) = (self.app(name)?, self.config(name)?);
+        Ok(AppDetails::of(&app, &config, self.status(&app)))
+    }
+
+    fn config(&self, name: &str) -> Result<AppConfig, Problem> {
+        let found = self.registry.config(name);
+        found.ok_or_else(|| Problem::new(Kind::UnknownApp, self.registry.no_such_app(name)))
+    }
+
+    pub(super) fn effective_config(&self) -> EffectiveConfig {
+        let configs = self.registry.apps().into_iter().filter_map(|app| self.registry.config(app.name()));
+        EffectiveConfig {
+            file: self.config.display().to_string(),
+            apps: configs.map(|config| (&config).into()).collect(),
+        }
+    }
+}

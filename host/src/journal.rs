@@ -1,0 +1,270 @@
+//! What an app has said lately, and what went wrong with it: in bounded memory, for whoever looks after the fact.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use log::LevelFilter;
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+use utoipa::ToSchema;
+
+use crate::events::{EventBus, Happening};
+
+/// How many log records of an app are kept.
+const RECORDS: usize = 500;
+
+/// How many bytes their texts may have together.
+const TEXT: usize = 256 * 1024;
+
+/// How many failures and how many panics are kept.
+const FAULTS: usize = 32;
+
+/// How many records may wait for one who follows them; a slower one misses some.
+const FOLLOWED: usize = 1024;
+
+/// The level of an app that has none of its own.
+const NO_LEVEL: u8 = u8::MAX;
+
+/// A log record of an app's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogEntry {
+    /// Its number, counted from 1 for each app.
+    pub number: u64,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+    /// What wrote it: usually a module's path.
+    pub target: String,
+    /// The generation that wrote it.
+    pub generation: u64,
+    /// The text.
+    pub message: String,
+}
+
+/// A panic in an app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PanicEntry {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The generation that panicked.
+    pub generation: u64,
+    /// What the panic said.
+    pub message: String,
+    /// Where it was: `src/lib.rs:12:9`.
+    pub location: String,
+    /// The app's functions on the stack, the innermost first; empty where `RUST_BACKTRACE` is `0`.
+    pub backtrace: Vec<FrameEntry>,
+}
+
+/// A function on the stack of a panic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FrameEntry {
+    /// Its name.
+    pub function: String,
+    /// Where in it: `src/lib.rs:12`; absent where the library has no debug information.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+}
+
+/// A request that the app or the host could not answer, with a status of 500 or above.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FailureEntry {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The request's id.
+    pub request_id: String,
+    /// Its method and path.
+    pub request: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// What was said of it.
+    pub detail: String,
+}
+
+/// The records of one app.
+#[derive(Debug)]
+pub struct Journal {
+    app: Arc<str>,
+    events: EventBus,
+    log: Mutex<Log>,
+    panics: Mutex<VecDeque<PanicEntry>>,
+    failures: Mutex<VecDeque<FailureEntry>>,
+    panicked: AtomicU64,
+    level: AtomicU8,
+    followers: broadcast::Sender<Arc<LogEntry>>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    entries: VecDeque<Arc<LogEntry>>,
+    text: usize,
+    last: u64,
+}
+
+impl Journal {
+    /// An empty one, which tells of what happens to the app on a bus.
+    pub fn new(app: Arc<str>, events: EventBus) -> Self {
+        Self {
+            app,
+            events,
+            log: Mutex::default(),
+            panics: Mutex::default(),
+            failures: Mutex::default(),
+            panicked: AtomicU64::new(0),
+            level: AtomicU8::new(NO_LEVEL),
+            followers: broadcast::Sender::new(FOLLOWED),
+        }
+    }
+
+    /// Keeps a log record.
+    pub(crate) fn write(&self, level: log::Level, target: &str, generation: u64, message: &str) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.last += 1;
+        let entry = Arc::new(LogEntry {
+            number: log.last,
+            at_ms: now_ms(),
+            level: level.as_str().to_ascii_lowercase(),
+            target: target.to_owned(),
+            generation,
+            message: message.to_owned(),
+        });
+        log.text += entry.message.len();
+        log.entries.push_back(entry.clone());
+        while log.entries.len() > RECORDS || (log.text > TEXT && log.entries.len() > 1) {
+            if let Some(oldest) = log.entries.pop_front() {
+                log.text -= oldest.message.len();
+            }
+        }
+        // Under the lock, so that followers see the records in their order. Without any there is nobody to tell.
+        let _ = self.followers.send(entry);
+    }
+
+    /// The last `limit` log records, the oldest first.
+    pub fn log(&self, limit: usize) -> Vec<Arc<LogEntry>> {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.entries.iter().skip(log.entries.len().saturating_sub(limit)).cloned().collect()
+    }
+
+    /// The last `limit` log records, and those that come after them: none is missing or there twice.
+    pub fn follow(&self, limit: usize) -> (Vec<Arc<LogEntry>>, broadcast::Receiver<Arc<LogEntry>>) {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = log.entries.iter().skip(log.entries.len().saturating_sub(limit)).cloned().collect();
+        (last, self.followers.subscribe())
+    }
+
+    /// Keeps a panic.
+    pub(crate) fn panicked(&self, panic: PanicEntry) {
+        self.panicked.fetch_add(1, Ordering::Relaxed);
+        self.tell(|| Happening::Panic(panic.clone()));
+        push(&self.panics, panic);
+    }
+
+    /// The last panics, the oldest first.
+    pub fn panics(&self) -> Vec<PanicEntry> {
+        all(&self.panics)
+    }
+
+    /// How many panics there have been.
+    pub fn panic_count(&self) -> u64 {
+        self.panicked.load(Ordering::Relaxed)
+    }
+
+    /// Keeps a failure.
+    pub(crate) fn failed(&self, failure: FailureEntry) {
+        self.tell(|| Happening::Failure(failure.clone()));
+        push(&self.failures, failure);
+    }
+
+    /// The last failures, the oldest first.
+    pub fn failures(&self) -> Vec<FailureEntry> {
+        all(&self.failures)
+    }
+
+    /// Tells those who follow what happens.
+    pub(crate) fn tell(&self, what: impl FnOnce() -> Happening) {
+        self.events.tell(&self.app, what);
+    }
+
+    /// The level of the app's own that its records are filtered by, instead of what `RUST_LOG` says.
+    pub fn level(&self) -> Option<LevelFilter> {
+        LevelFilter::iter().nth(self.level.load(Ordering::Relaxed).into())
+    }
+
+    pub(crate) fn set_level(&self, level: Option<LevelFilter>) {
+        self.level.store(level.map_or(NO_LEVEL, |level| level as u8), Ordering::Relaxed);
+    }
+}
+
+/// The time in milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    millis(SystemTime::now())
+}
+
+/// A time in milliseconds since 1970.
+pub(crate) fn millis(at: SystemTime) -> u64 {
+    at.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn push<T>(entries: &Mutex<VecDeque<T>>, entry: T) {
+    let mut entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
+    if entries.len() == FAULTS {
+        entries.pop_front();
+    }
+    entries.push_back(entry);
+}
+
+fn all<T: Clone>(entries: &Mutex<VecDeque<T>>) -> Vec<T> {
+    entries.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn journal() -> Journal {
+        Journal::new("a".into(), EventBus::default())
+    }
+
+    fn numbers(entries: &[Arc<LogEntry>]) -> Vec<u64> {
+        entries.iter().map(|entry| entry.number).collect()
+    }
+
+    #[test]
+    fn the_last_records_are_kept_in_bounded_memory() {
+        let journal = journal();
+        for _ in 0..RECORDS + 10 {
+            journal.write(log::Level::Info, "t", 1, "text");
+        }
+        assert_eq!(numbers(&journal.log(usize::MAX)), Vec::from_iter(11..=RECORDS as u64 + 10));
+        assert_eq!(numbers(&journal.log(2)), [RECORDS as u64 + 9, RECORDS as u64 + 10]);
+        let long = "x".repeat(TEXT / 2 + 1);
+        journal.write(log::Level::Info, "t", 1, &long);
+        journal.write(log::Level::Info, "t", 1, &long);
+        assert_eq!(journal.log(usize::MAX).len(), 1);
+    }
+
+    #[test]
+    fn a_follower_misses_nothing_and_gets_nothing_twice() {
+        let journal = journal();
+        journal.write(log::Level::Warn, "t", 1, "one");
+        let (before, mut after) = journal.follow(10);
+        journal.write(log::Level::Warn, "t", 2, "two");
+        assert_eq!((numbers(&before), after.try_recv().unwrap().number), (vec![1], 2));
+    }
+
+    #[test]
+    fn an_app_has_a_level_of_its_own_or_none() {
+        let journal = journal();
+        assert_eq!(journal.level(), None);
+        for level in LevelFilter::iter() {
+            journal.set_level(Some(level));
+            assert_eq!(journal.level(), Some(level));
+        }
+        journal.set_level(None);
+        assert_eq!(journal.level(), None);
+    }
+}

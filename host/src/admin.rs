@@ -13,6 +13,7 @@ mod openapi;
 mod socket;
 mod sse;
 mod state;
+mod stats;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -34,6 +35,7 @@ pub use self::model::{
 };
 use self::socket::Socket;
 use self::state::State;
+pub use self::stats::{AppStats, Stats};
 use crate::registry::Registry;
 use crate::services::Services;
 

@@ -1,5 +1,6 @@
 //! An app in the registry, as the request path sees it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use crate::history::{History, Transition};
 use crate::journal::Journal;
 use crate::lifecycle::Phase;
 use crate::logging;
+use crate::metrics::Metrics;
 use crate::services::Services;
 
 /// Why an app has no generation to serve a request.
@@ -50,6 +52,8 @@ pub struct App {
     history: Mutex<History>,
     phase: Mutex<Phase>,
     journal: Arc<Journal>,
+    metrics: Arc<Metrics>,
+    draining: AtomicUsize,
 }
 
 impl App {
@@ -64,6 +68,8 @@ impl App {
             shows_details: services.shows_details(),
             history: Mutex::default(),
             phase: Mutex::new(Phase::Cold),
+            metrics: Arc::default(),
+            draining: AtomicUsize::new(0),
         }
     }
 
@@ -100,6 +106,16 @@ impl App {
     /// What it has said lately, and what went wrong with it.
     pub fn journal(&self) -> &Arc<Journal> {
         &self.journal
+    }
+
+    /// What is counted of it.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// How many of its generations finish what they have.
+    pub fn draining(&self) -> usize {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// Admits one request: to the generation that serves, or to the one that this call starts.
@@ -224,7 +240,8 @@ impl App {
         self.serving.store(generation);
     }
 
-    pub(crate) fn set_phase(&self, phase: Phase) {
+    pub(crate) fn set_phase(&self, phase: Phase, draining: usize) {
+        self.draining.store(draining, Ordering::Relaxed);
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
     }
 

@@ -192,7 +192,7 @@ impl Driver {
         for effect in effects {
             self.carry_out(effect);
         }
-        self.app.set_phase(self.lifecycle.phase());
+        self.app.set_phase(self.lifecycle.phase(), self.lifecycle.retiring().count());
         finished
     }
 

@@ -37,6 +37,7 @@ pub mod library;
 pub mod lifecycle;
 mod loader;
 pub mod logging;
+mod metrics;
 mod own_thread;
 mod panic_report;
 pub mod port;

@@ -15,9 +15,11 @@ use super::model::{
 use super::openapi::{Refused, Security, Unable};
 use super::sse;
 use super::state::State;
+use super::stats::{self, Stats};
 use crate::app::Unavailable;
 use crate::events::HostEvent;
 use crate::journal::LogEntry;
+use crate::metrics;
 use crate::problem::{Kind, Problem};
 
 /// How many log records are sent where nobody says.
@@ -33,7 +35,7 @@ const RECORDS: usize = 100;
     ),
     paths(
         show_status, list_apps, show_app, start_app, stop_app, reload_app, roll_app_back, enable_app, disable_app,
-        set_log_level, show_log, follow_log, follow_events, show_config, invoke_app, show_api
+        set_log_level, show_log, follow_log, follow_events, follow_stats, show_config, show_metrics, invoke_app, show_api
     ),
     components(schemas(HostEvent, ProblemDetails)),
     modifiers(&Security),
@@ -65,6 +67,8 @@ pub(super) fn configure(service: &mut ServiceConfig) {
         .service(follow_events)
         .service(show_config)
         .service(invoke_app)
+        .service(show_metrics)
+        .service(follow_stats)
         .service(show_api);
 }
 
@@ -266,11 +270,26 @@ async fn follow_events(state: Data<State>) -> HttpResponse {
     sse::response("event", Vec::new(), state.events.follow())
 }
 
+/// What the apps do, second by second, as server-sent events: `stats`
+#[utoipa::path(tag = "host", responses((status = 200, body = Stats, content_type = "text/event-stream")))]
+#[get("/api/v1/stats")]
+async fn follow_stats(state: Data<State>) -> HttpResponse {
+    stats::response(state.into_inner())
+}
+
 /// The configuration in force, with where each setting comes from
 #[utoipa::path(tag = "host", responses((status = 200, body = EffectiveConfig)))]
 #[get("/api/v1/config")]
 async fn show_config(state: Data<State>) -> Json<EffectiveConfig> {
     Json(state.effective_config())
+}
+
+/// All counts, in the text form of OpenMetrics, for Prometheus
+#[utoipa::path(tag = "host", responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
+#[get("/metrics")]
+async fn show_metrics(state: Data<State>) -> Result<HttpResponse, Failure> {
+    let text = state.metrics().map_err(|error| Problem::new(Kind::AppError(500), error.to_string()))?;
+    Ok(HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(text))
 }
 
 /// Sends an app a request, and shows the answer

@@ -103,6 +103,7 @@ impl Driver {
             Input::NotReady(number, error) => self.not_ready(number, &error),
             Input::Ended(number, reason) => {
                 if self.lifecycle.serving() == Some(number) {
+                    self.app.metrics().worker_ends.add(1);
                     log::error!("{}#{number}: {reason}", self.app.name());
                     self.last_error = reason;
                     self.unusable = false;
@@ -263,9 +264,23 @@ impl Driver {
         self.held = false;
         self.idle.start(self.app.settings().idle_timeout());
         self.last_hash = Some(hash);
+        self.count_start(number);
         let finished = self.event(Event::Ready(number));
         self.answer_asked(&Ok(number));
         finished
+    }
+
+    /// Counts a generation that is ready: one that nothing served before, or a reload.
+    fn count_start(&self, number: Number) {
+        let metrics = self.app.metrics();
+        if self.lifecycle.serving().is_none() {
+            metrics.cold_starts.add(1);
+            return;
+        }
+        metrics.reloaded.add(1);
+        if let Some(noticed) = self.live.get(&number).and_then(|live| live.generation.noticed()) {
+            metrics.reload.observe(noticed.elapsed());
+        }
     }
 
     /// Reports that a generation did not come to serve.
@@ -275,6 +290,7 @@ impl Driver {
             .serving()
             .map_or(String::new(), |serving| format!("; generation {serving} goes on"));
         log::error!("{}: generation {number} did not come to serve: {error}{stays}", self.app.name());
+        self.app.metrics().refused.add(1);
         self.last_error.clone_from(&error);
         self.record(number, State::Refused, error);
     }

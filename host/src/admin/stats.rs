@@ -1,0 +1,142 @@
+//! What the apps do, second by second.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+use utoipa::ToSchema;
+
+use super::sse::event;
+use super::state::State;
+use crate::app::App;
+use crate::journal::now_ms;
+use crate::metrics::Snapshot;
+
+/// How long one reading is from the next.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the apps have done in one second, as far as they have ever been used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Stats {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The apps, by name.
+    pub apps: Vec<AppStats>,
+}
+
+/// What one app has done since the reading before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AppStats {
+    /// Its name.
+    pub name: String,
+    /// Whether it serves, and if not, why.
+    pub phase: String,
+    /// The generation that serves.
+    pub generation: Option<u64>,
+    /// All requests that were ever answered.
+    pub requests: u64,
+    /// Of those, the ones whose answer's status was 500 or above.
+    pub failures: u64,
+    /// Answers for each second.
+    pub per_second: f64,
+    /// Failures for each second.
+    pub failures_per_second: f64,
+    /// The time, in milliseconds, in which half of the answers were there; absent where there were none.
+    pub p50_ms: Option<f64>,
+    /// The time, in milliseconds, in which 99 of 100 answers were there; absent where there were none.
+    pub p99_ms: Option<f64>,
+    /// Requests in flight.
+    pub in_flight: usize,
+    /// Of those, how many no worker has taken yet.
+    pub waiting: usize,
+    /// The bytes that are allocated in its heap.
+    pub live_bytes: u64,
+}
+
+/// The counts of an app at the reading before.
+#[derive(Clone, Default)]
+struct Before {
+    requests: u64,
+    failures: u64,
+    times: Snapshot,
+}
+
+/// Reads the counts, and remembers them for the next time.
+pub(super) struct Readings {
+    before: HashMap<Arc<str>, Before>,
+    read: Instant,
+}
+
+impl Readings {
+    /// The first one; what has been done before it counts for nothing.
+    pub(super) fn begin(state: &State) -> Self {
+        let mut readings = Self { before: HashMap::new(), read: Instant::now() };
+        readings.next(state);
+        readings
+    }
+
+    /// What has been done since the reading before.
+    pub(super) fn next(&mut self, state: &State) -> Stats {
+        let seconds = self.read.elapsed().as_secs_f64().max(1e-6);
+        self.read = Instant::now();
+        let apps = state.registry.apps();
+        let used = apps.iter().filter(|app| app.metrics().is_used() || app.serving().is_some());
+        let stats = used.map(|app| self.of(app, seconds)).collect();
+        self.before.retain(|name, _| apps.iter().any(|app| app.name() == name));
+        Stats { at_ms: now_ms(), apps: stats }
+    }
+
+    fn of(&mut self, app: &App, seconds: f64) -> AppStats {
+        let metrics = app.metrics();
+        let responses = metrics.responses();
+        let now = Before {
+            requests: responses.iter().sum(),
+            failures: responses[4],
+            times: metrics.total.snapshot(),
+        };
+        let before = self.before.insert(app.name().clone(), now.clone()).unwrap_or_default();
+        let times = now.times.since(&before.times);
+        let millis = |part| times.quantile(part).map(|seconds| seconds * 1000.0);
+        let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
+        let serving = app.serving();
+        AppStats {
+            name: app.name().to_string(),
+            phase: app.phase().to_string(),
+            generation: serving.as_ref().map(|serving| serving.number()),
+            requests: now.requests,
+            failures: now.failures,
+            per_second: rate(now.requests, before.requests),
+            failures_per_second: rate(now.failures, before.failures),
+            p50_ms: millis(0.5),
+            p99_ms: millis(0.99),
+            in_flight: serving.as_ref().map_or(0, |serving| serving.in_flight()),
+            waiting: serving.as_ref().map_or(0, |serving| serving.waiting()),
+            live_bytes: serving.as_ref().map_or(0, |serving| serving.heap().live_bytes()),
+        }
+    }
+}
+
+/// A reading for each second, as server-sent events, until the reader leaves.
+pub(super) fn response(state: Arc<State>) -> HttpResponse {
+    let readings = Readings::begin(&state);
+    let readings = stream::unfold((readings, true), move |(mut readings, is_first)| {
+        let state = state.clone();
+        async move {
+            if !is_first {
+                sleep(INTERVAL).await;
+            }
+            let stats = event("stats", &readings.next(&state));
+            Some((Ok::<_, Infallible>(stats), (readings, false)))
+        }
+    });
+    HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .streaming(readings)
+}

@@ -120,7 +120,7 @@ pub(crate) async fn send(app: &App) {
         deadline_ms: None,
         body: None,
     };
-    let answer = exchange::http(app, request, RequestBody::None, None, |_, head, body| match body {
+    let answer = exchange::http(app, request, RequestBody::None, |_, head, body| match body {
         ResponseBody::Whole(bytes) => (head.status, bytes),
         _ => panic!("hello answers with a whole body"),
     })

@@ -8,8 +8,6 @@ use atoll_plugin::protocol::HttpRequest;
 use compact_str::{CompactString, format_compact};
 use tokio::time::Instant;
 
-use crate::taken::Taken;
-
 /// Where a request comes from: its id and trace context, how long whoever asked first waits, and the apps that wait for
 /// it. Making and cloning one allocates nothing, unless the id is longer than the host's own or there is a trace context.
 #[derive(Clone, Debug)]
@@ -20,8 +18,6 @@ pub struct CallContext {
     deadline: Option<Instant>,
     /// The last one first.
     callers: Option<Arc<Caller>>,
-    /// Where to note that a worker has taken the request itself.
-    taken: Option<Taken>,
 }
 
 /// An app that waits, and those that wait for it.
@@ -44,7 +40,6 @@ impl CallContext {
             traceparent: traceparent.map(Arc::from),
             deadline: None,
             callers: None,
-            taken: None,
         }
     }
 
@@ -61,19 +56,7 @@ impl CallContext {
             traceparent: None,
             deadline: None,
             callers: None,
-            taken: None,
         }
-    }
-
-    /// With a place for the time when a worker takes the request.
-    #[must_use]
-    pub fn noting(self, taken: Option<Taken>) -> Self {
-        Self { taken, ..self }
-    }
-
-    /// The place for the time when a worker takes the request.
-    pub(crate) fn taken(&self) -> Option<&Taken> {
-        self.taken.as_ref()
     }
 
     /// That of a request to `target` which `caller` makes while it handles the one with this context.
@@ -87,7 +70,7 @@ impl CallContext {
             way.reverse();
             return Err(Cycle(format!("{} → {target}", way.join(" → "))));
         }
-        Ok(Self { callers: Some(Arc::new(callers)), taken: None, ..self.clone() })
+        Ok(Self { callers: Some(Arc::new(callers)), ..self.clone() })
     }
 
     /// With this deadline, which is not later than the one before.

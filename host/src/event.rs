@@ -7,11 +7,13 @@ use atoll_plugin::protocol::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::times::Times;
+
 /// What a worker sends for one of the host's requests.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The answer: a result or an error.
-    Answer(Message),
+    /// The answer: a result or an error; and what it took.
+    Answer(Message, Times),
     /// A piece of the answer's body.
     Chunk(Buffer),
     /// The answer's body is complete.
@@ -76,7 +78,7 @@ impl Sent {
             Kind::Complete(sent) => sent,
             Kind::Chunk(id) => Self::Event(id, Event::Chunk(buffer())),
             Kind::WsMessage(WsMessage { id, kind }) => Self::Event(id, Event::WsMessage(kind, buffer())),
-            Kind::Answer(id) => Self::Event(id, Event::Answer(message)),
+            Kind::Answer(id) => Self::Event(id, Event::Answer(message, Times::default())),
             Kind::Call(id) => Self::Request(id, Request::Call(message)),
             Kind::Fetch(id) => Self::Request(id, Request::Fetch(message)),
         })

@@ -28,7 +28,16 @@ use crate::generation::{Generation, InFlight};
 use crate::lane::Gone;
 use crate::port::{Answer, CallError};
 use crate::problem::{Kind, Problem};
-use crate::taken::Taken;
+use crate::times::Times;
+
+/// Who has answered, and how long it took.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered<'a> {
+    /// The generation.
+    pub generation: &'a Generation,
+    /// What its worker took.
+    pub times: Times,
+}
 
 /// The body of an app's answer.
 pub enum ResponseBody {
@@ -97,11 +106,10 @@ impl Exchange {
     }
 }
 
-/// Sends a request to an app, and reads its answer with `read`, which is told the generation that gave it: status and
-/// headers borrow from it, the body holds the memory that it is in and may outlive the app's library.
+/// Sends a request to an app, and reads its answer with `read`, which is told who gave it: status and headers borrow from it, the body holds the memory that it is in and may outlive the app's library.
 ///
 /// The app's deadline covers its start as well, and ends with the head of the answer. While the client is still sending
-/// its body, it begins anew with each piece. Where `taken` is given, it notes when a worker takes the request.
+/// its body, it begins anew with each piece.
 ///
 /// # Errors
 /// See [`Kind`].
@@ -109,10 +117,9 @@ pub async fn http<T>(
     app: &App,
     request: HttpRequest<'_>,
     body: RequestBody,
-    taken: Option<Taken>,
-    read: impl FnOnce(&Generation, HttpResponse<'_>, ResponseBody) -> T,
+    read: impl FnOnce(Answered<'_>, HttpResponse<'_>, ResponseBody) -> T,
 ) -> Result<T, Problem> {
-    let context = CallContext::of_http(&request).noting(taken);
+    let context = CallContext::of_http(&request);
     http_on_behalf(app, request, body, context, read).await
 }
 
@@ -122,7 +129,7 @@ pub(crate) async fn http_on_behalf<T>(
     mut request: HttpRequest<'_>,
     body: RequestBody,
     mut context: CallContext,
-    read: impl FnOnce(&Generation, HttpResponse<'_>, ResponseBody) -> T,
+    read: impl FnOnce(Answered<'_>, HttpResponse<'_>, ResponseBody) -> T,
 ) -> Result<T, Problem> {
     let limit = context.remaining(app.settings().deadline());
     request.deadline_ms = u64::try_from(limit.as_millis()).ok();
@@ -153,7 +160,14 @@ pub(crate) async fn http_on_behalf<T>(
     exchange.in_flight.note_answer();
     let number = exchange.in_flight.number();
     match first {
-        Ok(Event::Answer(message)) => read_answer(message, exchange, read),
+        Ok(Event::Answer(message, times)) => {
+            app.metrics().queue.observe(times.queue);
+            app.metrics().handler.observe(times.handler);
+            let read = |generation: &Generation, head: HttpResponse<'_>, body| {
+                read(Answered { generation, times }, head, body)
+            };
+            read_answer(message, exchange, read)
+        }
         Ok(_) => Err(AnswerError::NoHead),
         Err(gone) => Err(gone.into()),
     }

@@ -9,6 +9,7 @@ mod health;
 mod hop;
 mod limits;
 mod peer;
+mod record;
 mod request_id;
 mod rpc;
 mod target;
@@ -17,7 +18,6 @@ mod upgrade;
 mod websocket;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use actix_web::http::{ConnectionType, Method, StatusCode, header};
 use actix_web::web::{self, Payload, ServiceConfig};
@@ -31,15 +31,14 @@ use self::head::{add_headers, response};
 use self::health::Health;
 use self::peer::Peer;
 pub(crate) use self::peer::prepare as prepare_connection;
+use self::record::Record;
 pub(crate) use self::request_id::RequestId;
 use self::target::{Target, target};
 use self::upgrade::{asks_for_websocket, names_websocket};
 use crate::app::App;
-use crate::exchange::{self, RequestBody, ResponseBody};
-use crate::generation::Generation;
+use crate::exchange::{self, Answered, RequestBody, ResponseBody};
 use crate::problem::{Kind, Problem};
 use crate::registry::Registry;
-use crate::taken::Taken;
 
 /// Where requests under `/apps/` go.
 #[derive(Clone, Debug)]
@@ -82,6 +81,8 @@ pub struct Front {
     pub mount: Mount,
     /// Who may say in whose place it asks.
     pub trusted: TrustedProxies,
+    /// Whether each request is a line in the log.
+    pub access_log: bool,
 }
 
 /// Adds the host's one route to an actix application.
@@ -93,11 +94,16 @@ pub fn configure(front: Arc<Front>) -> impl FnOnce(&mut ServiceConfig) {
 
 /// Any request.
 async fn serve(request: HttpRequest, payload: Payload, front: web::Data<Front>) -> HttpResponse {
+    let mut record = Record::begin();
     let request_id = RequestId::of(request.headers());
-    let mut response = match answer(&request, payload, &front, request_id.as_str()).await {
+    let response = match answer(&request, payload, &front, request_id.as_str(), &mut record).await {
         Ok(response) => response,
-        Err(problem) => problem_response(&problem, request.headers(), request_id.as_str()),
+        Err(problem) => {
+            record.failed(&request, request_id.as_str(), &problem);
+            problem_response(&problem, request.headers(), request_id.as_str())
+        }
     };
+    let mut response = record.finish(&request, request_id.as_str(), response, front.access_log);
     request_id.mark(&mut response);
     let takes_all = names_websocket(&request) || request.method() == Method::CONNECT;
     if takes_all && response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -111,10 +117,13 @@ async fn answer(
     payload: Payload,
     front: &Front,
     request_id: &str,
+    record: &mut Record,
 ) -> Result<HttpResponse, Problem> {
     limits::check(request)?;
     if let Some(app) = rpc::app_at(&front.mount, request.uri().path()) {
-        return rpc::answer(request, payload, &*app?, request_id).await;
+        let app = app?;
+        record.is_for(app.clone());
+        return rpc::answer(request, payload, &app, request_id).await;
     }
     match (request.method(), request.uri().path(), &front.mount) {
         (&Method::CONNECT, ..) => Err(Problem::new(
@@ -124,9 +133,9 @@ async fn answer(
         (&Method::OPTIONS, "*", _) => Ok(about_the_host()),
         (method, path, Mount::Registry(registry)) => match Health::at(path) {
             Some(health) => health.answer(method, registry),
-            None => forward(request, payload, front, request_id).await,
+            None => forward(request, payload, front, request_id, record).await,
         },
-        (.., Mount::Root(_)) => forward(request, payload, front, request_id).await,
+        (.., Mount::Root(_)) => forward(request, payload, front, request_id, record).await,
     }
 }
 
@@ -142,13 +151,15 @@ async fn forward(
     payload: Payload,
     front: &Front,
     request_id: &str,
+    record: &mut Record,
 ) -> Result<HttpResponse, Problem> {
     let host = forwarded::host(request);
     let Target { app, prefix, path } = target(&front.mount, host.as_deref(), request.uri().path())?;
+    record.is_for(app.clone());
     let (body, payload) = if asks_for_websocket(request)? {
         (RequestBody::None, Some(payload))
     } else {
-        (request_body(request, payload).await?, None)
+        (request_body(request, payload, app.metrics()).await?, None)
     };
 
     let peer = Peer::of(request);
@@ -180,30 +191,34 @@ async fn forward(
         body: None,
     };
     let settings = app.settings();
-    let timing = settings.server_timing.then(|| (Instant::now(), Taken::default()));
-    let taken = timing.as_ref().map(|(_, taken)| taken.clone());
-    let read = |generation: &Generation, head: protocol::HttpResponse<'_>, body| {
+    let read = |answered: Answered<'_>, head: protocol::HttpResponse<'_>, body| {
+        record.answered(answered);
         let mut response = match (body, payload) {
             (ResponseBody::WebSocket(exchange), Some(payload)) => {
-                let mut response =
-                    websocket::accept(request.headers(), payload, exchange, settings.body_limit)?;
+                let mut response = websocket::accept(
+                    request.headers(),
+                    payload,
+                    exchange,
+                    settings.body_limit,
+                    app.metrics().clone(),
+                )?;
                 add_headers(&mut response, &head, None)?;
                 response
             }
             (ResponseBody::Stream(download), Some(payload)) if head.status == 101 => {
-                let mut response = websocket::tunnel(payload, download);
+                let mut response = websocket::tunnel(payload, download, app.metrics().clone());
                 add_headers(&mut response, &head, None)?;
                 response
             }
             (body, _) => response(request.method(), &head, body)?,
         };
-        if let Some((begun, taken)) = &timing {
-            about::add_times(&mut response, *begun, taken);
+        if settings.server_timing {
+            about::add_times(&mut response, answered.times);
         }
         if settings.app_header {
-            about::add_app(&mut response, generation);
+            about::add_app(&mut response, answered.generation);
         }
         Ok(response)
     };
-    exchange::http(&app, params, body, taken, read).await?
+    exchange::http(&app, params, body, read).await?
 }

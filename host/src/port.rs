@@ -20,7 +20,7 @@ use crate::doorbell::Doorbell;
 use crate::errands::Errands;
 use crate::event::{Event, Request, Sent};
 use crate::lane::{self, Gone, Ticket};
-use crate::taken::Taken;
+use crate::times::Clock;
 
 /// Why a port does not take a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +34,7 @@ pub enum CallError {
 }
 
 enum Item {
-    Request(Message, Option<Taken>),
+    Request(Message, u64),
     Notification(Message),
     Wake,
 }
@@ -46,6 +46,7 @@ struct Pending {
     context: Option<CallContext>,
     /// The numbers of those calls, as far as they are not over.
     errands: Vec<u64>,
+    clock: Clock,
 }
 
 /// A port between the host and one worker.
@@ -177,9 +178,13 @@ impl Port {
             }
             self.doorbell.wait(left, || self.nothing_there());
         };
-        if let Item::Request(_, taken) = &item {
+        if let Item::Request(_, id) = &item {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
-            taken.iter().for_each(Taken::note);
+            self.with_pending(|pending| {
+                if let Some(pending) = pending.get_mut(id) {
+                    pending.clock.take();
+                }
+            });
         }
         if self.is_closed() {
             return Received::Closed;
@@ -203,12 +208,13 @@ impl Port {
     /// Takes a message of the worker's; called on a thread of the app's. `false`: the port is closed.
     pub(crate) fn accept(&self, sent: Message) -> bool {
         match Sent::parse(sent) {
-            Ok(Sent::Event(id, event)) => {
-                let is_answer = matches!(event, Event::Answer(_));
+            Ok(Sent::Event(id, mut event)) => {
+                let is_answer = matches!(event, Event::Answer(..));
                 let known = self.with_pending(|pending| match pending.get_mut(&id) {
-                    Some(Pending { ticket, context, .. }) => {
-                        if is_answer && let Some(context) = context {
-                            context.clear_deadline();
+                    Some(Pending { ticket, context, clock, .. }) => {
+                        if let Event::Answer(_, times) = &mut event {
+                            *times = clock.stop();
+                            context.iter_mut().for_each(CallContext::clear_deadline);
                         }
                         ticket.send(event);
                         true
@@ -327,11 +333,11 @@ impl Place {
         let id = port.next_id.fetch_add(2, Ordering::Relaxed);
         let message = message(json(id), transfer);
         let (ticket, reply) = lane::open();
-        let taken = self.context.as_ref().and_then(|context| context.taken().cloned());
-        let waiting = Pending { ticket, context: self.context.take(), errands: Vec::new() };
+        let waiting =
+            Pending { ticket, context: self.context.take(), errands: Vec::new(), clock: Clock::start() };
         port.with_pending(|pending| pending.insert(id, waiting)).ok_or(CallError::Closed)?;
         self.used = true;
-        port.queue(Item::Request(message, taken));
+        port.queue(Item::Request(message, id));
         if port.doorbell.is_awaited() {
             reply.ring_later(&port.doorbell);
         }
@@ -402,7 +408,7 @@ impl Future for Answer {
             let event = ready!(self.poll_event(context));
             self.over = true;
             match event {
-                Ok(Event::Answer(message)) => return Poll::Ready(Ok(message)),
+                Ok(Event::Answer(message, _)) => return Poll::Ready(Ok(message)),
                 Ok(_) => {}
                 Err(gone) => return Poll::Ready(Err(gone)),
             }

@@ -171,6 +171,14 @@ impl Problem {
         &self.detail
     }
 
+    /// What happened, for the operator: with the app's own words.
+    pub(crate) fn reason(&self) -> String {
+        match &self.said {
+            Some(said) => format!("{}: {}", self.detail, said.message),
+            None => self.detail.clone(),
+        }
+    }
+
     /// When it is worth trying again.
     pub(crate) fn retries_after(&self) -> Option<Duration> {
         self.retry_after

@@ -51,7 +51,7 @@ impl Server {
     /// # Errors
     /// The address is taken, or not this machine's.
     pub fn bind(mount: impl Into<Mount>, address: impl ToSocketAddrs) -> io::Result<Self> {
-        let front = Front { mount: mount.into(), trusted: TrustedProxies::default() };
+        let front = Front { mount: mount.into(), trusted: TrustedProxies::default(), access_log: false };
         let listener = TcpListener::bind(address)?;
         SockRef::from(&listener).listen(BACKLOG)?;
         Ok(Self { listener, front, protocol: Protocol::Http1 })
@@ -76,6 +76,13 @@ impl Server {
     #[must_use]
     pub fn trusting(mut self, proxies: TrustedProxies) -> Self {
         self.front.trusted = proxies;
+        self
+    }
+
+    /// Writes a line to the log for each request.
+    #[must_use]
+    pub fn with_access_log(mut self, on: bool) -> Self {
+        self.front.access_log = on;
         self
     }
 

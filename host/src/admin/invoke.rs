@@ -50,7 +50,7 @@ pub(super) async fn invoke(app: &App, invocation: &Invocation) -> Result<Invoked
         None => RequestBody::None,
     };
     let begun = Instant::now();
-    let (status, headers, body) = exchange::http(app, request, body, None, |_, head, body| {
+    let (status, headers, body) = exchange::http(app, request, body, |_, head, body| {
         let headers = head.headers.iter().map(|Header(name, value)| (name.to_string(), value.to_string()));
         (head.status, headers.collect(), body)
     })

@@ -78,7 +78,7 @@ pub(super) fn run(args: &CallArgs) -> anyhow::Result<ExitCode> {
         let request = request(args, &uri, &prefix, body.as_deref());
         let method = request.method.clone();
         let body = body.map_or(RequestBody::None, |body| Bytes::from(body).into());
-        let answer = exchange::http(&app, request, body, None, |_, head, body| {
+        let answer = exchange::http(&app, request, body, |_, head, body| {
             let headers = head
                 .headers
                 .iter()

@@ -90,6 +90,9 @@ pub(crate) struct ServeArgs {
     /// A file with the token that is asked of those who change something over --admin.
     #[arg(long, value_name = "FILE", requires = "admin")]
     admin_token_file: Option<PathBuf>,
+    /// Write a line to the log for each request.
+    #[arg(long)]
+    access_log: bool,
     /// What a line of the log is.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: Format,

@@ -46,7 +46,8 @@ pub(super) fn listen(
     let tls = files.map(|(cert, key)| Tls::load(cert, key, services.watcher())).transpose()?;
     let mut server = Server::bind(registry.clone(), args.listen)
         .with_context(|| format!("cannot listen on {}", args.listen))?
-        .trusting(args.trusted_proxy.iter().copied().collect());
+        .trusting(args.trusted_proxy.iter().copied().collect())
+        .with_access_log(args.access_log);
     if args.h2c {
         server = server.with_cleartext_http2();
     }

@@ -93,7 +93,7 @@ impl Download {
                     log::warn!("{:?}: a response is not complete: {message}", **self.exchange.in_flight());
                     return Poll::Ready(Some(Err(cut(&message))));
                 }
-                Ok(Event::Answer(_)) => return Poll::Ready(Some(Err(cut("the handler did not finish it")))),
+                Ok(Event::Answer(..)) => return Poll::Ready(Some(Err(cut("the handler did not finish it")))),
                 Ok(Event::WsMessage(..) | Event::WsClose(..) | Event::Credit(_)) => {}
                 Err(gone) => return Poll::Ready(Some(Err(cut(&gone.to_string())))),
             }

@@ -1,19 +1,17 @@
 //! What a response says of how it was made, for those who look for the slow part or the wrong version.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderName, HeaderValue};
 
 use crate::generation::Generation;
-use crate::taken::Taken;
+use crate::times::Times;
 
 /// Says how long the request has waited for a worker, and how long the app took, beside what the app itself says of it.
-pub(super) fn add_times(response: &mut HttpResponse, begun: Instant, taken: &Taken) {
-    let now = Instant::now();
-    let taken = taken.at().unwrap_or(now);
-    let millis = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64() * 1000.0;
-    let value = format!("queue;dur={:.3}, app;dur={:.3}", millis(begun, taken), millis(taken, now));
+pub(super) fn add_times(response: &mut HttpResponse, times: Times) {
+    let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+    let value = format!("queue;dur={:.3}, app;dur={:.3}", millis(times.queue), millis(times.handler));
     append(response, HeaderName::from_static("server-timing"), value);
 }
 

@@ -2,21 +2,24 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 
 use actix_web::HttpRequest;
 use actix_web::body::{self, BodyStream, BoxBody, SizedStream};
 use actix_web::http::{Method, StatusCode, Version, header};
 use actix_web::web::{Bytes, BytesMut, Payload};
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 
 use crate::exchange::{RequestBody, ResponseBody, WHOLE_LIMIT};
+use crate::metrics::Metrics;
 use crate::problem::{Kind, Problem};
 
 /// What has come of a request's body with its head, and the rest as a stream.
 pub(super) async fn request_body(
     request: &HttpRequest,
     mut payload: Payload,
+    metrics: &Arc<Metrics>,
 ) -> Result<RequestBody, Problem> {
     let headers = request.headers();
     let declared = headers.contains_key(header::CONTENT_LENGTH);
@@ -41,7 +44,10 @@ pub(super) async fn request_body(
             Some(None) => {
                 let all = if begun.is_empty() { only } else { Some(begun.freeze()) };
                 return Ok(match all {
-                    Some(bytes) => RequestBody::Whole(bytes),
+                    Some(bytes) => {
+                        metrics.received.add(bytes.len() as u64);
+                        RequestBody::Whole(bytes)
+                    }
                     None if declared => RequestBody::Whole(Bytes::new()),
                     None => RequestBody::None,
                 });
@@ -60,7 +66,11 @@ pub(super) async fn request_body(
     }
     let begun = if begun.is_empty() { only } else { Some(begun.freeze()) };
     let rest = payload.map(|chunk| chunk.map_err(|error| error.to_string()));
-    Ok(RequestBody::Stream(Box::pin(stream::iter(begun.map(Ok)).chain(rest))))
+    let metrics = metrics.clone();
+    let counted = stream::iter(begun.map(Ok)).chain(rest).inspect_ok(move |chunk: &Bytes| {
+        metrics.received.add(chunk.len() as u64);
+    });
+    Ok(RequestBody::Stream(Box::pin(counted)))
 }
 
 /// In HTTP/1 a body is announced; in HTTP/2 it need not be.

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::body::BodyStream;
@@ -14,6 +15,7 @@ use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
 use tokio_util::sync::PollSender;
 
 use crate::exchange::{BodySource, Download, Exchange};
+use crate::metrics::Metrics;
 use crate::problem::{Kind, Problem};
 use crate::websocket;
 
@@ -29,6 +31,7 @@ pub(super) fn accept(
     payload: Payload,
     exchange: Exchange,
     message_limit: usize,
+    metrics: Arc<Metrics>,
 ) -> Result<HttpResponse, Problem> {
     let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or_else(|| {
         Problem::new(Kind::BadGateway, "The app accepted a WebSocket that was not asked for.".to_owned())
@@ -39,7 +42,11 @@ pub(super) fn accept(
     let sink = PollSender::new(frames).sink_map_err(|_closed| io::Error::from(io::ErrorKind::BrokenPipe));
     let reader = StreamReader::new(payload.map(|chunk| chunk.map_err(io::Error::other)));
     let writer = SinkWriter::new(CopyToBytes::new(sink));
-    actix_web::rt::spawn(websocket::serve(tokio::io::join(reader, writer), exchange, message_limit));
+    let open = Open::new(metrics);
+    actix_web::rt::spawn(async move {
+        websocket::serve(tokio::io::join(reader, writer), exchange, message_limit).await;
+        drop(open);
+    });
     Ok(HttpResponse::SwitchingProtocols()
         .upgrade("websocket")
         .insert_header((header::SEC_WEBSOCKET_ACCEPT, accept))
@@ -48,9 +55,28 @@ pub(super) fn accept(
         }))))
 }
 
+/// Counts a WebSocket as long as it is open.
+struct Open(Arc<Metrics>);
+
+impl Open {
+    fn new(metrics: Arc<Metrics>) -> Self {
+        metrics.websocket_opened();
+        Self(metrics)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.websocket_closed();
+    }
+}
+
 /// Answers a handshake that the app has carried out itself: its bytes are the connection's from then on.
-pub(super) fn tunnel(payload: Payload, mut download: Download) -> HttpResponse {
+pub(super) fn tunnel(payload: Payload, mut download: Download, metrics: Arc<Metrics>) -> HttpResponse {
+    let open = Open::new(metrics);
     let source: BodySource = Box::pin(payload.map(|chunk| chunk.map_err(|error| error.to_string())));
     download.carry_websocket(source);
-    HttpResponse::SwitchingProtocols().upgrade("websocket").body(BodyStream::new(download))
+    HttpResponse::SwitchingProtocols()
+        .upgrade("websocket")
+        .body(BodyStream::new(download.inspect(move |_| _ = &open)))
 }

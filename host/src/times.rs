@@ -1,0 +1,37 @@
+//! How long a request waited and was worked on.
+
+use std::time::{Duration, Instant};
+
+/// What a worker took for one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// From when it was put into a worker's inbox to when the worker took it out.
+    pub queue: Duration,
+    /// From then to its answer.
+    pub handler: Duration,
+}
+
+/// A request's times as they come to be known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    sent: Instant,
+    taken: Option<Instant>,
+}
+
+impl Clock {
+    /// It was put into an inbox now.
+    pub(crate) fn start() -> Self {
+        Self { sent: Instant::now(), taken: None }
+    }
+
+    /// A worker has taken it now.
+    pub(crate) fn take(&mut self) {
+        self.taken = Some(Instant::now());
+    }
+
+    /// It was answered now.
+    pub(crate) fn stop(self) -> Times {
+        let taken = self.taken.unwrap_or(self.sent);
+        Times { queue: taken - self.sent, handler: taken.elapsed() }
+    }
+}

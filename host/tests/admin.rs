@@ -1,0 +1,331 @@
+//! The admin listener: what it says, what it changes, and whom it refuses.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+mod support;
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use support::{Call, Connection, Host, Launch, Reply, library, wait_for, wait_until};
+
+/// A host with an admin listener on TCP.
+struct Watched {
+    host: Host,
+    admin: SocketAddr,
+}
+
+impl Watched {
+    fn start(launch: Launch) -> Self {
+        let host = launch.args(["--admin", "127.0.0.1:0"]).start();
+        let admin = wait_for("the host says where its admin listener is", || {
+            let output = host.stdout();
+            let (_, rest) = output.split_once("dashboard at http://")?;
+            rest.split_once('/')?.0.parse().ok()
+        });
+        Self { host, admin }
+    }
+
+    fn with(apps: Value) -> Self {
+        Self::start(Launch::serve(apps))
+    }
+
+    fn ask(&self, call: &Call) -> Reply {
+        Connection::open(self.admin).unwrap().call(call).unwrap()
+    }
+
+    fn get(&self, path: &str) -> Reply {
+        self.ask(&Call::get(path))
+    }
+
+    fn post(&self, path: &str) -> Reply {
+        self.ask(&Call::post(path, ""))
+    }
+
+    fn app(&self, name: &str) -> Value {
+        self.get(&format!("/api/v1/apps/{name}")).json()
+    }
+
+    /// The value of a metric, whose labels are as they stand in the text.
+    fn metric(&self, name: &str) -> Option<f64> {
+        let text = self.get("/metrics").text();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+        line.parse().ok()
+    }
+}
+
+fn probe() -> Value {
+    json!({ "name": "probe", "path": library("probe"), "env": { "SECRET": "s3cret" }, "queue": 7 })
+}
+
+#[test]
+fn an_app_is_started_stopped_disabled_and_enabled() {
+    let watched = Watched::with(json!([probe()]));
+    assert_eq!(watched.app("probe")["phase"], "cold");
+    assert_eq!(watched.post("/api/v1/apps/probe/start").json(), json!({ "generation": 1 }));
+    assert_eq!(watched.app("probe")["phase"], "serving");
+
+    assert_eq!(watched.post("/api/v1/apps/probe/stop").status, 204);
+    assert_eq!(watched.app("probe")["phase"], "cold");
+    assert!(watched.host.mapped().is_empty(), "it is stopped when that is answered");
+    assert_eq!(watched.host.get("/apps/probe/start").status, 200);
+
+    assert_eq!(watched.post("/api/v1/apps/probe/disable").status, 204);
+    assert_eq!(watched.app("probe")["phase"], "disabled");
+    watched.host.get("/apps/probe/start").problem(503, "unavailable");
+    assert_eq!(watched.host.get("/readyz").status, 200, "one that is switched off is not awaited");
+    for action in ["start", "reload"] {
+        let refused = watched.post(&format!("/api/v1/apps/probe/{action}")).problem(409, "conflict");
+        assert!(refused["detail"].as_str().unwrap().contains("atoll enable"), "{refused}");
+    }
+    assert_eq!(watched.post("/api/v1/apps/probe/enable").status, 204);
+    assert_eq!(watched.host.get("/apps/probe/start").status, 200);
+    assert_eq!(watched.app("probe")["serving"]["number"], 3);
+}
+
+#[test]
+fn an_app_shows_its_settings_and_where_they_come_from_and_no_secret() {
+    let watched = Watched::with(json!({ "defaults": { "keep": 1 }, "apps": [probe()] }));
+    let app = watched.app("probe");
+    let settings = &app["settings"];
+    assert_eq!(settings["queue"], json!({ "value": 7, "origin": "app" }));
+    assert_eq!(settings["keep"], json!({ "value": 1, "origin": "defaults" }));
+    assert_eq!(settings["workers"], json!({ "value": 1, "origin": "built-in" }));
+    assert_eq!(settings["env"]["value"], json!({ "SECRET": "***" }));
+    let config = watched.get("/api/v1/config");
+    assert_eq!(config.json()["apps"][0]["settings"], *settings);
+    assert!(!config.text().contains("s3cret"));
+}
+
+#[test]
+fn panics_failures_and_log_records_are_kept() {
+    let watched = Watched::with(json!([{ "name": "bad", "path": library("probe") }]));
+    assert_eq!(watched.host.get("/apps/bad/panic").status, 500);
+    let app = watched.app("bad");
+    assert_eq!(app["panic_count"], app["panics"].as_array().unwrap().len());
+    let panic = &app["panics"][0];
+    assert!(panic["location"].as_str().unwrap().contains("lib.rs:"), "{panic}");
+    let functions = panic["backtrace"].as_array().unwrap();
+    assert!(functions.iter().any(|frame| frame["function"].as_str().unwrap().contains("probe")), "{panic}");
+    assert_eq!(app["failures"][0]["status"], 500);
+    assert_eq!(app["failures"][0]["request"], "GET /apps/bad/panic");
+    let log = watched.get("/api/v1/apps/bad/log?limit=5").json();
+    assert!(log.as_array().unwrap().iter().any(|record| record["level"] == "error"), "{log}");
+    wait_until("the panic is counted", || {
+        watched.metric(r#"atoll_app_panics_total{app="bad"}"#) >= Some(1.0)
+    });
+    watched.get("/api/v1/apps/bad/log?limit=many").problem(400, "bad-request");
+}
+
+#[test]
+fn the_level_of_one_app_is_changed_while_it_runs() {
+    let watched = Watched::with(json!([probe()]));
+    let say = |text: &str| {
+        assert_eq!(watched.host.post("/apps/probe/log", text).status, 200);
+    };
+    let heard = |text: &str| {
+        let log = watched.get("/api/v1/apps/probe/log").json();
+        let kept = log
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|record| record["level"] == "debug" && record["message"] == text);
+        kept && !watched.host.log_lines(&["DEBUG", text]).is_empty()
+    };
+    say("before");
+    let put = |level: Value| {
+        let body = json!({ "level": level }).to_string();
+        let call =
+            Call::new("PUT", "/api/v1/apps/probe/log-level").header("content-type", "application/json");
+        watched.ask(&call.body(body))
+    };
+    assert_eq!(put(json!("debug")).status, 204);
+    assert_eq!(watched.app("probe")["log_level"], "debug");
+    wait_until("the app follows", || {
+        say("after");
+        !watched.host.log_lines(&["DEBUG", "after"]).is_empty()
+    });
+    assert!(!heard("before"));
+    // A generation that comes later follows, too.
+    assert_eq!(watched.post("/api/v1/apps/probe/reload").json(), json!({ "generation": 2 }));
+    say("again");
+    wait_until("the next generation follows", || heard("again"));
+    put(json!("loud")).problem(400, "bad-request");
+    assert_eq!(put(Value::Null).status, 204);
+    assert_eq!(watched.app("probe")["log_level"], Value::Null);
+}
+
+#[test]
+fn a_log_is_followed_as_it_grows() {
+    let watched = Watched::with(json!([probe()]));
+    watched.host.post("/apps/probe/log", "one");
+    let mut stream = Connection::open(watched.admin).unwrap();
+    stream.send(&Call::get("/api/v1/apps/probe/log/stream")).unwrap();
+    assert_eq!(stream.head().unwrap().header("content-type").as_deref(), Some("text/event-stream"));
+    let mut read = String::new();
+    let mut until = |text: &str| {
+        while !read.contains(text) {
+            read.push_str(&String::from_utf8(stream.chunk().unwrap().unwrap()).unwrap());
+        }
+    };
+    until(r#""message":"one""#);
+    watched.host.post("/apps/probe/log", "two");
+    until(r#""message":"two""#);
+}
+
+#[test]
+fn events_tell_of_a_reload_and_of_a_failure() {
+    let watched = Watched::with(json!([{ "name": "bad", "path": library("probe") }]));
+    let mut stream = Connection::open(watched.admin).unwrap();
+    stream.send(&Call::get("/api/v1/events")).unwrap();
+    stream.head().unwrap();
+    let mut read = String::new();
+    let mut until = |text: &str| {
+        while !read.contains(text) {
+            read.push_str(&String::from_utf8(stream.chunk().unwrap().unwrap()).unwrap());
+        }
+    };
+    until(":\n\n");
+    watched.host.get("/apps/bad/panic");
+    until(r#""state":"serving""#);
+    until(r#""type":"panic""#);
+    until(r#""type":"failure""#);
+    watched.post("/api/v1/apps/bad/reload");
+    until(r#""generation":2,"state":"serving""#);
+}
+
+#[test]
+fn an_invocation_shows_what_an_app_answers() {
+    let watched = Watched::with(json!([{ "name": "hello", "path": library("hello") }]));
+    let invoke = |body: Value| {
+        let call = Call::post("/api/v1/apps/hello/invoke", body.to_string());
+        watched.ask(&call.header("content-type", "application/json"))
+    };
+    let answer = invoke(json!({ "path": "/greet/ada" })).json();
+    assert_eq!((&answer["status"], &answer["body"]), (&json!(200), &json!(r#"{"name":"ada"}"#)));
+    assert_eq!(answer["truncated"], false);
+    invoke(json!({ "path": "greet" })).problem(400, "bad-request");
+    invoke(json!({ "path": "/", "method": "a b" })).problem(400, "bad-request");
+    invoke(json!({ "path": "/", "bdy": "" })).problem(400, "bad-request");
+}
+
+#[test]
+fn requests_are_counted() {
+    let watched = Watched::with(json!([probe(), { "name": "idle", "path": library("hello") }]));
+    for _ in 0..3 {
+        watched.host.get("/apps/probe/start");
+    }
+    watched.host.get("/apps/probe/nothing-here");
+    watched.host.post("/apps/probe/echo", "12345");
+    let ok = r#"atoll_app_requests_total{app="probe",status="2xx"}"#;
+    let text = watched.get("/metrics").text();
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    assert!(watched.metric(ok) >= Some(3.0), "{text}");
+    assert_eq!(watched.metric(r#"atoll_app_received_bytes_total{app="probe"}"#), Some(5.0));
+    for duration in ["request", "queue", "handler"] {
+        let count = format!(r#"atoll_app_{duration}_duration_seconds_count{{app="probe"}}"#);
+        assert_eq!(watched.metric(&count), Some(5.0), "{text}");
+    }
+    assert_eq!(watched.metric(r#"atoll_app_cold_starts_total{app="probe"}"#), Some(1.0));
+    assert_eq!(watched.metric(r#"atoll_app_phase{app="idle",phase="cold"}"#), Some(1.0));
+    assert!(!text.contains(r#"requests_total{app="idle""#), "what was never called takes no lines: {text}");
+    assert!(watched.metric("process_resident_memory_bytes") > Some(1e6));
+    watched.post("/api/v1/apps/probe/reload");
+    assert_eq!(watched.metric(r#"atoll_app_reloads_total{app="probe",outcome="ok"}"#), Some(1.0));
+}
+
+#[test]
+fn the_answers_are_what_the_openapi_document_says() {
+    let watched = Watched::with(json!([{ "name": "bad", "path": library("probe") }]));
+    watched.host.get("/apps/bad/panic");
+    let document = watched.get("/api/v1/openapi.json").json();
+    let mut checked = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let Some(answers) = item.get("get").map(|get| &get["responses"]) else { continue };
+        let Some(schema) = answers["200"]["content"].get("application/json").map(|json| &json["schema"])
+        else {
+            continue;
+        };
+        let mut schema = schema.clone();
+        schema["components"] = document["components"].clone();
+        let validator = jsonschema::draft202012::new(&schema).unwrap();
+        let answer = watched.get(&path.replace("{app}", "bad")).json();
+        let errors: Vec<_> = validator.iter_errors(&answer).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{path}: {errors:?} in {answer}");
+        checked += 1;
+        if path.contains("{app}") {
+            watched.get(&path.replace("{app}", "nobody")).problem(404, "unknown-app");
+        }
+    }
+    assert!(checked >= 6, "{checked} answers were checked");
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in ["post", "put"].into_iter().filter(|method| item.get(method).is_some()) {
+            let security = &item[method]["security"];
+            assert_eq!(*security, json!([{ "token": [] }]), "{method} {path} changes something");
+        }
+    }
+}
+
+#[test]
+fn a_token_is_asked_for_and_is_not_shown() {
+    let launch = Launch::serve(json!([probe()])).write("token", "the-token\n");
+    let watched = Watched::start(launch.args(["--admin-token-file", "token"]).env("RUST_LOG", "trace"));
+    let start = Call::post("/api/v1/apps/probe/start", "");
+    assert_eq!(watched.get("/api/v1/status").status, 200);
+    for call in [start.clone(), start.clone().header("authorization", "Bearer the-tokem")] {
+        let refused = watched.ask(&call);
+        refused.problem(401, "unauthorized");
+        assert_eq!(refused.header("www-authenticate").as_deref(), Some("Bearer"));
+    }
+    assert_eq!(watched.app("probe")["phase"], "cold", "what is refused is not done");
+    assert_eq!(watched.ask(&start.header("authorization", "Bearer the-token")).status, 200);
+    assert!(!watched.host.log().contains("the-token"));
+}
+
+#[test]
+fn pages_of_other_sites_and_strange_paths_are_refused() {
+    let watched = Watched::with(json!([probe()]));
+    let start = Call::post("/api/v1/apps/probe/start", "");
+    for header in [("origin", "http://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")] {
+        watched.ask(&start.clone().header(header.0, header.1)).problem(403, "forbidden");
+    }
+    assert_eq!(watched.app("probe")["phase"], "cold", "what is refused is not done");
+    for path in [
+        "/../../etc/passwd",
+        "/api/v1/apps/..%2f..%2fetc%2fpasswd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "//etc/passwd",
+    ] {
+        assert_eq!(watched.get(path).status, 404, "{path}");
+    }
+    // Nor is a page of this machine's apps let in, whose name the browser takes for its own.
+    let mut rebound = Connection::open(watched.admin).unwrap();
+    rebound.write(b"GET /api/v1/status HTTP/1.1\r\nhost: evil.example\r\n\r\n").unwrap();
+    rebound.receive("GET").unwrap().problem(403, "forbidden");
+}
+
+#[test]
+fn a_log_for_programs_is_json_and_each_request_is_a_line() {
+    let args = ["--log-format", "json", "--access-log"];
+    let host = Launch::serve(json!([{ "name": "hello", "path": library("hello") }])).args(args).start();
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let call =
+        Call::get("/apps/hello/greet/ada").header("traceparent", traceparent).header("x-request-id", "seven");
+    assert_eq!(host.call(&call).status, 200);
+    let line = host.wait_for_log(&["\"access\""]);
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["message"], "GET /apps/hello/greet/ada");
+    assert_eq!(
+        (&line["app"], &line["generation"], &line["status"]),
+        (&json!("hello"), &json!(1), &json!(200))
+    );
+    assert_eq!((&line["request_id"], &line["bytes"]), (&json!("seven"), &json!(14)));
+    assert_eq!(line["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    let [total, queue, handler] =
+        ["total_ms", "queue_ms", "handler_ms"].map(|name| line[name].as_f64().unwrap());
+    assert!(queue > 0.0 && handler > 0.0 && total >= queue + handler, "{line}");
+    for line in host.log().lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        assert!(record["time"].is_string() && record["level"].is_string(), "{record}");
+    }
+}

@@ -5,6 +5,7 @@
 //! for each app, which the plain state machine [`lifecycle`] tells what to do.
 
 mod abort;
+mod allocator;
 pub mod answer;
 mod app;
 mod bring;
@@ -56,6 +57,7 @@ pub mod tls;
 mod watch;
 mod websocket;
 
+pub use allocator::Allocator;
 pub use app::{App, Unavailable};
 pub use call_context::{CallContext, Cycle};
 pub use context::LibraryContext;

@@ -83,6 +83,11 @@ impl App {
         self.settings.load_full()
     }
 
+    /// How long a request to it may take.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.settings.load().deadline()
+    }
+
     /// Whether its problems say what went wrong inside of it.
     pub(crate) fn shows_details(&self) -> bool {
         self.shows_details
@@ -124,15 +129,28 @@ impl App {
     /// There is none: see [`Unavailable`].
     pub async fn acquire(&self) -> Result<InFlight, Unavailable> {
         loop {
-            if let Some(in_flight) = self.serving.load().as_ref().and_then(Generation::enter) {
+            if let Some(in_flight) = self.enter() {
                 return Ok(in_flight);
             }
-            let (answer, ready) = oneshot::channel();
-            if self.inputs.send(Input::Wanted(answer)).is_err() {
-                return Err(Unavailable::Closing);
-            }
-            ready.await.unwrap_or(Err(Unavailable::Closing))?;
+            self.wait().await?;
         }
+    }
+
+    /// Admits one request to the generation that serves, if one does.
+    pub(crate) fn enter(&self) -> Option<InFlight> {
+        self.serving.load().as_ref().and_then(Generation::enter)
+    }
+
+    /// Waits until a generation serves; starts one if need be.
+    ///
+    /// # Errors
+    /// As for [`acquire`](Self::acquire).
+    pub(crate) async fn wait(&self) -> Result<(), Unavailable> {
+        let (answer, ready) = oneshot::channel();
+        if self.inputs.send(Input::Wanted(answer)).is_err() {
+            return Err(Unavailable::Closing);
+        }
+        ready.await.unwrap_or(Err(Unavailable::Closing))
     }
 
     /// Loads the library anew, also when it seems unchanged; the number of the generation that serves then.

@@ -43,7 +43,7 @@ pub(crate) unsafe fn from_heap(heap: &Arc<Heap>, data: *mut u8, len: usize, capa
         // SAFETY: the owner is the count taken below, and the block is of its heap; both are given back once.
         unsafe {
             let heap = Arc::from_raw(owner.cast::<Heap>());
-            heap.free(data, capacity);
+            heap.give_back(data, capacity);
         }
     }
     // SAFETY: by the caller's contract; the heap lives until `release`.

@@ -1,10 +1,10 @@
 //! The table of apps, for whoever looks one up.
 
-use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use foldhash::HashMap;
 
 use crate::app::App;
 use crate::routes::Routes;

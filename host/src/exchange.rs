@@ -12,7 +12,7 @@ use std::time::Duration;
 use atoll_plugin::abi::Message;
 use atoll_plugin::protocol::{self, HttpRequest, HttpResponse};
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 pub use self::download::Download;
 use self::failure::{failed, unavailable};
@@ -113,14 +113,14 @@ impl Exchange {
 ///
 /// # Errors
 /// See [`Kind`].
-pub async fn http<T>(
+pub fn http<T>(
     app: &App,
     request: HttpRequest<'_>,
     body: RequestBody,
     read: impl FnOnce(Answered<'_>, HttpResponse<'_>, ResponseBody) -> T,
-) -> Result<T, Problem> {
+) -> impl Future<Output = Result<T, Problem>> {
     let context = CallContext::of_http(&request);
-    http_on_behalf(app, request, body, context, read).await
+    http_on_behalf(app, request, body, context, read)
 }
 
 /// As [`http`], for a request that may be one app's to another: it ends when whoever asked first stops waiting.
@@ -131,16 +131,22 @@ pub(crate) async fn http_on_behalf<T>(
     mut context: CallContext,
     read: impl FnOnce(Answered<'_>, HttpResponse<'_>, ResponseBody) -> T,
 ) -> Result<T, Problem> {
-    let limit = context.remaining(app.settings().deadline());
+    let limit = context.remaining(app.deadline());
     request.deadline_ms = u64::try_from(limit.as_millis()).ok();
     request.body = body.in_message();
     let mut deadline = Instant::now() + limit;
     if !matches!(body, RequestBody::Stream(_)) {
         context.set_deadline(deadline);
     }
-    let mut exchange = tokio::time::timeout_at(deadline, send_http(app, &request, body, &context))
-        .await
-        .map_err(|_elapsed| too_late(app, limit))??;
+    let (json, whole) = (|id| request.message(id), body.whole());
+    let (in_flight, answer) = match send_now(app, json, whole.as_ref(), &context) {
+        Some(sent) => sent?,
+        // Rare, and large as a future: with it inside, that of every request would be.
+        None => Box::pin(timeout_at(deadline, send(app, &json, whole, &context)))
+            .await
+            .map_err(|_elapsed| too_late(app, limit))??,
+    };
+    let mut exchange = Exchange { in_flight, answer, upload: body.into_upload(), sent: None };
     exchange.answer.set_deadline(deadline);
     let first = loop {
         match exchange.event_in_time().await {
@@ -174,17 +180,8 @@ pub(crate) async fn http_on_behalf<T>(
     .map_err(|error| failed(app, number, &request.request_id, error))
 }
 
-async fn send_http(
-    app: &App,
-    request: &HttpRequest<'_>,
-    body: RequestBody,
-    context: &CallContext,
-) -> Result<Exchange, Problem> {
-    let (in_flight, answer) = send(app, |id| request.message(id), body.whole(), context).await?;
-    Ok(Exchange { in_flight, answer, upload: body.into_upload(), sent: None })
-}
-
-/// Sends a request of any method to the generation that serves: what `json` writes, of the number that it is told.
+/// Sends a request of any method to the generation that serves: what `json` writes, of the number that it is told. Where
+/// none serves, one is started.
 pub(crate) async fn send(
     app: &App,
     json: impl Fn(u64) -> Vec<u8>,
@@ -192,18 +189,34 @@ pub(crate) async fn send(
     context: &CallContext,
 ) -> Result<(InFlight, Answer), Problem> {
     loop {
-        let in_flight = app.acquire().await.map_err(|error| unavailable(app, &error))?;
-        match in_flight.call(&json, body.clone().map(buffer::from_bytes), Some(context)) {
-            Ok(answer) => return Ok((in_flight, answer)),
-            Err(CallError::Full(queue)) => {
-                let detail = format!(
-                    "{queue} requests wait for each worker of the app `{}`, its limit (queue = {queue}). Try again.",
-                    app.name()
-                );
-                return Err(Problem::new(Kind::Overloaded, detail).retry_after(Duration::from_secs(1)));
-            }
-            // Its workers have ended, and the driver knows: it brings the next generation.
-            Err(CallError::Closed) => in_flight.retire(),
+        if let Some(sent) = send_now(app, &json, body.as_ref(), context) {
+            return sent;
+        }
+        app.wait().await.map_err(|error| unavailable(app, &error))?;
+    }
+}
+
+/// As [`send`]; `None` where no generation serves.
+fn send_now(
+    app: &App,
+    json: impl Fn(u64) -> Vec<u8>,
+    body: Option<&Bytes>,
+    context: &CallContext,
+) -> Option<Result<(InFlight, Answer), Problem>> {
+    let in_flight = app.enter()?;
+    match in_flight.call(json, body.cloned().map(buffer::from_bytes), Some(context)) {
+        Ok(answer) => Some(Ok((in_flight, answer))),
+        Err(CallError::Full(queue)) => {
+            let detail = format!(
+                "{queue} requests wait for each worker of the app `{}`, its limit (queue = {queue}). Try again.",
+                app.name()
+            );
+            Some(Err(Problem::new(Kind::Overloaded, detail).retry_after(Duration::from_secs(1))))
+        }
+        // Its workers have ended, and the driver knows: it brings the next generation.
+        Err(CallError::Closed) => {
+            in_flight.retire();
+            None
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod abort;
 pub mod admin;
+mod allocator;
 pub mod answer;
 mod app;
 mod bring;
@@ -59,6 +60,7 @@ pub mod tls;
 mod watch;
 mod websocket;
 
+pub use allocator::Allocator;
 pub use app::{App, Unavailable};
 pub use call_context::{CallContext, Cycle};
 pub use context::LibraryContext;

@@ -1,6 +1,5 @@
 //! The host's end of a port: the worker's inbox, and the requests that it has not answered yet.
 
-use std::collections::HashMap;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -10,6 +9,7 @@ use std::{future::Future, pin::Pin, task::Context, task::Poll, task::ready};
 use atoll_plugin::abi::{Buffer, Message, Received};
 use atoll_plugin::protocol::{self, Cancel, Stream, method};
 use crossbeam_channel::{Receiver, Sender};
+use foldhash::{HashMap, HashMapExt};
 use serde::Serialize;
 use tokio::time::Instant;
 

@@ -136,6 +136,8 @@ fn allocations_each(server: SocketAddr) -> f64 {
 
 #[test]
 fn the_host_adds_few_allocations_to_a_request() {
+    // Built before anything waits for it.
+    library("hello");
     let (atoll, bare) = (Running::start(atoll), Running::start(bare));
     let (atoll, bare) = (allocations_each(atoll.0), allocations_each(bare.0));
     println!("{atoll:.2} allocations for each request, {bare:.2} of a bare server");

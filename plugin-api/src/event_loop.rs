@@ -212,21 +212,21 @@ impl EventLoop {
 
     fn respond(&mut self, id: u64, response: Response) -> Result<(), Closed> {
         let (status, headers, content) = response.into_parts();
-        let (body, transfer, work) = match content {
+        let (body, buffer, work) = match content {
             Content::Whole(payload) => {
-                let transfer: Vec<_> = payload.into_buffer(&self.port).into_iter().collect();
-                ((!transfer.is_empty()).then_some(protocol::Body::Transfer(0)), transfer, None)
+                let buffer = payload.into_buffer(&self.port);
+                (buffer.is_some().then_some(protocol::Body::Transfer(0)), buffer, None)
             }
             Content::Stream(chunks) => {
                 let channel = self.streams.open(id, &self.port);
-                (Some(protocol::Body::STREAM), Vec::new(), Some(send(chunks, channel).boxed_local()))
+                (Some(protocol::Body::STREAM), None, Some(send(chunks, channel).boxed_local()))
             }
             Content::WebSocket(serve) => {
                 let socket = WebSocket::new(self.streams.open(id, &self.port));
-                (Some(protocol::Body::WEBSOCKET), Vec::new(), Some(serve(socket)))
+                (Some(protocol::Body::WEBSOCKET), None, Some(serve(socket)))
             }
         };
-        self.port.send_json(HttpResponse { status, headers, body }.message(id), transfer)?;
+        self.port.send_with(HttpResponse { status, headers, body }.message(id), buffer)?;
         match work {
             Some(work) => {
                 self.spawn(id, self.requests.host(Some(id)), work.map(|()| Done::Streamed).boxed_local());

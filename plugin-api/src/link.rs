@@ -1,5 +1,6 @@
 //! The library's link to its host, set once by `bind`.
 
+use std::mem::ManuallyDrop;
 use std::sync::OnceLock;
 
 use crate::abi::{Buffer, Buffers, GenerationHandle, HostRef};
@@ -34,7 +35,7 @@ impl Link {
         if bytes.capacity() == 0 {
             return Buffer::default();
         }
-        let mut bytes = std::mem::ManuallyDrop::new(bytes);
+        let mut bytes = ManuallyDrop::new(bytes);
         // SAFETY: a non-empty vector of bytes is a block of the global allocator at alignment 1, and
         // `host_heap` says that this is the host's; it is given away here and not dropped.
         unsafe {
@@ -46,6 +47,16 @@ impl Link {
     pub(crate) fn copy(&self, bytes: &[u8]) -> Buffer {
         // SAFETY: the pointer and length are those of `bytes`.
         unsafe { self.host.buffer_copy()(bytes.as_ptr(), bytes.len()) }
+    }
+
+    /// Makes a list of one buffer, or none.
+    pub(crate) fn buffer_list(&self, buffer: Option<Buffer>) -> Buffers {
+        let mut buffer = ManuallyDrop::new(buffer);
+        match buffer.as_mut_slice() {
+            [] => Buffers::default(),
+            // SAFETY: the host moves the buffer out of here, where it is not dropped.
+            one => unsafe { self.host.buffers_move()(one.as_mut_ptr(), one.len()) },
+        }
     }
 
     /// Makes a list of buffers.

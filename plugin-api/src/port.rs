@@ -79,9 +79,18 @@ impl Port {
     /// Sends a message that is written already.
     pub(crate) fn send_json(&self, json: Vec<u8>, transfer: Vec<Buffer>) -> Result<(), Closed> {
         let link = self.link();
-        let message = Message { json: link.buffer(json), transfer: link.buffers(transfer) };
+        self.send_message(Message { json: link.buffer(json), transfer: link.buffers(transfer) })
+    }
+
+    /// As [`send_json`](Self::send_json), with one buffer or none.
+    pub(crate) fn send_with(&self, json: Vec<u8>, buffer: Option<Buffer>) -> Result<(), Closed> {
+        let link = self.link();
+        self.send_message(Message { json: link.buffer(json), transfer: link.buffer_list(buffer) })
+    }
+
+    fn send_message(&self, message: Message) -> Result<(), Closed> {
         // SAFETY: this object holds a count of the port.
-        if unsafe { link.host.port_send()(self.handle, message) } { Ok(()) } else { Err(Closed) }
+        if unsafe { self.link().host.port_send()(self.handle, message) } { Ok(()) } else { Err(Closed) }
     }
 
     /// Makes a buffer of a vector, to be sent: without a copy where the library allocates from the host's heap.

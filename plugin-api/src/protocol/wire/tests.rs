@@ -120,3 +120,22 @@ fn heads_in_another_form_are_not_guessed() {
     let head = Head::of(br#"{"jsonrpc":"2.0","method":"stop","params":null}"#);
     assert_eq!(head, Some(Head::Call { id: None, method: b"stop", params: b"null" }));
 }
+
+#[test]
+fn what_must_be_escaped_is_found_wherever_it_is() {
+    for length in 0..80 {
+        let plain = " !#[]~\u{7f}".chars().cycle().take(length).collect::<String>();
+        assert!(is_plain(&plain), "{plain:?}");
+        assert_eq!(find_quote(plain.as_bytes()), None, "{plain:?}");
+        for (at, special) in
+            (0..length).flat_map(|at| ['"', '\\', '\n', '\u{1f}'].map(|special| (at, special)))
+        {
+            let mut text = plain.clone();
+            text.replace_range(at..=at, special.encode_utf8(&mut [0; 4]));
+            assert!(!is_plain(&text), "{text:?}");
+            let quote = ['"', '\\'].contains(&special).then_some(at);
+            assert_eq!(find_quote(text.as_bytes()), quote, "{text:?}");
+        }
+    }
+    assert!(is_plain("é") && is_plain("\u{80}\u{ff}") && is_plain("größer als vorher"));
+}

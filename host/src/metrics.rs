@@ -5,12 +5,13 @@
 
 mod exposition;
 mod histogram;
+mod plain;
 mod process;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-pub(crate) use self::exposition::{CONTENT_TYPE, expose};
+pub(crate) use self::exposition::{Exposition, expose};
 pub(crate) use self::histogram::{Histogram, Snapshot};
 
 /// A count that grows.

@@ -219,7 +219,11 @@ fn requests_are_counted() {
     watched.host.post("/apps/probe/echo", "12345");
     let ok = r#"atoll_app_requests_total{app="probe",status="2xx"}"#;
     let text = watched.get("/metrics").text();
-    assert!(text.ends_with("# EOF\n"), "{text}");
+    assert!(text.contains("# TYPE atoll_app_requests_total counter\n"), "{text}");
+    let newer =
+        watched.ask(&Call::get("/metrics").header("accept", "application/openmetrics-text;version=1.0.0"));
+    assert!(newer.header("content-type").unwrap().starts_with("application/openmetrics-text"));
+    assert!(newer.text().ends_with("# EOF\n"), "{}", newer.text());
     assert!(watched.metric(ok) >= Some(3.0), "{text}");
     assert_eq!(watched.metric(r#"atoll_app_received_bytes_total{app="probe"}"#), Some(5.0));
     for duration in ["request", "queue", "handler"] {

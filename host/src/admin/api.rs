@@ -1,7 +1,8 @@
 //! The paths of the admin API.
 
+use actix_web::http::header;
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
-use actix_web::{HttpResponse, get, post, put};
+use actix_web::{HttpRequest, HttpResponse, get, post, put};
 use log::LevelFilter;
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
@@ -19,7 +20,7 @@ use super::stats::{self, Stats};
 use crate::app::Unavailable;
 use crate::events::HostEvent;
 use crate::journal::LogEntry;
-use crate::metrics;
+use crate::metrics::Exposition;
 use crate::problem::{Kind, Problem};
 
 /// How many log records are sent where nobody says.
@@ -284,12 +285,14 @@ async fn show_config(state: Data<State>) -> Json<EffectiveConfig> {
     Json(state.effective_config())
 }
 
-/// All counts, in the text form of OpenMetrics, for Prometheus
-#[utoipa::path(tag = "host", responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
+/// All counts for Prometheus, in the text form of OpenMetrics where that is accepted
+#[utoipa::path(tag = "host", responses((status = 200, body = String, content_type = "text/plain")))]
 #[get("/metrics")]
-async fn show_metrics(state: Data<State>) -> Result<HttpResponse, Failure> {
-    let text = state.metrics().map_err(|error| Problem::new(Kind::AppError(500), error.to_string()))?;
-    Ok(HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(text))
+async fn show_metrics(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Failure> {
+    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let form = Exposition::accepted(accept.unwrap_or(""));
+    let text = state.metrics(form).map_err(|error| Problem::new(Kind::AppError(500), error.to_string()))?;
+    Ok(HttpResponse::Ok().content_type(form.content_type()).body(text))
 }
 
 /// Sends an app a request, and shows the answer

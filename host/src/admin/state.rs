@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::config::AppConfig;
 use crate::events::EventBus;
 use crate::journal::now_ms;
-use crate::metrics;
+use crate::metrics::{self, Exposition};
 use crate::problem::{Kind, Problem};
 use crate::registry::Registry;
 use crate::services::{Pins, Services};
@@ -80,9 +80,9 @@ impl State {
         found.ok_or_else(|| Problem::new(Kind::UnknownApp, self.registry.no_such_app(name)))
     }
 
-    /// All counts, in the text form of OpenMetrics.
-    pub(super) fn metrics(&self) -> Result<String, std::fmt::Error> {
-        metrics::expose(self.registry.apps(), self.pins.list())
+    /// All counts, as text.
+    pub(super) fn metrics(&self, form: Exposition) -> Result<String, std::fmt::Error> {
+        metrics::expose(form, self.registry.apps(), self.pins.list())
     }
 
     pub(super) fn effective_config(&self) -> EffectiveConfig {

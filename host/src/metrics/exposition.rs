@@ -1,4 +1,4 @@
-//! All counts of a host in the text form of OpenMetrics.
+//! All counts of a host as text.
 //!
 //! What is not there yet takes no line: an app that was never called has its phase alone, and a histogram without times
 //! has none. So a host with many apps of which few are used is read fast.
@@ -13,22 +13,50 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::process::Process;
-use super::{Counter, Histogram, Metrics};
+use super::{Counter, Histogram, Metrics, plain};
 use crate::app::App;
 use crate::generation::Generation;
 use crate::services::PinnedGeneration;
 
-/// The media type of the text.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The form of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exposition {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// Prometheus' own, from before that.
+    Prometheus,
+}
+
+impl Exposition {
+    /// The form that fits what a client accepts.
+    pub(crate) fn accepted(accept: &str) -> Self {
+        if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Prometheus }
+    }
+
+    /// The media type of the text.
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
 
 /// The text for these apps and pinned generations, and for the process.
-pub(crate) fn expose(apps: Vec<Arc<App>>, pinned: Vec<PinnedGeneration>) -> Result<String, fmt::Error> {
+pub(crate) fn expose(
+    form: Exposition,
+    apps: Vec<Arc<App>>,
+    pinned: Vec<PinnedGeneration>,
+) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Apps { apps, pinned }));
     registry.register_collector(Box::new(Process));
     let mut text = String::with_capacity(64 * 1024);
     text::encode(&mut text, &registry)?;
-    Ok(text)
+    Ok(match form {
+        Exposition::OpenMetrics => text,
+        Exposition::Prometheus => plain::from_openmetrics(&text),
+    })
 }
 
 #[derive(Debug)]

@@ -105,12 +105,12 @@ impl Upload {
                 }
                 Poll::Ready(Some(Err(message))) => {
                     let error = BodyError { id, message: message.into() };
-                    answer.notify(method::BODY_ERROR, error, Vec::new());
+                    answer.notify(method::BODY_ERROR, error);
                     return Poll::Ready(());
                 }
                 Poll::Ready(None) => {
                     self.last_sent = Some(Instant::now());
-                    answer.notify(method::BODY_END, Stream { id }, Vec::new());
+                    answer.notify(method::BODY_END, Stream { id });
                     return Poll::Ready(());
                 }
             }

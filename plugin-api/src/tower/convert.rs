@@ -73,8 +73,23 @@ pub(super) fn headers(head: &response::Parts) -> Vec<Header<'_>> {
         .collect()
 }
 
-/// Data of a service's as a piece of a body; without a copy where nothing else holds it.
-pub(super) fn chunk(mut data: impl Buf) -> Chunk {
-    let bytes: Bytes = data.copy_to_bytes(data.remaining());
-    Vec::from(bytes).into()
+/// Data of a service's as a piece of a body.
+pub(super) fn piece(mut data: impl Buf) -> Piece {
+    Piece(data.copy_to_bytes(data.remaining()))
+}
+
+/// A piece of a service's body.
+pub(super) struct Piece(Bytes);
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Piece> for Chunk {
+    /// Without a copy where nothing else holds the bytes.
+    fn from(Piece(bytes): Piece) -> Self {
+        Vec::from(bytes).into()
+    }
 }

@@ -20,6 +20,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::body::Body;
+use super::lent::Lent;
 use super::{BoxError, HttpService, convert, upgrade};
 use crate::abi::{Buffer, Exit, Message};
 use crate::call::{Arrival, Call};
@@ -137,8 +138,9 @@ impl<S: HttpService> Server<S> {
 
     fn http(&mut self, id: u64, call: Call) {
         let host = self.requests.host(Some(id));
-        let exchange = Exchange { id, port: self.port.clone(), streams: self.streams.clone() };
-        let request = match request(call, &exchange, host.clone()) {
+        let mut exchange =
+            Exchange { id, port: self.port.clone(), streams: self.streams.clone(), lent: None };
+        let request = match request(call, &mut exchange, host.clone()) {
             Ok(request) => request,
             Err(error) => {
                 self.over(id);
@@ -195,7 +197,7 @@ fn is_upgrade(request: &Request<Body>) -> bool {
     request.headers().contains_key(http::header::UPGRADE)
 }
 
-fn request(call: Call, exchange: &Exchange, host: Host) -> Result<Request<Body>, Error> {
+fn request(call: Call, exchange: &mut Exchange, host: Host) -> Result<Request<Body>, Error> {
     let (json, params, mut transfer) = call.into_parts();
     let bad = |error: &dyn std::fmt::Display| Error::bad_request(error.to_string());
     let json = Bytes::from_owner(json);
@@ -203,8 +205,12 @@ fn request(call: Call, exchange: &Exchange, host: Host) -> Result<Request<Body>,
     let head = HttpRequest::parse(text).map_err(|error| bad(&error))?;
     let body = match head.body {
         None => Body::default(),
-        Some(protocol::Body::Transfer(index)) => Body::whole(transfer.take(index).unwrap_or_default()),
-        Some(protocol::Body::Stream(_) | protocol::Body::Websocket(_)) => Body::stream(exchange.channel()),
+        Some(protocol::Body::Transfer(index)) => {
+            Body::whole(exchange.lent().lend(transfer.take(index).unwrap_or_default()))
+        }
+        Some(protocol::Body::Stream(_) | protocol::Body::Websocket(_)) => {
+            Body::stream(exchange.channel(), exchange.lent().clone())
+        }
     };
     convert::request(&head, &json, body, host)
 }
@@ -214,6 +220,8 @@ pub(super) struct Exchange {
     id: u64,
     port: Port,
     streams: Rc<RefCell<Streams>>,
+    /// What the service has of the request's body.
+    lent: Option<Arc<Lent>>,
 }
 
 impl Exchange {
@@ -225,6 +233,10 @@ impl Exchange {
             Ok(response) => self.respond(response).await,
             Err(error) => self.refuse(error),
         }
+    }
+
+    fn lent(&mut self) -> &Arc<Lent> {
+        self.lent.get_or_insert_default()
     }
 
     /// Its streams, which few requests have.
@@ -249,7 +261,7 @@ impl Exchange {
         match first {
             Some(None) => return self.head(&head, None, Vec::new()),
             Some(Some(Ok(frame))) => {
-                let piece = frame.into_data().ok().map(convert::piece);
+                let piece = frame.into_data().ok().map(|data| convert::piece(data, self.lent.as_deref()));
                 let buffer = piece.and_then(|piece| Chunk::from(piece).into_buffer(&self.port));
                 if body.is_end_stream() {
                     let whole = buffer.is_some().then_some(protocol::Body::Transfer(0));
@@ -265,7 +277,7 @@ impl Exchange {
         if let Some(buffer) = begun {
             channel.send_chunk(buffer);
         }
-        match send_rest(&channel, body).await {
+        match send_rest(&channel, body, self.lent.as_deref()).await {
             Ok(()) => channel.send_end(),
             Err(error) => {
                 log::error!("a response ends before it is complete: {error}");
@@ -287,14 +299,14 @@ impl Exchange {
     }
 }
 
-async fn send_rest<B>(channel: &Channel, mut body: Pin<&mut B>) -> Result<(), BoxError>
+async fn send_rest<B>(channel: &Channel, mut body: Pin<&mut B>, lent: Option<&Lent>) -> Result<(), BoxError>
 where
     B: http_body::Body<Error: Into<BoxError>>,
 {
     let mut joiner = Joiner::default();
     let mut next = |context: &mut Context<'_>| loop {
         let frame = ready!(body.as_mut().poll_frame(context));
-        match frame.map(|frame| frame.map(|frame| frame.into_data().map(convert::piece))) {
+        match frame.map(|frame| frame.map(|frame| frame.into_data().map(|data| convert::piece(data, lent)))) {
             Some(Ok(Ok(piece))) => return Poll::Ready(Some(Ok(piece))),
             Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
             None => return Poll::Ready(None),

@@ -86,8 +86,14 @@ impl Sent {
 }
 
 fn kind(json: &[u8]) -> Result<Kind, SentError> {
-    if let Some(Head::Result { id, .. }) = Head::of(json) {
-        return Ok(Kind::Answer(id));
+    match Head::of(json) {
+        Some(Head::Result { id, .. }) => return Ok(Kind::Answer(id)),
+        Some(Head::Call { id: None, method, params }) => {
+            if let Some(kind) = piece(method, params) {
+                return Ok(kind);
+            }
+        }
+        Some(Head::Call { .. }) | None => {}
     }
     let Incoming { id, method, params, .. } = serde_json::from_slice(json)?;
     let Some(name) = method else { return id.map(Kind::Answer).ok_or(SentError::NoNumber) };
@@ -115,6 +121,21 @@ fn kind(json: &[u8]) -> Result<Kind, SentError> {
         (name, _) => return Err(SentError::Unknown(name.to_owned())),
     };
     Ok(Kind::Complete(Sent::Event(id, event)))
+}
+
+/// What comes often and is in the usual form; the rest is left to serde_json.
+fn piece(method: &[u8], params: &[u8]) -> Option<Kind> {
+    let params = std::str::from_utf8(params).ok()?;
+    if method == method::BODY_CHUNK.as_bytes() {
+        Stream::parse(params).ok().map(|stream| Kind::Chunk(stream.id))
+    } else if method == method::WS_MESSAGE.as_bytes() {
+        WsMessage::parse(params).ok().map(Kind::WsMessage)
+    } else if method == method::BODY_CREDIT.as_bytes() {
+        let Credit { id, bytes } = Credit::parse(params).ok()?;
+        Some(Kind::Complete(Sent::Event(id, Event::Credit(bytes))))
+    } else {
+        None
+    }
 }
 
 fn read<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, serde_json::Error> {

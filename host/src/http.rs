@@ -9,6 +9,7 @@ mod health;
 mod hop;
 mod limits;
 mod peer;
+mod pipe;
 mod record;
 mod request_id;
 mod rpc;

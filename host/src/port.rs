@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{future::Future, pin::Pin, task::Context, task::Poll, task::ready};
 
 use atoll_plugin::abi::{Buffer, Message, Received};
-use atoll_plugin::protocol::{self, Cancel, Stream, method};
+use atoll_plugin::protocol::{self, Cancel, Credit, Stream, method};
 use crossbeam_channel::{Receiver, Sender};
 use foldhash::{HashMap, HashMapExt};
 use serde::Serialize;
@@ -389,13 +389,26 @@ impl Answer {
     }
 
     /// Tells the worker something about this request.
-    pub(crate) fn notify(&self, method: &str, params: impl Serialize, transfer: Vec<Buffer>) {
-        self.port.notify(method, params, transfer);
+    pub(crate) fn notify(&self, method: &str, params: impl Serialize) {
+        self.send(to_json(&protocol::Request::notification(method, params)), Vec::new());
+    }
+
+    /// Sends the worker a message about this request; it is woken when this thread has sent all that it has to send now.
+    pub(crate) fn send(&self, json: Vec<u8>, transfer: Vec<Buffer>) {
+        self.port.queue(Item::Notification(message(json, transfer)));
+        if self.port.doorbell.is_awaited() {
+            self.reply.ring_later(&self.port.doorbell);
+        }
     }
 
     /// Sends a piece of the request's body.
     pub(crate) fn send_chunk(&self, chunk: Buffer) {
-        self.notify(method::BODY_CHUNK, Stream { id: self.id }, vec![chunk]);
+        self.send(Stream { id: self.id }.chunk_message(), vec![chunk]);
+    }
+
+    /// Grants the worker credit for so many bytes more.
+    pub(crate) fn grant(&self, bytes: u64) {
+        self.send(Credit { id: self.id, bytes }.message(), Vec::new());
     }
 }
 
@@ -423,7 +436,8 @@ impl Drop for Answer {
             ticket.forget();
             self.port.errands.cancel(&errands);
             if !self.over {
-                self.notify(method::CANCEL, Cancel { id: self.id }, Vec::new());
+                // The thread may be ending, and have nothing that would wake the worker later.
+                self.port.notify(method::CANCEL, Cancel { id: self.id }, Vec::new());
             }
         }
     }

@@ -110,6 +110,8 @@ impl Server {
         })
         .on_connect(|_, data| http::prepare_connection(data))
         .disable_signals()
+        // The next piece of a stream does not wait until the client has acknowledged the one before.
+        .tcp_nodelay(true)
         .shutdown_timeout(SHUTDOWN_TIMEOUT)
         // A client that closes its end has left: its request is cancelled, and not carried out for nobody.
         .h1_allow_half_closed(false);

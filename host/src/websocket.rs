@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use atoll_plugin::abi::Buffer;
-use atoll_plugin::protocol::{Credit, INITIAL_CREDIT, WsClose, WsKind, WsMessage, method};
+use atoll_plugin::protocol::{INITIAL_CREDIT, WsClose, WsKind, WsMessage, method};
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,6 +21,10 @@ use crate::lane::Gone;
 /// How long the other side may take to close, once one side has.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How much is read at once, in bytes. All of it is cleared before each read, and messages that an app keeps keep it; a
+/// message of more bytes has a buffer of its own size.
+const READ_BUFFER: usize = 4 * 1024;
+
 /// Serves an open WebSocket until both sides have closed it. Messages of more than `message_limit` bytes close it with
 /// the code 1009.
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
@@ -28,8 +32,10 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     exchange: Exchange,
     message_limit: usize,
 ) {
-    let config =
-        WebSocketConfig::default().max_message_size(Some(message_limit)).max_frame_size(Some(message_limit));
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .max_message_size(Some(message_limit))
+        .max_frame_size(Some(message_limit));
     let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
     let ending = exchange.in_flight().ending().of_endless();
     let mut bridge = Bridge { socket, exchange, credit: INITIAL_CREDIT as i64, taken: 0 };
@@ -94,8 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
         self.socket.flush().await.map_err(|error| closed_by(&error))?;
         if self.taken >= INITIAL_CREDIT / 2 {
             let bytes = std::mem::take(&mut self.taken);
-            let id = self.exchange.answer().id();
-            self.exchange.answer().notify(method::BODY_CREDIT, Credit { id, bytes }, Vec::new());
+            self.exchange.answer().grant(bytes);
         }
         Ok(())
     }
@@ -121,8 +126,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
         };
         self.credit = self.credit.saturating_sub(i64::try_from(bytes.len()).unwrap_or(i64::MAX));
         let id = self.exchange.answer().id();
-        let message = WsMessage { id, kind };
-        self.exchange.answer().notify(method::WS_MESSAGE, message, vec![buffer::from_bytes(bytes)]);
+        let message = WsMessage { id, kind }.message();
+        self.exchange.answer().send(message, vec![buffer::from_bytes(bytes)]);
         Ok(())
     }
 
@@ -152,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
     fn tell_app(&mut self, code: u16, reason: &str) {
         let id = self.exchange.answer().id();
         let close = WsClose { id, code, reason: reason.into() };
-        self.exchange.answer().notify(method::WS_CLOSE, close, Vec::new());
+        self.exchange.answer().notify(method::WS_CLOSE, close);
     }
 
     /// Waits until the app's handler has returned.

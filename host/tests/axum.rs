@@ -94,6 +94,8 @@ fn a_handler_that_panics_fails_its_request_only() {
 fn a_deadline_drops_the_handler() {
     let host =
         Host::start(json!([{ "name": "axum-app", "path": library("axum-app"), "deadline_ms": 100 }]), &[]);
+    // The deadline covers the app's start as well, which may take longer.
+    wait_until("the app has started", || host.get("/apps/axum-app/begun").status == 200);
     host.get("/apps/axum-app/sleep/60000").problem(504, "deadline-exceeded");
     wait_until("the handler is dropped", || host.get("/apps/axum-app/dropped").text() == "1");
 }

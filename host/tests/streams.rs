@@ -70,6 +70,39 @@ fn an_echo_answers_before_the_request_has_ended() {
 }
 
 #[test]
+fn pieces_that_are_there_together_come_in_order_and_as_few() {
+    const LINES: usize = 10_000;
+    let expected: String = (0..LINES).map(|n| format!("line {n}\n")).collect();
+    let host = both(json!({}));
+    for app in APPS {
+        let mut connection = host.connect();
+        connection.send(&Call::get(&format!("/apps/{app}/lines/{LINES}"))).unwrap();
+        assert_eq!(connection.head().unwrap().status, 200);
+        let (mut text, mut pieces) = (Vec::new(), 0);
+        while let Some(piece) = connection.chunk().unwrap() {
+            text.extend(piece);
+            pieces += 1;
+        }
+        assert!(text == expected.as_bytes(), "{app}: another text of {} bytes came", text.len());
+        assert!(pieces < LINES / 2, "{app}: {LINES} lines came in {pieces} pieces");
+    }
+}
+
+#[test]
+fn an_echo_is_what_was_sent() {
+    let host = both(json!({}));
+    for app in APPS {
+        for size in [1, 5000, 60_000, 3 << 20] {
+            for chunk in [None, Some(100), Some(5000)] {
+                let call = Call::post(&format!("/apps/{app}/echo"), bytes(size));
+                let reply = host.call(&chunk.map_or(call.clone(), |chunk| call.chunked(chunk)));
+                assert!(reply.body == bytes(size), "{app} {size} {chunk:?}: {} bytes", reply.body.len());
+            }
+        }
+    }
+}
+
+#[test]
 fn a_large_echo_needs_little_memory() {
     let host = both(json!({}));
     for app in APPS {

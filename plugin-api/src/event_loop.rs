@@ -29,7 +29,7 @@ use crate::protocol::{self, ErrorObject, HttpResponse, Start, code, method};
 use crate::request::Request;
 use crate::response::Response;
 use crate::rpc::{RpcError, RpcStep};
-use crate::stream::{BodyStream, Channel, Streams};
+use crate::stream::{BodyStream, Channel, Joiner, Streams};
 use crate::task::{Outcome, Task};
 use crate::ws::WebSocket;
 
@@ -294,11 +294,14 @@ async fn send(mut chunks: ChunkStream, channel: Arc<Channel>) {
         }
     }
     let mut unfinished = Incomplete(channel, false);
+    let mut joiner = Joiner::default();
     loop {
         if poll_fn(|context| unfinished.0.poll_ready(context)).await.is_err() {
             return;
         }
-        match chunks.next().await {
+        let next =
+            |context: &mut Context<'_>| joiner.poll_next(context, |context| chunks.poll_next_unpin(context));
+        match poll_fn(next).await {
             Some(Ok(chunk)) => {
                 if let Some(buffer) = chunk.into_buffer(unfinished.0.port()) {
                     unfinished.0.send_chunk(buffer);

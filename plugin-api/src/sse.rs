@@ -1,6 +1,6 @@
 //! Server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 
-use std::fmt::Write;
+use std::fmt;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
@@ -82,13 +82,25 @@ fn one_line(text: &str) -> String {
 }
 
 fn field(into: &mut String, name: &str, value: &str) {
-    // Writing to a string does not fail.
-    let _ = writeln!(into, "{name}: {value}");
+    // With room for an empty line at the end.
+    into.reserve(name.len() + value.len() + 4);
+    for part in [name, ": ", value, "\n"] {
+        into.push_str(part);
+    }
 }
 
-impl std::fmt::Display for Event {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}{}", self.fields, self.data)
+    }
+}
+
+impl From<Event> for Chunk {
+    fn from(event: Event) -> Self {
+        let Event { fields, data } = event;
+        let mut text = if fields.is_empty() { data } else { fields + &data };
+        text.push('\n');
+        text.into()
     }
 }
 
@@ -108,7 +120,7 @@ impl Response {
     /// assert_eq!(response.get_header("content-type").as_deref(), Some("text/event-stream"));
     /// ```
     pub fn events(events: impl Stream<Item = Event> + 'static) -> Self {
-        let chunks = events.map(|event| Ok::<_, Error>(Chunk::from(event.to_string())));
+        let chunks = events.map(Ok::<_, Error>);
         Self::of_type("text/event-stream", Body::stream(chunks)).set_header("cache-control", "no-cache")
     }
 }
@@ -122,6 +134,8 @@ mod tests {
         let event = Event::data("a\rb\r\nc\n").event("x\ndata: y").id("1\r2").retry(Duration::from_secs(2));
         let expected = "event: x data: y\nid: 1 2\nretry: 2000\ndata: a\ndata: b\ndata: c\ndata: \n\n";
         assert_eq!(event.to_string(), expected);
+        assert_eq!(*Chunk::from(event), *expected.as_bytes());
+        assert_eq!(*Chunk::from(Event::data("x")), *b"data: x\n\n");
         assert_eq!(Event::comment("still\nhere").to_string(), ": still\n: here\n\n");
         assert_eq!(Event::json(&[1, 2]).unwrap().to_string(), "data: [1,2]\n\n");
     }

@@ -2,6 +2,7 @@
 
 mod channel;
 mod chunk;
+mod joiner;
 mod reader;
 
 use std::collections::HashMap;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 pub(crate) use channel::{Channel, Item};
 pub use chunk::Chunk;
+pub(crate) use joiner::Joiner;
 pub use reader::BodyStream;
 
 use crate::abi::Buffer;
@@ -41,31 +43,28 @@ impl Streams {
     /// Takes in a notification of the host's; `false` when it is not about a stream. What belongs to a request that is
     /// over is ignored.
     pub(crate) fn notification(&self, call: Call) -> bool {
+        let params = call.raw_params();
         let taken = match call.method() {
-            method::BODY_CHUNK => self.with_buffer(call, |protocol::Stream { id }| (id, Item::Chunk)),
-            method::BODY_END => {
-                self.with(&call, |stream: &protocol::Stream| stream.id, |channel, _| channel.end(Ok(())))
-            }
-            method::BODY_ERROR => self.with(
-                &call,
-                |error: &protocol::BodyError<'_>| error.id,
-                |channel, error| channel.end(Err(Error::new(400, &*error.message))),
-            ),
-            method::BODY_CREDIT => self.with(
-                &call,
-                |credit: &protocol::Credit| credit.id,
-                |channel, credit| channel.grant(credit.bytes),
-            ),
-            method::WS_MESSAGE => self
-                .with_buffer(call, |protocol::WsMessage { id, kind }| (id, move |b| Item::Message(kind, b))),
-            method::WS_CLOSE => self.with(
-                &call,
-                |close: &protocol::WsClose<'_>| close.id,
-                |channel, close| {
+            method::BODY_CHUNK => protocol::Stream::parse(params).map(|stream| {
+                self.with(stream.id, |channel| channel.deliver(Item::Chunk(only_buffer(call))));
+            }),
+            method::BODY_END => protocol::Stream::parse(params)
+                .map(|stream| self.with(stream.id, |channel| channel.end(Ok(())))),
+            method::BODY_ERROR => call.params::<protocol::BodyError<'_>>().map(|error| {
+                self.with(error.id, |channel| channel.end(Err(Error::new(400, &*error.message))));
+            }),
+            method::BODY_CREDIT => protocol::Credit::parse(params)
+                .map(|credit| self.with(credit.id, |channel| channel.grant(credit.bytes))),
+            method::WS_MESSAGE => protocol::WsMessage::parse(params).map(|message| {
+                let kind = message.kind;
+                self.with(message.id, |channel| channel.deliver(Item::Message(kind, only_buffer(call))));
+            }),
+            method::WS_CLOSE => call.params::<protocol::WsClose<'_>>().map(|close| {
+                self.with(close.id, |channel| {
                     channel.deliver(Item::Close(close.code, close.reason.into_owned()));
                     channel.end(Ok(()));
-                },
-            ),
+                });
+            }),
             _ => return false,
         };
         if let Err(error) = taken {
@@ -74,29 +73,15 @@ impl Streams {
         true
     }
 
-    fn with<'a, T: serde::Deserialize<'a>>(
-        &self,
-        call: &'a Call,
-        id: impl FnOnce(&T) -> u64,
-        act: impl FnOnce(&Channel, T),
-    ) -> Result<(), serde_json::Error> {
-        let params = call.params::<T>()?;
-        if let Some(channel) = self.0.get(&id(&params)) {
-            act(channel, params);
-        }
-        Ok(())
-    }
-
-    fn with_buffer<T: serde::de::DeserializeOwned, F: FnOnce(Buffer) -> Item>(
-        &self,
-        call: Call,
-        item: impl FnOnce(T) -> (u64, F),
-    ) -> Result<(), serde_json::Error> {
-        let (id, item) = item(call.params::<T>()?);
-        let (_, _, mut transfer) = call.into_parts();
+    fn with(&self, id: u64, act: impl FnOnce(&Channel)) {
         if let Some(channel) = self.0.get(&id) {
-            channel.deliver(item(transfer.take(0).unwrap_or_default()));
+            act(channel);
         }
-        Ok(())
     }
+}
+
+/// The buffer of a message that has one.
+fn only_buffer(call: Call) -> Buffer {
+    let (_, _, mut transfer) = call.into_parts();
+    transfer.take(0).unwrap_or_default()
 }

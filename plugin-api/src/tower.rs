@@ -7,6 +7,7 @@
 mod app;
 mod body;
 mod convert;
+mod lent;
 mod serve;
 mod upgrade;
 

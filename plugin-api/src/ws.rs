@@ -55,7 +55,11 @@ impl Message {
     }
 
     fn of(item: Item) -> Self {
-        let text = |bytes: Buffer| String::from_utf8_lossy(&bytes).into_owned();
+        // The host sends valid text, and whether it is valid is seen faster than what of it is.
+        let text = |bytes: Buffer| match std::str::from_utf8(&bytes) {
+            Ok(text) => text.to_owned(),
+            Err(_) => String::from_utf8_lossy(&bytes).into_owned(),
+        };
         match item {
             Item::Message(WsKind::Text, bytes) => Self::Text(text(bytes)),
             Item::Message(WsKind::Binary, bytes) | Item::Chunk(bytes) => Self::Binary(bytes.into()),

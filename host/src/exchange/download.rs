@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use atoll_plugin::protocol::{Credit, HttpResponse, INITIAL_CREDIT, method};
+use atoll_plugin::protocol::{HttpResponse, INITIAL_CREDIT};
 use bytes::Bytes;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
@@ -54,8 +54,7 @@ impl Download {
         self.taken += bytes as u64;
         if self.taken >= INITIAL_CREDIT / 2 {
             let bytes = std::mem::take(&mut self.taken);
-            let answer = self.exchange.answer();
-            answer.notify(method::BODY_CREDIT, Credit { id: answer.id(), bytes }, Vec::new());
+            self.exchange.answer().grant(bytes);
         }
     }
 

@@ -1,11 +1,12 @@
 //! A request's body on its way to the app.
 
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use atoll_plugin::protocol::{Body, BodyError, INITIAL_CREDIT, Stream, method};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use tokio::time::Instant;
 
@@ -78,6 +79,37 @@ impl fmt::Debug for RequestBody {
     }
 }
 
+/// Pieces of a body that are there at the same time. Each message costs as much as some small ones of them.
+#[derive(Default)]
+struct Joined {
+    /// The first one, which is not copied when it stays the only one.
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Joined {
+    /// More bytes go by themselves.
+    const LIMIT: usize = 16 * 1024;
+
+    fn takes(&self, piece: &Bytes) -> bool {
+        self.first.len() + self.all.len() + piece.len() <= Self::LIMIT
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        if self.first.is_empty() && self.all.is_empty() {
+            self.first = piece;
+            return;
+        }
+        self.all.extend_from_slice(&mem::take(&mut self.first));
+        self.all.extend_from_slice(&piece);
+    }
+
+    fn take(&mut self) -> Option<Bytes> {
+        let bytes = if self.all.is_empty() { mem::take(&mut self.first) } else { self.all.split().freeze() };
+        (!bytes.is_empty()).then_some(bytes)
+    }
+}
+
 /// A body that is being sent to the app, as the app takes it.
 pub(super) struct Upload {
     source: BodySource,
@@ -94,27 +126,39 @@ impl Upload {
     /// Sends what there is, as far as the app takes it; ready when all is sent.
     pub(super) fn poll_send(&mut self, answer: &Answer, context: &mut Context<'_>) -> Poll<()> {
         let id = answer.id();
+        let mut joined = Joined::default();
+        let mut send = |joined: &mut Joined| {
+            if let Some(bytes) = joined.take() {
+                self.last_sent = Some(Instant::now());
+                answer.send_chunk(buffer::from_bytes(bytes));
+            }
+        };
         while self.credit > 0 {
-            match self.source.as_mut().poll_next(context) {
+            let next = self.source.as_mut().poll_next(context);
+            // What has been joined does not wait for more than is there, and keeps its place.
+            let joins = matches!(&next, Poll::Ready(Some(Ok(bytes))) if joined.takes(bytes));
+            if !joins {
+                send(&mut joined);
+            }
+            match next {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(Ok(bytes))) if bytes.is_empty() => {}
                 Poll::Ready(Some(Ok(bytes))) => {
                     self.credit = self.credit.saturating_sub(i64::try_from(bytes.len()).unwrap_or(i64::MAX));
-                    self.last_sent = Some(Instant::now());
-                    answer.send_chunk(buffer::from_bytes(bytes));
+                    joined.push(bytes);
                 }
                 Poll::Ready(Some(Err(message))) => {
                     let error = BodyError { id, message: message.into() };
-                    answer.notify(method::BODY_ERROR, error, Vec::new());
+                    answer.notify(method::BODY_ERROR, error);
                     return Poll::Ready(());
                 }
                 Poll::Ready(None) => {
                     self.last_sent = Some(Instant::now());
-                    answer.notify(method::BODY_END, Stream { id }, Vec::new());
+                    answer.notify(method::BODY_END, Stream { id });
                     return Poll::Ready(());
                 }
             }
         }
+        send(&mut joined);
         Poll::Pending
     }
 
@@ -131,5 +175,30 @@ impl Upload {
     /// When something was sent last.
     pub(super) fn last_sent(&self) -> Option<Instant> {
         self.last_sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_joined_in_order_and_one_alone_is_not_copied() {
+        let mut joined = Joined::default();
+        assert_eq!(joined.take(), None);
+        for round in 0..2_u8 {
+            let only = Bytes::from(vec![round; 3]);
+            let place = only.as_ptr();
+            joined.push(only);
+            assert_eq!(joined.take().map(|bytes| bytes.as_ptr()), Some(place));
+            for piece in ["one", "", " two", " three"] {
+                assert!(joined.takes(&piece.into()));
+                joined.push(piece.into());
+            }
+            assert_eq!(joined.take(), Some("one two three".into()));
+            assert_eq!(joined.take(), None);
+        }
+        joined.push(vec![0; Joined::LIMIT].into());
+        assert!(!joined.takes(&"x".into()) && joined.takes(&Bytes::new()));
     }
 }

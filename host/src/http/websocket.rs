@@ -7,20 +7,16 @@ use std::sync::Arc;
 use actix_web::HttpResponse;
 use actix_web::body::BodyStream;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
-use actix_web::web::{Bytes, Payload};
-use futures_util::{SinkExt, StreamExt, stream};
-use tokio::sync::mpsc;
+use actix_web::web::Payload;
+use futures_util::StreamExt;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
-use tokio_util::sync::PollSender;
+use tokio_util::io::StreamReader;
 
+use super::pipe::pipe;
 use crate::exchange::{BodySource, Download, Exchange};
 use crate::metrics::Metrics;
 use crate::problem::{Kind, Problem};
 use crate::websocket;
-
-/// How many frames of a WebSocket may wait for the connection.
-const FRAMES: usize = 16;
 
 /// Answers a WebSocket handshake, and serves the WebSocket from then on.
 ///
@@ -38,10 +34,8 @@ pub(super) fn accept(
     })?;
     let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()))
         .map_err(|error| Problem::new(Kind::BadRequest, error.to_string()))?;
-    let (frames, mut sent) = mpsc::channel::<Bytes>(FRAMES);
-    let sink = PollSender::new(frames).sink_map_err(|_closed| io::Error::from(io::ErrorKind::BrokenPipe));
+    let (writer, sent) = pipe();
     let reader = StreamReader::new(payload.map(|chunk| chunk.map_err(io::Error::other)));
-    let writer = SinkWriter::new(CopyToBytes::new(sink));
     let open = Open::new(metrics);
     actix_web::rt::spawn(async move {
         websocket::serve(tokio::io::join(reader, writer), exchange, message_limit).await;
@@ -50,9 +44,7 @@ pub(super) fn accept(
     Ok(HttpResponse::SwitchingProtocols()
         .upgrade("websocket")
         .insert_header((header::SEC_WEBSOCKET_ACCEPT, accept))
-        .body(BodyStream::new(stream::poll_fn(move |context| {
-            sent.poll_recv(context).map(|frames| frames.map(Ok::<_, Infallible>))
-        }))))
+        .body(BodyStream::new(sent.map(Ok::<_, Infallible>))))
 }
 
 /// Counts a WebSocket as long as it is open.

@@ -1,8 +1,10 @@
-//! The two messages that every HTTP request costs, written and read in one go.
+//! The two messages that every HTTP request costs, and those of streams, written and read in one go.
 //!
 //! What is written is byte for byte what serde_json makes of the same value, and what is read is what serde_json reads
 //! of the same text; a text in another form, as JSON allows many, is left to serde_json. It takes less than half of the
 //! instructions.
+
+mod streams;
 
 use std::borrow::Cow;
 
@@ -192,7 +194,11 @@ struct Writer(Vec<u8>);
 impl Writer {
     /// With room for a message with so many headers, unless they are long.
     fn new(headers: usize) -> Self {
-        Self(Vec::with_capacity(384 + 48 * headers))
+        Self::with_capacity(384 + 48 * headers)
+    }
+
+    fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
     }
 
     // Copying a text of known length takes an instruction or two, and a call otherwise.

@@ -119,7 +119,7 @@ impl Channel {
         if state.taken >= INITIAL_CREDIT / 2 && state.ended.is_none() {
             let bytes = std::mem::take(&mut state.taken);
             drop(state);
-            self.notify(method::BODY_CREDIT, protocol::Credit { id: self.id, bytes });
+            self.send(protocol::Credit { id: self.id, bytes }.message(), Vec::new());
         }
         Poll::Ready(Some(Ok(item)))
     }
@@ -140,7 +140,7 @@ impl Channel {
     /// Sends a piece of a body, after [`poll_ready`](Self::poll_ready).
     pub(crate) fn send_chunk(&self, chunk: Buffer) {
         self.spend(chunk.len());
-        self.send(method::BODY_CHUNK, protocol::Stream { id: self.id }, vec![chunk]);
+        self.send(protocol::Stream { id: self.id }.chunk_message(), vec![chunk]);
     }
 
     /// Ends the outgoing body.
@@ -156,7 +156,7 @@ impl Channel {
     /// Sends a WebSocket message, after [`poll_ready`](Self::poll_ready).
     pub(crate) fn send_message(&self, kind: WsKind, bytes: Buffer) {
         self.spend(bytes.len());
-        self.send(method::WS_MESSAGE, WsMessage { id: self.id, kind }, vec![bytes]);
+        self.send(WsMessage { id: self.id, kind }.message(), vec![bytes]);
     }
 
     /// Closes the WebSocket.
@@ -170,12 +170,13 @@ impl Channel {
     }
 
     fn notify(&self, method: &str, params: impl Serialize) {
-        self.send(method, params, Vec::new());
+        // As for `send`.
+        let _ = self.port.send(&protocol::Request::notification(method, params), Vec::new());
     }
 
-    fn send(&self, method: &str, params: impl Serialize, transfer: Vec<Buffer>) {
+    fn send(&self, message: Vec<u8>, transfer: Vec<Buffer>) {
         // A port that is closed has ended the request as well.
-        let _ = self.port.send(&protocol::Request::notification(method, params), transfer);
+        let _ = self.port.send_json(message, transfer);
     }
 }
 

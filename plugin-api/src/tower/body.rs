@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::abi::Buffer;
+use super::lent::Lent;
 use crate::stream::{Channel, Item};
 
 /// The body of a request.
@@ -20,7 +20,7 @@ enum Source {
     #[default]
     Empty,
     Whole(Bytes),
-    Stream(Arc<Channel>),
+    Stream(Arc<Channel>, Arc<Lent>),
 }
 
 /// Why a body is not complete: the client has left, or sent something that is not a body.
@@ -36,12 +36,12 @@ impl fmt::Display for BodyError {
 impl std::error::Error for BodyError {}
 
 impl Body {
-    pub(super) fn whole(buffer: Buffer) -> Self {
-        Self(Source::Whole(Bytes::from_owner(buffer)))
+    pub(super) fn whole(bytes: Bytes) -> Self {
+        Self(Source::Whole(bytes))
     }
 
-    pub(super) fn stream(channel: Arc<Channel>) -> Self {
-        Self(Source::Stream(channel))
+    pub(super) fn stream(channel: Arc<Channel>, lent: Arc<Lent>) -> Self {
+        Self(Source::Stream(channel, lent))
     }
 }
 
@@ -53,20 +53,21 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match std::mem::take(&mut self.0) {
+        match &mut self.0 {
             Source::Empty => Poll::Ready(None),
-            Source::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-            Source::Stream(channel) => {
-                self.0 = Source::Stream(channel.clone());
-                loop {
-                    return Poll::Ready(match ready!(channel.poll_receive(context)) {
-                        Some(Ok(Item::Chunk(chunk))) => Some(Ok(Frame::data(Bytes::from_owner(chunk)))),
-                        Some(Ok(Item::Message(..) | Item::Close(..))) => continue,
-                        Some(Err(error)) => Some(Err(BodyError(error.message().to_owned()))),
-                        None => None,
-                    });
-                }
+            Source::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.0 = Source::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
+            Source::Stream(channel, lent) => loop {
+                return Poll::Ready(match ready!(channel.poll_receive(context)) {
+                    Some(Ok(Item::Chunk(chunk))) => Some(Ok(Frame::data(lent.lend(chunk)))),
+                    Some(Ok(Item::Message(..) | Item::Close(..))) => continue,
+                    Some(Err(error)) => Some(Err(BodyError(error.message().to_owned()))),
+                    None => None,
+                });
+            },
         }
     }
 
@@ -78,7 +79,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Source::Empty => SizeHint::with_exact(0),
             Source::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Stream(_) => SizeHint::default(),
+            Source::Stream(..) => SizeHint::default(),
         }
     }
 }
@@ -88,7 +89,7 @@ impl fmt::Debug for Body {
         f.write_str(match self.0 {
             Source::Empty => "Body(empty)",
             Source::Whole(_) => "Body(whole)",
-            Source::Stream(_) => "Body(stream)",
+            Source::Stream(..) => "Body(stream)",
         })
     }
 }

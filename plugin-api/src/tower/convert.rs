@@ -8,6 +8,8 @@ use http::header::{HeaderName, HeaderValue};
 use http::{Method, Request, Uri, response};
 
 use super::body::Body;
+use super::lent::Lent;
+use crate::abi::Buffer;
 use crate::error::Error;
 use crate::host::Host;
 use crate::protocol::{Header, HttpRequest, header_text};
@@ -73,8 +75,36 @@ pub(super) fn headers(head: &response::Parts) -> Vec<Header<'_>> {
         .collect()
 }
 
-/// Data of a service's as a piece of a body; without a copy where nothing else holds it.
-pub(super) fn chunk(mut data: impl Buf) -> Chunk {
-    let bytes: Bytes = data.copy_to_bytes(data.remaining());
-    Vec::from(bytes).into()
+/// Data of a service's as a piece of a body. What was `lent` to the service is given back as it is.
+pub(super) fn piece(mut data: impl Buf, lent: Option<&Lent>) -> Piece {
+    let bytes = data.copy_to_bytes(data.remaining());
+    match lent {
+        Some(lent) => lent.take_back(bytes).map_or_else(Piece::Bytes, Piece::Buffer),
+        None => Piece::Bytes(bytes),
+    }
+}
+
+/// A piece of a service's body.
+pub(super) enum Piece {
+    Bytes(Bytes),
+    Buffer(Buffer),
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Buffer(buffer) => buffer,
+        }
+    }
+}
+
+impl From<Piece> for Chunk {
+    /// Without a copy where nothing else holds the bytes.
+    fn from(piece: Piece) -> Self {
+        match piece {
+            Piece::Bytes(bytes) => Vec::from(bytes).into(),
+            Piece::Buffer(buffer) => buffer.into(),
+        }
+    }
 }

@@ -1,11 +1,13 @@
 //! What a service's worker does: messages in, the service called, answers out.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,16 +20,17 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::body::Body;
+use super::lent::Lent;
 use super::{BoxError, HttpService, convert, upgrade};
 use crate::abi::{Buffer, Exit, Message};
 use crate::call::{Arrival, Call};
 use crate::error::Error;
 use crate::host::{Host, Requests};
 use crate::logging;
-use crate::panic::payload_text;
+use crate::panic::{catch, payload_text};
 use crate::port::{Event, Port};
 use crate::protocol::{self, ErrorData, ErrorObject, HttpRequest, HttpResponse, code, method};
-use crate::stream::{Channel, Streams};
+use crate::stream::{Channel, Chunk, Joiner, Streams};
 
 /// After so many messages without a pause, the tasks get their turn.
 const MESSAGES_PER_TURN: usize = 64;
@@ -37,11 +40,12 @@ pub(super) struct Server<S> {
     service: S,
     port: Port,
     requests: Arc<Requests>,
+    /// The requests that have to be waited for.
     tasks: JoinSet<()>,
     running: HashMap<u64, AbortHandle>,
     /// Which request a task is for.
     numbers: HashMap<tokio::task::Id, u64>,
-    streams: Streams,
+    streams: Rc<RefCell<Streams>>,
     stopping: bool,
 }
 
@@ -54,7 +58,7 @@ impl<S: HttpService> Server<S> {
             tasks: JoinSet::new(),
             running: HashMap::new(),
             numbers: HashMap::new(),
-            streams: Streams::default(),
+            streams: Rc::default(),
             stopping: false,
         }
     }
@@ -121,13 +125,13 @@ impl<S: HttpService> Server<S> {
             (name, Some(id)) => {
                 fail(&self.port, id, code::METHOD_NOT_FOUND, &format!("this app has no method {name}"), None);
             }
-            (_, None) => _ = self.streams.notification(call),
+            (_, None) => _ = self.streams.borrow().notification(call),
         }
     }
 
     fn cancel(&mut self, call: &Call) {
         if let Ok(protocol::Cancel { id }) = call.params() {
-            self.streams.close(id, "nobody waits for this request any more");
+            self.streams.borrow_mut().close(id, "nobody waits for this request any more");
             if let Some(abort) = self.running.get(&id) {
                 abort.abort();
             }
@@ -136,26 +140,45 @@ impl<S: HttpService> Server<S> {
 
     fn http(&mut self, id: u64, call: Call) {
         let host = self.requests.host(Some(id));
-        let channel = self.streams.open(id, &self.port);
-        let request = match request(call, &channel, host.clone()) {
+        let mut exchange =
+            Exchange { id, port: self.port.clone(), streams: self.streams.clone(), lent: None };
+        let request = match request(call, &mut exchange, host.clone()) {
             Ok(request) => request,
             Err(error) => {
-                self.streams.close(id, "the request is answered");
+                self.over(id);
                 return refuse(&self.port, id, &error);
             }
         };
-        let exchange = Exchange { id, port: self.port.clone(), channel };
-        let work = Scoped { host, work: Box::pin(exchange.carry_out(self.service.clone(), request)) };
-        let abort = self.tasks.spawn_local(work);
-        self.numbers.insert(abort.id(), id);
-        self.running.insert(id, abort);
+        let mut work = Scoped { host, work: Box::pin(exchange.carry_out(self.service.clone(), request)) };
+        // Most have nothing to wait for, and need no task. The waker does not matter: a task polls again at once, with
+        // one of its own.
+        let polled = catch(|| Pin::new(&mut work).poll(&mut Context::from_waker(Waker::noop())));
+        match polled {
+            Ok(Poll::Pending) => {
+                let abort = self.tasks.spawn_local(work);
+                self.numbers.insert(abort.id(), id);
+                self.running.insert(id, abort);
+            }
+            Ok(Poll::Ready(())) => self.over(id),
+            Err(panic) => {
+                // What a second panic says is reported by the hook.
+                let _ = catch(|| drop(work));
+                self.over(id);
+                fail(&self.port, id, code::HANDLER_PANICKED, &panic, None);
+            }
+        }
+    }
+
+    /// Ends what is open for a request that is answered.
+    fn over(&self, id: u64) {
+        self.streams.borrow_mut().close(id, "the request is answered");
     }
 
     fn ended(&mut self, ended: Result<(tokio::task::Id, ()), tokio::task::JoinError>) {
         let task = ended.as_ref().map_or_else(tokio::task::JoinError::id, |(task, _)| *task);
         let Some(id) = self.numbers.remove(&task) else { return };
         self.running.remove(&id);
-        self.streams.close(id, "the request is answered");
+        self.over(id);
         match ended {
             Ok(_) => {}
             Err(error) if error.is_cancelled() => {
@@ -176,7 +199,7 @@ fn is_upgrade(request: &Request<Body>) -> bool {
     request.headers().contains_key(http::header::UPGRADE)
 }
 
-fn request(call: Call, channel: &Arc<Channel>, host: Host) -> Result<Request<Body>, Error> {
+fn request(call: Call, exchange: &mut Exchange, host: Host) -> Result<Request<Body>, Error> {
     let (json, params, mut transfer) = call.into_parts();
     let bad = |error: &dyn std::fmt::Display| Error::bad_request(error.to_string());
     let json = Bytes::from_owner(json);
@@ -184,8 +207,12 @@ fn request(call: Call, channel: &Arc<Channel>, host: Host) -> Result<Request<Bod
     let head = HttpRequest::parse(text).map_err(|error| bad(&error))?;
     let body = match head.body {
         None => Body::default(),
-        Some(protocol::Body::Transfer(index)) => Body::whole(transfer.take(index).unwrap_or_default()),
-        Some(protocol::Body::Stream(_) | protocol::Body::Websocket(_)) => Body::stream(channel.clone()),
+        Some(protocol::Body::Transfer(index)) => {
+            Body::whole(exchange.lent().lend(transfer.take(index).unwrap_or_default()))
+        }
+        Some(protocol::Body::Stream(_) | protocol::Body::Websocket(_)) => {
+            Body::stream(exchange.channel(), exchange.lent().clone())
+        }
     };
     convert::request(&head, &json, body, host)
 }
@@ -194,7 +221,9 @@ fn request(call: Call, channel: &Arc<Channel>, host: Host) -> Result<Request<Bod
 pub(super) struct Exchange {
     id: u64,
     port: Port,
-    channel: Arc<Channel>,
+    streams: Rc<RefCell<Streams>>,
+    /// What the service has of the request's body.
+    lent: Option<Arc<Lent>>,
 }
 
 impl Exchange {
@@ -208,8 +237,13 @@ impl Exchange {
         }
     }
 
-    pub(super) fn channel(&self) -> &Arc<Channel> {
-        &self.channel
+    fn lent(&mut self) -> &Arc<Lent> {
+        self.lent.get_or_insert_default()
+    }
+
+    /// Its streams, which few requests have.
+    pub(super) fn channel(&self) -> Arc<Channel> {
+        self.streams.borrow_mut().open(self.id, &self.port)
     }
 
     pub(super) fn refuse(&self, error: BoxError) {
@@ -229,8 +263,8 @@ impl Exchange {
         match first {
             Some(None) => return self.head(&head, None, Vec::new()),
             Some(Some(Ok(frame))) => {
-                let chunk = frame.into_data().ok().map(convert::chunk);
-                let buffer = chunk.and_then(|chunk| chunk.into_buffer(&self.port));
+                let piece = frame.into_data().ok().map(|data| convert::piece(data, self.lent.as_deref()));
+                let buffer = piece.and_then(|piece| Chunk::from(piece).into_buffer(&self.port));
                 if body.is_end_stream() {
                     let whole = buffer.is_some().then_some(protocol::Body::Transfer(0));
                     return self.head(&head, whole, buffer.into_iter().collect());
@@ -240,42 +274,18 @@ impl Exchange {
             Some(Some(Err(error))) => return self.refuse(error.into()),
             None => {}
         }
+        let channel = self.channel();
         self.head(&head, Some(protocol::Body::STREAM), Vec::new());
         if let Some(buffer) = begun {
-            self.channel.send_chunk(buffer);
+            channel.send_chunk(buffer);
         }
-        let complete = self.send_rest(body).await;
-        match complete {
-            Ok(()) => self.channel.send_end(),
+        match send_rest(&channel, body, self.lent.as_deref()).await {
+            Ok(()) => channel.send_end(),
             Err(error) => {
                 log::error!("a response ends before it is complete: {error}");
-                self.channel.send_error(&error.to_string());
+                channel.send_error(&error.to_string());
             }
         }
-    }
-
-    async fn send_rest<B>(&self, mut body: Pin<&mut B>) -> Result<(), BoxError>
-    where
-        B: http_body::Body<Error: Into<BoxError>>,
-    {
-        loop {
-            self.ready().await?;
-            match poll_fn(|context| body.as_mut().poll_frame(context)).await {
-                None => return Ok(()),
-                Some(Err(error)) => return Err(error.into()),
-                Some(Ok(frame)) => {
-                    let chunk = frame.into_data().ok().map(convert::chunk);
-                    if let Some(buffer) = chunk.and_then(|chunk| chunk.into_buffer(&self.port)) {
-                        self.channel.send_chunk(buffer);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Waits until the client has taken enough.
-    pub(super) async fn ready(&self) -> Result<(), BoxError> {
-        poll_fn(|context| self.channel.poll_ready(context)).await.map_err(|error| error.message().into())
     }
 
     /// Sends the head of an answer.
@@ -289,6 +299,40 @@ impl Exchange {
         // A port that is closed has ended the request as well.
         let _ = self.port.send_json(response.message(self.id), transfer);
     }
+}
+
+async fn send_rest<B>(channel: &Channel, mut body: Pin<&mut B>, lent: Option<&Lent>) -> Result<(), BoxError>
+where
+    B: http_body::Body<Error: Into<BoxError>>,
+{
+    let mut joiner = Joiner::default();
+    let mut next = |context: &mut Context<'_>| loop {
+        let frame = ready!(body.as_mut().poll_frame(context));
+        match frame.map(|frame| frame.map(|frame| frame.into_data().map(|data| convert::piece(data, lent)))) {
+            Some(Ok(Ok(piece))) => return Poll::Ready(Some(Ok(piece))),
+            Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+            None => return Poll::Ready(None),
+            // HTTP/1.1 has a place for trailers, and the port has none.
+            Some(Ok(Err(_trailers))) => {}
+        }
+    };
+    loop {
+        ready_to_send(channel).await?;
+        match poll_fn(|context| joiner.poll_next(context, &mut next)).await {
+            None => return Ok(()),
+            Some(Err(error)) => return Err(error),
+            Some(Ok(chunk)) => {
+                if let Some(buffer) = chunk.into_buffer(channel.port()) {
+                    channel.send_chunk(buffer);
+                }
+            }
+        }
+    }
+}
+
+/// Waits until the client has taken enough.
+pub(super) async fn ready_to_send(channel: &Channel) -> Result<(), BoxError> {
+    poll_fn(|context| channel.poll_ready(context)).await.map_err(|error| error.message().into())
 }
 
 fn result(port: &Port, id: u64, result: impl Serialize) {
@@ -312,15 +356,13 @@ fn doorbell(port: &Port) -> std::io::Result<AsyncFd<OwnedFd>> {
     Ok(unsafe { AsyncFd::register_with_interest(copy, Interest::READABLE) }?)
 }
 
-/// Waits until the doorbell rings, and silences it.
+/// Waits until the doorbell rings. It is not read: the driver is told of each time that it rings, and what it counts has
+/// room for all that ever will.
 async fn rings(doorbell: &AsyncFd<OwnedFd>) {
     // The driver fails only when the runtime ends.
-    let Ok(mut ready) = doorbell.readable().await else { return };
-    let mut count = [0_u8; 8];
-    // SAFETY: the descriptor is open, and there is room for 8 bytes. What it says does not matter: it does not block,
-    // and after it the port is looked at.
-    unsafe { libc::read(doorbell.get_ref().as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
-    ready.clear_ready();
+    if let Ok(mut ready) = doorbell.readable().await {
+        ready.clear_ready();
+    }
 }
 
 /// Polls with a host as the current one.

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::task::JoinSet;
 
 use super::body::Body;
-use super::serve::Exchange;
+use super::serve::{Exchange, ready_to_send};
 use super::{BoxError, HttpService};
 use crate::protocol;
 use crate::stream::{Channel, Item};
@@ -60,11 +60,12 @@ async fn handshake<S: HttpService>(
     }
     let connection = TokioIo::new(hyper::upgrade::on(&mut response).await?);
     exchange.head(&response.into_parts().0, Some(protocol::Body::STREAM), Vec::new());
+    let channel = exchange.channel();
     let (from_service, to_service) = tokio::io::split(connection);
     tokio::select! {
         // The service has ended the connection.
-        () = receive(exchange, from_service) => {}
-        () = send(exchange.channel(), to_service) => {}
+        () = receive(&channel, from_service) => {}
+        () = send(&channel, to_service) => {}
     }
     Ok(())
 }
@@ -84,15 +85,15 @@ async fn send(channel: &Channel, mut to_service: WriteHalf<TokioIo<Upgraded>>) {
 }
 
 /// What the service sends, until it ends.
-async fn receive(exchange: &Exchange, mut from_service: ReadHalf<TokioIo<Upgraded>>) {
+async fn receive(channel: &Channel, mut from_service: ReadHalf<TokioIo<Upgraded>>) {
     loop {
         let mut piece = Vec::with_capacity(PIECE);
-        if exchange.ready().await.is_err() {
+        if ready_to_send(channel).await.is_err() {
             return;
         }
         match from_service.read_buf(&mut piece).await {
-            Ok(0) | Err(_) => break exchange.channel().send_end(),
-            Ok(_) => exchange.channel().send_chunk(exchange.channel().port().buffer(piece)),
+            Ok(0) | Err(_) => break channel.send_end(),
+            Ok(_) => channel.send_chunk(channel.port().buffer(piece)),
         }
     }
 }

@@ -3,7 +3,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
-use crate::protocol::{Request, Response};
+use crate::protocol::{Credit, Request, Response, Stream, WsKind, WsMessage};
 
 fn text() -> impl Strategy<Value = Cow<'static, str>> {
     // Plain, with what must be escaped, and with anything.
@@ -35,6 +35,27 @@ prop_compose! {
     fn response()(status in any::<u16>(), headers in headers(), body in body()) -> HttpResponse<'static> {
         HttpResponse { status, headers, body }
     }
+}
+
+fn kind() -> impl Strategy<Value = WsKind> {
+    prop::sample::select(vec![WsKind::Text, WsKind::Binary, WsKind::Ping, WsKind::Pong])
+}
+
+/// What a notification's own reader makes of it, and the text of its parameters.
+fn notification<T: serde::Serialize>(
+    method: &str,
+    params: T,
+    message: Vec<u8>,
+    read: impl FnOnce(Reader<'_>) -> Option<T>,
+) -> (Option<T>, String) {
+    let message = String::from_utf8(message).unwrap();
+    assert_eq!(message, serde_json::to_string(&Request::notification(method, &params)).unwrap());
+    let Some(Head::Call { id: None, method: named, params }) = Head::of(message.as_bytes()) else {
+        panic!("{message} is in another form")
+    };
+    assert_eq!(named, method.as_bytes());
+    let params = std::str::from_utf8(params).unwrap();
+    (read(Reader(params)), params.to_owned())
 }
 
 /// A text with one character in another's place, or one more, or one less.
@@ -71,6 +92,32 @@ proptest! {
         };
         prop_assert_eq!(read, id);
         prop_assert_eq!(HttpResponse::read(Reader::of(std::str::from_utf8(result).unwrap()).unwrap()), Some(response));
+    }
+
+    #[test]
+    fn notifications_of_streams_are_written_and_read_as_serde_json_does(
+        (id, bytes, kind) in (any::<u64>(), any::<u64>(), kind()),
+        at in any::<prop::sample::Index>(),
+        by in prop::sample::select(vec!['"', '\\', ',', '}', ']', '0', '-', '.', ' ', '\n', 'e', 'i']),
+        how in any::<u8>(),
+    ) {
+        let stream = Stream { id };
+        let (read, text) = notification("body.chunk", stream, stream.chunk_message(), Stream::read);
+        prop_assert_eq!(read, Some(stream));
+        let text = changed(&text, at, by, how);
+        prop_assert_eq!(Stream::parse(&text).ok(), serde_json::from_str(&text).ok());
+
+        let credit = Credit { id, bytes };
+        let (read, text) = notification("body.credit", credit, credit.message(), Credit::read);
+        prop_assert_eq!(read, Some(credit));
+        let text = changed(&text, at, by, how);
+        prop_assert_eq!(Credit::parse(&text).ok(), serde_json::from_str(&text).ok());
+
+        let message = WsMessage { id, kind };
+        let (read, text) = notification("ws.message", message, message.message(), WsMessage::read);
+        prop_assert_eq!(read, Some(message));
+        let text = changed(&text, at, by, how);
+        prop_assert_eq!(WsMessage::parse(&text).ok(), serde_json::from_str(&text).ok());
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub(crate) struct ServeArgs {
     /// A proxy whose X-Forwarded headers are believed: an address, or a network such as 10.0.0.0/8. Repeatable.
     #[arg(long, value_name = "NETWORK", value_parser = network)]
     trusted_proxy: Vec<IpNet>,
-    /// Where the admin API and the dashboard listen, such as 127.0.0.1:3001. Without it, only `atoll` commands of the
+    /// Where the admin API listens, such as 127.0.0.1:3001. Without it, only `atoll` commands of the
     /// same user reach the host.
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,

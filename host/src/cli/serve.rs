@@ -85,7 +85,7 @@ pub(super) fn run_admin(admin: Admin) -> anyhow::Result<admin::Running> {
     let address = admin.address();
     let running = admin.run()?;
     if let Some(address) = address {
-        out::print(format!("Admin API and dashboard at http://{address}/\n"))?;
+        out::print(format!("The admin API is at http://{address}/\n"))?;
     }
     Ok(running)
 }

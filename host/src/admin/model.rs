@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::config::{AppConfig, Origin, Route, Settings};
+use crate::config::{AppConfig, Origin, Route};
 use crate::generation::Generation;
 use crate::history::HistoryEntry;
 use crate::journal::{FailureEntry, PanicEntry};
@@ -260,7 +260,7 @@ impl From<&AppConfig> for EffectiveApp {
 
 /// The settings of an app by name, without the values of its variables.
 fn settings(config: &AppConfig) -> BTreeMap<String, SettingInForce> {
-    let mut shown = Settings { ..config.settings.clone() };
+    let mut shown = config.settings.clone();
     shown.env.values_mut().for_each(|value| HIDDEN.clone_into(value));
     let Ok(Value::Object(values)) = serde_json::to_value(&shown) else { return BTreeMap::new() };
     let in_force = |(name, value): (String, Value)| {

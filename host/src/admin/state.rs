@@ -1,7 +1,7 @@
 //! What the admin API answers from, on any thread.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::app::App;
 use crate::config::AppConfig;
@@ -21,7 +21,8 @@ use super::model::{AppDetails, AppStatus, EffectiveConfig, HostStatus, ProcessSt
 pub(crate) struct State {
     pub(super) registry: Arc<Registry>,
     pub(super) events: EventBus,
-    staging: Arc<Staging>,
+    /// Not held: the folder of staged copies goes with the host, whose end does not wait for this listener's threads.
+    staging: Weak<Staging>,
     pins: Pins,
     config: PathBuf,
     started_ms: u64,
@@ -33,7 +34,7 @@ impl State {
         Self {
             registry,
             events: services.events().clone(),
-            staging: services.staging().clone(),
+            staging: Arc::downgrade(services.staging()),
             pins: services.pins(),
             config,
             started_ms: now_ms(),
@@ -60,7 +61,8 @@ impl State {
     }
 
     fn status(&self, app: &App) -> AppStatus {
-        let kept = self.staging.kept(app.name()).iter().map(|kept| kept.hash().short()).collect();
+        let kept = self.staging.upgrade().map(|staging| staging.kept(app.name())).unwrap_or_default();
+        let kept = kept.iter().map(|kept| kept.hash().short()).collect();
         AppStatus::of(app, &self.registry.routes(app.name()), kept)
     }
 

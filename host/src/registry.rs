@@ -115,12 +115,8 @@ impl Registry {
                     changes.added.push(name.clone());
                 }
                 Some(before) if before != config => {
-                    // Another route, or another place of the same setting, is no reason to start another generation.
-                    let rerouted = AppConfig {
-                        routes: config.routes.clone(),
-                        origins: config.origins.clone(),
-                        ..before.clone()
-                    };
+                    // Another route is no reason to start another generation.
+                    let rerouted = AppConfig { routes: config.routes.clone(), ..before.clone() };
                     if let Some(app) = apps.get(name).filter(|_| rerouted != *config) {
                         app.configure(config.clone());
                     }

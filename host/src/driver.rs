@@ -189,10 +189,11 @@ impl Driver {
     fn event(&mut self, event: Event) -> bool {
         let effects = self.lifecycle.on(event, self.born.elapsed());
         let finished = effects.contains(&Effect::Finish);
+        // Before those are told that wait for it: they may look at once.
+        self.app.set_phase(self.lifecycle.phase(), self.lifecycle.retiring().count());
         for effect in effects {
             self.carry_out(effect);
         }
-        self.app.set_phase(self.lifecycle.phase(), self.lifecycle.retiring().count());
         finished
     }
 

@@ -35,12 +35,16 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// No host listens.
-    #[error("no host runs for {}: start one with `atoll serve` ({source})", config.display())]
+    // The reason is in the text and is therefore not a `source`, or printing the chain would say it twice.
+    #[error(
+        "no host runs for {}: start one with `atoll serve`, or say with --config which registry it serves ({reason})",
+        config.display()
+    )]
     NoHost {
         /// The registry file that the host would serve.
         config: PathBuf,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The connection broke.
     #[error("the host did not answer: {0}")]
@@ -97,7 +101,7 @@ impl AdminClient {
     /// [`AdminError::NoHost`].
     pub fn connect_within(temporary: &Path, config: impl AsRef<Path>) -> Result<Self, AdminError> {
         let config = config.as_ref();
-        let no_host = |source| AdminError::NoHost { config: config.to_owned(), source };
+        let no_host = |reason| AdminError::NoHost { config: config.to_owned(), reason };
         let runtime = Builder::new_current_thread().enable_all().build().map_err(no_host)?;
         let path = socket::path(&crate::stage::common_folder(temporary), config);
         let stream = runtime.block_on(UnixStream::connect(path)).map_err(no_host)?;

@@ -67,9 +67,7 @@ pub(super) fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
 fn print(followed: &Followed, format: Format) -> io::Result<ControlFlow<()>> {
     match (followed, format) {
         (Followed::Record(record), Format::Table) => out::print_on(&line(record)),
-        (Followed::Record(record), Format::Json) => {
-            out::print_on(&(serde_json::to_string(record)? + "\n"))
-        }
+        (Followed::Record(record), Format::Json) => out::print_on(&(serde_json::to_string(record)? + "\n")),
         (Followed::Missed(count), _) => {
             let records = units::count(usize::try_from(*count).unwrap_or(usize::MAX), "record");
             eprintln!("atoll: {records} came too fast to be read, and are missing here");

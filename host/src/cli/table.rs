@@ -33,7 +33,7 @@ pub(super) struct Cell {
 impl Cell {
     pub(super) fn styled(text: impl Into<String>, style: Style) -> Self {
         let text: String = text.into();
-        Self { text: text.lines().next().unwrap_or_default().to_owned(), style }
+        Self { text: text.lines().next().unwrap_or_default().trim_end().to_owned(), style }
     }
 }
 

@@ -151,7 +151,9 @@ impl Screen {
     fn head(&self) -> Vec<Line<'static>> {
         let ProcessStatus { version, pid, started_ms, config, .. } = &self.process;
         let apps = self.stats.as_ref().map(|stats| &stats.apps[..]).unwrap_or_default();
-        let sum = |of: fn(&atoll_host::admin::AppStats) -> f64| apps.iter().map(of).sum::<f64>();
+        let sum = |of: fn(&atoll_host::admin::AppStats) -> f64| {
+            apps.iter().map(of).fold(0.0, |sum, number| sum + number)
+        };
         vec![
             Line::from(format!("atoll {version}  process {pid}  up {}  {config}", units::since(*started_ms))),
             Line::from(format!(

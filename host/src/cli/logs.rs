@@ -1,12 +1,17 @@
 //! `atoll logs`.
 
+use std::future::pending;
 use std::io;
 use std::ops::ControlFlow;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use atoll_host::admin::Followed;
 use atoll_host::journal::LogEntry;
 use clap::Args;
+use tokio::io::Interest;
+use tokio::net::unix::pipe::Sender;
+use tokio::signal::ctrl_c;
 
 use super::arguments::{Form, Format, Registry};
 use super::{out, style, units};
@@ -41,13 +46,7 @@ pub(super) fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
     let limit = args.tail.unwrap_or(usize::MAX);
     let mut printed = Ok(());
     if args.follow {
-        let interrupted = async {
-            if let Err(error) = tokio::signal::ctrl_c().await {
-                log::warn!("SIGINT cannot be awaited: {error}");
-                std::future::pending::<()>().await;
-            }
-        };
-        host.follow_log(&args.app, limit, interrupted, |followed| {
+        host.follow_log(&args.app, limit, end(), |followed| {
             print(&followed, args.form.format).unwrap_or_else(|error| {
                 printed = Err(error);
                 ControlFlow::Break(())
@@ -62,6 +61,26 @@ pub(super) fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
     }
     printed?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until it is enough: for SIGINT, or until nobody reads standard output any more.
+async fn end() {
+    tokio::select! {
+        Ok(()) = ctrl_c() => {}
+        () = nobody_reads() => {}
+    }
+}
+
+/// Waits until the other end of the pipe is closed, also when nothing is written.
+async fn nobody_reads() {
+    let stdout = io::stdout().as_fd().try_clone_to_owned();
+    // It is not written to by this sender, and a file, which cannot be awaited, has no other end.
+    if let Ok(stdout) = stdout.and_then(Sender::from_owned_fd_unchecked)
+        && stdout.ready(Interest::ERROR).await.is_ok()
+    {
+        return;
+    }
+    pending().await
 }
 
 fn print(followed: &Followed, format: Format) -> io::Result<ControlFlow<()>> {

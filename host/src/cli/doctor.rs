@@ -21,8 +21,8 @@ use super::arguments::{Form, Format};
 use super::{out, units};
 
 pub(super) const EXAMPLES: &str = "\
-The exit code is 1 if there is a problem, else 0. Each library is opened as a host opens it, which runs its constructors; \
-no app is started.";
+The exit code is 1 if there is a problem, else 0. Each library is opened as a host opens it, which runs its \
+constructors; no app is started.";
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct DoctorArgs {

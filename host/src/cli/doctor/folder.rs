@@ -10,7 +10,7 @@ use super::finding::Finding;
 
 const CHECK: &str = "temporary folder";
 
-/// What a host with some apps may take: the copies of their libraries, those ahead of a reload, and those that are kept.
+/// What a host with some apps may take: the copies of their libraries, those made ahead, and those that are kept.
 const ROOM: u64 = 512 << 20;
 
 /// With less, not even a few libraries fit.
@@ -29,7 +29,8 @@ fn look(folder: &Path) -> std::io::Result<Finding> {
     let name = folder.display();
     let free = system.f_bavail.saturating_mul(system.f_frsize);
     if system.f_flag.contains(StatVfsMountFlags::NOEXEC) {
-        let remedy = "libraries cannot be loaded from there: set TMPDIR to a folder on another file system, or mount it exec";
+        let remedy = "libraries cannot be loaded from there: set TMPDIR to a folder on another file system, or \
+                      mount it exec";
         return Ok(Finding::problem(CHECK, format!("{name} is mounted noexec"), remedy));
     }
     // A host begins in the same way: a folder that others can write to is refused, too.

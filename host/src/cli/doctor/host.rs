@@ -63,7 +63,8 @@ fn app(app: &AppStatus) -> Finding {
             check,
             format!("failed: {last}"),
             format!(
-                "see `atoll describe {name}` and `atoll logs {name}`; then `atoll start {name}`, or put a good library there"
+                "see `atoll describe {name}` and `atoll logs {name}`; then `atoll start {name}`, or put a good \
+                 library there"
             ),
         ),
         "resting" => Finding::warning(
@@ -109,7 +110,8 @@ fn port(address: SocketAddr, host: Option<u32>) -> Finding {
         (ErrorKind::PermissionDenied, _) => Finding::problem(
             check,
             error.to_string(),
-            "ports below 1024 are not for every user: choose another with --listen, or give the command CAP_NET_BIND_SERVICE",
+            "ports below 1024 are not for every user: choose another with --listen, or give the command \
+             CAP_NET_BIND_SERVICE",
         ),
         _ => Finding::problem(check, error.to_string(), "choose an address of this machine with --listen"),
     }

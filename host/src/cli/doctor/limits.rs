@@ -55,7 +55,8 @@ pub(super) fn check() -> Vec<Finding> {
 }
 
 fn of_process(limits: &Limits) -> Vec<Finding> {
-    let remedy = "it limits connections and apps: run `ulimit -n 65536` before, or set LimitNOFILE=65536 in the systemd unit";
+    let remedy = "it limits connections and apps: run `ulimit -n 65536` before, or set LimitNOFILE=65536 in the \
+                  systemd unit";
     let files = match limits.max_open_files.soft_limit {
         LimitValue::Unlimited => Finding::ok("open files", "unlimited"),
         LimitValue::Value(most) => {
@@ -67,8 +68,8 @@ fn of_process(limits: &Limits) -> Vec<Finding> {
         LimitValue::Value(most) => Finding::warning(
             "address space",
             format!("at most {}", units::bytes(most)),
-            "heaps reserve far more than they use: run `ulimit -v unlimited` before; to limit memory, use MemoryMax= of \
-             systemd, or a container's limit",
+            "heaps reserve far more than they use: run `ulimit -v unlimited` before; to limit memory, use MemoryMax= \
+             of systemd, or a container's limit",
         ),
     };
     vec![files, space]
@@ -84,7 +85,8 @@ fn watches() -> Finding {
         Err(error) => Finding::problem(
             "inotify",
             format!("files cannot be watched: {error}"),
-            "raise fs.inotify.max_user_instances and fs.inotify.max_user_watches, or end programs that watch many files",
+            "raise fs.inotify.max_user_instances and fs.inotify.max_user_watches, or end programs that watch \
+             many files",
         ),
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn check_open_files(table: &mut Table, before: usize, after: usize) {
     table.check("file descriptors, more than before", growth, "< 8", growth < 8);
 }
 
-/// What `atoll ls --json` shows.
+/// What `atoll ls --format json` shows.
 pub(crate) fn status(host: &Host) -> Result<HostStatus, String> {
     let place = host.folder().join("tmp");
     AdminClient::connect_within(&place, config(host))

@@ -28,7 +28,7 @@ use actix_web::{App, HttpServer};
 use self::access::Access;
 pub use self::access::Token;
 use self::access::guard;
-pub use self::client::{AdminClient, AdminError};
+pub use self::client::{AdminClient, AdminError, Followed};
 pub use self::model::{
     AppDetails, AppStatus, EffectiveApp, EffectiveConfig, GenerationStatus, HostStatus, Invocation, Invoked,
     LogLevel, ProblemDetails, ProcessStatus, Serving, SettingInForce,
@@ -59,12 +59,10 @@ impl Admin {
         Self { state: State::new(registry, services, config), socket, listener: None, token: None }
     }
 
-    /// Listens on a TCP address, too.
-    ///
-    /// # Errors
-    /// The address is taken, or not this machine's.
-    pub fn listen(self, address: SocketAddr) -> io::Result<Self> {
-        Ok(Self { listener: Some(TcpListener::bind(address)?), ..self })
+    /// Answers on TCP, too.
+    #[must_use]
+    pub fn with_listener(self, listener: TcpListener) -> Self {
+        Self { listener: Some(listener), ..self }
     }
 
     /// With a token, which is asked of those who change something over TCP.

@@ -20,7 +20,7 @@ impl Watched {
         let host = launch.args(["--admin", "127.0.0.1:0"]).start();
         let admin = wait_for("the host says where its admin listener is", || {
             let output = host.stdout();
-            let (_, rest) = output.split_once("admin API is at http://")?;
+            let (_, rest) = output.split_once("Admin API and dashboard at http://")?;
             rest.split_once('/')?.0.parse().ok()
         });
         Self { host, admin }

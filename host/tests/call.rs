@@ -90,7 +90,7 @@ fn failures_are_an_exit_code_and_a_reason() {
     let unknown = call(&["prbe"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(
-        unknown.stderr.contains("no app is named `prbe` in apps.json; registered: probe, none"),
+        unknown.stderr.contains("apps.json: no app is named `prbe`: did you mean `probe`?"),
         "{}",
         unknown.stderr
     );

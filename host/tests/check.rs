@@ -6,7 +6,7 @@ mod support;
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{Ended, Launch, library};
 
 /// The staged copies that are left; only the lock of the folder that hosts share stays.
@@ -58,6 +58,15 @@ fn a_registry_is_checked_with_all_its_apps() {
     let both = Launch::command("check").write("apps.json", json!([good, bad]).to_string()).run();
     assert_eq!((both.status.code(), both.stderr.as_str()), (Some(1), "atoll: 1 of 2 apps would not run"));
     assert!(both.stdout.contains("good: ok\n") && both.stdout.contains("bad: refused\n"), "{}", both.stdout);
+
+    let both = Launch::command("check")
+        .args(["--format", "json"])
+        .write("apps.json", json!([good, bad]).to_string());
+    let both = both.run();
+    let list: Value = serde_json::from_str(&both.stdout).unwrap();
+    assert_eq!((both.status.code(), &list[0]["ok"], &list[1]["ok"]), (Some(1), &json!(true), &json!(false)));
+    assert_eq!((&list[0]["package"], &list[0]["version"]), (&json!("probe"), &json!("0.1.0")));
+    assert!(list[1]["reason"].as_str().unwrap().contains("export_app!"), "{list}");
 
     let one = Launch::command("check")
         .args(["--config", "my.json"])

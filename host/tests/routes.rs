@@ -115,6 +115,6 @@ fn routes_are_shown() {
     assert!(host.stdout().contains(&expected), "{}", host.stdout());
     let listed = ls(&host, &[]);
     assert!(listed.contains("ROUTES") && listed.contains("/a, *.example.com/b"), "{listed}");
-    let json: Value = serde_json::from_str(&ls(&host, &["--json"])).unwrap();
+    let json: Value = serde_json::from_str(&ls(&host, &["--format", "json"])).unwrap();
     assert_eq!(json["apps"][0]["routes"], json!(["/a", "*.example.com/b"]));
 }

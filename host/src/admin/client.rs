@@ -1,5 +1,8 @@
 //! A connection to the admin API of a running host, over its Unix socket.
 
+mod events;
+
+use std::future::pending;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -19,8 +22,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use self::events::{Event, Events};
 use super::model::{AppDetails, EffectiveConfig, HostStatus, LogLevel, ProblemDetails, Serving};
 use super::socket;
+use super::stats::Stats;
 use crate::journal::LogEntry;
 
 /// How long an answer is awaited: a reload may drain and start.
@@ -30,16 +35,23 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// No host listens.
-    #[error("no host runs for {}: start one with `atoll serve` ({source})", config.display())]
+    // The reason is in the text and is therefore not a `source`, or printing the chain would say it twice.
+    #[error(
+        "no host runs for {}: start one with `atoll serve`, or say with --config which registry it serves ({reason})",
+        config.display()
+    )]
     NoHost {
         /// The registry file that the host would serve.
         config: PathBuf,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The connection broke.
     #[error("the host did not answer: {0}")]
     Broken(#[from] hyper::Error),
+    /// The connection broke while the host told what happens.
+    #[error("the host has ended, or was restarted")]
+    Lost(#[source] hyper::Error),
     /// No answer came in time.
     #[error("the host did not answer within {} s", ANSWER_TIMEOUT.as_secs())]
     TimedOut,
@@ -49,6 +61,15 @@ pub enum AdminError {
     /// What came is not an answer.
     #[error("the host's answer cannot be read: {0}")]
     Malformed(#[from] serde_json::Error),
+}
+
+/// What one who follows a log is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// A record.
+    Record(LogEntry),
+    /// So many records came faster than they were read, and are missing.
+    Missed(u64),
 }
 
 /// A connection to a running host.
@@ -80,7 +101,7 @@ impl AdminClient {
     /// [`AdminError::NoHost`].
     pub fn connect_within(temporary: &Path, config: impl AsRef<Path>) -> Result<Self, AdminError> {
         let config = config.as_ref();
-        let no_host = |source| AdminError::NoHost { config: config.to_owned(), source };
+        let no_host = |reason| AdminError::NoHost { config: config.to_owned(), reason };
         let runtime = Builder::new_current_thread().enable_all().build().map_err(no_host)?;
         let path = socket::path(&crate::stage::common_folder(temporary), config);
         let stream = runtime.block_on(UnixStream::connect(path)).map_err(no_host)?;
@@ -182,7 +203,8 @@ impl AdminClient {
         self.get(&of_app(app, &format!("/log?limit={limit}")))
     }
 
-    /// Gives the last log records of an app to `take`, and those that come, until it breaks off or the host ends.
+    /// Gives the last log records of an app to `take`, and those that come, until it breaks off, `end` is there, or the
+    /// app is removed.
     ///
     /// # Errors
     /// See [`AdminError`].
@@ -190,26 +212,53 @@ impl AdminClient {
         &mut self,
         app: &str,
         limit: usize,
-        mut take: impl FnMut(LogEntry) -> ControlFlow<()>,
+        end: impl Future<Output = ()>,
+        mut take: impl FnMut(Followed) -> ControlFlow<()>,
     ) -> Result<(), AdminError> {
-        let path = of_app(app, &format!("/log/stream?limit={limit}"));
-        self.runtime.block_on(async {
-            let mut response = send(&mut self.sender, Method::GET, &path, Bytes::new()).await?;
-            let mut text = String::new();
+        self.follow(&of_app(app, &format!("/log/stream?limit={limit}")), end, |event| {
+            Ok(match &*event.name {
+                "record" => take(Followed::Record(serde_json::from_str(&event.data)?)),
+                "missed" => take(Followed::Missed(serde_json::from_str(&event.data)?)),
+                _ => ControlFlow::Continue(()),
+            })
+        })
+    }
+
+    /// Gives what the apps do to `take`, second by second, until it breaks off. The first reading comes at once, and
+    /// has no rates yet.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn follow_stats(&mut self, mut take: impl FnMut(Stats) -> ControlFlow<()>) -> Result<(), AdminError> {
+        self.follow("/api/v1/stats", pending(), |event| Ok(take(serde_json::from_str(&event.data)?)))
+    }
+
+    fn follow(
+        &mut self,
+        path: &str,
+        end: impl Future<Output = ()>,
+        mut take: impl FnMut(Event) -> Result<ControlFlow<()>, AdminError>,
+    ) -> Result<(), AdminError> {
+        let sender = &mut self.sender;
+        let read = async {
+            let mut response = send(sender, Method::GET, path, Bytes::new()).await?;
+            let mut events = Events::default();
             while let Some(frame) = response.frame().await {
-                let Ok(piece) = frame?.into_data() else { continue };
-                text.push_str(&String::from_utf8_lossy(&piece));
-                while let Some(end) = text.find("\n\n") {
-                    let event: String = text.drain(..end + 2).collect();
-                    let data = event.strip_prefix("event: record\ndata: ");
-                    if let Some(data) = data
-                        && take(serde_json::from_str(data)?).is_break()
-                    {
+                let Ok(piece) = frame.map_err(AdminError::Lost)?.into_data() else { continue };
+                events.push(&piece);
+                for event in events.by_ref() {
+                    if take(event)?.is_break() {
                         return Ok(());
                     }
                 }
             }
             Ok(())
+        };
+        self.runtime.block_on(async {
+            tokio::select! {
+                read = read => read,
+                () = end => Ok(()),
+            }
         })
     }
 

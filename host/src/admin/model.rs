@@ -1,6 +1,7 @@
 //! What the admin API says, as types.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -244,6 +245,15 @@ impl AppDetails {
             panics: journal.panics(),
             panic_count: journal.panic_count(),
         }
+    }
+}
+
+impl EffectiveConfig {
+    /// That of a file with these apps.
+    pub fn of<'a>(file: &Path, apps: impl IntoIterator<Item = &'a AppConfig>) -> Self {
+        let mut apps: Vec<EffectiveApp> = apps.into_iter().map(EffectiveApp::from).collect();
+        apps.sort_by(|one, other| one.name.cmp(&other.name));
+        Self { file: file.display().to_string(), apps }
     }
 }
 

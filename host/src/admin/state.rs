@@ -88,10 +88,8 @@ impl State {
     }
 
     pub(super) fn effective_config(&self) -> EffectiveConfig {
-        let configs = self.registry.apps().into_iter().filter_map(|app| self.registry.config(app.name()));
-        EffectiveConfig {
-            file: self.config.display().to_string(),
-            apps: configs.map(|config| (&config).into()).collect(),
-        }
+        let apps = self.registry.apps();
+        let configs: Vec<_> = apps.iter().filter_map(|app| self.registry.config(app.name())).collect();
+        EffectiveConfig::of(&self.config, &configs)
     }
 }

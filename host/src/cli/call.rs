@@ -163,9 +163,7 @@ fn callable(mut config: Config, args: &CallArgs) -> anyhow::Result<Config> {
         config.apps.iter_mut().for_each(|app| app.settings.preload = false);
         return Ok(config);
     }
-    let names: Vec<&str> = config.apps.iter().map(|app| app.name.as_str()).collect();
-    let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    bail!("no app is named `{}` in {}; registered: {known}", args.app, args.config.display())
+    bail!("{}: {}", args.config.display(), config.no_such_app(&args.app))
 }
 
 fn request<'a>(args: &'a CallArgs, uri: &'a Uri, prefix: &'a str, body: Option<&[u8]>) -> HttpRequest<'a> {

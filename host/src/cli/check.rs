@@ -10,7 +10,9 @@ use atoll_host::config::Config;
 use atoll_host::{Source, Staging, logging};
 use clap::Args;
 use log::LevelFilter;
+use serde_json::{Value, json};
 
+use super::arguments::{Form, Format};
 use super::out;
 
 pub(super) const EXAMPLES: &str = "\
@@ -29,6 +31,8 @@ pub(super) struct CheckArgs {
     /// The registry of apps, to check all of them.
     #[arg(long, value_name = "FILE", default_value = "apps.json", conflicts_with = "library")]
     config: PathBuf,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// Checks one library, or a registry with all of its apps.
@@ -42,17 +46,15 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         }
         None => Config::load(&args.config)?.apps.into_iter().map(|app| (app.name, app.path)).collect(),
     };
-    let mut refused = 0;
-    for (name, path) in &apps {
-        match check(&staging, &Source::locate(path, name), name) {
-            Ok(checked) => out::print(describe(name, &checked))?,
-            Err(error) => {
-                refused += 1;
-                out::print(refusal(name, path, &error))?;
-            }
-        }
-    }
-    if apps.is_empty() {
+    let checked = apps.iter().map(|(name, path)| {
+        let result = check(&staging, &Source::locate(path, name), name);
+        (name.as_str(), path.as_path(), result)
+    });
+    let refused = match args.form.format {
+        Format::Json => print_json(checked)?,
+        Format::Table => print_text(checked)?,
+    };
+    if apps.is_empty() && args.form.format == Format::Table {
         out::print(format!("{}: no apps are registered yet\n", args.config.display()))?;
     }
     if refused > 0 {
@@ -63,6 +65,52 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// An app's name and path, and what was found there.
+type Found<'a> = (&'a str, &'a Path, Result<Checked, CheckError>);
+
+/// Prints each as soon as it is checked; how many were refused.
+fn print_text<'a>(checked: impl Iterator<Item = Found<'a>>) -> anyhow::Result<usize> {
+    let mut refused = 0;
+    for (name, path, result) in checked {
+        match result {
+            Ok(checked) => out::print(describe(name, &checked))?,
+            Err(error) => {
+                refused += 1;
+                out::print(refusal(name, path, &error))?;
+            }
+        }
+    }
+    Ok(refused)
+}
+
+/// Prints a list of all; how many were refused.
+fn print_json<'a>(checked: impl Iterator<Item = Found<'a>>) -> anyhow::Result<usize> {
+    let mut refused = 0;
+    let list: Vec<Value> = checked
+        .map(|(name, path, result)| match result {
+            Ok(Checked { path, stamp, size, hash, stays }) => json!({
+                "name": name,
+                "ok": true,
+                "path": path,
+                "package": stamp.name,
+                "version": stamp.version,
+                "rustc": stamp.rustc,
+                "target": stamp.target,
+                "api": stamp.api.to_string(),
+                "size": size,
+                "hash": hash.to_string(),
+                "stays": stays.map(|reason| reason.to_string()),
+            }),
+            Err(error) => {
+                refused += 1;
+                json!({ "name": name, "ok": false, "path": path, "reason": error.to_string() })
+            }
+        })
+        .collect();
+    out::print_json(&list)?;
+    Ok(refused)
 }
 
 /// What a library is called before it says so itself: `hello` for `…/libhello.so` and for `…/hello/`.

@@ -1,23 +1,37 @@
 //! The `atoll` command line.
 
+mod arguments;
 mod call;
+mod change;
 mod check;
-mod control;
+mod completion;
+mod config;
+mod describe;
 mod dev;
+mod doctor;
+mod exit;
+mod free_port;
+mod logs;
+mod ls;
 mod out;
+mod port_owner;
 mod serve;
+mod style;
+mod table;
+mod top;
+mod units;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use atoll_host::logging::Format;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
 
 /// Runs many native Rust apps in one process.
 #[derive(Debug, Parser)]
-#[command(name = "atoll", version)]
+#[command(name = "atoll", version, after_help = exit::HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -37,29 +51,38 @@ enum Command {
     #[command(after_help = check::EXAMPLES)]
     Check(check::CheckArgs),
     /// Shows the apps of the host that runs for apps.json.
-    Ls {
-        #[command(flatten)]
-        config: ConfigArg,
-        /// Print all that is known, as JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Loads an app's library anew in the host that runs for apps.json.
-    Reload {
-        /// The app's name in the registry.
-        app: String,
-        #[command(flatten)]
-        config: ConfigArg,
-    },
-    /// Goes back to an app's previous good library in the host that runs for apps.json.
-    Rollback {
-        /// The app's name in the registry.
-        app: String,
-        #[command(flatten)]
-        config: ConfigArg,
-    },
-    /// Prints the JSON schema of apps.json.
-    Schema,
+    Ls(ls::LsArgs),
+    /// Shows all that the host knows of an app: its generation, settings, history, failures and panics.
+    Describe(describe::DescribeArgs),
+    /// Shows an app's log records.
+    #[command(after_help = logs::EXAMPLES)]
+    Logs(logs::LogsArgs),
+    /// Shows live what the apps do.
+    #[command(after_help = top::EXAMPLES)]
+    Top(top::TopArgs),
+    /// Starts apps before their first request, or after they have failed.
+    Start(arguments::Apps),
+    /// Takes apps down; their next request starts them again.
+    Stop(arguments::Apps),
+    /// Loads the libraries of apps anew.
+    Reload(arguments::Apps),
+    /// Goes back to the previous good libraries of apps.
+    Rollback(arguments::Apps),
+    /// Lets requests start apps that were disabled.
+    Enable(arguments::Apps),
+    /// Takes apps down, and lets no request start them.
+    Disable(arguments::Apps),
+    /// Filters an app's log records by another level than RUST_LOG says.
+    LogLevel(change::LogLevelArgs),
+    /// Shows and checks apps.json, without a host.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Says what is wrong with this machine, apps.json, its libraries and the host, and what to do.
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::DoctorArgs),
+    /// Prints a script by which a shell completes these commands.
+    #[command(after_help = completion::EXAMPLES)]
+    Completion(completion::CompletionArgs),
 }
 
 /// Where the apps are, and where they are served.
@@ -71,6 +94,9 @@ pub(crate) struct ServeArgs {
     /// The address to listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
+    /// When a port is taken, listen on the next one that is free.
+    #[arg(long)]
+    find_free_port: bool,
     /// Speak TLS, with this certificate: its chain in PEM format. A file that changes is taken over.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -106,33 +132,40 @@ fn network(text: &str) -> Result<IpNet, String> {
         .map_err(|_| "expected an address or a network such as 10.0.0.0/8".to_owned())
 }
 
-/// Which running host is meant.
-#[derive(Args, Clone, Debug)]
-struct ConfigArg {
-    /// The registry of apps that the host was started with.
-    #[arg(long, value_name = "FILE", default_value = "apps.json")]
-    config: PathBuf,
-}
-
 /// Runs the command that the process was started with.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let result = match cli.command {
+    let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Dev(args) => dev::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Call(args) => call::run(&args),
         Command::Check(args) => check::run(&args),
-        Command::Ls { config, json } => control::ls(&config.config, json).map(|()| ExitCode::SUCCESS),
-        Command::Reload { app, config } => control::reload(&config.config, &app).map(|()| ExitCode::SUCCESS),
-        Command::Rollback { app, config } => {
-            control::rollback(&config.config, &app).map(|()| ExitCode::SUCCESS)
-        }
-        Command::Schema => {
-            out::print(atoll_host::config::schema_json()).map(|()| ExitCode::SUCCESS).map_err(Into::into)
-        }
+        Command::Ls(args) => ls::run(&args),
+        Command::Describe(args) => describe::run(&args),
+        Command::Logs(args) => logs::run(&args),
+        Command::Top(args) => top::run(&args),
+        Command::Start(apps) => change::start(&apps),
+        Command::Stop(apps) => change::stop(&apps),
+        Command::Reload(apps) => change::reload(&apps),
+        Command::Rollback(apps) => change::rollback(&apps),
+        Command::Enable(apps) => change::enable(&apps),
+        Command::Disable(apps) => change::disable(&apps),
+        Command::LogLevel(args) => change::log_level(&args),
+        Command::Config(command) => config::run(&command),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completion(args) => completion::run(&args, Cli::command()),
     };
     result.unwrap_or_else(|error| {
         eprintln!("atoll: {error:#}");
-        ExitCode::FAILURE
+        exit::code(&error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_contradict_each_other_nowhere() {
+        Cli::command().debug_assert();
+    }
 }

@@ -1,5 +1,6 @@
 //! `atoll serve`.
 
+use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use atoll_host::server::{self, ConfigFile, Server};
 use atoll_host::tls::Tls;
 use atoll_host::{Registry, Services, logging};
 
-use super::{ServeArgs, out};
+use super::{ServeArgs, free_port, out};
 
 /// Serves the apps of a registry until the process is told to end.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
@@ -44,8 +45,8 @@ pub(super) fn listen(
 ) -> anyhow::Result<(Server, Option<JoinHandle<()>>)> {
     let files = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
     let tls = files.map(|(cert, key)| Tls::load(cert, key, services.watcher())).transpose()?;
-    let mut server = Server::bind(registry.clone(), args.listen)
-        .with_context(|| format!("cannot listen on {}", args.listen))?
+    let bind = |address| Server::bind(registry.clone(), address);
+    let mut server = free_port::listen(args.listen, "--listen", args.find_free_port, bind)?
         .trusting(args.trusted_proxy.iter().copied().collect())
         .with_access_log(args.access_log);
     if args.h2c {
@@ -74,9 +75,9 @@ pub(super) fn admin(
     let admin = Admin::new(registry.clone(), services, &args.config).with_token(token);
     match args.admin {
         None => Ok(admin),
-        Some(address) => {
-            admin.listen(address).with_context(|| format!("cannot listen on {address} for the admin API"))
-        }
+        Some(address) => free_port::listen(address, "--admin", args.find_free_port, TcpListener::bind)
+            .map(|listener| admin.with_listener(listener))
+            .context("the admin API"),
     }
 }
 
@@ -85,7 +86,7 @@ pub(super) fn run_admin(admin: Admin) -> anyhow::Result<admin::Running> {
     let address = admin.address();
     let running = admin.run()?;
     if let Some(address) = address {
-        out::print(format!("The admin API is at http://{address}/\n"))?;
+        out::print(format!("Admin API and dashboard at http://{address}/\n"))?;
     }
     Ok(running)
 }

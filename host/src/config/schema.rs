@@ -75,7 +75,7 @@ mod tests {
         let written = serde_json::from_str::<Value>(&text).unwrap_or_default();
         assert!(
             written == schema(),
-            "docs/apps.schema.json differs from the types: run `cargo run -- schema > docs/apps.schema.json`"
+            "docs/apps.schema.json differs from the types: run `cargo run -- config schema > docs/apps.schema.json`"
         );
     }
 

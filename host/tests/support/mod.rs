@@ -18,6 +18,7 @@ mod client;
 mod host;
 mod libraries;
 mod load;
+mod terminal;
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,7 @@ pub use libraries::{
     workspace,
 };
 pub use load::Load;
+pub use terminal::Terminal;
 
 /// How long a test waits for what has to happen. Long, for a machine that is busy: nothing waits without need.
 pub const LIMIT: Duration = Duration::from_secs(30);

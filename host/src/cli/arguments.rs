@@ -1,0 +1,48 @@
+//! Arguments that several commands have.
+
+use std::path::PathBuf;
+
+use atoll_host::admin::{AdminClient, AdminError};
+use clap::{Args, ValueEnum};
+
+/// The registry file.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Registry {
+    /// The registry of apps that the host was started with.
+    #[arg(long, value_name = "FILE", default_value = "apps.json")]
+    pub(super) config: PathBuf,
+}
+
+impl Registry {
+    /// The host that serves it.
+    pub(super) fn connect(&self) -> Result<AdminClient, AdminError> {
+        AdminClient::connect(&self.config)
+    }
+}
+
+/// Apps of a running host.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Apps {
+    /// The apps' names in the registry.
+    #[arg(required = true, value_name = "APP")]
+    pub(super) names: Vec<String>,
+    #[command(flatten)]
+    pub(super) registry: Registry,
+}
+
+/// How data is printed.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct Form {
+    /// What is printed.
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: Format,
+}
+
+/// What is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Text for people.
+    Table,
+    /// JSON for programs, with all there is.
+    Json,
+}

@@ -1,0 +1,106 @@
+//! `atoll start`, `stop`, `reload`, `rollback`, `enable`, `disable` and `log-level`: what changes a running host.
+
+use std::process::ExitCode;
+
+use atoll_host::admin::{AdminClient, AdminError};
+use clap::{Args, ValueEnum};
+
+use super::arguments::{Apps, Registry};
+use super::out;
+
+/// What is done with an app; what is said when it is done.
+type Change = fn(&mut AdminClient, &str) -> Result<String, AdminError>;
+
+/// Starts apps, also those that have failed.
+pub(super) fn start(apps: &Apps) -> anyhow::Result<ExitCode> {
+    each(apps, |host, app| host.start(app).map(|number| format!("{app}#{number} serves")))
+}
+
+/// Takes apps down.
+pub(super) fn stop(apps: &Apps) -> anyhow::Result<ExitCode> {
+    each(apps, |host, app| {
+        host.stop(app).map(|()| format!("{app} is stopped; its next request starts it again"))
+    })
+}
+
+/// Loads the libraries of apps anew.
+pub(super) fn reload(apps: &Apps) -> anyhow::Result<ExitCode> {
+    each(apps, |host, app| host.reload(app).map(|number| format!("{app}#{number} serves")))
+}
+
+/// Goes back to the previous libraries of apps.
+pub(super) fn rollback(apps: &Apps) -> anyhow::Result<ExitCode> {
+    each(apps, |host, app| {
+        let said = |number| {
+            format!("{app}#{number} serves the previous library; the next change on disk is loaded as usual")
+        };
+        host.rollback(app).map(said)
+    })
+}
+
+/// Lets requests start apps again.
+pub(super) fn enable(apps: &Apps) -> anyhow::Result<ExitCode> {
+    each(apps, |host, app| host.enable(app).map(|()| format!("{app} is enabled; its next request starts it")))
+}
+
+/// Takes apps down, and lets no request start them.
+pub(super) fn disable(apps: &Apps) -> anyhow::Result<ExitCode> {
+    each(apps, |host, app| {
+        let said =
+            |()| format!("{app} is disabled until `atoll enable {app}`, or until the host is restarted");
+        host.disable(app).map(said)
+    })
+}
+
+/// Does the same with each of the apps. One that refuses does not keep the others from it.
+fn each(apps: &Apps, change: Change) -> anyhow::Result<ExitCode> {
+    let mut host = apps.registry.connect()?;
+    let mut code = ExitCode::SUCCESS;
+    for app in &apps.names {
+        match change(&mut host, app) {
+            Ok(said) => out::print(said + "\n")?,
+            Err(refused @ AdminError::Refused(_)) => {
+                eprintln!("atoll: {refused}");
+                code = ExitCode::FAILURE;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(code)
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct LogLevelArgs {
+    /// The app's name in the registry.
+    app: String,
+    /// The level of the records that are written.
+    level: Level,
+    #[command(flatten)]
+    registry: Registry,
+}
+
+/// The level of an app's log records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Level {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+    /// What the host's `RUST_LOG` says.
+    Default,
+}
+
+/// Filters an app's log records by another level.
+pub(super) fn log_level(args: &LogLevelArgs) -> anyhow::Result<ExitCode> {
+    let name = args.level.to_possible_value().map(|value| value.get_name().to_owned());
+    let level = name.as_deref().filter(|_| args.level != Level::Default);
+    args.registry.connect()?.set_log_level(&args.app, level)?;
+    let said = match level {
+        Some(level) => format!("{} logs at {level}, until the host is restarted\n", args.app),
+        None => format!("{} logs as RUST_LOG says\n", args.app),
+    };
+    out::print(said)?;
+    Ok(ExitCode::SUCCESS)
+}

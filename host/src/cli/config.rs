@@ -1,0 +1,93 @@
+//! `atoll config`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use atoll_host::admin::{EffectiveApp, EffectiveConfig, SettingInForce};
+use atoll_host::config::{Config, ConfigError, Origin, schema_json};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::arguments::{Form, Format, Registry};
+use super::table::{Cell, Column, table};
+use super::{out, style, units};
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Shows the settings of all apps, with where each comes from; values of `env` are hidden.
+    Show(ConfigArgs),
+    /// Says whether a host would accept the file, and if not, all that is wrong.
+    Validate(ConfigArgs),
+    /// Prints the JSON schema of apps.json.
+    Schema,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct ConfigArgs {
+    #[command(flatten)]
+    registry: Registry,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// Shows or checks a registry file, without a host.
+pub(super) fn run(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        ConfigCommand::Show(args) => show(&args.registry.config, args.form.format),
+        ConfigCommand::Validate(args) => validate(&args.registry.config, args.form.format),
+        ConfigCommand::Schema => {
+            out::print(schema_json())?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn show(file: &Path, format: Format) -> anyhow::Result<ExitCode> {
+    let config = EffectiveConfig::of(&std::path::absolute(file)?, &Config::load(file)?.apps);
+    match format {
+        Format::Json => out::print_json(&config)?,
+        Format::Table => {
+            let apps: Vec<_> = config.apps.iter().map(of_app).collect();
+            out::print_text(&apps.join("\n"))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn of_app(app: &EffectiveApp) -> String {
+    let name = style::paint(style::TITLE, &app.name);
+    let routes = if app.routes.is_empty() { String::new() } else { format!("  {}", app.routes.join(", ")) };
+    format!("{name}  {}{routes}\n{}", app.path, settings(app.settings.iter()))
+}
+
+/// A table of settings.
+pub(super) fn settings<'a>(settings: impl Iterator<Item = (&'a String, &'a SettingInForce)>) -> String {
+    let rows: Vec<[Cell; 3]> = settings
+        .map(|(name, setting)| {
+            let (origin, look) = match setting.origin {
+                Origin::App => ("app", style::GOOD),
+                Origin::Defaults => ("defaults", style::WARNING),
+                Origin::BuiltIn => ("built-in", style::FAINT),
+            };
+            [name.as_str().into(), setting.value.to_string().into(), Cell::styled(origin, look)]
+        })
+        .collect();
+    table([Column::Left("SETTING"), Column::Left("VALUE"), Column::Left("ORIGIN")], &rows)
+}
+
+fn validate(file: &Path, format: Format) -> anyhow::Result<ExitCode> {
+    let loaded = Config::load(file);
+    if format == Format::Json {
+        let diagnostics = loaded.as_ref().err().map(ConfigError::diagnostics).unwrap_or_default();
+        let said = json!({
+            "file": file.display().to_string(),
+            "valid": loaded.is_ok(),
+            "error": loaded.as_ref().err().map(ConfigError::to_string),
+            "diagnostics": diagnostics,
+        });
+        out::print_json(&said)?;
+        return Ok(if loaded.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    out::print(format!("{}: valid, {}\n", file.display(), units::count(loaded?.apps.len(), "app")))?;
+    Ok(ExitCode::SUCCESS)
+}

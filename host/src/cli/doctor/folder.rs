@@ -1,0 +1,48 @@
+//! The folder of staged copies, from which libraries are loaded.
+
+use std::path::Path;
+
+use atoll_host::Staging;
+use rustix::fs::{StatVfsMountFlags, statvfs};
+
+use super::super::units;
+use super::finding::Finding;
+
+const CHECK: &str = "temporary folder";
+
+/// What a host with some apps may take: the copies of their libraries, those made ahead, and those that are kept.
+const ROOM: u64 = 512 << 20;
+
+/// With less, not even a few libraries fit.
+const LEAST_ROOM: u64 = 32 << 20;
+
+pub(super) fn check() -> Vec<Finding> {
+    let folder = std::env::temp_dir();
+    vec![look(&folder).unwrap_or_else(|error| {
+        let found = format!("{}: {error}", folder.display());
+        Finding::problem(CHECK, found, "make it, or set TMPDIR to a folder that can be used")
+    })]
+}
+
+fn look(folder: &Path) -> std::io::Result<Finding> {
+    let system = statvfs(folder)?;
+    let name = folder.display();
+    let free = system.f_bavail.saturating_mul(system.f_frsize);
+    if system.f_flag.contains(StatVfsMountFlags::NOEXEC) {
+        let remedy = "libraries cannot be loaded from there: set TMPDIR to a folder on another file system, or \
+                      mount it exec";
+        return Ok(Finding::problem(CHECK, format!("{name} is mounted noexec"), remedy));
+    }
+    // A host begins in the same way: a folder that others can write to is refused, too.
+    if let Err(error) = Staging::new() {
+        return Ok(Finding::told(CHECK, error.to_string()));
+    }
+    let found = format!("{name}, {} free", units::bytes(free));
+    Ok(match free {
+        ROOM.. => Finding::ok(CHECK, found),
+        LEAST_ROOM.. => {
+            Finding::warning(CHECK, found, format!("make room: {} are enough", units::bytes(ROOM)))
+        }
+        _ => Finding::problem(CHECK, found, "make room, or set TMPDIR to a folder on a larger file system"),
+    })
+}

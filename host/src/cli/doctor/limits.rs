@@ -1,0 +1,148 @@
+//! The limits of the kernel and of the process.
+
+use std::fs;
+use std::path::Path;
+
+use procfs::process::{LimitValue, Limits, Process};
+
+use super::super::units;
+use super::finding::Finding;
+
+/// A connection takes one, an app a few.
+const OPEN_FILES: u64 = 4096;
+
+/// `atoll dev` watches each folder of the crates' sources.
+const WATCHES: u64 = 8192;
+const INSTANCES: u64 = 128;
+
+/// As many as the server asks for.
+const BACKLOG: u64 = 4096;
+
+/// A library takes about five, a thread two, a heap some.
+const MAPPINGS: u64 = 65_530;
+
+pub(super) fn check() -> Vec<Finding> {
+    let mut findings = match Process::myself().and_then(|process| process.limits()) {
+        Ok(limits) => of_process(&limits),
+        Err(error) => {
+            vec![Finding::warning("limits", format!("cannot be read: {error}"), "mount /proc")]
+        }
+    };
+    findings.push(watches());
+    findings.push(kernel(
+        "/proc/sys/fs/inotify/max_user_watches",
+        WATCHES,
+        "with many crates `atoll dev` cannot watch all folders: sysctl fs.inotify.max_user_watches=65536",
+    ));
+    findings.push(kernel(
+        "/proc/sys/fs/inotify/max_user_instances",
+        INSTANCES,
+        "another program may leave none for the host: sysctl fs.inotify.max_user_instances=512",
+    ));
+    findings.push(kernel(
+        "/proc/sys/net/core/somaxconn",
+        BACKLOG,
+        "when many clients come at once, some wait a second for their connection: sysctl net.core.somaxconn=4096",
+    ));
+    findings.push(kernel(
+        "/proc/sys/vm/max_map_count",
+        MAPPINGS,
+        "many apps may not fit into the process: sysctl vm.max_map_count=262144",
+    ));
+    findings.push(overcommit());
+    findings.extend(control_group());
+    findings
+}
+
+fn of_process(limits: &Limits) -> Vec<Finding> {
+    let remedy = "it limits connections and apps: run `ulimit -n 65536` before, or set LimitNOFILE=65536 in the \
+                  systemd unit";
+    let files = match limits.max_open_files.soft_limit {
+        LimitValue::Unlimited => Finding::ok("open files", "unlimited"),
+        LimitValue::Value(most) => {
+            Finding::at_least(most, OPEN_FILES, "open files", format!("at most {most}"), remedy)
+        }
+    };
+    let space = match limits.max_address_space.soft_limit {
+        LimitValue::Unlimited => Finding::ok("address space", "unlimited"),
+        LimitValue::Value(most) => Finding::warning(
+            "address space",
+            format!("at most {}", units::bytes(most)),
+            "heaps reserve far more than they use: run `ulimit -v unlimited` before; to limit memory, use MemoryMax= \
+             of systemd, or a container's limit",
+        ),
+    };
+    vec![files, space]
+}
+
+/// Whether a watch can be made at all, which other programs of the user may have used up.
+fn watches() -> Finding {
+    use rustix::fs::inotify;
+    let made = inotify::init(inotify::CreateFlags::CLOEXEC)
+        .and_then(|instance| inotify::add_watch(&instance, "/", inotify::WatchFlags::CREATE).map(drop));
+    match made {
+        Ok(()) => Finding::ok("inotify", "files can be watched"),
+        Err(error) => Finding::problem(
+            "inotify",
+            format!("files cannot be watched: {error}"),
+            "raise fs.inotify.max_user_instances and fs.inotify.max_user_watches, or end programs that watch \
+             many files",
+        ),
+    }
+}
+
+/// A number of the kernel's.
+fn kernel(file: &str, wanted: u64, remedy: &str) -> Finding {
+    let name = file.trim_start_matches("/proc/sys/").replace('/', ".");
+    match number(file) {
+        Some(number) => Finding::at_least(number, wanted, &name, number.to_string(), remedy),
+        None => Finding::ok(name, "is not limited here"),
+    }
+}
+
+fn overcommit() -> Finding {
+    match number("/proc/sys/vm/overcommit_memory") {
+        Some(2) => Finding::warning(
+            "vm.overcommit_memory",
+            "2: memory that is only reserved counts",
+            "heaps reserve more than they use, and may be refused: sysctl vm.overcommit_memory=0",
+        ),
+        Some(mode) => Finding::ok("vm.overcommit_memory", mode.to_string()),
+        None => Finding::ok("vm.overcommit_memory", "is not limited here"),
+    }
+}
+
+/// What the process's control group may use, which a container or systemd limits.
+fn control_group() -> Option<Finding> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let folder = Path::new("/sys/fs/cgroup").join(group);
+    let most: u64 = fs::read_to_string(folder.join("memory.max")).ok()?.trim().parse().ok()?;
+    Some(Finding::at_least(
+        most,
+        128 << 20,
+        "memory",
+        format!("the control group may use {}", units::bytes(most)),
+        "the host and its apps end when they use more: raise MemoryMax=, or the container's limit",
+    ))
+}
+
+fn number(file: &str) -> Option<u64> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::finding::Level;
+
+    #[test]
+    fn a_limit_that_is_too_low_has_a_remedy() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "100\n").unwrap();
+        let path = file.path().to_str().unwrap();
+        let (low, high) = (kernel(path, 101, "raise it"), kernel(path, 100, "raise it"));
+        assert_eq!((low.level, low.remedy.as_deref()), (Level::Warning, Some("raise it")));
+        assert_eq!((high.level, high.remedy), (Level::Ok, None));
+    }
+}

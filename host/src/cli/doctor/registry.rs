@@ -1,0 +1,43 @@
+//! The registry file, and the libraries of its apps.
+
+use std::path::Path;
+
+use atoll_host::check::check as check_library;
+use atoll_host::config::{AppConfig, Config};
+use atoll_host::{Source, Staging};
+
+use super::super::units;
+use super::finding::Finding;
+
+pub(super) fn check(file: &Path) -> Vec<Finding> {
+    let config = match Config::load(file) {
+        Ok(config) => config,
+        Err(error) => return vec![Finding::told("registry", error.to_string())],
+    };
+    let found = format!("{}, {}", file.display(), units::count(config.apps.len(), "app"));
+    let mut findings = vec![Finding::ok("registry", found)];
+    // Where there is no folder for them, that has been found already.
+    if let Ok(staging) = Staging::new() {
+        findings.extend(config.apps.iter().map(|app| library(&staging, app)));
+    }
+    findings
+}
+
+fn library(staging: &Staging, app: &AppConfig) -> Finding {
+    let check = format!("library of {}", app.name);
+    match check_library(staging, &Source::locate(&app.path, &app.name), &app.name) {
+        Ok(checked) => {
+            let found =
+                format!("{} {}, {}", checked.stamp.name, checked.stamp.version, checked.path.display());
+            match checked.stays {
+                None => Finding::ok(check, found),
+                Some(reason) => Finding::warning(
+                    check,
+                    format!("{found}: it stays in the process after a reload: {reason}"),
+                    "each reload takes memory until the host is restarted",
+                ),
+            }
+        }
+        Err(error) => Finding::told(check, format!("{}: {error}", app.path.display())),
+    }
+}

@@ -1,0 +1,83 @@
+//! The kernel, the C library and the compiler.
+
+use std::env::consts::ARCH;
+
+use atoll_host::build::cargo;
+
+use super::finding::Finding;
+use super::glibc;
+
+/// The oldest kernel and C library that the standard library of Rust runs on.
+const KERNEL: (u32, u32) = (3, 2);
+const GLIBC: (u32, u32) = (2, 17);
+
+/// The architectures that libraries are recognised for.
+const ARCHITECTURES: [&str; 3] = ["x86_64", "aarch64", "riscv64"];
+
+pub(super) fn check() -> Vec<Finding> {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy().into_owned();
+    let glibc = glibc::version();
+    let architecture = if ARCHITECTURES.contains(&ARCH) {
+        Finding::ok("architecture", ARCH)
+    } else {
+        let known = ARCHITECTURES.join(", ");
+        Finding::problem("architecture", format!("{ARCH} is not known"), format!("use a machine of {known}"))
+    };
+    vec![
+        of_version("kernel", &format!("Linux {release}"), version(&release), KERNEL),
+        architecture,
+        of_version("C library", &format!("glibc {glibc}"), version(&glibc), GLIBC),
+        compiler(),
+    ]
+}
+
+fn of_version(check: &str, found: &str, version: Option<(u32, u32)>, oldest: (u32, u32)) -> Finding {
+    let (major, minor) = oldest;
+    match version {
+        Some(version) if version >= oldest => Finding::ok(check, found),
+        Some(_) => Finding::problem(check, found, format!("use {major}.{minor} or newer")),
+        None => Finding::warning(
+            check,
+            found,
+            format!("its version cannot be read; {major}.{minor} or newer is needed"),
+        ),
+    }
+}
+
+/// The first two numbers of a version.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
+fn compiler() -> Finding {
+    let remedy = "`atoll dev` cannot build apps; `atoll serve` does not need it. Install Rust from https://rustup.rs, \
+                  or add its folder to PATH";
+    match cargo().arg("--version").output() {
+        Ok(output) if output.status.success() => {
+            Finding::ok("cargo", String::from_utf8_lossy(&output.stdout).trim())
+        }
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            Finding::warning("cargo", format!("does not run: {said}"), remedy)
+        }
+        Err(error) => Finding::warning("cargo", format!("is not found: {error}"), remedy),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::finding::Level;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert_eq!(version("6.1.0-13-amd64"), Some((6, 1)));
+        assert_eq!(version("2.39"), Some((2, 39)));
+        assert_eq!(version("?"), None);
+        let level = |text| of_version("x", text, version(text), GLIBC).level;
+        assert_eq!([level("2.9"), level("2.17"), level("10.0")], [Level::Problem, Level::Ok, Level::Ok]);
+        assert_eq!(level("new"), Level::Warning);
+    }
+}

@@ -1,0 +1,103 @@
+//! `atoll logs`.
+
+use std::future::pending;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+
+use atoll_host::admin::Followed;
+use atoll_host::journal::LogEntry;
+use clap::Args;
+use tokio::io::Interest;
+use tokio::net::unix::pipe::Sender;
+use tokio::signal::ctrl_c;
+
+use super::arguments::{Form, Format, Registry};
+use super::{out, style, units};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  atoll logs hello             what the host has kept: up to 500 records
+  atoll logs -n 20 -f hello    the last 20, and those that come, until Ctrl-C
+  atoll logs --format json hello | jq 'select(.level == \"error\")'
+
+With --format json, each line is a record.";
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct LogsArgs {
+    /// The app's name in the registry.
+    app: String,
+    /// Go on with the records that come, until SIGINT.
+    #[arg(short, long)]
+    follow: bool,
+    /// How many of the last records are shown [default: all that are kept].
+    #[arg(short = 'n', long, value_name = "N")]
+    tail: Option<usize>,
+    #[command(flatten)]
+    registry: Registry,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// Shows the log records of an app.
+pub(super) fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
+    let mut host = args.registry.connect()?;
+    let limit = args.tail.unwrap_or(usize::MAX);
+    let mut printed = Ok(());
+    if args.follow {
+        host.follow_log(&args.app, limit, end(), |followed| {
+            print(&followed, args.form.format).unwrap_or_else(|error| {
+                printed = Err(error);
+                ControlFlow::Break(())
+            })
+        })?;
+    } else {
+        for record in host.log(&args.app, limit)? {
+            if print(&Followed::Record(record), args.form.format)?.is_break() {
+                break;
+            }
+        }
+    }
+    printed?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until it is enough: for SIGINT, or until nobody reads standard output any more.
+async fn end() {
+    tokio::select! {
+        Ok(()) = ctrl_c() => {}
+        () = nobody_reads() => {}
+    }
+}
+
+/// Waits until the other end of the pipe is closed, also when nothing is written.
+async fn nobody_reads() {
+    let stdout = io::stdout().as_fd().try_clone_to_owned();
+    // It is not written to by this sender, and a file, which cannot be awaited, has no other end.
+    if let Ok(stdout) = stdout.and_then(Sender::from_owned_fd_unchecked)
+        && stdout.ready(Interest::ERROR).await.is_ok()
+    {
+        return;
+    }
+    pending().await
+}
+
+fn print(followed: &Followed, format: Format) -> io::Result<ControlFlow<()>> {
+    match (followed, format) {
+        (Followed::Record(record), Format::Table) => out::print_on(&line(record)),
+        (Followed::Record(record), Format::Json) => out::print_on(&(serde_json::to_string(record)? + "\n")),
+        (Followed::Missed(count), _) => {
+            let records = units::count(usize::try_from(*count).unwrap_or(usize::MAX), "record");
+            eprintln!("atoll: {records} came too fast to be read, and are missing here");
+            Ok(ControlFlow::Continue(()))
+        }
+    }
+}
+
+fn line(record: &LogEntry) -> String {
+    let time = style::paint(style::FAINT, &units::time(record.at_ms));
+    let level = style::paint(style::of_level(&record.level), &format!("{:5}", record.level.to_uppercase()));
+    let origin = style::paint(style::FAINT, &format!("#{} {}:", record.generation, record.target));
+    format!("{time} {level} {origin} {}\n", record.message)
+}

@@ -1,0 +1,67 @@
+//! `atoll ls`.
+
+use std::process::ExitCode;
+
+use atoll_host::admin::{AppStatus, HostStatus};
+use clap::Args;
+
+use super::arguments::{Form, Format, Registry};
+use super::table::{Cell, Column, table};
+use super::{out, style, units};
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct LsArgs {
+    #[command(flatten)]
+    registry: Registry,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// Shows the apps of a host.
+pub(super) fn run(args: &LsArgs) -> anyhow::Result<ExitCode> {
+    let status = args.registry.connect()?.status()?;
+    match args.form.format {
+        Format::Json => out::print_json(&status)?,
+        Format::Table => out::print_text(&text(&status))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(status: &HostStatus) -> String {
+    let columns = [
+        Column::Left("APP"),
+        Column::Left("PHASE"),
+        Column::Right("GENERATION"),
+        Column::Right("WORKERS"),
+        Column::Right("IN FLIGHT"),
+        Column::Right("HEAP"),
+        Column::Right("PEAK"),
+        Column::Left("ROUTES"),
+        Column::Left("LAST"),
+    ];
+    let rows: Vec<_> = status.apps.iter().map(row).collect();
+    let mut text = table(columns, &rows);
+    for pinned in &status.pinned {
+        let line = format!("pinned: {}#{}: {}", pinned.app, pinned.generation, pinned.reason);
+        text += &(style::paint(style::WARNING, &line) + "\n");
+    }
+    text
+}
+
+fn row(app: &AppStatus) -> [Cell; 9] {
+    let last = app.history.last();
+    let last = last.map(|entry| format!("#{} {} {}", entry.generation, entry.state, entry.reason));
+    let cells = app.serving.as_ref().map_or(["-"; 5].map(str::to_owned), |generation| {
+        [
+            generation.number.to_string(),
+            generation.workers.to_string(),
+            generation.in_flight.to_string(),
+            units::bytes(generation.live_bytes),
+            units::bytes(generation.peak_bytes),
+        ]
+    });
+    let [number, workers, in_flight, live, peak] = cells.map(Cell::from);
+    let phase = Cell::styled(&*app.phase, style::of_phase(&app.phase));
+    let (routes, last) = (app.routes.join(", ").into(), last.unwrap_or_default().into());
+    [(&*app.name).into(), phase, number, workers, in_flight, live, peak, routes, last]
+}

@@ -1,0 +1,46 @@
+//! The process that listens on a port, as far as this user may know.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use procfs::net::{TcpState, tcp, tcp6};
+use procfs::process::{FDTarget, Process, all_processes};
+
+/// A process that listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PortOwner {
+    pub(super) pid: u32,
+    pub(super) name: String,
+}
+
+impl fmt::Display for PortOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` (process {})", self.name, self.pid)
+    }
+}
+
+impl PortOwner {
+    /// The one that keeps others from listening on `address`; `None` where it is another user's, or there is none.
+    pub(super) fn of(address: SocketAddr) -> Option<Self> {
+        let sockets = tcp().into_iter().flatten().chain(tcp6().into_iter().flatten());
+        let listening = sockets
+            .filter(|socket| socket.state == TcpState::Listen && collides(socket.local_address, address))
+            .map(|socket| socket.inode);
+        let inodes: Vec<u64> = listening.collect();
+        all_processes().ok()?.flatten().find(|process| has(process, &inodes)).and_then(|process| {
+            let name = process.stat().ok()?.comm;
+            Some(Self { pid: u32::try_from(process.pid()).ok()?, name })
+        })
+    }
+}
+
+fn collides(taken: SocketAddr, wanted: SocketAddr) -> bool {
+    let (one, other) = (taken.ip(), wanted.ip());
+    taken.port() == wanted.port() && (one == other || one.is_unspecified() || other.is_unspecified())
+}
+
+fn has(process: &Process, inodes: &[u64]) -> bool {
+    let Ok(descriptors) = process.fd() else { return false };
+    let mut targets = descriptors.flatten().map(|descriptor| descriptor.target);
+    targets.any(|target| matches!(target, FDTarget::Socket(inode) if inodes.contains(&inode)))
+}

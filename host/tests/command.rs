@@ -1,0 +1,350 @@
+//! The operator's commands: what they print, what they change, and with which exit code they end.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use support::{Ended, Host, Launch, Terminal, atoll, library, wait_for, wait_until};
+
+/// Begins the alternate screen of a terminal, and ends it.
+const SCREEN: [&str; 2] = ["\x1b[?1049h", "\x1b[?1049l"];
+
+/// A host with two apps, of which `probe` has a route and a secret.
+fn host() -> Host {
+    let probe = json!({ "name": "probe", "path": library("probe"), "queue": 7, "env": { "KEY": "s3cret" } });
+    let hello = json!({ "name": "hello", "path": library("hello") });
+    Launch::serve(json!({ "defaults": { "keep": 1 }, "apps": [probe, hello] })).start()
+}
+
+fn launch(host: &Host, args: &[&str]) -> Launch {
+    let (command, rest) = args.split_first().unwrap();
+    Launch::command(command)
+        .args(rest)
+        .args(["--config", &host.path("apps.json")])
+        .env("TMPDIR", host.folder().join("tmp"))
+}
+
+fn run(host: &Host, args: &[&str]) -> Ended {
+    launch(host, args).run()
+}
+
+/// Runs a command that has to succeed; what it prints.
+#[track_caller]
+fn done(host: &Host, args: &[&str]) -> String {
+    let ended = run(host, args);
+    assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(0), ""), "{args:?}: {}", ended.stdout);
+    ended.stdout
+}
+
+#[track_caller]
+fn parsed(host: &Host, args: &[&str]) -> Value {
+    serde_json::from_str(&done(host, args)).unwrap()
+}
+
+#[track_caller]
+fn contains(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "{word:?} in {text}");
+    }
+}
+
+#[test]
+fn an_app_is_described_with_all_that_happened_to_it() {
+    let host = host();
+    assert_eq!(host.get("/apps/probe/panic").status, 500);
+    let text = done(&host, &["describe", "probe"]);
+    contains(
+        &text,
+        &["phase         serving", "generation    #1", "/apps/probe/", "heap  ", "as RUST_LOG says"],
+    );
+    contains(&text, &["queue    7", "defaults", r#"{"KEY":"***"}"#]);
+    contains(&text, &["GET /apps/probe/panic", "Panics, 1 in all", "lib.rs:", "this handler panics", "0: "]);
+    assert!(!text.contains("workers  1  ") && !text.contains("s3cret"), "{text}");
+    let history = &text[text.find("History").unwrap()..];
+    assert!(history.find("staged") < history.find("it is ready"), "the newest is last: {history}");
+
+    let all = parsed(&host, &["describe", "probe", "--format", "json"]);
+    assert_eq!(all["settings"]["workers"], json!({ "value": 1, "origin": "built-in" }));
+    assert_eq!(all["panic_count"], 1);
+}
+
+#[test]
+fn the_log_is_shown_from_the_end_and_followed_until_sigint() {
+    let host = host();
+    host.post("/apps/probe/log", "one");
+    let line = done(&host, &["logs", "-n", "1", "probe"]);
+    assert_eq!(line.lines().count(), 1, "{line}");
+    contains(&line, &["Z INFO  #1 probe_other: one"]);
+    assert_eq!(done(&host, &["logs", "--tail", "0", "probe"]), "");
+    let records = done(&host, &["logs", "--format", "json", "probe"]);
+    let first: Value = serde_json::from_str(records.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["level"], &first["message"]), (&json!("error"), &json!("one")));
+
+    let mut follower = launch(&host, &["logs", "-f", "-n", "1", "probe"]).spawn();
+    wait_until("the last record is shown", || follower.stdout().contains("one"));
+    host.post("/apps/probe/log", "two");
+    wait_until("what comes is shown", || follower.stdout().contains("ERROR #1 probe: two"));
+    follower.signal(libc::SIGINT);
+    let ended = follower.ended();
+    assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(0), ""));
+    assert!(!ended.stdout.contains('\x1b'), "no colours in a pipe: {}", ended.stdout);
+}
+
+#[test]
+fn a_log_is_followed_until_nobody_reads_it() {
+    let host = host();
+    host.post("/apps/probe/log", "one");
+    let mut child = Command::new(atoll())
+        .args(["logs", "--follow", "probe", "--config", &host.path("apps.json")])
+        .env("TMPDIR", host.folder().join("tmp"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("one"), "{line}");
+    // The pipe is closed now, and no record comes that could not be written.
+    let status = wait_for("the follower ends", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn several_apps_are_started_stopped_disabled_and_enabled() {
+    let host = host();
+    let phases = || {
+        let status = parsed(&host, &["ls", "--format", "json"]);
+        let apps = status["apps"].as_array().unwrap().iter();
+        apps.map(|app| app["phase"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(done(&host, &["start", "hello", "probe"]), "hello#1 serves\nprobe#1 serves");
+    assert_eq!(phases(), "serving serving");
+    contains(&done(&host, &["reload", "hello", "probe"]), &["hello#2 serves", "probe#2 serves"]);
+    contains(&done(&host, &["stop", "probe"]), &["its next request starts it"]);
+    assert_eq!(phases(), "serving cold");
+    contains(&done(&host, &["disable", "hello", "probe"]), &["atoll enable hello"]);
+    assert_eq!(phases(), "disabled disabled");
+    let refused = run(&host, &["start", "hello"]);
+    assert_eq!(refused.status.code(), Some(1));
+    contains(&refused.stderr, &["atoll enable"]);
+    done(&host, &["enable", "hello", "probe"]);
+    assert_eq!(host.get("/apps/hello/").status, 200);
+
+    // One that is not there does not keep the others from it.
+    let some = run(&host, &["start", "prob", "probe"]);
+    assert_eq!((some.status.code(), some.stdout.as_str()), (Some(1), "probe#3 serves"));
+    contains(&some.stderr, &["No app is named `prob`", "Did you mean `probe`?"]);
+}
+
+#[test]
+fn the_level_of_an_apps_log_is_changed() {
+    let host = host();
+    contains(&done(&host, &["log-level", "probe", "off"]), &["probe logs at off"]);
+    contains(&done(&host, &["describe", "probe"]), &["log level     off"]);
+    contains(&done(&host, &["log-level", "probe", "default"]), &["as RUST_LOG says"]);
+    contains(&done(&host, &["describe", "probe"]), &["log level     as RUST_LOG says"]);
+}
+
+#[test]
+fn one_reading_is_printed_where_there_is_no_terminal() {
+    let host = host();
+    host.get("/apps/probe/start");
+    let text = done(&host, &["top"]);
+    contains(&text, &["APP", "REQ/S", "P99 MS", "probe"]);
+    assert!(!text.contains("hello"), "what was never used is not shown: {text}");
+    let stats = parsed(&host, &["top", "--format", "json", "--sort", "heap"]);
+    assert_eq!((&stats["apps"][0]["name"], &stats["apps"][0]["requests"]), (&json!("probe"), &json!(1)));
+}
+
+#[test]
+fn the_screen_is_live_and_gives_the_terminal_back() {
+    let host = host();
+    host.get("/apps/probe/start");
+    let mut top = Terminal::start(&host, &["top"], &[]);
+    top.wait_for("probe");
+    contains(&top.shown(), &[SCREEN[0], "REQ/S ▼"]);
+    top.press("h");
+    top.wait_for("HEAP ▼");
+    top.press("h");
+    // What is the same is not written again.
+    top.wait_for("▲");
+    host.get("/apps/hello/");
+    top.wait_for("hello");
+    top.press("q");
+    assert_eq!(top.ended().code(), Some(0));
+    top.wait_for(SCREEN[1]);
+
+    let mut told = Terminal::start(&host, &["top"], &[]);
+    told.wait_for("probe");
+    told.signal(libc::SIGTERM);
+    assert_eq!(told.ended().code(), Some(0));
+    told.wait_for(SCREEN[1]);
+}
+
+#[test]
+fn the_screen_says_that_the_host_has_ended() {
+    let host = host();
+    let mut top = Terminal::start(&host, &["top"], &[]);
+    top.wait_for("requests/s");
+    host.stop();
+    assert_eq!(top.ended().code(), Some(1));
+    top.wait_for("the host has ended");
+    contains(&top.shown(), &SCREEN);
+}
+
+#[test]
+fn colours_are_for_terminals_of_those_who_want_them() {
+    let host = host();
+    let shown = |env: &[(&str, &str)]| {
+        let mut terminal = Terminal::start(&host, &["ls"], env);
+        assert_eq!(terminal.ended().code(), Some(0));
+        terminal.wait_for("probe");
+        terminal.shown()
+    };
+    assert!(shown(&[]).contains("\x1b[1mAPP"));
+    assert!(!shown(&[("NO_COLOR", "1")]).contains('\x1b'));
+    assert!(!done(&host, &["ls"]).contains('\x1b'));
+}
+
+#[test]
+fn the_configuration_is_shown_and_validated_without_a_host() {
+    let apps = json!({ "defaults": { "keep": 1 }, "apps": [{ "name": "a", "path": "a", "env": { "B": "s3cret" } }] });
+    let config =
+        |args: &[&str], text: &str| Launch::command("config").args(args).write("apps.json", text).run();
+    let shown = config(&["show"], &apps.to_string()).stdout;
+    contains(
+        &shown,
+        &["SETTING", "keep              1            defaults", r#"{"B":"***"}  app"#, "built-in"],
+    );
+    let all: Value =
+        serde_json::from_str(&config(&["show", "--format", "json"], &apps.to_string()).stdout).unwrap();
+    assert_eq!(all["apps"][0]["settings"]["keep"], json!({ "value": 1, "origin": "defaults" }));
+
+    let valid = config(&["validate"], &apps.to_string());
+    assert_eq!((valid.status.code(), valid.stdout.as_str()), (Some(0), "apps.json: valid, 1 app"));
+    let wrong = r#"[{ "name": "a", "path": "a", "wokers": 2 }]"#;
+    let invalid = config(&["validate"], wrong);
+    assert_eq!(invalid.status.code(), Some(1));
+    contains(&invalid.stderr, &["apps.json:1:", "workers"]);
+    let invalid = config(&["validate", "--format", "json"], wrong);
+    let said: Value = serde_json::from_str(&invalid.stdout).unwrap();
+    assert_eq!((invalid.status.code(), &said["valid"]), (Some(1), &json!(false)));
+    assert_eq!(said["diagnostics"][0]["field"], "apps[0].wokers");
+
+    let schema = config(&["schema"], "[]");
+    let committed = include_str!("../../docs/apps.schema.json");
+    assert_eq!(schema.stdout.trim(), committed.trim());
+}
+
+#[test]
+fn the_doctor_finds_nothing_where_all_is_well() {
+    let host = host();
+    host.get("/apps/probe/start");
+    let address = host.address().to_string();
+    let text = done(&host, &["doctor", "--listen", &address]);
+    contains(&text, &["ok       kernel: Linux", "library of probe: probe 0.1.0", "app probe: serving"]);
+    contains(&text, &[&format!("address {address}: this host listens"), "0 problems"]);
+    let findings = parsed(&host, &["doctor", "--format", "json"]);
+    assert!(findings.as_array().unwrap().iter().all(|finding| finding["level"] != "problem"), "{findings}");
+}
+
+#[test]
+fn the_doctor_says_what_to_do() {
+    let apps =
+        json!([{ "name": "bad", "path": library("stampless") }, { "name": "gone", "path": "none.so" }]);
+    let ended = Launch::command("doctor").write("apps.json", apps.to_string()).run();
+    assert_eq!(ended.status.code(), Some(1));
+    contains(
+        &ended.stdout,
+        &["problem  library of bad", "export_app!", "problem  library of gone", "2 problems"],
+    );
+
+    let wrong = Launch::command("doctor").write("apps.json", r#"[{ "name": 1, "path": "a" }]"#).run();
+    contains(&wrong.stdout, &["problem  registry: apps.json:1:12: apps[0].name", "host: none runs"]);
+
+    let nowhere = Launch::command("doctor").env("TMPDIR", "/nowhere/at/all").write("apps.json", "[]").run();
+    assert_eq!(nowhere.status.code(), Some(1));
+    contains(&nowhere.stdout, &["problem  temporary folder: /nowhere/at/all", "set TMPDIR"]);
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let warned = Launch::command("doctor").args(["--listen", &address]).write("apps.json", "[]").run();
+    assert_eq!(warned.status.code(), Some(0), "{}", warned.stdout);
+    contains(&warned.stdout, &[&format!("(process {})", std::process::id()), "--find-free-port"]);
+}
+
+#[test]
+fn the_doctor_finds_what_the_host_has_refused() {
+    let host = Launch::serve(json!([{ "name": "app", "path": "libapp.so" }]))
+        .write("libapp.so", support::versioned(1))
+        .start();
+    host.get("/apps/app/");
+    host.replace("libapp.so", "not a library");
+    let text = wait_for("the refusal is found", || {
+        let text = run(&host, &["doctor"]).stdout;
+        text.contains("its newest library was refused").then_some(text)
+    });
+    contains(&text, &["warning  app app: serving", "atoll describe app", "problem  library of app"]);
+}
+
+#[test]
+fn each_shell_gets_a_script() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ended = Launch::command("completion").arg(shell).run();
+        assert_eq!(ended.status.code(), Some(0));
+        contains(&ended.stdout, &["describe", "log-level", "find-free-port"]);
+    }
+    assert_eq!(Launch::command("completion").arg("dos").run().status.code(), Some(2));
+}
+
+#[test]
+fn the_next_free_port_is_used_if_that_is_wanted() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let serve = || Launch::command("serve").args(["--listen", &address.to_string()]).write("apps.json", "[]");
+    let refused = serve().run();
+    assert_eq!(refused.status.code(), Some(1));
+    contains(&refused.stderr, &["is taken by", "--find-free-port", "--listen"]);
+    let host = serve().args(["--admin", &address.to_string(), "--find-free-port"]).start();
+    assert!(host.address().port() > address.port());
+    assert_eq!(host.get("/healthz").status, 200);
+    host.wait_for_log(&["is taken by", &format!("listening on {}", host.address())]);
+    wait_until("the admin listener has a port of its own", || host.stdout().contains("dashboard at http://"));
+}
+
+#[test]
+fn the_exit_code_says_what_happened() {
+    for args in [
+        &["ls"][..],
+        &["describe", "a"],
+        &["logs", "a"],
+        &["top"],
+        &["start", "a"],
+        &["stop", "a"],
+        &["reload", "a"],
+        &["rollback", "a"],
+        &["enable", "a"],
+        &["disable", "a"],
+        &["log-level", "a", "info"],
+    ] {
+        let (command, rest) = args.split_first().unwrap();
+        let ended = Launch::command(command).args(rest).write("apps.json", "[]").run();
+        assert_eq!((ended.status.code(), ended.stdout.as_str()), (Some(3), ""), "{args:?}");
+        contains(&ended.stderr, &["no host runs for apps.json", "atoll serve"]);
+        let wrong = Launch::command(command).arg("--no-such-option").run();
+        assert_eq!(wrong.status.code(), Some(2), "{args:?}");
+    }
+    let host = host();
+    for args in
+        [&["describe", "prob"][..], &["logs", "prob"], &["logs", "-f", "prob"], &["log-level", "prob", "off"]]
+    {
+        let ended = run(&host, args);
+        assert_eq!(ended.status.code(), Some(1), "{args:?}");
+        contains(&ended.stderr, &["Did you mean `probe`?"]);
+    }
+    contains(&Launch::command("help").run().stdout, &["Exit codes:", "3  no host runs"]);
+}

@@ -201,20 +201,22 @@ fn the_token_is_asked_for_once() {
 
 #[test]
 fn a_host_that_is_gone_is_missed_and_found_again() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let launch = || Launch::serve(hello_and_bad()).args(["--admin", &port.to_string()]).start();
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let launch = || Launch::serve(hello_and_bad()).args(["--admin", &address.to_string()]).start();
     let host = launch();
+    let mut again = None;
     drive(async |browser| {
         browser.goto(&page(&host, "")).await;
         browser.says("#link", "live").await;
         host.stop();
         browser.says("#lost", "The host does not answer").await;
-        let _again = launch();
+        again = Some(launch());
         browser.says("#link", "live").await;
         browser.until("document.querySelector('#lost').innerText === ''").await;
         // The browser itself writes down each connection that fails.
         browser.log("browser");
     });
+    drop(again);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::support::{Call, Connection, Host, LIMIT, Launch, wait_for};
 const WHOLE_TEST: Duration = Duration::from_secs(240);
 
 /// A browser that shows one page.
-pub struct Browser {
+pub(crate) struct Browser {
     page: Client,
     /// Where the driver listens, and the path of what it is asked of this browser.
     address: SocketAddr,
@@ -27,7 +27,7 @@ pub struct Browser {
 struct Driver(Host);
 
 /// Runs a test in a browser of its own. Where there is none it fails in CI; else it says so, and the test is skipped.
-pub fn drive(test: impl AsyncFnOnce(&Browser)) {
+pub(crate) fn drive(test: impl AsyncFnOnce(&Browser)) {
     if let Some(missing) = ["chromium", "chromedriver"].into_iter().find(|name| which(name).is_none()) {
         let message = format!("{missing} is not installed; .ci/install-browser installs it");
         assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{message}");
@@ -77,22 +77,26 @@ impl Browser {
             .await
             .unwrap();
         let session = format!("/session/{}", page.session_id().await.unwrap().unwrap());
-        Self { page, address: ([127, 0, 0, 1], port).into(), session, _driver: driver }
+        let browser = Self { page, address: ([127, 0, 0, 1], port).into(), session, _driver: driver };
+        // The page that it begins with asks for much, too.
+        browser.goto("about:blank").await;
+        browser.requested();
+        browser
     }
 
     /// Shows a page.
-    pub async fn goto(&self, url: &str) {
+    pub(crate) async fn goto(&self, url: &str) {
         self.page.goto(url).await.unwrap();
     }
 
     /// What a script returns.
-    pub async fn run(&self, script: &str) -> Value {
+    pub(crate) async fn run(&self, script: &str) -> Value {
         self.page.execute(script, Vec::new()).await.unwrap_or_else(|error| panic!("{error} in {script}"))
     }
 
     /// Waits until an expression is true.
     #[track_caller]
-    pub fn until(&self, condition: &str) -> impl Future<Output = ()> {
+    pub(crate) fn until(&self, condition: &str) -> impl Future<Output = ()> {
         self.wait(condition.to_owned(), std::panic::Location::caller())
     }
 
@@ -109,49 +113,49 @@ impl Browser {
 
     /// Waits until the element is there and says this.
     #[track_caller]
-    pub fn says(&self, css: &str, text: &str) -> impl Future<Output = ()> {
+    pub(crate) fn says(&self, css: &str, text: &str) -> impl Future<Output = ()> {
         let condition =
             format!("document.querySelector({})?.innerText.includes({})", json!(css), json!(text));
         self.wait(condition, std::panic::Location::caller())
     }
 
     /// What an element says.
-    pub async fn text(&self, css: &str) -> String {
+    pub(crate) async fn text(&self, css: &str) -> String {
         self.page.find(Locator::Css(css)).await.unwrap().text().await.unwrap()
     }
 
     /// Clicks on an element, as a user does: it has to be seen.
-    pub async fn click(&self, css: &str) {
+    pub(crate) async fn click(&self, css: &str) {
         let element = self.page.wait().at_most(LIMIT).for_element(Locator::Css(css)).await;
         element.unwrap().click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
     }
 
     /// Types into an element, in the place of what is there.
-    pub async fn fill(&self, css: &str, text: &str) {
+    pub(crate) async fn fill(&self, css: &str, text: &str) {
         let element = self.page.find(Locator::Css(css)).await.unwrap();
         element.clear().await.unwrap();
         element.send_keys(text).await.unwrap();
     }
 
     /// Presses a key where the focus is.
-    pub async fn press(&self, key: Key) {
+    pub(crate) async fn press(&self, key: Key) {
         let focused = self.page.active_element().await.unwrap();
         focused.send_keys(&String::from(char::from(key))).await.unwrap();
     }
 
     /// Asks the browser itself, by the DevTools protocol.
-    pub fn devtools(&self, command: &str, parameters: &Value) -> Value {
+    pub(crate) fn devtools(&self, command: &str, parameters: &Value) -> Value {
         self.ask("goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
     }
 
     /// What has come into one of the browser's logs since the last time: `browser` (the console) or `performance`.
-    pub fn log(&self, kind: &str) -> Vec<Value> {
+    pub(crate) fn log(&self, kind: &str) -> Vec<Value> {
         let entries = self.ask("se/log", &json!({ "type": kind }));
         entries.as_array().expect("a log is a list").clone()
     }
 
     /// All addresses that the page has asked for since the last time.
-    pub fn requested(&self) -> Vec<String> {
+    pub(crate) fn requested(&self) -> Vec<String> {
         let messages = self.log("performance").into_iter().filter_map(|entry| {
             serde_json::from_str::<Value>(entry["message"].as_str()?)
                 .ok()

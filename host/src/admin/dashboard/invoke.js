@@ -53,7 +53,7 @@ function shown({ status, headers, body, truncated, took_ms: took }) {
   const type = headers.find(([name]) => name.toLowerCase() === "content-type")?.[1] ?? "";
   return [
     h("p", {}, h("span", { class: "status", "data-class": String(status)[0] }, String(status)), ` in ${millis(took)}`),
-    h("details", {}, h("summary", {}, `${headers.length} headers`), h("ul", { class: "headers" }, headers.map(([name, value]) => h("li", {}, h("code", {}, `${name}: ${value}`))))),
+    h("details", {}, h("summary", {}, `Headers (${headers.length})`), h("ul", { class: "headers" }, headers.map(([name, value]) => h("li", {}, h("code", {}, `${name}: ${value}`))))),
     h("pre", { class: "body", tabindex: "0", "aria-label": "Body of the answer" }, pretty(body, type, truncated)),
     truncated ? h("p", { class: "hint" }, "The body is longer than what is shown, or goes on.") : null,
   ].filter(Boolean);

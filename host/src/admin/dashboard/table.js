@@ -1,4 +1,5 @@
-// The table of apps. A row is made once; each second only the cells that say something else are touched.
+// The table of apps. A row is made once; each second only those in sight are looked at, and of them only the cells that
+// say something else are touched.
 
 import { COLUMNS, compare } from "./columns.js";
 import { h, setAttribute, setText } from "./dom.js";
@@ -17,6 +18,15 @@ export class AppsTable {
   #heads = new Map();
   #select;
   #filling = null;
+  #inSight = new Set();
+  #watch = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const row = this.#rows.get(target.dataset.app);
+      if (row && isIntersecting) this.#inSight.add(row);
+      else if (row) this.#inSight.delete(row);
+    }
+    this.update();
+  }, { rootMargin: "300px" });
 
   constructor(store) {
     this.store = store;
@@ -71,7 +81,7 @@ export class AppsTable {
   arrange() {
     const { column, isDescending } = this.#sort;
     const apps = [...this.store.apps.values()];
-    for (const name of this.#rows.keys()) if (!this.store.apps.has(name)) this.#rows.delete(name);
+    for (const [name, row] of this.#rows) if (!this.store.apps.has(name)) this.#forget(name, row);
     this.#order = apps.filter((app) => this.#matches(app)).sort(compare(column, isDescending));
     setText(this.shown, this.#order.length === apps.length ? `${apps.length} apps` : `${this.#order.length} of ${apps.length} apps`);
     this.#empty.hidden = this.#order.length > 0;
@@ -97,16 +107,22 @@ export class AppsTable {
 
   #row(app) {
     let row = this.#rows.get(app.name);
-    if (!row) this.#rows.set(app.name, (row = newRow(app)));
+    if (!row) {
+      this.#rows.set(app.name, (row = newRow(app)));
+      this.#watch.observe(row.element);
+    }
     return row;
   }
 
-  /** Draws what has changed in the rows that are there. */
+  #forget(name, row) {
+    this.#watch.unobserve(row.element);
+    this.#inSight.delete(row);
+    this.#rows.delete(name);
+  }
+
+  /** Draws what has changed in the rows that are in sight. */
   update() {
-    for (const app of this.#order) {
-      const row = this.#rows.get(app.name);
-      if (row) this.#draw(row);
-    }
+    for (const row of this.#inSight) this.#draw(row);
   }
 
   #draw({ app, cells }) {
@@ -131,5 +147,5 @@ function newRow(app) {
       : h("td", { ...attributes, role: "cell" }, shown);
     return { cell, shown, text: null };
   });
-  return { app, cells, element: h("tr", { role: "row" }, cells.map(({ cell }) => cell)) };
+  return { app, cells, element: h("tr", { role: "row", "data-app": app.name }, cells.map(({ cell }) => cell)) };
 }

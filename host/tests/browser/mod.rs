@@ -59,12 +59,14 @@ impl Browser {
             rest.split('.').next()?.parse().ok()
         });
         let folder = driver.0.path("profile");
+        // By a pipe, so that the browser ends with its driver, whatever ends that.
         let capabilities = json!({
             "goog:chromeOptions": {
                 "binary": which("chromium"),
                 "args": [
                     "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run",
-                    "--disable-background-networking", "--disable-component-update", "--window-size=1280,900",
+                    "--disable-background-networking", "--disable-component-update", "--remote-debugging-pipe",
+                    "--window-size=1280,900",
                     format!("--user-data-dir={folder}"),
                 ],
             },

@@ -34,7 +34,8 @@ class Store extends EventTarget {
     });
     follow(streams.events, SILENCE_MS.events, {
       event: (name, event) => {
-        this.refreshSoon();
+        // What a panic and a failure change is in the readings.
+        if (name !== "event" || event.type === "transition") this.refreshSoon();
         if (name === "event") this.#tell("event", event);
       },
     });

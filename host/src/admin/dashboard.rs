@@ -5,8 +5,7 @@
 use std::sync::LazyLock;
 
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::http::header::{EntityTag, Header, IfNoneMatch};
+use actix_web::http::header::{self, EntityTag, Header, HeaderValue, IfNoneMatch};
 use actix_web::web::{self, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Responder};
 

@@ -1,4 +1,5 @@
-//! The admin listener: an HTTP API that looks at a running host and changes what it does.
+//! The admin listener: an HTTP API that looks at a running host and changes what it does, and a
+//! page that shows it.
 //!
 //! It listens on a Unix socket that only the host's user can open, by which `atoll ls` and its like reach the host, and,
 //! if it is told to, on a TCP address as well.
@@ -6,6 +7,7 @@
 mod access;
 mod api;
 mod client;
+mod dashboard;
 mod failure;
 mod invoke;
 mod model;
@@ -35,7 +37,7 @@ pub use self::model::{
 };
 use self::socket::Socket;
 use self::state::State;
-pub use self::stats::{AppStats, Stats};
+pub use self::stats::{AppStats, HostStats, Stats};
 use crate::registry::Registry;
 use crate::services::Services;
 
@@ -99,6 +101,7 @@ impl Admin {
                         .add(("referrer-policy", "no-referrer")),
                 )
                 .configure(api::configure)
+                .configure(dashboard::configure)
                 .default_service(actix_web::web::to(failure::nothing_here))
         })
         .on_connect(access::prepare_connection)

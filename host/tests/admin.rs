@@ -7,7 +7,7 @@ mod support;
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use support::{Call, Connection, Host, Launch, Reply, library, wait_for, wait_until};
+use support::{Call, Connection, Host, Launch, Reply, library, wait_until};
 
 /// A host with an admin listener on TCP.
 struct Watched {
@@ -18,11 +18,7 @@ struct Watched {
 impl Watched {
     fn start(launch: Launch) -> Self {
         let host = launch.args(["--admin", "127.0.0.1:0"]).start();
-        let admin = wait_for("the host says where its admin listener is", || {
-            let output = host.stdout();
-            let (_, rest) = output.split_once("Admin API and dashboard at http://")?;
-            rest.split_once('/')?.0.parse().ok()
-        });
+        let admin = host.admin();
         Self { host, admin }
     }
 
@@ -207,6 +203,52 @@ fn an_invocation_shows_what_an_app_answers() {
     invoke(json!({ "path": "greet" })).problem(400, "bad-request");
     invoke(json!({ "path": "/", "method": "a b" })).problem(400, "bad-request");
     invoke(json!({ "path": "/", "bdy": "" })).problem(400, "bad-request");
+}
+
+#[test]
+fn the_list_tells_what_came_of_the_last_load() {
+    let watched = Watched::with(json!([probe(), { "name": "gone", "path": "nothing.so" }]));
+    watched.post("/api/v1/apps/probe/start");
+    watched.host.get("/apps/gone/").problem(503, "unavailable");
+    let apps = watched.get("/api/v1/apps?history=1").json();
+    for (app, state) in [("probe", "serving"), ("gone", "refused")] {
+        let found = apps.as_array().unwrap().iter().find(|found| found["name"] == app).unwrap();
+        assert_eq!(found["last_load"]["state"], state, "{found}");
+        assert_eq!(found["history"], json!([found["last_load"]]));
+    }
+    assert_eq!(watched.get("/api/v1/status?history=0").json()["apps"][0]["history"], json!([]));
+    watched.get("/api/v1/apps?history=all").problem(400, "bad-request");
+}
+
+#[test]
+fn a_reading_tells_of_all_apps_together() {
+    let watched = Watched::with(json!([probe(), { "name": "hello", "path": library("hello") }]));
+    let mut stream = Connection::open(watched.admin).unwrap();
+    stream.send(&Call::get("/api/v1/stats")).unwrap();
+    stream.head().unwrap();
+    let mut read = String::new();
+    let mut next = || {
+        loop {
+            if let Some((event, rest)) = read.split_once("\n\n").map(|(e, r)| (e.to_owned(), r.to_owned())) {
+                read = rest;
+                let data = event.split_once("data: ").unwrap().1;
+                return serde_json::from_str::<Value>(data).unwrap();
+            }
+            read.push_str(&String::from_utf8(stream.chunk().unwrap().unwrap()).unwrap());
+        }
+    };
+    let first = next();
+    assert_eq!((&first["apps"], &first["host"]["p50_ms"]), (&json!([]), &Value::Null));
+    watched.host.get("/apps/probe/start");
+    watched.host.get("/apps/hello/");
+    wait_until("both are read", || {
+        let reading = next();
+        let (host, apps) = (&reading["host"], reading["apps"].as_array().unwrap());
+        let rates: f64 = apps.iter().map(|app| app["per_second"].as_f64().unwrap()).sum();
+        assert!((host["per_second"].as_f64().unwrap() - rates).abs() < 1e-9, "{reading}");
+        assert_eq!(host["p99_ms"].is_null(), rates == 0.0, "{reading}");
+        apps.len() == 2 && apps.iter().all(|app| app["requests"] == 1)
+    });
 }
 
 #[test]

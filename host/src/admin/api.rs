@@ -76,17 +76,17 @@ pub(super) fn configure(service: &mut ServiceConfig) {
 type Answer<T> = Result<Json<T>, Failure>;
 
 /// The host, and all its apps
-#[utoipa::path(tag = "host", responses((status = 200, body = HostStatus)))]
+#[utoipa::path(tag = "host", params(Past), responses((status = 200, body = HostStatus)))]
 #[get("/api/v1/status")]
-async fn show_status(state: Data<State>) -> Json<HostStatus> {
-    Json(state.host())
+async fn show_status(state: Data<State>, past: Query<Past>) -> Json<HostStatus> {
+    Json(state.host(past.limit()))
 }
 
 /// The apps, by name
-#[utoipa::path(tag = "apps", responses((status = 200, body = Vec<AppStatus>)))]
+#[utoipa::path(tag = "apps", params(Past), responses((status = 200, body = Vec<AppStatus>)))]
 #[get("/api/v1/apps")]
-async fn list_apps(state: Data<State>) -> Json<Vec<AppStatus>> {
-    Json(state.apps())
+async fn list_apps(state: Data<State>, past: Query<Past>) -> Json<Vec<AppStatus>> {
+    Json(state.apps(past.limit()))
 }
 
 /// All that is known of one app
@@ -219,6 +219,20 @@ async fn set_log_level(
 struct Named {
     /// The app's name.
     app: String,
+}
+
+/// How much of the past is wanted.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Past {
+    /// How many of the last things that happened to each app are told at most; all that are kept where it is not given.
+    history: Option<usize>,
+}
+
+impl Past {
+    fn limit(&self) -> usize {
+        self.history.unwrap_or(usize::MAX)
+    }
 }
 
 /// How much of a log is wanted.

@@ -46,6 +46,11 @@ impl ResponseError for Failure {
 
 /// The answer at any path that is not the API's.
 pub(super) async fn nothing_here(request: HttpRequest) -> Failure {
+    at(&request)
+}
+
+/// There is nothing at a request's path.
+pub(super) fn at(request: &HttpRequest) -> Failure {
     let path = request.path();
     let detail =
         format!("The admin listener has nothing at {path}. What there is, /api/v1/openapi.json says.");

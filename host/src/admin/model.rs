@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::config::{AppConfig, Origin, Route};
 use crate::generation::Generation;
-use crate::history::HistoryEntry;
+use crate::history::{HistoryEntry, State, Transition};
 use crate::journal::{FailureEntry, PanicEntry};
 use crate::services::PinnedGeneration;
 
@@ -58,6 +58,9 @@ pub struct AppStatus {
     pub phase: String,
     /// The generation that serves.
     pub serving: Option<GenerationStatus>,
+    /// What came of the last time that a library was loaded: `serving` or `refused`, with the reason.
+    #[serde(default)]
+    pub last_load: Option<HistoryEntry>,
     /// The last things that happened, the oldest first.
     pub history: Vec<HistoryEntry>,
     /// The hashes of the libraries that it can be rolled back to, the newest first.
@@ -221,13 +224,17 @@ impl GenerationStatus {
 }
 
 impl AppStatus {
-    pub(super) fn of(app: &App, routes: &[Route], kept: Vec<String>) -> Self {
+    /// With so many of the last things that happened.
+    pub(super) fn of(app: &App, routes: &[Route], kept: Vec<String>, limit: usize) -> Self {
+        let history = app.history();
+        let loads = |entry: &&Transition| matches!(entry.state, State::Serving | State::Refused);
         Self {
             name: app.name().to_string(),
             routes: routes.iter().map(Route::to_string).collect(),
             phase: app.phase().to_string(),
             serving: app.serving().map(|generation| GenerationStatus::of(&generation)),
-            history: app.history().iter().map(HistoryEntry::from).collect(),
+            last_load: history.iter().rev().find(loads).map(HistoryEntry::from),
+            history: history[history.len().saturating_sub(limit)..].iter().map(HistoryEntry::from).collect(),
             kept,
         }
     }

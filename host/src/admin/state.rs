@@ -41,8 +41,9 @@ impl State {
         }
     }
 
-    pub(super) fn host(&self) -> HostStatus {
-        HostStatus { apps: self.apps(), pinned: self.pins.list(), process: self.process() }
+    /// With so many of the last things that happened to each app.
+    pub(super) fn host(&self, history: usize) -> HostStatus {
+        HostStatus { apps: self.apps(history), pinned: self.pins.list(), process: self.process() }
     }
 
     fn process(&self) -> ProcessStatus {
@@ -56,14 +57,14 @@ impl State {
         }
     }
 
-    pub(super) fn apps(&self) -> Vec<AppStatus> {
-        self.registry.apps().iter().map(|app| self.status(app)).collect()
+    pub(super) fn apps(&self, history: usize) -> Vec<AppStatus> {
+        self.registry.apps().iter().map(|app| self.status(app, history)).collect()
     }
 
-    fn status(&self, app: &App) -> AppStatus {
+    fn status(&self, app: &App, history: usize) -> AppStatus {
         let kept = self.staging.upgrade().map(|staging| staging.kept(app.name())).unwrap_or_default();
         let kept = kept.iter().map(|kept| kept.hash().short()).collect();
-        AppStatus::of(app, &self.registry.routes(app.name()), kept)
+        AppStatus::of(app, &self.registry.routes(app.name()), kept, history)
     }
 
     /// The app of this name.
@@ -74,7 +75,7 @@ impl State {
 
     pub(super) fn details(&self, name: &str) -> Result<AppDetails, Problem> {
         let (app, config) = (self.app(name)?, self.config(name)?);
-        Ok(AppDetails::of(&app, &config, self.status(&app)))
+        Ok(AppDetails::of(&app, &config, self.status(&app, usize::MAX)))
     }
 
     fn config(&self, name: &str) -> Result<AppConfig, Problem> {

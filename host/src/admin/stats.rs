@@ -26,8 +26,23 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub struct Stats {
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
+    /// All of them together.
+    pub host: HostStats,
     /// The apps, by name.
     pub apps: Vec<AppStats>,
+}
+
+/// What all apps together have done since the reading before.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HostStats {
+    /// Answers for each second.
+    pub per_second: f64,
+    /// Failures for each second.
+    pub failures_per_second: f64,
+    /// The time, in milliseconds, in which half of the answers were there; absent where there were none.
+    pub p50_ms: Option<f64>,
+    /// The time, in milliseconds, in which 99 of 100 answers were there; absent where there were none.
+    pub p99_ms: Option<f64>,
 }
 
 /// What one app has done since the reading before.
@@ -87,12 +102,21 @@ impl Readings {
         self.read = Instant::now();
         let apps = state.registry.apps();
         let used = apps.iter().filter(|app| app.metrics().is_used() || app.serving().is_some());
-        let stats = used.map(|app| self.of(app, seconds)).collect();
-        self.before.retain(|name, _| apps.iter().any(|app| app.name() == name));
-        Stats { at_ms: now_ms(), apps: stats }
+        let mut times = Snapshot::default();
+        let stats: Vec<_> = used.map(|app| self.of(app, seconds, &mut times)).collect();
+        self.before.retain(|name, _| state.registry.get(name).is_some());
+        let [p50_ms, p99_ms] = [0.5, 0.99].map(|part| millis(&times, part));
+        let host = HostStats {
+            per_second: stats.iter().map(|app| app.per_second).sum(),
+            failures_per_second: stats.iter().map(|app| app.failures_per_second).sum(),
+            p50_ms,
+            p99_ms,
+        };
+        Stats { at_ms: now_ms(), host, apps: stats }
     }
 
-    fn of(&mut self, app: &App, seconds: f64) -> AppStats {
+    /// What one app has done, whose times are added to `all`.
+    fn of(&mut self, app: &App, seconds: f64, all: &mut Snapshot) -> AppStats {
         let metrics = app.metrics();
         let responses = metrics.responses();
         let now = Before {
@@ -102,7 +126,7 @@ impl Readings {
         };
         let before = self.before.insert(app.name().clone(), now.clone()).unwrap_or_default();
         let times = now.times.since(&before.times);
-        let millis = |part| times.quantile(part).map(|seconds| seconds * 1000.0);
+        all.add(&times);
         let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
         let serving = app.serving();
         AppStats {
@@ -113,13 +137,17 @@ impl Readings {
             failures: now.failures,
             per_second: rate(now.requests, before.requests),
             failures_per_second: rate(now.failures, before.failures),
-            p50_ms: millis(0.5),
-            p99_ms: millis(0.99),
+            p50_ms: millis(&times, 0.5),
+            p99_ms: millis(&times, 0.99),
             in_flight: serving.as_ref().map_or(0, |serving| serving.in_flight()),
             waiting: serving.as_ref().map_or(0, |serving| serving.waiting()),
             live_bytes: serving.as_ref().map_or(0, |serving| serving.heap().live_bytes()),
         }
     }
+}
+
+fn millis(times: &Snapshot, part: f64) -> Option<f64> {
+    times.quantile(part).map(|seconds| seconds * 1000.0)
 }
 
 /// A reading for each second, as server-sent events, until the reader leaves.

@@ -66,6 +66,14 @@ impl Snapshot {
         since
     }
 
+    /// Adds those of another one.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (bucket, other) in self.buckets.iter_mut().zip(other.buckets) {
+            *bucket += other;
+        }
+        self.nanos += other.nanos;
+    }
+
     /// The time, in seconds, that a part of all times from 0 to 1 is not above: evenly between the bounds of its bucket,
     /// as Prometheus takes it. `None`: there are no times.
     pub(crate) fn quantile(&self, part: f64) -> Option<f64> {
@@ -115,5 +123,19 @@ mod tests {
         assert!((0.000_1..=0.000_25).contains(&snapshot.quantile(0.99).unwrap()));
         assert_eq!(snapshot.quantile(1.0), Some(10.0));
         assert_eq!(snapshot.since(&snapshot), Snapshot::default());
+    }
+
+    #[test]
+    fn the_times_of_two_are_counted_together() {
+        let [fast, slow] = [200, 60_000].map(|micros| {
+            let histogram = Histogram::default();
+            histogram.observe(Duration::from_micros(micros));
+            histogram.snapshot()
+        });
+        let mut both = fast.clone();
+        both.add(&slow);
+        assert_eq!(both.count(), 2);
+        assert_eq!(both.since(&slow), fast);
+        assert!((0.05..=0.1).contains(&both.quantile(0.99).unwrap()));
     }
 }

@@ -193,6 +193,16 @@ impl Host {
         self.address.expect("the command has named its address")
     }
 
+    /// Waits until it says where its admin listener is, which `--admin` asks for.
+    #[track_caller]
+    pub fn admin(&self) -> SocketAddr {
+        wait_for("the host says where its admin listener is", || {
+            let output = self.stdout();
+            let (_, rest) = output.split_once("dashboard at http://")?;
+            rest.split_once('/')?.0.parse().ok()
+        })
+    }
+
     /// A new connection.
     pub fn connect(&self) -> Connection {
         Connection::open(self.address()).unwrap()

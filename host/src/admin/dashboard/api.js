@@ -1,0 +1,54 @@
+// The admin API.
+
+import { askToken, token } from "./token.js";
+
+/** The host's answer to what it did not do: problem details (RFC 9457). */
+export class Refused extends Error {
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+  }
+
+  static async of(response) {
+    const problem = await response.json().catch(() => ({}));
+    return new Refused(response.status, problem.detail ?? `The host answered ${response.status}.`);
+  }
+}
+
+/** The header with the token, if there is one. */
+export function authorization() {
+  return token() ? { authorization: `Bearer ${token()}` } : {};
+}
+
+async function send(method, path, body) {
+  const headers = authorization();
+  if (body !== undefined) headers["content-type"] = "application/json";
+  const options = { method, headers, cache: "no-store", body: body === undefined ? undefined : JSON.stringify(body) };
+  const sent = token();
+  const response = await fetch(path, options).catch(() => {
+    throw new Error("The host does not answer.");
+  });
+  if (response.status === 401 && (await askToken(sent))) return send(method, path, body);
+  if (!response.ok) throw await Refused.of(response);
+  return response.status === 204 ? null : response.json();
+}
+
+const at = (app, rest = "") => `api/v1/apps/${encodeURIComponent(app)}${rest}`;
+
+/** The host and its apps, without their history. */
+export const status = () => send("GET", "api/v1/status?history=0");
+
+/** All that is known of an app. */
+export const details = (app) => send("GET", at(app));
+
+/** `start`, `stop`, `reload`, `rollback`, `enable` or `disable`. */
+export const act = (app, action) => send("POST", at(app, `/${action}`));
+
+/** `null`: what `RUST_LOG` says. */
+export const setLogLevel = (app, level) => send("PUT", at(app, "/log-level"), { level });
+
+/** Sends an app a request. */
+export const invoke = (app, invocation) => send("POST", at(app, "/invoke"), invocation);
+
+/** Where events are followed. */
+export const streams = { stats: "api/v1/stats", events: "api/v1/events", log: (app) => at(app, "/log/stream?limit=200") };

@@ -1,0 +1,282 @@
+//! The dashboard, in a real browser.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+mod browser;
+mod support;
+
+use browser::{Browser, drive};
+use fantoccini::key::Key;
+use serde_json::{Value, json};
+use support::{Call, Connection, Host, Launch, Reply, library};
+
+/// A host with the dashboard.
+fn launch(apps: Value) -> Launch {
+    Launch::serve(apps).args(["--admin", "127.0.0.1:0"])
+}
+
+fn hello_and_bad() -> Value {
+    json!([
+        { "name": "hello", "path": library("hello") },
+        { "name": "bad", "path": library("probe"), "queue": 7, "env": { "SECRET": "s3cret" } },
+    ])
+}
+
+fn page(host: &Host, route: &str) -> String {
+    format!("http://{}/{route}", host.admin())
+}
+
+fn ask(host: &Host, call: &Call) -> Reply {
+    Connection::open(host.admin()).unwrap().call(call).unwrap()
+}
+
+/// An expression: the row of this app.
+fn row(app: &str) -> String {
+    format!(
+        "[...document.querySelectorAll('.apps tbody tr')].find((row) => row.cells[0].innerText.trim() === '{app}')"
+    )
+}
+
+#[test]
+fn a_request_is_seen_as_it_happens() {
+    let host = launch(hello_and_bad()).start();
+    drive(async |browser| {
+        browser.goto(&page(&host, "")).await;
+        browser.until(&format!("{}?.innerText.includes('cold')", row("hello"))).await;
+        browser.says("#link", "live").await;
+        assert_eq!(host.get("/apps/hello/greet/ada").status, 200);
+        browser.until(&format!("{}?.innerText.includes('serving')", row("hello"))).await;
+        browser.until(&format!("/✓ served/.test({}?.innerText)", row("hello"))).await;
+        browser.until(&format!("{}.cells[5].innerText.includes(' ms')", row("hello"))).await;
+        browser.says(".figures", "1 in all").await;
+        browser
+            .until("/requests\\/s: .* at last/.test(document.querySelector('.chart svg').ariaLabel)")
+            .await;
+        host.get("/apps/bad/panic");
+        browser.until(&format!("{}.cells[7].innerText.trim() === '1'", row("bad"))).await;
+    });
+}
+
+#[test]
+fn the_page_is_reached_and_used_by_keyboard() {
+    let host = launch(hello_and_bad()).start();
+    drive(async |browser| {
+        browser.goto(&page(&host, "")).await;
+        browser.until(&row("hello")).await;
+        // The apps are sorted by name: the first link of the table is that of the first one.
+        for _ in 0..40 {
+            browser.press(Key::Tab).await;
+            if browser.run("return document.activeElement.matches('.apps tbody a')").await == true {
+                break;
+            }
+        }
+        assert_eq!(browser.run("return document.activeElement.innerText").await, "bad");
+        browser.press(Key::Enter).await;
+        browser.until("location.hash === '#/apps/bad'").await;
+        browser.until("document.activeElement.matches('h1')").await;
+        assert_eq!(browser.text("h1").await, "bad");
+        assert_eq!(browser.run("return document.title").await, "bad · Atoll");
+    });
+}
+
+#[test]
+fn rows_are_filtered_and_sorted() {
+    let apps: Vec<Value> =
+        (0..1000).map(|n| json!({ "name": format!("app-{n:03}"), "path": library("hello") })).collect();
+    let host = launch(Value::Array(apps)).start();
+    drive(async |browser| {
+        browser.goto(&page(&host, "")).await;
+        browser.until("document.querySelectorAll('.apps tbody tr').length === 1000").await;
+        assert_eq!(host.get("/apps/app-500/").status, 200);
+        browser.fill("#filter", "serving").await;
+        browser.says(".shown", "1 of 1000 apps").await;
+        browser.until("document.querySelector('.apps tbody').innerText.includes('app-500')").await;
+        browser.fill("#filter", "app-00").await;
+        browser.until("document.querySelectorAll('.apps tbody tr').length === 10").await;
+        browser.click(".apps thead th:first-child button").await;
+        browser.until("document.querySelector('.apps thead th').ariaSort === 'descending'").await;
+        browser.until("document.querySelector('.apps tbody tr').innerText.includes('app-009')").await;
+    });
+}
+
+#[test]
+fn an_app_shows_its_generations_panics_log_and_settings() {
+    let host = launch(hello_and_bad()).start();
+    drive(async |browser| {
+        browser.goto(&page(&host, "#/apps/bad")).await;
+        browser.says(".phase", "cold").await;
+        assert_eq!(host.get("/apps/bad/panic").status, 500);
+        browser.says(".faults", "this handler panics").await;
+        browser.until("[...document.querySelectorAll('.backtrace li')].some((frame) => frame.innerText.includes('probe'))").await;
+        browser.says(".page", "GET /apps/bad/panic").await;
+        host.post("/apps/bad/log", "<b>what the app says</b>");
+        browser.says(".log", "<b>what the app says</b>").await;
+        let settings = browser.text(".settings").await;
+        assert!(settings.contains("queue 7 app") && settings.contains("***"), "{settings}");
+        assert!(!settings.contains("s3cret"));
+        browser.click("#do-reload").await;
+        browser.says("#done", "Generation 2 serves").await;
+        browser.says("[data-generation='2']", "serving").await;
+        browser.says("[data-generation='1']", "unloaded").await;
+    });
+}
+
+#[test]
+fn the_buttons_change_an_app() {
+    let host = launch(hello_and_bad()).start();
+    host.get("/apps/hello/");
+    let phase = || ask(&host, &Call::get("/api/v1/apps/hello")).json()["phase"].clone();
+    drive(async |browser| {
+        browser.goto(&page(&host, "#/apps/hello")).await;
+        browser.until("!document.querySelector('#do-stop').ariaDisabled").await;
+        browser.click("#do-stop").await;
+        browser.says("dialog h2", "Stop hello?").await;
+        assert_eq!(browser.run("return document.activeElement.innerText").await, "Cancel");
+        browser.press(Key::Escape).await;
+        browser.until("!document.querySelector('dialog')").await;
+        assert_eq!(browser.run("return document.activeElement.id").await, "do-stop");
+        assert_eq!(phase(), "serving", "what is not agreed to is not done");
+        browser.click("#do-stop").await;
+        browser.click("dialog .danger").await;
+        browser.says("#done", "hello is stopped").await;
+        assert_eq!(phase(), "cold");
+        browser.until("!document.querySelector('#do-start').ariaDisabled").await;
+        browser.click("#do-start").await;
+        browser.says("#done", "Generation 2 serves").await;
+        browser.click("#do-disable").await;
+        browser.click("dialog .danger").await;
+        browser.says("#done", "hello is disabled").await;
+        browser.says(".phase", "disabled").await;
+        host.get("/apps/hello/").problem(503, "unavailable");
+        browser.until("!document.querySelector('#do-enable').ariaDisabled").await;
+        browser.click("#do-enable").await;
+        browser.says("#done", "hello is enabled").await;
+        assert_eq!(host.get("/apps/hello/").status, 200);
+        browser.run("const level = document.querySelector('.level select'); level.value = 'debug'; level.dispatchEvent(new Event('change'))").await;
+        browser.says("#done", "logs from debug up").await;
+        assert_eq!(ask(&host, &Call::get("/api/v1/apps/hello")).json()["log_level"], "debug");
+    });
+}
+
+#[test]
+fn a_request_is_sent_by_hand() {
+    let host = launch(hello_and_bad()).start();
+    drive(async |browser| {
+        browser.goto(&page(&host, "#/apps/hello")).await;
+        browser.fill("[name='path']", "/greet/ada").await;
+        browser.click(".invoke .primary").await;
+        browser.says(".answer .status", "200").await;
+        browser.says(".answer .body", "\"name\": \"ada\"").await;
+        browser.fill("[name='headers']", "no colon").await;
+        browser.click(".invoke .primary").await;
+        browser.says(".answer", "has no colon").await;
+    });
+}
+
+#[test]
+fn the_token_is_asked_for_once() {
+    let host =
+        launch(hello_and_bad()).write("token", "the-token\n").args(["--admin-token-file", "token"]).start();
+    drive(async |browser| {
+        browser.goto(&page(&host, "#/apps/hello")).await;
+        browser.until("!document.querySelector('#do-start').ariaDisabled").await;
+        browser.click("#do-start").await;
+        browser.says("dialog h2", "Admin token").await;
+        browser.fill("#token", "wrong").await;
+        browser.press(Key::Enter).await;
+        browser.says("dialog", "That was not this host's token").await;
+        browser.fill("#token", "the-token").await;
+        browser.press(Key::Enter).await;
+        browser.says("#done", "Generation 1 serves").await;
+        browser.click("#do-reload").await;
+        browser.says("#done", "Generation 2 serves").await;
+        // The browser itself writes down each refusal.
+        let refused = browser.log("browser");
+        assert!(
+            refused.iter().all(|entry| entry["message"].as_str().unwrap().contains("401")),
+            "{refused:?}"
+        );
+    });
+}
+
+#[test]
+fn a_host_that_is_gone_is_missed_and_found_again() {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let launch = || Launch::serve(hello_and_bad()).args(["--admin", &address.to_string()]).start();
+    let host = launch();
+    let mut again = None;
+    drive(async |browser| {
+        browser.goto(&page(&host, "")).await;
+        browser.says("#link", "live").await;
+        host.stop();
+        browser.says("#lost", "The host does not answer").await;
+        again = Some(launch());
+        browser.says("#link", "live").await;
+        browser.until("document.querySelector('#lost').innerText === ''").await;
+        // The browser itself writes down each connection that fails.
+        browser.log("browser");
+    });
+    drop(again);
+}
+
+#[test]
+fn it_fits_a_phone_and_the_dark() {
+    let host = launch(hello_and_bad()).start();
+    host.get("/apps/bad/panic");
+    drive(async |browser| {
+        let metrics = json!({ "width": 320, "height": 640, "deviceScaleFactor": 1, "mobile": true });
+        browser.devtools("Emulation.setDeviceMetricsOverride", &metrics);
+        for (route, there) in [("", ".apps tbody tr"), ("#/apps/bad", ".backtrace")] {
+            browser.goto("about:blank").await;
+            browser.goto(&page(&host, route)).await;
+            browser.until(&format!("document.querySelector('{there}')")).await;
+            let fits = "return [innerWidth, document.documentElement.scrollWidth]";
+            assert_eq!(browser.run(fits).await, json!([320, 320]), "{route}");
+        }
+        let back = "return getComputedStyle(document.body).backgroundColor";
+        let mut backs = Vec::new();
+        for scheme in ["light", "dark"] {
+            let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+            browser.devtools("Emulation.setEmulatedMedia", &media);
+            backs.push(browser.run(back).await);
+        }
+        assert_eq!(backs, [json!("rgb(246, 247, 248)"), json!("rgb(15, 20, 24)")]);
+    });
+}
+
+#[test]
+fn nothing_leaves_the_host_and_nothing_foreign_runs() {
+    let host = launch(hello_and_bad()).start();
+    let reply = ask(&host, &Call::get("/"));
+    assert_eq!(reply.header("content-type").as_deref(), Some("text/html; charset=utf-8"));
+    let policy = reply.header("content-security-policy").unwrap();
+    assert_eq!(
+        policy,
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    let tag = reply.header("etag").unwrap();
+    let again = ask(&host, &Call::get("/").header("if-none-match", &tag));
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    for path in ["/dashboard/", "/dashboard/..%2fadmin.rs", "/dashboard/nothing.js", "/style.css"] {
+        ask(&host, &Call::get(path)).problem(404, "not-found");
+    }
+    drive(async |browser| {
+        let asked = async |browser: &Browser, route: &str, there: &str| {
+            browser.goto(&page(&host, route)).await;
+            browser.until(&format!("document.querySelector('{there}')")).await;
+            browser.requested()
+        };
+        let mut requested = asked(browser, "", ".apps tbody tr").await;
+        requested.extend(asked(browser, "#/apps/hello", ".settings").await);
+        assert!(requested.len() > 10, "{requested:?}");
+        let own = page(&host, "");
+        let foreign: Vec<_> = requested.iter().filter(|url| !url.starts_with(&own)).collect();
+        assert!(foreign.is_empty(), "{foreign:?}");
+        // A script in the page's own text does not run.
+        browser.run("const script = document.createElement('script'); script.textContent = 'window.foreign = 1'; document.body.append(script)").await;
+        assert_eq!(browser.run("return window.foreign === undefined").await, true);
+        let refused = browser.log("browser");
+        assert!(refused[0]["message"].as_str().unwrap().contains("Content Security Policy"), "{refused:?}");
+    });
+}

@@ -6,6 +6,7 @@
 
 mod abort;
 pub mod admin;
+mod admission;
 mod allocator;
 pub mod answer;
 mod app;
@@ -28,6 +29,7 @@ pub mod events;
 pub mod exchange;
 mod generation;
 mod heap;
+mod heap_watch;
 mod history;
 pub mod http;
 mod idle;

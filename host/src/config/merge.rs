@@ -19,6 +19,19 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
             .optional("deadline_ms", |node| node.milliseconds(&settings::SOME_TIME))
             .unwrap_or(base.deadline_ms),
         queue: fields.optional("queue", |node| node.whole(&settings::QUEUE, "", "")).unwrap_or(base.queue),
+        max_concurrency: fields
+            .optional("max_concurrency", |node| or_null(node, |node| {
+                node.whole(&settings::MAX_CONCURRENCY, "", " (or null for no limit)")
+            }))
+            .unwrap_or(base.max_concurrency),
+        rate: fields
+            .optional("rate", |node| or_null(node, |node| {
+                node.whole(&settings::RATE, " of requests for each second", " (or null for no limit)")
+            }))
+            .unwrap_or(base.rate),
+        heap_soft_limit: fields
+            .optional("heap_soft_limit", |node| or_null(node, |node| node.bytes(&settings::HEAP_SOFT_LIMIT)))
+            .unwrap_or(base.heap_soft_limit),
         body_limit: fields
             .optional("body_limit", |node| node.bytes(&settings::BODY_LIMIT))
             .unwrap_or(base.body_limit),
@@ -50,10 +63,12 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
 
 /// `null` is a value of this setting: an app says with it that the timeout of `defaults` is not for it.
 fn idle_timeout(node: &Node<'_>) -> Option<Option<u64>> {
-    if node.is_null() {
-        return Some(None);
-    }
-    node.whole(&settings::SOME_TIME, " of milliseconds", " (or null for never)").map(Some)
+    or_null(node, |node| node.whole(&settings::SOME_TIME, " of milliseconds", " (or null for never)"))
+}
+
+/// A value of a setting that can be switched off, which an app does with `null` where `defaults` has switched it on.
+fn or_null<'d, T>(node: &Node<'d>, read: impl FnOnce(&Node<'d>) -> Option<T>) -> Option<Option<T>> {
+    if node.is_null() { Some(None) } else { read(node).map(Some) }
 }
 
 fn variables(node: &Node<'_>) -> Option<BTreeMap<String, String>> {

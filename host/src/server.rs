@@ -13,8 +13,10 @@ use socket2::SockRef;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, ConfigError};
+use crate::hangup::Hangup;
 use crate::http::{self, Front, Mount, TrustedProxies};
 use crate::registry::Registry;
+use crate::service_manager;
 use crate::services::Services;
 use crate::tls::Tls;
 use crate::watch::{FileWatch, Watcher};
@@ -51,10 +53,15 @@ impl Server {
     /// # Errors
     /// The address is taken, or not this machine's.
     pub fn bind(mount: impl Into<Mount>, address: impl ToSocketAddrs) -> io::Result<Self> {
-        let front = Front { mount: mount.into(), trusted: TrustedProxies::default(), access_log: false };
         let listener = TcpListener::bind(address)?;
         SockRef::from(&listener).listen(BACKLOG)?;
-        Ok(Self { listener, front, protocol: Protocol::Http1 })
+        Ok(Self::on(mount, listener))
+    }
+
+    /// As [`bind`](Self::bind), on a socket that listens already, as a service manager hands it over.
+    pub fn on(mount: impl Into<Mount>, listener: TcpListener) -> Self {
+        let front = Front { mount: mount.into(), trusted: TrustedProxies::default(), access_log: false };
+        Self { listener, front, protocol: Protocol::Http1 }
     }
 
     /// Speaks TLS, and in it HTTP/2 as well.
@@ -126,6 +133,7 @@ impl Server {
         actix_web::rt::spawn(async move {
             let name = told.await;
             log::info!("{name}: finishing the requests in flight");
+            service_manager::stopping();
             let stopped = handle.stop(true);
             mount.end_endless();
             stopped.await;
@@ -186,12 +194,16 @@ pub async fn follow_config(mut file: ConfigFile, registry: Arc<Registry>, servic
 pub struct ConfigFile {
     path: PathBuf,
     watch: FileWatch,
+    hangup: Hangup,
 }
 
 impl ConfigFile {
-    /// Watches the file, from what it is now.
+    /// Watches the file, from what it is now, and listens for SIGHUP.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub fn watch(path: PathBuf, watcher: &Watcher) -> Self {
-        Self { watch: watcher.watch_file(&path), path }
+        Self { watch: watcher.watch_file(&path), path, hangup: Hangup::listen() }
     }
 
     /// Its path.
@@ -207,14 +219,19 @@ impl ConfigFile {
         Config::load(&self.path)
     }
 
-    /// Waits until the file has changed, and can be used: one that cannot changes nothing but the log.
+    /// Waits until the file has changed or SIGHUP has come, and the file can be used: one that cannot changes nothing but the log.
     ///
     /// Cancel safe: dropping the future loses nothing.
     pub async fn changed(&mut self) -> Config {
         loop {
-            if !self.watch.changed().await.is_present() {
-                log::warn!("{} was removed; the apps go on as they are", self.path.display());
-                continue;
+            tokio::select! {
+                change = self.watch.changed() => {
+                    if !change.is_present() {
+                        log::warn!("{} was removed; the apps go on as they are", self.path.display());
+                        continue;
+                    }
+                }
+                () = self.hangup.received() => log::info!("SIGHUP: reading {} again", self.path.display()),
             }
             match self.load() {
                 Ok(config) => return config,

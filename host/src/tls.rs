@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use crate::hangup::Hangup;
 use crate::watch::{FileWatch, Watcher};
 
 /// Why a certificate and its key cannot be used.
@@ -148,13 +149,15 @@ impl Tls {
         Ok(config)
     }
 
-    /// Takes over what the files become, for as long as it is polled. What cannot be used changes nothing but the log;
+    /// Takes over what the files become, for as long as it is polled; at SIGHUP also when they seem unchanged. What cannot be used changes nothing but the log;
     /// connections that are open go on with what they have.
     pub async fn follow(mut self) {
+        let mut hangup = Hangup::listen();
         loop {
             tokio::select! {
                 _ = self.certificate_watch.changed() => {}
                 _ = self.key_watch.changed() => {}
+                () = hangup.received() => {}
             }
             match self.files.load() {
                 Ok(new) => {

@@ -8,7 +8,7 @@ use anyhow::Context;
 use atoll_host::admin::{self, Admin, Token};
 use atoll_host::server::{self, ConfigFile, Server};
 use atoll_host::tls::Tls;
-use atoll_host::{Registry, Services, logging};
+use atoll_host::{HostLock, Registry, Services, logging, service_manager};
 
 use super::{ServeArgs, out};
 
@@ -17,6 +17,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
     logging::init(args.log_format);
     actix_web::rt::System::new().block_on(async {
         let services = Rc::new(Services::new()?);
+        let _lock = HostLock::take(&services, &args.config)?;
         // Watched before it is read: an edit in between is not lost.
         let file = ConfigFile::watch(args.config.clone(), services.watcher());
         let config = file.load()?;
@@ -26,6 +27,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
         let admin = admin(args, &registry, &services)?;
         out::print(format!("{}\n", server::banner(&registry, &server.base_url())))?;
         let _admin = run_admin(admin)?;
+        service_manager::ready();
         let follow = server::follow_config(file, registry.clone(), services.clone());
         let follow = actix_web::rt::spawn(follow);
         server.run().await?;
@@ -44,8 +46,13 @@ pub(super) fn listen(
 ) -> anyhow::Result<(Server, Option<JoinHandle<()>>)> {
     let files = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
     let tls = files.map(|(cert, key)| Tls::load(cert, key, services.watcher())).transpose()?;
-    let mut server = Server::bind(registry.clone(), args.listen)
-        .with_context(|| format!("cannot listen on {}", args.listen))?
+    let handed_over = service_manager::socket().context("cannot use the socket of the service manager")?;
+    let server = match handed_over {
+        Some(socket) => Server::on(registry.clone(), socket),
+        None => Server::bind(registry.clone(), args.listen)
+            .with_context(|| format!("cannot listen on {}", args.listen))?,
+    };
+    let mut server = server
         .trusting(args.trusted_proxy.iter().copied().collect())
         .with_access_log(args.access_log);
     if args.h2c {

@@ -36,6 +36,7 @@ pub use self::model::{
     LogLevel, ProblemDetails, ProcessStatus, Serving, SettingInForce,
 };
 use self::socket::Socket;
+pub(crate) use self::socket::file_of;
 use self::state::State;
 pub use self::stats::{AppStats, HostStats, Stats};
 use crate::registry::Registry;
@@ -51,7 +52,8 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// That of the host that serves the registry file `config`. It does not listen yet.
+    /// That of the host that serves the registry file `config`, whose [lock](crate::HostLock) it holds. It does not answer
+    /// yet.
     pub fn new(registry: Arc<Registry>, services: &Services, config: &Path) -> Self {
         let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
         let socket = Socket::bind(&services.staging().common_folder(), &config);

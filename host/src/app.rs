@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use log::LevelFilter;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::admission::Admission;
 use crate::config::{AppConfig, Settings};
 use crate::driver::{Input, Reload};
 use crate::events::Happening;
@@ -53,6 +54,7 @@ pub struct App {
     phase: Mutex<Phase>,
     journal: Arc<Journal>,
     metrics: Arc<Metrics>,
+    admission: Admission,
     draining: AtomicUsize,
 }
 
@@ -69,6 +71,7 @@ impl App {
             history: Mutex::default(),
             phase: Mutex::new(Phase::Cold),
             metrics: Arc::default(),
+            admission: Admission::new(&config.settings),
             draining: AtomicUsize::new(0),
         }
     }
@@ -86,6 +89,16 @@ impl App {
     /// How long a request to it may take.
     pub(crate) fn deadline(&self) -> Duration {
         self.settings.load().deadline()
+    }
+
+    /// How many requests may be in flight at once.
+    pub(crate) fn max_concurrency(&self) -> Option<usize> {
+        self.settings.load().max_concurrency
+    }
+
+    /// How fast it takes requests from outside.
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
     }
 
     /// Whether its problems say what went wrong inside of it.
@@ -247,6 +260,7 @@ impl App {
     }
 
     pub(crate) fn set_settings(&self, settings: Settings) {
+        self.admission.configure(&settings);
         self.settings.store(Arc::new(settings));
     }
 

@@ -20,6 +20,7 @@ use crate::app::{App, Unavailable};
 use crate::bring::Live;
 use crate::config::{AppConfig, Settings};
 use crate::courier::Courier;
+use crate::heap_watch::HeapWatch;
 use crate::idle::IdleWatch;
 use crate::lifecycle::{Effect, Event, Lifecycle, Number, Phase, RestartPolicy};
 use crate::prepare::Preparation;
@@ -59,6 +60,8 @@ pub(crate) fn register(config: &AppConfig, services: Rc<Services>, courier: Cour
         last_error: String::new(),
         unusable: false,
         idle: IdleWatch::default(),
+        heap: HeapWatch::default(),
+        replaces_heap: false,
         born: Instant::now(),
     };
     if config.settings.preload {
@@ -108,6 +111,9 @@ struct Driver {
     last_error: String,
     unusable: bool,
     idle: IdleWatch,
+    heap: HeapWatch,
+    /// Whether the generation that comes replaces one whose heap was above its limit.
+    replaces_heap: bool,
     born: Instant,
 }
 
@@ -129,6 +135,7 @@ enum Wake {
     Changed(Change),
     Rested,
     IdleCheck,
+    HeapCheck,
 }
 
 impl Driver {
@@ -143,6 +150,7 @@ impl Driver {
                     self.event(Event::Rested)
                 }
                 Wake::IdleCheck => self.idle_check(),
+                Wake::HeapCheck => self.heap_check(),
             };
             if finished {
                 break;
@@ -157,6 +165,7 @@ impl Driver {
     async fn wake(&mut self, queue: &mut mpsc::UnboundedReceiver<Input>) -> Wake {
         let rested = self.rested;
         let idle = self.idle.next_check();
+        let heap = self.heap.next_check();
         let changed = match self.watches.iter_mut().map(|watch| watch.changed().boxed_local()) {
             watches if watches.len() == 0 => Either::Left(pending()),
             watches => Either::Right(select_all(watches).map(|(change, ..)| change)),
@@ -167,6 +176,7 @@ impl Driver {
             change = changed => Wake::Changed(change),
             () = at(rested) => Wake::Rested,
             () = at(idle) => Wake::IdleCheck,
+            () = at(heap) => Wake::HeapCheck,
         }
     }
 
@@ -184,6 +194,28 @@ impl Driver {
             return self.event(Event::Idle(number));
         }
         false
+    }
+
+    /// Replaces what serves when its heap has grown above the limit.
+    fn heap_check(&mut self) -> bool {
+        let Some(live) = self.lifecycle.serving().and_then(|number| self.live.get(&number)) else {
+            self.heap.stop();
+            return false;
+        };
+        let limit = self.app.settings().heap_soft_limit;
+        let bytes = live.generation.heap().live_bytes();
+        if !self.heap.check(bytes, limit) || self.lifecycle.coming().is_some() {
+            return false;
+        }
+        let (app, number) = (self.app.name(), live.generation.number());
+        log::warn!(
+            "{app}#{number} has {bytes} bytes in its heap, more than heap_soft_limit = {}: a new generation takes over",
+            limit.unwrap_or_default()
+        );
+        self.replaces_heap = true;
+        self.next.forced = true;
+        self.next.changed = Some(Instant::now());
+        self.event(Event::Changed)
     }
 
     fn event(&mut self, event: Event) -> bool {

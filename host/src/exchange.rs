@@ -204,6 +204,13 @@ fn send_now(
     context: &CallContext,
 ) -> Option<Result<(InFlight, Answer), Problem>> {
     let in_flight = app.enter()?;
+    if let Some(most) = app.max_concurrency().filter(|most| in_flight.in_flight() > *most) {
+        let detail = format!(
+            "{most} requests are in flight in the app `{}`, its limit (max_concurrency = {most}). Try again.",
+            app.name()
+        );
+        return Some(Err(Problem::new(Kind::Overloaded, detail).retry_after(Duration::from_secs(1))));
+    }
     match in_flight.call(json, body.cloned().map(buffer::from_bytes), Some(context)) {
         Ok(answer) => Some(Ok((in_flight, answer))),
         Err(CallError::Full(queue)) => {

@@ -124,6 +124,7 @@ async fn answer(
     if let Some(app) = rpc::app_at(&front.mount, request.uri().path()) {
         let app = app?;
         record.is_for(app.clone());
+        app.admission().check(app.name())?;
         return rpc::answer(request, payload, &app, request_id).await;
     }
     match (request.method(), request.uri().path(), &front.mount) {
@@ -157,6 +158,7 @@ async fn forward(
     let host = forwarded::host(request);
     let Target { app, prefix, path } = target(&front.mount, host.as_deref(), request.uri().path())?;
     record.is_for(app.clone());
+    app.admission().check(app.name())?;
     let (body, payload) = if asks_for_websocket(request)? {
         (RequestBody::None, Some(payload))
     } else {

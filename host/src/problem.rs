@@ -38,7 +38,9 @@ pub enum Kind {
     AppPanicked,
     /// The worker ended, or what it answered is not HTTP.
     BadGateway,
-    /// The inbox is full.
+    /// More requests came within a second than the app takes.
+    RateLimited,
+    /// The inbox is full, or as many requests are in flight as may be.
     Overloaded,
     /// The app does not serve now.
     Unavailable,
@@ -64,6 +66,7 @@ impl Kind {
             Self::AppError(status) => status,
             Self::AppPanicked => 500,
             Self::BadGateway => 502,
+            Self::RateLimited => 429,
             Self::Overloaded | Self::Unavailable => 503,
             Self::DeadlineExceeded => 504,
         }
@@ -87,6 +90,7 @@ impl Kind {
             Self::AppError(_) => "app-error",
             Self::AppPanicked => "app-panicked",
             Self::BadGateway => "bad-gateway",
+            Self::RateLimited => "rate-limited",
             Self::Overloaded => "overloaded",
             Self::Unavailable => "unavailable",
             Self::DeadlineExceeded => "deadline-exceeded",
@@ -112,6 +116,7 @@ impl Kind {
             Self::AppError(_) => "The app could not answer",
             Self::AppPanicked => "The app failed on this request",
             Self::BadGateway => "The app ended before it answered",
+            Self::RateLimited => "Requests to the app come too fast",
             Self::Overloaded => "The app has too many requests waiting",
             Self::Unavailable => "The app does not serve now",
             Self::DeadlineExceeded => "The app did not answer in time",

@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{Config, ConfigError};
 use crate::http::{self, Front, Mount, TrustedProxies};
 use crate::registry::Registry;
+use crate::service_manager;
 use crate::services::Services;
 use crate::tls::Tls;
 use crate::watch::{FileWatch, Watcher};
@@ -51,10 +52,15 @@ impl Server {
     /// # Errors
     /// The address is taken, or not this machine's.
     pub fn bind(mount: impl Into<Mount>, address: impl ToSocketAddrs) -> io::Result<Self> {
-        let front = Front { mount: mount.into(), trusted: TrustedProxies::default(), access_log: false };
         let listener = TcpListener::bind(address)?;
         SockRef::from(&listener).listen(BACKLOG)?;
-        Ok(Self { listener, front, protocol: Protocol::Http1 })
+        Ok(Self::on(mount, listener))
+    }
+
+    /// As [`bind`](Self::bind), on a socket that listens already, as a service manager hands it over.
+    pub fn on(mount: impl Into<Mount>, listener: TcpListener) -> Self {
+        let front = Front { mount: mount.into(), trusted: TrustedProxies::default(), access_log: false };
+        Self { listener, front, protocol: Protocol::Http1 }
     }
 
     /// Speaks TLS, and in it HTTP/2 as well.
@@ -126,6 +132,7 @@ impl Server {
         actix_web::rt::spawn(async move {
             let name = told.await;
             log::info!("{name}: finishing the requests in flight");
+            service_manager::stopping();
             let stopped = handle.stop(true);
             mount.end_endless();
             stopped.await;
@@ -179,6 +186,20 @@ pub async fn follow_config(mut file: ConfigFile, registry: Arc<Registry>, servic
         let changes = registry.apply(&config, &services);
         log::info!("{}: {changes}", file.path().display());
     }
+}
+
+/// Reads all files that are watched again at each SIGHUP, which does not end the process from then on.
+///
+/// # Errors
+/// The signal cannot be used.
+pub fn reread_at_hangup(watcher: Watcher) -> io::Result<impl Future<Output = ()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            log::info!("SIGHUP: reading the registry file, certificates and libraries again");
+            watcher.reread();
+        }
+    })
 }
 
 /// A registry file that is watched.

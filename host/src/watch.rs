@@ -112,7 +112,13 @@ impl Watcher {
         let path = absolute(path.as_ref());
         let last = file::first_look(&path, self.client.pace().writers);
         let (id, reports) = self.client.watch_file(path, last);
-        FileWatch { _registration: Registration { client: self.client.clone(), id }, reports, last }
+        let reread = self.client.reread().subscribe();
+        FileWatch { _registration: Registration { client: self.client.clone(), id }, reports, reread, last }
+    }
+
+    /// Reports all watched files that are there once more, changed or not, so that they are read again.
+    pub fn reread(&self) {
+        self.client.reread().send_replace(());
     }
 
     /// Watches all files below a folder for which `filter` says yes: the sources of an app, in development.
@@ -154,27 +160,37 @@ impl Drop for Registration {
 pub struct FileWatch {
     _registration: Registration,
     reports: tokio::sync::watch::Receiver<Option<Change>>,
+    reread: tokio::sync::watch::Receiver<()>,
     /// What was reported last, so that a file which is back to that is not reported again.
     last: Known,
 }
 
 impl FileWatch {
-    /// Waits until the file is complete and other than it was when it was last reported.
+    /// Waits until the file is complete and other than it was when it was last reported, or is to be
+    /// [read again](Watcher::reread).
     ///
     /// Changes that happen while nobody waits are not lost; of several, the last one is reported.
     /// Cancel safe: dropping the future loses nothing.
     pub async fn changed(&mut self) -> Change {
         loop {
-            if self.reports.changed().await.is_err() {
+            tokio::select! {
+                Ok(()) = self.reports.changed() => {
+                    let report = self.reports.borrow_and_update().clone();
+                    if let Some(change) = report
+                        && !self.last.is(change.fingerprint.as_ref())
+                    {
+                        self.last = Known::from(change.fingerprint);
+                        return change;
+                    }
+                }
+                Ok(()) = self.reread.changed() => {
+                    if let Known::Present(fingerprint) = self.last {
+                        let now = Instant::now();
+                        return Change { fingerprint: Some(fingerprint), noticed: now, complete: now };
+                    }
+                }
                 // The service is gone, so there is nothing more to wait for.
-                std::future::pending::<()>().await;
-            }
-            let report = self.reports.borrow_and_update().clone();
-            if let Some(change) = report
-                && !self.last.is(change.fingerprint.as_ref())
-            {
-                self.last = Known::from(change.fingerprint);
-                return change;
+                else => std::future::pending().await,
             }
         }
     }

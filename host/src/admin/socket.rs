@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 /// A socket that is listened on.
@@ -18,22 +18,24 @@ pub(super) struct File(PathBuf);
 
 /// Where the host of a registry file listens.
 pub(super) fn path(folder: &Path, config: &Path) -> PathBuf {
+    file_of(folder, config, "sock")
+}
+
+/// A file of the host of a registry file, of this kind.
+pub(crate) fn file_of(folder: &Path, config: &Path, kind: &str) -> PathBuf {
     let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
     let config = config.canonicalize().unwrap_or(config);
     let hash = blake3::hash(config.as_os_str().as_encoded_bytes()).to_hex();
-    folder.join(format!("admin-{}.sock", &hash[..16]))
+    folder.join(format!("host-{}.{kind}", &hash[..16]))
 }
 
 impl Socket {
     /// Listens for the host that serves the registry file `config`.
     ///
     /// # Errors
-    /// The socket cannot be made, or another host serves the same file.
+    /// The socket cannot be made.
     pub(super) fn bind(folder: &Path, config: &Path) -> io::Result<Self> {
         let path = path(folder, config);
-        if UnixStream::connect(&path).is_ok() {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another host serves the same file"));
-        }
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

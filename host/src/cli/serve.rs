@@ -9,7 +9,7 @@ use anyhow::Context;
 use atoll_host::admin::{self, Admin, Token};
 use atoll_host::server::{self, ConfigFile, Server};
 use atoll_host::tls::Tls;
-use atoll_host::{Registry, Services, logging};
+use atoll_host::{HostLock, Registry, Services, logging, service_manager};
 
 use super::{ServeArgs, free_port, out};
 
@@ -18,6 +18,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
     logging::init(args.log_format);
     actix_web::rt::System::new().block_on(async {
         let services = Rc::new(Services::new()?);
+        let _lock = HostLock::take(&services, &args.config)?;
         // Watched before it is read: an edit in between is not lost.
         let file = ConfigFile::watch(args.config.clone(), services.watcher());
         let config = file.load()?;
@@ -29,8 +30,10 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
         let _admin = run_admin(admin)?;
         let follow = server::follow_config(file, registry.clone(), services.clone());
         let follow = actix_web::rt::spawn(follow);
+        let reread = actix_web::rt::spawn(server::reread_at_hangup(services.watcher().clone())?);
+        service_manager::ready();
         server.run().await?;
-        let tasks = [Some(follow), follow_certificate];
+        let tasks = [Some(follow), Some(reread), follow_certificate];
         tasks.iter().flatten().for_each(JoinHandle::abort);
         registry.close().await;
         Ok(())
@@ -45,10 +48,16 @@ pub(super) fn listen(
 ) -> anyhow::Result<(Server, Option<JoinHandle<()>>)> {
     let files = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
     let tls = files.map(|(cert, key)| Tls::load(cert, key, services.watcher())).transpose()?;
-    let bind = |address| Server::bind(registry.clone(), address);
-    let mut server = free_port::listen(args.listen, "--listen", args.find_free_port, bind)?
-        .trusting(args.trusted_proxy.iter().copied().collect())
-        .with_access_log(args.access_log);
+    let handed_over = service_manager::socket().context("cannot use the socket of the service manager")?;
+    let server = match handed_over {
+        Some(socket) => Server::on(registry.clone(), socket),
+        None => {
+            let bind = |address| Server::bind(registry.clone(), address);
+            free_port::listen(args.listen, "--listen", args.find_free_port, bind)?
+        }
+    };
+    let mut server =
+        server.trusting(args.trusted_proxy.iter().copied().collect()).with_access_log(args.access_log);
     if args.h2c {
         server = server.with_cleartext_http2();
     }

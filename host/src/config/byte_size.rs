@@ -1,6 +1,6 @@
 //! Sizes in bytes, as operators write them: `8388608`, `"8MiB"`, `"512kB"`.
 
-use super::settings::BODY_LIMIT;
+use super::settings::{BODY_LIMIT, HEAP_SOFT_LIMIT};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 /// The known units. `KB` is written so often for `kB` that it is taken as that; `Kb` and `m` could be anything else.
@@ -45,6 +45,14 @@ pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
         "maximum": BODY_LIMIT.end(),
         "pattern": format!("^[0-9]+ ?({})$", units.join("|")),
     })
+}
+
+/// What the schema says of a size that may be left out by `null`.
+pub(super) fn nullable_schema(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = schema(generator);
+    schema.insert("type".into(), serde_json::json!(["integer", "string", "null"]));
+    schema.insert("minimum".into(), (*HEAP_SOFT_LIMIT.start()).into());
+    schema
 }
 
 #[cfg(test)]

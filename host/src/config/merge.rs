@@ -19,6 +19,21 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
             .optional("deadline_ms", |node| node.milliseconds(&settings::SOME_TIME))
             .unwrap_or(base.deadline_ms),
         queue: fields.optional("queue", |node| node.whole(&settings::QUEUE, "", "")).unwrap_or(base.queue),
+        max_concurrency: fields
+            .optional("max_concurrency", |node| {
+                or_null(node, |node| node.whole(&settings::MAX_CONCURRENCY, "", " (or null for no limit)"))
+            })
+            .unwrap_or(base.max_concurrency),
+        rate: fields
+            .optional("rate", |node| {
+                or_null(node, |node| {
+                    node.whole(&settings::RATE, " of requests for each second", " (or null for no limit)")
+                })
+            })
+            .unwrap_or(base.rate),
+        heap_soft_limit: fields
+            .optional("heap_soft_limit", |node| or_null(node, |node| node.bytes(&settings::HEAP_SOFT_LIMIT)))
+            .unwrap_or(base.heap_soft_limit),
         body_limit: fields
             .optional("body_limit", |node| node.bytes(&settings::BODY_LIMIT))
             .unwrap_or(base.body_limit),
@@ -50,10 +65,12 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
 
 /// `null` is a value of this setting: an app says with it that the timeout of `defaults` is not for it.
 fn idle_timeout(node: &Node<'_>) -> Option<Option<u64>> {
-    if node.is_null() {
-        return Some(None);
-    }
-    node.whole(&settings::SOME_TIME, " of milliseconds", " (or null for never)").map(Some)
+    or_null(node, |node| node.whole(&settings::SOME_TIME, " of milliseconds", " (or null for never)"))
+}
+
+/// A value of a setting that can be switched off, which an app does with `null` where `defaults` has switched it on.
+fn or_null<'d, T>(node: &Node<'d>, read: impl FnOnce(&Node<'d>) -> Option<T>) -> Option<Option<T>> {
+    if node.is_null() { Some(None) } else { read(node).map(Some) }
 }
 
 fn variables(node: &Node<'_>) -> Option<BTreeMap<String, String>> {
@@ -96,7 +113,7 @@ mod tests {
 
     fn everything() -> (Value, Settings) {
         let written = json!({
-            "workers": 3, "deadline_ms": 4, "queue": 5, "body_limit": "6kB", "preload": true, "idle_timeout_ms": 7,
+            "workers": 3, "deadline_ms": 4, "queue": 5, "max_concurrency": 13, "rate": 14, "heap_soft_limit": "15MiB", "body_limit": "6kB", "preload": true, "idle_timeout_ms": 7,
             "start_timeout_ms": 8, "drain_timeout_ms": 0, "stop_timeout_ms": 10, "env": { "A": "1" },
             "config": { "x": [1] }, "max_restarts": 0,
             "server_timing": true, "app_header": true, "keep": 12
@@ -105,6 +122,9 @@ mod tests {
             workers: 3,
             deadline_ms: 4,
             queue: 5,
+            max_concurrency: Some(13),
+            rate: Some(14),
+            heap_soft_limit: Some(15 << 20),
             body_limit: 6000,
             preload: true,
             idle_timeout_ms: Some(7),

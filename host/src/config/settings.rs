@@ -18,6 +18,9 @@ pub(super) const SOME_TIME: RangeInclusive<u64> = 1..=MAX;
 /// For times where zero means "do not wait".
 pub(super) const ANY_TIME: RangeInclusive<u64> = 0..=MAX;
 pub(super) const MAX_RESTARTS: RangeInclusive<u64> = 0..=1000;
+pub(super) const MAX_CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;
+pub(super) const RATE: RangeInclusive<u64> = 1..=1_000_000;
+pub(super) const HEAP_SOFT_LIMIT: RangeInclusive<u64> = 1..=MAX;
 pub(super) const KEEP: RangeInclusive<u64> = 0..=1000;
 /// What the operating system can hold as a variable's name and value.
 pub(super) const ENV_NAME: &str = r"^[^=\u0000]+$";
@@ -54,6 +57,21 @@ pub struct Settings {
     /// How many requests may wait in a worker's inbox; one more is answered with 503. Default 1024.
     #[schemars(range(min = *QUEUE.start(), max = *QUEUE.end()))]
     pub queue: usize,
+
+    /// How many requests may be in flight at once, those that wait in inboxes and open streams and WebSockets among them;
+    /// one more is answered with 503. `null` means no limit. Default null.
+    #[schemars(range(min = *MAX_CONCURRENCY.start(), max = *MAX_CONCURRENCY.end()))]
+    pub max_concurrency: Option<usize>,
+
+    /// How many requests from outside are taken for each second; one more is answered with 429. `null` means no limit.
+    /// Default null.
+    #[schemars(range(min = *RATE.start(), max = *RATE.end()))]
+    pub rate: Option<u32>,
+
+    /// How many bytes may be allocated in the app's heap, in bytes or as text with a unit, before that is reported and
+    /// the app goes on in a new generation, at most once a minute. `null` means no limit. Default null.
+    #[schemars(schema_with = "byte_size::nullable_schema")]
+    pub heap_soft_limit: Option<usize>,
 
     /// The largest request body that is held in memory whole, and the largest WebSocket message, in bytes, or as text
     /// with a unit: `"512kB"` is 512000, `"8MiB"` is 8388608. Units are B, kB, MB, GB, TB (powers of 1000) and KiB, MiB,
@@ -119,6 +137,9 @@ impl Default for Settings {
             workers: 1,
             deadline_ms: 30_000,
             queue: 1024,
+            max_concurrency: None,
+            rate: None,
+            heap_soft_limit: None,
             body_limit: 8 << 20,
             preload: false,
             idle_timeout_ms: None,

@@ -262,7 +262,12 @@ impl Driver {
             return finished;
         }
         self.held = false;
-        self.idle.start(self.app.settings().idle_timeout());
+        let settings = self.app.settings();
+        self.idle.start(settings.idle_timeout());
+        match std::mem::take(&mut self.replaces_heap) {
+            true => self.heap.start_after_replacement(),
+            false => self.heap.start(settings.heap_soft_limit),
+        }
         self.last_hash = Some(hash);
         self.count_start(number);
         let finished = self.event(Event::Ready(number));

@@ -43,6 +43,8 @@ pub(super) struct Client {
     service: Sender<Message>,
     next: AtomicU64,
     pace: Pace,
+    /// Tells the owners of the watches to look at their files in any case.
+    reread: watch::Sender<()>,
 }
 
 impl Client {
@@ -65,11 +67,15 @@ impl Client {
             pace,
         };
         thread::Builder::new().name("atoll-watch".into()).spawn(move || state.run())?;
-        Ok(Client { service, next: AtomicU64::new(0), pace })
+        Ok(Client { service, next: AtomicU64::new(0), pace, reread: watch::Sender::new(()) })
     }
 
     pub(super) fn pace(&self) -> &Pace {
         &self.pace
+    }
+
+    pub(super) fn reread(&self) -> &watch::Sender<()> {
+        &self.reread
     }
 
     pub(super) fn watch_file(&self, path: PathBuf, known: Known) -> (Id, watch::Receiver<Option<Change>>) {

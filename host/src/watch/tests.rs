@@ -258,6 +258,23 @@ fn folders_may_come_later_and_go_and_be_swapped() {
 }
 
 #[test]
+fn what_is_read_again_is_reported_as_it_is_and_what_is_missing_is_not() {
+    let folder = Folder::new();
+    let path = folder.put("lib.so", 3);
+    let watcher = Watcher::with(events_only()).unwrap();
+    let mut watch = watcher.watch_file(&path);
+    let mut missing = watcher.watch_file(folder.path.join("missing.so"));
+    on_runtime(async {
+        watcher.reread();
+        watch.expect_next(3).await;
+        folder.put("lib.so", 4);
+        watch.expect_next(4).await;
+        folder.put("missing.so", 5);
+        missing.expect_next(5).await;
+    });
+}
+
+#[test]
 fn without_leases_a_file_is_reported_when_it_is_quiet() {
     let folder = Folder::new();
     let path = folder.put("lib.so", 1);

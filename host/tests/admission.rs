@@ -1,0 +1,48 @@
+//! How much an app takes: at once, in a second, and in its heap.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+mod support;
+
+use serde_json::json;
+use support::{Call, Host, library, wait_until};
+
+#[test]
+fn one_request_more_than_may_be_in_flight_is_refused_at_once() {
+    let app = json!({ "name": "probe", "path": library("probe"), "max_concurrency": 2 });
+    let host = Host::start(json!([app]), &[]);
+    let mut waiting: Vec<_> = (0..2).map(|_| host.connect()).collect();
+    for (number, connection) in waiting.iter_mut().enumerate() {
+        connection.send(&Call::get(&format!("/apps/probe/wait/{number}"))).unwrap();
+    }
+    wait_until("both are in flight", || host.get("/apps/probe/start").status == 503);
+    let refused = host.get("/apps/probe/start");
+    assert!(refused.header("retry-after").is_some());
+    let problem = refused.problem(503, "overloaded");
+    assert!(problem["detail"].as_str().unwrap().contains("max_concurrency = 2"), "{problem}");
+    drop(waiting.pop());
+    wait_until("there is room again", || host.get("/apps/probe/start").status == 200);
+}
+
+#[test]
+fn what_comes_too_fast_is_refused_with_the_time_to_wait() {
+    let app = json!({ "name": "probe", "path": library("probe"), "rate": 5 });
+    let host = Host::start(json!([app]), &[]);
+    let replies: Vec<_> = (0..30).map(|_| host.get("/apps/probe/start")).collect();
+    assert!(replies[..5].iter().all(|reply| reply.status == 200));
+    let refused =
+        replies.iter().find(|reply| reply.status == 429).expect("30 at once are more than 5 a second");
+    assert_eq!(refused.header("retry-after").as_deref(), Some("1"));
+    assert!(refused.problem(429, "rate-limited")["detail"].as_str().unwrap().contains("rate = 5"));
+    wait_until("it takes requests again", || host.get("/apps/probe/start").status == 200);
+}
+
+#[test]
+fn a_heap_above_its_limit_is_replaced_and_no_request_is_lost() {
+    let app = json!({ "name": "counter", "path": library("counter"), "heap_soft_limit": 1 });
+    let host = Host::start(json!([app]), &[]);
+    assert_eq!(host.post("/apps/counter/", "").json(), json!({ "count": 1 }));
+    host.wait_for_log(&["WARN", "counter#1", "heap_soft_limit = 1"]);
+    host.wait_for_log(&["counter#2 serves"]);
+    assert_eq!(host.post("/apps/counter/", "").json(), json!({ "count": 2 }), "its state is handed over");
+}

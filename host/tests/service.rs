@@ -1,0 +1,92 @@
+//! What a service manager and an operator expect of a server: signals, sockets that are handed over, one host for a file.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+mod support;
+
+use std::net::{Shutdown, TcpListener};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use rustix::io::{FdFlags, fcntl_setfd};
+use serde_json::json;
+use support::{Host, Launch, atoll, library, wait_until};
+
+/// The next words that a service manager is told.
+fn told(socket: &UnixDatagram) -> String {
+    let mut words = [0; 128];
+    let length = socket.recv(&mut words).unwrap();
+    String::from_utf8_lossy(&words[..length]).trim_end().to_owned()
+}
+
+#[test]
+fn a_service_manager_is_told_when_the_host_serves_and_when_it_ends() {
+    let launch = Launch::serve("[]");
+    let path = launch.folder().join("notify.sock");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let host = launch.env("NOTIFY_SOCKET", &path).start();
+    assert_eq!(told(&socket), "READY=1");
+    assert_eq!(host.get("/healthz").status, 200);
+    let ended = host.stop();
+    assert_eq!(told(&socket), "STOPPING=1");
+    assert_eq!(ended.status.code(), Some(0));
+}
+
+#[test]
+fn a_socket_that_is_handed_over_is_listened_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    fcntl_setfd(&listener, FdFlags::empty()).unwrap();
+    // As a service manager does: the socket is descriptor 3, and the variables name the process.
+    let script = format!("LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve 3<&{}", listener.as_raw_fd());
+    let launch = Launch::program("sh").args(["-c", &script]).arg(atoll()).write("apps.json", "[]");
+    // A request that comes before the host is answered when it is there.
+    let client = std::net::TcpStream::connect(address).unwrap();
+    let host = launch.start();
+    assert_eq!(host.address(), address);
+    assert_eq!(host.get("/healthz").status, 200);
+    client.shutdown(Shutdown::Both).unwrap();
+}
+
+#[test]
+fn what_is_handed_over_and_is_no_listening_socket_is_an_error() {
+    let script = "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve 3</dev/null";
+    let ended = Launch::program("sh").args(["-c", script]).arg(atoll()).write("apps.json", "[]").run();
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains("the socket of the service manager"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_file_has_one_host() {
+    let host = Host::start(json!([]), &[]);
+    let config = host.folder().join("apps.json");
+    let second = |command| {
+        Launch::command(command)
+            .args(["--listen", "127.0.0.1:0", "--config"])
+            .arg(&config)
+            .env("TMPDIR", host.folder().join("tmp"))
+    };
+    for command in ["serve", "dev"] {
+        let refused = second(command).run();
+        assert_eq!(refused.status.code(), Some(1));
+        let expected = format!("another host (process {}) serves", host.pid());
+        assert!(refused.stderr.contains(&expected), "{}", refused.stderr);
+    }
+    assert_eq!(host.get("/healthz").status, 200);
+}
+
+#[test]
+fn sighup_reads_everything_again_and_ends_nothing() {
+    let app = json!({ "name": "probe", "path": library("probe") });
+    let mut host = Host::start(json!([app]), &[]);
+    assert_eq!(host.get("/apps/probe/start").status, 200);
+    host.signal(libc::SIGHUP);
+    host.wait_for_log(&["SIGHUP"]);
+    host.wait_for_log(&["apps.json: nothing changed"]);
+    host.replace("apps.json", json!([app, { "name": "other", "path": library("probe") }]).to_string());
+    host.signal(libc::SIGHUP);
+    wait_until("the new app is there", || host.get("/apps/other/start").status == 200);
+    assert_eq!(host.log_lines(&["probe#2"]), Vec::<String>::new(), "its library is the same");
+}

@@ -19,6 +19,7 @@ use crate::lifecycle::Phase;
 use crate::logging;
 use crate::metrics::Metrics;
 use crate::services::Services;
+use crate::trace::SpanSink;
 
 /// Why an app has no generation to serve a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +56,7 @@ pub struct App {
     journal: Arc<Journal>,
     metrics: Arc<Metrics>,
     admission: Admission,
+    spans: Option<Arc<dyn SpanSink>>,
     draining: AtomicUsize,
 }
 
@@ -72,6 +74,7 @@ impl App {
             phase: Mutex::new(Phase::Cold),
             metrics: Arc::default(),
             admission: Admission::new(&config.settings),
+            spans: services.spans().cloned(),
             draining: AtomicUsize::new(0),
         }
     }
@@ -99,6 +102,11 @@ impl App {
     /// How fast it takes requests from outside.
     pub(crate) fn admission(&self) -> &Admission {
         &self.admission
+    }
+
+    /// Where the spans of its requests go.
+    pub(crate) fn spans(&self) -> Option<&Arc<dyn SpanSink>> {
+        self.spans.as_ref()
     }
 
     /// Whether its problems say what went wrong inside of it.

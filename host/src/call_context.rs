@@ -8,6 +8,8 @@ use atoll_plugin::protocol::HttpRequest;
 use compact_str::{CompactString, format_compact};
 use tokio::time::Instant;
 
+use crate::trace::TraceContext;
+
 /// Where a request comes from: its id and trace context, how long whoever asked first waits, and the apps that wait for
 /// it. Making and cloning one allocates nothing, unless the id is longer than the host's own or there is a trace context.
 #[derive(Clone, Debug)]
@@ -71,6 +73,11 @@ impl CallContext {
             return Err(Cycle(format!("{} → {target}", way.join(" → "))));
         }
         Ok(Self { callers: Some(Arc::new(callers)), ..self.clone() })
+    }
+
+    /// In another step of the same trace, or of a new one.
+    pub(crate) fn set_trace(&mut self, trace: TraceContext) {
+        self.traceparent = Some(trace.to_string().into());
     }
 
     /// With this deadline, which is not later than the one before.

@@ -23,6 +23,7 @@ use crate::exchange::{self, Download, RequestBody, ResponseBody};
 use crate::port::Port;
 use crate::problem::{Kind, Problem};
 use crate::rpc;
+use crate::trace::{SpanKind, Step, TraceContext};
 
 /// A request of an app's own, on its way.
 pub(crate) struct Errand {
@@ -94,7 +95,9 @@ impl Sender {
             Request::Call(message) => {
                 let RpcCall { app, method, params, parent } = params(&message)?;
                 let (app, context) = self.find(directory, &app, parent)?;
-                Ok((rpc::call(&app, &method, params, context).await?, None))
+                let call = async |context| rpc::call(&app, &method, params, context).await;
+                let name = || format!("{}.{method}", app.name());
+                Ok((traced(&app, self.port.app(), name, context, call).await?, None))
             }
             Request::Fetch(mut message) => {
                 let buffer = message.transfer.take(0);
@@ -106,7 +109,10 @@ impl Sender {
                 let (app, context) = self.find(directory, &app, parent)?;
                 // An app that has been taken out of the registry meanwhile has no settings any more.
                 let limit = directory.get(self.port.app()).map_or(0, |app| app.settings().body_limit);
-                fetch(&app, request, buffer, context, limit).await
+                let (method, name) = (request.method.clone(), app.name().clone());
+                let name = || format!("{method} {name}");
+                let fetch = async |context| fetch(&app, request, buffer, context, limit).await;
+                traced(&app, self.port.app(), name, context, fetch).await
             }
         }
     }
@@ -131,6 +137,26 @@ impl Sender {
             directory.get(name).ok_or_else(|| failure(code::UNAVAILABLE, directory.no_such_app(name)))?;
         Ok((app, context))
     }
+}
+
+/// Does `work` for an app as a step of the caller's trace, where spans are wanted.
+async fn traced<T>(
+    app: &App,
+    caller: &str,
+    name: impl FnOnce() -> String,
+    mut context: CallContext,
+    work: impl AsyncFnOnce(CallContext) -> Result<T, ErrorObject<'static>>,
+) -> Result<T, ErrorObject<'static>> {
+    let Some(sink) = app.spans() else { return work(context).await };
+    let step = match context.traceparent().and_then(TraceContext::parse) {
+        Some(caller) => Step::within(caller),
+        None => Step::first(&**sink),
+    };
+    context.set_trace(step.context());
+    let result = work(context).await;
+    let attributes = vec![("atoll.app", (&**app.name()).into()), ("atoll.caller", caller.into())];
+    step.end(&**sink, name(), SpanKind::Internal, attributes, result.is_err());
+    result
 }
 
 /// Sends an HTTP request to an app, and waits for the whole of its answer: at most for `body_limit` bytes of a stream.

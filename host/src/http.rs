@@ -124,8 +124,9 @@ async fn answer(
     if let Some(app) = rpc::app_at(&front.mount, request.uri().path()) {
         let app = app?;
         record.is_for(app.clone());
+        let trace = record.trace(trace::of_client(request.headers()));
         app.admission().check(app.name())?;
-        return rpc::answer(request, payload, &app, request_id).await;
+        return rpc::answer(request, payload, &app, request_id, trace).await;
     }
     match (request.method(), request.uri().path(), &front.mount) {
         (&Method::CONNECT, ..) => Err(Problem::new(
@@ -158,6 +159,7 @@ async fn forward(
     let host = forwarded::host(request);
     let Target { app, prefix, path } = target(&front.mount, host.as_deref(), request.uri().path())?;
     record.is_for(app.clone());
+    let traceparent = record.trace(trace::of_client(request.headers())).map(|context| context.to_string());
     app.admission().check(app.name())?;
     let (body, payload) = if asks_for_websocket(request)? {
         (RequestBody::None, Some(payload))
@@ -166,7 +168,6 @@ async fn forward(
     };
 
     let peer = Peer::of(request);
-    let traceparent = trace::traceparent(request.headers());
     let mut headers = head::end_to_end(request.headers());
     headers.extend(host.as_deref().map(|host| Header("host".into(), host.into())));
     forwarded::add(&mut headers, request, peer.as_ref(), host.as_deref(), prefix, &front.trusted);

@@ -42,6 +42,8 @@ pub mod lifecycle;
 mod loader;
 pub mod logging;
 mod metrics;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 mod own_thread;
 mod panic_report;
 pub mod port;
@@ -61,6 +63,7 @@ mod table;
 mod take_down;
 mod times;
 pub mod tls;
+pub mod trace;
 mod watch;
 mod websocket;
 

@@ -15,6 +15,7 @@ use crate::library::Pinned;
 use crate::loader::{Dlopen, Loader};
 use crate::prepare::Preparer;
 use crate::stage::{StageError, Staging};
+use crate::trace::SpanSink;
 use crate::watch::Watcher;
 
 /// With more pinned generations than this, each further one is a warning that the host should be restarted.
@@ -31,6 +32,7 @@ pub struct Services {
     built: RefCell<HashMap<PathBuf, Library>>,
     shows_details: bool,
     events: EventBus,
+    spans: Option<Arc<dyn SpanSink>>,
     /// What is said of the generations that could not be unloaded, and what is left of them.
     pinned: Arc<Mutex<Vec<PinnedGeneration>>>,
     remains: RefCell<Vec<Pinned>>,
@@ -95,6 +97,7 @@ impl Services {
             built: RefCell::default(),
             shows_details: false,
             events: EventBus::default(),
+            spans: None,
             pinned: Arc::default(),
             remains: RefCell::default(),
         })
@@ -104,6 +107,17 @@ impl Services {
     #[must_use]
     pub fn with_details(self) -> Self {
         Self { shows_details: true, ..self }
+    }
+
+    /// With a place where the spans of requests go.
+    #[must_use]
+    pub fn with_spans(self, sink: Arc<dyn SpanSink>) -> Self {
+        Self { spans: Some(sink), ..self }
+    }
+
+    /// Where the spans of requests go.
+    pub(crate) fn spans(&self) -> Option<&Arc<dyn SpanSink>> {
+        self.spans.as_ref()
     }
 
     /// With another way of loading libraries.

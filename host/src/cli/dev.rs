@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use actix_web::rt::task::JoinHandle;
 use atoll_host::server::{self, ConfigFile};
-use atoll_host::{HostLock, Registry, Services, logging};
+use atoll_host::{HostLock, Registry, logging};
 use clap::Args;
 
 use self::watches::Watches;
@@ -42,7 +42,7 @@ pub(super) fn run(args: &DevArgs) -> anyhow::Result<()> {
 }
 
 async fn develop(path: &Path, args: &DevArgs) -> anyhow::Result<()> {
-    let services = Rc::new(Services::new()?.with_details());
+    let services = Rc::new(serve::services(&args.serve)?.with_details());
     let _lock = HostLock::take(&services, path)?;
     let file = ConfigFile::watch(path.to_owned(), services.watcher());
     let config = file.load()?;

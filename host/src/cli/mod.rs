@@ -116,12 +116,24 @@ pub(crate) struct ServeArgs {
     /// A file with the token that is asked of those who change something over --admin.
     #[arg(long, value_name = "FILE", requires = "admin")]
     admin_token_file: Option<PathBuf>,
+    /// Send a span for each request to the OpenTelemetry collector at this URL, such as http://127.0.0.1:4318.
+    #[arg(long, value_name = "URL")]
+    otlp: Option<String>,
+    /// The share of requests that are traced if their client says nothing about it, from 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value = "1", requires = "otlp", value_parser = share)]
+    trace_share: f64,
     /// Write a line to the log for each request.
     #[arg(long)]
     access_log: bool,
     /// What a line of the log is.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: Format,
+}
+
+/// A number from 0 to 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 /// A network, or one address.

@@ -9,6 +9,7 @@ use anyhow::Context;
 use atoll_host::admin::{self, Admin, Token};
 use atoll_host::server::{self, ConfigFile, Server};
 use atoll_host::tls::Tls;
+use atoll_host::trace::SpanSink;
 use atoll_host::{HostLock, Registry, Services, logging, service_manager};
 
 use super::{ServeArgs, free_port, out};
@@ -17,7 +18,7 @@ use super::{ServeArgs, free_port, out};
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
     logging::init(args.log_format);
     actix_web::rt::System::new().block_on(async {
-        let services = Rc::new(Services::new()?);
+        let services = Rc::new(services(args)?);
         let _lock = HostLock::take(&services, &args.config)?;
         // Watched before it is read: an edit in between is not lost.
         let file = ConfigFile::watch(args.config.clone(), services.watcher());
@@ -38,6 +39,25 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
         registry.close().await;
         Ok(())
     })
+}
+
+/// What all apps share, as the arguments say.
+pub(super) fn services(args: &ServeArgs) -> anyhow::Result<Services> {
+    let services = Services::new()?;
+    Ok(match &args.otlp {
+        Some(url) => services.with_spans(spans(url, args.trace_share)?),
+        None => services,
+    })
+}
+
+#[cfg(feature = "otlp")]
+fn spans(url: &str, share: f64) -> anyhow::Result<Arc<dyn SpanSink>> {
+    Ok(Arc::new(atoll_host::otlp::Otlp::new(url, share)?))
+}
+
+#[cfg(not(feature = "otlp"))]
+fn spans(_: &str, _: f64) -> anyhow::Result<Arc<dyn SpanSink>> {
+    anyhow::bail!("this command was built without traces: build it with `--features otlp` to use --otlp")
 }
 
 /// Listens as the arguments say; with TLS, the task that follows the certificate's files.

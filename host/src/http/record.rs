@@ -1,4 +1,4 @@
-//! What is noted of a request: in its app's counts and journal, and in the access log.
+//! What is noted of a request: in its app's counts and journal, in the access log, and in its trace.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use crate::journal::{FailureEntry, now_ms};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::times::Times;
+use crate::trace::{AttributeValue, SpanKind, SpanSink, Step, TraceContext};
 
 /// What the access log is written with, so that `RUST_LOG=access=off` leaves it out.
 const ACCESS: &str = "access";
@@ -28,12 +29,21 @@ pub(super) struct Record {
     app: Option<Arc<App>>,
     generation: u64,
     times: Times,
+    step: Option<Step>,
 }
 
 impl Record {
     /// That of a request which has just been read.
     pub(super) fn begin() -> Self {
-        Self { begun: Instant::now(), app: None, generation: 0, times: Times::default() }
+        Self { begun: Instant::now(), app: None, generation: 0, times: Times::default(), step: None }
+    }
+
+    /// Begins the host's step in the trace of the client, or in one of its own where spans are wanted; what the app is to
+    /// be told of it.
+    pub(super) fn trace(&mut self, client: Option<TraceContext>) -> Option<TraceContext> {
+        let sink = self.app.as_ref().and_then(|app| app.spans());
+        self.step = client.map(Step::of_client).or_else(|| sink.map(|sink| Step::first(&**sink)));
+        self.step.as_ref().map(Step::context)
     }
 
     /// Notes which app it is for.
@@ -45,6 +55,9 @@ impl Record {
     pub(super) fn answered(&mut self, answered: Answered<'_>) {
         self.generation = answered.generation.number();
         self.times = answered.times;
+        if let Some(step) = &mut self.step {
+            step.answered(answered.times);
+        }
     }
 
     /// Notes that it could not be answered.
@@ -61,9 +74,10 @@ impl Record {
         }
     }
 
-    /// Counts the answer, and writes the access log if there is one: a body that is a stream is followed to its end.
+    /// Counts the answer, writes the access log if there is one, and ends the trace's step: a body that is a stream is
+    /// followed to its end.
     pub(super) fn finish(
-        self,
+        mut self,
         request: &HttpRequest,
         request_id: &str,
         response: HttpResponse,
@@ -74,12 +88,15 @@ impl Record {
         if let Some(app) = &self.app {
             app.metrics().answered(status, took);
         }
-        let line = with_access_log.then(|| Line::of(&self, request, request_id, status));
+        let open = Open {
+            line: with_access_log.then(|| Line::of(&self, request, request_id, status)),
+            span: OpenSpan::of(&mut self, request, request_id, status),
+        };
         match response.body().size() {
             BodySize::Stream => {
                 let metrics = self.app.map(|app| app.metrics().clone());
                 let begun = self.begun;
-                response.map_body(|_, body| BoxBody::new(Followed { body, bytes: 0, begun, metrics, line }))
+                response.map_body(|_, body| BoxBody::new(Followed { body, bytes: 0, begun, metrics, open }))
             }
             size => {
                 let sent = match size {
@@ -89,10 +106,62 @@ impl Record {
                 if let Some(app) = &self.app {
                     app.metrics().sent.add(sent);
                 }
-                line.iter().for_each(|line| line.write(sent, took));
+                open.end(sent, took);
                 response
             }
         }
+    }
+}
+
+/// What is written when the answer has been sent.
+#[derive(Default)]
+struct Open {
+    line: Option<Line>,
+    span: Option<OpenSpan>,
+}
+
+impl Open {
+    fn end(self, bytes: u64, took: Duration) {
+        if let Some(line) = self.line {
+            line.write(bytes, took);
+        }
+        if let Some(span) = self.span {
+            span.end(bytes);
+        }
+    }
+}
+
+/// The span of a request to an app.
+struct OpenSpan {
+    step: Step,
+    sink: Arc<dyn SpanSink>,
+    name: String,
+    attributes: Vec<(&'static str, AttributeValue)>,
+    failed: bool,
+}
+
+impl OpenSpan {
+    fn of(record: &mut Record, request: &HttpRequest, request_id: &str, status: u16) -> Option<Self> {
+        let app = record.app.as_ref()?;
+        let sink = app.spans()?.clone();
+        let step = record.step.take().filter(|step| step.context().is_sampled())?;
+        let mut attributes = vec![
+            ("http.request.method", request.method().as_str().into()),
+            ("url.path", request.uri().path().into()),
+            ("url.scheme", request.connection_info().scheme().into()),
+            ("http.response.status_code", status.into()),
+            ("atoll.app", (&**app.name()).into()),
+            ("atoll.generation", record.generation.into()),
+            ("atoll.request_id", request_id.into()),
+        ];
+        attributes.extend(request.peer_addr().map(|peer| ("client.address", peer.ip().to_string().into())));
+        let name = format!("{} {}", request.method(), app.name());
+        Some(Self { step, sink, name, attributes, failed: status >= 500 })
+    }
+
+    fn end(mut self, bytes: u64) {
+        self.attributes.push(("http.response.body.size", bytes.into()));
+        self.step.end(&*self.sink, self.name, SpanKind::Server, self.attributes, self.failed);
     }
 }
 
@@ -110,14 +179,12 @@ struct Line {
 
 impl Line {
     fn of(record: &Record, request: &HttpRequest, request_id: &str, status: u16) -> Self {
-        let traceparent = trace::traceparent(request.headers());
+        let trace = record.step.as_ref().map(Step::context).or_else(|| trace::of_client(request.headers()));
         Self {
             request: format!("{} {}", request.method(), request.uri()),
             peer: Peer::of(request).map_or_else(String::new, |peer| peer.text().to_owned()),
             request_id: request_id.to_owned(),
-            trace_id: traceparent
-                .and_then(|text| text.split('-').nth(1).map(str::to_owned))
-                .unwrap_or_default(),
+            trace_id: trace.map_or_else(String::new, |context| format!("{:032x}", context.trace_id())),
             app: record.app.as_ref().map_or_else(String::new, |app| app.name().to_string()),
             generation: record.generation,
             status,
@@ -150,7 +217,7 @@ struct Followed {
     bytes: u64,
     begun: Instant,
     metrics: Option<Arc<Metrics>>,
-    line: Option<Line>,
+    open: Open,
 }
 
 impl MessageBody for Followed {
@@ -178,8 +245,7 @@ impl MessageBody for Followed {
 
 impl Drop for Followed {
     fn drop(&mut self) {
-        if let Some(line) = &self.line {
-            line.write(self.bytes, self.begun.elapsed());
-        }
+        let open = std::mem::take(&mut self.open);
+        open.end(self.bytes, self.begun.elapsed());
     }
 }

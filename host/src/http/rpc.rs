@@ -9,12 +9,12 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use tokio::time::timeout;
 
 use super::target::unknown_app;
-use super::trace::traceparent;
 use super::{Mount, problem_response};
 use crate::app::App;
 use crate::call_context::CallContext;
 use crate::problem::{Kind, Problem};
 use crate::rpc::server;
+use crate::trace::TraceContext;
 
 /// The types of JSON-RPC bodies. A type is demanded, as a web page may send others to any host without asking it first.
 const TYPES: [&str; 3] = ["application/json", "application/json-rpc", "application/jsonrequest"];
@@ -35,6 +35,7 @@ pub(super) async fn answer(
     payload: Payload,
     app: &App,
     request_id: &str,
+    trace: Option<TraceContext>,
 ) -> Result<HttpResponse, Problem> {
     if request.method() == Method::OPTIONS {
         return Ok(HttpResponse::NoContent().insert_header((header::ALLOW, "POST, OPTIONS")).finish());
@@ -48,7 +49,7 @@ pub(super) async fn answer(
     }
     check_type(request)?;
     let body = read(app, payload).await?;
-    let context = CallContext::new(request_id, traceparent(request.headers()).as_deref());
+    let context = CallContext::new(request_id, trace.map(|trace| trace.to_string()).as_deref());
     Ok(match server::answer(app, &body, &context).await {
         Some(answer) => HttpResponse::Ok().content_type("application/json").body(answer),
         None => HttpResponse::NoContent().finish(),

@@ -1,14 +1,18 @@
 //! One host for each registry file.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::services::Services;
 
 /// Says that this process is the host of a registry file, until it is dropped.
 #[derive(Debug)]
-pub struct HostLock(#[expect(dead_code, reason = "it is held")] File);
+pub struct HostLock {
+    path: PathBuf,
+    _file: File,
+}
 
 /// Why this process is not the host of a registry file.
 #[derive(Debug, thiserror::Error)]
@@ -47,27 +51,42 @@ impl HostLock {
     fn take_within(folder: &Path, config: &Path) -> Result<Self, HostLockError> {
         let path = crate::admin::file_of(folder, config, "lock");
         let unusable = |source| HostLockError::Unusable { path: path.clone(), source };
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = open.map_err(unusable)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut process = String::new();
-                // Whoever holds it may not have written it yet.
-                let _ = file.read_to_string(&mut process);
-                let process = Some(process.trim().to_owned()).filter(|process| !process.is_empty());
-                return Err(HostLockError::Taken { process, config: config.to_owned() });
+        loop {
+            let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+            let mut file = open.map_err(unusable)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let mut process = String::new();
+                    file.read_to_string(&mut process).map_err(unusable)?;
+                    // Whoever holds it may not have written it yet.
+                    let process = Some(process).filter(|process| !process.is_empty());
+                    return Err(HostLockError::Taken { process, config: config.to_owned() });
+                }
+                Err(TryLockError::Error(source)) => return Err(unusable(source)),
             }
-            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+            // The host before may have removed the file after it was opened here.
+            if is_at(&file, &path) {
+                file.set_len(0).map_err(unusable)?;
+                write!(file, "{}", std::process::id()).map_err(unusable)?;
+                return Ok(Self { path, _file: file });
+            }
         }
-        let write = |file: &mut File| {
-            file.set_len(0)?;
-            file.rewind()?;
-            write!(file, "{}", std::process::id())
-        };
-        write(&mut file).map_err(unusable)?;
-        Ok(Self(file))
     }
+}
+
+impl Drop for HostLock {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            log::debug!("{} stays: {error}", self.path.display());
+        }
+    }
+}
+
+/// Whether this path leads to this file.
+fn is_at(file: &File, path: &Path) -> bool {
+    let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    file.metadata().map(id).ok() == std::fs::metadata(path).map(id).ok()
 }
 
 #[cfg(test)]
@@ -84,5 +103,6 @@ mod tests {
         assert!(HostLock::take_within(folder.path(), &other).is_ok());
         drop(lock);
         assert!(HostLock::take_within(folder.path(), &config).is_ok());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no file stays");
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpServer};
 use rustls::ServerConfig;
 use socket2::SockRef;
 use tokio::signal::unix::{SignalKind, signal};
@@ -111,16 +111,14 @@ impl Server {
     pub async fn run(self) -> io::Result<()> {
         let front = Arc::new(self.front);
         let mount = front.mount.clone();
-        let server = HttpServer::new(move || {
-            App::new().app_data(web::PayloadConfig::new(usize::MAX)).configure(http::configure(front.clone()))
-        })
-        .on_connect(|_, data| http::prepare_connection(data))
-        .disable_signals()
-        // The next piece of a stream does not wait until the client has acknowledged the one before.
-        .tcp_nodelay(true)
-        .shutdown_timeout(SHUTDOWN_TIMEOUT)
-        // A client that closes its end has left: its request is cancelled, and not carried out for nobody.
-        .h1_allow_half_closed(false);
+        let server = HttpServer::new(move || App::new().configure(http::configure(front.clone())))
+            .on_connect(|_, data| http::prepare_connection(data))
+            .disable_signals()
+            // The next piece of a stream does not wait until the client has acknowledged the one before.
+            .tcp_nodelay(true)
+            .shutdown_timeout(SHUTDOWN_TIMEOUT)
+            // A client that closes its end has left: its request is cancelled, and not carried out for nobody.
+            .h1_allow_half_closed(false);
         let server = match self.protocol {
             Protocol::Http1 => server.listen(self.listener),
             Protocol::Http1Or2 => server.listen_auto_h2c(self.listener),

@@ -8,8 +8,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::rt::task::JoinHandle;
+use atoll_host::admin::Admin;
 use atoll_host::server::{self, ConfigFile};
-use atoll_host::{HostLock, Registry, logging};
+use atoll_host::{HostLock, Registry, Services, logging};
 use clap::Args;
 
 use self::watches::Watches;
@@ -42,17 +43,28 @@ pub(super) fn run(args: &DevArgs) -> anyhow::Result<()> {
 }
 
 async fn develop(path: &Path, args: &DevArgs) -> anyhow::Result<()> {
-    let services = Rc::new(serve::services(&args.serve)?.with_details());
+    let mut services = Services::new()?.with_details();
+    if let Some(sink) = serve::spans(&args.serve)? {
+        services = services.with_spans(sink);
+    }
+    let services = Rc::new(services);
     let _lock = HostLock::take(&services, path)?;
     let file = ConfigFile::watch(path.to_owned(), services.watcher());
     let config = file.load()?;
     let registry = Arc::new(Registry::default());
-    let (server, follow_certificate) = serve::listen(&args.serve, &registry, &services)?;
+    let (server, follow_certificate) = serve::listen(&args.serve, &registry, services.watcher())?;
     let mut workshop = Workshop::new(registry.clone(), services.clone(), server.base_url(), args.release);
     let mut watches = Watches::new(file);
 
     workshop.take(config, &mut watches);
-    let _admin = serve::run_admin(serve::admin(&args.serve, &registry, &services)?)?;
+    let mut admin =
+        Admin::new(registry.clone(), &services, path).with_token(serve::admin_token(&args.serve)?);
+    if let Some(listener) = serve::admin_listener(&args.serve)? {
+        admin = admin.with_listener(listener);
+    }
+    let address = admin.address();
+    let _admin = admin.run()?;
+    serve::say_admin(address)?;
     let (base, built) = (server.base_url(), registry.clone());
     // Each app is served as soon as it is built.
     let build = actix_web::rt::spawn(async move {

@@ -1,16 +1,15 @@
 //! `atoll serve`.
 
-use std::net::TcpListener;
-use std::rc::Rc;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_web::rt::task::JoinHandle;
 use anyhow::Context;
-use atoll_host::admin::{self, Admin, Token};
-use atoll_host::server::{self, ConfigFile, Server};
+use atoll_host::admin::Token;
+use atoll_host::server::{self, Server};
 use atoll_host::tls::Tls;
 use atoll_host::trace::SpanSink;
-use atoll_host::{HostLock, Registry, Services, logging, service_manager};
+use atoll_host::{Host, Registry, Watcher, logging, service_manager};
 
 use super::{ServeArgs, free_port, out};
 
@@ -18,56 +17,50 @@ use super::{ServeArgs, free_port, out};
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
     logging::init(args.log_format);
     actix_web::rt::System::new().block_on(async {
-        let services = Rc::new(services(args)?);
-        let _lock = HostLock::take(&services, &args.config)?;
-        // Watched before it is read: an edit in between is not lost.
-        let file = ConfigFile::watch(args.config.clone(), services.watcher());
-        let config = file.load()?;
-        let registry = Arc::new(Registry::default());
-        registry.apply(&config, &services);
-        let (server, follow_certificate) = listen(args, &registry, &services)?;
-        let admin = admin(args, &registry, &services)?;
-        out::print(format!("{}\n", server::banner(&registry, &server.base_url())))?;
-        let _admin = run_admin(admin)?;
-        let follow = server::follow_config(file, registry.clone(), services.clone());
-        let follow = actix_web::rt::spawn(follow);
-        let reread = actix_web::rt::spawn(server::reread_at_hangup(services.watcher().clone())?);
+        let mut host = Host::builder(&args.config);
+        if let Some(sink) = spans(args)? {
+            host = host.with_spans(sink);
+        }
+        if let Some(listener) = admin_listener(args)? {
+            host = host.with_admin(listener, admin_token(args)?);
+        }
+        let host = host.start()?;
+        let (server, follow_certificate) = listen(args, host.registry(), host.watcher())?;
+        out::print(format!("{}\n", server::banner(host.registry(), &server.base_url())))?;
+        say_admin(host.admin_address())?;
+        let reread = actix_web::rt::spawn(server::reread_at_hangup(host.watcher().clone())?);
         service_manager::ready();
         server.run().await?;
-        let tasks = [Some(follow), Some(reread), follow_certificate];
-        tasks.iter().flatten().for_each(JoinHandle::abort);
-        registry.close().await;
+        [Some(reread), follow_certificate].iter().flatten().for_each(JoinHandle::abort);
+        host.close().await;
         Ok(())
     })
 }
 
-/// What all apps share, as the arguments say.
-pub(super) fn services(args: &ServeArgs) -> anyhow::Result<Services> {
-    let services = Services::new()?;
-    Ok(match &args.otlp {
-        Some(url) => services.with_spans(spans(url, args.trace_share)?),
-        None => services,
-    })
-}
-
+/// Where spans go, as the arguments say.
 #[cfg(feature = "otlp")]
-fn spans(url: &str, share: f64) -> anyhow::Result<Arc<dyn SpanSink>> {
-    Ok(Arc::new(atoll_host::otlp::Otlp::new(url, share)?))
+pub(super) fn spans(args: &ServeArgs) -> anyhow::Result<Option<Arc<dyn SpanSink>>> {
+    let Some(url) = &args.otlp else { return Ok(None) };
+    Ok(Some(Arc::new(atoll_host::otlp::Otlp::new(url, args.trace_share)?)))
 }
 
+/// Where spans go, as the arguments say.
 #[cfg(not(feature = "otlp"))]
-fn spans(_: &str, _: f64) -> anyhow::Result<Arc<dyn SpanSink>> {
-    anyhow::bail!("this command was built without traces: build it with `--features otlp` to use --otlp")
+pub(super) fn spans(args: &ServeArgs) -> anyhow::Result<Option<Arc<dyn SpanSink>>> {
+    match args.otlp {
+        Some(_) => anyhow::bail!("this command has no traces: build it with `--features otlp` to use --otlp"),
+        None => Ok(None),
+    }
 }
 
 /// Listens as the arguments say; with TLS, the task that follows the certificate's files.
 pub(super) fn listen(
     args: &ServeArgs,
     registry: &Arc<Registry>,
-    services: &Services,
+    watcher: &Watcher,
 ) -> anyhow::Result<(Server, Option<JoinHandle<()>>)> {
     let files = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
-    let tls = files.map(|(cert, key)| Tls::load(cert, key, services.watcher())).transpose()?;
+    let tls = files.map(|(cert, key)| Tls::load(cert, key, watcher)).transpose()?;
     let handed_over = service_manager::socket().context("cannot use the socket of the service manager")?;
     let server = match handed_over {
         Some(socket) => Server::on(registry.clone(), socket),
@@ -88,34 +81,24 @@ pub(super) fn listen(
 }
 
 /// The admin listener as the arguments say.
-pub(super) fn admin(
-    args: &ServeArgs,
-    registry: &Arc<Registry>,
-    services: &Services,
-) -> anyhow::Result<Admin> {
-    let token = match &args.admin_token_file {
-        Some(file) => {
-            let text = std::fs::read_to_string(file)
-                .with_context(|| format!("cannot read the admin token from {}", file.display()))?;
-            Some(Token::new(&text).with_context(|| format!("{} is empty: it has no token", file.display()))?)
-        }
-        None => None,
-    };
-    let admin = Admin::new(registry.clone(), services, &args.config).with_token(token);
-    match args.admin {
-        None => Ok(admin),
-        Some(address) => free_port::listen(address, "--admin", args.find_free_port, TcpListener::bind)
-            .map(|listener| admin.with_listener(listener))
-            .context("the admin API"),
-    }
+pub(super) fn admin_listener(args: &ServeArgs) -> anyhow::Result<Option<TcpListener>> {
+    let listen = |address| free_port::listen(address, "--admin", args.find_free_port, TcpListener::bind);
+    args.admin.map(listen).transpose().context("the admin API")
 }
 
-/// Has it answer, and says where.
-pub(super) fn run_admin(admin: Admin) -> anyhow::Result<admin::Running> {
-    let address = admin.address();
-    let running = admin.run()?;
+/// The token that changes over the admin listener take.
+pub(super) fn admin_token(args: &ServeArgs) -> anyhow::Result<Option<Token>> {
+    let Some(file) = &args.admin_token_file else { return Ok(None) };
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read the admin token from {}", file.display()))?;
+    let token = Token::new(&text).with_context(|| format!("{} is empty: it has no token", file.display()))?;
+    Ok(Some(token))
+}
+
+/// Says where the admin listener is.
+pub(super) fn say_admin(address: Option<SocketAddr>) -> anyhow::Result<()> {
     if let Some(address) = address {
         out::print(format!("Admin API and dashboard at http://{address}/\n"))?;
     }
-    Ok(running)
+    Ok(())
 }

@@ -154,7 +154,7 @@ impl OpenSpan {
             ("atoll.generation", record.generation.into()),
             ("atoll.request_id", request_id.into()),
         ];
-        attributes.extend(request.peer_addr().map(|peer| ("client.address", peer.ip().to_string().into())));
+        attributes.extend(Peer::of(request).map(|peer| ("client.address", peer.ip_text().into())));
         let name = format!("{} {}", request.method(), app.name());
         Some(Self { step, sink, name, attributes, failed: status >= 500 })
     }

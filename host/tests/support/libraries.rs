@@ -67,6 +67,15 @@ pub fn build_program(name: &str) {
     cargo_build(&workspace(), &["--package", name], &target(), false);
 }
 
+/// A program among the host's examples.
+pub fn example(name: &str) -> PathBuf {
+    static BUILT: Once<PathBuf> = Once::new();
+    BUILT.get(name, || {
+        cargo_build(&workspace(), &["--package", "atoll-host", "--example", name], &target(), false);
+        target().join("debug/examples").join(name)
+    })
+}
+
 /// Small files, as the tests copy them by the hundred. The same for both workspaces, so that they share what they depend
 /// on.
 pub const SMALL: [(&str, &str); 2] =

@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 pub use client::{Call, Connection, Reply};
 pub use host::{Ended, Host, Launch};
 pub use libraries::{
-    EXAMPLES, SMALL, atoll, build_program, examples, fixtures_target, library, patched, programs, versioned,
-    workspace,
+    EXAMPLES, SMALL, atoll, build_program, example, examples, fixtures_target, library, patched, programs,
+    versioned, workspace,
 };
 pub use load::Load;
 pub use terminal::Terminal;

@@ -167,8 +167,7 @@ pub(crate) async fn http_on_behalf<T>(
     let number = exchange.in_flight.number();
     match first {
         Ok(Event::Answer(message, times)) => {
-            app.metrics().queue.observe(times.queue);
-            app.metrics().handler.observe(times.handler);
+            app.metrics().taken(times);
             let read = |generation: &Generation, head: HttpResponse<'_>, body| {
                 read(Answered { generation, times }, head, body)
             };

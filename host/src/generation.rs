@@ -249,7 +249,7 @@ impl Generation {
                 let answer = port
                     .call(method::START, start, Vec::new())
                     .map_err(|source| StartError::Call { worker, source })?;
-                answer::result::<Started>(answer.await)
+                answer::result::<Started>(answer.await.map(|(message, _)| message))
                     .map_err(|source| StartError::Refused { worker, source })
             }
         });
@@ -271,7 +271,7 @@ impl Generation {
     pub async fn save(&self, limit: Duration) -> Result<Vec<Value>, SaveError> {
         let workers = self.ports.iter().map(|port| async {
             let answer = port.call(method::STATE_SAVE, Value::Null, Vec::new())?;
-            Ok(answer::result::<Value>(answer.await)?)
+            Ok(answer::result::<Value>(answer.await.map(|(message, _)| message))?)
         });
         timeout(limit, try_join_all(workers)).await.map_err(|_elapsed| SaveError::TimedOut(limit))?
     }

@@ -86,3 +86,8 @@ pub use source::{Package, Source, SourceError};
 pub use stage::{ContentHash, Kept, StageError, Staged, Staging};
 pub use times::Times;
 pub use watch::{Change, FileWatch, Fingerprint, TreeChange, TreeWatch, Watcher};
+
+/// The book's programs with a host in them.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/src/operating.md")]
+struct Book;

@@ -14,6 +14,8 @@ use std::time::Duration;
 pub(crate) use self::exposition::{Exposition, expose};
 pub(crate) use self::histogram::{Histogram, Snapshot};
 
+use crate::times::Times;
+
 /// A count that grows.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -61,6 +63,12 @@ impl Metrics {
             class.add(1);
         }
         self.total.observe(took);
+    }
+
+    /// Notes what a worker took for a request.
+    pub(crate) fn taken(&self, times: Times) {
+        self.queue.observe(times.queue);
+        self.handler.observe(times.handler);
     }
 
     /// How many answers there were, by the first digit of their status, from 1 to 5.

@@ -20,7 +20,7 @@ use crate::doorbell::Doorbell;
 use crate::errands::Errands;
 use crate::event::{Event, Request, Sent};
 use crate::lane::{self, Gone, Ticket};
-use crate::times::Clock;
+use crate::times::{Clock, Times};
 
 /// Why a port does not take a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -412,16 +412,16 @@ impl Answer {
     }
 }
 
-/// The answer itself, for requests that have no streams.
+/// The answer itself, and what it took, for requests that have no streams.
 impl Future for Answer {
-    type Output = Result<Message, Gone>;
+    type Output = Result<(Message, Times), Gone>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let event = ready!(self.poll_event(context));
             self.over = true;
             match event {
-                Ok(Event::Answer(message, _)) => return Poll::Ready(Ok(message)),
+                Ok(Event::Answer(message, times)) => return Poll::Ready(Ok((message, times))),
                 Ok(_) => {}
                 Err(gone) => return Poll::Ready(Err(gone)),
             }

@@ -39,9 +39,10 @@ pub(crate) async fn call(
         let (in_flight, answer) = exchange::send(app, json, None, &context).await.map_err(from_problem)?;
         let answer = answer.await;
         in_flight.note_answer();
-        let result = answer
-            .map_err(AnswerError::from)
-            .and_then(|message| Ok(answer::raw_result(&message.json)?.to_owned()));
+        let result = answer.map_err(AnswerError::from).and_then(|(message, times)| {
+            app.metrics().taken(times);
+            Ok(answer::raw_result(&message.json)?.to_owned())
+        });
         result.map_err(|error| from_answer(app, error))
     };
     timeout_at(deadline, answered).await.unwrap_or_else(|_elapsed| Err(too_late(app, limit)))

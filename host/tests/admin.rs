@@ -276,6 +276,10 @@ fn requests_are_counted() {
     assert_eq!(watched.metric(r#"atoll_app_phase{app="idle",phase="cold"}"#), Some(1.0));
     assert!(!text.contains(r#"requests_total{app="idle""#), "what was never called takes no lines: {text}");
     assert!(watched.metric("process_resident_memory_bytes") > Some(1e6));
+    let method = r#"{"jsonrpc":"2.0","method":"no-such-method","id":1}"#;
+    watched.host.call(&Call::post("/rpc/probe", method).header("content-type", "application/json"));
+    let taken = watched.metric(r#"atoll_app_handler_duration_seconds_count{app="probe"}"#);
+    assert_eq!(taken, Some(6.0), "methods are counted like paths");
     watched.post("/api/v1/apps/probe/reload");
     assert_eq!(watched.metric(r#"atoll_app_reloads_total{app="probe",outcome="ok"}"#), Some(1.0));
 }

@@ -55,6 +55,8 @@ mod stage;
 pub mod standalone;
 mod table;
 mod take_down;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod times;
 pub mod tls;
 mod watch;

@@ -413,7 +413,7 @@ fn no_wait_is_without_an_end() {
                     std::future::pending::<()>().await;
                 }),
             )
-            .method("never", async |(): ()| Ok::<_, Error>(std::future::pending::<()>().await))
+            .method("never", async |(): ()| std::future::pending::<Result<(), Error>>().await)
             .on_save(|| Ok(1))
     })
     .deadline(Duration::from_millis(200))

@@ -49,6 +49,7 @@ fn hosts_are_beside_each_other_and_say_what_panicked() {
     let (one, other) = (start(), start());
     assert_ne!(one.base_url(), other.base_url());
     drop(other);
+    assert_eq!(one.reload("probe").unwrap(), 1, "the first generation, which nobody had asked for yet");
     let reply = get(&one, "/apps/probe/panic");
     assert_eq!(reply.status, 500);
     assert!(

@@ -93,9 +93,9 @@ impl Others {
             Request::Call(message) => {
                 let RpcCall { app, method, params, .. } = params(&message)?;
                 let worker = self.find(&app)?;
-                let result: Box<RawValue> =
-                    worker.ask(&method, params.unwrap_or(RawValue::NULL)).map_err(RpcError::into_object)?;
-                Ok((result, None))
+                let note = |asked| self.note(id, worker.port(), asked);
+                let result = worker.ask_raw(&method, params.unwrap_or(RawValue::NULL), note);
+                Ok((result.map_err(RpcError::into_object)?, None))
             }
             Request::Fetch(mut message) => {
                 let body = message.transfer.take(0);
@@ -107,8 +107,9 @@ impl Others {
                 let body = body.map_or_else(Vec::new, |body| body.to_vec());
                 let request = RequestBuilder::from_parts(of_app(request), body);
                 let exchange = Exchange::begin(self.find(&app)?, request, false);
-                if let Some(asked) = self.asked().get_mut(&id) {
-                    *asked = Some(exchange.place());
+                let (port, asked) = exchange.place();
+                if !self.note(id, &port, asked) {
+                    return Err(nobody_waits());
                 }
                 let reply = exchange.collect();
                 if let Some(error) = reply.error.filter(|error| error.code != code::HANDLER_FAILED) {
@@ -122,6 +123,11 @@ impl Others {
                 Ok((head, bytes.map(|bytes| buffer::from_vec(bytes.to_vec()))))
             }
         }
+    }
+
+    /// Notes where a request was sent on to, for its cancellation; `false`: it is cancelled already.
+    fn note(&self, id: u64, port: &Arc<Port>, asked: u64) -> bool {
+        self.asked().get_mut(&id).map(|place| *place = Some((port.clone(), asked))).is_some()
     }
 
     fn find(&self, app: &str) -> Result<&Worker, ErrorObject<'static>> {
@@ -157,6 +163,10 @@ fn params<'a, T: serde::Deserialize<'a>>(message: &'a Message) -> Result<T, Erro
     let invalid = |error: serde_json::Error| failure(code::INVALID_PARAMS, error.to_string());
     let Incoming { params, .. } = serde_json::from_slice(&message.json).map_err(invalid)?;
     serde_json::from_str(params.map_or("null", RawValue::get)).map_err(invalid)
+}
+
+fn nobody_waits() -> ErrorObject<'static> {
+    failure(code::CANCELLED, "nobody waits any more for the request on whose behalf this was")
 }
 
 fn failure(code: i64, message: impl Into<String>) -> ErrorObject<'static> {

@@ -1,7 +1,7 @@
 //! What a host gives a library, given by the test: the functions of [`Host`].
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{ptr, slice};
 
@@ -25,6 +25,9 @@ thread_local! {
     /// What the app on this thread logs.
     static JOURNAL: RefCell<Option<Arc<Journal>>> = const { RefCell::new(None) };
 }
+
+/// Whether this program could be bound to a test.
+static BOUND: OnceLock<bool> = OnceLock::new();
 
 struct Table;
 
@@ -58,18 +61,21 @@ impl Table {
 ///
 /// Panics are reported as the test's program does: its hook is left as it is.
 pub(super) fn bind() -> bool {
-    let host = HostRef(Table::HOST.static_as_prefix());
-    // What allocates the program's vectors is not known here, so they are copied at the port.
-    if link::set(Link { host, generation: GenerationHandle(ptr::null()), host_heap: false }) {
-        hooks::find_libc_functions();
-        logging::install(log::LevelFilter::Info as u8);
-    }
-    is_bound()
+    *BOUND.get_or_init(|| {
+        let host = HostRef(Table::HOST.static_as_prefix());
+        // What allocates the program's vectors is not known here, so they are copied at the port.
+        let bound = link::set(Link { host, generation: GenerationHandle(ptr::null()), host_heap: false });
+        if bound {
+            hooks::find_libc_functions();
+            logging::install(log::LevelFilter::Info as u8);
+        }
+        bound
+    })
 }
 
 /// Whether this program is bound to a test.
 pub(crate) fn is_bound() -> bool {
-    link::get().is_some_and(|link| link.host.port_receive() as usize == port_receive as *const () as usize)
+    BOUND.get().is_some_and(|bound| *bound)
 }
 
 /// What is logged on this thread is kept there from now on.

@@ -376,28 +376,38 @@ fn other_apps_are_called() {
 fn a_call_that_is_not_waited_for_is_cancelled() {
     let (drops, dropped) = mpsc::channel();
     let other = move || {
-        let drops = drops.clone();
-        Application::new().get("/", move |_: Request| {
+        let waits = |drops: &mpsc::Sender<_>| {
             let guard = Guard(drops.clone());
             async move {
                 guard.0.send("asked").unwrap();
-                std::future::pending::<()>().await;
+                std::future::pending::<Result<(), Error>>().await
             }
-        })
+        };
+        let (fetched, called) = (drops.clone(), drops.clone());
+        Application::new()
+            .get("/", move |_: Request| waits(&fetched))
+            .method("wait", move |(): ()| waits(&called))
     };
     let app = TestApp::builder(|| {
-        Application::new().get("/", async |_: Request| -> Result<&'static str, Error> {
-            Host::current().fetch("other", Request::get("/")).await?;
-            Ok("answered")
-        })
+        Application::new()
+            .get("/fetch", async |_: Request| -> Result<&'static str, Error> {
+                Host::current().fetch("other", Request::get("/")).await?;
+                Ok("answered")
+            })
+            .get("/call", async |_: Request| -> Result<&'static str, Error> {
+                Host::current().call::<()>("other", "wait", ()).await?;
+                Ok("answered")
+            })
     })
     .other_app("other", other)
     .start()
     .unwrap();
-    let asks = app.stream("/");
-    assert_eq!(dropped.recv_timeout(SOON), Ok("asked"));
-    drop(asks);
-    assert_eq!(dropped.recv_timeout(SOON), Ok("dropped"));
+    for path in ["/fetch", "/call"] {
+        let asks = app.stream(path);
+        assert_eq!(dropped.recv_timeout(SOON), Ok("asked"), "{path}");
+        drop(asks);
+        assert_eq!(dropped.recv_timeout(SOON), Ok("dropped"), "{path}");
+    }
 }
 
 #[test]

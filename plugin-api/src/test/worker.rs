@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -100,23 +101,28 @@ impl Worker {
     }
 
     /// Calls a method, of the app's or of the protocol, and waits for its result.
-    pub(super) fn ask<R: DeserializeOwned>(
-        &self,
-        name: &str,
-        params: impl serde::Serialize,
-    ) -> Result<R, RpcError> {
-        let result = self.ask_raw(name, params)?;
+    pub(super) fn ask<R: DeserializeOwned>(&self, name: &str, params: impl Serialize) -> Result<R, RpcError> {
+        let result = self.ask_raw(name, params, |_| true)?;
         serde_json::from_str(result.get()).map_err(|error| {
             let what = format!("the result of `{name}` is not what was expected: {error}; it is {result}");
             RpcError::new(code::INTERNAL_ERROR, what)
         })
     }
 
-    fn ask_raw(&self, name: &str, params: impl serde::Serialize) -> Result<Box<RawValue>, RpcError> {
+    /// As [`ask`](Self::ask). `note` is told the request's number; `false`: nobody waits for it.
+    pub(super) fn ask_raw(
+        &self,
+        name: &str,
+        params: impl Serialize,
+        note: impl FnOnce(u64) -> bool,
+    ) -> Result<Box<RawValue>, RpcError> {
         let params = serde_json::value::to_raw_value(&params)
             .map_err(|error| RpcError::new(code::INVALID_PARAMS, error.to_string()))?;
         let (id, events) = self.port.ask(|id| to_json(&Request::new(id, name, &params)), Vec::new());
         let asked = Asked { port: &self.port, id };
+        if !note(id) {
+            return Err(RpcError::new(code::CANCELLED, "nobody waits any more for this call"));
+        }
         loop {
             let message = match events.recv_timeout(self.patience) {
                 Ok(Event::Answer(message, _)) => message,

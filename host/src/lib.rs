@@ -62,6 +62,8 @@ mod stage;
 pub mod standalone;
 mod table;
 mod take_down;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod times;
 pub mod tls;
 pub mod trace;

@@ -109,6 +109,20 @@ impl Server {
     /// # Errors
     /// The listener or the signals cannot be used.
     pub async fn run(self) -> io::Result<()> {
+        let told = told_to_end()?;
+        let told = async move {
+            let signal = told.await;
+            service_manager::stopping();
+            signal
+        };
+        self.run_until(told).await
+    }
+
+    /// As [`run`](Self::run), until `told` brings the reason to end.
+    ///
+    /// # Errors
+    /// The listener cannot be used.
+    pub async fn run_until(self, told: impl Future<Output = &'static str> + 'static) -> io::Result<()> {
         let front = Arc::new(self.front);
         let mount = front.mount.clone();
         let server = HttpServer::new(move || App::new().configure(http::configure(front.clone())))
@@ -126,11 +140,9 @@ impl Server {
         };
         let server = server?.run();
         let handle = server.handle();
-        let told = told_to_end()?;
         actix_web::rt::spawn(async move {
-            let name = told.await;
-            log::info!("{name}: finishing the requests in flight");
-            service_manager::stopping();
+            let reason = told.await;
+            log::info!("{reason}: finishing the requests in flight");
             let stopped = handle.stop(true);
             mount.end_endless();
             stopped.await;

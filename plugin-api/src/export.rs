@@ -87,16 +87,19 @@ unsafe extern "C" fn bind<E: Export>(host: HostRef, generation: GenerationHandle
 }
 
 unsafe extern "C" fn main<E: Export>(port: PortHandle) -> Exit {
-    catch(|| {
-        // SAFETY: the host gives one count of the port away with this call, after `bind`.
-        let port = unsafe { Port::from_handle(port) };
-        start::<E>(&port).map_or(Exit::Returned, |(app, start)| app.run(&start, port))
-    })
-    .unwrap_or(Exit::Panicked)
+    // SAFETY: the host gives one count of the port away with this call, after `bind`.
+    let port = unsafe { Port::from_handle(port) };
+    work(port, E::app)
+}
+
+/// What a worker does from its start to its end, with the app that `make` makes.
+pub(crate) fn work(port: Port, make: impl FnOnce(&Start) -> Box<dyn App>) -> Exit {
+    catch(|| start(&port, make).map_or(Exit::Returned, |(app, start)| app.run(&start, port)))
+        .unwrap_or(Exit::Panicked)
 }
 
 /// Waits for the host's `start`, makes the app and answers; `None` when there is nothing to run.
-fn start<E: Export>(port: &Port) -> Option<(Box<dyn App>, Start)> {
+fn start(port: &Port, make: impl FnOnce(&Start) -> Box<dyn App>) -> Option<(Box<dyn App>, Start)> {
     let call = loop {
         match port.receive(None) {
             Event::Message(message) => break Call::parse(message).ok()?,
@@ -108,7 +111,7 @@ fn start<E: Export>(port: &Port) -> Option<(Box<dyn App>, Start)> {
     let made =
         call.params::<Start>().map_err(|error| (code::INVALID_PARAMS, error.to_string())).and_then(|start| {
             match catch(|| {
-                let mut app = E::app(&start);
+                let mut app = make(&start);
                 app.start(&start).map(|()| app)
             }) {
                 Ok(Ok(app)) => Ok((app, start)),

@@ -212,12 +212,31 @@ impl fmt::Debug for Host {
     }
 }
 
-/// Another app's answer to a [`fetch`](Host::fetch).
+/// A whole answer, as whoever asked gets it: another app's to a [`fetch`](Host::fetch), or that of an app under test.
 #[derive(Debug)]
 pub struct Fetched {
     status: u16,
     headers: Vec<Header<'static>>,
     body: Payload,
+}
+
+#[cfg(feature = "test")]
+impl Fetched {
+    pub(crate) fn new(status: u16, headers: Vec<Header<'static>>, body: Payload) -> Self {
+        Self { status, headers, body }
+    }
+
+    pub(crate) fn set_body(&mut self, body: Payload) {
+        self.body = body;
+    }
+
+    pub(crate) fn take_body(&mut self) -> Payload {
+        std::mem::take(&mut self.body)
+    }
+
+    pub(crate) fn into_parts(self) -> (u16, Vec<Header<'static>>, Payload) {
+        (self.status, self.headers, self.body)
+    }
 }
 
 impl Fetched {
@@ -231,9 +250,19 @@ impl Fetched {
         header::find(&self.headers, name).map(header::value_text)
     }
 
+    /// All headers, repeats kept; bytes that are not UTF-8 are replaced.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        self.headers.iter().map(|header| (&*header.0, header::value_text(header)))
+    }
+
     /// The body.
     pub fn body(&self) -> &[u8] {
         self.body.as_bytes()
+    }
+
+    /// The body as text; bytes that are not UTF-8 are replaced.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.body())
     }
 
     /// The body as JSON.

@@ -36,6 +36,8 @@ pub mod sse;
 pub mod stamp;
 mod stream;
 mod task;
+#[cfg(feature = "test")]
+pub mod test;
 #[cfg(feature = "tower")]
 pub mod tower;
 pub mod ws;

@@ -20,14 +20,14 @@ use crate::protocol::Start;
     note = "an app's function is `fn() -> Application`, or one that takes a `Start`",
     note = "with the feature `tower` it may be `async` and return a `tower` service, such as an `axum::Router`"
 )]
-pub trait Function<P>: Copy + 'static {
+pub trait Function<P>: Clone + 'static {
     /// What it makes.
     type Made;
 
     fn call(&self, start: &Start) -> Self::Made;
 }
 
-impl<F: Fn() -> R + Copy + 'static, R> Function<()> for F {
+impl<F: Fn() -> R + Clone + 'static, R> Function<()> for F {
     type Made = R;
 
     fn call(&self, _: &Start) -> R {
@@ -35,7 +35,7 @@ impl<F: Fn() -> R + Copy + 'static, R> Function<()> for F {
     }
 }
 
-impl<F: Fn(Start) -> R + Copy + 'static, R> Function<(Start,)> for F {
+impl<F: Fn(Start) -> R + Clone + 'static, R> Function<(Start,)> for F {
     type Made = R;
 
     fn call(&self, start: &Start) -> R {
@@ -43,11 +43,11 @@ impl<F: Fn(Start) -> R + Copy + 'static, R> Function<(Start,)> for F {
     }
 }
 
-impl<F: Fn(Start, Port) -> Exit + Copy + 'static> Function<(Start, Port)> for F {
+impl<F: Fn(Start, Port) -> Exit + Clone + 'static> Function<(Start, Port)> for F {
     type Made = Main<F>;
 
     fn call(&self, _: &Start) -> Main<F> {
-        Main(*self)
+        Main(self.clone())
     }
 }
 
@@ -121,6 +121,127 @@ impl<F: Fn(Start, Port) -> Exit> App for Main<F> {
     }
 }
 
+#[cfg(feature = "test")]
+pub use any::AnyFunction;
+
+/// Functions that make an app of some kind, where the kind is found by the compiler as a parameter: in a function, unlike
+/// in a macro, what a type is cannot be tried.
+#[cfg(feature = "test")]
+mod any {
+    use std::fmt::Display;
+
+    use super::{Function, Make, MakeApp, TryMakeApp};
+    use crate::export::App;
+    use crate::protocol::Start;
+
+    /// What [`export_app!`](crate::export_app) takes. `K`, the kind, only tells the implementations apart.
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` does not make an app",
+        label = "not a function that makes an app",
+        note = "an app's function is `fn() -> Application`, or one that takes a `Start`",
+        note = "with the feature `tower` it may be `async` and return a `tower` service, such as an `axum::Router`"
+    )]
+    pub trait AnyFunction<K>: Clone + 'static {
+        fn make(&self, start: &Start) -> Box<dyn App>;
+    }
+
+    /// `fn() -> Application`.
+    #[derive(Debug)]
+    pub struct Plain;
+
+    /// `fn() -> Result<Application, E>`.
+    #[derive(Debug)]
+    pub struct Fallible;
+
+    impl<F, P> AnyFunction<(P, Plain)> for F
+    where
+        F: Function<P, Made: App + 'static>,
+    {
+        fn make(&self, start: &Start) -> Box<dyn App> {
+            MakeApp::make(&&&&&&Make::new(self.clone()), start)
+        }
+    }
+
+    impl<F, P, A, E> AnyFunction<(P, Fallible)> for F
+    where
+        F: Function<P, Made = Result<A, E>>,
+        A: App + 'static,
+        E: Display,
+    {
+        fn make(&self, start: &Start) -> Box<dyn App> {
+            TryMakeApp::make(&&&&&Make::new(self.clone()), start)
+        }
+    }
+}
+
+#[cfg(all(feature = "test", feature = "tower"))]
+mod any_service {
+    use std::fmt::Display;
+
+    use super::{
+        AnyFunction, Function, Make, MakeService, MakeServiceLater, TryMakeService, TryMakeServiceLater,
+    };
+    use crate::export::App;
+    use crate::protocol::Start;
+    use crate::tower::HttpService;
+
+    /// `fn() -> Router`.
+    #[derive(Debug)]
+    pub struct Plain;
+
+    /// `fn() -> Result<Router, E>`.
+    #[derive(Debug)]
+    pub struct Fallible;
+
+    /// `async fn() -> Router`.
+    #[derive(Debug)]
+    pub struct Later;
+
+    /// `async fn() -> Result<Router, E>`.
+    #[derive(Debug)]
+    pub struct FallibleLater;
+
+    impl<F, P> AnyFunction<(P, Plain)> for F
+    where
+        F: Function<P, Made: HttpService>,
+    {
+        fn make(&self, start: &Start) -> Box<dyn App> {
+            MakeService::make(&&&&Make::new(self.clone()), start)
+        }
+    }
+
+    impl<F, P, S, E> AnyFunction<(P, Fallible)> for F
+    where
+        F: Function<P, Made = Result<S, E>>,
+        S: HttpService,
+        E: Display,
+    {
+        fn make(&self, start: &Start) -> Box<dyn App> {
+            TryMakeService::make(&&&Make::new(self.clone()), start)
+        }
+    }
+
+    impl<F, P> AnyFunction<(P, Later)> for F
+    where
+        F: Function<P, Made: Future<Output: HttpService>>,
+    {
+        fn make(&self, start: &Start) -> Box<dyn App> {
+            MakeServiceLater::make(&&Make::new(self.clone()), start)
+        }
+    }
+
+    impl<F, P, S, E> AnyFunction<(P, FallibleLater)> for F
+    where
+        F: Function<P, Made: Future<Output = Result<S, E>>>,
+        S: HttpService,
+        E: Display,
+    {
+        fn make(&self, start: &Start) -> Box<dyn App> {
+            TryMakeServiceLater::make(&Make::new(self.clone()), start)
+        }
+    }
+}
+
 #[cfg(feature = "tower")]
 pub use services::{MakeService, MakeServiceLater, TryMakeService, TryMakeServiceLater};
 
@@ -142,7 +263,7 @@ mod services {
 
     impl<F: Function<P, Made: HttpService>, P> MakeService for &&&Make<F, P> {
         fn make(&self, start: &Start) -> Box<dyn App> {
-            let (function, start) = (self.function, start.clone());
+            let (function, start) = (self.function.clone(), start.clone());
             Box::new(ServiceApp::new(async move || Ok(function.call(&start))))
         }
     }
@@ -159,7 +280,7 @@ mod services {
         E: Display,
     {
         fn make(&self, start: &Start) -> Box<dyn App> {
-            let (function, start) = (self.function, start.clone());
+            let (function, start) = (self.function.clone(), start.clone());
             Box::new(ServiceApp::new(async move || function.call(&start).map_err(Error::internal)))
         }
     }
@@ -171,7 +292,7 @@ mod services {
 
     impl<F: Function<P, Made: Future<Output: HttpService>>, P> MakeServiceLater for &Make<F, P> {
         fn make(&self, start: &Start) -> Box<dyn App> {
-            let (function, start) = (self.function, start.clone());
+            let (function, start) = (self.function.clone(), start.clone());
             Box::new(ServiceApp::new(async move || Ok(function.call(&start).await)))
         }
     }
@@ -188,7 +309,7 @@ mod services {
         E: Display,
     {
         fn make(&self, start: &Start) -> Box<dyn App> {
-            let (function, start) = (self.function, start.clone());
+            let (function, start) = (self.function.clone(), start.clone());
             Box::new(ServiceApp::new(async move || function.call(&start).await.map_err(Error::internal)))
         }
     }

@@ -81,7 +81,8 @@ impl Application {
     /// turned into a response as the host does.
     ///
     /// It waits for handlers that are futures, by whatever wakes them. A handler that needs a runtime, such as
-    /// tokio's, finds none here: run `call` on one.
+    /// tokio's, finds none here: run `call` on one. With the feature `test` there is a `TestApp`, in which an app is
+    /// served as in a host.
     ///
     /// ```
     /// use atoll_plugin::prelude::*;

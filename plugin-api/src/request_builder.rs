@@ -135,6 +135,27 @@ impl RequestBuilder {
         (self.head, self.body)
     }
 
+    /// As [`into_parts`](Self::into_parts) has taken it apart.
+    #[cfg(feature = "test")]
+    pub(crate) fn from_parts(head: HttpRequest<'static>, body: Vec<u8>) -> Self {
+        Self { head, body }
+    }
+
+    /// As it comes from a client over a connection.
+    #[cfg(feature = "test")]
+    pub(crate) fn of_client(mut self) -> Self {
+        if !self.head.headers.iter().any(|header| header.0 == "host") {
+            self.head.headers.push(Header("host".into(), "localhost".into()));
+        }
+        self.head.peer.get_or_insert_with(|| "127.0.0.1:40000".into());
+        self
+    }
+
+    #[cfg(feature = "test")]
+    pub(crate) fn has_body(&self) -> bool {
+        !self.body.is_empty()
+    }
+
     /// The request, which has gone through the protocol's text as one of the host's does.
     pub fn build(self) -> Request {
         let Self { mut head, body } = self;
@@ -143,6 +164,13 @@ impl RequestBuilder {
         let params = 0..json.len();
         Request::read(Payload::Vec(json), params, |_| Some(Payload::Vec(body)))
             .expect("what was written as a request can be read as one")
+    }
+}
+
+impl From<&str> for RequestBuilder {
+    /// A `GET` request for this path.
+    fn from(path: &str) -> Self {
+        Request::get(path)
     }
 }
 

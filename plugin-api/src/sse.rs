@@ -70,6 +70,51 @@ impl Event {
         field(&mut self.fields, "retry", &wait.as_millis().to_string());
         self
     }
+
+    /// What is in its data; `""` when it has none.
+    ///
+    /// ```
+    /// use atoll_plugin::sse::Event;
+    ///
+    /// let event = Event::data("one\ntwo").event("tick").id("7");
+    /// assert_eq!(event.get_data(), "one\ntwo");
+    /// assert_eq!((event.get_event(), event.get_id()), (Some("tick"), Some("7")));
+    /// ```
+    pub fn get_data(&self) -> String {
+        let lines: Vec<_> =
+            self.data.lines().map(|line| line.strip_prefix("data: ").unwrap_or(line)).collect();
+        lines.join("\n")
+    }
+
+    /// Its type, when it has one of its own.
+    pub fn get_event(&self) -> Option<&str> {
+        self.get("event: ")
+    }
+
+    /// What a client that connects again sends as `Last-Event-ID`.
+    pub fn get_id(&self) -> Option<&str> {
+        self.get("id: ")
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.fields.lines().rev().find_map(|line| line.strip_prefix(name))
+    }
+
+    /// One event as a client gets it; `None` when a client makes nothing of it, as of a comment.
+    #[cfg(feature = "test")]
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut event = Self::default();
+        for line in text.lines() {
+            let (name, value) = line.split_once(':').unwrap_or((line, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match name {
+                "data" => field(&mut event.data, name, value),
+                "event" | "id" | "retry" => field(&mut event.fields, name, value),
+                _ => {}
+            }
+        }
+        (event != Self::default()).then_some(event)
+    }
 }
 
 /// The format knows three ends of a line.

@@ -17,7 +17,7 @@ use crate::response::Response;
 use crate::stream::{Channel, Chunk, Item};
 
 /// A WebSocket message.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Message {
     /// UTF-8 text.
@@ -44,7 +44,7 @@ impl Message {
         Self::Binary(bytes.into())
     }
 
-    fn into_parts(self) -> Result<(WsKind, Chunk), (u16, String)> {
+    pub(crate) fn into_parts(self) -> Result<(WsKind, Chunk), (u16, String)> {
         match self {
             Self::Text(text) => Ok((WsKind::Text, text.into())),
             Self::Binary(bytes) => Ok((WsKind::Binary, bytes)),
@@ -54,7 +54,7 @@ impl Message {
         }
     }
 
-    fn of(item: Item) -> Self {
+    pub(crate) fn of(item: Item) -> Self {
         // The host sends valid text, and whether it is valid is seen faster than what of it is.
         let text = |bytes: Buffer| match std::str::from_utf8(&bytes) {
             Ok(text) => text.to_owned(),

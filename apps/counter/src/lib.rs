@@ -21,3 +21,36 @@ fn app() -> Application {
         })
 }
 atoll_plugin::export_app!(app);
+
+#[cfg(test)]
+mod tests {
+    use atoll_plugin::serde_json::Value;
+    use atoll_plugin::test::TestApp;
+
+    use super::*;
+
+    fn count(app: &TestApp) -> Value {
+        app.get("/").json::<Value>().unwrap()["count"].take()
+    }
+
+    #[test]
+    fn it_counts_on_after_a_reload() {
+        let app = TestApp::new(app);
+        assert_eq!(count(&app), 0);
+        for _ in 0..3 {
+            assert_eq!(app.send(Request::post("/")).status(), 200);
+        }
+        assert_eq!(app.save().unwrap(), 3);
+        let app = app.reload();
+        assert_eq!(count(&app), 3);
+        let next: Value = app.send(Request::post("/")).json().unwrap();
+        assert_eq!(next, json!({ "count": 4 }));
+    }
+
+    #[test]
+    fn a_state_of_another_kind_is_a_new_beginning() {
+        let app = TestApp::builder(app).state("three").start().unwrap();
+        assert_eq!(count(&app), 0);
+        assert!(app.log()[0].1.contains("cannot be restored"), "{:?}", app.log());
+    }
+}

@@ -1,75 +1,71 @@
-use axum::body::{Body, to_bytes};
-use axum::http::{Request, Response};
+use atoll_plugin::test::TestApp;
+use atoll_plugin::{Fetched, Request};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tower::ServiceExt;
 
 use super::*;
 
 /// The app with a database of its own.
 struct App {
-    router: Router,
-    _folder: TempDir,
+    app: TestApp,
+    folder: TempDir,
 }
 
 impl App {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let router = routes(Store::open(&folder.path().join("a folder/notes.db")).unwrap());
-        Self { router, _folder: folder }
+        let path = folder.path().join("a folder/notes.db").display().to_string();
+        Self { app: TestApp::builder(router).env("NOTES_DB", path).start().unwrap(), folder }
     }
 
-    async fn send(&self, method: &str, path: &str, body: &str) -> Response<Body> {
-        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
-        let request = request.body(Body::from(body.to_owned())).unwrap();
-        self.router.clone().oneshot(request).await.unwrap()
+    fn send(&self, method: &str, path: &str, body: &str) -> Fetched {
+        let request = Request::builder().method(method).path(path).header("content-type", "application/json");
+        self.app.send(request.body(body))
     }
 
-    async fn json(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+    fn json(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let response = self.send(method, path, &body).await;
-        let status = response.status().as_u16();
-        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap_or_default())
+        let response = self.send(method, path, &body);
+        (response.status(), response.json().unwrap_or_default())
     }
 }
 
-#[tokio::test]
-async fn a_note_is_created_read_changed_and_deleted() {
+#[test]
+fn a_note_is_created_read_changed_and_deleted() {
     let app = App::new();
-    let (status, made) = app.json("POST", "/notes", json!({ "title": " shells ", "text": "white" })).await;
+    let (status, made) = app.json("POST", "/notes", json!({ "title": " shells ", "text": "white" }));
     assert_eq!((status, &made["id"], &made["title"]), (201, &json!(1), &json!("shells")));
-    assert_eq!(app.json("GET", "/notes/1", Value::Null).await, (200, made));
-    let (status, changed) = app.json("PUT", "/notes/1", json!({ "title": "corals" })).await;
+    assert_eq!(app.json("GET", "/notes/1", Value::Null), (200, made));
+    let (status, changed) = app.json("PUT", "/notes/1", json!({ "title": "corals" }));
     assert_eq!((status, &changed["title"], &changed["text"]), (200, &json!("corals"), &json!("")));
-    assert_eq!(app.json("DELETE", "/notes/1", Value::Null).await.0, 204);
+    assert_eq!(app.json("DELETE", "/notes/1", Value::Null).0, 204);
     for (method, body) in [("GET", Value::Null), ("DELETE", Value::Null), ("PUT", json!({ "title": "gone" }))]
     {
-        let (status, problem) = app.json(method, "/notes/1", body).await;
+        let (status, problem) = app.json(method, "/notes/1", body);
         assert_eq!((status, &problem["detail"]), (404, &json!("there is no note 1")), "{method}");
     }
     // Its number is not given again.
-    assert_eq!(app.json("POST", "/notes", json!({ "title": "next" })).await.1["id"], 2);
+    assert_eq!(app.json("POST", "/notes", json!({ "title": "next" })).1["id"], 2);
 }
 
-#[tokio::test]
-async fn a_list_has_pages() {
+#[test]
+fn a_list_has_pages() {
     let app = App::new();
     for number in 1..=5 {
-        app.json("POST", "/notes", json!({ "title": format!("note {number}") })).await;
+        app.json("POST", "/notes", json!({ "title": format!("note {number}") }));
     }
-    let (_, page) = app.json("GET", "/notes?page=2&per_page=2", Value::Null).await;
+    let (_, page) = app.json("GET", "/notes?page=2&per_page=2", Value::Null);
     let titles: Vec<_> = page["notes"].as_array().unwrap().iter().map(|note| &note["title"]).collect();
     assert_eq!(titles, ["note 3", "note 2"]);
     assert_eq!((&page["total"], &page["pages"]), (&json!(5), &json!(3)));
     assert_eq!(page["links"]["next"], "?page=3&per_page=2");
 }
 
-#[tokio::test]
-async fn what_is_wrong_is_said() {
+#[test]
+fn what_is_wrong_is_said() {
     let app = App::new();
-    let response = app.send("POST", "/notes", r#"{"title": "  "}"#).await;
-    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    let response = app.send("POST", "/notes", r#"{"title": "  "}"#);
+    assert_eq!(response.header("content-type").as_deref(), Some("application/problem+json"));
     let long = "é".repeat(201);
     for (method, path, body, status, named) in [
         ("POST", "/notes", json!({ "title": "  " }), 422, "errors.title"),
@@ -84,11 +80,28 @@ async fn what_is_wrong_is_said() {
         ("GET", "/nowhere", Value::Null, 404, "detail"),
         ("PATCH", "/notes", Value::Null, 405, "detail"),
     ] {
-        let (found, problem) = app.json(method, path, body).await;
+        let (found, problem) = app.json(method, path, body);
         let pointer = format!("/{}", named.replace('.', "/"));
         assert_eq!(found, status, "{method} {path}: {problem}");
         assert!(problem.pointer(&pointer).is_some(), "{method} {path}: {problem}");
     }
+}
+
+#[test]
+fn notes_are_there_after_a_reload() {
+    let App { app, folder } = App::new();
+    let send = |app: &TestApp, request| app.send(request).json::<Value>().unwrap();
+    let made = send(&app, Request::post("/notes").json(json!({ "title": "shells" })));
+    let app = app.reload();
+    assert_eq!(send(&app, Request::get("/notes/1")), made);
+    assert!(app.get("/").text().starts_with("<!"), "the page");
+    drop((app, folder));
+}
+
+#[test]
+fn a_database_that_cannot_be_opened_is_no_start() {
+    let error = TestApp::builder(router).env("NOTES_DB", "/dev/null/notes.db").start().unwrap_err();
+    assert!(error.message().starts_with("cannot open /dev/null/notes.db: "), "{error}");
 }
 
 #[test]

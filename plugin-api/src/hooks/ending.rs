@@ -14,6 +14,11 @@ behind! {
 /// held is not released; the host retires the generation and keeps it pinned. Comes back when there is no host yet.
 fn stop_thread(function: &str) {
     let Some(link) = link::get() else { return };
+    // A test that is linked with an app ends as any program does.
+    #[cfg(feature = "test")]
+    if crate::test::is_bound() {
+        return;
+    }
     // SAFETY: the text lives through the call.
     unsafe { link.host.aborted()(link.generation, function.into()) };
     loop {

@@ -1,0 +1,86 @@
+//! A host within a test, as those have it who write apps.
+
+// What clippy allows in tests, for their helpers as well.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+
+use atoll_host::lifecycle::Phase;
+use atoll_host::testing::{Builder, TestHost, TestHostError};
+use serde_json::json;
+use support::{Call, Connection, Reply, library, versioned, wait_until};
+
+fn get(host: &TestHost, path: &str) -> Reply {
+    let address = host.base_url().strip_prefix("http://").unwrap().parse().unwrap();
+    Connection::open(address).unwrap().call(&Call::get(path)).unwrap()
+}
+
+#[test]
+fn a_library_is_served_and_reloaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("libv.so");
+    fs::write(&path, versioned(1)).unwrap();
+    let host = TestHost::builder().app("v", &path).settings(json!({ "workers": 2 })).start().unwrap();
+    assert_eq!(host.url("v", "x?y"), format!("{}/apps/v/x?y", host.base_url()));
+    let app = host.app("v").unwrap();
+    assert_eq!((app.phase(), app.settings().workers), (Phase::Cold, 2));
+    assert_eq!(get(&host, "/apps/v/").text(), "1");
+    assert_eq!(app.phase(), Phase::Serving);
+
+    assert_eq!(host.reload("v").unwrap(), 2);
+    // A library is watched, as in any host.
+    fs::write(folder.path().join("next"), versioned(2)).unwrap();
+    fs::rename(folder.path().join("next"), &path).unwrap();
+    wait_until("the new library serves", || get(&host, "/apps/v/").text() == "2");
+
+    fs::write(&path, "no library").unwrap();
+    let error = host.reload("v").unwrap_err();
+    assert!(matches!(&error, TestHostError::Reload { app, .. } if app == "v"), "{error}");
+    assert_eq!(get(&host, "/apps/v/").text(), "2");
+    host.stop();
+    assert_eq!(app.phase(), Phase::Closing);
+}
+
+#[test]
+fn hosts_are_beside_each_other_and_say_what_panicked() {
+    let start = || TestHost::builder().app("probe", library("probe")).start().unwrap();
+    let (one, other) = (start(), start());
+    assert_ne!(one.base_url(), other.base_url());
+    drop(other);
+    assert_eq!(one.reload("probe").unwrap(), 1, "the first generation, which nobody had asked for yet");
+    let reply = get(&one, "/apps/probe/panic");
+    assert_eq!(reply.status, 500);
+    assert!(
+        reply.text().contains("A handler of the app `probe` panicked: this handler panics"),
+        "{}",
+        reply.text()
+    );
+}
+
+#[test]
+fn a_host_that_cannot_start_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let crate_of = |name: &str, manifest: &str, source: &str| {
+        let folder = folder.path().join(name);
+        fs::create_dir_all(folder.join("src")).unwrap();
+        let package = format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n{manifest}\n[workspace]\n");
+        fs::write(folder.join("Cargo.toml"), package).unwrap();
+        fs::write(folder.join("src/lib.rs"), source).unwrap();
+        TestHost::builder().app(name, folder)
+    };
+    let error = |host: Builder| host.start().unwrap_err().to_string();
+    let nowhere = error(TestHost::builder().app("a", folder.path().join("nowhere")));
+    assert!(nowhere.starts_with("a: no such path: "), "{nowhere}");
+    let twice = error(TestHost::builder().app("a", ".").app("a", "."));
+    assert!(twice.contains("the apps of this test:"), "{twice}");
+    let setting = error(TestHost::builder().app("a", ".").settings(json!({ "worker": 1 })));
+    assert!(setting.contains("workers"), "{setting}");
+    let ordinary = error(crate_of("ordinary", "", ""));
+    assert!(ordinary.contains("ordinary builds no cdylib"), "{ordinary}");
+    let broken = error(crate_of("broken", "[lib]\ncrate-type = [\"cdylib\"]", "fn app( {}"));
+    assert!(broken.starts_with("the build failed:"), "{broken}");
+    let no_app = TestHost::builder().start().unwrap().reload("a").unwrap_err();
+    assert_eq!(no_app.to_string(), "this host has no app `a`: add it by `Builder::app`");
+}

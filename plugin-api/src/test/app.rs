@@ -1,0 +1,297 @@
+//! An app under test.
+
+use std::fmt;
+
+use log::{Level, LevelFilter};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::builder::{Builder, maker};
+use super::exchange::Exchange;
+use super::others::Others;
+use super::stream::Stream;
+use super::websocket::WebSocket;
+use super::worker::{Maker, Worker};
+use crate::abi::Exit;
+use crate::host::Fetched;
+use crate::make::AnyFunction;
+use crate::protocol::{LogLevel, Start, method};
+use crate::request_builder::RequestBuilder;
+use crate::rpc::RpcError;
+
+/// An app that runs in the test's own process, on a thread of its own, as a worker does in a host.
+///
+/// What it gets is what a host sends: the same messages by the same port, served by the same event loop, or by the same
+/// tokio runtime. Requests and their answers are as a client's; what a handler says of an error, or of a panic, is in
+/// the answer's problem document. Nothing here is `async`: the test is an ordinary `#[test]`.
+///
+/// No wait is longer than the [deadline](Builder::deadline): what takes longer fails the test, and says what it was.
+/// Dropping this ends the app.
+///
+/// ```
+/// use atoll_plugin::prelude::*;
+/// use atoll_plugin::test::TestApp;
+///
+/// fn app() -> Application {
+///     Application::new()
+///         .get("/greet/{name}", |req: Request| Response::json(req.params()))
+///         .post("/fail", |_: Request| -> &'static str { panic!("not today") })
+///         .method("add", |(a, b): (u32, u32)| Ok::<_, Error>(a + b))
+/// }
+///
+/// let app = TestApp::new(app);
+/// let response = app.get("/greet/tobe");
+/// assert_eq!(response.status(), 200);
+/// assert_eq!(response.text(), r#"{"name":"tobe"}"#);
+/// let failed = app.send(Request::post("/fail").json(json!({ "n": 1 })));
+/// assert_eq!(failed.status(), 500);
+/// assert!(failed.text().contains("not today"));
+/// assert_eq!(app.call::<_, u32>("add", (1, 2)), Ok(3));
+/// ```
+pub struct TestApp {
+    make: Maker,
+    worker: Worker,
+    /// Generations that still have requests of the test's.
+    retired: Vec<Worker>,
+}
+
+impl TestApp {
+    /// Starts an app: what [`export_app!`](crate::export_app) takes, or a closure like it.
+    ///
+    /// # Panics
+    /// It does not start; the message is the app's.
+    #[track_caller]
+    pub fn new<K>(app: impl AnyFunction<K> + Send + Sync) -> Self {
+        match Self::builder(app).start() {
+            Ok(app) => app,
+            Err(error) => panic!("the app does not start: {error}"),
+        }
+    }
+
+    /// For an app with settings, or with other apps that it calls.
+    pub fn builder<K>(app: impl AnyFunction<K> + Send + Sync) -> Builder {
+        Builder::new(maker(app))
+    }
+
+    pub(super) fn of_worker(make: Maker, worker: Worker) -> Self {
+        Self { make, worker, retired: Vec::new() }
+    }
+
+    /// Sends a `GET` request, and waits for the whole answer.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Fetched {
+        self.send(path)
+    }
+
+    /// Sends a request, and waits for the whole answer.
+    ///
+    /// # Panics
+    /// The answer is not complete, has no end, or is a WebSocket.
+    #[track_caller]
+    pub fn send(&self, request: impl Into<RequestBuilder>) -> Fetched {
+        self.begin(request, false).collect().response
+    }
+
+    /// Sends a request whose answer is read piece by piece, or event by event.
+    pub fn stream(&self, request: impl Into<RequestBuilder>) -> Stream {
+        Stream::new(self.begin(request, false))
+    }
+
+    /// Sends a request whose body is sent piece by piece, by [`Stream::send`].
+    ///
+    /// # Panics
+    /// The request has a body already.
+    #[track_caller]
+    pub fn upload(&self, request: impl Into<RequestBuilder>) -> Stream {
+        let request = request.into();
+        assert!(!request.has_body(), "the body of an upload is sent by `send`");
+        Stream::new(self.begin(request, true))
+    }
+
+    /// Opens a WebSocket.
+    ///
+    /// # Panics
+    /// The app does not accept it.
+    #[track_caller]
+    pub fn websocket(&self, request: impl Into<RequestBuilder>) -> WebSocket {
+        match self.try_websocket(request) {
+            Ok(socket) => socket,
+            Err(response) => {
+                panic!("no WebSocket was opened, but answered {}: {}", response.status(), response.text())
+            }
+        }
+    }
+
+    /// Opens a WebSocket.
+    ///
+    /// # Errors
+    /// The answer of an app that does not accept it.
+    #[track_caller]
+    pub fn try_websocket(&self, request: impl Into<RequestBuilder>) -> Result<WebSocket, Fetched> {
+        WebSocket::open(self.begin(WebSocket::handshake(request.into()), false))
+    }
+
+    fn begin(&self, request: impl Into<RequestBuilder>, uploads: bool) -> Exchange {
+        Exchange::begin(&self.worker, request.into().of_client(), uploads)
+    }
+
+    /// Calls one of the app's methods, as another app or a client does.
+    ///
+    /// # Errors
+    /// The method's, or what is wrong with the parameters or the result.
+    pub fn call<P: Serialize, R: DeserializeOwned>(&self, name: &str, params: P) -> Result<R, RpcError> {
+        if method::is_reserved(name) {
+            return Err(RpcError::new(
+                crate::protocol::code::METHOD_NOT_FOUND,
+                format!("`{name}` is a method of the protocol's, and none of an app's"),
+            ));
+        }
+        self.worker.ask(name, params)
+    }
+
+    /// The state that the app would hand over now; `null` when it has none.
+    ///
+    /// # Errors
+    /// That of the app's `on_save`.
+    pub fn save(&self) -> Result<Value, RpcError> {
+        self.worker.save()
+    }
+
+    /// Replaces the app by a new generation of it, as a host does when its library is rebuilt: server-sent events and
+    /// WebSockets are ended, the app's state is saved, and the new one starts with it.
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// use std::rc::Rc;
+    ///
+    /// use atoll_plugin::prelude::*;
+    /// use atoll_plugin::test::TestApp;
+    ///
+    /// fn app() -> Application {
+    ///     let count = Rc::new(Cell::new(0));
+    ///     let (saved, restored) = (count.clone(), count.clone());
+    ///     Application::new()
+    ///         .on_save(move || Ok(saved.get()))
+    ///         .on_restore(move |count: u32| Ok(restored.set(count)))
+    ///         .post("/", move |_: Request| {
+    ///             count.set(count.get() + 1);
+    ///             Json(count.get())
+    ///         })
+    /// }
+    ///
+    /// let app = TestApp::new(app);
+    /// assert_eq!(app.send(Request::post("/")).text(), "1");
+    /// let app = app.reload();
+    /// assert_eq!(app.send(Request::post("/")).text(), "2");
+    /// ```
+    ///
+    /// # Panics
+    /// The new generation does not start; or the app has a state, and the test has requests open that do not end.
+    #[track_caller]
+    pub fn reload(self) -> Self {
+        let make = self.make.clone();
+        self.replace(make)
+    }
+
+    /// As [`reload`](Self::reload), by another app: the next version of it, which has to understand the state of this
+    /// one.
+    ///
+    /// # Panics
+    /// As for [`reload`](Self::reload).
+    #[track_caller]
+    pub fn reload_as<K>(self, app: impl AnyFunction<K> + Send + Sync) -> Self {
+        self.replace(maker(app))
+    }
+
+    #[track_caller]
+    fn replace(mut self, make: Maker) -> Self {
+        let old = &self.worker;
+        old.port().end_endless();
+        let mut lost = None;
+        let state = if old.saves() {
+            self.settle("be reloaded");
+            old.save().inspect_err(|error| lost = Some(error.to_string())).ok()
+        } else {
+            None
+        };
+        let settings = old.settings();
+        let start = Start { generation: settings.generation + 1, state, ..settings.clone() };
+        let others = Others::new(settings.app.clone(), old.port().others().apps().clone());
+        let new = match Worker::start(&make, start, others, old.patience()) {
+            Ok(new) => new,
+            Err(error) => panic!("generation {} does not start: {error}", settings.generation + 1),
+        };
+        if let Some(why) = lost {
+            new.journal()
+                .add(Level::Warn, &format!("starting without the state of the generation before: {why}"));
+        }
+        self.make = make;
+        let mut old = std::mem::replace(&mut self.worker, new);
+        if old.port().open() > 0 || old.stop().is_none() {
+            old.port().notify(method::STOP, ());
+            self.retired.push(old);
+        }
+        self
+    }
+
+    /// Waits until the app has no request of the test's.
+    #[track_caller]
+    fn settle(&self, to: &str) {
+        let patience = self.worker.patience();
+        let open = self.worker.port().settle(patience);
+        assert!(
+            open == 0,
+            "the app `{}` cannot {to}: after {patience:?}, {open} requests are still open; read their answers to \
+             the end, or drop them",
+            self.worker.name()
+        );
+    }
+
+    /// Has the app finish what it has and end, as a host does when it ends itself; how it has.
+    ///
+    /// # Panics
+    /// It does not end in time.
+    #[track_caller]
+    pub fn stop(mut self) -> Exit {
+        self.worker.port().end_endless();
+        match self.worker.stop() {
+            Some(exit) => exit,
+            None => {
+                let (app, patience, open) =
+                    (self.worker.name(), self.worker.patience(), self.worker.port().open());
+                panic!("the app `{app}` did not stop within {patience:?}; {open} requests are open")
+            }
+        }
+    }
+
+    /// Has the app log what is of this level and above; `info` otherwise. The level is that of the whole process, as
+    /// `log`'s is.
+    pub fn set_log_level(&self, level: LevelFilter) {
+        self.worker.port().notify(method::LOG_LEVEL, LogLevel { level: level as u8 });
+    }
+
+    /// What this generation has logged on its worker's thread so far: levels and texts. Empty when the test has
+    /// installed a logger of its own, which then has them.
+    ///
+    /// ```
+    /// use atoll_plugin::log::Level;
+    /// use atoll_plugin::prelude::*;
+    /// use atoll_plugin::test::TestApp;
+    ///
+    /// let app = TestApp::new(|| {
+    ///     Application::new().get("/", |_: Request| log::warn!("someone was here"))
+    /// });
+    /// app.get("/");
+    /// assert_eq!(app.log(), [(Level::Warn, "someone was here".to_owned())]);
+    /// ```
+    pub fn log(&self) -> Vec<(Level, String)> {
+        self.worker.journal().records()
+    }
+}
+
+impl fmt::Debug for TestApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestApp").field("start", self.worker.settings()).finish_non_exhaustive()
+    }
+}

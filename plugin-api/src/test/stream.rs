@@ -1,0 +1,198 @@
+//! A request whose bodies come and go piece by piece.
+
+use std::fmt;
+
+use super::event::Follows;
+use super::exchange::{Exchange, Item};
+use crate::body::Payload;
+use crate::error::Error;
+use crate::host::Fetched;
+use crate::sse::Event;
+use crate::stream::Chunk;
+
+/// A request whose bodies are sent and read piece by piece, at any speed: of [`TestApp::stream`](super::TestApp::stream)
+/// and [`TestApp::upload`](super::TestApp::upload). Dropped before its end, it is a client that has left: the app drops its handler.
+///
+/// All that waits does so at most for the test's [deadline](super::Builder::deadline), and then panics.
+///
+/// ```
+/// use atoll_plugin::prelude::*;
+/// use atoll_plugin::test::TestApp;
+///
+/// let app = TestApp::new(|| {
+///     Application::new().post("/echo", streamed(|req: Request| Response::bytes(req.body_stream())))
+/// });
+/// let mut echo = app.upload(Request::post("/echo"));
+/// echo.send("one");
+/// assert_eq!(echo.chunk().unwrap()?, "one".into());
+/// echo.send("two");
+/// echo.end();
+/// assert_eq!(echo.into_response().text(), "two");
+/// # Ok::<_, Error>(())
+/// ```
+pub struct Stream {
+    exchange: Exchange,
+    ended: bool,
+    events: Events,
+}
+
+impl Stream {
+    pub(super) fn new(exchange: Exchange) -> Self {
+        Self { exchange, ended: false, events: Events::default() }
+    }
+
+    /// Sends a piece of the request's body, once the app takes it. One that answers while it reads takes no more than a
+    /// few hundred kilobytes before its answer is read.
+    #[track_caller]
+    pub fn send(&mut self, piece: impl AsRef<[u8]>) {
+        self.exchange.send_piece(piece.as_ref());
+    }
+
+    /// The request's body is complete.
+    pub fn end(&mut self) {
+        self.exchange.end_upload(Ok(()));
+    }
+
+    /// The request's body ends before it is complete, and the app is told why.
+    pub fn fail(&mut self, why: &str) {
+        self.exchange.end_upload(Err(why));
+    }
+
+    /// The status of the answer, once it is there.
+    #[track_caller]
+    pub fn status(&mut self) -> u16 {
+        self.exchange.reply().response.status()
+    }
+
+    /// The first header of this name of the answer, once it is there.
+    #[track_caller]
+    pub fn header(&mut self, name: &str) -> Option<String> {
+        self.exchange.reply().response.header(name).map(std::borrow::Cow::into_owned)
+    }
+
+    /// The next piece of the answer's body; `None` at its end.
+    ///
+    /// # Errors
+    /// The answer ends before it is complete; the message is the app's.
+    #[track_caller]
+    pub fn chunk(&mut self) -> Option<Result<Chunk, Error>> {
+        if self.ended {
+            return None;
+        }
+        let reply = self.exchange.reply();
+        if reply.follows == Follows::Nothing {
+            self.ended = true;
+            let body = Chunk(reply.response.take_body());
+            return (!body.is_empty()).then_some(Ok(body));
+        }
+        loop {
+            match self.exchange.item() {
+                Item::Chunk(bytes) => return Some(Ok(bytes.into())),
+                Item::Message(..) | Item::Close(..) => {}
+                end => {
+                    self.ended = true;
+                    let Item::End(Err(why)) = end else { return None };
+                    return Some(Err(Error::new(502, why)));
+                }
+            }
+        }
+    }
+
+    /// The next of the answer's [server-sent events](crate::sse); `None` at the answer's end. Comments are no events.
+    ///
+    /// ```
+    /// use atoll_plugin::prelude::*;
+    /// use atoll_plugin::sse::Event;
+    /// use atoll_plugin::test::TestApp;
+    /// use futures_util::stream;
+    ///
+    /// let app = TestApp::new(|| {
+    ///     Application::new()
+    ///         .get("/ticks", |_: Request| Response::events(stream::iter([Event::data("tick").id("1")])))
+    /// });
+    /// let mut ticks = app.stream("/ticks");
+    /// assert_eq!(ticks.event(), Some(Event::data("tick").id("1")));
+    /// assert_eq!(ticks.event(), None);
+    /// ```
+    #[track_caller]
+    pub fn event(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.events.next() {
+                return Some(event);
+            }
+            match self.chunk()? {
+                Ok(chunk) => self.events.add(&chunk),
+                Err(error) => panic!("the events are not complete: {error}"),
+            }
+        }
+    }
+
+    /// Ends the request's body, and waits for all that is left of the answer.
+    #[track_caller]
+    pub fn into_response(mut self) -> Fetched {
+        self.end();
+        self.exchange.reply();
+        if self.ended || self.exchange.reply().follows == Follows::Nothing {
+            return self.exchange.into_reply().response;
+        }
+        let rest = self.exchange.rest();
+        let mut response = self.exchange.into_reply().response;
+        response.set_body(Payload::Vec(rest));
+        response
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stream")
+    }
+}
+
+/// The events in a text that comes piece by piece.
+#[derive(Default)]
+struct Events {
+    /// What has come, with `\n` as the only end of a line.
+    text: Vec<u8>,
+    /// The last byte was `\r`, which a `\n` may follow.
+    after_return: bool,
+}
+
+impl Events {
+    fn add(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            let is_rest = std::mem::replace(&mut self.after_return, *byte == b'\r') && *byte == b'\n';
+            if !is_rest {
+                self.text.push(if *byte == b'\r' { b'\n' } else { *byte });
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<Event> {
+        loop {
+            let end = self.text.windows(2).position(|ends| ends == b"\n\n")? + 2;
+            let text: Vec<u8> = self.text.drain(..end).collect();
+            if let Some(event) = Event::parse(&String::from_utf8_lossy(&text)) {
+                return Some(event);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_whatever_their_pieces_and_ends_of_lines() {
+        let text = ": comment\n\nevent: tick\r\nid:7\rdata: one\rdata\r\n\r\ndata:two\n\ndata: unfinished\n";
+        for length in 1..text.len() {
+            let mut events = Events::default();
+            let mut found = Vec::new();
+            for piece in text.as_bytes().chunks(length) {
+                events.add(piece);
+                found.extend(std::iter::from_fn(|| events.next()));
+            }
+            assert_eq!(found, [Event::data("one\n").event("tick").id("7"), Event::data("two")], "{length}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Apps that are axum routers.
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Request as HttpRequest;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::{SinkExt, StreamExt};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+
+use crate::protocol::Start;
+use crate::request::Request;
+use crate::test::TestApp;
+use crate::ws::Message;
+
+fn router() -> Router {
+    Router::new()
+        .route("/", get(async || "hello"))
+        .route("/echo", post(async |body: Bytes| body))
+        .route("/stream", post(async |request: HttpRequest| Body::new(request.into_body())))
+        .route("/panics", get(async || -> () { panic!("no reef") }))
+        .route("/later", get(async || tokio::spawn(async { "in its own time" }).await.unwrap()))
+        .route("/socket", get(socket))
+}
+
+/// A WebSocket as axum's own extractor makes one.
+async fn socket(headers: HeaderMap, mut request: HttpRequest) -> Response {
+    if !headers.contains_key("sec-websocket-key") {
+        return StatusCode::UPGRADE_REQUIRED.into_response();
+    }
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let connection = TokioIo::new(upgrade.await.unwrap());
+        let mut socket = WebSocketStream::from_raw_socket(connection, Role::Server, None).await;
+        while let Some(Ok(message)) = socket.next().await {
+            if message.to_text().is_ok_and(|text| text == "leave") {
+                let frame = CloseFrame { code: 4000.into(), reason: "as you said".into() };
+                socket.close(Some(frame)).await.unwrap();
+            } else if message.is_text() || message.is_binary() {
+                socket.send(message).await.unwrap();
+            }
+        }
+    });
+    (StatusCode::SWITCHING_PROTOCOLS, [("connection", "upgrade"), ("upgrade", "websocket")]).into_response()
+}
+
+#[test]
+fn functions_of_every_kind_make_an_app() {
+    async fn later() -> Router {
+        router()
+    }
+    async fn fails(_: Start) -> Result<Router, String> {
+        Err("no database".to_owned())
+    }
+    assert_eq!(TestApp::new(router).get("/").text(), "hello");
+    assert_eq!(TestApp::new(|_: Start| Ok::<_, String>(router())).get("/").text(), "hello");
+    assert_eq!(TestApp::new(later).get("/").text(), "hello");
+    assert_eq!(TestApp::builder(fails).start().unwrap_err().message(), "no database");
+}
+
+#[test]
+fn bodies_errors_and_tasks_are_as_in_a_host() {
+    let app = TestApp::new(router);
+    let large = vec![7; 1_000_000];
+    assert!(app.send(Request::post("/echo").body(large.clone())).body() == large);
+    let mut echo = app.upload(Request::post("/stream"));
+    echo.send("one");
+    assert_eq!(echo.chunk().unwrap().unwrap(), "one".into());
+    echo.send("two");
+    assert_eq!(echo.into_response().text(), "two");
+    assert_eq!(app.get("/later").text(), "in its own time");
+    let panicked = app.get("/panics");
+    assert_eq!(panicked.status(), 500);
+    assert!(panicked.json::<Value>().unwrap()["detail"].as_str().unwrap().ends_with("panicked: no reef"));
+    assert_eq!(app.reload().get("/").text(), "hello");
+}
+
+#[test]
+fn a_websocket_that_the_service_opens_has_two_ends() {
+    let app = TestApp::new(router);
+    let mut socket = app.websocket("/socket");
+    socket.send_text("hello");
+    assert_eq!(socket.receive(), Some(Message::text("hello")));
+    socket.send(Message::binary(vec![1; 300_000]));
+    assert_eq!(socket.receive(), Some(Message::binary(vec![1; 300_000])));
+    socket.send(Message::Ping("p".into()));
+    assert_eq!(socket.receive(), Some(Message::Pong("p".into())));
+    socket.send_text("leave");
+    assert_eq!(socket.receive(), Some(Message::Close(4000, "as you said".to_owned())));
+    assert_eq!(socket.receive(), None);
+    app.websocket("/socket").close(1000, "");
+    assert_eq!(app.get("/socket").status(), 426);
+
+    let mut left = app.websocket("/socket");
+    let _app = app.reload();
+    assert_eq!(left.receive(), Some(Message::Close(1012, String::new())));
+}

@@ -285,6 +285,21 @@ fn requests_are_counted() {
 }
 
 #[test]
+fn a_method_that_a_path_has_not_is_refused_with_those_that_it_has() {
+    let watched = Watched::with(json!([probe()]));
+    for (method, path, allowed) in [
+        ("TRACE", "/metrics", "GET"),
+        ("GET", "/api/v1/apps/probe/reload", "POST"),
+        ("DELETE", "/api/v1/apps/probe/log-level", "PUT"),
+    ] {
+        let refused = watched.ask(&Call::new(method, path));
+        assert_eq!(refused.header("allow").as_deref(), Some(allowed), "{method} {path}");
+        refused.problem(405, "method-not-allowed");
+    }
+    watched.get("/api/v1/nothing").problem(404, "not-found");
+}
+
+#[test]
 fn the_answers_are_what_the_openapi_document_says() {
     let watched = Watched::with(json!([{ "name": "bad", "path": library("probe") }]));
     watched.host.get("/apps/bad/panic");

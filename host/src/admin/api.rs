@@ -1,10 +1,14 @@
 //! The paths of the admin API.
 
+use std::sync::LazyLock;
+
+use actix_web::dev::ResourceDef;
 use actix_web::http::header;
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, get, post, put};
 use log::LevelFilter;
 use serde::Deserialize;
+use utoipa::openapi::PathItem;
 use utoipa::{IntoParams, OpenApi};
 
 use super::failure::Failure;
@@ -73,17 +77,31 @@ pub(super) fn configure(service: &mut ServiceConfig) {
         .service(show_api);
 }
 
+/// The methods of the API at this path, as `Allow` has them; `None`: it has no such path.
+pub(super) fn methods_at(path: &str) -> Option<String> {
+    static PATHS: LazyLock<Vec<(ResourceDef, String)>> = LazyLock::new(|| {
+        let methods = |item: &PathItem| {
+            let methods = [("GET", &item.get), ("POST", &item.post), ("PUT", &item.put)];
+            let methods = methods.iter().filter(|(_, operation)| operation.is_some());
+            methods.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+        };
+        let paths = Api::openapi().paths.paths;
+        paths.iter().map(|(path, item)| (ResourceDef::new(path.as_str()), methods(item))).collect()
+    });
+    PATHS.iter().find(|(known, _)| known.is_match(path)).map(|(_, methods)| methods.clone())
+}
+
 type Answer<T> = Result<Json<T>, Failure>;
 
 /// The host, and all its apps
-#[utoipa::path(tag = "host", params(Past), responses((status = 200, body = HostStatus)))]
+#[utoipa::path(tag = "host", params(Past), responses((status = 200, body = HostStatus), Refused))]
 #[get("/api/v1/status")]
 async fn show_status(state: Data<State>, past: Query<Past>) -> Json<HostStatus> {
     Json(state.host(past.limit()))
 }
 
 /// The apps, by name
-#[utoipa::path(tag = "apps", params(Past), responses((status = 200, body = Vec<AppStatus>)))]
+#[utoipa::path(tag = "apps", params(Past), responses((status = 200, body = Vec<AppStatus>), Refused))]
 #[get("/api/v1/apps")]
 async fn list_apps(state: Data<State>, past: Query<Past>) -> Json<Vec<AppStatus>> {
     Json(state.apps(past.limit()))
@@ -104,7 +122,7 @@ async fn show_app(state: Data<State>, path: Path<Named>) -> Answer<AppDetails> {
 #[utoipa::path(
     tag = "apps",
     params(Named),
-    security(("token" = [])),
+    security((), ("token" = [])),
     responses((status = 200, body = Serving), Refused, Unable)
 )]
 #[post("/api/v1/apps/{app}/start")]
@@ -120,7 +138,7 @@ async fn start_app(state: Data<State>, path: Path<Named>) -> Answer<Serving> {
 #[utoipa::path(
     tag = "apps",
     params(Named),
-    security(("token" = [])),
+    security((), ("token" = [])),
     responses((status = 204), Refused)
 )]
 #[post("/api/v1/apps/{app}/stop")]
@@ -133,7 +151,7 @@ async fn stop_app(state: Data<State>, path: Path<Named>) -> Result<HttpResponse,
 #[utoipa::path(
     tag = "apps",
     params(Named),
-    security(("token" = [])),
+    security((), ("token" = [])),
     responses((status = 200, body = Serving), Refused)
 )]
 #[post("/api/v1/apps/{app}/reload")]
@@ -145,7 +163,7 @@ async fn reload_app(state: Data<State>, path: Path<Named>) -> Answer<Serving> {
 #[utoipa::path(
     tag = "apps",
     params(Named),
-    security(("token" = [])),
+    security((), ("token" = [])),
     responses((status = 200, body = Serving), Refused)
 )]
 #[post("/api/v1/apps/{app}/rollback")]
@@ -164,7 +182,7 @@ fn serving(done: Result<u64, String>) -> Answer<Serving> {
 #[utoipa::path(
     tag = "apps",
     params(Named),
-    security(("token" = [])),
+    security((), ("token" = [])),
     responses((status = 204), Refused)
 )]
 #[post("/api/v1/apps/{app}/enable")]
@@ -177,7 +195,7 @@ async fn enable_app(state: Data<State>, path: Path<Named>) -> Result<HttpRespons
 #[utoipa::path(
     tag = "apps",
     params(Named),
-    security(("token" = [])),
+    security((), ("token" = [])),
     responses((status = 204), Refused)
 )]
 #[post("/api/v1/apps/{app}/disable")]
@@ -190,7 +208,7 @@ async fn disable_app(state: Data<State>, path: Path<Named>) -> Result<HttpRespon
 #[utoipa::path(
     tag = "logs",
     params(Named),
-    security(("token" = [])),
+    security((), ("token" = [])),
     request_body = LogLevel,
     responses((status = 204), Refused)
 )]
@@ -226,12 +244,13 @@ struct Named {
 #[into_params(parameter_in = Query)]
 struct Past {
     /// How many of the last things that happened to each app are told at most; all that are kept where it is not given.
-    history: Option<usize>,
+    #[param(maximum = 4294967295_u32)]
+    history: Option<u32>,
 }
 
 impl Past {
     fn limit(&self) -> usize {
-        self.history.unwrap_or(usize::MAX)
+        self.history.map_or(usize::MAX, |most| most as usize)
     }
 }
 
@@ -240,7 +259,14 @@ impl Past {
 #[into_params(parameter_in = Query)]
 struct Amount {
     /// How many records at most, the last ones; 100 where it is not given.
-    limit: Option<usize>,
+    #[param(maximum = 4294967295_u32)]
+    limit: Option<u32>,
+}
+
+impl Amount {
+    fn limit(&self) -> usize {
+        self.limit.map_or(RECORDS, |most| most as usize)
+    }
 }
 
 /// The last log records of an app, the oldest first
@@ -255,7 +281,7 @@ async fn show_log(
     path: Path<Named>,
     amount: Query<Amount>,
 ) -> Result<HttpResponse, Failure> {
-    let entries = state.app(&path.app)?.journal().log(amount.limit.unwrap_or(RECORDS));
+    let entries = state.app(&path.app)?.journal().log(amount.limit());
     let entries: Vec<&LogEntry> = entries.iter().map(|entry| &**entry).collect();
     Ok(HttpResponse::Ok().json(entries))
 }
@@ -273,7 +299,7 @@ async fn follow_log(
     path: Path<Named>,
     amount: Query<Amount>,
 ) -> Result<HttpResponse, Failure> {
-    let (last, next) = state.app(&path.app)?.journal().follow(amount.limit.unwrap_or(RECORDS));
+    let (last, next) = state.app(&path.app)?.journal().follow(amount.limit());
     Ok(sse::response("record", last, next))
 }
 
@@ -313,7 +339,7 @@ async fn show_metrics(request: HttpRequest, state: Data<State>) -> Result<HttpRe
 #[utoipa::path(
     tag = "apps",
     params(Named),
-    security(("token" = [])),
+    security((), ("token" = [])),
     request_body = Invocation,
     responses((status = 200, body = Invoked), Refused, Unable)
 )]

@@ -4,9 +4,10 @@ use std::fmt;
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 
+use super::api;
 use crate::http::RequestId;
 use crate::problem::{Kind, Problem};
 
@@ -44,9 +45,15 @@ impl ResponseError for Failure {
     }
 }
 
-/// The answer at any path that is not the API's.
-pub(super) async fn nothing_here(request: HttpRequest) -> Failure {
-    at(&request)
+/// The answer to what no handler is for: at a path of the API's, it is the method that is wrong.
+pub(super) async fn nothing_here(request: HttpRequest) -> HttpResponse {
+    let Some(methods) = api::methods_at(request.path()) else { return at(&request).error_response() };
+    let detail = format!("{} takes {methods}, not {}.", request.path(), request.method());
+    let mut response = Failure(Problem::new(Kind::MethodNotAllowed, detail)).error_response();
+    if let Ok(methods) = HeaderValue::from_str(&methods) {
+        response.headers_mut().insert(header::ALLOW, methods);
+    }
+    response
 }
 
 /// There is nothing at a request's path.

@@ -9,9 +9,10 @@ use futures_util::StreamExt;
 use tokio::time::timeout;
 
 use super::model::{Invocation, Invoked};
-use crate::app::App;
+use crate::app::{App, Unavailable};
 use crate::exchange::{self, RequestBody, ResponseBody};
 use crate::http::RequestId;
+use crate::lifecycle::Phase;
 use crate::problem::{Kind, Problem};
 
 /// So many bytes of the answer are shown.
@@ -29,6 +30,9 @@ pub(super) async fn invoke(app: &App, invocation: &Invocation) -> Result<Invoked
         })?;
     actix_web::http::Method::from_bytes(invocation.method.as_bytes())
         .map_err(|_| bad(format!("{:?} is no HTTP method.", invocation.method)))?;
+    if app.phase() == Phase::Disabled {
+        return Err(Problem::new(Kind::Conflict, Unavailable::Disabled.to_string()));
+    }
     let prefix = format!("/apps/{}", app.name());
     let request_id = RequestId::new();
     let headers: Vec<_> =

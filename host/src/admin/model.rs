@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Array, ArrayBuilder, Object, Type};
 
 use crate::app::App;
 use crate::config::{AppConfig, Origin, Route};
@@ -151,7 +152,8 @@ pub struct Serving {
 #[serde(deny_unknown_fields)]
 pub struct LogLevel {
     /// `off`, `error`, `warn`, `info`, `debug` or `trace`; `null`: what `RUST_LOG` says.
-    #[schema(required)]
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required, pattern = "^(off|error|warn|info|debug|trace)$")]
     pub level: Option<String>,
 }
 
@@ -161,16 +163,25 @@ pub struct LogLevel {
 pub struct Invocation {
     /// The method.
     #[serde(default = "get")]
-    #[schema(default = "GET")]
+    #[schema(default = "GET", pattern = "^[A-Za-z]+$")]
     pub method: String,
     /// The path below the app, with its query: `/greet/ada?x=1`.
+    #[schema(pattern = r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$")]
     pub path: String,
     /// The headers, as pairs of name and value.
     #[serde(default)]
+    #[schema(schema_with = pairs)]
     pub headers: Vec<(String, String)>,
     /// The body.
     #[serde(default)]
     pub body: Option<String>,
+}
+
+/// What the OpenAPI document says of pairs of texts.
+fn pairs() -> Array {
+    let text = Object::with_type(Type::String);
+    let pair = ArrayBuilder::new().items(text).min_items(Some(2)).max_items(Some(2));
+    ArrayBuilder::new().items(pair).build()
 }
 
 fn get() -> String {
@@ -183,6 +194,7 @@ pub struct Invoked {
     /// The status.
     pub status: u16,
     /// The headers, as pairs of name and value.
+    #[schema(schema_with = pairs)]
     pub headers: Vec<(String, String)>,
     /// The body, as far as it is text and not longer than 64 KiB.
     pub body: String,

@@ -13,6 +13,7 @@ mod exit;
 mod free_port;
 mod logs;
 mod ls;
+mod new;
 mod out;
 mod port_owner;
 mod serve;
@@ -39,6 +40,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Makes a new app: a crate from a template, registered in apps.json.
+    #[command(after_help = new::EXAMPLES)]
+    New(new::NewArgs),
     /// Serves the apps of apps.json; a library that changes on disk is reloaded.
     Serve(ServeArgs),
     /// Builds and serves the apps of apps.json; what is saved is built and reloaded.
@@ -135,6 +139,7 @@ fn network(text: &str) -> Result<IpNet, String> {
 /// Runs the command that the process was started with.
 pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::New(args) => new::run(&args),
         Command::Serve(args) => serve::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Dev(args) => dev::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Call(args) => call::run(&args),

@@ -19,6 +19,7 @@ pub mod check;
 pub mod config;
 mod context;
 mod courier;
+pub mod deploy;
 mod descriptors;
 mod directory;
 mod doorbell;

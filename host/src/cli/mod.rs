@@ -1,6 +1,7 @@
 //! The `atoll` command line.
 
 mod arguments;
+mod build;
 mod call;
 mod change;
 mod check;
@@ -48,6 +49,9 @@ enum Command {
     /// Builds and serves the apps of apps.json; what is saved is built and reloaded.
     #[command(after_help = dev::EXAMPLES)]
     Dev(dev::DevArgs),
+    /// Builds the apps of apps.json for deployment, into a folder that `atoll serve` runs without cargo.
+    #[command(after_help = build::EXAMPLES)]
+    Build(build::BuildArgs),
     /// Sends one request to an app, without a server.
     #[command(after_help = call::EXAMPLES)]
     Call(call::CallArgs),
@@ -142,6 +146,7 @@ pub(crate) fn main() -> ExitCode {
         Command::New(args) => new::run(&args),
         Command::Serve(args) => serve::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Dev(args) => dev::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Build(args) => build::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Ls(args) => ls::run(&args),

@@ -1,4 +1,4 @@
-//! Adding an app to the text of an `apps.json`, whose other content and layout stay as they are.
+//! Changes to the text of an `apps.json`, whose other content and layout stay as they are.
 
 use jsonc_parser::ParseOptions;
 use jsonc_parser::cst::{CstArray, CstInputValue, CstRootNode};
@@ -38,19 +38,68 @@ impl Config {
         Config::parse(&edited, Path::new(""), file_name)?;
         Ok(edited)
     }
+
+    /// The text of a good `apps.json` for another folder: with the apps that `path_of` has a path for there, by their
+    /// names, and without `$schema`, which names a file by its path.
+    ///
+    /// # Errors
+    /// The text is no good `apps.json`.
+    ///
+    /// ```
+    /// # use atoll_host::config::Config;
+    /// let text = r#"[{ "name": "hello", "path": "apps/hello" }, { "name": "shop", "path": "apps/shop", "workers": 2 }]"#;
+    /// let text = Config::moved(text, "apps.json", |name| (name == "shop").then(|| "shop.so".to_owned()))?;
+    /// assert_eq!(text, r#"[{ "name": "shop", "path": "shop.so", "workers": 2 }]"#);
+    /// # Ok::<(), atoll_host::config::ConfigError>(())
+    /// ```
+    pub fn moved(
+        text: &str,
+        file_name: &str,
+        path_of: impl Fn(&str) -> Option<String>,
+    ) -> Result<String, ConfigError> {
+        Config::parse(text, Path::new(""), file_name)?;
+        // A good file has a list.
+        let moved = move_apps(text, path_of).unwrap_or_else(|| text.to_owned());
+        Config::parse(&moved, Path::new(""), file_name)?;
+        Ok(moved)
+    }
 }
+
+/// A byte order mark, which some editors put first.
+const MARK: &str = "\u{feff}";
 
 type Fields<'a> = [(&'a str, &'a str)];
 
 fn append(text: &str, app: &Fields<'_>) -> Option<String> {
-    let (mark, text) = match text.strip_prefix('\u{feff}') {
-        Some(text) => ("\u{feff}", text),
+    let (mark, text) = match text.strip_prefix(MARK) {
+        Some(text) => (MARK, text),
         None => ("", text),
     };
     let root = CstRootNode::parse(text, &ParseOptions::default()).ok()?;
-    let list = root.array_value().or_else(|| root.object_value()?.array_value("apps"))?;
-    append_to(&list, app);
+    append_to(&list_of(&root)?, app);
     Some(format!("{mark}{root}"))
+}
+
+/// The list of apps in either form of the file.
+fn list_of(root: &CstRootNode) -> Option<CstArray> {
+    root.array_value().or_else(|| root.object_value()?.array_value("apps"))
+}
+
+fn move_apps(text: &str, path_of: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let text = text.strip_prefix(MARK).unwrap_or(text);
+    let root = CstRootNode::parse(text, &ParseOptions::default()).ok()?;
+    for element in list_of(&root)?.elements() {
+        let app = element.as_object()?;
+        let name = app.get("name")?.value()?.as_string_lit()?.decoded_value().ok()?;
+        match path_of(&name) {
+            Some(path) => app.get("path")?.set_value(CstInputValue::from(path)),
+            None => element.remove(),
+        }
+    }
+    if let Some(schema) = root.object_value().and_then(|file| file.get("$schema")) {
+        schema.remove();
+    }
+    Some(root.to_string())
 }
 
 fn append_to(list: &CstArray, app: &Fields<'_>) {
@@ -116,6 +165,19 @@ mod tests {
         ] {
             assert_eq!(with_shop(before), after, "{before}");
         }
+    }
+
+    #[test]
+    fn a_file_is_moved_with_all_it_says_but_for_paths() {
+        let before = "{\n  \"$schema\": \"docs/apps.schema.json\",\n  \"defaults\": { \"workers\": 2 },\n  \"apps\": [\n    \
+                      { \"path\": \"x\", \"name\": \"a\", \"config\": 1.50 },\n    { \"name\": \"b\", \"path\": \"y\" },\n    \
+                      { \"name\": \"\\u0063\", \"path\": \"z\" }\n  ]\n}\n";
+        let moved = Config::moved(before, "apps.json", |name| (name != "b").then(|| format!("{name}.so")));
+        let after = "{\n  \"defaults\": { \"workers\": 2 },\n  \"apps\": [\n    \
+                     { \"path\": \"a.so\", \"name\": \"a\", \"config\": 1.50 },\n    \
+                     { \"name\": \"\\u0063\", \"path\": \"c.so\" }\n  ]\n}\n";
+        assert_eq!(moved.unwrap(), after);
+        assert_eq!(Config::moved("[{\"name\":\"a\",\"path\":\"x\"}]", "", |_| None).unwrap(), "[]");
     }
 
     #[test]

@@ -225,3 +225,22 @@ fn a_name_is_asked_for() {
     assert_eq!(ended.status.code(), Some(2));
     assert!(ended.stderr.contains("<NAME>"), "{}", ended.stderr);
 }
+
+#[test]
+fn what_is_said_of_a_first_app_is_true() {
+    let template = fs::read_to_string(workspace().join("host/templates/hello/src/lib.rs")).unwrap();
+    let (_, code) = template.split_once("\nuse ").unwrap();
+    let (code, _) = code.split_once("#[cfg(test)]").unwrap();
+    // However wide the lines are.
+    let dense = |text: &str| text.split_whitespace().collect::<String>();
+    for page in ["README.md", "docs/src/first-app.md"] {
+        let page = fs::read_to_string(workspace().join(page)).unwrap();
+        assert!(dense(&page).contains(&dense(code)), "{code}");
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let made = new(folder.path(), &["greeter"]);
+    let page = fs::read_to_string(workspace().join("docs/src/first-app.md")).unwrap();
+    let shown = made.stdout.replace(&atoll().display().to_string(), "atoll");
+    assert!(page.contains(&format!("$ atoll new greeter\n{shown}```")), "{shown}");
+}

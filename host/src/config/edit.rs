@@ -47,7 +47,7 @@ impl Config {
     ///
     /// ```
     /// # use atoll_host::config::Config;
-    /// let text = r#"[{ "name": "hello", "path": "apps/hello" }, { "name": "shop", "path": "apps/shop", "workers": 2 }]"#;
+    /// let text = r#"[{ "name": "shop", "path": "apps/shop", "workers": 2 }, { "name": "hello", "path": "apps/hello" }]"#;
     /// let text = Config::moved(text, "apps.json", |name| (name == "shop").then(|| "shop.so".to_owned()))?;
     /// assert_eq!(text, r#"[{ "name": "shop", "path": "shop.so", "workers": 2 }]"#);
     /// # Ok::<(), atoll_host::config::ConfigError>(())

@@ -63,7 +63,8 @@ impl NewApp {
             None if beside.join("apps").is_dir() => beside.join("apps").join(&self.name),
             None => beside.join(&self.name),
         };
-        let registered = self.registered(&registry, &path_in(&beside, &folder)?)?;
+        let path = path_in(&beside, &folder)?;
+        self.registered(&registry, &path)?;
         if fs::symlink_metadata(&folder).is_ok() {
             return Err(ScaffoldError::Exists { folder });
         }
@@ -74,6 +75,8 @@ impl NewApp {
         let workspace = self.metadata(&folder)?.workspace_root.into_std_path_buf();
         self.write(&folder, &workspace)?;
         self.metadata(&folder)?;
+        // Read again, as it may have been edited meanwhile.
+        let registered = self.registered(&registry, &path)?;
         let written = atomic_file::replace(&registry, registered.as_bytes());
         written.map_err(|reason| ScaffoldError::Write { path: registry, reason })?;
         half_made.complete();

@@ -1,10 +1,11 @@
-//! Building the libraries of crates with cargo, for `atoll dev`.
+//! Building the libraries of crates with cargo, for `atoll dev` and `atoll build`.
 
 mod cargo;
 mod features;
 mod group;
 mod output;
 mod sources;
+mod symbols;
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use tokio::process::Command;
 
 pub use self::cargo::cargo;
 use self::group::Group;
+pub use self::symbols::Symbols;
 use crate::source::Package;
 
 /// Why there is no new library.
@@ -43,6 +45,8 @@ pub enum BuildError {
 pub struct BuildOptions {
     /// With the profile `release`, rather than `dev`.
     pub release: bool,
+    /// What the libraries keep of their symbols, if they are built with the profile `release`.
+    pub symbols: Symbols,
     /// Show a bar of how far cargo is, on a terminal. Nobody else should write to it meanwhile.
     pub progress: bool,
 }
@@ -178,6 +182,7 @@ impl Workspace {
             .args(self.packages.iter().flat_map(|package| ["--package", &package.name]))
             .args(&self.arguments)
             .args(options.release.then_some("--release"))
+            .args(if options.release { options.symbols.arguments() } else { &[] })
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -256,7 +261,7 @@ mod tests {
     fn a_build_is_one_call_of_cargo() {
         let mut workspaces = Workspace::group([package("a", "/x"), package("b", "/x")]);
         workspaces[0].arguments = vec!["--no-default-features".to_owned()];
-        let command = workspaces[0].command(BuildOptions { release: true, progress: false });
+        let command = workspaces[0].command(BuildOptions { release: true, ..BuildOptions::default() });
         let arguments: Vec<_> =
             command.as_std().get_args().map(|it| it.to_string_lossy().into_owned()).collect();
         assert_eq!(

@@ -156,7 +156,7 @@ impl Server {
 ///
 /// # Errors
 /// The signals cannot be used.
-fn told_to_end() -> io::Result<impl Future<Output = &'static str>> {
+pub fn told_to_end() -> io::Result<impl Future<Output = &'static str>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     Ok(async move {
         tokio::select! {

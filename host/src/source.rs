@@ -345,7 +345,7 @@ fn package(folder: &Path, manifest: &Path) -> Result<Package, SourceError> {
 }
 
 /// The nearest folder above with a `[workspace]`, as cargo looks for it.
-fn workspace_above(folder: &Path) -> Option<&Path> {
+pub(crate) fn workspace_above(folder: &Path) -> Option<&Path> {
     folder.ancestors().skip(1).find(|above| {
         Manifest::read(&above.join("Cargo.toml")).is_ok_and(|manifest| manifest.workspace.is_some())
     })

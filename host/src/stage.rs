@@ -120,7 +120,7 @@ impl StageError {
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
-    #[cfg(test)]
+    /// That of a whole content.
     pub(crate) fn of(content: &[u8]) -> Self {
         Self(*blake3::hash(content).as_bytes())
     }

@@ -63,8 +63,10 @@ fn a_registry_is_checked_with_all_its_apps() {
         .args(["--format", "json"])
         .write("apps.json", json!([good, bad]).to_string());
     let both = both.run();
-    let list: Value = serde_json::from_str(&both.stdout).unwrap();
-    assert_eq!((both.status.code(), &list[0]["ok"], &list[1]["ok"]), (Some(1), &json!(true), &json!(false)));
+    let report: Value = serde_json::from_str(&both.stdout).unwrap();
+    let list = &report["apps"];
+    assert_eq!((both.status.code(), &report["ok"], &report["error"]), (Some(1), &json!(false), &Value::Null));
+    assert_eq!((&list[0]["ok"], &list[1]["ok"]), (&json!(true), &json!(false)));
     assert_eq!((&list[0]["package"], &list[0]["version"]), (&json!("probe"), &json!("0.1.0")));
     assert!(list[1]["reason"].as_str().unwrap().contains("export_app!"), "{list}");
 
@@ -84,4 +86,48 @@ fn a_registry_is_checked_with_all_its_apps() {
     let none = check(&[]);
     assert_eq!(none.status.code(), Some(1));
     assert!(none.stderr.contains("apps.json: no such file"), "{}", none.stderr);
+}
+
+#[test]
+fn libraries_are_checked_for_programs() {
+    let (good, bad) = (library("probe"), library("stampless"));
+    let report = |paths: &[&PathBuf]| {
+        let ended = Launch::command("check").args(["--format", "json"]).args(paths).run();
+        (ended.status.code(), serde_json::from_str::<Value>(&ended.stdout).unwrap())
+    };
+    let (code, both) = report(&[&good, &bad]);
+    assert_eq!((code, &both["ok"]), (Some(1), &json!(false)));
+    let names: Vec<_> =
+        both["apps"].as_array().unwrap().iter().map(|app| (&app["name"], &app["ok"])).collect();
+    assert_eq!(names, [(&json!("probe"), &json!(true)), (&json!("stampless"), &json!(false))]);
+
+    let (code, one) = report(&[&good]);
+    assert_eq!((code, &one["ok"]), (Some(0), &json!(true)));
+    let hash = one["apps"][0]["hash"].as_str().unwrap();
+    assert!(hash.len() == 64 && hash.chars().all(|digit| digit.is_ascii_hexdigit()), "{hash}");
+}
+
+#[test]
+fn the_exit_code_tells_what_is_wrong() {
+    let broken = Launch::command("check").args(["--format", "json"]).write("apps.json", "[{}]").run();
+    let report: Value = serde_json::from_str(&broken.stdout).unwrap();
+    assert_eq!((broken.status.code(), &report["ok"], &report["apps"]), (Some(1), &json!(false), &json!([])));
+    assert_eq!(report["diagnostics"][0]["field"], "apps[0].name");
+    assert!(report["error"].as_str().unwrap().starts_with("apps.json:1:2: apps[0].name: "), "{report}");
+
+    let none = Launch::command("check").write("apps.json", "[]").run();
+    assert_eq!(
+        (none.status.code(), none.stdout.as_str()),
+        (Some(0), "apps.json: no apps are registered yet")
+    );
+
+    for wrong in [&["--fromat", "json"][..], &["x.so", "--config", "apps.json"], &["--format", "xml"]] {
+        let ended = check(wrong);
+        assert_eq!(
+            (ended.status.code(), ended.stdout.as_str()),
+            (Some(2), ""),
+            "{wrong:?}: {}",
+            ended.stderr
+        );
+    }
 }

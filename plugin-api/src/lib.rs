@@ -83,6 +83,8 @@ pub mod __private {
 mod book {
     #[doc = include_str!("../../README.md")]
     struct Readme;
+    #[doc = include_str!("../../docs/src/first-app.md")]
+    struct FirstApp;
     #[doc = include_str!("../../docs/src/writing-apps.md")]
     struct WritingApps;
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use atoll_host::check::{CheckError, Checked, check};
-use atoll_host::config::Config;
+use atoll_host::config::{Config, ConfigError};
 use atoll_host::{Source, Staging, logging};
 use clap::Args;
 use log::LevelFilter;
@@ -19,32 +19,47 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   atoll check                              all apps of ./apps.json
   atoll check apps/hello                   the newest library of a crate
-  atoll check target/release/libhello.so   a library
+  atoll check a/liba.so b/libb.so          libraries
+  atoll check --format json | jq -e .ok    for programs, which get all there is to know of each
 
-The exit code is 0 if a host would run all of them, else 1. The library is opened, which runs its constructors, \
-and closed again; the app is not started.";
+Exit codes:
+  0  a host would run all of them
+  1  it would not run one of them, or cannot read the registry; the output says why
+  2  the arguments are wrong
+
+A library is opened, which runs its constructors, and closed again; the app is not started.";
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct CheckArgs {
-    /// A library, a folder with one in it, or the folder of a crate.
-    library: Option<PathBuf>,
+    /// Libraries, folders with one in them, or folders of crates.
+    #[arg(value_name = "LIBRARY")]
+    libraries: Vec<PathBuf>,
     /// The registry of apps, to check all of them.
-    #[arg(long, value_name = "FILE", default_value = "apps.json", conflicts_with = "library")]
+    #[arg(long, value_name = "FILE", default_value = "apps.json", conflicts_with = "libraries")]
     config: PathBuf,
     #[command(flatten)]
     form: Form,
 }
 
-/// Checks one library, or a registry with all of its apps.
+/// Checks libraries, or a registry with all of its apps.
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     logging::init_at(LevelFilter::Warn);
     let staging = Staging::new()?;
-    let apps: Vec<(String, PathBuf)> = match &args.library {
-        Some(path) => {
-            let path = std::path::absolute(path).with_context(|| format!("{}", path.display()))?;
-            vec![(name_of(&path), path)]
+    let apps: Vec<(String, PathBuf)> = if args.libraries.is_empty() {
+        match Config::load(&args.config) {
+            Ok(config) => config.apps.into_iter().map(|app| (app.name, app.path)).collect(),
+            Err(error) if args.form.format == Format::Json => {
+                out::print_json(&report(Some(&error), &[]))?;
+                return Ok(ExitCode::FAILURE);
+            }
+            Err(error) => return Err(error.into()),
         }
-        None => Config::load(&args.config)?.apps.into_iter().map(|app| (app.name, app.path)).collect(),
+    } else {
+        let absolute = |path: &PathBuf| {
+            let path = std::path::absolute(path).with_context(|| path.display().to_string())?;
+            Ok((name_of(&path), path))
+        };
+        args.libraries.iter().map(absolute).collect::<anyhow::Result<_>>()?
     };
     let checked = apps.iter().map(|(name, path)| {
         let result = check(&staging, &Source::locate(path, name), name);
@@ -85,32 +100,46 @@ fn print_text<'a>(checked: impl Iterator<Item = Found<'a>>) -> anyhow::Result<us
     Ok(refused)
 }
 
-/// Prints a list of all; how many were refused.
+/// Prints all as one value; how many were refused.
 fn print_json<'a>(checked: impl Iterator<Item = Found<'a>>) -> anyhow::Result<usize> {
-    let mut refused = 0;
-    let list: Vec<Value> = checked
-        .map(|(name, path, result)| match result {
-            Ok(Checked { path, stamp, size, hash, stays }) => json!({
-                "name": name,
-                "ok": true,
-                "path": path,
-                "package": stamp.name,
-                "version": stamp.version,
-                "rustc": stamp.rustc,
-                "target": stamp.target,
-                "api": stamp.api.to_string(),
-                "size": size,
-                "hash": hash.to_string(),
-                "stays": stays.map(|reason| reason.to_string()),
-            }),
-            Err(error) => {
-                refused += 1;
-                json!({ "name": name, "ok": false, "path": path, "reason": error.to_string() })
-            }
-        })
-        .collect();
-    out::print_json(&list)?;
-    Ok(refused)
+    let list: Vec<Value> = checked.map(|(name, path, result)| to_json(name, path, result)).collect();
+    out::print_json(&report(None, &list))?;
+    Ok(list.iter().filter(|app| app["ok"] == false).count())
+}
+
+/// The whole of what is printed as JSON.
+fn report(error: Option<&ConfigError>, apps: &[Value]) -> Value {
+    json!({
+        "ok": error.is_none() && apps.iter().all(|app| app["ok"] == true),
+        "error": error.map(ConfigError::to_string),
+        "diagnostics": error.map(ConfigError::diagnostics).unwrap_or_default(),
+        "apps": apps,
+    })
+}
+
+fn to_json(name: &str, path: &Path, result: Result<Checked, CheckError>) -> Value {
+    match result {
+        Ok(checked) => described(name, &checked),
+        Err(error) => json!({ "name": name, "ok": false, "path": path, "reason": error.to_string() }),
+    }
+}
+
+/// What is printed of an app whose library is good.
+pub(super) fn described(name: &str, checked: &Checked) -> Value {
+    let Checked { path, stamp, size, hash, stays } = checked;
+    json!({
+        "name": name,
+        "ok": true,
+        "path": path,
+        "package": stamp.name,
+        "version": stamp.version,
+        "rustc": stamp.rustc,
+        "target": stamp.target,
+        "api": stamp.api.to_string(),
+        "size": size,
+        "hash": hash.to_string(),
+        "stays": stays.as_ref().map(ToString::to_string),
+    })
 }
 
 /// What a library is called before it says so itself: `hello` for `…/libhello.so` and for `…/hello/`.

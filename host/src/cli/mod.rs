@@ -1,6 +1,7 @@
 //! The `atoll` command line.
 
 mod arguments;
+mod build;
 mod call;
 mod change;
 mod check;
@@ -13,6 +14,7 @@ mod exit;
 mod free_port;
 mod logs;
 mod ls;
+mod new;
 mod out;
 mod port_owner;
 mod serve;
@@ -39,11 +41,17 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Makes a new app: a crate from a template, registered in apps.json.
+    #[command(after_help = new::EXAMPLES)]
+    New(new::NewArgs),
     /// Serves the apps of apps.json; a library that changes on disk is reloaded.
     Serve(ServeArgs),
     /// Builds and serves the apps of apps.json; what is saved is built and reloaded.
     #[command(after_help = dev::EXAMPLES)]
     Dev(dev::DevArgs),
+    /// Builds the apps of apps.json for deployment, into a folder that `atoll serve` runs without cargo.
+    #[command(after_help = build::EXAMPLES)]
+    Build(build::BuildArgs),
     /// Sends one request to an app, without a server.
     #[command(after_help = call::EXAMPLES)]
     Call(call::CallArgs),
@@ -147,8 +155,10 @@ fn network(text: &str) -> Result<IpNet, String> {
 /// Runs the command that the process was started with.
 pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::New(args) => new::run(&args),
         Command::Serve(args) => serve::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Dev(args) => dev::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Build(args) => build::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Ls(args) => ls::run(&args),

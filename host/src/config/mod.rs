@@ -40,6 +40,7 @@ mod app;
 mod byte_size;
 mod diagnostic;
 mod document;
+mod edit;
 mod error;
 mod excerpt;
 mod fields;

@@ -223,7 +223,8 @@ impl Workshop {
         // Later builds have the log of the apps beside them.
         let progress = self.registry.apps().is_empty();
         let mut missing = folders(&bench.workspace);
-        let result = bench.workspace.build(BuildOptions { release: self.release, progress }, |built| {
+        let options = BuildOptions { release: self.release, progress, ..BuildOptions::default() };
+        let result = bench.workspace.build(options, |built| {
             missing.retain(|folder| *folder != built.package.folder);
             if progress && stderr().is_terminal() {
                 // Over cargo's bar, which it draws again.

@@ -1,0 +1,245 @@
+//! `atoll build`.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{IsTerminal, stderr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow, bail};
+use atoll_host::build::{BuildError, BuildOptions, BuiltLibrary, Symbols, Workspace};
+use atoll_host::check::{Checked, check};
+use atoll_host::config::{AppConfig, Config};
+use atoll_host::deploy::{Deployment, Outcome};
+use atoll_host::server::told_to_end;
+use atoll_host::{Package, Source, Staging, logging};
+use clap::Args;
+use log::LevelFilter;
+use serde_json::{Value, json};
+
+use super::arguments::{Form, Format};
+use super::table::{Cell, Column, table};
+use super::{out, style, units};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  atoll build                              all apps of ./apps.json, into ./deploy
+  atoll build hello --out /srv/apps        one app anew; the others that are there stay
+  atoll serve --config deploy/apps.json    serves what was built, without cargo
+
+Each app is built with the profile `release` and checked as by `atoll check`. Only when all are good, the folder is \
+written: each library and then apps.json by a rename, so that a host that serves the folder reloads what has changed \
+and loses no request. Libraries of apps that are no longer registered are removed then. An app whose path is a library \
+is copied as it is.
+
+Exit codes:
+  0  the folder is as apps.json says
+  1  a build failed, or a host would not run a library; the folder is as it was
+  2  the arguments are wrong";
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct BuildArgs {
+    /// The apps to build; without any, all of them.
+    #[arg(value_name = "APP")]
+    apps: Vec<String>,
+    /// The folder to write.
+    #[arg(long, value_name = "DIR", default_value = "deploy")]
+    out: PathBuf,
+    /// The registry of apps.
+    #[arg(long, value_name = "FILE", default_value = "apps.json")]
+    config: PathBuf,
+    /// What the libraries keep for the backtraces of panics.
+    #[arg(long, value_name = "SYMBOLS", default_value = "names")]
+    symbols: Symbols,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// Builds apps, and writes the folder that a host serves.
+pub(super) fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
+    logging::init_at(LevelFilter::Warn);
+    let config = Config::load(&args.config)?;
+    let text =
+        fs::read_to_string(&args.config).with_context(|| format!("cannot read {}", args.config.display()))?;
+    if let Some(unknown) = args.apps.iter().find(|name| config.app(name).is_none()) {
+        bail!("{}", config.no_such_app(unknown));
+    }
+    let deployment = Deployment::at(&args.out)?;
+    let is_wanted = |app: &&AppConfig| args.apps.is_empty() || args.apps.contains(&app.name);
+    let wanted: Vec<&AppConfig> = config.apps.iter().filter(is_wanted).collect();
+    let Some(libraries) = libraries(&wanted, args)? else {
+        eprintln!("atoll: the build failed; {} is as it was", args.out.display());
+        return Ok(ExitCode::FAILURE);
+    };
+
+    let staging = Staging::new()?;
+    // Those that stay are shown as well.
+    let all = config.apps.iter().filter_map(|app| match libraries.get(app.name.as_str()) {
+        Some(library) => Some((app.name.as_str(), library.clone())),
+        None if deployment.has(&app.name) => Some((&app.name, deployment.library(&app.name))),
+        None => None,
+    });
+    let mut checked = Vec::new();
+    let mut refused = 0;
+    for (name, library) in all {
+        match check(&staging, &Source::locate(&library, name), name) {
+            Ok(good) => checked.push((name, good)),
+            Err(error) => {
+                refused += 1;
+                eprintln!("atoll: a host would not run {name}: {error}");
+            }
+        }
+    }
+    if refused > 0 {
+        eprintln!("atoll: {} is as it was", args.out.display());
+        return Ok(ExitCode::FAILURE);
+    }
+
+    let registry = deployment.registry();
+    let writing = deployment.begin()?;
+    let mut deployed = Vec::new();
+    for (name, checked) in checked {
+        let outcome = writing.put(name, &checked)?;
+        let checked = Checked { path: writing.library(name), ..checked };
+        deployed.push(Deployed { name, checked, outcome });
+    }
+    let names: Vec<&str> = deployed.iter().map(|app| app.name).collect();
+    let removed = writing.finish(&args.config, &text, &names)?;
+    report(args, &registry, &deployed, &removed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An app that is in the folder.
+struct Deployed<'a> {
+    name: &'a str,
+    checked: Checked,
+    outcome: Outcome,
+}
+
+/// The libraries of apps, by their names, those of crates built anew. `None`: a build failed, and cargo has said why.
+fn libraries<'a>(
+    apps: &[&'a AppConfig],
+    args: &BuildArgs,
+) -> anyhow::Result<Option<HashMap<&'a str, PathBuf>>> {
+    let mut libraries = HashMap::new();
+    let mut crates: Vec<(&str, Package)> = Vec::new();
+    for app in apps {
+        let source = Source::locate(&app.path, &app.name);
+        match (source.package(), source.library()) {
+            (Some(package), _) => crates.push((&app.name, package.clone())),
+            (None, Ok(library)) => drop(libraries.insert(app.name.as_str(), library.to_owned())),
+            (None, Err(error)) => bail!("{}: {error}", app.name),
+        }
+    }
+    let workspaces = Workspace::group(crates.iter().map(|(_, package)| package.clone()));
+    let built = actix_web::rt::System::new().block_on(async {
+        let told_to_end = told_to_end()?;
+        tokio::select! {
+            built = build(workspaces, args.symbols) => built,
+            // Cargo ends with the future that waits for it.
+            signal = told_to_end => Err(anyhow!("ended by {signal}; {} is as it was", args.out.display())),
+        }
+    })?;
+    let Some(built) = built else { return Ok(None) };
+    for (name, package) in crates {
+        let library = built.get(&package.folder).with_context(|| {
+            format!(
+                "cargo says nothing of the library of {name}; run `cargo build --release -p {}`",
+                package.name
+            )
+        })?;
+        libraries.insert(name, library.clone());
+    }
+    Ok(Some(libraries))
+}
+
+/// Builds crates; their libraries by their folders.
+async fn build(
+    workspaces: Vec<Workspace>,
+    symbols: Symbols,
+) -> anyhow::Result<Option<HashMap<PathBuf, PathBuf>>> {
+    let options = BuildOptions { release: true, symbols, progress: stderr().is_terminal() };
+    let mut libraries = HashMap::new();
+    for mut workspace in workspaces {
+        let built = match workspace.read_manifests().await {
+            Ok(()) => {
+                let take = |built: BuiltLibrary<'_>| {
+                    libraries.insert(built.package.folder.clone(), built.path.to_owned());
+                };
+                workspace.build(options, take).await
+            }
+            Err(error) => Err(error),
+        };
+        match built {
+            Ok(()) => {}
+            Err(BuildError::Failed { .. }) => return Ok(None),
+            // With its source in its text.
+            Err(error) => bail!("{error}"),
+        }
+    }
+    Ok(Some(libraries))
+}
+
+fn report(
+    args: &BuildArgs,
+    registry: &Path,
+    deployed: &[Deployed<'_>],
+    removed: &[String],
+) -> anyhow::Result<()> {
+    if args.form.format == Format::Json {
+        let apps: Vec<Value> = deployed.iter().map(to_json).collect();
+        return out::print_json(&json!({ "config": registry, "apps": apps, "removed": removed }));
+    }
+    let columns = [
+        Column::Left("APP"),
+        Column::Left("PACKAGE"),
+        Column::Left("RUSTC"),
+        Column::Right("API"),
+        Column::Right("SIZE"),
+        Column::Left("HASH"),
+        Column::Left("LIBRARY"),
+    ];
+    let rows: Vec<[Cell; 7]> = deployed.iter().map(row).collect();
+    let mut text = table(columns, &rows);
+    for name in removed {
+        text += &format!("{name} is no longer registered: its library was removed\n");
+    }
+    for app in deployed {
+        if let Some(reason) = &app.checked.stays {
+            text += &format!("{} stays in the process after a reload: {reason}\n", app.name);
+        }
+    }
+    let serve = format!("atoll serve --config {}", args.out.join("apps.json").display());
+    text += &format!("\n{} in {}; to serve: ", units::count(deployed.len(), "app"), args.out.display());
+    out::print_text(&(text + &style::paint(style::TITLE, &serve) + "\n"))?;
+    Ok(())
+}
+
+fn row(app: &Deployed<'_>) -> [Cell; 7] {
+    let Deployed { name, checked, outcome } = app;
+    let look = if *outcome == Outcome::Unchanged { style::FAINT } else { style::GOOD };
+    [
+        (*name).into(),
+        format!("{} {}", checked.stamp.name, checked.stamp.version).into(),
+        checked.stamp.rustc.trim_start_matches("rustc ").into(),
+        checked.stamp.api.to_string().into(),
+        units::bytes(checked.size).into(),
+        checked.hash.short().into(),
+        Cell::styled(outcome_text(*outcome), look),
+    ]
+}
+
+fn to_json(app: &Deployed<'_>) -> Value {
+    let Deployed { name, checked, outcome } = app;
+    let mut value = super::check::described(name, checked);
+    value["library"] = outcome_text(*outcome).into();
+    value
+}
+
+fn outcome_text(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::New => "new",
+        Outcome::Changed => "changed",
+        Outcome::Unchanged => "unchanged",
+    }
+}

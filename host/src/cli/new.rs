@@ -1,0 +1,104 @@
+//! `atoll new`.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use atoll_host::logging;
+use atoll_host::scaffold::{Made, NewApp, Template};
+use clap::Args;
+use log::LevelFilter;
+
+use super::{out, style};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  atoll new greeter                        in apps/greeter if there is a folder apps, else in greeter
+  atoll new shop --template axum --path ../shop
+
+Inside of a cargo workspace the crate becomes a member of it; elsewhere it is a repository of its own. It depends on \
+atoll-plugin as the workspace says under [workspace.dependencies]; else on the source that this command was built from, \
+by path, if that is still there; else on the version of this command. When something fails, nothing is left behind.";
+
+/// Where a host listens if it is not told otherwise.
+const BASE: &str = "http://127.0.0.1:3000";
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct NewArgs {
+    /// The name of the app, and of its crate.
+    name: String,
+    /// What it begins as.
+    #[arg(long, value_name = "TEMPLATE", default_value = "hello")]
+    template: Template,
+    /// The folder to make the crate in, which must not be there yet.
+    #[arg(long, value_name = "DIR")]
+    path: Option<PathBuf>,
+    /// The registry to add the app to; it is made if there is none.
+    #[arg(long, value_name = "FILE", default_value = "apps.json")]
+    config: PathBuf,
+}
+
+/// Makes an app, and says how to go on.
+pub(super) fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
+    logging::init_at(LevelFilter::Warn);
+    let NewArgs { name, template, path, config } = args.clone();
+    let made = NewApp { name, template, folder: path, registry: config }.make()?;
+    for warning in &made.warnings {
+        eprintln!("cargo: {warning}");
+    }
+    out::print_text(&how_to_go_on(args, &made, &env::current_dir()?))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn how_to_go_on(args: &NewArgs, made: &Made, current: &Path) -> String {
+    let NewArgs { name, template, config, .. } = args;
+    let folder = made.folder.strip_prefix(current).unwrap_or(&made.folder);
+    let program = env::args().next().unwrap_or_else(|| "atoll".to_owned());
+    let registry = match config.as_os_str() == "apps.json" {
+        true => String::new(),
+        false => format!(" --config {}", config.display()),
+    };
+    // Cargo finds the workspace in the current folder and above.
+    let test = match current.starts_with(&made.workspace) {
+        true => format!("cargo test -p {name}"),
+        false => format!("cargo test --manifest-path {}", folder.join("Cargo.toml").display()),
+    };
+    let commands = [
+        ("serve it, and build what is saved:", format!("{program} dev{registry}")),
+        ("test it:", test),
+        ("ask it, while it is served:", format!("curl {}", template.request(BASE, name))),
+    ];
+    let mut text = format!("{name} is in {}, and registered in {}.\n", folder.display(), config.display());
+    for (what, command) in commands {
+        text += &format!("\n{what}\n  {}\n", style::paint(style::TITLE, &command));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(config: &str, folder: &str, workspace: &str) -> String {
+        let args =
+            NewArgs { name: "shop".to_owned(), template: Template::Hello, path: None, config: config.into() };
+        let made = Made { folder: folder.into(), workspace: workspace.into(), warnings: Vec::new() };
+        let text = how_to_go_on(&args, &made, Path::new("/srv"));
+        anstream::adapter::strip_str(&text).to_string()
+    }
+
+    #[test]
+    fn the_commands_are_for_the_current_folder() {
+        let text = said("apps.json", "/srv/apps/shop", "/srv");
+        assert!(text.starts_with("shop is in apps/shop, and registered in apps.json.\n"), "{text}");
+        for line in
+            [" dev\n", "  cargo test -p shop\n", "  curl http://127.0.0.1:3000/apps/shop/greet/reef\n"]
+        {
+            assert!(text.contains(line), "{line:?} in {text}");
+        }
+        let text = said("../my.json", "/home/shop", "/home/shop");
+        for line in [" dev --config ../my.json\n", "  cargo test --manifest-path /home/shop/Cargo.toml\n"] {
+            assert!(text.contains(line), "{line:?} in {text}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! An app that answers over a WebSocket, with a page to try it.
+
+use atoll_plugin::prelude::*;
+use atoll_plugin::ws::{Message, WebSocket};
+
+fn app() -> Application {
+    Application::new()
+        .get("/", |_: Request| Response::html(include_str!("page.html")))
+        .get("/socket", |req: Request| req.websocket(talk))
+}
+atoll_plugin::export_app!(app);
+
+async fn talk(mut socket: WebSocket) {
+    while let Some(message) = socket.receive().await {
+        let Message::Text(text) = message else {
+            continue;
+        };
+        // It fails when the client is gone.
+        if socket.send(Message::text(reply(&text))).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn reply(text: &str) -> String {
+    format!("you said {text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_answers_what_is_said() {
+        assert_eq!(reply("hello"), "you said hello");
+    }
+
+    #[test]
+    fn its_page_opens_the_socket() {
+        let page = app().oneshot(Request::get("/"));
+        assert_eq!(page.status_code(), 200);
+        assert!(String::from_utf8_lossy(page.body_bytes()).contains("new WebSocket"));
+    }
+
+    #[test]
+    fn the_socket_is_for_websockets_only() {
+        assert_eq!(app().oneshot(Request::get("/socket")).status_code(), 426);
+    }
+}

@@ -1,0 +1,330 @@
+//! `atoll build`: a folder to deploy, served without cargo, and exchanged under load.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use atoll_host::build::cargo;
+use object::{Object, ObjectSection};
+use serde_json::{Value, json};
+use support::{Host, Launch, Load, atoll, fixtures_target, library, wait_for, wait_until, workspace};
+use tempfile::TempDir;
+
+/// A folder with crates and their `apps.json`.
+struct Project {
+    folder: TempDir,
+}
+
+/// What a command has said.
+#[derive(Debug)]
+struct Said {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Said {
+    #[track_caller]
+    fn json(&self) -> Value {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+}
+
+/// The source of an app that answers everything with `text`, and panics at `/panic`.
+fn answers(text: &str) -> String {
+    format!(
+        "use atoll_plugin::prelude::*;\n\
+         #[inline(never)]\n\
+         fn surfaces(_: Request) -> Response {{ panic!(\"at the surface\") }}\n\
+         fn app() -> Application {{\n\
+             Application::new().get(\"/panic\", surfaces).all(\"/{{*path}}\", |_: Request| {text:?})\n\
+         }}\n\
+         atoll_plugin::export_app!(app);\n"
+    )
+}
+
+impl Project {
+    /// Crates of these names, each a member of one workspace. No other test has the same: the libraries of all are in
+    /// one folder.
+    fn new(names: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("atoll-test-").tempdir().unwrap();
+        fs::create_dir(folder.path().join("tmp")).unwrap();
+        let project = Self { folder };
+        // Quick to build, and with what is to be stripped.
+        let manifest = format!(
+            "[workspace]\nresolver = \"3\"\nmembers = {names:?}\n\
+             [profile.release]\nopt-level = 0\ndebug = \"line-tables-only\"\n"
+        );
+        project.write("Cargo.toml", &manifest);
+        fs::copy(workspace().join("host/tests/fixtures/Cargo.lock"), project.path("Cargo.lock")).unwrap();
+        for name in names {
+            let plugin = workspace().join("plugin-api").canonicalize().unwrap();
+            let manifest = format!(
+                "[package]\nname = {name:?}\nversion = \"0.1.0\"\nedition = \"2024\"\n\
+                 [lib]\ncrate-type = [\"cdylib\"]\n[dependencies]\natoll-plugin = {{ path = {plugin:?} }}\n"
+            );
+            fs::create_dir_all(project.path(name).join("src")).unwrap();
+            project.write(&format!("{name}/Cargo.toml"), &manifest);
+            project.save(name, &answers("one"));
+        }
+        project.register(names);
+        // Without a limit on its time: the dependencies may have to be built first.
+        if let Some(name) = names.first() {
+            let built = cargo()
+                .args(["build", "--quiet", "--release", "--lib", "--package", name, "--offline"])
+                .args(["--config", "profile.release.strip=\"debuginfo\"", "--target-dir"])
+                .arg(fixtures_target())
+                .current_dir(project.folder.path())
+                .output()
+                .unwrap();
+            assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        }
+        project
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn save(&self, name: &str, source: &str) {
+        self.write(&format!("{name}/src/lib.rs"), source);
+    }
+
+    fn register(&self, names: &[&str]) {
+        let apps: Vec<_> =
+            names.iter().map(|name| json!({ "name": name, "path": name, "env": { "WHO": name } })).collect();
+        self.write("apps.json", &json!(apps).to_string());
+    }
+
+    /// Runs `atoll` in the project's folder.
+    fn atoll(&self, arguments: &[&str]) -> Said {
+        let output = Command::new(atoll())
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("TMPDIR", self.path("tmp"))
+            .env("CARGO_TARGET_DIR", fixtures_target())
+            .env("CARGO_NET_OFFLINE", "true")
+            .output()
+            .unwrap();
+        let [stdout, stderr] =
+            [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Said { code: output.status.code(), stdout, stderr }
+    }
+
+    /// The host of the folder `deploy`, which could not build anything.
+    fn serve(&self) -> Host {
+        Launch::command("serve")
+            .args(["--listen", "127.0.0.1:0", "--config"])
+            .arg(self.path("deploy/apps.json"))
+            .env("TMPDIR", self.path("tmp"))
+            .env("PATH", "/nowhere")
+            .env("CARGO", "/nowhere/cargo")
+            .start()
+    }
+
+    fn deployed(&self) -> Vec<String> {
+        names(&self.path("deploy"))
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn sections(library: &Path) -> Vec<String> {
+    let bytes = fs::read(library).unwrap();
+    let file = object::File::parse(&*bytes).unwrap();
+    file.sections().map(|section| section.name().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_new_version_is_deployed_and_rolled_back_under_load() {
+    let (a, b) = ("build-a", "build-b");
+    let project = Project::new(&[a, b]);
+    let built = project.atoll(&["build", "--format", "json"]).json();
+    assert_eq!(project.deployed(), ["apps.json", "build-a.so", "build-b.so"]);
+    assert_eq!((&built["apps"][0]["library"], &built["removed"]), (&json!("new"), &json!([])));
+    let registry: Value =
+        serde_json::from_slice(&fs::read(project.path("deploy/apps.json")).unwrap()).unwrap();
+    assert_eq!(registry[0], json!({ "name": a, "path": "build-a.so", "env": { "WHO": a } }));
+    let checked = project.atoll(&["check", "deploy/build-a.so", "--format", "json"]).json();
+    for field in ["hash", "size", "package", "rustc", "path"] {
+        assert_eq!(checked["apps"][0][field], built["apps"][0][field], "{field}");
+    }
+
+    let host = project.serve();
+    let (path_a, path_b) = ("/apps/build-a/", "/apps/build-b/");
+    assert_eq!((host.get(path_a).text(), host.get(path_b).text()), ("one".to_owned(), "one".to_owned()));
+    // Names are what is left of the symbols.
+    assert_eq!(host.get("/apps/build-a/panic").status, 500);
+    host.wait_for_log(&["build_a::surfaces"]);
+
+    let load = Load::start(host.address(), &[path_a, path_b]);
+    project.save(a, &answers("two"));
+    let built = project.atoll(&["build"]);
+    assert_eq!(built.code, Some(0), "{}", built.stderr);
+    let line = |name| built.stdout.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(line(a).ends_with("  changed") && line(b).ends_with("  unchanged"), "{}", built.stdout);
+    assert!(built.stdout.ends_with("atoll serve --config deploy/apps.json\n"), "{}", built.stdout);
+    wait_until("the new version answers", || host.get(path_a).text() == "two");
+
+    let back = project.atoll(&["rollback", a, "--config", "deploy/apps.json"]);
+    assert_eq!((back.code, back.stderr.as_str()), (Some(0), ""));
+    assert_eq!(host.get(path_a).text(), "one");
+
+    // The fixed version, and one app less.
+    project.save(a, &answers("three"));
+    project.register(&[a]);
+    let built = project.atoll(&["build"]);
+    assert_eq!(built.code, Some(0), "{}", built.stderr);
+    assert!(
+        built.stdout.contains("build-b is no longer registered: its library was removed\n"),
+        "{}",
+        built.stdout
+    );
+    assert_eq!(project.deployed(), ["apps.json", "build-a.so"]);
+    wait_until("the fixed version answers", || host.get(path_a).text() == "three");
+    wait_until("the other app is gone", || host.get(path_b).status == 404);
+
+    let replies = load.stop();
+    let texts: Vec<_> = replies[0].iter().map(|reply| (reply.status, reply.text())).collect();
+    assert!(texts.iter().all(|(status, _)| *status == 200), "no request of an app that stays is lost");
+    let mut seen: Vec<&str> = texts.iter().map(|(_, text)| text.as_str()).collect();
+    seen.dedup();
+    assert_eq!(seen, ["one", "two", "one", "three"]);
+    let of_b: Vec<_> = replies[1].iter().map(|reply| reply.status).collect();
+    let served = of_b.iter().take_while(|status| **status == 200).count();
+    assert!(served > 0 && of_b[served..].iter().all(|status| *status == 404), "{of_b:?}");
+}
+
+#[test]
+fn one_app_is_built_and_the_others_stay() {
+    let (c, d) = ("build-c", "build-d");
+    let project = Project::new(&[c, d]);
+    let one = project.atoll(&["build", d, "--format", "json"]).json();
+    assert_eq!(project.deployed(), ["apps.json", "build-d.so"]);
+    assert_eq!(one["apps"].as_array().unwrap().len(), 1);
+    project.save(c, &answers("two"));
+    project.save(d, "compile_error!(\"it is not built\");");
+    let both = project.atoll(&["build", c, "--format", "json"]).json();
+    assert_eq!(project.deployed(), ["apps.json", "build-c.so", "build-d.so"]);
+    let outcomes: Vec<_> = both["apps"].as_array().unwrap().iter().map(|app| &app["library"]).collect();
+    assert_eq!(outcomes, ["new", "unchanged"]);
+    let host = project.serve();
+    let texts = [host.get("/apps/build-c/").text(), host.get("/apps/build-d/").text()];
+    assert_eq!(texts, ["two", "one"]);
+}
+
+#[test]
+fn what_is_left_of_the_symbols_is_chosen() {
+    let name = "build-symbols";
+    let project = Project::new(&[name]);
+    let library = project.path("deploy/build-symbols.so");
+    let mut sizes = Vec::new();
+    for (symbols, kept) in [("profile", (true, true)), ("names", (true, false)), ("none", (false, false))] {
+        // The libraries are of the same code, whose dependencies may have to be built for it: without a limit on time.
+        project.atoll(&["build", "--symbols", symbols, "--format", "json"]).json();
+        let sections = sections(&library);
+        let has = |name: &str| sections.iter().any(|section| section == name);
+        assert_eq!((has(".symtab"), has(".debug_line")), kept, "{symbols}: {sections:?}");
+        sizes.push(fs::metadata(&library).unwrap().len());
+    }
+    assert!(sizes[0] > sizes[1] && sizes[1] > sizes[2], "{sizes:?}");
+}
+
+#[test]
+fn what_is_not_good_changes_nothing() {
+    let name = "build-bad";
+    let project = Project::new(&[name]);
+    assert_eq!(project.atoll(&["build"]).code, Some(0));
+    let content = |name: &str| fs::read(project.path("deploy").join(name)).unwrap();
+    let before = ["apps.json", "build-bad.so"].map(content);
+    let refused = |arguments: &[&str], because: &str| {
+        let said = project.atoll(&[&["build"], arguments].concat());
+        assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{arguments:?}: {}", said.stderr);
+        assert!(said.stderr.contains(because), "{because:?} in {}", said.stderr);
+        assert_eq!(["apps.json", "build-bad.so"].map(content), before, "{arguments:?}");
+        assert_eq!(project.deployed(), ["apps.json", "build-bad.so"]);
+    };
+
+    refused(&["build-bda"], "no app is named `build-bda`: did you mean `build-bad`?");
+    refused(&["--config", "none.json"], "none.json: no such file");
+    // The project's own registry would be lost.
+    refused(&["--out", "."], "apps.json is not one that `atoll build` has written");
+    project.save(name, "compile_error!(\"not yet\");");
+    refused(&[], "not yet");
+    refused(&[], "atoll: the build failed; deploy is as it was");
+
+    project.save(name, &answers("good"));
+    let stampless =
+        json!([{ "name": name, "path": name }, { "name": "other", "path": library("stampless") }]);
+    project.write("apps.json", &stampless.to_string());
+    refused(&[], "a host would not run other: not an Atoll app");
+    let missing = json!([{ "name": name, "path": name }, { "name": "other", "path": "none.so" }]);
+    project.write("apps.json", &missing.to_string());
+    refused(&[], "other: no library at ");
+
+    let wrong = project.atoll(&["build", "--symbols", "some"]);
+    assert_eq!((wrong.code, wrong.stdout.as_str()), (Some(2), ""));
+}
+
+#[test]
+fn a_library_is_copied_as_it_is() {
+    let project = Project::new(&[]);
+    let apps =
+        json!({ "defaults": { "workers": 2 }, "apps": [{ "name": "probe", "path": library("probe") }] });
+    project.write("apps.json", &apps.to_string());
+    let built = project.atoll(&["build", "--out", "a/new/folder"]);
+    assert_eq!(built.code, Some(0), "{}", built.stderr);
+    assert!(built.stdout.contains("probe 0.1.0") && built.stdout.contains("  new\n"), "{}", built.stdout);
+    let copy = project.path("a/new/folder/probe.so");
+    assert_eq!(fs::read(&copy).unwrap(), fs::read(library("probe")).unwrap());
+    let registry = fs::read(project.path("a/new/folder/apps.json")).unwrap();
+    let registry: Value = serde_json::from_slice(&registry).unwrap();
+    let expected = json!({ "defaults": { "workers": 2 }, "apps": [{ "name": "probe", "path": "probe.so" }] });
+    assert_eq!(registry, expected);
+}
+
+#[test]
+fn cargo_ends_with_the_command() {
+    let launch = Launch::command("build")
+        .write("apps.json", json!([{ "name": "slow", "path": "slow" }]).to_string())
+        .write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"slow\"]\n");
+    let folder = launch.folder().join("slow");
+    fs::create_dir_all(folder.join("src")).unwrap();
+    let manifest = "[package]\nname = \"slow\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
+                    [lib]\ncrate-type = [\"cdylib\"]\n";
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    fs::write(folder.join("src/lib.rs"), "").unwrap();
+    // It ends by itself too, so that nothing is left should this test fail.
+    let script = "fn main() {\n\
+        std::fs::write(\"new\", std::process::id().to_string()).unwrap();\n\
+        std::fs::rename(\"new\", \"id\").unwrap();\n\
+        std::thread::sleep(std::time::Duration::from_secs(100));\n\
+    }";
+    fs::write(folder.join("build.rs"), script).unwrap();
+    let command = launch.env("CARGO_TARGET_DIR", folder.join("target")).spawn();
+    let id = wait_for("the build runs", || fs::read_to_string(folder.join("id")).ok());
+    let deploy = command.folder().join("deploy");
+    let ended = command.stop();
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains("atoll: ended by SIGTERM; deploy is as it was"), "{}", ended.stderr);
+    assert!(!deploy.exists());
+    // One that nobody has waited for yet is dead all the same.
+    let state = || fs::read_to_string(format!("/proc/{id}/stat")).ok();
+    wait_until("the build script ends", || {
+        state().is_none_or(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
+    });
+}

@@ -118,7 +118,9 @@ pub(crate) async fn bring(services: &Rc<Services>, mut plan: Plan) -> Result<Liv
     let generation =
         Generation::spawn(context, version, loaded.root(), shape, &plan.courier, plan.noticed, told);
     let live = Live { generation: Arc::new(generation), loaded, hash };
-    record(&plan, State::Starting, format!("{} workers", settings.workers));
+    let workers = settings.workers;
+    let plural = if workers == 1 { "" } else { "s" };
+    record(&plan, State::Starting, format!("{workers} worker{plural}"));
 
     let start = Start {
         app: plan.app.name().to_string(),

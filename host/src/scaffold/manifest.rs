@@ -74,6 +74,8 @@ mod tests {
             [dependencies]\n\
             atoll-host = { workspace = true, features = [\"standalone\"], optional = true }\n\
             atoll-plugin = { workspace = true }\n\n\
+            [dev-dependencies]\n\
+            atoll-plugin = { workspace = true, features = [\"test\"] }\n\n\
             [lints]\nworkspace = true\n";
         assert_eq!(shop(Template::Hello, &origin), expected);
     }
@@ -91,7 +93,7 @@ mod tests {
 
     #[test]
     fn it_cannot_be_called_like_what_it_depends_on() {
-        for name in ["atoll-plugin", "atoll_host", "axum", "tower"] {
+        for name in ["atoll-plugin", "atoll_host", "axum", "serde"] {
             let refused = of_app(name, MEMBER, Template::Axum, &Origin::Version("1.2.3"));
             assert!(matches!(refused, Err(ScaffoldError::OfDependency { .. })), "{name}");
         }

@@ -23,27 +23,19 @@ async fn greet(Path(hello): Path<String>) -> Json<Greeting> {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::{Body, to_bytes};
-    use axum::http::{Request, StatusCode};
-    use serde_json::{Value, json};
-    use tower::ServiceExt;
+    use atoll_plugin::test::TestApp;
 
     use super::*;
 
-    #[tokio::test]
-    async fn it_greets_by_name() {
-        let request = Request::get("/greet/reef").body(Body::empty()).unwrap();
-        let response = app().await.oneshot(request).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-        let body = to_bytes(response.into_body(), 1024).await.unwrap();
-        let greeting: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(greeting, json!({ "hello": "reef" }));
+    #[test]
+    fn it_greets_by_name() {
+        let response = TestApp::new(app).get("/greet/reef");
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.text(), r#"{"hello":"reef"}"#);
     }
 
-    #[tokio::test]
-    async fn other_paths_are_not_found() {
-        let request = Request::get("/nowhere").body(Body::empty()).unwrap();
-        let response = app().await.oneshot(request).await.unwrap();
-        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    #[test]
+    fn other_paths_are_not_found() {
+        assert_eq!(TestApp::new(app).get("/nowhere").status(), 404);
     }
 }

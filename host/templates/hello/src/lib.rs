@@ -16,17 +16,19 @@ fn greet(req: Request) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use atoll_plugin::test::TestApp;
+
     use super::*;
 
     #[test]
     fn it_greets_by_name() {
-        let response = app().oneshot(Request::get("/greet/reef"));
-        assert_eq!(response.status_code(), 200);
-        assert_eq!(response.body_bytes(), br#"{"hello":"reef"}"#);
+        let response = TestApp::new(app).get("/greet/reef");
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.text(), r#"{"hello":"reef"}"#);
     }
 
     #[test]
     fn other_paths_are_not_found() {
-        assert_eq!(app().oneshot(Request::get("/nowhere")).status_code(), 404);
+        assert_eq!(TestApp::new(app).get("/nowhere").status(), 404);
     }
 }

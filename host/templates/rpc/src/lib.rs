@@ -37,25 +37,28 @@ fn divide(Division { dividend, divisor }: Division) -> Result<f64, RpcError> {
 
 #[cfg(test)]
 mod tests {
+    use atoll_plugin::test::TestApp;
+
     use super::*;
 
     #[test]
     fn it_calculates() {
-        assert_eq!(add(vec![1.5, 2.0, 3.5]), Ok(7.0));
-        let (dividend, divisor) = (6.0, 3.0);
-        assert_eq!(divide(Division { dividend, divisor }), Ok(2.0));
+        let app = TestApp::new(app);
+        assert_eq!(app.call("add", [1.5, 2.0, 3.5]), Ok(7.0));
+        assert_eq!(app.call("divide", [6.0, 3.0]), Ok(2.0));
+        let named = json!({ "dividend": 1, "divisor": 4 });
+        assert_eq!(app.call("divide", named), Ok(0.25));
     }
 
     #[test]
     fn a_division_by_zero_is_an_error() {
-        let (dividend, divisor) = (1.0, 0.0);
-        let error = divide(Division { dividend, divisor }).unwrap_err();
-        assert_eq!(error.code(), DIVISION_BY_ZERO);
+        let result: Result<f64, _> = TestApp::new(app).call("divide", [1.0, 0.0]);
+        assert_eq!(result.unwrap_err().code(), DIVISION_BY_ZERO);
     }
 
     #[test]
     fn its_methods_are_listed() {
-        let response = app().oneshot(Request::get("/"));
-        assert_eq!(response.body_bytes(), br#"{"methods":["add","divide"]}"#);
+        let response = TestApp::new(app).get("/");
+        assert_eq!(response.text(), r#"{"methods":["add","divide"]}"#);
     }
 }

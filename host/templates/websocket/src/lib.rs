@@ -28,22 +28,27 @@ fn reply(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use atoll_plugin::test::TestApp;
+
     use super::*;
 
     #[test]
     fn it_answers_what_is_said() {
-        assert_eq!(reply("hello"), "you said hello");
+        let app = TestApp::new(app);
+        let mut socket = app.websocket("/socket");
+        socket.send_text("hello");
+        assert_eq!(socket.receive_text(), "you said hello");
     }
 
     #[test]
     fn its_page_opens_the_socket() {
-        let page = app().oneshot(Request::get("/"));
-        assert_eq!(page.status_code(), 200);
-        assert!(String::from_utf8_lossy(page.body_bytes()).contains("new WebSocket"));
+        let page = TestApp::new(app).get("/");
+        assert_eq!(page.status(), 200);
+        assert!(page.text().contains("new WebSocket"));
     }
 
     #[test]
     fn the_socket_is_for_websockets_only() {
-        assert_eq!(app().oneshot(Request::get("/socket")).status_code(), 426);
+        assert_eq!(TestApp::new(app).get("/socket").status(), 426);
     }
 }

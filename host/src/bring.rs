@@ -137,7 +137,7 @@ pub(crate) async fn bring(services: &Rc<Services>, mut plan: Plan) -> Result<Liv
     };
     if let Err(error) = live.generation.start(start, states, settings.start_timeout()).await {
         live.generation.retire();
-        take_down::take_down(services, &plan.app, live).await;
+        take_down::take_down(services, &plan.app, live, drop).await;
         return Err(error.into());
     }
     if let Err(error) = services.staging().keep(live.loaded.staged(), plan.number, settings.keep) {

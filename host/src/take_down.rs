@@ -15,8 +15,14 @@ use crate::services::Services;
 /// How long streams and WebSockets that have been told to end may take for it.
 const STREAMS_END: Duration = Duration::from_secs(1);
 
-/// Takes a generation that admits nothing more out of the process; what is left is the copy of its library.
-pub(crate) async fn take_down(services: &Rc<Services>, app: &App, live: Live) -> Option<Inspected> {
+/// Takes a generation that admits nothing more out of the process. `gone` is given what is left, the copy of its library,
+/// before anybody is told that the generation is unloaded: who asks for the app then finds the copy.
+pub(crate) async fn take_down(
+    services: &Rc<Services>,
+    app: &App,
+    live: Live,
+    gone: impl FnOnce(Option<Inspected>),
+) {
     let Live { generation, loaded, hash: _ } = live;
     let settings = app.settings();
     let number = generation.number();
@@ -46,14 +52,14 @@ pub(crate) async fn take_down(services: &Rc<Services>, app: &App, live: Live) ->
     };
     match unloaded {
         Ok(copy) => {
+            gone(copy);
             record(State::Unloaded, String::new());
-            copy
         }
         Err(pinned) => {
             log::warn!("{}#{number} is pinned, its memory stays: {}", app.name(), pinned.reason());
             record(State::Pinned, pinned.reason().to_string());
             services.pin(&generation, pinned);
-            None
+            gone(None);
         }
     }
 }

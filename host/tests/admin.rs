@@ -326,7 +326,11 @@ fn the_answers_are_what_the_openapi_document_says() {
     for (path, item) in document["paths"].as_object().unwrap() {
         for method in ["post", "put"].into_iter().filter(|method| item.get(method).is_some()) {
             let security = &item[method]["security"];
-            assert_eq!(*security, json!([{}, { "token": [] }]), "{method} {path} takes a token where there is one");
+            assert_eq!(
+                *security,
+                json!([{}, { "token": [] }]),
+                "{method} {path} takes a token where there is one"
+            );
         }
     }
 }

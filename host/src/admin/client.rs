@@ -199,7 +199,7 @@ impl AdminClient {
     ///
     /// # Errors
     /// See [`AdminError`].
-    pub fn log(&mut self, app: &str, limit: usize) -> Result<Vec<LogEntry>, AdminError> {
+    pub fn log(&mut self, app: &str, limit: u32) -> Result<Vec<LogEntry>, AdminError> {
         self.get(&of_app(app, &format!("/log?limit={limit}")))
     }
 
@@ -211,7 +211,7 @@ impl AdminClient {
     pub fn follow_log(
         &mut self,
         app: &str,
-        limit: usize,
+        limit: u32,
         end: impl Future<Output = ()>,
         mut take: impl FnMut(Followed) -> ControlFlow<()>,
     ) -> Result<(), AdminError> {

@@ -33,7 +33,7 @@ pub(super) struct LogsArgs {
     follow: bool,
     /// How many of the last records are shown [default: all that are kept].
     #[arg(short = 'n', long, value_name = "N")]
-    tail: Option<usize>,
+    tail: Option<u32>,
     #[command(flatten)]
     registry: Registry,
     #[command(flatten)]
@@ -43,7 +43,7 @@ pub(super) struct LogsArgs {
 /// Shows the log records of an app.
 pub(super) fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
     let mut host = args.registry.connect()?;
-    let limit = args.tail.unwrap_or(usize::MAX);
+    let limit = args.tail.unwrap_or(u32::MAX);
     let mut printed = Ok(());
     if args.follow {
         host.follow_log(&args.app, limit, end(), |followed| {

@@ -11,6 +11,7 @@ use super::{Driver, Input};
 use crate::app::Unavailable;
 use crate::bring::{self, Plan};
 use crate::history::{State, Transition};
+use crate::inspect::Inspected;
 use crate::lifecycle::{Effect, Number, Phase};
 use crate::take_down;
 
@@ -109,8 +110,11 @@ impl Driver {
         let (app, inputs, services) = (self.app.clone(), self.inputs.clone(), self.services.clone());
         live.generation.retire();
         tokio::task::spawn_local(async move {
-            let copy = take_down::take_down(&services, &app, live).await;
-            let _ = inputs.send(Input::Retired(number, copy.map(Box::new)));
+            let gone = |copy: Option<Inspected>| {
+                // Without a driver there is nobody who would start the app again.
+                let _ = inputs.send(Input::Retired(number, copy.map(Box::new)));
+            };
+            take_down::take_down(&services, &app, live, gone).await;
         });
     }
 

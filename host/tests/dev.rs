@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use support::dev::{answers, dev, save, wait_for_answer, write_crate};
-use support::{Ended, Host, Launch, wait_for, wait_until};
+use support::dev::{answers, dev, save, target, wait_for_answer, write_crate};
+use support::{Ended, Host, Launch, Terminal, wait_for, wait_until};
 
 /// The staged copies that are left; only the lock of the folder that hosts share stays.
 fn staged_copies(ended: &Ended) -> Vec<PathBuf> {
@@ -84,6 +84,12 @@ fn an_app_that_is_added_is_built_before_it_is_served() {
     let apps =
         json!([{ "name": "dev-first", "path": "dev-first" }, { "name": "dev-second", "path": "dev-second" }]);
     host.replace("apps.json", apps.to_string());
+    wait_until("the app is being built", || host.get("/apps/dev-second/").status == 503);
+    let building = host.get("/apps/dev-second/");
+    if building.status == 503 {
+        let problem = building.problem(503, "unavailable");
+        assert!(problem["detail"].as_str().unwrap().contains("is being built"), "{problem}");
+    }
     let reply = wait_for("the app is registered", || {
         Some(host.get("/apps/dev-second/")).filter(|reply| !matches!(reply.status, 404 | 503))
     });
@@ -269,4 +275,16 @@ fn state_is_handed_over() {
     save(&host, name, &source(100));
     host.wait_for_log(&["dev-state: reloaded in"]);
     assert_eq!(host.get("/apps/dev-state/").text(), "102");
+}
+
+#[test]
+fn colours_are_cargos_where_there_is_a_terminal() {
+    let launch = dev(&[("dev-colour", "compile_error!(\"is it red\");")]);
+    let target = target().display().to_string();
+    let env = [("CARGO_TARGET_DIR", target.as_str()), ("CARGO_NET_OFFLINE", "true")];
+    let terminal = Terminal::command(launch.folder(), &["dev", "--listen", "127.0.0.1:0"], &env);
+    terminal.wait_for("dev-colour: the build failed");
+    let shown = terminal.shown();
+    let line = shown.lines().find(|line| line.contains("is it red")).unwrap();
+    assert!(line.starts_with("\x1b[") && !line.starts_with("error"), "{line:?}");
 }

@@ -60,10 +60,11 @@ pub(super) async fn deliver(
         && live.is_coming(app)
     {
         let request_id = RequestId::of(request.headers());
-        let response = problem_response(&still_building(app), request.headers(), request_id.as_str());
-        let version = live.condition(app);
-        let response =
-            if is_for_page(&request) { with_script(&request, response, app, &version) } else { response };
+        let mut response = problem_response(&still_building(app), request.headers(), request_id.as_str());
+        request_id.mark(&mut response);
+        if is_for_page(&request) {
+            response = with_script(&request, response, app, &live.condition(app));
+        }
         return Ok(request.into_response(response));
     }
     let Some(app) = app.filter(|_| is_for_page(&request)) else {

@@ -37,6 +37,7 @@ pub use self::model::{
 };
 use self::socket::Socket;
 pub(crate) use self::socket::file_of;
+pub(crate) use self::sse::event;
 use self::state::State;
 pub use self::stats::{AppStats, HostStats, Stats};
 use crate::registry::Registry;

@@ -7,6 +7,7 @@ mod output;
 mod sources;
 mod symbols;
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -37,6 +38,8 @@ pub enum BuildError {
     Failed {
         /// The beginning of what cargo and the compiler said, without colours.
         message: String,
+        /// The same with the control sequences of a terminal.
+        colored: String,
     },
 }
 
@@ -70,6 +73,8 @@ pub struct Workspace {
     packages: Vec<Package>,
     arguments: Vec<String>,
     sources: Vec<PathBuf>,
+    /// The folders of each crate and of what it depends on by path.
+    folders: Vec<BTreeSet<PathBuf>>,
 }
 
 impl Workspace {
@@ -85,6 +90,7 @@ impl Workspace {
                     arguments: Vec::new(),
                     sources: sources::assumed(&package.workspace, std::slice::from_ref(&package)),
                     packages: vec![package],
+                    folders: Vec::new(),
                 }),
             }
         }
@@ -110,6 +116,22 @@ impl Workspace {
         &self.sources
     }
 
+    /// The crates whose libraries are made from this file, among others.
+    pub fn made_from(&self, path: &Path) -> impl Iterator<Item = &Package> {
+        let all = self.folders.iter().flatten();
+        // A crate's folder may be in another one's.
+        let folder =
+            all.filter(|folder| path.starts_with(folder)).max_by_key(|folder| folder.as_os_str().len());
+        self.packages.iter().enumerate().filter_map(move |(place, package)| {
+            let is = match (folder, self.folders.get(place)) {
+                (Some(folder), Some(folders)) => folders.contains(folder),
+                // It is the workspace's, or nothing is known yet.
+                _ => true,
+            };
+            is.then_some(package)
+        })
+    }
+
     /// Reads the manifests: to be called before the first [`build`](Self::build), and when one has changed.
     ///
     /// # Errors
@@ -117,12 +139,15 @@ impl Workspace {
     pub async fn read_manifests(&mut self) -> Result<(), BuildError> {
         let mut command = MetadataCommand::new();
         command.cargo_path(cargo::program()).current_dir(&self.root).no_deps();
+        if output::may_color() {
+            command.env("CARGO_TERM_COLOR", "always");
+        }
         let metadata = tokio::task::spawn_blocking(move || command.exec())
             .await
             .map_err(|error| failed(error.to_string()))?
             .map_err(|error| match error {
                 cargo_metadata::Error::CargoMetadata { stderr } => {
-                    eprint!("{stderr}");
+                    output::show(&stderr);
                     failed(output::excerpt(&stderr))
                 }
                 cargo_metadata::Error::Io(source) => BuildError::Cargo { program: cargo::program(), source },
@@ -134,7 +159,15 @@ impl Workspace {
             .filter(|member| self.packages.iter().any(|package| *member.name == package.name))
             .collect();
         self.arguments = features::arguments(members.iter().map(|member| (&**member.name, &member.features)));
-        self.sources = sources::of(&self.root, &members, &metadata.packages);
+        self.folders = self
+            .packages
+            .iter()
+            .map(|package| {
+                let member = members.iter().find(|member| *member.name == package.name);
+                member.map_or_else(BTreeSet::new, |member| sources::folders(member, &metadata.packages))
+            })
+            .collect();
+        self.sources = sources::of(&self.root, &self.folders);
         Ok(())
     }
 
@@ -165,7 +198,8 @@ impl Workspace {
                 built(BuiltLibrary { package, path, fresh: artifact.fresh });
             }
         });
-        let (artifacts, text) = tokio::join!(artifacts, output::copy_to_stderr(child.stderr.take()));
+        let (artifacts, text) =
+            tokio::join!(artifacts, output::copy_to_stderr(child.stderr.take(), output::has_colors()));
         let status = child.wait().await;
         group.ended();
         artifacts
@@ -188,20 +222,25 @@ impl Workspace {
             .stderr(Stdio::piped())
             // Its own group, so that the compilers end with it.
             .process_group(0);
-        // Cargo writes to a pipe, which does not look like a terminal.
+        // Cargo writes to a pipe, which does not look like a terminal; whoever reads it can do without the colours.
         let unset = |name| std::env::var_os(name).is_none();
-        if io::stderr().is_terminal() && unset("NO_COLOR") && unset("CARGO_TERM_COLOR") {
+        if output::may_color() {
             command.env("CARGO_TERM_COLOR", "always");
-            if options.progress && unset("CARGO_TERM_PROGRESS_WHEN") {
-                command.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "80");
-            }
+        }
+        if options.progress
+            && output::has_colors()
+            && io::stderr().is_terminal()
+            && unset("CARGO_TERM_PROGRESS_WHEN")
+        {
+            command.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "80");
         }
         command
     }
 }
 
-fn failed(message: String) -> BuildError {
-    BuildError::Failed { message }
+/// A failure with this text, which may have a terminal's control sequences in it.
+fn failed(text: String) -> BuildError {
+    BuildError::Failed { message: output::plain(&text), colored: text }
 }
 
 /// Two spellings of a path are the same file; one that is gone is only itself.
@@ -255,6 +294,21 @@ mod tests {
             })
             .collect();
         assert_eq!(found, [(Path::new("/x"), vec!["a", "b"]), (Path::new("/y"), vec!["c"])]);
+    }
+
+    #[test]
+    fn a_file_is_of_the_innermost_crate_and_of_all_that_depend_on_it() {
+        let mut workspaces = Workspace::group([package("a", "/x"), package("b", "/x")]);
+        let folders = |folders: &[&str]| folders.iter().map(PathBuf::from).collect();
+        workspaces[0].folders =
+            vec![folders(&["/x/a", "/shared"]), folders(&["/x/b", "/shared", "/x/a/inner"])];
+        let of = |path: &str| -> Vec<&str> {
+            workspaces[0].made_from(Path::new(path)).map(|package| package.name.as_str()).collect()
+        };
+        assert_eq!(of("/x/a/src/lib.rs"), ["a"]);
+        assert_eq!(of("/x/a/inner/src/lib.rs"), ["b"]);
+        assert_eq!(of("/shared/src/lib.rs"), ["a", "b"]);
+        assert_eq!(of("/x/Cargo.lock"), ["a", "b"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The host's log, and the records that apps send to it.
 
 mod json;
+mod short;
 
 use std::sync::OnceLock;
 
@@ -16,6 +17,10 @@ use crate::context::LibraryContext;
 /// Without what the HTTP server has to say of its own threads, which is of no use to those who run apps, and what it
 /// says of bad requests, which would let any client fill the log with errors.
 const SERVER: &str = "info,actix_server=warn,actix_http=off";
+
+/// In development, builds and reloads are said otherwise.
+const DEVELOPMENT: &str =
+    "info,actix_server=warn,actix_http=off,atoll_host::driver::effects=warn,atoll_host::generation=warn";
 
 /// What a line of the log is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -40,11 +45,22 @@ pub fn init_at(level: LevelFilter) {
     init_with(level.as_str(), Format::Text);
 }
 
+/// Starts the log on standard error as those want it who look at it while they write apps: in short lines, of what
+/// `RUST_LOG` says, or else of what is worth a look.
+pub fn init_for_development(format: Format) {
+    start(DEVELOPMENT, format, true);
+}
+
 /// Starts the log on standard error with this filter, unless `RUST_LOG` says otherwise.
 pub(crate) fn init_with(filter: &'static str, format: Format) {
+    start(filter, format, false);
+}
+
+fn start(filter: &'static str, format: Format, short: bool) {
     let builder = |env| {
         let mut builder = Builder::from_env(env);
         match format {
+            Format::Text if short => builder.format(short::write),
             Format::Text => builder.format_timestamp_millis(),
             Format::Json => builder.format(json::write),
         };

@@ -13,7 +13,7 @@ use socket2::SockRef;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, ConfigError};
-use crate::http::{self, Front, Mount, TrustedProxies};
+use crate::http::{self, Front, LivePages, Mount, TrustedProxies};
 use crate::registry::Registry;
 use crate::service_manager;
 use crate::services::Services;
@@ -34,6 +34,7 @@ pub struct Server {
     listener: TcpListener,
     front: Front,
     protocol: Protocol,
+    live: Option<Arc<LivePages>>,
 }
 
 /// What is spoken on the connections.
@@ -60,7 +61,7 @@ impl Server {
     /// As [`bind`](Self::bind), on a socket that listens already, as a service manager hands it over.
     pub fn on(mount: impl Into<Mount>, listener: TcpListener) -> Self {
         let front = Front { mount: mount.into(), trusted: TrustedProxies::default(), access_log: false };
-        Self { listener, front, protocol: Protocol::Http1 }
+        Self { listener, front, protocol: Protocol::Http1, live: None }
     }
 
     /// Speaks TLS, and in it HTTP/2 as well.
@@ -90,6 +91,12 @@ impl Server {
     pub fn with_access_log(mut self, on: bool) -> Self {
         self.front.access_log = on;
         self
+    }
+
+    /// Has pages follow how their apps fare: for those who write them, not for their users.
+    #[must_use]
+    pub fn with_live_pages(self, live: Arc<LivePages>) -> Self {
+        Self { live: Some(live), ..self }
     }
 
     /// Where it listens.
@@ -125,7 +132,15 @@ impl Server {
     pub async fn run_until(self, told: impl Future<Output = &'static str> + 'static) -> io::Result<()> {
         let front = Arc::new(self.front);
         let mount = front.mount.clone();
-        let server = HttpServer::new(move || App::new().configure(http::configure(front.clone())))
+        let live = self.live.clone();
+        let application = move || {
+            let (app, front) = (App::new(), front.clone());
+            match live.clone() {
+                None => app.configure(http::configure(front)),
+                Some(live) => app.configure(http::configure_live(front, live)),
+            }
+        };
+        let server = HttpServer::new(application)
             .on_connect(|_, data| http::prepare_connection(data))
             .disable_signals()
             // The next piece of a stream does not wait until the client has acknowledged the one before.
@@ -145,6 +160,9 @@ impl Server {
             log::info!("{reason}: finishing the requests in flight");
             let stopped = handle.stop(true);
             mount.end_endless();
+            if let Some(live) = &self.live {
+                live.end();
+            }
             stopped.await;
         });
         server.await

@@ -7,76 +7,9 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use atoll_host::build::cargo;
 use serde_json::json;
-use support::{Ended, Host, Launch, wait_for, wait_until};
-
-/// The target folder of the fixtures, where what the crates depend on is built already.
-fn target() -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_atoll")).ancestors().nth(2).unwrap().join("fixtures")
-}
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-}
-
-/// The source of an app that answers everything with `text`.
-fn answers(text: &str) -> String {
-    format!(
-        "use atoll_plugin::prelude::*;\n\
-         fn app() -> Application {{ Application::new().all(\"/{{*path}}\", |_: Request| {text:?}) }}\n\
-         atoll_plugin::export_app!(app);\n"
-    )
-}
-
-/// Makes a crate, which is a workspace of its own. `name` is this test's only: the libraries of all are in one folder.
-fn write_crate(folder: &Path, name: &str, source: &str) {
-    let plugin = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugin-api").canonicalize().unwrap();
-    let manifest = format!(
-        "[workspace]\n[package]\nname = {name:?}\nversion = \"0.1.0\"\nedition = \"2024\"\n\
-         [lib]\ncrate-type = [\"cdylib\"]\n\
-         [features]\ndefault = [\"standalone\"]\nstandalone = []\n\
-         [dependencies]\natoll-plugin = {{ path = {plugin:?} }}\n"
-    );
-    fs::create_dir_all(folder.join("src")).unwrap();
-    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-    fs::copy(fixtures().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
-    fs::write(folder.join("src/lib.rs"), source).unwrap();
-}
-
-/// `atoll dev` for crates of these names and sources, which are in folders of these names.
-fn dev(crates: &[(&str, &str)]) -> Launch {
-    let apps: Vec<_> = crates.iter().map(|(name, _)| json!({ "name": name, "path": name })).collect();
-    let launch = Launch::command("dev")
-        .args(["--listen", "127.0.0.1:0"])
-        .env("CARGO_TARGET_DIR", target())
-        .env("CARGO_NET_OFFLINE", "true")
-        .write("apps.json", json!(apps).to_string());
-    for (name, source) in crates {
-        write_crate(&launch.folder().join(name), name, source);
-    }
-    // Without a limit on its time: the dependencies may have to be built first.
-    if let Some((name, _)) = crates.first() {
-        let built = cargo()
-            .args(["build", "--quiet", "--lib", "--package", "atoll-plugin", "--offline", "--target-dir"])
-            .arg(target())
-            .current_dir(launch.folder().join(name))
-            .output()
-            .unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    }
-    launch
-}
-
-fn save(host: &Host, name: &str, source: &str) {
-    fs::write(host.folder().join(name).join("src/lib.rs"), source).unwrap();
-}
-
-#[track_caller]
-fn wait_for_answer(host: &Host, name: &str, text: &str) {
-    let path = format!("/apps/{name}/");
-    wait_until(&format!("{name} answers {text}"), || host.get(&path).text() == text);
-}
+use support::dev::{answers, dev, save, target, wait_for_answer, write_crate};
+use support::{Ended, Host, Launch, Terminal, wait_for, wait_until};
 
 /// The staged copies that are left; only the lock of the folder that hosts share stays.
 fn staged_copies(ended: &Ended) -> Vec<PathBuf> {
@@ -93,8 +26,9 @@ fn a_save_is_built_and_served() {
 
     save(&host, name, &answers("two"));
     wait_for_answer(&host, name, "two");
+    host.wait_for_log(&["dev-save/src/lib.rs changed: building dev-save"]);
     host.wait_for_log(&["dev-save: built in", " s"]);
-    host.wait_for_log(&["dev-save#2 serves", "after the change"]);
+    host.wait_for_log(&["dev-save: reloaded in", " ms; generation 2 serves", " s after the save"]);
 
     // What does not compile changes nothing.
     save(&host, name, &answers("broken").replace("new()", "nwe()"));
@@ -150,8 +84,14 @@ fn an_app_that_is_added_is_built_before_it_is_served() {
     let apps =
         json!([{ "name": "dev-first", "path": "dev-first" }, { "name": "dev-second", "path": "dev-second" }]);
     host.replace("apps.json", apps.to_string());
+    wait_until("the app is being built", || host.get("/apps/dev-second/").status == 503);
+    let building = host.get("/apps/dev-second/");
+    if building.status == 503 {
+        let problem = building.problem(503, "unavailable");
+        assert!(problem["detail"].as_str().unwrap().contains("is being built"), "{problem}");
+    }
     let reply = wait_for("the app is registered", || {
-        Some(host.get("/apps/dev-second/")).filter(|reply| reply.status != 404)
+        Some(host.get("/apps/dev-second/")).filter(|reply| !matches!(reply.status, 404 | 503))
     });
     assert_eq!((reply.status, reply.text().as_str()), (200, "second"), "no answer but the right one");
     assert_eq!(host.get("/apps/dev-first/").text(), "first");
@@ -218,4 +158,133 @@ fn cargo_ends_with_the_host() {
             state().is_none_or(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
         });
     }
+}
+
+/// The source of an app that answers with a text of a crate called `shared` and its own.
+fn answers_shared(text: &str) -> String {
+    answers(text).replace(&format!("{text:?}"), &format!("format!(\"{{}} {text}\", shared::TEXT)"))
+}
+
+fn write_shared(folder: &Path, text: &str) {
+    fs::create_dir_all(folder.join("src")).unwrap();
+    fs::write(
+        folder.join("Cargo.toml"),
+        "[package]\nname = \"shared\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
+    )
+    .unwrap();
+    fs::write(folder.join("src/lib.rs"), format!("pub const TEXT: &str = {text:?};\n")).unwrap();
+}
+
+/// How often an app was built since the host was started.
+fn builds(host: &Host, name: &str) -> usize {
+    host.log_lines(&[&format!("{name}: built in")]).len()
+}
+
+#[test]
+fn only_what_depends_on_a_saved_file_is_built() {
+    let (left, right) = ("dev-left", "dev-right");
+    let launch = dev(&[(left, &answers_shared("left")), (right, &answers_shared("right"))]);
+    write_shared(&launch.folder().join("shared"), "one");
+    for name in [left, right] {
+        let manifest = launch.folder().join(name).join("Cargo.toml");
+        let text = fs::read_to_string(&manifest).unwrap();
+        fs::write(manifest, text + "shared = { path = \"../shared\" }\n").unwrap();
+    }
+    let host = launch.start();
+    assert_eq!(host.get("/apps/dev-left/").text(), "one left");
+    assert_eq!(host.get("/apps/dev-right/").text(), "one right");
+
+    save(&host, left, &answers_shared("LEFT"));
+    wait_for_answer(&host, left, "one LEFT");
+    host.wait_for_log(&["dev-left/src/lib.rs changed: building dev-left"]);
+    assert_eq!((builds(&host, left), builds(&host, right)), (2, 1));
+
+    write_shared(&host.folder().join("shared"), "two");
+    wait_for_answer(&host, left, "two LEFT");
+    wait_for_answer(&host, right, "two right");
+    assert_eq!((builds(&host, left), builds(&host, right)), (3, 2));
+}
+
+#[test]
+fn what_editors_leave_about_builds_nothing() {
+    let name = "dev-editors";
+    let host = dev(&[(name, &answers("one"))]).start();
+    assert_eq!(host.get("/apps/dev-editors/").text(), "one");
+    let source = host.folder().join(name).join("src");
+    let left = [
+        "4913",
+        ".lib.rs.swp",
+        ".lib.rs.swx",
+        "lib.rs~",
+        "#lib.rs#",
+        "lib.rs___jb_tmp___",
+        "lib.rs___jb_old___",
+        ".goutputstream-AB12C3",
+    ];
+    for file in left {
+        fs::write(source.join(file), "x").unwrap();
+    }
+    std::os::unix::fs::symlink("me@here.1:2", source.join(".#lib.rs")).unwrap();
+    for file in left {
+        fs::remove_file(source.join(file)).unwrap();
+    }
+    // As vim saves: the file is moved away, written anew, and the old one removed.
+    fs::rename(source.join("lib.rs"), source.join("lib.rs~")).unwrap();
+    fs::write(source.join("lib.rs"), answers("two")).unwrap();
+    fs::remove_file(source.join("lib.rs~")).unwrap();
+    wait_for_answer(&host, name, "two");
+    let builds = host.log_lines(&["changed: building"]);
+    assert!(builds.iter().all(|line| line.contains("src/lib.rs changed")), "{builds:?}");
+}
+
+#[test]
+fn a_file_that_is_only_touched_is_built_and_not_reloaded() {
+    let name = "dev-touch";
+    let host = dev(&[(name, &answers("one"))]).start();
+    assert_eq!(host.get("/apps/dev-touch/").text(), "one");
+    let file = fs::File::options().append(true).open(host.folder().join(name).join("src/lib.rs")).unwrap();
+    file.set_modified(std::time::SystemTime::now()).unwrap();
+    host.wait_for_log(&["dev-touch: the library is what serves already: nothing to reload"]);
+    assert_eq!(builds(&host, name), 2);
+    assert_eq!(host.log_lines(&["dev-touch: reloaded"]), Vec::<String>::new());
+}
+
+#[test]
+fn state_is_handed_over() {
+    let source = |step: u32| {
+        format!(
+            "use atoll_plugin::prelude::*;\nuse std::{{cell::Cell, rc::Rc}};\n\
+             fn app() -> Application {{\n\
+                 let count = Rc::new(Cell::new(0_u32));\n\
+                 let (saved, restored) = (count.clone(), count.clone());\n\
+                 Application::new()\n\
+                     .on_save(move || Ok(saved.get()))\n\
+                     .on_restore(move |count: u32| {{ restored.set(count); Ok(()) }})\n\
+                     .all(\"/{{*path}}\", move |_: Request| {{\n\
+                         count.set(count.get() + {step});\n\
+                         count.get().to_string()\n\
+                     }})\n\
+             }}\n\
+             atoll_plugin::export_app!(app);\n"
+        )
+    };
+    let name = "dev-state";
+    let host = dev(&[(name, &source(1))]).start();
+    assert_eq!(host.get("/apps/dev-state/").text(), "1");
+    assert_eq!(host.get("/apps/dev-state/").text(), "2");
+    save(&host, name, &source(100));
+    host.wait_for_log(&["dev-state: reloaded in"]);
+    assert_eq!(host.get("/apps/dev-state/").text(), "102");
+}
+
+#[test]
+fn colours_are_cargos_where_there_is_a_terminal() {
+    let launch = dev(&[("dev-colour", "compile_error!(\"is it red\");")]);
+    let target = target().display().to_string();
+    let env = [("CARGO_TARGET_DIR", target.as_str()), ("CARGO_NET_OFFLINE", "true")];
+    let terminal = Terminal::command(launch.folder(), &["dev", "--listen", "127.0.0.1:0"], &env);
+    terminal.wait_for("dev-colour: the build failed");
+    let shown = terminal.shown();
+    let line = shown.lines().find(|line| line.contains("is it red")).unwrap();
+    assert!(line.starts_with("\x1b[") && !line.starts_with("error"), "{line:?}");
 }

@@ -40,7 +40,7 @@ where
 }
 
 /// One event. JSON on one line has no line breaks, so it is one line of data.
-pub(super) fn event(name: &str, data: &impl Serialize) -> Bytes {
+pub(crate) fn event(name: &str, data: &impl Serialize) -> Bytes {
     let data = serde_json::to_string(data).unwrap_or_else(|_| "null".to_owned());
     format!("event: {name}\ndata: {data}\n\n").into()
 }

@@ -18,12 +18,12 @@ pub(super) fn assumed(root: &Path, packages: &[Package]) -> Vec<PathBuf> {
     with_workspace(root, folders.chain(above).collect())
 }
 
-/// The folders of the crates and of what they depend on by path, and the workspace's own files.
-pub(super) fn of(root: &Path, packages: &[&Member], members: &[Member]) -> Vec<PathBuf> {
+/// The folders of a crate and of what it depends on by path.
+pub(super) fn folders(package: &Member, members: &[Member]) -> BTreeSet<PathBuf> {
     let folder_of =
         |member: &Member| member.manifest_path.parent().map(|folder| folder.as_std_path().to_owned());
     let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
-    let mut todo: Vec<PathBuf> = packages.iter().filter_map(|member| folder_of(member)).collect();
+    let mut todo: Vec<PathBuf> = folder_of(package).into_iter().collect();
     while let Some(folder) = todo.pop() {
         if folders.insert(folder.clone())
             && let Some(member) = members.iter().find(|member| folder_of(member).as_ref() == Some(&folder))
@@ -34,7 +34,12 @@ pub(super) fn of(root: &Path, packages: &[&Member], members: &[Member]) -> Vec<P
             );
         }
     }
-    with_workspace(root, folders)
+    folders
+}
+
+/// These folders of all crates, and the workspace's own files.
+pub(super) fn of(root: &Path, folders: &[BTreeSet<PathBuf>]) -> Vec<PathBuf> {
+    with_workspace(root, folders.iter().flatten().cloned().collect())
 }
 
 fn with_workspace(root: &Path, mut folders: BTreeSet<PathBuf>) -> Vec<PathBuf> {

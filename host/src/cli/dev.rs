@@ -1,5 +1,6 @@
 //! `atoll dev`.
 
+mod report;
 mod watches;
 mod workshop;
 
@@ -9,10 +10,12 @@ use std::sync::Arc;
 
 use actix_web::rt::task::JoinHandle;
 use atoll_host::admin::Admin;
+use atoll_host::http::LivePages;
 use atoll_host::server::{self, ConfigFile};
 use atoll_host::{HostLock, Registry, Services, logging};
 use clap::Args;
 
+use self::report::Report;
 use self::watches::Watches;
 use self::workshop::Workshop;
 use super::{ServeArgs, out, serve};
@@ -38,7 +41,7 @@ pub(super) struct DevArgs {
 
 /// Builds and serves the apps of a registry until the process is told to end.
 pub(super) fn run(args: &DevArgs) -> anyhow::Result<()> {
-    logging::init(args.serve.log_format);
+    logging::init_for_development(args.serve.log_format);
     actix_web::rt::System::new().block_on(develop(&args.serve.config, args))
 }
 
@@ -53,7 +56,13 @@ async fn develop(path: &Path, args: &DevArgs) -> anyhow::Result<()> {
     let config = file.load()?;
     let registry = Arc::new(Registry::default());
     let (server, follow_certificate) = serve::listen(&args.serve, &registry, services.watcher())?;
-    let mut workshop = Workshop::new(registry.clone(), services.clone(), server.base_url(), args.release);
+    let live = Arc::new(LivePages::new(registry.clone()));
+    let server = server.with_live_pages(live.clone());
+    let report = Rc::new(Report::new(registry.clone(), server.base_url()));
+    let (pages, said) = (live.clone().follow(services.events().follow()), report.clone());
+    let events = services.events().follow();
+    let follow = actix_web::rt::spawn(async move { tokio::join!(pages, said.follow(events)) });
+    let mut workshop = Workshop::new(registry.clone(), services.clone(), live, report, args.release);
     let mut watches = Watches::new(file);
 
     workshop.take(config, &mut watches);
@@ -78,6 +87,7 @@ async fn develop(path: &Path, args: &DevArgs) -> anyhow::Result<()> {
     build.abort();
     // Ended, with the build that it may have had: an aborted task has no result.
     let _ = build.await;
+    follow.abort();
     follow_certificate.iter().for_each(JoinHandle::abort);
     registry.close().await;
     Ok(served?)

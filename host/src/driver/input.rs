@@ -304,7 +304,7 @@ impl Driver {
         self.resume();
         let cause = error.cause();
         if cause == Cause::Unchanged {
-            log::debug!("{}: the library is what serves already", self.app.name());
+            log::info!("{}: the library is what serves already: nothing to reload", self.app.name());
         } else if matches!(error, BringError::Build(_)) {
             // The compiler has said it already.
             self.last_error = error.to_string();

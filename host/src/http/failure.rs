@@ -20,7 +20,7 @@ pub(super) fn problem_response(problem: &Problem, request: &HeaderMap, request_i
 }
 
 /// Whether the request is a browser's for a page: it names HTML before any JSON.
-fn prefers_html(request: &HeaderMap) -> bool {
+pub(super) fn prefers_html(request: &HeaderMap) -> bool {
     let accept = request.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     match (accept.find("text/html"), accept.find("json")) {
         (Some(html), Some(json)) => html < json,

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Mount;
+use actix_web::HttpRequest;
+
+use super::{Mount, forwarded};
 use crate::app::App;
 use crate::config::is_reserved;
 use crate::problem::{Kind, Problem};
@@ -38,6 +40,15 @@ pub(super) fn target<'a>(
             let (prefix, path) = full_path.split_at(length);
             Ok(Target { app, prefix, path: if path.is_empty() { "/" } else { path } })
         }
+    }
+}
+
+/// The name of the app that a request is for, be it registered or not.
+pub(super) fn name_of_app(mount: &Mount, request: &HttpRequest) -> Option<String> {
+    let path = request.uri().path();
+    match target(mount, forwarded::host(request).as_deref(), path) {
+        Ok(target) => Some(target.app.name().to_string()),
+        Err(_) => split_app(path).map(|(name, _)| name.to_owned()),
     }
 }
 

@@ -1,5 +1,8 @@
 //! A real browser, Chromium without a window, driven by its driver.
 
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -15,6 +15,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)]
 
 mod client;
+pub mod dev;
 mod host;
 mod libraries;
 mod load;

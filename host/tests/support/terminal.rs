@@ -1,6 +1,7 @@
 //! The command under test on a terminal.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,12 +21,18 @@ pub struct Terminal {
 impl Terminal {
     /// `atoll` with these arguments, for a host.
     pub fn start(host: &Host, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let registry = host.path("apps.json");
+        Self::command(host.folder(), &[args, &["--config", &registry]].concat(), env)
+    }
+
+    /// `atoll` with these arguments, in the folder of another command, which has its `TMPDIR` in it.
+    pub fn command(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
         let (keyboard, terminal) = open().unwrap();
         keyboard.resize(pty_process::Size::new(24, 160)).unwrap();
         let child = Command::new(atoll())
             .args(args)
-            .args(["--config", &host.path("apps.json")])
-            .env("TMPDIR", host.folder().join("tmp"))
+            .current_dir(folder)
+            .env("TMPDIR", folder.join("tmp"))
             .env("TERM", "xterm-256color")
             .env_remove("NO_COLOR")
             .envs(env.iter().copied())

@@ -40,8 +40,8 @@ pub(super) struct Watches {
     /// By the workspace's folder, and by what is watched.
     sources: HashMap<PathBuf, HashMap<PathBuf, Watch>>,
     places: Vec<FileWatch>,
-    /// What the files that were saved contained.
-    seen: HashMap<PathBuf, Option<blake3::Hash>>,
+    /// What the files that were saved contained, when that was last seen for each of the workspaces.
+    seen: HashMap<(PathBuf, PathBuf), Option<blake3::Hash>>,
     build: Build,
 }
 
@@ -124,7 +124,7 @@ impl Watches {
                     Build::Ended(at) => sources.noticed <= at,
                 };
                 sources.paths.retain(|path| {
-                    let is_new = self.is_new(path);
+                    let is_new = self.is_new(&sources.workspace, path);
                     !in_build || (is_new && !path.ends_with("Cargo.lock"))
                 });
                 if sources.paths.is_empty() {
@@ -136,9 +136,9 @@ impl Watches {
     }
 
     /// Whether a file has other contents than when it was last saved.
-    fn is_new(&mut self, path: &Path) -> bool {
+    fn is_new(&mut self, workspace: &Path, path: &Path) -> bool {
         let now = fs::read(path).ok().map(|bytes| blake3::hash(&bytes));
-        self.seen.insert(path.to_owned(), now) != Some(now)
+        self.seen.insert((workspace.to_owned(), path.to_owned()), now) != Some(now)
     }
 
     async fn anything_saved(&mut self) -> Saved {

@@ -3,25 +3,25 @@
 use std::cell::RefCell;
 use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use atoll_host::build::{BuildError, BuildOptions, BuiltLibrary, Workspace};
 use atoll_host::config::Config;
+use atoll_host::http::LivePages;
 use atoll_host::{Library, Package, Registry, Services, Source};
 
+use super::report::{LOG, Report, files};
 use super::watches::{Saved, Sources, Watches};
-
-/// Whose records these are in the log.
-const LOG: &str = "atoll::dev";
 
 /// Keeps the libraries of a registry's crates what their sources say.
 pub(super) struct Workshop {
     registry: Arc<Registry>,
     services: Rc<Services>,
-    /// The server's URL.
-    base: String,
+    live: Arc<LivePages>,
+    report: Rc<Report>,
     release: bool,
     config: Config,
     /// Whether the host has yet to be told of all of `config`: it is when its crates have been built.
@@ -57,11 +57,18 @@ struct Work {
 }
 
 impl Workshop {
-    pub(super) fn new(registry: Arc<Registry>, services: Rc<Services>, base: String, release: bool) -> Self {
+    pub(super) fn new(
+        registry: Arc<Registry>,
+        services: Rc<Services>,
+        live: Arc<LivePages>,
+        report: Rc<Report>,
+        release: bool,
+    ) -> Self {
         Self {
             registry,
             services,
-            base,
+            live,
+            report,
             release,
             config: Config::default(),
             config_waits: false,
@@ -102,6 +109,7 @@ impl Workshop {
                 }
             }
         }
+        self.live.coming(self.apps.iter().map(|app| app.name.as_str()));
         let watcher = self.services.watcher();
         watches.watch_places(watcher, places.iter().map(PathBuf::as_path));
 
@@ -142,22 +150,43 @@ impl Workshop {
         let mut restarted = false;
         while let Some(place) = self.next_work(watches).await {
             watches.build_begins();
-            let saved = tokio::select! {
-                biased;
-                saved = watches.saved(), if !restarted => Some(saved),
-                () = self.build(place) => None,
-            };
+            let (saved, ended) = self.build_or_save(place, watches, !restarted).await;
             watches.build_ended();
-            restarted = saved.is_some();
-            match saved {
-                Some(saved) => self.note(saved, watches),
-                None => self.benches[place].work = None,
+            restarted = !ended;
+            if ended {
+                self.benches[place].work = None;
+            }
+            for saved in saved {
+                self.note(saved, watches);
             }
         }
         if std::mem::take(&mut self.config_waits) {
             let changes = self.registry.apply(&self.config, &self.services);
             self.applied.replace(self.config.clone());
+            self.live.registered();
             log::info!(target: LOG, "{}: {changes}", watches.registry().display());
+        }
+    }
+
+    /// Builds the libraries of one workspace; what was saved meanwhile, and whether the build has come to its end. It does
+    /// not when its result would be outdated, if it `may_stop` then.
+    async fn build_or_save(&self, place: usize, watches: &mut Watches, may_stop: bool) -> (Vec<Saved>, bool) {
+        let mut all = Vec::new();
+        let mut build = pin!(self.build(place));
+        loop {
+            tokio::select! {
+                biased;
+                saved = watches.saved(), if may_stop => {
+                    let is_of_another = matches!(
+                        &saved, Saved::Sources(sources) if sources.workspace != self.benches[place].workspace.root()
+                    );
+                    all.push(saved);
+                    if !is_of_another {
+                        return (all, false);
+                    }
+                }
+                () = &mut build => return (all, true),
+            }
         }
     }
 
@@ -184,6 +213,18 @@ impl Workshop {
                 let Some(place) = self.benches.iter().position(|bench| bench.workspace.root() == root) else {
                     return;
                 };
+                let workspace = &self.benches[place].workspace;
+                let packages: Vec<_> =
+                    sources.paths.iter().flat_map(|path| workspace.made_from(path)).collect();
+                let names: Vec<_> = self
+                    .apps
+                    .iter()
+                    .filter(|app| packages.contains(&&app.package))
+                    .map(|app| app.name.as_str())
+                    .collect();
+                if !names.is_empty() {
+                    log::info!(target: LOG, "{} changed: building {}", files(&sources.paths), names.join(", "));
+                }
                 if self.benches[place].note(&sources) {
                     // The crate may be called otherwise now, or build no library.
                     self.find_crates(watches);
@@ -249,23 +290,20 @@ impl Workshop {
             let library = Library::Built(built.path.to_owned());
             let known = self.services.library(&app.path) == library;
             if known && built.fresh {
+                // It is as it was before something was wrong with it.
+                self.live.built(&app.name, None);
                 continue;
             }
             self.services.set_library(app.path.clone(), library);
-            let place = match self.registry.get(&app.name) {
-                Some(app) => {
-                    app.rebuilt(since);
-                    String::new()
-                }
-                None => format!("; {}/apps/{}/", self.base, app.name),
-            };
-            if !built.fresh {
-                let time = begun.elapsed().as_secs_f64();
-                log::info!(target: LOG, "{}: built in {time:.2} s{place}", app.name);
+            self.report.built(&app.name, since, (!built.fresh).then(|| begun.elapsed()));
+            if let Some(app) = self.registry.get(&app.name) {
+                app.rebuilt(since);
             }
+            self.live.built(&app.name, Some(since));
         }
         if self.config_waits {
             self.apply_ready();
+            self.live.registered();
         }
     }
 
@@ -290,6 +328,11 @@ impl Workshop {
                     app.rebuilt(since);
                 }
             }
+            let text = match error {
+                BuildError::Failed { colored, .. } => colored.clone(),
+                other => other.to_string(),
+            };
+            self.live.build_failed(&app.name, &text);
             let seconds = begun.elapsed().as_secs_f64();
             log::error!(target: LOG, "{}: the build failed after {seconds:.2} s; {goes_on}", app.name);
         }

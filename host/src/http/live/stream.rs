@@ -1,0 +1,62 @@
+//! What a page follows: a stream of what it is to be.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use actix_web::web::{Bytes, Query};
+use futures_util::{StreamExt, stream};
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use super::{Changed, Condition, LivePages};
+
+/// Where the stream is. Nothing else is served under `/.atoll/`.
+pub(super) const PATH: &str = "/.atoll/live";
+
+/// Without anything to say, a comment is sent after this time: a page that has gone is noticed.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// For how many milliseconds a page waits before it asks for a stream again that has ended.
+const RETRY: &[u8] = b"retry: 250\n\n";
+
+/// Of what it asks.
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    app: String,
+}
+
+/// The stream of an app's pages, until the server ends.
+pub(super) fn answer(live: Arc<LivePages>, asked: Query<Asked>) -> HttpResponse {
+    let app = asked.into_inner().app;
+    let mut changed = live.changed.subscribe();
+    // What there is now is news to the page.
+    changed.mark_changed();
+    let next = stream::unfold((changed, None::<Condition>), move |(mut changed, mut told)| {
+        let (live, app) = (live.clone(), app.clone());
+        async move {
+            loop {
+                match timeout(SILENCE, changed.changed()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return None,
+                    Err(_elapsed) => return Some((Bytes::from_static(b":\n\n"), (changed, told))),
+                }
+                if *changed.borrow_and_update() == Changed::Ended {
+                    return None;
+                }
+                let now = live.condition(&app);
+                if told.as_ref() != Some(&now) {
+                    let event = crate::admin::event("state", &now);
+                    told = Some(now);
+                    return Some((event, (changed, told)));
+                }
+            }
+        }
+    });
+    HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .streaming(stream::iter([Bytes::from_static(RETRY)]).chain(next).map(Ok::<_, Infallible>))
+}

@@ -1,5 +1,32 @@
 //! The Atoll host: runs many native Rust apps in one process, each on its own thread, heap and port.
 //!
+//! Most who run one use the command, `atoll serve`. [`Host`] is the same host for an actix-web program of your own:
+//!
+//! ```no_run
+//! use actix_web::{App, HttpServer};
+//! use atoll_host::Host;
+//!
+//! #[actix_web::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let host = std::sync::Arc::new(Host::builder("apps.json").start()?);
+//!     let apps = host.clone();
+//!     HttpServer::new(move || App::new().configure(apps.routes())).bind("127.0.0.1:3000")?.run().await?;
+//!     host.close().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! | for | there is |
+//! |---|---|
+//! | a host in a program | [`Host`], [`HostBuilder`] |
+//! | `apps.json` | [`config::Config`], [`config::Settings`] |
+//! | libraries for deployment, and whether they are good | [`build`], [`check`] |
+//! | the admin API | [`admin`] |
+//! | an app's crate that serves itself | `standalone!`, with the feature `standalone` |
+//! | tests of an app in a host | `testing::TestHost`, with the feature `testing` |
+//!
+//! # How it is made
+//!
 //! A request goes one way: HTTP ([`http`]) → [`exchange`] → [`port`] → worker → port → HTTP. An app's library goes
 //! another: [`Source`] → [`Staged`] → [`Inspected`] → [`library::Loaded`] → [`Generation`], carried by one driver task
 //! for each app, which the plain state machine [`lifecycle`] tells what to do.
@@ -91,8 +118,3 @@ pub use source::{Package, Source, SourceError};
 pub use stage::{ContentHash, Kept, StageError, Staged, Staging};
 pub use times::Times;
 pub use watch::{Change, FileWatch, Fingerprint, TreeChange, TreeWatch, Watcher};
-
-/// The book's programs with a host in them.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/src/operating.md")]
-struct Book;

@@ -229,6 +229,60 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+
+    /// A kind after each, so that one that is added has to be named here.
+    fn after(kind: Kind) -> Option<Kind> {
+        Some(match kind {
+            Kind::UnknownApp => Kind::NotFound,
+            Kind::NotFound => Kind::Unauthorized,
+            Kind::Unauthorized => Kind::Forbidden,
+            Kind::Forbidden => Kind::Conflict,
+            Kind::Conflict => Kind::MethodNotAllowed,
+            Kind::MethodNotAllowed => Kind::UrlTooLong,
+            Kind::UrlTooLong => Kind::HeadersTooLarge,
+            Kind::HeadersTooLarge => Kind::BodyTooLarge,
+            Kind::BodyTooLarge => Kind::BadRequest,
+            Kind::BadRequest => Kind::UnsupportedMediaType,
+            Kind::UnsupportedMediaType => Kind::RequestTimeout,
+            Kind::RequestTimeout => Kind::AppError(503),
+            Kind::AppError(_) => Kind::AppPanicked,
+            Kind::AppPanicked => Kind::BadGateway,
+            Kind::BadGateway => Kind::RateLimited,
+            Kind::RateLimited => Kind::Overloaded,
+            Kind::Overloaded => Kind::Unavailable,
+            Kind::Unavailable => Kind::DeadlineExceeded,
+            Kind::DeadlineExceeded => return None,
+        })
+    }
+
+    #[test]
+    fn the_book_has_all_kinds_with_their_statuses() {
+        let page = include_str!("../../docs/src/problems.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        let rows: BTreeMap<_, _> = rows.collect();
+        let kinds: Vec<_> = std::iter::successors(Some(Kind::UnknownApp), |kind| after(*kind)).collect();
+        for kind in &kinds {
+            let status = match kind {
+                Kind::AppError(_) => "400 to 599".to_owned(),
+                kind => kind.status().to_string(),
+            };
+            let row = rows
+                .get(kind.slug())
+                .unwrap_or_else(|| panic!("docs/src/problems.md lacks `{}`", kind.slug()));
+            assert!(
+                row.starts_with(&format!("{status} | ")),
+                "docs/src/problems.md: `{}`: {row}",
+                kind.slug()
+            );
+        }
+        assert_eq!(
+            rows.len(),
+            kinds.len(),
+            "docs/src/problems.md has a kind that is none: {:?}",
+            rows.keys()
+        );
+    }
 
     #[test]
     fn a_page_shows_nothing_but_text() {

@@ -1,4 +1,37 @@
 //! What an Atoll app depends on.
+//!
+//! An app is a library with a function that returns an [`Application`], and one line that makes it an app:
+//!
+//! ```
+//! use atoll_plugin::prelude::*;
+//!
+//! fn app() -> Application {
+//!     Application::new()
+//!         .get("/greet/{name}", |req: Request| Response::json(req.params()))
+//!         .method("add", |(a, b): (f64, f64)| Ok::<_, Error>(a + b))
+//! }
+//! atoll_plugin::export_app!(app);
+//!
+//! let response = app().oneshot(Request::get("/greet/reef"));
+//! assert_eq!(response.body_bytes(), br#"{"name":"reef"}"#);
+//! ```
+//!
+//! Its `Cargo.toml` has `crate-type = ["cdylib"]` under `[lib]`. A host runs it on threads, a heap and a port of its own,
+//! and swaps a rebuilt library in while requests are in flight.
+//!
+//! | for | there is |
+//! |---|---|
+//! | what most apps use | [`prelude`] |
+//! | routes, middleware, methods, state over reloads | [`Application`] |
+//! | what a handler gets and returns | [`Request`], [`Response`], [`Error`], [`Outcome`] |
+//! | the app's name, settings and environment | [`Start`](protocol::Start), which the app's function may take |
+//! | bodies piece by piece | [`streamed`], [`Body::stream`], [`BodyStream`] |
+//! | server-sent events, WebSockets | [`sse`], [`ws`] |
+//! | calls to other apps | [`Host`] |
+//! | apps that are axum routers or other `tower` services | the features `axum` and `tower` |
+//! | tests without a host | the feature `test`: `test::TestApp` |
+//! | a worker without any of this | [`export_app!`] with a function that takes the [`Port`] |
+//! | what crosses the boundary | [`abi`], [`protocol`], [`stamp`] |
 
 pub mod abi;
 mod application;
@@ -76,15 +109,4 @@ pub mod __private {
     pub use crate::heap::HostAllocator;
     pub use crate::hooks;
     pub use crate::make;
-}
-
-/// The code in the README and in the book compiles and runs.
-#[cfg(doctest)]
-mod book {
-    #[doc = include_str!("../../README.md")]
-    struct Readme;
-    #[doc = include_str!("../../docs/src/first-app.md")]
-    struct FirstApp;
-    #[doc = include_str!("../../docs/src/writing-apps.md")]
-    struct WritingApps;
 }

@@ -17,6 +17,8 @@ mod ls;
 mod new;
 mod out;
 mod port_owner;
+#[cfg(test)]
+mod reference;
 mod serve;
 mod style;
 mod table;

@@ -66,6 +66,7 @@ mod tests {
     use super::super::Config;
     use super::*;
     use serde_json::json;
+    use std::collections::BTreeMap;
     use std::path::Path;
 
     #[test]
@@ -77,6 +78,40 @@ mod tests {
             written == schema(),
             "docs/apps.schema.json differs from the types: run `cargo run -- config schema > docs/apps.schema.json`"
         );
+    }
+
+    /// All fields that a document may have, with their defaults.
+    fn fields(schema: &Value, found: &mut BTreeMap<String, Value>) {
+        if let Some(properties) = schema["properties"].as_object() {
+            for (name, field) in properties {
+                found.insert(name.clone(), field.get("default").cloned().unwrap_or_default());
+            }
+        }
+        let inner = schema.as_object().map(|map| map.values().collect::<Vec<_>>());
+        for inner in inner.or_else(|| Some(schema.as_array()?.iter().collect())).unwrap_or_default() {
+            fields(inner, found);
+        }
+    }
+
+    #[test]
+    fn the_book_has_all_fields_with_their_defaults() {
+        let rows =
+            include_str!("../../../docs/src/registry.md").lines().filter_map(|line| line.strip_prefix("| `"));
+        let mut rows: BTreeMap<_, _> = rows.filter_map(|row| row.split_once("` | ")).collect();
+        let (schema, mut known) = (schema(), BTreeMap::new());
+        fields(&schema, &mut known);
+        for (name, default) in known {
+            let row = rows
+                .remove(&*name)
+                .unwrap_or_else(|| panic!("docs/src/registry.md lacks the field `{name}`"));
+            if !schema["$defs"]["Settings"]["properties"][&name].is_null() {
+                assert!(
+                    row.starts_with(&format!("{default} | ")),
+                    "the default of `{name}` is {default}, not: {row}"
+                );
+            }
+        }
+        assert!(rows.is_empty(), "docs/src/registry.md has fields that are none: {:?}", rows.keys());
     }
 
     /// Holds the parser and the schema to the same verdict.

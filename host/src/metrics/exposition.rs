@@ -273,3 +273,22 @@ impl Families<'_, '_> {
 fn is_used(app: &App) -> bool {
     app.serving().is_some() || app.metrics().is_used()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_book_has_all_metrics_and_no_others() {
+        let text = expose(Exposition::Prometheus, Vec::new(), Vec::new()).unwrap();
+        let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+        let names: BTreeSet<_> = names.collect();
+        let rows =
+            include_str!("../../../docs/src/metrics.md").lines().filter_map(|line| line.strip_prefix("| `"));
+        let cells = rows.filter_map(|row| row.split(" | ").next());
+        let written: BTreeSet<_> =
+            cells.flat_map(|cell| cell.split('`')).filter(|name| name.contains('_')).collect();
+        assert_eq!(written, names, "left: docs/src/metrics.md, right: /metrics");
+    }
+}

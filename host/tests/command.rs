@@ -3,13 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
+mod terminal;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use support::{Ended, Host, Launch, Terminal, atoll, library, wait_for, wait_until};
+use support::{Ended, Host, Launch, atoll, library, wait_for, wait_until};
+use terminal::Terminal;
 
 /// Begins the alternate screen of a terminal, and ends it.
 const SCREEN: [&str; 2] = ["\x1b[?1049h", "\x1b[?1049l"];

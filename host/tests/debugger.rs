@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod crates;
 mod support;
 
-use support::dev::{dev, save, wait_for_answer};
+use crates::{dev, save, wait_for_answer};
 use support::{Host, Launch, wait_until};
 
 /// The source of an app that answers with `text`, by a function at the beginning of this line.

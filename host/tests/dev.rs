@@ -2,14 +2,17 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod crates;
 mod support;
+mod terminal;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crates::{answers, dev, save, target, wait_for_answer, write_crate};
 use serde_json::json;
-use support::dev::{answers, dev, save, target, wait_for_answer, write_crate};
-use support::{Ended, Host, Launch, Terminal, wait_for, wait_until};
+use support::{Ended, Host, Launch, wait_for, wait_until};
+use terminal::Terminal;
 
 /// The staged copies that are left; only the lock of the folder that hosts share stays.
 fn staged_copies(ended: &Ended) -> Vec<PathBuf> {

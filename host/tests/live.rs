@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod browser;
+mod crates;
 mod support;
 
 use browser::{Browser, drive};
+use crates::{answers, dev, save, wait_for_answer};
 use serde_json::Value;
-use support::dev::{answers, dev, save, wait_for_answer};
 use support::{Call, Connection, Host, Reply, wait_until};
 
 /// The source of an app with pages of many kinds; `text` is what its first one says.

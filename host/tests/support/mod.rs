@@ -15,11 +15,9 @@
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)]
 
 mod client;
-pub mod dev;
 mod host;
 mod libraries;
 mod load;
-mod terminal;
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +28,6 @@ pub use libraries::{
     versioned, workspace,
 };
 pub use load::Load;
-pub use terminal::Terminal;
 
 /// How long a test waits for what has to happen. Long, for a machine that is busy: nothing waits without need.
 pub const LIMIT: Duration = Duration::from_secs(30);

@@ -1,5 +1,8 @@
 //! The command under test on a terminal.
 
+// Each test file uses a part of it.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, ExitStatus};
@@ -7,9 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pty_process::blocking::{Command, Pty, open};
 
-use super::host::Host;
-use super::libraries::atoll;
-use super::{wait_for, wait_until};
+use crate::support::{Host, atoll, wait_for, wait_until};
 
 /// A command of `atoll` that runs on a terminal of its own. It is killed when this is dropped.
 pub struct Terminal {

@@ -1,12 +1,15 @@
 //! Crates that `atoll dev` builds.
 
+// Each test file uses a part of it.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use atoll_host::build::cargo;
 use serde_json::json;
 
-use super::{Host, Launch, wait_until};
+use crate::support::{Host, Launch, wait_until};
 
 /// The target folder of the fixtures, where what the crates depend on is built already.
 pub fn target() -> PathBuf {

@@ -5,17 +5,21 @@
 mod support;
 
 use serde_json::json;
-use support::{Call, Host, library, wait_until};
+use support::{Call, Connection, Host, library, wait_until};
 
 #[test]
 fn one_request_more_than_may_be_in_flight_is_refused_at_once() {
     let app = json!({ "name": "probe", "path": library("probe"), "max_concurrency": 2 });
-    let host = Host::start(json!([app]), &[]);
+    let host = Host::start(json!([app]), &["--admin", "127.0.0.1:0"]);
     let mut waiting: Vec<_> = (0..2).map(|_| host.connect()).collect();
     for (number, connection) in waiting.iter_mut().enumerate() {
         connection.send(&Call::get(&format!("/apps/probe/wait/{number}"))).unwrap();
     }
-    wait_until("both are in flight", || host.get("/apps/probe/start").status == 503);
+    // The admin listener is asked, as a request to the app could take the place of the second.
+    let app = Call::get("/api/v1/apps/probe");
+    wait_until("both are in flight", || {
+        Connection::open(host.admin()).unwrap().call(&app).unwrap().json()["serving"]["in_flight"] == 2
+    });
     let refused = host.get("/apps/probe/start");
     assert!(refused.header("retry-after").is_some());
     let problem = refused.problem(503, "overloaded");

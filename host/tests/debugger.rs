@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod crates;
+mod installed;
 mod support;
+
+use std::path::Path;
 
 use crates::{dev, save, wait_for_answer};
 use support::{Host, Launch, wait_until};
@@ -23,14 +26,14 @@ fn source(text: &str) -> String {
     )
 }
 
-/// GDB, attached to a host, with a breakpoint in the app's source at which it says where it is and goes on. `None`: there
-/// is none, or it may not.
-fn attach(host: &Host, file: &str) -> Option<Host> {
+/// GDB, attached to a host, with a breakpoint in the app's source at which it says where it is and goes on. `None`: it may
+/// not.
+fn attach(gdb: &Path, host: &Host, file: &str) -> Option<Host> {
     let commands = format!(
         "set pagination off\nset confirm off\nset breakpoint pending on\nset print thread-events off\n\
          break {file}:{LINE}\ncommands\nbt 1\ncontinue\nend\necho attached\\n\ncontinue\n"
     );
-    let gdb = Launch::program("gdb").write("commands", commands);
+    let gdb = Launch::program(gdb).write("commands", commands);
     let script = gdb.folder().join("commands");
     let gdb = gdb.args(["-q", "-nx", "-batch", "-p", &host.pid().to_string(), "-x"]).arg(script).spawn();
     let mut forbidden = false;
@@ -49,14 +52,11 @@ fn attach(host: &Host, file: &str) -> Option<Host> {
 
 #[test]
 fn a_breakpoint_is_hit_before_and_after_a_reload() {
-    if std::process::Command::new("gdb").arg("--version").output().is_err() {
-        eprintln!("skipped: gdb is not installed");
-        return;
-    }
+    let Some([gdb]) = installed::all(["gdb"]) else { return };
     let name = "dev-debug";
     let host = dev(&[(name, &source("one"))]).start();
     wait_for_answer(&host, name, "one");
-    let Some(gdb) = attach(&host, "dev-debug/src/lib.rs") else { return };
+    let Some(gdb) = attach(&gdb, &host, "dev-debug/src/lib.rs") else { return };
     let hits = |generation: u32| {
         let stop = format!("\"{name}#{generation}.0\" hit Breakpoint 1");
         gdb.stdout().lines().filter(|line| line.contains(&stop)).count()

@@ -4,6 +4,7 @@
 
 mod browser;
 mod crates;
+mod installed;
 mod support;
 
 use browser::{Browser, drive};

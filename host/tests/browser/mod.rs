@@ -4,7 +4,7 @@
 #![allow(dead_code)]
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fantoccini::key::Key;
@@ -12,6 +12,7 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
+use crate::installed;
 use crate::support::{Call, Connection, Host, LIMIT, Launch, wait_for};
 
 /// How long one test may drive a browser in all.
@@ -31,16 +32,11 @@ struct Driver(Host);
 
 /// Runs a test in a browser of its own. Where there is none it fails in CI; else it says so, and the test is skipped.
 pub(crate) fn drive(test: impl AsyncFnOnce(&Browser)) {
-    if let Some(missing) = ["chromium", "chromedriver"].into_iter().find(|name| which(name).is_none()) {
-        let message = format!("{missing} is not installed; .ci/install-browser installs it");
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{message}");
-        eprintln!("skipped: {message}");
-        return;
-    }
+    let Some([chromium, driver]) = installed::all(["chromium", "chromedriver"]) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let whole = async {
-            let browser = Browser::open().await;
+            let browser = Browser::open(&chromium, &driver).await;
             test(&browser).await;
             assert_eq!(browser.log("browser"), Vec::<Value>::new(), "the console has something to say");
         };
@@ -48,14 +44,9 @@ pub(crate) fn drive(test: impl AsyncFnOnce(&Browser)) {
     });
 }
 
-fn which(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
-}
-
 impl Browser {
-    async fn open() -> Self {
-        let driver = Driver(Launch::program("chromedriver").arg("--port=0").spawn());
+    async fn open(chromium: &Path, driver: &Path) -> Self {
+        let driver = Driver(Launch::program(driver).arg("--port=0").spawn());
         let port: u16 = wait_for("the driver names its port", || {
             let output = driver.0.stdout();
             let (_, rest) = output.split_once("successfully on port ")?;
@@ -65,7 +56,7 @@ impl Browser {
         // By a pipe, so that the browser ends with its driver, whatever ends that.
         let capabilities = json!({
             "goog:chromeOptions": {
-                "binary": which("chromium"),
+                "binary": chromium,
                 "args": [
                     "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run",
                     "--disable-background-networking", "--disable-component-update", "--remote-debugging-pipe",

@@ -1,0 +1,31 @@
+//! Programs that are not built here, and that a newcomer's machine may not have.
+
+use std::path::PathBuf;
+
+use crate::support::workspace;
+
+/// Where a program is: in `PATH`, or where `.ci/install-programs` has unpacked it.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let unpacked = workspace().join("target/tools/debian/usr");
+    std::env::split_paths(&path)
+        .chain([unpacked.join("bin"), unpacked.join("sbin")])
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+/// The programs, if all are there. Where one is not, a test fails in CI; else it says so, and is skipped.
+///
+/// # Panics
+/// In CI, where one is missing.
+pub(crate) fn all<const N: usize>(programs: [&str; N]) -> Option<[PathBuf; N]> {
+    let found = programs.map(find);
+    if let Some(missing) = programs.iter().zip(&found).find_map(|(name, file)| file.is_none().then_some(name))
+    {
+        let message = format!("{missing} is not installed; .ci/install-programs installs it");
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{message}");
+        eprintln!("skipped: {message}");
+        return None;
+    }
+    Some(found.map(|file| file.expect("all are there")))
+}

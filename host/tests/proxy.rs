@@ -1,0 +1,180 @@
+//! The host behind nginx and behind Caddy, with the settings that the book has for them.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+mod installed;
+mod support;
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+
+use serde_json::{Value, json};
+use support::{Call, Connection, Host, Launch, wait_for, workspace};
+use tokio_tungstenite::tungstenite::{self, Message};
+
+/// The block of settings under a headline of the book's page.
+fn settings(headline: &str) -> String {
+    let page = std::fs::read_to_string(workspace().join("docs/src/proxy.md")).unwrap();
+    let (_, section) = page.split_once(&format!("\n## {headline}\n")).unwrap();
+    section.split("```").nth(1).unwrap().trim_start_matches("text\n").to_owned()
+}
+
+/// Replaces a text that has to be there.
+#[track_caller]
+fn replace(settings: &str, from: &str, to: &str) -> String {
+    assert!(settings.contains(from), "{from:?} is not in the book's settings:\n{settings}");
+    settings.replace(from, to)
+}
+
+fn nginx(program: &Path, host: SocketAddr, listen: SocketAddr) -> Launch {
+    let certificate = rcgen::generate_simple_self_signed(["apps.example.com".to_owned()]).unwrap();
+    let launch = Launch::program(program)
+        .write("apps.pem", certificate.cert.pem())
+        .write("apps.key", certificate.signing_key.serialize_pem());
+    let folder = launch.folder().display().to_string();
+    let site = replace(&settings("nginx"), "127.0.0.1:3000", &host.to_string());
+    let site = replace(&site, "listen 443 ssl;", &format!("listen {listen};"));
+    let site = replace(&site, "/etc/ssl", &folder);
+    let scratch: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|name| format!("{name}_temp_path {folder}/{name};\n"))
+        .concat();
+    let all = format!(
+        "daemon off; master_process off; pid {folder}/pid; error_log stderr;\n\
+         events {{}}\nhttp {{\naccess_log off;\n{scratch}{site}}}\n"
+    );
+    let launch = launch.write("nginx.conf", all);
+    let file = launch.folder().join("nginx.conf");
+    launch.args(["-e", "stderr", "-p", &folder, "-c"]).arg(file)
+}
+
+fn caddy(program: &Path, host: SocketAddr, listen: SocketAddr) -> Launch {
+    let site = replace(&settings("Caddy"), "127.0.0.1:3000", &host.to_string());
+    let any_name = format!("http://:{} {{\nbind 127.0.0.1", listen.port());
+    let site = replace(&site, "apps.example.com {", &any_name);
+    let all = format!("{{\nadmin off\nauto_https off\n}}\n{site}");
+    let launch = Launch::program(program).write("Caddyfile", all);
+    let folder = launch.folder().to_owned();
+    launch
+        .args(["run", "--adapter", "caddyfile", "--config"])
+        .arg(folder.join("Caddyfile"))
+        .env("XDG_DATA_HOME", folder.join("data"))
+        .env("XDG_CONFIG_HOME", folder.join("config"))
+}
+
+/// A proxy that has started; where it listens.
+fn start(launch: impl Fn(SocketAddr) -> Launch) -> (Host, SocketAddr) {
+    wait_for("a proxy has a port of its own", || {
+        // It takes no socket that is open already, so another program may take the port before it.
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let proxy = launch(address).spawn();
+        let is_taken = wait_for("the proxy listens, or says that it cannot", || {
+            let is_taken = proxy.log().to_lowercase().contains("address already in use");
+            (is_taken || TcpStream::connect(address).is_ok()).then_some(is_taken)
+        });
+        if is_taken {
+            proxy.ended();
+            return None;
+        }
+        Some((proxy, address))
+    })
+}
+
+fn behind(name: &str, launch: fn(&Path, SocketAddr, SocketAddr) -> Launch) {
+    let Some([program]) = installed::all([name]) else { return };
+    let apps = ["probe", "streams"].map(|name| json!({ "name": name, "path": support::library(name) }));
+    let host = Host::start(json!(apps), &["--trusted-proxy", "127.0.0.1"]);
+    let (_proxy, address) = start(|listen| launch(&program, host.address(), listen));
+    apps_are_told_who_asks(address);
+    answers_are_passed_on(address);
+    events_come_one_by_one(address);
+    bodies_without_a_length_arrive(address);
+    websockets_are_opened(address);
+}
+
+fn ask(address: SocketAddr, call: &Call) -> support::Reply {
+    Connection::open(address).unwrap().call(call).unwrap()
+}
+
+fn apps_are_told_who_asks(address: SocketAddr) {
+    let lies = [
+        ("x-forwarded-for", "203.0.113.9"),
+        ("x-forwarded-proto", "gopher"),
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-prefix", "/evil"),
+    ];
+    let call = Call::get("/apps/probe/seen/a%20b?c=d");
+    let call = lies.iter().fold(call, |call, (name, value)| call.header(name, value));
+    let reply = ask(address, &call);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let seen = reply.json();
+    assert_eq!(seen["prefix"], "/apps/probe");
+    assert_eq!((&seen["path"], &seen["query"]), (&json!("/seen/a%20b"), &json!("c=d")));
+    assert!(seen["peer"].as_str().unwrap().starts_with("127.0.0.1"), "{seen}");
+    let headers = seen["headers"].as_array().unwrap();
+    let header = |wanted: &str| -> Vec<&Value> {
+        headers.iter().filter(|header| header[0] == wanted).map(|header| &header[1]).collect()
+    };
+    assert!(header("host").iter().all(|value| value.as_str().unwrap().starts_with("localhost")));
+    for (name, lie) in lies {
+        for value in header(name) {
+            assert!(!value.as_str().unwrap().contains(lie), "{name} is believed: {seen}");
+        }
+    }
+    assert_eq!(header("x-forwarded-proto"), ["http"]);
+}
+
+fn answers_are_passed_on(address: SocketAddr) {
+    let mut connection = Connection::open(address).unwrap();
+    for _ in 0..200 {
+        let reply = connection.call(&Call::get("/apps/probe/get-only")).unwrap();
+        assert_eq!((reply.status, reply.text()), (200, "got".to_owned()));
+    }
+    ask(address, &Call::get("/apps/none/")).problem(404, "unknown-app");
+    let mut cookies = ask(address, &Call::get("/apps/probe/headers"));
+    cookies.headers.retain(|(name, _)| name == "set-cookie");
+    assert_eq!(cookies.headers.len(), 2);
+}
+
+fn events_come_one_by_one(address: SocketAddr) {
+    let mut events = Connection::open(address).unwrap();
+    events.send(&Call::get("/apps/streams/events")).unwrap();
+    assert_eq!(events.head().unwrap().status, 200);
+    for text in ["one", "two"] {
+        assert_eq!(ask(address, &Call::post("/apps/streams/tell", text)).text(), "1");
+        let mut heard = Vec::new();
+        while !String::from_utf8_lossy(&heard).contains(&format!("data: {text}\n\n")) {
+            heard.extend(events.chunk().unwrap().expect("the events go on"));
+        }
+    }
+}
+
+fn bodies_without_a_length_arrive(address: SocketAddr) {
+    let body: Vec<u8> = (0..3_u32 << 20).map(|n| (n % 251) as u8).collect();
+    let sum: u64 = body.iter().map(|byte| u64::from(*byte)).sum();
+    let reply = ask(address, &Call::post("/apps/streams/count", body.clone()).chunked(10_000));
+    assert_eq!(reply.text(), format!("{} {sum}", body.len()));
+    assert!(ask(address, &Call::post("/apps/probe/echo", body.clone())).body == body);
+}
+
+fn websockets_are_opened(address: SocketAddr) {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(support::LIMIT)).unwrap();
+    let (mut socket, _) =
+        tungstenite::client::client(format!("ws://{address}/apps/streams/ws"), stream).unwrap();
+    for text in ["hello", &"x".repeat(100_000)] {
+        socket.send(Message::text(text)).unwrap();
+        assert_eq!(socket.read().unwrap(), Message::text(text));
+    }
+    socket.close(None).unwrap();
+    while socket.read().is_ok() {}
+}
+
+#[test]
+fn behind_nginx() {
+    behind("nginx", nginx);
+}
+
+#[test]
+fn behind_caddy() {
+    behind("caddy", caddy);
+}

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
+use compact_str::CompactString;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
@@ -32,7 +33,7 @@ use crate::error::Error;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Params {
     // Most routes have no parameters, and then there is nothing to allocate.
-    pairs: Option<Rc<Vec<(String, String)>>>,
+    pairs: Option<Rc<Vec<(CompactString, CompactString)>>>,
 }
 
 impl Params {
@@ -42,7 +43,7 @@ impl Params {
     /// Status 400 when one is not UTF-8 after its percent-decoding.
     pub(crate) fn decode<'a>(raw: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Error> {
         let decode = |(name, value): (&str, &str)| match percent_decode_str(value).decode_utf8() {
-            Ok(text) => Ok((name.to_owned(), text.into_owned())),
+            Ok(text) => Ok((name.into(), text.into())),
             Err(_) => Err(Error::bad_request(format!("the path's part `{name}` is not UTF-8"))),
         };
         let pairs = raw.map(decode).collect::<Result<Vec<_>, _>>()?;

@@ -261,11 +261,12 @@ fn the_next_free_port_is_used_if_that_is_wanted() {
     assert_eq!(refused.status.code(), Some(1));
     contains(&refused.stderr, &["is taken by", "--find-free-port", "--listen"]);
     // An address for examples, which no machine has.
-    let strange = Launch::command("serve").args(["--listen", "192.0.2.1:80"]).write("apps.json", "[]").run();
+    let strange =
+        Launch::command("serve").args(["--listen", "192.0.2.1:8080"]).write("apps.json", "[]").run();
     assert_eq!(strange.status.code(), Some(1));
     contains(
         &strange.stderr,
-        &["atoll: cannot listen on 192.0.2.1:80: ", "; choose an address of this machine with --listen"],
+        &["atoll: cannot listen on 192.0.2.1:8080: ", "; choose an address of this machine with --listen"],
     );
     let host = serve().args(["--admin", &address.to_string(), "--find-free-port"]).start();
     assert!(host.address().port() > address.port());

@@ -72,10 +72,11 @@ fn the_doctor_says_what_to_do() {
     assert_eq!(nowhere.status.code(), Some(1));
     contains(&nowhere.stdout, &["problem  temporary folder: /nowhere/at/all", "set TMPDIR"]);
 
-    let strange = Launch::command("doctor").args(["--listen", "192.0.2.1:80"]).write("apps.json", "[]").run();
+    let strange =
+        Launch::command("doctor").args(["--listen", "192.0.2.1:8080"]).write("apps.json", "[]").run();
     contains(
         &strange.stdout,
-        &["problem  address 192.0.2.1:80: ", "-> choose an address of this machine with --listen"],
+        &["problem  address 192.0.2.1:8080: ", "-> choose an address of this machine with --listen"],
     );
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -91,7 +91,7 @@ fn a_lock_that_cannot_be_taken_is_told() {
         .env("TMPDIR", ended.folder().join("tmp"))
         .run();
     assert_eq!(refused.status.code(), Some(1));
-    let expected = format!("atoll: cannot lock {}: No such file or directory", lock.display());
+    let expected = format!("atoll: cannot lock {}: ", lock.display());
     assert!(refused.stderr.contains(&expected), "{}", refused.stderr);
     assert!(
         refused.stderr.ends_with("(remove it, or set TMPDIR to choose another place)"),

@@ -26,12 +26,12 @@ use crate::source::Package;
 #[non_exhaustive]
 pub enum BuildError {
     /// There is no cargo, or it cannot be started.
-    #[error("cannot run {}: {source}; is Rust installed, and `cargo` in PATH?", program.display())]
+    #[error("cannot run {}: {reason}; is Rust installed, and `cargo` in PATH?", program.display())]
     Cargo {
         /// What was to be run.
         program: PathBuf,
         /// What the system says.
-        source: io::Error,
+        reason: io::Error,
     },
     /// Cargo cannot read the crate or its workspace, or the crate does not compile.
     #[error("the build failed:\n{message}")]
@@ -150,7 +150,7 @@ impl Workspace {
                     output::show(&stderr);
                     failed(output::excerpt(&stderr))
                 }
-                cargo_metadata::Error::Io(source) => BuildError::Cargo { program: cargo::program(), source },
+                cargo_metadata::Error::Io(reason) => BuildError::Cargo { program: cargo::program(), reason },
                 other => failed(other.to_string()),
             })?;
         let members: Vec<_> = metadata
@@ -184,7 +184,7 @@ impl Workspace {
         let mut child = self
             .command(options)
             .spawn()
-            .map_err(|source| BuildError::Cargo { program: cargo::program(), source })?;
+            .map_err(|reason| BuildError::Cargo { program: cargo::program(), reason })?;
         let group = Group::of(&child);
         let manifests: Vec<_> = self
             .packages

@@ -37,7 +37,14 @@ pub enum CheckError {
     Load(#[from] LoadError),
     /// No thread could be made for the check, or one of the library's constructors panicked.
     #[error("it could not be opened: {0}")]
-    Thread(#[from] io::Error),
+    Thread(io::Error),
+}
+
+// Not by an attribute, which would make it a `source`: printing the chain would say it twice.
+impl From<io::Error> for CheckError {
+    fn from(error: io::Error) -> Self {
+        Self::Thread(error)
+    }
 }
 
 impl From<&SourceError> for CheckError {

@@ -283,7 +283,11 @@ mod tests {
         let before = checked(&library);
         assert_eq!(writing.put("a", &before).unwrap(), Outcome::Unchanged);
         fs::write(&library, "two").unwrap();
-        assert!(matches!(writing.put("a", &before), Err(DeployError::Changed { .. })));
+        let changed = writing.put("a", &before).unwrap_err().to_string();
+        assert!(
+            changed.ends_with("liba.so has changed since it was checked; run the command again"),
+            "{changed}"
+        );
         assert_eq!(writing.put("a", &checked(&library)).unwrap(), Outcome::Changed);
         assert_eq!(writing.finish(&registry, text, &["a"]).unwrap(), ["b"]);
         assert_eq!(names(&folder), ["a.so", "apps.json"]);

@@ -51,11 +51,11 @@ pub(crate) enum Request {
 /// Why a message of a worker's is none.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SentError {
-    #[error("an app sent a message that cannot be read: {0}")]
+    #[error("the app sent a message that cannot be read: {0}")]
     Malformed(#[from] serde_json::Error),
-    #[error("an app sent an answer without a number")]
+    #[error("the app sent an answer without a number")]
     NoNumber,
-    #[error("an app sent the message {0}, which this host does not know")]
+    #[error("the app sent the message {0}, which this host does not know")]
     Unknown(String),
 }
 

@@ -228,14 +228,19 @@ fn send_now(
 }
 
 pub(crate) fn too_late(app: &App, limit: Duration) -> Problem {
-    let (name, ms) = (app.name(), limit.as_millis());
-    let within = if limit < app.settings().deadline() {
+    let (name, within) = (app.name(), within(limit, app.settings().deadline()));
+    let detail = format!("The app `{name}` did not answer within {within}. The request was cancelled.");
+    Problem::new(Kind::DeadlineExceeded, detail)
+}
+
+/// Which limit it was, of an app with this deadline.
+fn within(limit: Duration, deadline: Duration) -> String {
+    let ms = limit.as_millis();
+    if limit < deadline {
         format!("the {ms} ms that its caller had left")
     } else {
         format!("deadline_ms = {ms}")
-    };
-    let detail = format!("The app `{name}` did not answer within {within}. The request was cancelled.");
-    Problem::new(Kind::DeadlineExceeded, detail)
+    }
 }
 
 fn client_too_late(app: &App, limit: Duration) -> Problem {
@@ -271,4 +276,16 @@ fn read_answer<T>(
     };
     exchange.answer.over();
     Ok(read(&exchange.in_flight, response, ResponseBody::Whole(whole)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_the_callers_or_the_apps_own() {
+        let [short, long] = [200, 600].map(Duration::from_millis);
+        assert_eq!(within(short, long), "the 200 ms that its caller had left");
+        assert_eq!(within(long, long), "deadline_ms = 600");
+    }
 }

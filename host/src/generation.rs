@@ -26,20 +26,20 @@ use crate::port::{Answer, CallError, Port};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The worker did not take the first message.
-    #[error("worker {worker} did not take `start`: {source}")]
+    #[error("worker {worker} did not take `start`: {reason}")]
     Call {
         /// The worker's number.
         worker: usize,
         /// Why.
-        source: CallError,
+        reason: CallError,
     },
     /// The app said no, panicked or ended.
-    #[error("worker {worker} did not start: {source}")]
+    #[error("worker {worker} did not start: {reason}")]
     Refused {
         /// The worker's number.
         worker: usize,
         /// What it answered.
-        source: AnswerError,
+        reason: AnswerError,
     },
     /// The app was not ready in time.
     #[error("it was not ready within start_timeout_ms = {}", .0.as_millis())]
@@ -248,9 +248,9 @@ impl Generation {
             async move {
                 let answer = port
                     .call(method::START, start, Vec::new())
-                    .map_err(|source| StartError::Call { worker, source })?;
+                    .map_err(|reason| StartError::Call { worker, reason })?;
                 answer::result::<Started>(answer.await.map(|(message, _)| message))
-                    .map_err(|source| StartError::Refused { worker, source })
+                    .map_err(|reason| StartError::Refused { worker, reason })
             }
         });
         let started =

@@ -30,12 +30,12 @@ pub enum HostLockError {
         config: PathBuf,
     },
     /// The lock cannot be taken.
-    #[error("cannot lock {}: {source}", .path.display())]
+    #[error("cannot lock {}: {reason} (remove it, or set TMPDIR to choose another place)", .path.display())]
     Unusable {
         /// The file that is locked.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
@@ -50,7 +50,7 @@ impl HostLock {
 
     fn take_within(folder: &Path, config: &Path) -> Result<Self, HostLockError> {
         let path = crate::admin::file_of(folder, config, "lock");
-        let unusable = |source| HostLockError::Unusable { path: path.clone(), source };
+        let unusable = |reason| HostLockError::Unusable { path: path.clone(), reason };
         loop {
             let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
             let mut file = open.map_err(unusable)?;
@@ -63,7 +63,7 @@ impl HostLock {
                     let process = Some(process).filter(|process| !process.is_empty());
                     return Err(HostLockError::Taken { process, config: config.to_owned() });
                 }
-                Err(TryLockError::Error(source)) => return Err(unusable(source)),
+                Err(TryLockError::Error(reason)) => return Err(unusable(reason)),
             }
             // The host before may have removed the file after it was opened here.
             if is_at(&file, &path) {

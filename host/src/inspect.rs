@@ -20,7 +20,7 @@ use crate::stage::Staged;
 pub enum InspectError {
     /// The staged copy could not be read.
     #[error("cannot read the staged copy: {0}")]
-    Read(#[source] io::Error),
+    Read(io::Error),
     /// The file is no ELF file.
     #[error("not a library: found a file that begins with {found:02x?}, needed an ELF shared object")]
     NotElf {
@@ -60,7 +60,7 @@ pub enum InspectError {
     },
     /// The file's headers contradict themselves.
     #[error("the library is damaged: {0}; build it again")]
-    Damaged(#[source] object::read::Error),
+    Damaged(object::read::Error),
     /// The library has no stamp.
     #[error(
         "not an Atoll app: found no section {}; add `atoll_plugin::export_app!(app);` to its lib.rs",
@@ -69,14 +69,14 @@ pub enum InspectError {
     NoStamp,
     /// The stamp is not what it should be.
     #[error(
-        "cannot read the library's stamp, {text:?}: {source}; \
+        "cannot read the library's stamp, {text:?}: {reason}; \
          build it with the version of atoll-plugin that this host is built with"
     )]
     Stamp {
         /// The contents of the section.
         text: String,
         /// What is wrong with them.
-        source: serde_json::Error,
+        reason: serde_json::Error,
     },
     /// The library is built for another version of the interface.
     #[error(
@@ -309,7 +309,7 @@ fn check(stamp: &[u8], package: Option<&str>) -> Result<Stamp, InspectError> {
     // A linker may fill sections up.
     let text = stamp.trim_ascii_end().split(|byte| *byte == 0).next().unwrap_or_default();
     let unreadable =
-        |source| InspectError::Stamp { text: String::from_utf8_lossy(text).into_owned(), source };
+        |reason| InspectError::Stamp { text: String::from_utf8_lossy(text).into_owned(), reason };
     let Version { api } = serde_json::from_slice(text).map_err(unreadable)?;
     if api != API_VERSION {
         return Err(InspectError::ApiVersion { found: api, needed: API_VERSION });

@@ -28,7 +28,7 @@ const RTLD_DEEPBIND: c_int = libc::RTLD_DEEPBIND;
 pub enum LoadError {
     /// The dynamic linker refused it.
     #[error("the library cannot be opened: {0}. Are all shared libraries that it needs installed here?")]
-    Open(#[source] libloading::Error),
+    Open(libloading::Error),
     /// It does not export what `export_app!` makes.
     #[error("the library has no symbol {ROOT_SYMBOL}; is `atoll_plugin::export_app!` in its crate's root?")]
     NoRoot(#[source] libloading::Error),
@@ -46,7 +46,7 @@ pub enum LoadError {
     /// `LibReloader` could not load it.
     #[cfg(feature = "standalone")]
     #[error("the library cannot be loaded: {0}")]
-    HotReload(#[source] hot_lib_reloader::HotReloaderError),
+    HotReload(hot_lib_reloader::HotReloaderError),
 }
 
 /// What holds a library in the process.

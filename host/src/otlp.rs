@@ -35,10 +35,10 @@ pub struct Otlp {
 
 /// Why spans cannot be sent.
 #[derive(Debug, thiserror::Error)]
-#[error("spans cannot be sent to {endpoint}: {source}; expected a URL such as http://127.0.0.1:4318")]
+#[error("spans cannot be sent to {endpoint}: {reason}; expected a URL such as http://127.0.0.1:4318")]
 pub struct OtlpError {
     endpoint: String,
-    source: ExporterBuildError,
+    reason: ExporterBuildError,
 }
 
 impl Otlp {
@@ -52,7 +52,7 @@ impl Otlp {
             .with_http()
             .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
             .build()
-            .map_err(|source| OtlpError { endpoint: endpoint.to_owned(), source })?;
+            .map_err(|reason| OtlpError { endpoint: endpoint.to_owned(), reason })?;
         let reporting =
             Reporting { exporter, endpoint: endpoint.to_owned(), is_refused: AtomicBool::new(false) };
         let mut processor = BatchSpanProcessor::builder(reporting).build();

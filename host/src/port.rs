@@ -223,12 +223,12 @@ impl Port {
                 });
                 // One that was asked may be answered after whoever asked has left.
                 if known == Some(false) && is_answer && !self.has_asked(id) {
-                    log::warn!("an app answered request {id}, which was never asked");
+                    log::warn!("{}: the app answered request {id}, which was never asked", self.app);
                 }
             }
             Ok(Sent::Request(id, request)) => self.begin_errand(id, request),
             Ok(Sent::Cancel(id)) => self.errands.cancel(&[id]),
-            Err(error) => log::warn!("{error}"),
+            Err(error) => log::warn!("{}: {error}", self.app),
         }
         !self.is_closed()
     }

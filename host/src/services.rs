@@ -79,7 +79,7 @@ pub enum ServicesError {
     Staging(#[from] StageError),
     /// The watcher cannot be started.
     #[error("files cannot be watched: {0}")]
-    Watch(#[from] io::Error),
+    Watch(io::Error),
 }
 
 impl Services {
@@ -92,7 +92,7 @@ impl Services {
         Ok(Self {
             preparer: Preparer::new(staging.clone()),
             staging,
-            watcher: Watcher::new()?,
+            watcher: Watcher::new().map_err(ServicesError::Watch)?,
             loader: Box::new(Dlopen),
             built: RefCell::default(),
             shows_details: false,

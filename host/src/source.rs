@@ -132,20 +132,20 @@ pub enum SourceError {
         manifest: PathBuf,
     },
     /// A `Cargo.toml` that cannot be understood.
-    #[error("cannot understand {}: {source}", manifest.display())]
+    #[error("cannot understand {}: {reason}", manifest.display())]
     Manifest {
         /// The `Cargo.toml`.
         manifest: PathBuf,
         /// What is wrong with it.
-        source: Box<toml::de::Error>,
+        reason: Box<toml::de::Error>,
     },
     /// A file or folder that cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {reason}", path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
@@ -182,7 +182,7 @@ impl Source {
             }
             Ok(_) => Source::only(path, Ok(path.to_owned())),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                Source::only(path, Err(SourceError::Read { path: path.to_owned(), source: error }))
+                Source::only(path, Err(SourceError::Read { path: path.to_owned(), reason: error }))
             }
             Err(_) => {
                 let (path, suggestion) = (path.to_owned(), suggestion(path));
@@ -231,8 +231,8 @@ fn suggestion(path: &Path) -> Option<PathBuf> {
 fn in_folder(folder: &Path, app: &str) -> Source {
     let mut found = match libraries(folder) {
         Ok(found) => found,
-        Err(source) => {
-            return Source::only(folder, Err(SourceError::Read { path: folder.to_owned(), source }));
+        Err(reason) => {
+            return Source::only(folder, Err(SourceError::Read { path: folder.to_owned(), reason }));
         }
     };
     let paths: Vec<PathBuf> = found.iter().map(|name| folder.join(name)).collect();
@@ -293,9 +293,9 @@ struct ManifestLib {
 impl Manifest {
     fn read(manifest: &Path) -> Result<Manifest, SourceError> {
         let text = fs::read_to_string(manifest)
-            .map_err(|source| SourceError::Read { path: manifest.to_owned(), source })?;
+            .map_err(|reason| SourceError::Read { path: manifest.to_owned(), reason })?;
         toml::from_str(&text)
-            .map_err(|source| SourceError::Manifest { manifest: manifest.to_owned(), source: source.into() })
+            .map_err(|reason| SourceError::Manifest { manifest: manifest.to_owned(), reason: reason.into() })
     }
 }
 

@@ -26,12 +26,12 @@ use crate::watch::Fingerprint;
 #[non_exhaustive]
 pub enum StageError {
     /// The library could not be read.
-    #[error("cannot read the library {}: {source}", path.display())]
+    #[error("cannot read the library {}: {reason}", path.display())]
     Read {
         /// The library.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The path does not lead to a file.
     #[error("{} is not a file", path.display())]
@@ -61,7 +61,11 @@ pub enum StageError {
         after: Box<Fingerprint>,
     },
     /// A library that was kept is not what it was when it was kept.
-    #[error("the kept library {} is damaged: its hash was {expected} and is {found}", path.display())]
+    #[error(
+        "the kept library {} is damaged: its hash was {expected} and is {found}; to go back, put the older library \
+         where the app's path leads",
+        path.display()
+    )]
     Damaged {
         /// The kept copy.
         path: PathBuf,
@@ -71,20 +75,20 @@ pub enum StageError {
         found: ContentHash,
     },
     /// The copy could not be written.
-    #[error("cannot write the staged copy {}: {source}", path.display())]
+    #[error("cannot write the staged copy {}: {reason}", path.display())]
     Write {
         /// The copy.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The folder for staged copies could not be made.
-    #[error("cannot make the folder {} for staged copies: {source} (set TMPDIR to choose another place)", path.display())]
+    #[error("cannot make the folder {} for staged copies: {reason} (set TMPDIR to choose another place)", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The folder for staged copies is not safe, as somebody else could exchange the libraries in it.
     #[error(

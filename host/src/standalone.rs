@@ -48,7 +48,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use self::hot_reload::HotReload;
@@ -131,8 +131,9 @@ fn serve(app: &str, library: &str, options: &Options) -> anyhow::Result<()> {
         let services = Rc::new(services.with_loader(loader));
         // There are no other apps that it could call.
         let handle = driver::register(&config, services, Courier::start(Directory::default()));
-        let server = Server::bind(handle.clone(), options.listen)
-            .with_context(|| format!("cannot listen on {}", options.listen))?;
+        let server = Server::bind(handle.clone(), options.listen).map_err(|error| {
+            anyhow!("cannot listen on {}: {error}; choose another address with --listen", options.listen)
+        })?;
         let url = server.base_url();
         println!("{app} serves at {url}/ (in a host, its routes are under /apps/{app}/)");
         println!("`cargo build --package {app} --lib` reloads it");

@@ -37,8 +37,9 @@ pub(crate) async fn take_down(
     let left = if left > 0 { generation.drain(STREAMS_END).await } else { 0 };
     if left > 0 {
         log::warn!(
-            "{}#{number}: {left} requests were cut off, unfinished after drain_timeout_ms = {}",
+            "{}#{number}: {left} request{} cut off, unfinished after drain_timeout_ms = {}",
             app.name(),
+            if left == 1 { " was" } else { "s were" },
             settings.drain_timeout_ms
         );
     }

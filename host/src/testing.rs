@@ -64,7 +64,7 @@ pub enum TestHostError {
     Services(#[from] ServicesError),
     /// There is no free port of the loopback address, or no thread.
     #[error("the host cannot listen: {0}")]
-    Listen(#[from] std::io::Error),
+    Listen(std::io::Error),
     /// No app has this name.
     #[error("this host has no app `{0}`: add it by `Builder::app`")]
     NoApp(String),
@@ -79,6 +79,13 @@ pub enum TestHostError {
     /// The host did not do what it was told in time.
     #[error("the host did not {0} within {PATIENCE:?}")]
     TooLate(&'static str),
+}
+
+// Not by an attribute, which would make it a `source`: printing the chain would say it twice.
+impl From<std::io::Error> for TestHostError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Listen(error)
+    }
 }
 
 /// A host that serves apps on a free port of the loopback address. Dropping it stops it.

@@ -18,14 +18,14 @@ use crate::watch::{FileWatch, Watcher};
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file is missing, or cannot be read.
-    #[error("the {what} {} cannot be read: {source}", path.display())]
+    #[error("the {what} {} cannot be read: {reason}", path.display())]
     Unreadable {
         /// Certificate or key.
         what: &'static str,
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A file has none of what it should hold.
     #[error("{} holds no {what} in PEM format that can be used{hint}", path.display())]
@@ -38,14 +38,14 @@ pub enum TlsError {
         hint: &'static str,
     },
     /// A file is not in PEM format.
-    #[error("the {what} {} is not in PEM format: {source}", path.display())]
+    #[error("the {what} {} is not in PEM format: {reason}", path.display())]
     Malformed {
         /// Certificate or key.
         what: &'static str,
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: pem::Error,
+        reason: pem::Error,
     },
     /// The key is another certificate's.
     #[error("the key {} is not that of the certificate {}", key.display(), certificate.display())]
@@ -56,14 +56,14 @@ pub enum TlsError {
         key: PathBuf,
     },
     /// The certificate or the key is of a kind that is not supported, or damaged.
-    #[error("the certificate {} with the key {} cannot be used: {source}", certificate.display(), key.display())]
+    #[error("the certificate {} with the key {} cannot be used: {reason}", certificate.display(), key.display())]
     Unusable {
         /// The certificate's file.
         certificate: PathBuf,
         /// The key's file.
         key: PathBuf,
         /// What is wrong with them.
-        source: rustls::Error,
+        reason: rustls::Error,
     },
 }
 
@@ -86,9 +86,9 @@ impl Files {
             unreadable("private key", &self.key, error, " (one with a passphrase cannot)")
         })?;
         let Self { certificate, key: key_file } = self.clone();
-        CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|source| match source {
+        CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|reason| match reason {
             rustls::Error::InconsistentKeys(_) => TlsError::Mismatch { certificate, key: key_file },
-            source => TlsError::Unusable { certificate, key: key_file, source },
+            reason => TlsError::Unusable { certificate, key: key_file, reason },
         })
     }
 }
@@ -96,9 +96,9 @@ impl Files {
 fn unreadable(what: &'static str, path: &Path, error: pem::Error, hint: &'static str) -> TlsError {
     let path = path.to_owned();
     match error {
-        pem::Error::Io(source) => TlsError::Unreadable { what, path, source },
+        pem::Error::Io(reason) => TlsError::Unreadable { what, path, reason },
         pem::Error::NoItemsFound => TlsError::Empty { what, path, hint },
-        source => TlsError::Malformed { what, path, source },
+        reason => TlsError::Malformed { what, path, reason },
     }
 }
 

@@ -146,7 +146,10 @@ fn the_level_of_one_app_is_changed_while_it_runs() {
     assert_eq!(watched.post("/api/v1/apps/probe/reload").json(), json!({ "generation": 2 }));
     say("again");
     wait_until("the next generation follows", || heard("again"));
-    put(json!("loud")).problem(400, "bad-request");
+    assert_eq!(
+        put(json!("loud")).problem(400, "bad-request")["detail"],
+        "\"loud\" is no level: expected off, error, warn, info, debug, trace or null."
+    );
     assert_eq!(put(Value::Null).status, 204);
     assert_eq!(watched.app("probe")["log_level"], Value::Null);
 }
@@ -200,9 +203,12 @@ fn an_invocation_shows_what_an_app_answers() {
     let answer = invoke(json!({ "path": "/greet/ada" })).json();
     assert_eq!((&answer["status"], &answer["body"]), (&json!(200), &json!(r#"{"name":"ada"}"#)));
     assert_eq!(answer["truncated"], false);
-    invoke(json!({ "path": "greet" })).problem(400, "bad-request");
-    invoke(json!({ "path": "/", "method": "a b" })).problem(400, "bad-request");
-    invoke(json!({ "path": "/", "bdy": "" })).problem(400, "bad-request");
+    let refused = |body| invoke(body).problem(400, "bad-request")["detail"].clone();
+    let no_path = "\"greet\" is no path: expected one such as /greet/ada?x=1.";
+    assert_eq!(refused(json!({ "path": "greet" })), no_path);
+    assert_eq!(refused(json!({ "path": "/", "method": "a b" })), "\"a b\" is no HTTP method.");
+    let unknown = refused(json!({ "path": "/", "bdy": "" }));
+    assert!(unknown.as_str().unwrap().contains("unknown field `bdy`"), "{unknown}");
 }
 
 #[test]

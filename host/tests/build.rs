@@ -298,6 +298,34 @@ fn a_library_is_copied_as_it_is() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_written_is_told() {
+    let project = Project::new(&[]);
+    project.write("apps.json", &json!([{ "name": "probe", "path": library("probe") }]).to_string());
+    let refused = |out: &str, because: &str| {
+        let said = project.atoll(&["build", "--out", out]);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{}", said.stderr);
+        assert!(said.stderr.contains(because), "{because:?} in {}", said.stderr);
+    };
+    project.write("file", "");
+    refused(
+        "file",
+        "apps.json: cannot be read: Not a directory (os error 20); name another folder with --out",
+    );
+    // Nobody makes folders there.
+    refused("/proc/deploy", "cannot write /proc/deploy: ");
+    let library = project.path("there/probe.so");
+    fs::create_dir_all(&library).unwrap();
+    refused("there", &format!("cannot read {}: Is a directory", library.display()));
+
+    // What a build that was killed has left is removed, if it can be.
+    let left = project.path("deploy/.atoll-unfinished-x");
+    fs::create_dir_all(&left).unwrap();
+    let built = project.atoll(&["build"]);
+    assert_eq!(built.code, Some(0), "{}", built.stderr);
+    assert!(built.stderr.contains(&format!("cannot remove {}: ", left.display())), "{}", built.stderr);
+}
+
+#[test]
 fn cargo_ends_with_the_command() {
     let launch = Launch::command("build")
         .write("apps.json", json!([{ "name": "slow", "path": "slow" }]).to_string())

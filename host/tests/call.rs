@@ -7,7 +7,7 @@ mod support;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use support::{Ended, Launch, library};
+use support::{Ended, Launch, atoll, library};
 
 /// The staged copies that are left; only the lock of the folder that hosts share stays.
 fn staged_copies(ended: &Ended) -> Vec<PathBuf> {
@@ -95,7 +95,27 @@ fn failures_are_an_exit_code_and_a_reason() {
         unknown.stderr
     );
 
-    assert_eq!(call(&["probe", "/", "-H", "none"]).status.code(), Some(2));
+    let teapot = call(&["probe", "/answer", "-H", r#"x-answer: {"status": 418, "body": "short and stout"}"#]);
+    assert_eq!((teapot.status.code(), teapot.stdout.as_str()), (Some(1), "short and stout"));
+    assert_eq!(teapot.stderr, "atoll: the app answered 418 I'm a teapot");
+
+    let no_header = call(&["probe", "/", "-H", "none"]);
+    assert_eq!(no_header.status.code(), Some(2));
+    assert!(
+        no_header.stderr.contains("expected NAME:VALUE, as in `accept: text/html`"),
+        "{}",
+        no_header.stderr
+    );
+    // A folder cannot be read, whoever tries it.
+    let unread = Launch::program("sh").args(["-c", "exec \"$0\" call probe / -d - < ."]).arg(atoll());
+    let apps = json!([{ "name": "probe", "path": library("probe") }]);
+    let unread = unread.write("apps.json", apps.to_string()).run();
+    assert_eq!(unread.status.code(), Some(1));
+    assert!(
+        unread.stderr.starts_with("atoll: cannot read standard input: Is a directory"),
+        "{}",
+        unread.stderr
+    );
 }
 
 #[test]

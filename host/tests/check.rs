@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -48,7 +49,8 @@ fn a_bad_library_is_refused_with_what_to_do() {
 
     let missing = check(&["nothing"]);
     assert_eq!(missing.status.code(), Some(1));
-    assert!(missing.stdout.contains("no such path"), "{}", missing.stdout);
+    let line = "nothing: refused\n  path     /";
+    assert!(missing.stdout.starts_with(line) && missing.stdout.contains("\n  reason   no such path"));
 }
 
 #[test]
@@ -105,6 +107,37 @@ fn libraries_are_checked_for_programs() {
     assert_eq!((code, &one["ok"]), (Some(0), &json!(true)));
     let hash = one["apps"][0]["hash"].as_str().unwrap();
     assert!(hash.len() == 64 && hash.chars().all(|digit| digit.is_ascii_hexdigit()), "{hash}");
+}
+
+#[test]
+fn a_temporary_folder_that_cannot_be_used_is_told() {
+    let library = library("probe");
+    let refused = |launch: Launch, because: &str| {
+        let ended = launch.arg(&library).run();
+        assert_eq!((ended.status.code(), ended.stdout.as_str()), (Some(1), ""), "{}", ended.stderr);
+        assert!(ended.stderr.contains(because), "{because:?} in {}", ended.stderr);
+        assert!(ended.stderr.ends_with("set TMPDIR to choose another place)"), "{}", ended.stderr);
+    };
+    // Nobody makes folders there.
+    refused(Launch::command("check").env("TMPDIR", "/proc"), "cannot make the folder /proc/atoll-");
+
+    let launch = Launch::command("check");
+    let user = std::fs::metadata(launch.folder()).unwrap().uid();
+    let common = launch.folder().join(format!("tmp/atoll-{user}"));
+    std::fs::write(&common, "").unwrap();
+    let is_file = format!(
+        "{} for staged copies is not safe: it is a file, needed is a folder of user {user}",
+        common.display()
+    );
+    refused(launch, &is_file);
+
+    let launch = Launch::command("check");
+    let common = launch.folder().join(format!("tmp/atoll-{user}"));
+    std::fs::create_dir(&common).unwrap();
+    match std::os::unix::fs::chown(&common, Some(12_345), None) {
+        Ok(()) => refused(launch, "is not safe: it belongs to user 12345, needed is a folder of user 0"),
+        Err(error) => println!("not tried, as only root gives a folder to somebody else: {error}"),
+    }
 }
 
 #[test]

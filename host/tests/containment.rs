@@ -86,7 +86,7 @@ fn a_start_that_fails() {
         assert!(!problem.to_string().contains(text), "{problem}");
         let seconds: u64 = reply.header("retry-after").expect("a time to wait").parse().unwrap();
         assert!((1..=60).contains(&seconds), "{seconds}");
-        host.wait_for_log(&["ERROR", "bad", "did not come to serve", text]);
+        host.wait_for_log(&["ERROR", "bad", "did not come to serve", "worker 0 did not start: ", text]);
         others_are_fine(&host);
 
         wait_for_failed(&host);
@@ -228,10 +228,44 @@ fn a_main_that_ends_with_requests_in_flight() {
 fn an_answer_that_is_none() {
     let host = start("by-hand", &json!({}));
     let problem = host.get("/apps/bad/not-a-response").problem(502, "bad-gateway");
-    assert!(problem["detail"].as_str().unwrap().contains("not an HTTP response"), "{problem}");
+    assert_eq!(problem["detail"], "What the app `bad` answered is not an HTTP response; its log says more.");
     assert_eq!(host.get("/apps/bad/unasked").text(), "answered one that nobody asked");
-    host.wait_for_log(&["WARN", "which was never asked"]);
+    host.wait_for_log(&["WARN", "bad: the app answered request", "which was never asked"]);
+    host.get("/apps/bad/body-first").problem(502, "bad-gateway");
+    host.wait_for_log(&["ERROR", "bad#1: request ", "the app sent a body before its answer"]);
+    assert_eq!(host.get("/apps/bad/numberless").text(), "answered nobody");
+    host.wait_for_log(&["WARN", "bad: the app sent an answer without a number"]);
+    assert_eq!(host.get("/apps/bad/unknown").text(), "asked for what there is not");
+    host.wait_for_log(&["WARN", "bad: the app sent the message make.coffee, which this host does not know"]);
     assert_eq!(host.get("/apps/bad/").text(), "by hand");
+}
+
+#[test]
+fn an_answer_that_http_has_no_form_for() {
+    let host = start("by-hand", &json!({}));
+    for (path, what) in [
+        ("status", "the status 42, where 200 to 599 are expected"),
+        ("header-name", "a header named \"no name\", which is no name of one"),
+        ("header-value", "a value of the header `x-lines` that no header can have"),
+    ] {
+        let problem = host.get(&format!("/apps/bad/{path}")).problem(502, "bad-gateway");
+        assert_eq!(problem["detail"], format!("The app's answer has {what}."));
+    }
+    assert_eq!(host.get("/apps/bad/").text(), "by hand");
+}
+
+#[test]
+fn a_request_that_is_never_answered_is_cut_off() {
+    let host = start("by-hand", &json!({ "drain_timeout_ms": 100 }));
+    assert_eq!(host.get("/apps/bad/").text(), "by hand");
+    let mut waits = host.connect();
+    waits.send(&Call::get("/apps/bad/never")).unwrap();
+    // The worker takes them in turn.
+    assert_eq!(host.get("/apps/bad/").text(), "by hand");
+    host.replace("libbad.so", versioned("next"));
+    host.wait_for_log(&["WARN", "bad#1: 1 request was cut off, unfinished after drain_timeout_ms = 100"]);
+    waits.receive("GET").unwrap().problem(502, "bad-gateway");
+    wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
 }
 
 #[test]
@@ -245,7 +279,10 @@ fn a_handler_that_blocks_is_504_and_pins_its_library() {
 
     host.replace("libbad.so", versioned("next"));
     wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
-    host.wait_for_log(&["WARN", "bad#1 is pinned", "1 of its workers did not return from a handler"]);
+    host.wait_for_log(&[
+        "WARN",
+        "bad#1 is pinned, its memory stays: 1 of its workers did not return from a handler",
+    ]);
     assert_eq!(mapped(&host), 2);
 
     touch(&file);

@@ -4,8 +4,10 @@
 
 mod support;
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
-use support::{Ended, Host, Launch, library, versioned, wait_until};
+use support::{Ended, Host, Impostor, Launch, library, versioned, wait_until};
 
 /// Runs a command of `atoll` for the host.
 fn atoll(host: &Host, args: &[&str]) -> Ended {
@@ -116,4 +118,40 @@ fn the_counter_loses_nothing_over_reloads_under_load() {
         client.join().unwrap();
     }
     assert_eq!(host.get("/apps/counter/").json(), json!({ "count": 1200 }));
+}
+
+#[test]
+fn a_kept_library_that_is_damaged_is_not_gone_back_to() {
+    let host = host("app", versioned(1));
+    assert_eq!(host.get("/apps/app/").text(), "1");
+    let in_kept = |file: &PathBuf| file.parent().is_some_and(|folder| folder.ends_with("kept"));
+    let kept = host.temporary_files().into_iter().find(in_kept).unwrap();
+    host.replace("libapp.so", versioned(2));
+    wait_until("version 2 serves", || host.get("/apps/app/").text() == "2");
+    // Another file at its place: the one that was there may be what is loaded.
+    std::fs::remove_file(&kept).unwrap();
+    std::fs::write(&kept, versioned(3)).unwrap();
+    let refused = atoll(&host, &["rollback", "app"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let damaged = format!("the kept library {} is damaged: its hash was ", kept.display());
+    assert!(refused.stderr.contains(&damaged), "{}", refused.stderr);
+    let remedy = "; to go back, put the older library where the app's path leads";
+    assert!(refused.stderr.contains(remedy), "{}", refused.stderr);
+    assert_eq!(host.get("/apps/app/").text(), "2");
+}
+
+#[test]
+fn what_is_no_host_is_told() {
+    let said = |body: Option<&str>| {
+        let impostor = Impostor::replace(host("app", versioned(1)), body.map(str::to_owned));
+        let ended = impostor.command("ls").run();
+        assert_eq!((ended.status.code(), ended.stdout.as_str()), (Some(1), ""), "{}", ended.stderr);
+        ended.stderr
+    };
+    let silent = said(None);
+    assert!(silent.starts_with("atoll: the host did not answer: "), "{silent}");
+    assert!(silent.ends_with("; try again, and see its log if it stays so"), "{silent}");
+    let strange = said(Some("{}"));
+    assert!(strange.starts_with("atoll: the host's answer cannot be read: missing field "), "{strange}");
+    assert!(strange.contains("; if it is of another version than this command, "), "{strange}");
 }

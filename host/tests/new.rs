@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -217,6 +218,61 @@ fn what_cannot_be_made_leaves_nothing_behind() {
     assert!(stderr.starts_with("atoll: cannot run cargo: No such file"), "{stderr}");
     assert!(stderr.contains("https://rustup.rs"), "{stderr}");
     assert_eq!(all_files(folder), before);
+}
+
+/// A program in the place of cargo.
+fn fake_cargo(folder: &Path, script: &str) -> PathBuf {
+    let path = folder.join("cargo");
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[test]
+fn what_cannot_be_written_or_taken_back_is_told() {
+    let tools = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    // Nobody makes files there.
+    let shop = folder.join("shop").display().to_string();
+    refused(
+        &folder,
+        &["shop", "--path", &shop, "--config", "/proc/apps.json"],
+        "cannot write /proc/apps.json: ",
+    );
+
+    let make = r#"
+        for last; do :; done
+        case $1 in
+            new) mkdir "$last" && echo '[' > "$last/Cargo.toml" ;;
+            metadata) printf '{"packages":[],"workspace_members":[],"resolve":null,"version":1,' &&
+                printf '"workspace_root":"%s","target_directory":"/"}' "$(dirname "$last")" ;;
+        esac"#;
+    let said = |folder: &Path, script: &str| {
+        let output =
+            atoll_new(folder, &["shop"]).env("CARGO", fake_cargo(tools.path(), script)).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let stderr = said(&folder, make);
+    assert!(
+        stderr.starts_with("atoll: cargo has made a Cargo.toml that cannot be read: TOML parse"),
+        "{stderr}"
+    );
+    assert_eq!(all_files(&folder), []);
+
+    // What is in the places of the crate and of the manifest above is of another kind than what was made.
+    fs::write(folder.join("Cargo.toml"), WORKSPACE).unwrap();
+    let stderr =
+        said(&folder, "touch shop; rm Cargo.toml; mkdir Cargo.toml; echo error: no more >&2; exit 1");
+    let manifest = folder.join("Cargo.toml");
+    for line in [
+        "atoll: cargo refuses: no more".to_owned(),
+        format!("cannot remove {}: Not a directory", folder.join("shop").display()),
+        format!("cannot make {} what it was: Is a directory", manifest.display()),
+    ] {
+        assert!(stderr.contains(&line), "{line:?} in {stderr}");
+    }
 }
 
 #[test]

@@ -30,6 +30,10 @@ struct Collector {
 
 impl Collector {
     fn start() -> Self {
+        Self::at("127.0.0.1:0".parse().unwrap())
+    }
+
+    fn at(address: SocketAddr) -> Self {
         let (sender, received) = mpsc::channel();
         let (tell, told) = mpsc::channel();
         let thread = thread::spawn(move || {
@@ -42,7 +46,7 @@ impl Collector {
                     let data = web::Data::new(sender.clone());
                     App::new().app_data(data).route("/v1/traces", web::post().to(take))
                 };
-                let server = HttpServer::new(app).workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
+                let server = HttpServer::new(app).workers(1).disable_signals().bind(address).unwrap();
                 let address = server.addrs()[0];
                 let server = server.run();
                 tell.send((address, server.handle())).unwrap();
@@ -200,7 +204,23 @@ fn a_collector_that_is_not_there_costs_spans_and_no_request() {
     host.wait_for_log(&["WARN", "spans are lost", &free.to_string()]);
     assert_eq!(host.get("/apps/probe/start").status, 200);
     assert_eq!(host.log_lines(&["spans are lost"]).len(), 1, "it is said once");
+    let _collector = Collector::at(free);
+    assert_eq!(host.get("/apps/probe/start").status, 200);
+    host.wait_for_log(&["INFO", &format!("http://{free}/ takes spans again")]);
     assert_eq!(host.stop().status.code(), Some(0));
+}
+
+#[test]
+fn a_collector_that_does_not_answer_does_not_keep_the_host_from_ending() {
+    // The system takes the connection, and nobody reads from it.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let apps = json!([{ "name": "probe", "path": library("probe") }]);
+    let host = Launch::serve(apps).args(["--otlp", &url]).start();
+    assert_eq!(host.get("/apps/probe/start").status, 200);
+    let ended = host.stop();
+    assert_eq!(ended.status.code(), Some(0));
+    assert!(ended.stderr.contains("the last spans may be lost: "), "{}", ended.stderr);
 }
 
 #[test]

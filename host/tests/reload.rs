@@ -180,6 +180,9 @@ fn what_cannot_be_loaded_changes_nothing_but_the_log() {
     let mut other_machine = good.clone();
     // The low byte of `e_machine`; 183 is AArch64, 62 is x86-64.
     other_machine[18] = if other_machine[18] == 183 { 62 } else { 183 };
+    let mut other_kind = good.clone();
+    // `e_type`; 3 is a shared object, and of 7 nobody has heard.
+    other_kind[16] = 7;
     let bad = [
         (Vec::new(), "the library is incomplete"),
         (good[..40].to_vec(), "the library is incomplete"),
@@ -187,6 +190,7 @@ fn what_cannot_be_loaded_changes_nothing_but_the_log() {
         (good[..good.len() - 1].to_vec(), "the library is incomplete"),
         (b"this is a text and no library".to_vec(), "not a library"),
         (other_machine, "64-bit little-endian"),
+        (other_kind, "found an unknown kind of ELF file"),
         (fs::read(library("stampless")).unwrap(), "stamp"),
         (fs::read(env!("CARGO_BIN_EXE_atoll")).unwrap(), "found a program"),
     ];

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::io::{FdFlags, fcntl_setfd};
 use serde_json::json;
-use support::{Host, Launch, atoll, library, wait_until};
+use support::{Host, Launch, atoll, library, versioned, wait_until};
 
 /// The next words that a service manager is told.
 fn told(socket: &UnixDatagram) -> String {
@@ -75,6 +75,52 @@ fn a_file_has_one_host() {
         assert!(refused.stderr.contains(&expected), "{}", refused.stderr);
     }
     assert_eq!(host.get("/healthz").status, 200);
+}
+
+#[test]
+fn a_lock_that_cannot_be_taken_is_told() {
+    let host = Host::start(json!([]), &[]);
+    let (config, lock) = (host.path("apps.json"), host.control_file("lock"));
+    // One that answers hears signals.
+    assert_eq!(host.get("/healthz").status, 200);
+    let ended = host.stop();
+    // It leads to where nobody makes files.
+    std::os::unix::fs::symlink("/proc/none", &lock).unwrap();
+    let refused = Launch::command("serve")
+        .args(["--listen", "127.0.0.1:0", "--config", &config])
+        .env("TMPDIR", ended.folder().join("tmp"))
+        .run();
+    assert_eq!(refused.status.code(), Some(1));
+    let expected = format!("atoll: cannot lock {}: ", lock.display());
+    assert!(refused.stderr.contains(&expected), "{}", refused.stderr);
+    assert!(
+        refused.stderr.ends_with("(remove it, or set TMPDIR to choose another place)"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn without_notifications_a_host_looks_at_its_files_itself() {
+    for (limit, words) in [
+        (
+            "instances",
+            ["no notifications about files", "every 2s instead (see fs.inotify.max_user_instances)"],
+        ),
+        ("watches", ["cannot watch ", "by looking regularly instead (see fs.inotify.max_user_watches)"]),
+    ] {
+        let setup = format!("echo 0 > /proc/sys/user/max_inotify_{limit}");
+        let Some(launch) = Launch::isolated(&setup, "serve") else { return };
+        let apps = json!([{ "name": "v", "path": "libv.so" }]).to_string();
+        let launch =
+            launch.args(["--listen", "127.0.0.1:0"]).write("apps.json", apps).write("libv.so", versioned(1));
+        let host = launch.start();
+        host.wait_for_log(&["WARN", words[0], words[1]]);
+        assert_eq!(host.get("/apps/v/").text(), "1");
+        host.replace("libv.so", versioned(2));
+        wait_until("the new library serves", || host.get("/apps/v/").text() == "2");
+        assert_eq!(host.log_lines(&[words[0]]).len(), 1, "it is said once");
+    }
 }
 
 #[test]

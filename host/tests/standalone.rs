@@ -102,6 +102,20 @@ fn cargo_run_serves_the_app_at_the_root() {
 }
 
 #[test]
+fn an_address_that_is_taken_is_told() {
+    let alone = Alone::new();
+    let host = alone.start();
+    let address = host.address().to_string();
+    assert!(host.stdout().contains("`cargo build --package hello --lib` reloads it"), "{}", host.stdout());
+    let ended = Launch::program(alone.folder.path().join("hello")).args(["--listen", &address]).run();
+    assert_eq!(ended.status.code(), Some(1));
+    let expected = format!("hello: cannot listen on {address}: Address already in use");
+    assert!(ended.stderr.contains(&expected), "{}", ended.stderr);
+    assert!(ended.stderr.ends_with("; choose another address with --listen"), "{}", ended.stderr);
+    end(host, alone.folder.path());
+}
+
+#[test]
 fn a_library_built_with_the_program_has_nothing_of_the_server() {
     let contains = |name: &str| {
         let bytes = std::fs::read(built().join(name)).unwrap();

@@ -6,6 +6,7 @@
 mod support;
 
 use std::fs;
+use std::time::Duration;
 
 use atoll_host::lifecycle::Phase;
 use atoll_host::testing::{Builder, TestHost, TestHostError};
@@ -38,6 +39,7 @@ fn a_library_is_served_and_reloaded() {
     fs::write(&path, "no library").unwrap();
     let error = host.reload("v").unwrap_err();
     assert!(matches!(&error, TestHostError::Reload { app, .. } if app == "v"), "{error}");
+    assert!(error.to_string().starts_with("v was not reloaded: "), "{error}");
     assert_eq!(get(&host, "/apps/v/").text(), "2");
     host.stop();
     assert_eq!(app.phase(), Phase::Closing);
@@ -57,6 +59,12 @@ fn hosts_are_beside_each_other_and_say_what_panicked() {
         "{}",
         reply.text()
     );
+}
+
+#[test]
+#[should_panic(expected = "an app's settings are an object: [1]")]
+fn settings_that_are_none_are_told_at_once() {
+    let _builder = TestHost::builder().app("a", ".").settings(json!([1]));
 }
 
 #[test]
@@ -81,6 +89,12 @@ fn a_host_that_cannot_start_says_why() {
     assert!(ordinary.contains("ordinary builds no cdylib"), "{ordinary}");
     let broken = error(crate_of("broken", "[lib]\ncrate-type = [\"cdylib\"]", "fn app( {}"));
     assert!(broken.starts_with("the build failed:"), "{broken}");
+    let slow = crate_of("slow", "[lib]\ncrate-type = [\"cdylib\"]", "");
+    // It ends by itself too, so that nothing is left should this test fail.
+    let script = "fn main() { std::thread::sleep(std::time::Duration::from_secs(100)); }";
+    fs::write(folder.path().join("slow/build.rs"), script).unwrap();
+    let slow = error(slow.build_deadline(Duration::from_secs(1)));
+    assert_eq!(slow, "the build took longer than 1s; `Builder::build_deadline` sets another limit");
     let no_app = TestHost::builder().start().unwrap().reload("a").unwrap_err();
     assert_eq!(no_app.to_string(), "this host has no app `a`: add it by `Builder::app`");
 }

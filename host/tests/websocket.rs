@@ -50,6 +50,12 @@ fn open(host: &Host, path: &str) -> WebSocket<TcpStream> {
     open_with(host, path, &[]).unwrap().0
 }
 
+/// The code and the reason of a close.
+fn told(socket: &mut WebSocket<TcpStream>) -> (u16, String) {
+    let frame = close_of(socket).expect("the close has a code");
+    (frame.code.into(), frame.reason.to_string())
+}
+
 fn close_of(socket: &mut WebSocket<TcpStream>) -> Option<CloseFrame> {
     loop {
         match socket.read() {
@@ -163,7 +169,7 @@ fn what_is_no_websocket_message_closes_it() {
 
     let mut socket = open(&host, "/apps/streams/ws");
     socket.send(Message::Frame(Frame::message("x", OpCode::Data(Data::Continue), true))).unwrap();
-    assert_eq!(close_of(&mut socket).map(|frame| frame.code.into()), Some(1002));
+    assert_eq!(told(&mut socket), (1002, "the WebSocket protocol is broken".to_owned()));
     assert_eq!(host.get("/apps/streams/zeros/0").status, 200);
 }
 
@@ -184,7 +190,7 @@ fn a_handler_that_panics_closes_its_websocket_only() {
     let mut other = open(&host, "/apps/streams/ws");
     let mut socket = open(&host, "/apps/streams/ws");
     socket.send(Message::text("panic")).unwrap();
-    assert_eq!(close_of(&mut socket).map(|frame| frame.code.into()), Some(1011));
+    assert_eq!(told(&mut socket), (1011, "the app failed".to_owned()));
     other.send(Message::text("still here")).unwrap();
     assert_eq!(other.read().unwrap(), Message::text("still here"));
     host.wait_for_log(&["a WebSocket's handler panics"]);

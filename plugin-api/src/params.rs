@@ -125,5 +125,8 @@ mod tests {
         let raw = [("n", "-5"), ("text", "%26+%3D")];
         let fields: Fields = Params::decode(raw.into_iter()).unwrap().parse().unwrap();
         assert_eq!(fields, Fields { n: -5, text: "&+=".into(), missing: None });
+        let error = Params::decode([("n", "x")].into_iter()).unwrap().parse::<Fields>().unwrap_err();
+        assert_eq!(error.status(), 400);
+        assert!(error.message().starts_with("the path does not fit: invalid digit"), "{error}");
     }
 }

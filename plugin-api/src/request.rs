@@ -374,6 +374,12 @@ mod tests {
         let error = req.json::<[bool; 2]>().unwrap_err();
         assert_eq!(error.status(), 400);
         assert!(error.message().contains("line 1 column 2"), "{error}");
+        let error = req.query_as::<(u8, u8)>().unwrap_err();
+        assert_eq!(error.status(), 400);
+        assert!(error.message().starts_with("the query does not fit: invalid type"), "{error}");
+        let error = req.form::<(u8, u8)>().unwrap_err();
+        assert_eq!(error.status(), 400);
+        assert!(error.message().starts_with("the form does not fit: invalid type"), "{error}");
     }
 
     #[test]

@@ -115,8 +115,8 @@ impl WebSocket {
 impl Drop for WebSocket {
     fn drop(&mut self) {
         if !self.closed {
-            let code = if std::thread::panicking() { 1011 } else { 1000 };
-            self.channel.send_close(code, "");
+            let (code, reason) = if std::thread::panicking() { (1011, "the app failed") } else { (1000, "") };
+            self.channel.send_close(code, reason);
         }
     }
 }

@@ -47,8 +47,8 @@ pub enum AdminError {
         reason: io::Error,
     },
     /// The connection broke.
-    #[error("the host did not answer: {0}")]
-    Broken(#[from] hyper::Error),
+    #[error("the host did not answer: {0}; try again, and see its log if it stays so")]
+    Broken(hyper::Error),
     /// The connection broke while the host told what happens.
     #[error("the host has ended, or was restarted")]
     Lost(#[source] hyper::Error),
@@ -59,8 +59,24 @@ pub enum AdminError {
     #[error("{}", .0.detail)]
     Refused(Box<ProblemDetails>),
     /// What came is not an answer.
-    #[error("the host's answer cannot be read: {0}")]
-    Malformed(#[from] serde_json::Error),
+    #[error(
+        "the host's answer cannot be read: {0}; if it is of another version than this command, {own}, restart it",
+        own = env!("CARGO_PKG_VERSION")
+    )]
+    Malformed(serde_json::Error),
+}
+
+// Not by an attribute, which would make it a `source`: printing the chain would say it twice.
+impl From<hyper::Error> for AdminError {
+    fn from(error: hyper::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<serde_json::Error> for AdminError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Malformed(error)
+    }
 }
 
 /// What one who follows a log is told.

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 
 use super::port_owner::PortOwner;
 
@@ -20,7 +20,7 @@ pub(super) fn listen<T>(
 ) -> anyhow::Result<T> {
     match bind(address) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-        bound => return bound.with_context(|| format!("cannot listen on {address}")),
+        bound => return bound.map_err(|error| refused(address, option, &error)),
     }
     let by = PortOwner::of(address).map(|owner| format!(" by {owner}")).unwrap_or_default();
     if !find_free {
@@ -37,10 +37,25 @@ pub(super) fn listen<T>(
                 return Ok(bound);
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            Err(error) => return Err(error).with_context(|| format!("cannot listen on {next}")),
+            Err(error) => return Err(refused(next, option, &error)),
         }
     }
-    bail!("cannot listen on {address}, nor on the {TRIED} ports after it: all are taken")
+    bail!(
+        "cannot listen on {address}, nor on the {TRIED} ports after it: all are taken; choose another address with {option}"
+    )
+}
+
+/// An address that is not taken and cannot be listened on all the same.
+fn refused(address: SocketAddr, option: &str, error: &io::Error) -> anyhow::Error {
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrNotAvailable => format!("; choose an address of this machine with {option}"),
+        io::ErrorKind::PermissionDenied => format!(
+            "; ports below 1024 are not for every user: choose another with {option}, or give the command \
+             CAP_NET_BIND_SERVICE"
+        ),
+        _ => String::new(),
+    };
+    anyhow!("cannot listen on {address}: {error}{remedy}")
 }
 
 #[cfg(test)]
@@ -58,5 +73,21 @@ mod tests {
         let refused = listen(address, "--listen", false, TcpListener::bind).unwrap_err().to_string();
         assert!(refused.contains("another address with --listen"), "{refused}");
         assert!(refused.contains(&format!("(process {})", std::process::id())), "{refused}");
+    }
+
+    #[test]
+    fn what_is_not_for_want_of_a_free_port_ends_the_search() {
+        let taken: SocketAddr = "127.0.0.1:80".parse().unwrap();
+        let refused = |rest: io::ErrorKind| {
+            let bind = |address: SocketAddr| -> io::Result<()> {
+                Err(if address == taken { io::ErrorKind::AddrInUse } else { rest }.into())
+            };
+            listen(taken, "--admin", true, bind).unwrap_err().to_string()
+        };
+        let privileged = refused(io::ErrorKind::PermissionDenied);
+        assert!(privileged.starts_with("cannot listen on 127.0.0.1:81: permission denied; ports below 1024"));
+        assert!(privileged.contains("choose another with --admin"), "{privileged}");
+        let all = refused(io::ErrorKind::AddrInUse);
+        assert!(all.contains("nor on the 100 ports after it: all are taken; choose another"), "{all}");
     }
 }

@@ -115,6 +115,9 @@ mod tests {
 
     #[test]
     fn a_flood_of_errors_is_cut() {
+        let one = format!("[{}]", vec!["1"; PRINTED + 1].join(","));
+        let printed = Config::parse(&one, Path::new("/srv"), "apps.json").unwrap_err().to_string();
+        assert!(printed.ends_with("\nand 1 more error"), "{printed}");
         let text = format!("[{}]", vec!["1"; PRINTED + 2].join(","));
         let error = Config::parse(&text, Path::new("/srv"), "apps.json").unwrap_err();
         assert_eq!(error.diagnostics().len(), PRINTED + 2);

@@ -232,4 +232,13 @@ mod tests {
         let fields: Vec<_> = error.diagnostics().iter().map(|found| &*found.field).collect();
         assert_eq!(fields, ["defaults.workers"]);
     }
+
+    #[test]
+    fn a_variable_that_no_process_can_have_is_refused() {
+        let text = r#"[{ "name": "a", "path": "x", "env": { "A=B": "1", "C": "a\u0000b" } }]"#;
+        let error = super::super::Config::parse(text, std::path::Path::new("/srv"), "apps.json").unwrap_err();
+        let said: Vec<_> = error.diagnostics().iter().map(|found| found.message.as_str()).collect();
+        assert!(said[0].starts_with("expected a variable's name, which is not empty"), "{said:?}");
+        assert!(said[1].starts_with("expected a variable's value without NUL"), "{said:?}");
+    }
 }

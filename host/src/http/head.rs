@@ -51,7 +51,7 @@ pub(super) fn response(
     let status = StatusCode::from_u16(head.status)
         .ok()
         .filter(|status| !status.is_informational())
-        .ok_or_else(|| bad(format!("the status {}", head.status)))?;
+        .ok_or_else(|| bad(format!("the status {}, where 200 to 599 are expected", head.status)))?;
     let length = values(head, "content-length").next().and_then(|length| length.parse().ok());
     let mut response = HttpResponse::with_body(status, response_body(method, status, length, body));
     add_headers(&mut response, head, length)?;
@@ -77,8 +77,8 @@ pub(super) fn add_headers(
     let named = named_by(values(head, "connection"));
     for header in &head.headers {
         let Header(name, _) = header;
-        let name =
-            HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(format!("the header name {name:?}")))?;
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| bad(format!("a header named {name:?}, which is no name of one")))?;
         // The one answer that has to say which protocol it would speak.
         let advertised = name == header::UPGRADE && status == StatusCode::UPGRADE_REQUIRED;
         // The length is the body's, except of one that is not sent: 304 says what it would be.
@@ -93,7 +93,7 @@ pub(super) fn add_headers(
         let value = header
             .value_bytes()
             .and_then(|bytes| HeaderValue::from_bytes(&bytes).ok())
-            .ok_or_else(|| bad(format!("an impossible value for the header {name}")))?;
+            .ok_or_else(|| bad(format!("a value of the header `{name}` that no header can have")))?;
         response.headers_mut().append(name, value);
     }
     Ok(())

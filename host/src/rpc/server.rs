@@ -87,14 +87,18 @@ struct Call<'a> {
 /// Carries out what a body asks for: one call, or a batch of them side by side. The text of the answer; `None` when all
 /// were notifications.
 pub(crate) async fn answer(app: &App, body: &[u8], context: &CallContext) -> Option<Vec<u8>> {
-    let Ok(body) = serde_json::from_slice::<&RawValue>(body) else {
-        return Some(written(&Answer::refused(RawValue::NULL, code::PARSE_ERROR, "Parse error", None)));
+    let body = match serde_json::from_slice::<&RawValue>(body) {
+        Ok(body) => body,
+        Err(error) => {
+            let why = Some(error.to_string().into());
+            return Some(written(&Answer::refused(RawValue::NULL, code::PARSE_ERROR, "Parse error", why)));
+        }
     };
     if !body.get().starts_with('[') {
         return one(app, body, context).await.map(|answer| written(&answer));
     }
     let members = match serde_json::from_str(body.get()) {
-        Ok(Batch(members)) if members.is_empty() => Err("a batch has at least one member".to_owned()),
+        Ok(Batch(members)) if members.is_empty() => Err("a batch has to have at least one member".to_owned()),
         Ok(Batch(members)) => Ok(members),
         Err(error) => Err(error.to_string()),
     };
@@ -127,21 +131,21 @@ impl<'a> Call<'a> {
         let invalid = |id: Option<&'a RawValue>, why| Answer::invalid(id.unwrap_or(RawValue::NULL), why);
         // A derived struct would take an array as well.
         if !request.get().starts_with('{') {
-            return Err(invalid(None, "a request is an object"));
+            return Err(invalid(None, "a request has to be an object"));
         }
         let Envelope { jsonrpc, method, params, id } = serde_json::from_str(request.get())
             .map_err(|error| Answer::invalid(RawValue::NULL, &error.to_string()))?;
         if id.is_some_and(|id| id.get().starts_with(['{', '[', 't', 'f'])) {
-            return Err(invalid(None, "the id is a text, a number or null"));
+            return Err(invalid(None, "`id` has to be a text, a number or null"));
         }
         if text(jsonrpc).as_deref() != Some("2.0") {
-            return Err(invalid(id, "jsonrpc is \"2.0\""));
+            return Err(invalid(id, "`jsonrpc` has to be \"2.0\""));
         }
         let Some(method) = text(method) else {
-            return Err(invalid(id, "the method is a text"));
+            return Err(invalid(id, "`method` has to be a text"));
         };
         if params.is_some_and(|params| !params.get().starts_with(['{', '['])) {
-            return Err(invalid(id, "params are an array or an object"));
+            return Err(invalid(id, "`params` has to be an array or an object"));
         }
         Ok(Self { method, params, id })
     }
@@ -237,14 +241,22 @@ mod tests {
 
     #[test]
     fn what_is_no_request_is_refused_with_its_id() {
-        refused("1", "null", "an object");
+        refused("1", "null", "a request has to be an object");
         refused(r#"["2.0","a",[],1]"#, "null", "an object");
-        refused(r#"{"method":"a","id":7}"#, "7", "jsonrpc");
+        refused(r#"{"method":"a","id":7}"#, "7", "`jsonrpc` has to be \"2.0\"");
         refused(r#"{"jsonrpc":2.0,"method":"a","id":7}"#, "7", "jsonrpc");
-        refused(r#"{"jsonrpc":"2.0","id":"x"}"#, "\"x\"", "method");
+        refused(r#"{"jsonrpc":"2.0","id":"x"}"#, "\"x\"", "`method` has to be a text");
         refused(r#"{"jsonrpc":"2.0","method":["a"],"id":null}"#, "null", "method");
-        refused(r#"{"jsonrpc":"2.0","method":"a","params":"b","id":7}"#, "7", "params");
-        refused(r#"{"jsonrpc":"2.0","method":"a","id":{}}"#, "null", "id");
+        refused(
+            r#"{"jsonrpc":"2.0","method":"a","params":"b","id":7}"#,
+            "7",
+            "`params` has to be an array or an object",
+        );
+        refused(
+            r#"{"jsonrpc":"2.0","method":"a","id":{}}"#,
+            "null",
+            "`id` has to be a text, a number or null",
+        );
         refused(r#"{"jsonrpc":"2.0","method":"a","id":true}"#, "null", "id");
         refused(r#"{"jsonrpc":"2.0","method":"a","id":1,"id":2}"#, "null", "duplicate");
     }

@@ -75,9 +75,9 @@ pub enum ScaffoldError {
         /// What cargo says.
         message: String,
     },
-    /// A manifest is no TOML.
-    #[error("cannot understand a Cargo.toml: {0}")]
-    Manifest(#[from] toml_edit::TomlError),
+    /// The manifest that cargo has made is no TOML.
+    #[error("cargo has made a Cargo.toml that cannot be read: {0}")]
+    Manifest(toml_edit::TomlError),
     /// A file cannot be read.
     #[error("cannot read {}: {reason}", path.display())]
     Read {

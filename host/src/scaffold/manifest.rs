@@ -15,7 +15,7 @@ pub(super) fn of_app(
     template: Template,
     origin: &Origin,
 ) -> Result<String, ScaffoldError> {
-    let mut made: DocumentMut = made_by_cargo.parse()?;
+    let mut made: DocumentMut = made_by_cargo.parse().map_err(ScaffoldError::Manifest)?;
     let mut lints = DocumentMut::new();
     made.remove("dependencies");
     if let Some(found) = made.remove("lints") {
@@ -28,7 +28,8 @@ pub(super) fn of_app(
         lints.to_string(),
     ];
     let parts = parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty());
-    let mut manifest: DocumentMut = (parts.collect::<Vec<_>>().join("\n\n") + "\n").parse()?;
+    let mut manifest: DocumentMut =
+        (parts.collect::<Vec<_>>().join("\n\n") + "\n").parse().map_err(ScaffoldError::Manifest)?;
 
     for table in ["dependencies", "dev-dependencies"] {
         let Some(dependencies) = manifest.get_mut(table).and_then(|it| it.as_table_like_mut()) else {

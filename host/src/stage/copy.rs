@@ -47,14 +47,14 @@ pub(super) struct Copied {
 /// Copies `library` to the new file `to`.
 pub(super) fn library(library: &Path, to: PathBuf) -> Result<(OwnedFile, Copied), StageError> {
     let begun = SystemTime::now();
-    let unreadable = |source| StageError::Read { path: library.to_owned(), source };
+    let unreadable = |reason| StageError::Read { path: library.to_owned(), reason };
     // Before it is opened, which for a pipe would wait for its writer.
     if !fs::metadata(library).map_err(unreadable)?.is_file() {
         return Err(StageError::NotAFile { path: library.to_owned() });
     }
     let mut from = File::open(library).map_err(unreadable)?;
     let before = Fingerprint::of_file(&from).map_err(unreadable)?;
-    let unwritable = |path: &Path, source| StageError::Write { path: path.to_owned(), source };
+    let unwritable = |path: &Path, reason| StageError::Write { path: path.to_owned(), reason };
     // Never over a file that is there: it might be mapped. The copy is for reading only, as nobody has any
     // business changing it.
     let mut copy = OpenOptions::new()
@@ -62,7 +62,7 @@ pub(super) fn library(library: &Path, to: PathBuf) -> Result<(OwnedFile, Copied)
         .create_new(true)
         .mode(0o400)
         .open(&to)
-        .map_err(|source| unwritable(&to, source))?;
+        .map_err(|reason| unwritable(&to, reason))?;
     let to = OwnedFile::new(to);
     let mut hasher = blake3::Hasher::new();
     let mut size = 0;
@@ -77,7 +77,7 @@ pub(super) fn library(library: &Path, to: PathBuf) -> Result<(OwnedFile, Copied)
         };
         // What is written and not what the library may be later, as the copy is what will be loaded.
         hasher.update(piece);
-        copy.write_all(piece).map_err(|source| unwritable(to.path(), source))?;
+        copy.write_all(piece).map_err(|reason| unwritable(to.path(), reason))?;
         size += piece.len() as u64;
     }
     if writers(&from) == Writers::Some {
@@ -93,7 +93,7 @@ pub(super) fn library(library: &Path, to: PathBuf) -> Result<(OwnedFile, Copied)
         });
     }
     let hash = ContentHash(*hasher.finalize().as_bytes());
-    let own_fingerprint = Fingerprint::of_file(&copy).map_err(|source| unwritable(to.path(), source))?;
+    let own_fingerprint = Fingerprint::of_file(&copy).map_err(|reason| unwritable(to.path(), reason))?;
     let settled = after.is_settled(begun);
     Ok((to, Copied { hash, size, fingerprint: after, own_fingerprint, settled }))
 }

@@ -27,7 +27,7 @@ impl ProcessFolder {
         let user = user();
         let common = common(place);
         make_private(&common, user)?;
-        let failed = |path: &Path, source| StageError::Folder { path: path.to_owned(), source };
+        let failed = |path: &Path, reason| StageError::Folder { path: path.to_owned(), reason };
         // One host at a time, so that none takes another's new folder, not locked yet, for a dead one's.
         let turn = common.join(".lock");
         let _turn = OpenOptions::new()
@@ -37,7 +37,7 @@ impl ProcessFolder {
             .mode(0o600)
             .open(&turn)
             .and_then(|file| file.lock().map(|()| file))
-            .map_err(|source| failed(&turn, source))?;
+            .map_err(|reason| failed(&turn, reason))?;
         remove_dead(&common);
 
         let path = loop {
@@ -46,12 +46,12 @@ impl ProcessFolder {
                 Ok(()) => break path,
                 // Made by a host with the same process id, in another container that shares this folder.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(source) => return Err(failed(&path, source)),
+                Err(reason) => return Err(failed(&path, reason)),
             }
         };
         let lock = File::open(&path)
             .and_then(|folder| folder.try_lock().map(|()| folder).map_err(io::Error::from))
-            .map_err(|source| failed(&path, source))?;
+            .map_err(|reason| failed(&path, reason))?;
         Ok(ProcessFolder { path, _lock: lock })
     }
 
@@ -83,7 +83,7 @@ fn remove(folder: &Path) {
 /// Makes the folder that all hosts of this user share, or checks the one that is there: whoever can write to
 /// it can have the host run their code, and in `/tmp` anyone may have been here first.
 fn make_private(folder: &Path, user: u32) -> Result<(), StageError> {
-    let failed = |source| StageError::Folder { path: folder.to_owned(), source };
+    let failed = |reason| StageError::Folder { path: folder.to_owned(), reason };
     match DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
         _ => {}

@@ -128,8 +128,8 @@ impl Store {
 /// Gives the staged copy a second name. It is never loaded under that one: restaging makes a new copy.
 fn link(staged: &Path, folder: PathBuf, name: &str) -> Result<OwnedFile, StageError> {
     match DirBuilder::new().mode(0o700).create(&folder) {
-        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(StageError::Folder { path: folder, source });
+        Err(reason) if reason.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(StageError::Folder { path: folder, reason });
         }
         _ => {}
     }
@@ -137,7 +137,7 @@ fn link(staged: &Path, folder: PathBuf, name: &str) -> Result<OwnedFile, StageEr
     fs::hard_link(staged, &path)
         // Some file systems have no hard links.
         .or_else(|_| fs::copy(staged, &path).map(drop))
-        .map_err(|source| StageError::Write { path: path.clone(), source })?;
+        .map_err(|reason| StageError::Write { path: path.clone(), reason })?;
     Ok(OwnedFile::new(path))
 }
 

@@ -35,6 +35,22 @@ impl Launch {
         Self::command("serve").args(["--listen", "127.0.0.1:0"]).write("apps.json", apps.to_string())
     }
 
+    /// `atoll SUBCOMMAND` in namespaces of its own, after a shell script, which may mount there and lower the kernel's
+    /// limits for it alone. `None`, and a message, where the system lets nobody but root make such namespaces.
+    pub fn isolated(setup: &str, subcommand: &str) -> Option<Self> {
+        let unshare = |script: &str| {
+            let namespaces = ["--user", "--map-root-user", "--mount", "sh", "-c", script];
+            Self::program("unshare").args(namespaces)
+        };
+        let tried = "mount -t tmpfs tmpfs tmp && echo 9 > /proc/sys/user/max_inotify_watches";
+        let tried = unshare(tried).command.output();
+        if !tried.is_ok_and(|output| output.status.success()) {
+            println!("not tried, as this system does not allow it: {setup}");
+            return None;
+        }
+        Some(unshare(&format!("{setup} && exec \"$0\" \"$@\"")).arg(atoll()).arg(subcommand))
+    }
+
     /// Any program.
     pub fn program(program: impl AsRef<OsStr>) -> Self {
         Self::of(Command::new(program))
@@ -175,6 +191,11 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// Its temporary folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// All files that it has left under its `TMPDIR`.
     pub fn temporary_files(&self) -> Vec<PathBuf> {
         temporary_files(self.folder.path())
@@ -301,6 +322,14 @@ impl Host {
             file.extension().is_some_and(|e| e == "so") && !file.parent().unwrap().ends_with("kept")
         });
         files
+    }
+
+    /// What commands for this host find it by: its lock (`lock`), or its control socket (`sock`).
+    #[track_caller]
+    pub fn control_file(&self, kind: &str) -> PathBuf {
+        let is_it =
+            |file: &PathBuf| file.extension().is_some_and(|found| found == kind) && !file.ends_with(".lock");
+        wait_for(&format!("the host has a {kind}"), || self.temporary_files().into_iter().find(is_it))
     }
 
     /// The names of the process's threads, at most 15 characters each, as the kernel keeps them.

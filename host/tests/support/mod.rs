@@ -16,6 +16,7 @@
 
 mod client;
 mod host;
+mod impostor;
 mod libraries;
 mod load;
 
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 
 pub use client::{Call, Connection, Reply};
 pub use host::{Ended, Host, Launch};
+pub use impostor::Impostor;
 pub use libraries::{
     EXAMPLES, SMALL, atoll, build_program, example, examples, fixtures_target, library, patched, programs,
     versioned, workspace,

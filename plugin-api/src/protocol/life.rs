@@ -60,7 +60,7 @@ impl Start {
             return Ok(T::default());
         }
         T::deserialize(&self.config)
-            .map_err(|error| Error::internal(format!("the setting `config`: {error}")))
+            .map_err(|error| Error::internal(format!("the setting `config` does not fit: {error}")))
     }
 }
 

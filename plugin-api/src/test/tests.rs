@@ -234,7 +234,7 @@ fn a_websocket_has_two_ends() {
 
     let mut socket = app.websocket("/echo");
     socket.send_text("panic");
-    assert_eq!(socket.receive(), Some(Message::Close(1011, String::new())));
+    assert_eq!(socket.receive(), Some(Message::Close(1011, "the app failed".to_owned())));
     app.websocket("/echo").close(3000, "bye");
     assert_eq!(app.log()[0].1, "closed with 3000 bye");
     assert_eq!(app.try_websocket("/nowhere").unwrap_err().status(), 404);
@@ -306,6 +306,21 @@ fn a_generation_without_a_state_finishes_what_it_has() {
     let app = app.reload();
     assert_eq!(app.send(Request::post("/")).text(), "2: 0");
     assert_eq!(upload.into_response().text(), "1: 4");
+}
+
+#[test]
+fn a_config_that_does_not_fit_is_no_start() {
+    let app = |start: Start| {
+        let names = start.config_as::<Vec<String>>()?;
+        Ok::<_, Error>(Application::new().get("/", move |_: Request| Json(names.clone())))
+    };
+    let fits = TestApp::builder(app).config(json!(["a"])).start().unwrap();
+    assert_eq!(fits.get("/").text(), r#"["a"]"#);
+    let error = TestApp::builder(app).config(json!({ "a": 1 })).start().unwrap_err().to_string();
+    assert!(
+        error.contains("the setting `config` does not fit: invalid type: map, expected a sequence"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -37,12 +37,31 @@ fn look(folder: &Path) -> std::io::Result<Finding> {
     if let Err(error) = Staging::new() {
         return Ok(Finding::told(CHECK, error.to_string()));
     }
-    let found = format!("{name}, {} free", units::bytes(free));
-    Ok(match free {
+    Ok(room(&name.to_string(), free))
+}
+
+/// Whether so many bytes are enough.
+fn room(folder: &str, free: u64) -> Finding {
+    let found = format!("{folder}, {} free", units::bytes(free));
+    match free {
         ROOM.. => Finding::ok(CHECK, found),
         LEAST_ROOM.. => {
             Finding::warning(CHECK, found, format!("make room: {} are enough", units::bytes(ROOM)))
         }
         _ => Finding::problem(CHECK, found, "make room, or set TMPDIR to a folder on a larger file system"),
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_little_room_has_a_remedy() {
+        assert_eq!(room("/tmp", ROOM).remedy, None);
+        let said = |free| room("/tmp", free).to_text();
+        let (some, none) = (said(ROOM - 1), said(LEAST_ROOM - 1));
+        assert!(some.contains("-> make room: ") && some.contains(" are enough"), "{some}");
+        assert!(none.contains("problem") && none.contains("or set TMPDIR to a folder on a larger"), "{none}");
+    }
 }

@@ -49,7 +49,7 @@ pub(super) fn check() -> Vec<Finding> {
         MAPPINGS,
         "many apps may not fit into the process: sysctl vm.max_map_count=262144",
     ));
-    findings.push(overcommit());
+    findings.push(overcommit(number("/proc/sys/vm/overcommit_memory")));
     findings.extend(control_group());
     findings
 }
@@ -100,8 +100,8 @@ fn kernel(file: &str, wanted: u64, remedy: &str) -> Finding {
     }
 }
 
-fn overcommit() -> Finding {
-    match number("/proc/sys/vm/overcommit_memory") {
+fn overcommit(mode: Option<u64>) -> Finding {
+    match mode {
         Some(2) => Finding::warning(
             "vm.overcommit_memory",
             "2: memory that is only reserved counts",
@@ -116,18 +116,21 @@ fn overcommit() -> Finding {
 fn control_group() -> Option<Finding> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let folder = Path::new("/sys/fs/cgroup").join(group);
-    let most: u64 = fs::read_to_string(folder.join("memory.max")).ok()?.trim().parse().ok()?;
-    Some(Finding::at_least(
+    number(Path::new("/sys/fs/cgroup").join(group).join("memory.max")).map(memory)
+}
+
+/// Whether so many bytes are enough for a host.
+fn memory(most: u64) -> Finding {
+    Finding::at_least(
         most,
         128 << 20,
         "memory",
         format!("the control group may use {}", units::bytes(most)),
         "the host and its apps end when they use more: raise MemoryMax=, or the container's limit",
-    ))
+    )
 }
 
-fn number(file: &str) -> Option<u64> {
+fn number(file: impl AsRef<Path>) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
@@ -144,5 +147,18 @@ mod tests {
         let (low, high) = (kernel(path, 101, "raise it"), kernel(path, 100, "raise it"));
         assert_eq!((low.level, low.remedy.as_deref()), (Level::Warning, Some("raise it")));
         assert_eq!((high.level, high.remedy), (Level::Ok, None));
+        assert_eq!(kernel("/nowhere", 100, "raise it").found, "is not limited here");
+    }
+
+    #[test]
+    fn memory_that_is_limited_or_counted_early_has_a_remedy() {
+        let low = memory(64 << 20).to_text();
+        assert!(low.contains("warning") && low.contains("memory: the control group may use 64"), "{low}");
+        assert!(low.contains("-> the host and its apps end when they use more: raise MemoryMax="), "{low}");
+        assert_eq!(memory(1 << 30).level, Level::Ok);
+        let strict = overcommit(Some(2)).to_text();
+        assert!(strict.contains("2: memory that is only reserved counts"), "{strict}");
+        assert!(strict.contains("-> heaps reserve more than they use, and may be refused"), "{strict}");
+        assert_eq!([overcommit(Some(0)).level, overcommit(None).level], [Level::Ok, Level::Ok]);
     }
 }

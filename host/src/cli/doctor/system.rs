@@ -18,18 +18,20 @@ pub(super) fn check() -> Vec<Finding> {
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy().into_owned();
     let glibc = glibc::version();
-    let architecture = if ARCHITECTURES.contains(&ARCH) {
-        Finding::ok("architecture", ARCH)
-    } else {
-        let known = ARCHITECTURES.join(", ");
-        Finding::problem("architecture", format!("{ARCH} is not known"), format!("use a machine of {known}"))
-    };
     vec![
         of_version("kernel", &format!("Linux {release}"), version(&release), KERNEL),
-        architecture,
+        architecture(ARCH),
         of_version("C library", &format!("glibc {glibc}"), version(&glibc), GLIBC),
         compiler(),
     ]
+}
+
+fn architecture(found: &str) -> Finding {
+    if ARCHITECTURES.contains(&found) {
+        return Finding::ok("architecture", found);
+    }
+    let known = ARCHITECTURES.join(", ");
+    Finding::problem("architecture", format!("{found} is not known"), format!("use a machine of {known}"))
 }
 
 fn of_version(check: &str, found: &str, version: Option<(u32, u32)>, oldest: (u32, u32)) -> Finding {
@@ -79,5 +81,16 @@ mod tests {
         let level = |text| of_version("x", text, version(text), GLIBC).level;
         assert_eq!([level("2.9"), level("2.17"), level("10.0")], [Level::Problem, Level::Ok, Level::Ok]);
         assert_eq!(level("new"), Level::Warning);
+    }
+
+    #[test]
+    fn a_machine_that_is_too_old_or_unknown_has_a_remedy() {
+        let said = |text| of_version("C library", text, version(text), GLIBC).to_text();
+        let (old, unread) = (said("2.9"), said("new"));
+        assert!(old.contains("C library: 2.9\n         -> use 2.17 or newer"), "{old}");
+        assert!(unread.contains("-> its version cannot be read; 2.17 or newer is needed"), "{unread}");
+        let other = architecture("s390x").to_text();
+        assert!(other.contains("architecture: s390x is not known"), "{other}");
+        assert!(other.contains("-> use a machine of x86_64, aarch64, riscv64"), "{other}");
     }
 }

@@ -106,7 +106,9 @@ fn an_address_that_is_taken_is_told() {
     let alone = Alone::new();
     let host = alone.start();
     let address = host.address().to_string();
-    assert!(host.stdout().contains("`cargo build --package hello --lib` reloads it"), "{}", host.stdout());
+    wait_until("it says how to reload it", || {
+        host.stdout().contains("`cargo build --package hello --lib` reloads it")
+    });
     let ended = Launch::program(alone.folder.path().join("hello")).args(["--listen", &address]).run();
     assert_eq!(ended.status.code(), Some(1));
     let expected = format!("hello: cannot listen on {address}: Address already in use");

@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use support::{Ended, Host, Launch, atoll, library, wait_for, wait_until};
+use support::{Ended, Host, Launch, atoll, contains, library, wait_for, wait_until};
 use terminal::Terminal;
 
 /// Begins the alternate screen of a terminal, and ends it.
@@ -46,13 +46,6 @@ fn done(host: &Host, args: &[&str]) -> String {
 #[track_caller]
 fn parsed(host: &Host, args: &[&str]) -> Value {
     serde_json::from_str(&done(host, args)).unwrap()
-}
-
-#[track_caller]
-fn contains(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "{word:?} in {text}");
-    }
 }
 
 #[test]

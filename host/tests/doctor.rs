@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
-use support::{Ended, Host, Impostor, Launch, atoll, library, patched, wait_for};
+use support::{Ended, Host, Impostor, Launch, atoll, contains, library, patched, wait_for};
 
 /// A host with two apps.
 fn host() -> Host {
@@ -29,13 +29,6 @@ fn doctor(host: &Host, args: &[&str]) -> Ended {
 /// What it says where there is a registry without apps.
 fn alone(launch: Launch) -> Ended {
     launch.write("apps.json", "[]").run()
-}
-
-#[track_caller]
-fn contains(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "{word:?} in {text}");
-    }
 }
 
 #[test]

@@ -34,6 +34,15 @@ pub use load::Load;
 /// How long a test waits for what has to happen. Long, for a machine that is busy: nothing waits without need.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
+/// # Panics
+/// When one of the words is not in the text.
+#[track_caller]
+pub fn contains(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "{word:?} in {text}");
+    }
+}
+
 /// Waits until `condition` holds.
 ///
 /// # Panics

@@ -229,5 +229,6 @@ fn an_address_that_is_taken_is_said_to_be_so() {
     let address = host.address().to_string();
     let ended = Launch::command("serve").args(["--listen", &address]).write("apps.json", "[]").run();
     assert_eq!(ended.status.code(), Some(1));
-    assert!(ended.stderr.contains(&address) && ended.stderr.contains("in use"), "{}", ended.stderr);
+    let expected = format!("cannot listen on {address}: it is taken by `atoll` (process {})", host.pid());
+    assert!(ended.stderr.contains(&expected), "{}", ended.stderr);
 }

@@ -1,8 +1,11 @@
 //! One host for each registry file.
 
+use std::ffi::OsStr;
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use crate::services::Services;
@@ -57,10 +60,9 @@ impl HostLock {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    let mut process = String::new();
-                    file.read_to_string(&mut process).map_err(unusable)?;
-                    // Whoever holds it may not have written it yet.
-                    let process = Some(process).filter(|process| !process.is_empty());
+                    let mut written = Vec::new();
+                    file.read_to_end(&mut written).map_err(unusable)?;
+                    let process = holder(&written).map(|(process, _)| process);
                     return Err(HostLockError::Taken { process, config: config.to_owned() });
                 }
                 Err(TryLockError::Error(reason)) => return Err(unusable(reason)),
@@ -68,7 +70,10 @@ impl HostLock {
             // The host before may have removed the file after it was opened here.
             if is_at(&file, &path) {
                 file.set_len(0).map_err(unusable)?;
-                write!(file, "{}", std::process::id()).map_err(unusable)?;
+                let config = config.canonicalize().unwrap_or_else(|_| config.to_owned());
+                let mut written = format!("{}\n", std::process::id()).into_bytes();
+                written.extend(config.as_os_str().as_bytes());
+                file.write_all(&written).map_err(unusable)?;
                 return Ok(Self { path, _file: file });
             }
         }
@@ -81,6 +86,25 @@ impl Drop for HostLock {
             log::debug!("{} stays: {error}", self.path.display());
         }
     }
+}
+
+/// The registry files whose hosts, of those that lock a file in this folder, answer commands.
+pub(crate) fn served(folder: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+    let locks = files.filter(|file| file.extension().is_some_and(|kind| kind == "lock"));
+    // The lock of a host that was killed stays, and nobody listens on its socket.
+    let alive = locks.filter(|lock| UnixStream::connect(lock.with_extension("sock")).is_ok());
+    let mut configs: Vec<PathBuf> =
+        alive.filter_map(|lock| Some(holder(&std::fs::read(lock).ok()?)?.1)).collect();
+    configs.sort();
+    configs
+}
+
+/// The process and the registry file that are written in a lock. Who has just taken it has not written them yet.
+fn holder(written: &[u8]) -> Option<(String, PathBuf)> {
+    let end = written.iter().position(|byte| *byte == b'\n')?;
+    let process = String::from_utf8_lossy(&written[..end]).into_owned();
+    Some((process, OsStr::from_bytes(&written[end + 1..]).into()))
 }
 
 /// Whether this path leads to this file.

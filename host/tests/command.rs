@@ -300,3 +300,22 @@ fn the_exit_code_says_what_happened() {
     }
     contains(&Launch::command("help").run().stdout, &["Exit codes:", "3  no host runs"]);
 }
+
+#[test]
+fn a_command_that_finds_no_host_says_which_registries_have_one() {
+    let mut host = Launch::serve("[]").start();
+    let temporary = host.folder().join("tmp");
+    let asked = || Launch::command("ls").write("apps.json", "[]").env("TMPDIR", &temporary).run();
+    let served = host.folder().canonicalize().unwrap().join("apps.json");
+    contains(
+        &asked().stderr,
+        &["no host runs for apps.json", &format!("; running hosts serve {}", served.display())],
+    );
+
+    host.signal(libc::SIGKILL);
+    let ended = host.ended();
+    let left = ended.temporary_files();
+    assert!(left.iter().any(|file| file.extension().is_some_and(|kind| kind == "lock")), "{left:?}");
+    let told = asked().stderr;
+    assert!(told.contains("no host runs for apps.json") && !told.contains("running hosts"), "{told}");
+}

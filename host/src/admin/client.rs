@@ -26,6 +26,7 @@ use self::events::{Event, Events};
 use super::model::{AppDetails, EffectiveConfig, HostStatus, LogLevel, ProblemDetails, Serving};
 use super::socket;
 use super::stats::Stats;
+use crate::host_lock;
 use crate::journal::LogEntry;
 
 /// How long an answer is awaited: a reload may drain and start.
@@ -37,12 +38,15 @@ pub enum AdminError {
     /// No host listens.
     // The reason is in the text and is therefore not a `source`, or printing the chain would say it twice.
     #[error(
-        "no host runs for {}: start one with `atoll serve`, or say with --config which registry it serves ({reason})",
-        config.display()
+        "no host runs for {}: start one with `atoll serve`, or say with --config which registry it serves ({reason}){}",
+        config.display(),
+        those(others)
     )]
     NoHost {
         /// The registry file that the host would serve.
         config: PathBuf,
+        /// Those that running hosts of this user serve.
+        others: Vec<PathBuf>,
         /// What the system said.
         reason: io::Error,
     },
@@ -64,6 +68,12 @@ pub enum AdminError {
         own = env!("CARGO_PKG_VERSION")
     )]
     Malformed(serde_json::Error),
+}
+
+/// What the running hosts serve, as the end of a sentence.
+fn those(configs: &[PathBuf]) -> String {
+    let configs: Vec<String> = configs.iter().map(|config| config.display().to_string()).collect();
+    if configs.is_empty() { String::new() } else { format!("; running hosts serve {}", configs.join(", ")) }
 }
 
 // Not by an attribute, which would make it a `source`: printing the chain would say it twice.
@@ -117,9 +127,14 @@ impl AdminClient {
     /// [`AdminError::NoHost`].
     pub fn connect_within(temporary: &Path, config: impl AsRef<Path>) -> Result<Self, AdminError> {
         let config = config.as_ref();
-        let no_host = |reason| AdminError::NoHost { config: config.to_owned(), reason };
+        let folder = crate::stage::common_folder(temporary);
+        let no_host = |reason| AdminError::NoHost {
+            config: config.to_owned(),
+            others: host_lock::served(&folder),
+            reason,
+        };
         let runtime = Builder::new_current_thread().enable_all().build().map_err(no_host)?;
-        let path = socket::path(&crate::stage::common_folder(temporary), config);
+        let path = socket::path(&folder, config);
         let stream = runtime.block_on(UnixStream::connect(path)).map_err(no_host)?;
         let (sender, connection) = runtime.block_on(handshake(TokioIo::new(stream)))?;
         let connection = runtime.spawn(async move {

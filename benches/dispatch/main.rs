@@ -26,6 +26,10 @@ mod turns;
 
 use criterion::Criterion;
 
+/// That of the `atoll` command, for all that is compared.
+#[global_allocator]
+static ALLOCATOR: atoll_host::Allocator = atoll_host::Allocator;
+
 fn main() {
     if child::Job::was_done() {
         return;

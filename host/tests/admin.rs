@@ -1,6 +1,6 @@
 //! The admin listener: what it says, what it changes, and whom it refuses.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

@@ -1,7 +1,5 @@
 //! How much an app takes: at once, in a second, and in its heap.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
-
 mod support;
 
 use serde_json::json;

@@ -1,8 +1,7 @@
 //! How many allocations the host adds to a request: counted against the same handler in a bare actix-web server, on one
 //! connection. What the app allocates for itself is on a heap of its own, and not counted.
 
-// What clippy allows in tests, for their helpers as well.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

@@ -1,8 +1,5 @@
 //! An ordinary axum program as an app.
 
-// What clippy allows in tests, for their helpers as well.
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! `atoll build`: a folder to deploy, served without cargo, and exchanged under load.
 
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

@@ -1,7 +1,5 @@
 //! `atoll call`: one request, without a server.
 
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use std::path::PathBuf;

@@ -1,7 +1,6 @@
 //! Calls and requests from one app to another.
 
-// What clippy allows in tests, for their helpers as well.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

@@ -1,7 +1,5 @@
 //! `atoll check`: whether a host would run a library.
 
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use std::os::unix::fs::MetadataExt;

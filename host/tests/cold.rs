@@ -1,7 +1,6 @@
 //! Apps that are not loaded: their libraries are copied ahead of the first call, and only what is on disk is run.
 
-// What clippy allows in tests, for their helpers as well.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

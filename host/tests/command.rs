@@ -1,6 +1,6 @@
 //! The operator's commands: what they print, what they change, and with which exit code they end.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 mod terminal;

@@ -1,6 +1,6 @@
 //! What is said to a running host: `atoll ls`, `reload`, `rollback`; and what a reload keeps.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! The dashboard, in a real browser.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod browser;
 mod installed;

@@ -1,7 +1,5 @@
 //! A debugger that is attached to the host finds the sources of an app, and goes on doing so when it is reloaded.
 
-#![allow(clippy::unwrap_used)]
-
 mod crates;
 mod installed;
 mod support;

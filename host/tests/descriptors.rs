@@ -1,7 +1,6 @@
 //! File descriptors that an app leaves open: its own are closed with its library, and no others.
 
-// What clippy allows in tests, for their helpers as well.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

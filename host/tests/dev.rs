@@ -1,6 +1,6 @@
 //! `atoll dev`: what is saved is built and served.
 
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod crates;
 mod support;

@@ -1,7 +1,5 @@
 //! `atoll doctor`: what is wrong, and what to do about it.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
-
 mod support;
 
 use std::fs;

@@ -3,8 +3,7 @@
 //! What differs is said in the book: alone an app's routes are at `/`, and `atoll call` starts the app for each request,
 //! has no WebSockets, and nobody to talk to.
 
-// What clippy allows in tests, for their helpers as well.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

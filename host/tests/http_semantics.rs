@@ -1,7 +1,6 @@
 //! What HTTP asks of something that stands between a client and an app (RFC 9110).
 
-// What clippy allows in tests, for their helpers as well.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

@@ -1,7 +1,6 @@
 //! Requests that are too large, too slow or not HTTP, byte for byte over a socket.
 
-// What clippy allows in tests, for their helpers as well.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! Pages that follow their app, as `atoll dev` has them.
 
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod browser;
 mod crates;

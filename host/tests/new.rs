@@ -1,6 +1,6 @@
 //! `atoll new`: an app from a template, and what it prints as the way to go on.
 
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! Spans, as a collector gets them.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

@@ -1,8 +1,5 @@
 //! An app with an allocator of its own: its buffers are copied at the port, and it is reloaded as any other.
 
-// What clippy allows in tests, for their helpers as well.
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! The host behind nginx and behind Caddy, with the settings that the book has for them.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod installed;
 mod support;

@@ -1,8 +1,5 @@
 //! An app that has its port to itself.
 
-// What clippy allows in tests, for their helpers as well.
-#![allow(clippy::unwrap_used)]
-
 mod support;
 
 use serde_json::json;

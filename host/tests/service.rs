@@ -1,6 +1,6 @@
 //! What a service manager and an operator expect of a server: signals, sockets that are handed over, one host for a file.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

@@ -1,7 +1,6 @@
 //! Bodies that come and go piece by piece, in an `Application` and in an axum app.
 
-// What clippy allows in tests, for their helpers as well.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

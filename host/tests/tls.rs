@@ -1,7 +1,6 @@
 //! TLS and HTTP/2.
 
-// What clippy allows in tests, for their helpers as well.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;
 

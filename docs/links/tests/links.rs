@@ -1,6 +1,6 @@
 //! What the book and the README refer to is there: pages, their headings, and files of the repository.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;

@@ -1,7 +1,6 @@
 //! A real browser, Chromium without a window, driven by its driver.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::net::SocketAddr;
 use std::path::Path;

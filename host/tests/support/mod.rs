@@ -11,8 +11,8 @@
 //!
 //! [`Launch`] starts any other command in the same way: `Launch::command("dev").arg("apps/hello").start()`.
 
-// Each test file uses a part of it.
-#![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test file uses a part of it")]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod client;
 mod host;

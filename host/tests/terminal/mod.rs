@@ -1,7 +1,7 @@
 //! The command under test on a terminal.
 
-// Each test file uses a part of it.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::io::{Read, Write};
 use std::path::Path;

@@ -6,7 +6,7 @@ mod browser;
 mod installed;
 mod support;
 
-use browser::{Browser, drive};
+use browser::{Browser, Chromium};
 use fantoccini::key::Key;
 use serde_json::{Value, json};
 use support::{Call, Connection, Host, Launch, Reply, library};
@@ -40,8 +40,9 @@ fn row(app: &str) -> String {
 
 #[test]
 fn a_request_is_seen_as_it_happens() {
+    let Some(chromium) = Chromium::installed() else { return };
     let host = launch(hello_and_bad()).start();
-    drive(async |browser| {
+    chromium.drive(async |browser| {
         browser.goto(&page(&host, "")).await;
         browser.until(&format!("{}?.innerText.includes('cold')", row("hello"))).await;
         browser.says("#link", "live").await;
@@ -60,8 +61,9 @@ fn a_request_is_seen_as_it_happens() {
 
 #[test]
 fn the_page_is_reached_and_used_by_keyboard() {
+    let Some(chromium) = Chromium::installed() else { return };
     let host = launch(hello_and_bad()).start();
-    drive(async |browser| {
+    chromium.drive(async |browser| {
         browser.goto(&page(&host, "")).await;
         browser.until(&row("hello")).await;
         // The apps are sorted by name: the first link of the table is that of the first one.
@@ -82,10 +84,11 @@ fn the_page_is_reached_and_used_by_keyboard() {
 
 #[test]
 fn rows_are_filtered_and_sorted() {
+    let Some(chromium) = Chromium::installed() else { return };
     let apps: Vec<Value> =
         (0..1000).map(|n| json!({ "name": format!("app-{n:03}"), "path": library("hello") })).collect();
     let host = launch(Value::Array(apps)).start();
-    drive(async |browser| {
+    chromium.drive(async |browser| {
         browser.goto(&page(&host, "")).await;
         browser.until("document.querySelectorAll('.apps tbody tr').length === 1000").await;
         assert_eq!(host.get("/apps/app-500/").status, 200);
@@ -102,8 +105,9 @@ fn rows_are_filtered_and_sorted() {
 
 #[test]
 fn an_app_shows_its_generations_panics_log_and_settings() {
+    let Some(chromium) = Chromium::installed() else { return };
     let host = launch(hello_and_bad()).start();
-    drive(async |browser| {
+    chromium.drive(async |browser| {
         browser.goto(&page(&host, "#/apps/bad")).await;
         browser.says(".phase", "cold").await;
         assert_eq!(host.get("/apps/bad/panic").status, 500);
@@ -124,10 +128,11 @@ fn an_app_shows_its_generations_panics_log_and_settings() {
 
 #[test]
 fn the_buttons_change_an_app() {
+    let Some(chromium) = Chromium::installed() else { return };
     let host = launch(hello_and_bad()).start();
     host.get("/apps/hello/");
     let phase = || ask(&host, &Call::get("/api/v1/apps/hello")).json()["phase"].clone();
-    drive(async |browser| {
+    chromium.drive(async |browser| {
         browser.goto(&page(&host, "#/apps/hello")).await;
         browser.until("!document.querySelector('#do-stop').ariaDisabled").await;
         browser.click("#do-stop").await;
@@ -161,8 +166,9 @@ fn the_buttons_change_an_app() {
 
 #[test]
 fn a_request_is_sent_by_hand() {
+    let Some(chromium) = Chromium::installed() else { return };
     let host = launch(hello_and_bad()).start();
-    drive(async |browser| {
+    chromium.drive(async |browser| {
         browser.goto(&page(&host, "#/apps/hello")).await;
         browser.fill("[name='path']", "/greet/ada").await;
         browser.click(".invoke .primary").await;
@@ -176,9 +182,10 @@ fn a_request_is_sent_by_hand() {
 
 #[test]
 fn the_token_is_asked_for_once() {
+    let Some(chromium) = Chromium::installed() else { return };
     let host =
         launch(hello_and_bad()).write("token", "the-token\n").args(["--admin-token-file", "token"]).start();
-    drive(async |browser| {
+    chromium.drive(async |browser| {
         browser.goto(&page(&host, "#/apps/hello")).await;
         browser.until("!document.querySelector('#do-start').ariaDisabled").await;
         browser.click("#do-start").await;
@@ -202,11 +209,12 @@ fn the_token_is_asked_for_once() {
 
 #[test]
 fn a_host_that_is_gone_is_missed_and_found_again() {
+    let Some(chromium) = Chromium::installed() else { return };
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let launch = || Launch::serve(hello_and_bad()).args(["--admin", &address.to_string()]).start();
     let host = launch();
     let mut again = None;
-    drive(async |browser| {
+    chromium.drive(async |browser| {
         browser.goto(&page(&host, "")).await;
         browser.says("#link", "live").await;
         host.stop();
@@ -222,9 +230,10 @@ fn a_host_that_is_gone_is_missed_and_found_again() {
 
 #[test]
 fn it_fits_a_phone_and_the_dark() {
+    let Some(chromium) = Chromium::installed() else { return };
     let host = launch(hello_and_bad()).start();
     host.get("/apps/bad/panic");
-    drive(async |browser| {
+    chromium.drive(async |browser| {
         let metrics = json!({ "width": 320, "height": 640, "deviceScaleFactor": 1, "mobile": true });
         browser.devtools("Emulation.setDeviceMetricsOverride", &metrics);
         for (route, there) in [("", ".apps tbody tr"), ("#/apps/bad", ".backtrace")] {
@@ -246,7 +255,7 @@ fn it_fits_a_phone_and_the_dark() {
 }
 
 #[test]
-fn nothing_leaves_the_host_and_nothing_foreign_runs() {
+fn the_page_comes_with_a_strict_policy_and_nothing_beside_it() {
     let host = launch(hello_and_bad()).start();
     let reply = ask(&host, &Call::get("/"));
     assert_eq!(reply.header("content-type").as_deref(), Some("text/html; charset=utf-8"));
@@ -262,7 +271,13 @@ fn nothing_leaves_the_host_and_nothing_foreign_runs() {
     for path in ["/dashboard/", "/dashboard/..%2fadmin.rs", "/dashboard/nothing.js", "/style.css"] {
         ask(&host, &Call::get(path)).problem(404, "not-found");
     }
-    drive(async |browser| {
+}
+
+#[test]
+fn nothing_leaves_the_host_and_nothing_foreign_runs() {
+    let Some(chromium) = Chromium::installed() else { return };
+    let host = launch(hello_and_bad()).start();
+    chromium.drive(async |browser| {
         let asked = async |browser: &Browser, route: &str, there: &str| {
             browser.goto(&page(&host, route)).await;
             browser.until(&format!("document.querySelector('{there}')")).await;

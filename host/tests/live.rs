@@ -7,7 +7,7 @@ mod crates;
 mod installed;
 mod support;
 
-use browser::{Browser, drive};
+use browser::{Browser, Chromium};
 use crates::{answers, dev, save, wait_for_answer};
 use serde_json::Value;
 use support::{Call, Connection, Host, Reply, wait_until};
@@ -155,12 +155,13 @@ async fn until_reloaded(browser: &Browser, text: &str) {
 
 #[test]
 fn a_page_reloads_itself_and_shows_what_does_not_compile() {
+    let Some(chromium) = Chromium::installed() else { return };
     let name = "live-browser";
     let launch = dev(&[(name, "compile_error!(\"not begun\");")]);
     let host = launch.start();
     let address = host.address();
     host.wait_for_log(&["live-browser: the build failed"]);
-    drive(async |browser| {
+    chromium.drive(async |browser| {
         // Without a version before, the host's own page, with the compiler's words in colour over it.
         browser.goto(&format!("http://{address}/apps/{name}/")).await;
         browser.until(&format!("{OVERLAY}?.includes('error: not begun')")).await;

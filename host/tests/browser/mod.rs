@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fantoccini::key::Key;
@@ -29,18 +29,33 @@ pub(crate) struct Browser {
 /// The driver's process, with all that it has started.
 struct Driver(Host);
 
-/// Runs a test in a browser of its own. Where there is none it fails in CI; else it says so, and the test is skipped.
-pub(crate) fn drive(test: impl AsyncFnOnce(&Browser)) {
-    let Some([chromium, driver]) = installed::all(["chromium", "chromedriver"]) else { return };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let whole = async {
-            let browser = Browser::open(&chromium, &driver).await;
-            test(&browser).await;
-            assert_eq!(browser.log("browser"), Vec::<Value>::new(), "the console has something to say");
-        };
-        tokio::time::timeout(WHOLE_TEST, whole).await.expect("the test ends in time");
-    });
+/// The programs that a test with a browser needs.
+pub(crate) struct Chromium {
+    browser: PathBuf,
+    driver: PathBuf,
+}
+
+impl Chromium {
+    /// Where the programs are; `None`: the test is skipped. Ask first, so that a skipped test does nothing else.
+    ///
+    /// # Panics
+    /// See [`installed::all`].
+    pub(crate) fn installed() -> Option<Self> {
+        installed::all(["chromium", "chromedriver"]).map(|[browser, driver]| Self { browser, driver })
+    }
+
+    /// Runs a test in a browser started for it.
+    pub(crate) fn drive(&self, test: impl AsyncFnOnce(&Browser)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let whole = async {
+                let browser = Browser::open(&self.browser, &self.driver).await;
+                test(&browser).await;
+                assert_eq!(browser.log("browser"), Vec::<Value>::new(), "the console has something to say");
+            };
+            tokio::time::timeout(WHOLE_TEST, whole).await.expect("the test ends in time");
+        });
+    }
 }
 
 impl Browser {

@@ -1,5 +1,6 @@
 //! Programs that are not built here, and that a newcomer's machine may not have.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use crate::support::workspace;
@@ -14,7 +15,8 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// The programs, if all are there. Where one is not, a test fails in CI; else it says so, and is skipped.
+/// The programs, if all are there. Where one is missing, a test fails in CI; elsewhere it is skipped, with a line on
+/// standard error that names it. The line is written past libtest, which hides what a test prints that passes.
 ///
 /// # Panics
 /// In CI, where one is missing.
@@ -24,7 +26,9 @@ pub(crate) fn all<const N: usize>(programs: [&str; N]) -> Option<[PathBuf; N]> {
     {
         let message = format!("{missing} is not installed; .ci/install-programs installs it");
         assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{message}");
-        eprintln!("skipped: {message}");
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        // A test whose standard error is closed is skipped all the same.
+        let _ = writeln!(std::io::stderr(), "skipped: {test}: {message}");
         return None;
     }
     Some(found.map(|file| file.expect("all are there")))

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use atoll_plugin::abi::{GenerationHandle, ThreadEvent};
 
+use crate::current;
 use crate::descriptors::Maker;
 use crate::heap::Heap;
 use crate::journal::Journal;
@@ -81,6 +82,8 @@ impl LibraryContext {
                 taken.starting -= 1;
                 // SAFETY: no preconditions.
                 taken.threads.insert(unsafe { libc::gettid() });
+                // SAFETY: the library is not unloaded, nor this context dropped, before the thread has ended.
+                unsafe { current::enter(self) };
             }
             // It still runs destructors of thread-locals, the library's code: it stays until the kernel has
             // forgotten it. Those that ended before are struck off here, so that the set does not grow.

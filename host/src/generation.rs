@@ -17,6 +17,7 @@ use crate::answer::{self, AnswerError};
 use crate::call_context::CallContext;
 use crate::context::LibraryContext;
 use crate::courier::Courier;
+use crate::current;
 use crate::ending::Ending;
 use crate::heap::Heap;
 use crate::library;
@@ -138,7 +139,10 @@ impl Generation {
         for (worker, port) in ports.iter().enumerate() {
             running.count.fetch_add(1, Ordering::SeqCst);
             let (inside, running_inside, on_exit) = (port.clone(), running.clone(), on_exit.clone());
+            let its_own = context.clone();
             let body = move || {
+                // SAFETY: whoever unloads the library joins this thread first, and keeps the context until then.
+                unsafe { current::enter(&its_own) };
                 let (port, running) = (inside.clone(), running_inside.clone());
                 let ended = move |how: &str| {
                     // Told before the port is closed: whoever finds it closed finds the driver informed.

@@ -18,7 +18,7 @@ use crate::context::LibraryContext;
 use crate::inspect::Inspected;
 use crate::port::Port;
 use crate::stage::{ContentHash, Staged};
-use crate::{logging, table};
+use crate::{current, logging, table};
 
 /// Look-ups of the library's own code find its own symbols first: its `pthread_create` and not libc's.
 const RTLD_DEEPBIND: c_int = libc::RTLD_DEEPBIND;
@@ -92,6 +92,7 @@ impl Loaded {
     /// # Errors
     /// See [`LoadError`]; the library is closed again.
     pub fn open(inspected: Inspected, context: Arc<LibraryContext>) -> Result<Self, LoadError> {
+        let _entered = current::enter_linker(&context);
         let staged = inspected.staged();
         // SAFETY: the file was inspected; that its constructors are sound is the app author's part, as for any
         // native code.
@@ -148,6 +149,7 @@ impl Loaded {
     /// All threads that ran the library's code have ended, and nobody holds a [`PluginRef`] of it.
     pub unsafe fn unload(self) -> Result<Inspected, Pinned> {
         let Self { library, root: _, context, inspected } = self;
+        let _entered = current::enter_linker(&context);
         let threads = context.running_threads();
         if !threads.is_empty() {
             return Err(Pinned::keep(PinReason::Threads(threads), library, context, inspected));

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::events::EventBus;
+use crate::exports;
 use crate::generation::Generation;
 use crate::library::Pinned;
 use crate::loader::{Dlopen, Loader};
@@ -89,6 +90,9 @@ impl Services {
     /// See [`ServicesError`].
     pub fn new() -> Result<Self, ServicesError> {
         let staging = Arc::new(Staging::new()?);
+        if !exports::in_force() {
+            log::warn!("threads and aborts of the apps' shared libraries are not seen: {}", exports::REMEDY);
+        }
         Ok(Self {
             preparer: Preparer::new(staging.clone()),
             staging,

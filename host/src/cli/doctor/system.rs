@@ -3,6 +3,7 @@
 use std::env::consts::ARCH;
 
 use atoll_host::build::cargo;
+use atoll_host::exports;
 
 use super::finding::Finding;
 use super::glibc;
@@ -23,7 +24,17 @@ pub(super) fn check() -> Vec<Finding> {
         architecture(ARCH),
         of_version("C library", &format!("glibc {glibc}"), version(&glibc), GLIBC),
         compiler(),
+        shared_libraries(),
     ]
+}
+
+fn shared_libraries() -> Finding {
+    let check = "shared libraries of apps";
+    if exports::in_force() {
+        Finding::ok(check, "their threads and aborts are seen")
+    } else {
+        Finding::warning(check, "their threads and aborts are not seen", exports::REMEDY)
+    }
 }
 
 fn architecture(found: &str) -> Finding {

@@ -1,17 +1,20 @@
 //! What the host keeps for one loaded library, and the library reaches by its `GenerationHandle`.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use atoll_plugin::abi::{GenerationHandle, ThreadEvent};
 
+use crate::abort::Abort;
 use crate::current;
 use crate::descriptors::Maker;
 use crate::heap::Heap;
 use crate::journal::Journal;
 
+/// What is done when a library has ended its generation.
+type OnAbort = Box<dyn Fn(&Abort) + Send + Sync>;
+
 /// A generation's heap and name, and what it has taken from the process: threads, pthread keys and file descriptors.
-#[derive(Debug)]
 pub struct LibraryContext {
     app: Arc<str>,
     generation: u64,
@@ -19,6 +22,15 @@ pub struct LibraryContext {
     taken: Mutex<Taken>,
     descriptors: Maker,
     journal: Arc<Journal>,
+    /// The first call of `abort` or `exit`.
+    abort: OnceLock<Abort>,
+    on_abort: OnceLock<OnAbort>,
+}
+
+impl std::fmt::Debug for LibraryContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LibraryContext({}#{})", self.app, self.generation)
+    }
 }
 
 /// The threads and keys that the library has taken from the process.
@@ -41,6 +53,8 @@ impl LibraryContext {
             taken: Mutex::default(),
             descriptors: Maker::new(),
             journal,
+            abort: OnceLock::new(),
+            on_abort: OnceLock::new(),
         })
     }
 
@@ -105,6 +119,27 @@ impl LibraryContext {
         &self.descriptors
     }
 
+    /// Sets what is done when the library calls `abort` or `exit`, on any of its threads.
+    pub(crate) fn on_abort(&self, then: impl Fn(&Abort) + Send + Sync + 'static) {
+        // A context has one generation, which sets it once.
+        let _ = self.on_abort.set(Box::new(then));
+    }
+
+    /// Notes that the library has called `abort` or `exit`.
+    pub(crate) fn abort(&self, abort: Abort) {
+        if self.abort.set(abort).is_ok()
+            && let (Some(abort), Some(then)) = (self.aborted(), self.on_abort.get())
+        {
+            then(abort);
+        }
+    }
+
+    /// The call of `abort` or `exit` that ended the generation. The thread that made it never ends, and nobody knows what
+    /// it held.
+    pub fn aborted(&self) -> Option<&Abort> {
+        self.abort.get()
+    }
+
     /// The names of the library's own threads that still run.
     pub fn running_threads(&self) -> Vec<String> {
         let mut taken = self.taken();
@@ -144,6 +179,14 @@ pub(crate) fn lowest_free_key() -> u32 {
 fn thread_exists(thread: libc::pid_t) -> bool {
     // SAFETY: signal 0 only asks.
     unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, 0) == 0 }
+}
+
+/// The kernel's name of the calling thread.
+pub(crate) fn current_thread_name() -> String {
+    // SAFETY: no preconditions.
+    let thread = unsafe { libc::gettid() };
+    std::fs::read_to_string(format!("/proc/self/task/{thread}/comm"))
+        .map_or_else(|_| thread.to_string(), |name| name.trim_end().to_owned())
 }
 
 fn thread_name(thread: libc::pid_t) -> String {

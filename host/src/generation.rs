@@ -91,7 +91,7 @@ pub struct Generation {
     saves: AtomicBool,
 }
 
-/// How many workers have not come back from `main`.
+/// How many workers have not come back from `main`, nor stopped in it for good.
 struct Running {
     count: AtomicUsize,
     stopping: AtomicBool,
@@ -124,7 +124,7 @@ impl Generation {
         shape: Shape,
         courier: &Courier,
         noticed: Option<Instant>,
-        on_exit: impl Fn(String) + Clone + Send + 'static,
+        on_exit: impl Fn(String) + Clone + Send + Sync + 'static,
     ) -> Self {
         let (app, number) = (context.app(), context.generation());
         let ports: Box<[_]> = (0..shape.workers)
@@ -135,6 +135,14 @@ impl Generation {
             stopping: AtomicBool::new(false),
             changed: Notify::new(),
         });
+        let (all_ports, running_then, on_abort) = (ports.clone(), running.clone(), on_exit.clone());
+        context.on_abort(move |abort| {
+            // As for a process, this is the end of all workers: their requests fail now. The order is that of `ended` below.
+            if !running_then.stopping.swap(true, Ordering::SeqCst) {
+                on_abort(abort.to_string());
+            }
+            all_ports.iter().for_each(|port| port.close());
+        });
         let mut threads = Vec::with_capacity(shape.workers);
         for (worker, port) in ports.iter().enumerate() {
             running.count.fetch_add(1, Ordering::SeqCst);
@@ -144,19 +152,16 @@ impl Generation {
                 // SAFETY: whoever unloads the library joins this thread first, and keeps the context until then.
                 unsafe { current::enter(&its_own) };
                 let (port, running) = (inside.clone(), running_inside.clone());
-                let ended = move |how: &str| {
-                    // Told before the port is closed: whoever finds it closed finds the driver informed.
-                    if !running.stopping.load(Ordering::SeqCst) {
-                        on_exit(format!("worker {worker} {how}"));
-                    }
-                    port.close();
-                };
-                let aborted = ended.clone();
-                abort::on_abort(move |function| aborted(&format!("called {function}")));
-                ended(match library::run(root, inside) {
+                abort::on_worker_stop(move || running.end_one());
+                let how = match library::run(root, inside) {
                     Exit::Stopped | Exit::Returned => "returned from main without being told to",
                     Exit::Panicked => "ended by a panic in main",
-                });
+                };
+                // Told before the port is closed: whoever finds it closed finds the driver informed.
+                if !running_inside.stopping.load(Ordering::SeqCst) {
+                    on_exit(format!("worker {worker} {how}"));
+                }
+                port.close();
                 running_inside.end_one();
             };
             match std::thread::Builder::new().name(format!("{app}#{number}.{worker}")).spawn(body) {
@@ -339,7 +344,7 @@ impl Generation {
     }
 
     /// Tells the workers to stop, and waits for their threads: until `limit`, then as long again with their ports
-    /// closed. How many are left, still in the app's code.
+    /// closed. How many are left, still in the app's code; one that called `abort` is not counted.
     pub async fn stop(&self, limit: Duration) -> usize {
         self.running.stopping.store(true, Ordering::SeqCst);
         for port in &self.ports {
@@ -352,6 +357,10 @@ impl Generation {
             }
         }
         self.close_ports();
+        if self.context.aborted().is_some() {
+            // A worker may be among the threads that never end. The library stays, so nothing depends on the others.
+            return 0;
+        }
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let joined = tokio::task::spawn_blocking(|| {
             threads.into_iter().filter_map(|thread| thread.join().err()).count()

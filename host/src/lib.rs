@@ -58,6 +58,7 @@ mod event;
 pub mod events;
 pub mod exchange;
 pub mod exports;
+mod forked;
 mod generation;
 mod heap;
 mod heap_watch;
@@ -102,6 +103,7 @@ pub mod trace;
 mod watch;
 mod websocket;
 
+pub use abort::Abort;
 pub use allocator::Allocator;
 pub use app::{App, Unavailable};
 pub use call_context::{CallContext, Cycle};

@@ -14,6 +14,7 @@ use atoll_plugin::abi::{Exit, PluginRef, ROOT_SYMBOL};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use self::passed::Passed;
+use crate::abort::Abort;
 use crate::context::LibraryContext;
 use crate::inspect::Inspected;
 use crate::port::Port;
@@ -150,6 +151,9 @@ impl Loaded {
     pub unsafe fn unload(self) -> Result<Inspected, Pinned> {
         let Self { library, root: _, context, inspected } = self;
         let _entered = current::enter_linker(&context);
+        if let Some(abort) = context.aborted().cloned() {
+            return Err(Pinned::keep(PinReason::Aborted(abort), library, context, inspected));
+        }
         let threads = context.running_threads();
         if !threads.is_empty() {
             return Err(Pinned::keep(PinReason::Threads(threads), library, context, inspected));
@@ -180,6 +184,8 @@ impl Loaded {
 pub enum PinReason {
     /// Threads of its own still run: their names.
     Threads(Vec<String>),
+    /// It called `abort` or `exit`: the thread that did never ends.
+    Aborted(Abort),
     /// Workers that do not come back from the app's code: how many.
     Workers(usize),
     /// The dynamic linker could not close it.
@@ -192,6 +198,7 @@ impl std::fmt::Display for PinReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Threads(names) => write!(f, "threads of its own still run: {}", names.join(", ")),
+            Self::Aborted(abort) => abort.fmt(f),
             Self::Workers(count) => write!(f, "{count} of its workers did not return from a handler"),
             Self::Close(error) => write!(f, "dlclose failed: {error}"),
             Self::StillMapped => f.write_str(

@@ -19,6 +19,7 @@ use crate::courier::{Courier, Errand, Sender as ErrandSender};
 use crate::doorbell::Doorbell;
 use crate::errands::Errands;
 use crate::event::{Event, Request, Sent};
+use crate::forked;
 use crate::lane::{self, Gone, Ticket};
 use crate::times::{Clock, Times};
 
@@ -176,6 +177,7 @@ impl Port {
             if looks_only || left == Some(Duration::ZERO) {
                 return Received::TimedOut;
             }
+            forked::end_child();
             self.doorbell.wait(left, || self.nothing_there());
         };
         if let Item::Request(_, id) = &item {
@@ -207,6 +209,7 @@ impl Port {
 
     /// Takes a message of the worker's; called on a thread of the app's. `false`: the port is closed.
     pub(crate) fn accept(&self, sent: Message) -> bool {
+        forked::end_child();
         match Sent::parse(sent) {
             Ok(Sent::Event(id, mut event)) => {
                 let is_answer = matches!(event, Event::Answer(..));
@@ -277,6 +280,7 @@ impl Port {
 
     /// Notes that the worker waits for its doorbell. `false`: it must not, something is there.
     pub(crate) fn sleep(&self) -> bool {
+        forked::end_child();
         self.doorbell.sleep(|| self.nothing_there())
     }
 

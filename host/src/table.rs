@@ -16,7 +16,7 @@ use atoll_plugin::abi::{
 
 use crate::context::LibraryContext;
 use crate::port::Port;
-use crate::{abort, buffer, descriptors, logging, panic_report};
+use crate::{abort, buffer, descriptors, forked, logging, panic_report};
 
 const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
     heap_alloc,
@@ -44,6 +44,7 @@ const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
 
 /// The host's functions, for [`Plugin::bind`](abi::Plugin::bind).
 pub(crate) fn host() -> HostRef {
+    forked::watch();
     HostRef(TABLE.static_as_prefix())
 }
 

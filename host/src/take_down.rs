@@ -44,7 +44,10 @@ pub(crate) async fn take_down(
         );
     }
     let blocked = generation.stop(settings.stop_timeout()).await;
-    let unloaded = if blocked > 0 {
+    let aborted = loaded.context().aborted().cloned();
+    let unloaded = if let Some(abort) = aborted {
+        Err(loaded.pin(PinReason::Aborted(abort)))
+    } else if blocked > 0 {
         Err(loaded.pin(PinReason::Workers(blocked)))
     } else {
         record(State::Stopped, String::new());
@@ -69,7 +72,7 @@ pub(crate) async fn take_down(
 async fn threads_end(context: &LibraryContext, limit: Duration) {
     let begun = Instant::now();
     let mut pause = Duration::from_micros(200);
-    while !context.running_threads().is_empty() && begun.elapsed() < limit {
+    while context.aborted().is_none() && !context.running_threads().is_empty() && begun.elapsed() < limit {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(20));
     }

@@ -188,8 +188,8 @@ pub struct Host {
     /// Notes that the app has made a file descriptor (`true`), or is about to close it or has given it to libc. Also
     /// called in a forked child: it takes no lock and does not allocate.
     pub descriptor_event: unsafe extern "C" fn(GenerationHandle, descriptor: i32, made: bool),
-    /// Notes that the calling thread of the app's has called `function`, which would end the process: `abort` or
-    /// `exit`. The thread is not to return to the code that did.
+    /// Notes that the calling thread of the app's has called `function`, which would end the process, such as `abort` or
+    /// `exit`: it is the end of the generation. The thread is not to return to the code that did.
     pub aborted: unsafe extern "C" fn(GenerationHandle, function: RStr<'_>),
     /// Waits for the next thing on the port, at most `timeout_ns` nanoseconds (`u64::MAX`: for ever).
     pub port_receive: unsafe extern "C" fn(PortHandle, timeout_ns: u64, message: &mut Message) -> Received,

@@ -11,6 +11,7 @@ mod ending;
 mod keys;
 mod locks;
 mod new_descriptors;
+pub(crate) mod process;
 mod threads;
 
 pub use descriptors::{close, fcntl, fcntl64, fdopen, fdopendir, pipe, pipe2, socketpair};
@@ -36,7 +37,7 @@ pub mod types {
 /// Looks up libc's functions, for a forked child: another thread may have been in the dynamic linker when it was made.
 /// From then on it is known what a forked child is.
 pub(crate) fn find_libc_functions() {
-    locks::note_process();
+    process::note();
     descriptors::real::find_all();
     ending::real::find_all();
     keys::real::find_all();

@@ -9,6 +9,7 @@ use abi_stable::std_types::RStr;
 
 use crate::abi::LogRecord;
 use crate::call::Call;
+use crate::hooks::process;
 use crate::link;
 use crate::protocol::LogLevel;
 
@@ -45,7 +46,8 @@ impl log::Log for HostLogger {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        if !self.enabled(record.metadata()) {
+        // A forked child has no host, and must not wait for a lock of it.
+        if !self.enabled(record.metadata()) || process::is_forked_child() {
             return;
         }
         let Some(link) = link::get() else { return };

@@ -2,9 +2,11 @@
 
 use std::any::Any;
 use std::ffi::c_void;
+use std::fmt::{self, Write};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
 use crate::abi::PanicReport;
+use crate::hooks::process;
 use crate::link;
 
 /// How many frames a report carries at most.
@@ -57,6 +59,9 @@ pub(crate) fn install_hook() {
 
 fn report(info: &PanicHookInfo<'_>) {
     let Some(link) = link::get() else { return };
+    if process::is_forked_child() {
+        return report_in_child(info);
+    }
     let frames = capture();
     let (file, line, column) =
         info.location().map_or(("", 0, 0), |place| (place.file(), place.line(), place.column()));
@@ -72,6 +77,24 @@ fn report(info: &PanicHookInfo<'_>) {
     unsafe { link.host.panic_report()(link.generation, &report) };
 }
 
+/// A forked child has no host, and must not wait for a lock of it, nor allocate: the text goes to standard error.
+fn report_in_child(info: &PanicHookInfo<'_>) {
+    struct StandardError;
+    impl Write for StandardError {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            // SAFETY: the pointer and length are those of `text`.
+            let written = unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
+            if written < 0 { Err(fmt::Error) } else { Ok(()) }
+        }
+    }
+    let text = payload_text(info.payload());
+    // A child without standard error has nowhere to report it.
+    let _ = match info.location() {
+        Some(place) => writeln!(StandardError, "a forked child panicked at {place}: {text}"),
+        None => writeln!(StandardError, "a forked child panicked: {text}"),
+    };
+}
+
 /// A panic's text, when it has one.
 pub(crate) fn payload_text(payload: &(dyn Any + Send)) -> &str {
     payload
@@ -81,9 +104,17 @@ pub(crate) fn payload_text(payload: &(dyn Any + Send)) -> &str {
         .unwrap_or("a panic without a text")
 }
 
-/// Runs `f`; a panic becomes its text. A panic in the payload's own drop is caught too.
+/// The status of a program that has panicked, as std gives it.
+const PANICKED: i32 = 101;
+
+/// Runs `f`; a panic becomes its text. A panic in the payload's own drop is caught too. A forked child that panics does
+/// not come back from here: it ends as any program does, and does not go on as a copy of the worker.
 pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+        if process::is_forked_child() {
+            // SAFETY: no preconditions.
+            unsafe { libc::_exit(PANICKED) };
+        }
         let text = payload_text(&*payload).to_owned();
         if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             std::mem::forget(second);

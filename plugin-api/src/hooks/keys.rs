@@ -4,6 +4,7 @@ use std::ffi::c_int;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::behind::behind;
+use super::process;
 use super::types::KeyDestructor;
 use crate::link;
 
@@ -17,6 +18,9 @@ static EARLY_KEYS: [AtomicU32; 32] = [const { AtomicU32::new(0) }; 32];
 
 /// Tells the host of a key, or keeps it until there is a host.
 fn key_event(key: u32, created: bool) {
+    if process::is_forked_child() {
+        return;
+    }
     if let Some(link) = link::get() {
         // SAFETY: the function only keeps the number.
         unsafe { link.host.key_event()(link.generation, key, created) };

@@ -9,8 +9,10 @@
 
 use std::ffi::c_int;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::process;
 
 /// A file that the library has locked, or asked whether it is.
 struct Locked {
@@ -24,23 +26,9 @@ static LOCKED: Mutex<Vec<Locked>> = Mutex::new(Vec::new());
 /// How many there are in `LOCKED`: most libraries have none, and close files at no extra cost.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// The process that the library was bound in.
-static PROCESS: AtomicI32 = AtomicI32::new(0);
-
-/// Notes which process is no forked child.
-pub(super) fn note_process() {
-    PROCESS.store(current_process(), Ordering::Relaxed);
-}
-
-fn current_process() -> i32 {
-    // SAFETY: no preconditions.
-    unsafe { libc::getpid() }
-}
-
 /// The table; `None` in a forked child.
 fn locked() -> Option<MutexGuard<'static, Vec<Locked>>> {
-    let here = PROCESS.load(Ordering::Relaxed) == current_process();
-    here.then(|| LOCKED.lock().unwrap_or_else(PoisonError::into_inner))
+    (!process::is_forked_child()).then(|| LOCKED.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Locks, unlocks or asks, if that is the command and the library has locks of its own; `None`: that is for libc.

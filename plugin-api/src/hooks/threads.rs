@@ -3,6 +3,7 @@
 use std::ffi::{c_int, c_void};
 
 use super::behind::behind;
+use super::process;
 use super::types::{StartRoutine, pthread_attr_t, pthread_t};
 use crate::abi::ThreadEvent;
 use crate::link;
@@ -47,6 +48,10 @@ pub unsafe fn pthread_create(
     start: StartRoutine,
     argument: *mut c_void,
 ) -> c_int {
+    if process::is_forked_child() {
+        // SAFETY: by the caller's contract.
+        return unsafe { real::pthread_create(thread, attributes, start, argument) };
+    }
     thread_event(ThreadEvent::Starting);
     let boxed = Box::into_raw(Box::new(Thread { start, argument }));
     // SAFETY: by the caller's contract; `run_thread` takes the box.

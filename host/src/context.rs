@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use atoll_plugin::abi::{GenerationHandle, ThreadEvent};
 
@@ -10,6 +11,7 @@ use crate::current;
 use crate::descriptors::Maker;
 use crate::heap::Heap;
 use crate::journal::Journal;
+use crate::signals::Signals;
 
 /// What is done when a library has ended its generation.
 type OnAbort = Box<dyn Fn(&Abort) + Send + Sync>;
@@ -25,6 +27,7 @@ pub struct LibraryContext {
     /// The first call of `abort` or `exit`.
     abort: OnceLock<Abort>,
     on_abort: OnceLock<OnAbort>,
+    signals: Signals,
 }
 
 impl std::fmt::Debug for LibraryContext {
@@ -55,6 +58,7 @@ impl LibraryContext {
             journal,
             abort: OnceLock::new(),
             on_abort: OnceLock::new(),
+            signals: Signals::new(),
         })
     }
 
@@ -112,6 +116,21 @@ impl LibraryContext {
         } else {
             taken.keys.remove(&key);
         }
+    }
+
+    /// Ends what handles signals for the library: none of its handlers is called any more. Waits for a handler that runs, at
+    /// most for `limit`.
+    pub(crate) fn end_signals(&self, limit: Duration) {
+        self.signals.forget_handlers();
+        let begun = Instant::now();
+        while self.signals.receiver().is_some_and(thread_exists) && begun.elapsed() < limit {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+
+    /// What the library does at signals.
+    pub(crate) fn signals(&self) -> &Signals {
+        &self.signals
     }
 
     /// The file descriptors that the library makes.

@@ -70,6 +70,37 @@ pub(crate) fn with<T>(f: impl FnOnce(&LibraryContext) -> T) -> Option<T> {
     Some(f(unsafe { &*context }))
 }
 
+/// As [`with`], also in a forked child.
+pub(crate) fn with_in_child<T>(f: impl FnOnce(&LibraryContext) -> T) -> Option<T> {
+    let Current { context, .. } = CURRENT.get();
+    // SAFETY: `InLinker` keeps the context, or the caller of `enter` does; the child has a copy.
+    unsafe { context.as_ref() }.map(f)
+}
+
+/// Calls `f` with the calling thread running for this generation meanwhile.
+pub(crate) fn run_for<T>(context: &LibraryContext, f: impl FnOnce() -> T) -> T {
+    note_process();
+    let before = CURRENT.get();
+    CURRENT.set(Current { context, ..before });
+    let result = f();
+    CURRENT.set(before);
+    result
+}
+
+/// Calls `f` with the calling thread running for the host meanwhile.
+pub(crate) fn as_host<T>(f: impl FnOnce() -> T) -> T {
+    let before = CURRENT.replace(Current { context: ptr::null(), in_linker: false });
+    let result = f();
+    CURRENT.set(before);
+    result
+}
+
+/// Whether this is a forked child of the process that the generations are in.
+pub(crate) fn is_forked_child() -> bool {
+    let process = PROCESS.load(Ordering::Relaxed);
+    process != 0 && process != this_process()
+}
+
 /// Whether the calling thread holds the dynamic linker's locks, and cannot stop without stopping all that load a library.
 pub(crate) fn is_in_linker() -> bool {
     CURRENT.get().in_linker

@@ -8,7 +8,7 @@
 //! that one of its shared libraries has too. So it is enough to define them, and every program that this crate is linked
 //! into does. The definitions are weak: a program may have others.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -55,7 +55,9 @@ macro_rules! export {
     };
 }
 
-export! { abort, exit, pthread_create }
+mod signals;
+
+export! { __assert_fail, _Exit, _exit, abort, exit, pthread_create, quick_exit }
 
 /// What to do where they are not [in force](in_force).
 pub const REMEDY: &str =
@@ -72,24 +74,25 @@ pub fn in_force() -> bool {
 }
 
 /// Where the program or library begins that an address is in.
-fn object_of(address: *const c_void) -> Option<*mut c_void> {
+pub(crate) fn object_of(address: *const c_void) -> Option<*mut c_void> {
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
     // SAFETY: any address may be asked for, there is room for the answer, and all zeros are one.
     unsafe { (libc::dladdr(address, info.as_mut_ptr()) != 0).then(|| info.assume_init().dli_fbase) }
 }
 
 /// One of libc's functions, behind that of the program.
-struct Behind {
+pub(crate) struct Behind {
     name: &'static CStr,
     found: AtomicPtr<c_void>,
 }
 
 impl Behind {
-    const fn new(name: &'static CStr) -> Self {
+    pub(crate) const fn new(name: &'static CStr) -> Self {
         Self { name, found: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    fn find(&self) -> *mut c_void {
+    /// Its address.
+    pub(crate) fn find(&self) -> *mut c_void {
         // Relaxed will do: the address is that of code, which was there before.
         let mut found = self.found.load(Ordering::Relaxed);
         if found.is_null() {
@@ -207,6 +210,61 @@ unsafe extern "C" fn exit(status: c_int) -> ! {
     let exit: unsafe extern "C" fn(c_int) -> ! = unsafe { std::mem::transmute(BEHIND.find()) };
     // SAFETY: by the caller's contract.
     unsafe { exit(status) }
+}
+
+/// `_exit`, on a thread of an app's for its generation only.
+///
+/// # Safety
+/// As for libc's function.
+unsafe extern "C" fn _exit(status: c_int) -> ! {
+    static BEHIND: Behind = Behind::new(c"_exit");
+    stop_thread("_exit");
+    // SAFETY: libc's function has this type.
+    let exit: unsafe extern "C" fn(c_int) -> ! = unsafe { std::mem::transmute(BEHIND.find()) };
+    // SAFETY: by the caller's contract.
+    unsafe { exit(status) }
+}
+
+/// As [`_exit`].
+///
+/// # Safety
+/// As for libc's function.
+#[expect(non_snake_case, reason = "its name in libc")]
+unsafe extern "C" fn _Exit(status: c_int) -> ! {
+    // SAFETY: by the caller's contract.
+    unsafe { _exit(status) }
+}
+
+/// `quick_exit`, on a thread of an app's for its generation only.
+///
+/// # Safety
+/// As for libc's function.
+unsafe extern "C" fn quick_exit(status: c_int) -> ! {
+    static BEHIND: Behind = Behind::new(c"quick_exit");
+    stop_thread("quick_exit");
+    // SAFETY: libc's function has this type.
+    let exit: unsafe extern "C" fn(c_int) -> ! = unsafe { std::mem::transmute(BEHIND.find()) };
+    // SAFETY: by the caller's contract.
+    unsafe { exit(status) }
+}
+
+/// What C's `assert` calls, whose `abort` is libc's own.
+///
+/// # Safety
+/// As for libc's function: all texts are C strings, or null.
+unsafe extern "C" fn __assert_fail(
+    assertion: *const c_char,
+    file: *const c_char,
+    line: c_uint,
+    function: *const c_char,
+) -> ! {
+    static BEHIND: Behind = Behind::new(c"__assert_fail");
+    type Function = unsafe extern "C" fn(*const c_char, *const c_char, c_uint, *const c_char) -> !;
+    stop_thread("abort, by an assertion that does not hold,");
+    // SAFETY: libc's function has this type.
+    let fail = unsafe { std::mem::transmute::<*mut c_void, Function>(BEHIND.find()) };
+    // SAFETY: by the caller's contract.
+    unsafe { fail(assertion, file, line, function) }
 }
 
 #[cfg(test)]

@@ -89,6 +89,7 @@ pub mod scaffold;
 pub mod server;
 pub mod service_manager;
 mod services;
+mod signals;
 mod source;
 mod stage;
 #[cfg(feature = "standalone")]

@@ -2,10 +2,11 @@
 
 mod passed;
 
-use std::ffi::{CString, c_int};
+use std::ffi::{CString, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::{CheckingGlobals, check_layout_compatibility_with_globals};
@@ -19,7 +20,10 @@ use crate::context::LibraryContext;
 use crate::inspect::Inspected;
 use crate::port::Port;
 use crate::stage::{ContentHash, Staged};
-use crate::{current, logging, table};
+use crate::{current, exports, logging, signals, table};
+
+/// How long a signal's handler may take that runs when its library is to go.
+const HANDLERS_END: Duration = Duration::from_secs(1);
 
 /// Look-ups of the library's own code find its own symbols first: its `pthread_create` and not libc's.
 const RTLD_DEEPBIND: c_int = libc::RTLD_DEEPBIND;
@@ -149,14 +153,22 @@ impl Loaded {
     /// # Safety
     /// All threads that ran the library's code have ended, and nobody holds a [`PluginRef`] of it.
     pub unsafe fn unload(self) -> Result<Inspected, Pinned> {
-        let Self { library, root: _, context, inspected } = self;
+        let Self { library, root, context, inspected } = self;
         let _entered = current::enter_linker(&context);
         if let Some(abort) = context.aborted().cloned() {
             return Err(Pinned::keep(PinReason::Aborted(abort), library, context, inspected));
         }
+        context.end_signals(HANDLERS_END);
         let threads = context.running_threads();
         if !threads.is_empty() {
             return Err(Pinned::keep(PinReason::Threads(threads), library, context, inspected));
+        }
+        let base = exports::object_of(root.bind() as *const c_void);
+        let unseen = signals::unseen_handler(|handler| {
+            base.is_some() && exports::object_of(std::ptr::without_provenance(handler)) == base
+        });
+        if let Some(signal) = unseen {
+            return Err(Pinned::keep(PinReason::SignalHandler(signal), library, context, inspected));
         }
         // SAFETY: no thread runs the library's code, by the caller's contract and the check above.
         unsafe { context.delete_keys() };
@@ -186,6 +198,8 @@ pub enum PinReason {
     Threads(Vec<String>),
     /// It called `abort` or `exit`: the thread that did never ends.
     Aborted(Abort),
+    /// The handler of this signal is in it, and was set where the host cannot see it.
+    SignalHandler(c_int),
     /// Workers that do not come back from the app's code: how many.
     Workers(usize),
     /// The dynamic linker could not close it.
@@ -199,6 +213,9 @@ impl std::fmt::Display for PinReason {
         match self {
             Self::Threads(names) => write!(f, "threads of its own still run: {}", names.join(", ")),
             Self::Aborted(abort) => abort.fmt(f),
+            Self::SignalHandler(signal) => {
+                write!(f, "it has made itself the handler of signal {signal} by a system call of its own")
+            }
             Self::Workers(count) => write!(f, "{count} of its workers did not return from a handler"),
             Self::Close(error) => write!(f, "dlclose failed: {error}"),
             Self::StillMapped => f.write_str(

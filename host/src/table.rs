@@ -16,7 +16,7 @@ use atoll_plugin::abi::{
 
 use crate::context::LibraryContext;
 use crate::port::Port;
-use crate::{abort, buffer, descriptors, forked, logging, panic_report};
+use crate::{abort, buffer, descriptors, forked, logging, panic_report, signals};
 
 const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
     heap_alloc,
@@ -33,6 +33,7 @@ const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
     key_event,
     descriptor_event,
     aborted,
+    signal_action,
     port_receive,
     port_send,
     port_wake,
@@ -45,6 +46,7 @@ const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
 /// The host's functions, for [`Plugin::bind`](abi::Plugin::bind).
 pub(crate) fn host() -> HostRef {
     forked::watch();
+    signals::cover_apps();
     HostRef(TABLE.static_as_prefix())
 }
 
@@ -158,6 +160,16 @@ unsafe extern "C" fn descriptor_event(generation: GenerationHandle, descriptor: 
 unsafe extern "C" fn aborted(generation: GenerationHandle, function: RStr<'_>) {
     // SAFETY: the library that calls is loaded.
     abort::aborted(unsafe { context(generation) }, function.as_str());
+}
+
+unsafe extern "C" fn signal_action(
+    generation: GenerationHandle,
+    signal: i32,
+    new: *const u8,
+    old: *mut u8,
+) -> i32 {
+    // SAFETY: the library that calls is loaded, and keeps the contract of `sigaction`.
+    unsafe { signals::sigaction(Some(context(generation)), signal, new.cast(), old.cast()) }
 }
 
 unsafe extern "C" fn port_receive(handle: PortHandle, timeout_ns: u64, message: &mut Message) -> Received {

@@ -44,6 +44,7 @@ pub(crate) async fn take_down(
         );
     }
     let blocked = generation.stop(settings.stop_timeout()).await;
+    loaded.context().signals().retire();
     let aborted = loaded.context().aborted().cloned();
     let unloaded = if let Some(abort) = aborted {
         Err(loaded.pin(PinReason::Aborted(abort)))

@@ -1,4 +1,4 @@
-//! Apps that use what belongs to a process as if they were one: they end it, and fork it.
+//! Apps that use what belongs to a process as if they were one: they end it, fork it, and handle its signals.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
@@ -34,6 +34,7 @@ fn ends(host: &Host, generation: usize, how: &str, thread: &str, named: &str) {
     wait_until("the app answers", || host.get("/apps/p/").text() == "1");
     let (mut other, mut culprit) = (host.connect(), host.connect());
     other.send(&Call::get("/apps/p/never")).unwrap();
+    wait_until("a request is in flight", || ask(host, "p", "waiting") == "1");
     culprit.send(&Call::post(&format!("/apps/p/end/{how}/{thread}"), "")).unwrap();
     let begun = Instant::now();
     culprit.receive("POST").unwrap().problem(502, "bad-gateway");
@@ -41,6 +42,7 @@ fn ends(host: &Host, generation: usize, how: &str, thread: &str, named: &str) {
     assert!(begun.elapsed() < LIMIT, "{:?}", begun.elapsed());
     wait_until("the app answers again", || host.get("/apps/p/").text() == "1");
     assert_eq!(host.get("/apps/p/lock").text(), "free");
+    let how = if how == "assert" { "abort" } else { how };
     let pinned =
         format!("p#{generation} is pinned, its memory stays: {how} was called on its thread {named}");
     host.wait_for_log(&[&pinned]);
@@ -57,10 +59,15 @@ fn what_ends_a_process_ends_the_generation_on_whatever_thread() {
         ("exit", "rayon", ""),
         ("abort", "runtime", "\"tokio-rt-worker\""),
         ("exit", "worker", "\"p#6.0\""),
+        ("_exit", "own", "\"the-culprit\""),
+        ("execvp", "own", "\"the-culprit\""),
+        ("daemon", "own", "\"the-culprit\""),
+        ("assert", "own", "\"the-culprit\""),
     ];
     for (index, (how, thread, named)) in kinds.into_iter().enumerate() {
         ends(&host, index + 1, how, thread, named);
     }
+    host.wait_for_log(&["the assertion `1 == 2` does not hold"]);
     assert!(host.stop().status.success());
 }
 
@@ -105,4 +112,248 @@ fn what_runs_before_exec_may_fail_in_any_way() {
         assert_eq!(host.get(&format!("/apps/p/spawn/{how}")).text(), expected, "{how}");
     }
     others_are_fine(&host);
+}
+
+/// Sends a signal to the host, which is not to end by it.
+fn send(host: &Host, signal: i32) {
+    // SAFETY: the host has not been waited for, so that its number is still its own.
+    assert_eq!(unsafe { libc::kill(host.pid() as i32, signal) }, 0);
+}
+
+#[track_caller]
+fn handle(host: &Host, app: &str, how: &str, signal: i32) -> String {
+    let reply = host.post(&format!("/apps/{app}/handle/{how}/{signal}"), "");
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply.text()
+}
+
+/// What a route of an app answers with.
+fn ask(host: &Host, app: &str, route: &str) -> String {
+    host.get(&format!("/apps/{app}/{route}")).text()
+}
+
+#[track_caller]
+fn wait_for_calls(host: &Host, app: &str, calls: usize) {
+    wait_until("the handler is called", || ask(host, app, "calls") == calls.to_string());
+}
+
+/// The ways in which programs handle a signal.
+const WAYS: [&str; 6] = ["tokio", "signal-hook", "signal", "sigaction", "once", "ctrlc"];
+
+#[test]
+fn no_app_keeps_the_host_from_ending() {
+    for (how, signal) in
+        WAYS.into_iter().chain(["ignore", "default"]).zip([libc::SIGINT, libc::SIGTERM].into_iter().cycle())
+    {
+        let mut host = start();
+        // As a terminal and a service manager end it, both are taken.
+        let also = if signal == libc::SIGINT { libc::SIGTERM } else { libc::SIGINT };
+        if how != "ctrlc" {
+            handle(&host, "p", how, also);
+        }
+        handle(&host, "p", how, signal);
+        host.signal(signal);
+        let ended = host.ended();
+        assert!(ended.status.success(), "{how} {signal}: {}", ended.status);
+    }
+}
+
+#[test]
+fn a_hangup_reaches_the_host_and_every_app() {
+    for how in WAYS.into_iter().filter(|&how| how != "ctrlc") {
+        let host = Launch::serve(json!([
+            { "name": "a", "path": "liba.so" }, { "name": "b", "path": "libb.so" }, { "name": "c", "path": "libc.so" },
+        ]))
+        .write("liba.so", patched("process", "1"))
+        .write("libb.so", patched("process", "2"))
+        .write("libc.so", patched("process", "3"))
+        .start();
+        for app in ["a", "b"] {
+            // What another app or the host has set is not to be seen.
+            let before = handle(&host, app, how, libc::SIGHUP);
+            assert!(["0", "set"].contains(&&*before), "{before}");
+        }
+        handle(&host, "c", "ignore", libc::SIGHUP);
+        send(&host, libc::SIGHUP);
+        for app in ["a", "b"] {
+            wait_for_calls(&host, app, 1);
+        }
+        assert_eq!(ask(&host, "c", "calls"), "0");
+        host.wait_for_log(&["SIGHUP: reading the registry file"]);
+        assert!(host.stop().status.success());
+    }
+}
+
+#[test]
+fn a_handler_runs_on_a_thread_of_its_app_with_what_the_signal_brought() {
+    let host = start();
+    assert_eq!(handle(&host, "p", "sigaction", libc::SIGUSR1), "0");
+    send(&host, libc::SIGUSR1);
+    wait_for_calls(&host, "p", 1);
+    let thread = ask(&host, "p", "thread");
+    let name = std::fs::read_to_string(format!("/proc/{}/task/{thread}/comm", host.pid())).unwrap();
+    assert_eq!(name, "p#1 signals\n");
+    assert_eq!(ask(&host, "p", "sender"), std::process::id().to_string());
+
+    assert_ne!(handle(&host, "p", "once", libc::SIGUSR1), "0");
+    send(&host, libc::SIGUSR1);
+    wait_for_calls(&host, "p", 2);
+    assert_eq!(handle(&host, "p", "ignore", libc::SIGUSR1), "0", "it is the default again");
+    assert_eq!(handle(&host, "p", "default", libc::SIGUSR1), "1");
+    send(&host, libc::SIGUSR1);
+    assert_eq!(ask(&host, "p", "calls"), "2");
+
+    handle(&host, "p", "sigaction", libc::SIGUSR2);
+    let interrupted = host.post(&format!("/apps/p/interrupt/{}", libc::SIGUSR2), "").text();
+    assert_eq!(interrupted, "(-1, true)");
+    others_are_fine(&host);
+}
+
+/// Takes the app's library out of the process.
+fn unload(host: &Host, how: &str) {
+    match how {
+        "reload" => {
+            host.replace("libp.so", patched("process", "2"));
+            wait_until("the new library answers", || ask(host, "p", "") == "2");
+            wait_until("the old one is gone", || mapped(host) == 1);
+        }
+        _ => wait_until("the library is gone", || mapped(host) == 0),
+    }
+}
+
+fn mapped(host: &Host) -> usize {
+    let is_p = |path: &&std::path::PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("p-"))
+    };
+    host.mapped().iter().filter(is_p).count()
+}
+
+#[test]
+fn no_handler_of_a_library_that_is_gone_is_called() {
+    for (how, unloading) in [
+        ("tokio", "idle"),
+        ("tokio", "reload"),
+        ("signal-hook", "idle"),
+        ("signal-hook", "reload"),
+        ("signal", "reload"),
+    ] {
+        let idle = if unloading == "idle" { json!({ "idle_timeout_ms": 300 }) } else { json!({}) };
+        let host = launch(&idle).start();
+        let signals =
+            [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1, libc::SIGCHLD, libc::SIGALRM];
+        for signal in signals {
+            handle(&host, "p", how, signal);
+        }
+        unload(&host, unloading);
+        assert_eq!(host.log_lines(&["pinned"]), [""; 0]);
+        // The last one is that of a constructor.
+        for signal in [libc::SIGHUP, libc::SIGUSR1, libc::SIGCHLD, libc::SIGALRM, libc::SIGURG] {
+            send(&host, signal);
+        }
+        others_are_fine(&host);
+        wait_until("the app answers", || host.get("/apps/p/").status == 200);
+        assert_eq!(ask(&host, "p", "calls"), "0");
+        if unloading == "reload" {
+            wait_until("the new one's is called", || ask(&host, "p", "constructed") == "1");
+        }
+        assert!(host.stop().status.success(), "{how} {unloading}");
+    }
+}
+
+#[test]
+fn a_pinned_library_gets_no_signal_for_the_process() {
+    let host = launch(&json!({ "stop_timeout_ms": 100 })).start();
+    // Its thread waits for ever.
+    handle(&host, "p", "ctrlc", libc::SIGINT);
+    host.replace("libp.so", patched("process", "2"));
+    let pinned = host.wait_for_log(&["p#1 is pinned"]);
+    assert!(pinned.contains("threads of its own") && !pinned.contains("signals"), "{pinned}");
+    send(&host, libc::SIGHUP);
+    host.wait_for_log(&["SIGHUP: reading the registry file"]);
+    others_are_fine(&host);
+    assert!(host.stop().status.success());
+}
+
+#[test]
+fn children_end_when_the_library_that_started_them_is_gone() {
+    let host = start();
+    let mut leaving = host.connect();
+    leaving.send(&Call::get("/apps/p/leave/0.5")).unwrap();
+    wait_for_calls(&host, "p", 1);
+    drop(leaving);
+    unload(&host, "reload");
+    for _ in 0..5 {
+        assert_eq!(ask(&host, "p", "run"), "exit status: 0");
+    }
+    others_are_fine(&host);
+    assert_eq!(host.log_lines(&["pinned"]), [""; 0]);
+    assert!(host.stop().status.success());
+}
+
+#[test]
+fn a_signal_that_an_app_sends_itself_stays_with_it() {
+    let host = start();
+    let post = |route: &str| host.post(&format!("/apps/p/send/{route}"), "");
+    let mut generation = 1;
+    for how in ["raise", "kill", "pthread_kill"] {
+        // Without a handler: what does nothing to an app, and what ends it.
+        for nothing in [libc::SIGCHLD, libc::SIGTSTP, libc::SIGWINCH] {
+            assert_eq!(post(&format!("{how}/{nothing}")).text(), "0");
+        }
+        for (signal, name) in
+            [(libc::SIGTERM, "SIGTERM"), (libc::SIGUSR1, "SIGUSR1"), (libc::SIGKILL, "SIGKILL")]
+        {
+            wait_until("the app answers", || ask(&host, "p", "") == "1");
+            post(&format!("{how}/{signal}")).problem(502, "bad-gateway");
+            host.wait_for_log(&[
+                &format!("p#{generation} is pinned"),
+                &format!("{how} of {name} was called"),
+            ]);
+            generation += 1;
+        }
+        wait_until("the app answers", || ask(&host, "p", "") == "1");
+        let calls: usize = ask(&host, "p", "calls").parse().unwrap();
+        handle(&host, "p", "signal", libc::SIGTERM);
+        assert_eq!(post(&format!("{how}/{}", libc::SIGTERM)).text(), "0");
+        assert_eq!(ask(&host, "p", "calls"), (calls + 1).to_string());
+        handle(&host, "p", "default", libc::SIGTERM);
+    }
+    others_are_fine(&host);
+    assert!(host.stop().status.success());
+}
+
+#[test]
+fn a_handler_that_ends_its_program_ends_the_generation() {
+    let host = start();
+    for (generation, (how, call)) in
+        [("exiting", "exit"), ("passing-on", "raise of SIGHUP")].into_iter().enumerate()
+    {
+        wait_until("the app answers", || ask(&host, "p", "") == "1");
+        handle(&host, "p", how, libc::SIGHUP);
+        send(&host, libc::SIGHUP);
+        let pinned = format!("p#{} is pinned", generation + 1);
+        host.wait_for_log(&[&pinned, &format!("{call} was called on its thread")]);
+        wait_until("the app answers", || ask(&host, "p", "") == "1");
+    }
+    others_are_fine(&host);
+    assert!(host.stop().status.success());
+}
+
+#[test]
+fn a_child_begins_with_the_defaults() {
+    let host = start();
+    let handles_pipe = |text: &str| {
+        let (_, mask) = text.split_once("SigIgn:\t")?;
+        let mask = u64::from_str_radix(mask.get(..16)?, 16).ok()?;
+        Some(mask & 1 << (libc::SIGPIPE - 1) == 0)
+    };
+    let text = ask(&host, "p", "system");
+    assert_eq!(handles_pipe(&text), Some(true), "{text}");
+    assert_eq!(ask(&host, "p", "fork/default-pipe"), "code 0");
+    wait_until("the child has printed it", || handles_pipe(&host.stdout()) == Some(true));
+    for signal in [libc::SIGTERM, libc::SIGHUP] {
+        handle(&host, "p", "signal", signal);
+        handle(&host, "p", "default", signal);
+    }
+    assert_eq!(ask(&host, "p", "fork/raise"), "signal 15");
 }

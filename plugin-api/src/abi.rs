@@ -191,6 +191,10 @@ pub struct Host {
     /// Notes that the calling thread of the app's has called `function`, which would end the process, such as `abort` or
     /// `exit`: it is the end of the generation. The thread is not to return to the code that did.
     pub aborted: unsafe extern "C" fn(GenerationHandle, function: RStr<'_>),
+    /// libc's `sigaction`, for this generation: what it sets is called for it alone, until it is unloaded. `new` and `old`
+    /// are null or point to a `struct sigaction`. Also called in a forked child, and in a handler.
+    pub signal_action:
+        unsafe extern "C" fn(GenerationHandle, signal: i32, new: *const u8, old: *mut u8) -> i32,
     /// Waits for the next thing on the port, at most `timeout_ns` nanoseconds (`u64::MAX`: for ever).
     pub port_receive: unsafe extern "C" fn(PortHandle, timeout_ns: u64, message: &mut Message) -> Received,
     /// Sends a message to the host, which takes it over. `false`: the port is closed.

@@ -243,11 +243,21 @@ macro_rules! __export_app {
 
         // Apart from the app's function, which may be called as one of these.
         #[cfg(not(test))]
-        const _: () = {
+        mod __atoll_hooks {
             use $crate::__private::hooks::types::*;
 
             $crate::__new_descriptor_functions! { $crate::__hooked }
+            $crate::__replacing_functions! { $crate::__hooked }
+            $crate::__signal_functions! { $crate::__hooked }
             $crate::__hooked! {
+                fn __assert_fail(
+                    assertion: *const c_char,
+                    file: *const c_char,
+                    line: c_uint,
+                    function: *const c_char,
+                ) -> !;
+                fn _Exit(status: c_int) -> !;
+                fn _exit(status: c_int) -> !;
                 fn abort() -> !;
                 fn close(descriptor: c_int) -> c_int;
                 fn exit(status: c_int) -> !;
@@ -255,6 +265,7 @@ macro_rules! __export_app {
                 fn fcntl64(descriptor: c_int, command: c_int, argument: usize) -> c_int;
                 fn fdopen(descriptor: c_int, mode: *const c_char) -> *mut FILE;
                 fn fdopendir(descriptor: c_int) -> *mut DIR;
+                fn kill(process: c_int, signal: c_int) -> c_int;
                 fn pipe(ends: *mut c_int) -> c_int;
                 fn pipe2(ends: *mut c_int, flags: c_int) -> c_int;
                 fn pthread_create(
@@ -265,18 +276,25 @@ macro_rules! __export_app {
                 ) -> c_int;
                 fn pthread_key_create(key: *mut u32, destructor: KeyDestructor) -> c_int;
                 fn pthread_key_delete(key: u32) -> c_int;
+                fn pthread_kill(thread: pthread_t, signal: c_int) -> c_int;
+                fn quick_exit(status: c_int) -> !;
+                fn sigaction(signal: c_int, new: *const SignalAction, old: *mut SignalAction) -> c_int;
                 fn socketpair(domain: c_int, kind: c_int, protocol: c_int, ends: *mut c_int) -> c_int;
             }
-        };
+        }
     };
 }
 
-/// Defines libc's functions in the library, to come to [`hooks`].
+/// Defines libc's functions in the library, to come to [`hooks`]. They are hidden: only the library itself is linked with
+/// them, and no other library in the process can find them.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __hooked {
     ($(fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $result:ty;)*) => {
         $(
+            // What is not mangled is exported as well, but for this.
+            ::std::arch::global_asm!(concat!(".hidden ", stringify!($name)));
+
             #[unsafe(no_mangle)]
             unsafe extern "C" fn $name($($argument: $type),*) -> $result {
                 // SAFETY: the caller keeps the contract of the function of this name.

@@ -5,6 +5,7 @@
 //! it, come here; the host is told, and libc's function is called. The host waits for the threads before it unloads
 //! the library, and gives the keys and descriptors back.
 
+pub mod actions;
 mod behind;
 mod descriptors;
 mod ending;
@@ -12,15 +13,24 @@ mod keys;
 mod locks;
 mod new_descriptors;
 pub(crate) mod process;
+mod replacing;
+mod signals;
 mod threads;
 
 pub use descriptors::{close, fcntl, fcntl64, fdopen, fdopendir, pipe, pipe2, socketpair};
-pub use ending::{abort, exit};
+pub use ending::{__assert_fail, _Exit, _exit, abort, exit, quick_exit};
 pub use keys::{pthread_key_create, pthread_key_delete};
 pub use new_descriptors::*;
+pub use replacing::{daemon, execv, execve, execvp, execvpe, fexecve};
+pub use signals::{
+    __sysv_signal, bsd_signal, gsignal, kill, pthread_kill, raise, sigaction, sigignore, siginterrupt,
+    signal, sigset, ssignal, sysv_signal,
+};
 pub use threads::pthread_create;
 
 pub(crate) use keys::report_early_keys;
+#[cfg(feature = "test")]
+pub(crate) use signals::real_sigaction;
 
 /// The types in the functions' signatures.
 pub mod types {
@@ -30,6 +40,8 @@ pub mod types {
 
     /// What a new thread begins with.
     pub type StartRoutine = extern "C" fn(*mut c_void) -> *mut c_void;
+    /// What is done at a signal.
+    pub type SignalAction = libc::sigaction;
     /// What a thread calls with a key's value at its end.
     pub type KeyDestructor = Option<unsafe extern "C" fn(*mut c_void)>;
 }
@@ -42,5 +54,7 @@ pub(crate) fn find_libc_functions() {
     ending::real::find_all();
     keys::real::find_all();
     new_descriptors::real::find_all();
+    replacing::real::find_all();
+    signals::real::find_all();
     threads::real::find_all();
 }

@@ -31,7 +31,8 @@ impl Behind {
         if found.is_null() {
             // Without its own libc the library cannot go on; there is nobody to return an error to.
             // SAFETY: no preconditions.
-            unsafe { libc::_exit(127) };
+            unsafe { libc::syscall(libc::SYS_exit_group, 127) };
+            unreachable!("the process has ended")
         }
         self.found.store(found, Ordering::Relaxed);
         found

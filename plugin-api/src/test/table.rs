@@ -47,6 +47,7 @@ impl Table {
         key_event,
         descriptor_event,
         aborted,
+        signal_action,
         port_receive,
         port_send,
         port_wake,
@@ -197,6 +198,11 @@ unsafe extern "C" fn key_event(_: GenerationHandle, _: u32, _: bool) {}
 unsafe extern "C" fn descriptor_event(_: GenerationHandle, _: i32, _: bool) {}
 
 unsafe extern "C" fn aborted(_: GenerationHandle, _: RStr<'_>) {}
+
+unsafe extern "C" fn signal_action(_: GenerationHandle, signal: i32, new: *const u8, old: *mut u8) -> i32 {
+    // SAFETY: by the caller's contract. A test's signals are its process's.
+    unsafe { hooks::real_sigaction(signal, new.cast(), old.cast()) }
+}
 
 unsafe extern "C" fn port_receive(handle: PortHandle, timeout_ns: u64, message: &mut Message) -> Received {
     let timeout = (timeout_ns != u64::MAX).then(|| Duration::from_nanos(timeout_ns));

@@ -1,7 +1,7 @@
 //! What a worker answered: a result, or why there is none.
 
 use atoll_plugin::abi::Message;
-use atoll_plugin::protocol::{ErrorObject, Head, HttpResponse, Incoming};
+use atoll_plugin::protocol::{ErrorObject, Head, Header, HttpResponse, Incoming};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -22,6 +22,14 @@ pub enum AnswerError {
     /// The answer refers to a buffer that did not come along.
     #[error("the app's answer refers to buffer {0}, which did not come along")]
     NoBuffer(usize),
+    /// The answer has more headers than its app may send.
+    #[error("the head of the app's answer has {size} bytes, more than head_limit = {limit}")]
+    HeadTooLarge {
+        /// The bytes of its headers.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// A stream began before the answer.
     #[error("the app sent a body before its answer")]
     NoHead,
@@ -53,6 +61,20 @@ pub(crate) fn http(json: &[u8]) -> Result<HttpResponse<'_>, AnswerError> {
     Ok(HttpResponse::parse(raw_result(json)?.get())?)
 }
 
+/// Checks the size of an answer's head, whose message has so many bytes.
+///
+/// # Errors
+/// [`AnswerError::HeadTooLarge`].
+pub(crate) fn check_head(head: &HttpResponse<'_>, bytes: usize, limit: usize) -> Result<(), AnswerError> {
+    // A message is larger than what it holds.
+    if bytes <= limit {
+        return Ok(());
+    }
+    // As in HTTP/1.1: a colon, a space, and the end of the line.
+    let size = head.headers.iter().map(|Header(name, value)| name.len() + value.len() + 4).sum();
+    if size > limit { Err(AnswerError::HeadTooLarge { size, limit }) } else { Ok(()) }
+}
+
 /// The result of an answer.
 ///
 /// # Errors
@@ -60,4 +82,22 @@ pub(crate) fn http(json: &[u8]) -> Result<HttpResponse<'_>, AnswerError> {
 pub fn result<T: DeserializeOwned>(completion: Result<Message, Gone>) -> Result<T, AnswerError> {
     let message = completion?;
     Ok(serde_json::from_str(raw_result(&message.json)?.get())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_may_be_as_large_as_its_limit() {
+        let head = HttpResponse {
+            status: 200,
+            headers: vec![Header::new("abc", "def"), Header::new("g", "")],
+            body: None,
+        };
+        let bytes = head.message(1).len();
+        assert!(check_head(&head, bytes, 15).is_ok());
+        let error = check_head(&head, bytes, 14).unwrap_err();
+        assert!(matches!(error, AnswerError::HeadTooLarge { size: 15, limit: 14 }));
+    }
 }

@@ -63,8 +63,10 @@ pub struct App {
 impl App {
     pub(crate) fn new(config: &AppConfig, inputs: mpsc::UnboundedSender<Input>, services: &Services) -> Self {
         let name: Arc<str> = config.name.as_str().into();
+        let journal = Arc::new(Journal::new(name.clone(), services.events().clone()));
+        journal.configure(&config.settings);
         Self {
-            journal: Arc::new(Journal::new(name.clone(), services.events().clone())),
+            journal,
             name,
             settings: ArcSwap::from_pointee(config.settings.clone()),
             serving: ArcSwapOption::empty(),
@@ -92,6 +94,11 @@ impl App {
     /// How long a request to it may take.
     pub(crate) fn deadline(&self) -> Duration {
         self.settings.load().deadline()
+    }
+
+    /// How large the head of its responses may be.
+    pub(crate) fn head_limit(&self) -> usize {
+        self.settings.load().head_limit
     }
 
     /// How many requests may be in flight at once.
@@ -269,6 +276,7 @@ impl App {
 
     pub(crate) fn set_settings(&self, settings: Settings) {
         self.admission.configure(&settings);
+        self.journal.configure(&settings);
         self.settings.store(Arc::new(settings));
     }
 

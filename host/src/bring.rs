@@ -18,6 +18,7 @@ use crate::inspect::Inspected;
 use crate::library::Loaded;
 use crate::lifecycle::{Cause, Number};
 use crate::loader::Room;
+use crate::port::Limits;
 use crate::prepare::{Preparation, Prepared};
 use crate::services::{Library, Services};
 use crate::source::Source;
@@ -111,7 +112,8 @@ pub(crate) async fn bring(services: &Rc<Services>, mut plan: Plan) -> Result<Liv
     let loaded = services.loader().load(inspected, context).await?;
     record(&plan, State::Loaded, String::new());
 
-    let shape = Shape { workers: settings.workers, queue: settings.queue };
+    let limits = Limits { queue: settings.queue, calls: settings.max_calls, message: settings.message_limit };
+    let shape = Shape { workers: settings.workers, limits };
     let on_exit = plan.on_exit.clone();
     let told = move |reason| on_exit(reason);
     let context = loaded.context().clone();

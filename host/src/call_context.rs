@@ -85,6 +85,11 @@ impl CallContext {
         self.deadline = Some(deadline);
     }
 
+    /// When whoever asked first stops waiting, if that is fixed.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
     /// Notes that the deadline does not count any more, as the request is answered and goes on as a stream.
     pub(crate) fn clear_deadline(&mut self) {
         self.deadline = None;

@@ -265,12 +265,16 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::app_warnings::AppWarnings;
+    use crate::port::Limits;
 
     /// What a worker of the app `a` gets for what it sends, when there are no other apps.
     fn answers<const N: usize>(sent: [&str; N]) -> [Value; N] {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, async {
-            let port = Port::new("a".into(), 1, Courier::start(Directory::default()));
+            let courier = Courier::start(Directory::default());
+            let limits = Limits { queue: 1, calls: 4, message: 1024 };
+            let port = Port::new("a".into(), limits, AppWarnings::new("a".into()), courier);
             for text in sent {
                 let (json, transfer) = (buffer::from_vec(text.into()), buffer::list(Vec::new()));
                 assert!(port.accept(Message { json, transfer }));

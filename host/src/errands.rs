@@ -1,6 +1,7 @@
 //! What an app has asked of its host, and has no answer to yet.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{AbortHandle, AbortRegistration};
@@ -16,12 +17,29 @@ struct Open {
     parent: Option<u64>,
 }
 
+/// Why a request of the app's own is not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotBegun {
+    /// As many are open as may be.
+    TooMany,
+    /// One with the same number is open.
+    Repeated,
+}
+
 impl Errands {
-    /// Notes that one was begun; what is returned tells when it is cancelled.
-    pub(crate) fn begin(&self, id: u64) -> AbortRegistration {
+    /// Notes that one was begun, if fewer than `most` are open; what is returned tells when it is cancelled.
+    ///
+    /// # Errors
+    /// It was not begun.
+    pub(crate) fn begin(&self, id: u64, most: usize) -> Result<AbortRegistration, NotBegun> {
+        let mut open = self.open();
+        if open.len() >= most {
+            return Err(NotBegun::TooMany);
+        }
+        let Entry::Vacant(place) = open.entry(id) else { return Err(NotBegun::Repeated) };
         let (abort, registration) = AbortHandle::new_pair();
-        self.open().insert(id, Open { abort, parent: None });
-        registration
+        place.insert(Open { abort, parent: None });
+        Ok(registration)
     }
 
     /// Notes on behalf of which of the host's requests one is.

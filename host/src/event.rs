@@ -48,6 +48,9 @@ pub(crate) enum Request {
     Fetch(Message),
 }
 
+/// How much of a name that is not known is said.
+const NAME: usize = 64;
+
 /// Why a message of a worker's is none.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SentError {
@@ -118,7 +121,7 @@ fn kind(json: &[u8]) -> Result<Kind, SentError> {
             let WsClose { id, code, reason } = read(params)?;
             (id, Event::WsClose(code, reason.into_owned()))
         }
-        (name, _) => return Err(SentError::Unknown(name.to_owned())),
+        (name, _) => return Err(SentError::Unknown(name.chars().take(NAME).collect())),
     };
     Ok(Kind::Complete(Sent::Event(id, event)))
 }

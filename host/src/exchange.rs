@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use atoll_plugin::abi::Message;
-use atoll_plugin::protocol::{self, HttpRequest, HttpResponse};
+use atoll_plugin::protocol::{self, HttpRequest, HttpResponse, INITIAL_CREDIT};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
@@ -139,28 +139,47 @@ pub(crate) async fn http_on_behalf<T>(
         context.set_deadline(deadline);
     }
     let (json, whole) = (|id| request.message(id), body.whole());
-    let (in_flight, answer) = match send_now(app, json, whole.as_ref(), &context) {
-        Some(sent) => sent?,
-        // Rare, and large as a future: with it inside, that of every request would be.
-        None => Box::pin(timeout_at(deadline, send(app, &json, whole, &context)))
-            .await
-            .map_err(|_elapsed| too_late(app, limit))??,
-    };
-    let mut exchange = Exchange { in_flight, answer, upload: body.into_upload(), sent: None };
-    exchange.answer.set_deadline(deadline);
-    let first = loop {
-        match exchange.event_in_time().await {
-            // For what has all been sent.
-            Some(Ok(Event::Credit(_))) => {}
-            Some(event) => break event,
-            None => match exchange.sent.map(|sent| sent + limit) {
-                Some(later) if later > deadline => {
-                    deadline = later;
-                    exchange.answer.set_deadline(deadline);
-                }
-                _ if exchange.waits_for_client() => return Err(client_too_late(app, limit)),
-                _ => return Err(too_late(app, limit)),
-            },
+    let mut sent = send_now(app, json, whole.as_ref(), &context);
+    let mut upload = body.into_upload();
+    let is_upload = upload.is_some();
+    let (exchange, first) = loop {
+        let (in_flight, answer) = match sent.take() {
+            Some(sent) => sent?,
+            // Rare, and large as a future: with it inside, that of every request would be.
+            None => {
+                let json = |id| {
+                    let mut message = json(id);
+                    HttpRequest::set_deadline(&mut message, left_ms(deadline));
+                    message
+                };
+                Box::pin(timeout_at(deadline, send(app, json, whole.clone(), &context)))
+                    .await
+                    .map_err(|_elapsed| too_late(app, limit))??
+            }
+        };
+        let mut exchange = Exchange { in_flight, answer, upload: upload.take(), sent: None };
+        exchange.answer.set_deadline(deadline);
+        let first = loop {
+            match exchange.event_in_time().await {
+                // For what has all been sent.
+                Some(Ok(Event::Credit(_))) => {}
+                Some(event) => break event,
+                None => match exchange.sent.map(|sent| sent + limit) {
+                    Some(later) if later > deadline => {
+                        deadline = later;
+                        exchange.answer.set_deadline(deadline);
+                    }
+                    _ if exchange.waits_for_client() => return Err(client_too_late(app, limit)),
+                    _ => return Err(too_late(app, limit)),
+                },
+            }
+        };
+        // A worker that ended before it had the request leaves it to the next one, unless some of its body went with it.
+        let is_given_back = matches!(first, Err(Gone { handed_out: false }));
+        if is_given_back && exchange.sent.is_none() && exchange.upload.is_some() == is_upload {
+            upload = exchange.upload.take();
+        } else {
+            break (exchange, first);
         }
     };
     exchange.in_flight.note_answer();
@@ -171,7 +190,7 @@ pub(crate) async fn http_on_behalf<T>(
             let read = |generation: &Generation, head: HttpResponse<'_>, body| {
                 read(Answered { generation, times }, head, body)
             };
-            read_answer(message, exchange, read)
+            read_answer(message, exchange, app.head_limit(), read)
         }
         Ok(_) => Err(AnswerError::NoHead),
         Err(gone) => Err(gone.into()),
@@ -227,6 +246,18 @@ fn send_now(
     }
 }
 
+/// A stream's credit when the app has granted more: never more than it begins with, as an app cannot have taken what it
+/// was not sent.
+pub(crate) fn with_grant(credit: i64, granted: u64) -> i64 {
+    credit.saturating_add_unsigned(granted).min(INITIAL_CREDIT as i64)
+}
+
+/// Until a deadline, in milliseconds.
+fn left_ms(deadline: Instant) -> u64 {
+    let left = deadline.saturating_duration_since(Instant::now());
+    u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+}
+
 pub(crate) fn too_late(app: &App, limit: Duration) -> Problem {
     let (name, within) = (app.name(), within(limit, app.settings().deadline()));
     let detail = format!("The app `{name}` did not answer within {within}. The request was cancelled.");
@@ -255,10 +286,12 @@ fn client_too_late(app: &App, limit: Duration) -> Problem {
 fn read_answer<T>(
     message: Message,
     mut exchange: Exchange,
+    head_limit: usize,
     read: impl FnOnce(&Generation, HttpResponse<'_>, ResponseBody) -> T,
 ) -> Result<T, AnswerError> {
     let Message { json, mut transfer } = message;
     let response = answer::http(&json).inspect_err(|_| exchange.answer.over())?;
+    answer::check_head(&response, json.len(), head_limit)?;
     let whole = match response.body {
         Some(protocol::Body::Stream(_)) => {
             let generation = exchange.in_flight.generation();

@@ -20,8 +20,9 @@ use crate::courier::Courier;
 use crate::current;
 use crate::ending::Ending;
 use crate::heap::Heap;
+use crate::journal::Journal;
 use crate::library;
-use crate::port::{Answer, CallError, Port};
+use crate::port::{Answer, CallError, Limits, Port};
 
 /// Why a generation did not start.
 #[derive(Debug, thiserror::Error)]
@@ -66,8 +67,8 @@ pub enum SaveError {
 pub(crate) struct Shape {
     /// The number of workers, at least 1.
     pub workers: usize,
-    /// How many requests may wait in one worker's inbox.
-    pub queue: usize,
+    /// What each worker may do.
+    pub limits: Limits,
 }
 
 /// The count of requests in flight moves by this; bit 0 says that the generation is retired.
@@ -128,7 +129,14 @@ impl Generation {
     ) -> Self {
         let (app, number) = (context.app(), context.generation());
         let ports: Box<[_]> = (0..shape.workers)
-            .map(|_| Port::new(context.app().clone(), shape.queue, courier.clone()))
+            .map(|_| {
+                Port::new(
+                    context.app().clone(),
+                    shape.limits,
+                    context.journal().warnings().clone(),
+                    courier.clone(),
+                )
+            })
             .collect();
         let running = Arc::new(Running {
             count: AtomicUsize::new(0),
@@ -219,6 +227,11 @@ impl Generation {
         self.context.app()
     }
 
+    /// The records of its app.
+    pub(crate) fn journal(&self) -> &Journal {
+        self.context.journal()
+    }
+
     /// Which of the app's generations this is, counted from 1.
     pub fn number(&self) -> u64 {
         self.context.generation()
@@ -256,7 +269,7 @@ impl Generation {
             let start = Start { worker, state, ..start.clone() };
             async move {
                 let answer = port
-                    .call(method::START, start, Vec::new())
+                    .call(method::START, start, None)
                     .map_err(|reason| StartError::Call { worker, reason })?;
                 answer::result::<Started>(answer.await.map(|(message, _)| message))
                     .map_err(|reason| StartError::Refused { worker, reason })
@@ -279,7 +292,7 @@ impl Generation {
     /// One of them did not answer with a state within `limit`.
     pub async fn save(&self, limit: Duration) -> Result<Vec<Value>, SaveError> {
         let workers = self.ports.iter().map(|port| async {
-            let answer = port.call(method::STATE_SAVE, Value::Null, Vec::new())?;
+            let answer = port.call(method::STATE_SAVE, Value::Null, None)?;
             Ok(answer::result::<Value>(answer.await.map(|(message, _)| message))?)
         });
         timeout(limit, try_join_all(workers)).await.map_err(|_elapsed| SaveError::TimedOut(limit))?
@@ -409,11 +422,9 @@ impl Generation {
         let mut refusal = CallError::Closed;
         for offset in 0..self.ports.len() {
             let port = &self.ports[(first + offset) % self.ports.len()];
-            match port.reserve() {
-                Ok(place) => {
-                    let transfer = transfer.take().into_iter().collect();
-                    return place.on_behalf(context).send(json, transfer);
-                }
+            // A worker may end between the two.
+            match port.reserve().and_then(|place| place.on_behalf(context).send(&json, &mut transfer)) {
+                Ok(answer) => return Ok(answer),
                 // A full worker says more than one that has ended.
                 Err(full @ CallError::Full(_)) => refusal = full,
                 Err(CallError::Closed) => {}

@@ -1,16 +1,20 @@
 //! What an app has said lately, and what went wrong with it: in bounded memory, for whoever looks after the fact.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use log::LevelFilter;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
 
+use crate::app_warnings::{AppWarnings, Kind};
+use crate::config::Settings;
 use crate::events::{EventBus, Happening};
+use crate::window::{Admission, Window};
 
 /// How many log records of an app are kept.
 const RECORDS: usize = 500;
@@ -95,6 +99,10 @@ pub struct Journal {
     panicked: AtomicU64,
     level: AtomicU8,
     followers: broadcast::Sender<Arc<LogEntry>>,
+    warnings: Arc<AppWarnings>,
+    /// How many records are taken in a second, and how many bytes of each text.
+    rate: AtomicU32,
+    record_limit: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -102,12 +110,17 @@ struct Log {
     entries: VecDeque<Arc<LogEntry>>,
     text: usize,
     last: u64,
+    window: Window,
 }
 
 impl Journal {
     /// An empty one, which tells of what happens to the app on a bus.
     pub fn new(app: Arc<str>, events: EventBus) -> Self {
+        let defaults = Settings::default();
         Self {
+            warnings: AppWarnings::new(app.clone()),
+            rate: AtomicU32::new(defaults.log_rate),
+            record_limit: AtomicUsize::new(defaults.log_record_limit),
             app,
             events,
             log: Mutex::default(),
@@ -119,9 +132,32 @@ impl Journal {
         }
     }
 
-    /// Keeps a log record.
-    pub(crate) fn write(&self, level: log::Level, target: &str, generation: u64, message: &str) {
+    /// Follows the settings.
+    pub(crate) fn configure(&self, settings: &Settings) {
+        self.rate.store(settings.log_rate, Ordering::Relaxed);
+        self.record_limit.store(settings.log_record_limit, Ordering::Relaxed);
+    }
+
+    /// What the host warns of that the app does.
+    pub(crate) fn warnings(&self) -> &Arc<AppWarnings> {
+        &self.warnings
+    }
+
+    /// A text as far as it is kept and logged.
+    pub(crate) fn shortened<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        shortened(text, self.record_limit.load(Ordering::Relaxed))
+    }
+
+    /// Keeps a log record, whose text is [`shortened`](Self::shortened) already; `false`: it is one too many.
+    pub(crate) fn write(&self, level: log::Level, target: &str, generation: u64, message: &str) -> bool {
+        let rate = self.rate.load(Ordering::Relaxed);
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Admission::LeftOut { .. } = log.window.admit(Instant::now(), rate) {
+            drop(log);
+            let what = format_args!("it logs more than {rate} records in a second, its limit (log_rate)");
+            self.warnings.warn(Kind::LogRecords, what);
+            return false;
+        }
         log.last += 1;
         let entry = Arc::new(LogEntry {
             number: log.last,
@@ -140,6 +176,7 @@ impl Journal {
         }
         // Under the lock, so that followers see the records in their order. Without any there is nobody to tell.
         let _ = self.followers.send(entry);
+        true
     }
 
     /// The last `limit` log records, the oldest first.
@@ -156,7 +193,8 @@ impl Journal {
     }
 
     /// Keeps a panic.
-    pub(crate) fn panicked(&self, panic: PanicEntry) {
+    pub(crate) fn panicked(&self, mut panic: PanicEntry) {
+        shorten(&mut panic.message, self.record_limit.load(Ordering::Relaxed));
         self.panicked.fetch_add(1, Ordering::Relaxed);
         self.tell(|| Happening::Panic(panic.clone()));
         push(&self.panics, panic);
@@ -173,7 +211,10 @@ impl Journal {
     }
 
     /// Keeps a failure.
-    pub(crate) fn failed(&self, failure: FailureEntry) {
+    pub(crate) fn failed(&self, mut failure: FailureEntry) {
+        let limit = self.record_limit.load(Ordering::Relaxed);
+        shorten(&mut failure.detail, limit);
+        shorten(&mut failure.request, limit);
         self.tell(|| Happening::Failure(failure.clone()));
         push(&self.failures, failure);
     }
@@ -209,6 +250,21 @@ pub(crate) fn millis(at: SystemTime) -> u64 {
         .map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// The first `limit` bytes of a text, as far as they are whole characters, and how much is left out.
+fn shortened(text: &str, limit: usize) -> Cow<'_, str> {
+    if text.len() <= limit {
+        return Cow::Borrowed(text);
+    }
+    let kept = &text[..text.floor_char_boundary(limit)];
+    Cow::Owned(format!("{kept}… ({} bytes more)", text.len() - kept.len()))
+}
+
+fn shorten(text: &mut String, limit: usize) {
+    if text.len() > limit {
+        *text = shortened(text, limit).into_owned();
+    }
+}
+
 fn push<T>(entries: &Mutex<VecDeque<T>>, entry: T) {
     let mut entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
     if entries.len() == FAULTS {
@@ -241,10 +297,44 @@ mod tests {
         }
         assert_eq!(numbers(&journal.log(usize::MAX)), Vec::from_iter(11..=RECORDS as u64 + 10));
         assert_eq!(numbers(&journal.log(2)), [RECORDS as u64 + 9, RECORDS as u64 + 10]);
+        let journal = self::journal();
         let long = "x".repeat(TEXT / 2 + 1);
         journal.write(log::Level::Info, "t", 1, &long);
         journal.write(log::Level::Info, "t", 1, &long);
         assert_eq!(journal.log(usize::MAX).len(), 1);
+    }
+
+    #[test]
+    fn records_above_the_rate_are_left_out() {
+        let journal = journal();
+        journal.configure(&Settings { log_rate: 3, ..Settings::default() });
+        let begun = Instant::now();
+        let written =
+            (0..4).map(|_| journal.write(log::Level::Info, "t", 1, "text")).filter(|it| *it).count();
+        assert!(written == 3 || begun.elapsed() > crate::window::LENGTH, "{written}");
+        assert_eq!(journal.log(usize::MAX).len(), written);
+    }
+
+    #[test]
+    fn texts_are_shortened_above_the_limit_only() {
+        for (text, limit, expected) in
+            [("four", 4, "four"), ("fours", 4, "four… (1 bytes more)"), ("äöü", 3, "ä… (4 bytes more)")]
+        {
+            assert_eq!(shortened(text, limit), expected);
+        }
+        let journal = journal();
+        journal.configure(&Settings { log_record_limit: 1024, ..Settings::default() });
+        let detail = "x".repeat(1_000_000);
+        let failure = FailureEntry {
+            at_ms: 0,
+            request_id: String::new(),
+            request: detail.clone(),
+            status: 500,
+            detail,
+        };
+        journal.failed(failure);
+        let [failure] = &*journal.failures() else { panic!("one is kept") };
+        assert!(failure.detail.len() < 1100 && failure.request.len() < 1100);
     }
 
     #[test]

@@ -10,21 +10,22 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use crossbeam_queue::SegQueue;
-use futures_util::task::AtomicWaker;
 use slab::Slab;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::arrivals::Arrivals;
 use crate::doorbell::Doorbell;
 use crate::event::Event;
 
 /// The worker has ended, and the request was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the worker ended before it answered")]
-pub struct Gone;
+pub struct Gone {
+    /// Whether the worker had the request: if not, another one can have it.
+    pub handed_out: bool,
+}
 
 /// What comes back for a ticket.
 pub(crate) type Completion = Result<Event, Gone>;
@@ -37,14 +38,10 @@ struct Key {
 }
 
 /// The half of a lane that other threads see.
-struct Shared {
-    arrived: SegQueue<(Key, Completion)>,
-    /// Whether the lane's pump sleeps and must be woken.
-    asleep: AtomicBool,
-    waker: AtomicWaker,
-}
+type Shared = Arrivals<(Key, Completion)>;
 
-/// The right to send to one reply, from any thread. Dropped, it ends the reply with [`Gone`].
+/// The right to send to one reply, from any thread. Dropped, it ends the reply with [`Gone`], as a request that the worker
+/// had.
 pub(crate) struct Ticket {
     lane: Arc<Shared>,
     key: Key,
@@ -62,18 +59,21 @@ impl Ticket {
         self.open = false;
     }
 
+    /// Ends the reply to a request that the worker never had.
+    pub(crate) fn give_back(mut self) {
+        self.open = false;
+        self.push(Err(Gone { handed_out: false }));
+    }
+
     fn push(&self, completion: Completion) {
-        self.lane.arrived.push((self.key, completion));
-        if self.lane.asleep.swap(false, Ordering::SeqCst) {
-            self.lane.waker.wake();
-        }
+        self.lane.push((self.key, completion));
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         if self.open {
-            self.push(Err(Gone));
+            self.push(Err(Gone { handed_out: true }));
         }
     }
 }
@@ -120,10 +120,8 @@ pub(crate) fn open() -> (Ticket, Reply) {
 
 impl Lane {
     fn start() -> Rc<Self> {
-        let shared =
-            Shared { arrived: SegQueue::new(), asleep: AtomicBool::new(false), waker: AtomicWaker::new() };
         let lane = Rc::new(Self {
-            shared: Arc::new(shared),
+            shared: Arc::default(),
             slots: RefCell::default(),
             serial: Cell::default(),
             alarm: Cell::default(),
@@ -159,7 +157,7 @@ impl Lane {
 
     /// Gives what has come to those that wait for it.
     fn deliver(&self) {
-        while let Some((key, completion)) = self.shared.arrived.pop() {
+        while let Some((key, completion)) = self.shared.pop() {
             let mut slots = self.slots.borrow_mut();
             // Whoever waited may have left.
             let Some(slot) = slots.get_mut(key.place).filter(|slot| slot.serial == key.serial) else {
@@ -212,13 +210,7 @@ impl Future for Pump {
         self.lane.ring();
         self.lane.deliver();
         self.poll_alarm(context);
-        let shared = &self.lane.shared;
-        shared.waker.register(context.waker());
-        shared.asleep.store(true, Ordering::SeqCst);
-        // What was pushed between the delivery and the store found the lane awake and did not wake it.
-        if !shared.arrived.is_empty() && shared.asleep.swap(false, Ordering::SeqCst) {
-            context.waker().wake_by_ref();
-        }
+        self.lane.shared.sleep(context.waker());
         Poll::Pending
     }
 }
@@ -262,7 +254,7 @@ impl Reply {
         let mut bells = self.lane.bells.borrow_mut();
         if !bells.iter().any(|bell| Arc::ptr_eq(bell, doorbell)) {
             bells.push(doorbell.clone());
-            self.lane.shared.waker.wake();
+            self.lane.shared.wake();
         }
     }
 
@@ -272,7 +264,7 @@ impl Reply {
         (slot.deadline, slot.late) = (Some(deadline), false);
         if self.lane.alarm.get().is_none_or(|alarm| deadline < alarm) {
             self.lane.alarm.set(Some(deadline));
-            self.lane.shared.waker.wake();
+            self.lane.shared.wake();
         }
     }
 
@@ -316,7 +308,7 @@ mod tests {
                 for expected in 0..3 {
                     assert!(matches!(next(&mut reply).await, Ok(Event::Credit(bytes)) if bytes == expected));
                 }
-                assert!(matches!(next(&mut reply).await, Err(Gone)));
+                assert!(matches!(next(&mut reply).await, Err(Gone { handed_out: true })));
             });
         }
     }

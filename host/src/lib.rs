@@ -37,6 +37,8 @@ mod admission;
 mod allocator;
 pub mod answer;
 mod app;
+mod app_warnings;
+mod arrivals;
 mod atomic_file;
 mod bring;
 pub mod buffer;
@@ -77,6 +79,7 @@ pub mod logging;
 mod metrics;
 #[cfg(feature = "otlp")]
 pub mod otlp;
+mod outgoing;
 mod own_thread;
 mod panic_report;
 pub mod port;
@@ -94,6 +97,7 @@ mod source;
 mod stage;
 #[cfg(feature = "standalone")]
 pub mod standalone;
+mod sync;
 mod table;
 mod take_down;
 #[cfg(feature = "testing")]
@@ -103,6 +107,7 @@ pub mod tls;
 pub mod trace;
 mod watch;
 mod websocket;
+mod window;
 
 pub use abort::Abort;
 pub use allocator::Allocator;

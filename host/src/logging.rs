@@ -22,6 +22,9 @@ const SERVER: &str = "info,actix_server=warn,actix_http=off";
 const DEVELOPMENT: &str =
     "info,actix_server=warn,actix_http=off,atoll_host::driver::effects=warn,atoll_host::generation=warn";
 
+/// The most bytes of a record's target.
+const TARGET: usize = 256;
+
 /// What a line of the log is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -95,9 +98,14 @@ pub(crate) fn enabled(context: &LibraryContext, number: u8, target: &str) -> boo
 
 /// Writes an app's record, with the app's name and generation, and keeps it in the app's journal.
 pub(crate) fn write(context: &LibraryContext, record: &LogRecord<'_>) {
-    let message = RStr::as_str(&record.message);
+    let journal = context.journal();
+    let message = &*journal.shortened(RStr::as_str(&record.message));
     let (level, target) = (level(record.level), record.target.as_str());
-    context.journal().write(level, target, context.generation(), message);
+    // A target is a module's path, and no text.
+    let target = &target[..target.floor_char_boundary(TARGET)];
+    if !journal.write(level, target, context.generation(), message) {
+        return;
+    }
     let identity =
         [("app", Value::from(&**context.app())), ("generation", Value::from(context.generation()))];
     let file = record.file.as_str();

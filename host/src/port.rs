@@ -7,20 +7,24 @@ use std::time::Duration;
 use std::{future::Future, pin::Pin, task::Context, task::Poll, task::ready};
 
 use atoll_plugin::abi::{Buffer, Message, Received};
-use atoll_plugin::protocol::{self, Cancel, Credit, Stream, method};
+use atoll_plugin::protocol::{
+    self, Cancel, Credit, ErrorObject, HttpRequest, Incoming, Response, Stream, code, method,
+};
 use crossbeam_channel::{Receiver, Sender};
 use foldhash::{HashMap, HashMapExt};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::app_warnings::{AppWarnings, Kind};
 use crate::buffer;
 use crate::call_context::CallContext;
 use crate::courier::{Courier, Errand, Sender as ErrandSender};
 use crate::doorbell::Doorbell;
-use crate::errands::Errands;
-use crate::event::{Event, Request, Sent};
+use crate::errands::{Errands, NotBegun};
+use crate::event::{Event, Request, Sent, SentError};
 use crate::forked;
 use crate::lane::{self, Gone, Ticket};
+use crate::outgoing::Outgoing;
 use crate::times::{Clock, Times};
 
 /// Why a port does not take a request.
@@ -34,9 +38,23 @@ pub enum CallError {
     Closed,
 }
 
+/// What a worker may do to its host.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// How many requests may wait in its inbox.
+    pub queue: usize,
+    /// How many requests of its own may be open, and answered without that it has taken the answer.
+    pub calls: usize,
+    /// How many bytes the text of a message may have.
+    pub message: usize,
+}
+
 enum Item {
-    Request(Message, u64),
+    /// A request with its number, not yet a message, as its deadline may have to be changed.
+    Request(u64, Vec<u8>, Option<Buffer>),
     Notification(Message),
+    /// The answer to a request of the app's own.
+    Answer(Message),
     Wake,
 }
 
@@ -48,6 +66,7 @@ struct Pending {
     /// The numbers of those calls, as far as they are not over.
     errands: Vec<u64>,
     clock: Clock,
+    outgoing: Outgoing,
 }
 
 /// A port between the host and one worker.
@@ -56,9 +75,12 @@ pub struct Port {
     app: Arc<str>,
     inbox: Sender<Item>,
     outlet: Receiver<Item>,
-    /// Requests that the worker has not taken yet, and how many there may be.
+    /// Requests that the worker has not taken yet.
     waiting: AtomicUsize,
-    capacity: usize,
+    /// Answers that the worker has not taken yet.
+    answers: AtomicUsize,
+    limits: Limits,
+    warnings: Arc<AppWarnings>,
     woken: AtomicBool,
     next_id: AtomicU64,
     /// The requests to be answered, by number; `None` when the port is closed.
@@ -69,9 +91,31 @@ pub struct Port {
     doorbell: Arc<Doorbell>,
 }
 
+impl Pending {
+    /// Notes that the worker takes it now; `None`: its deadline has passed. What is returned is how much of that is left,
+    /// where it has waited so long that the message does not say it.
+    fn hand_out(&mut self) -> Option<Option<Duration>> {
+        /// The unit of the deadline in the message.
+        const UNIT: Duration = Duration::from_millis(1);
+        let now = std::time::Instant::now();
+        let waited = now.saturating_duration_since(self.clock.sent());
+        let left = match self.context.as_ref().and_then(CallContext::deadline) {
+            Some(deadline) => Some(deadline.into_std().checked_duration_since(now)?),
+            None => None,
+        };
+        self.clock.take(now);
+        Some(left.filter(|_| waited >= UNIT))
+    }
+}
+
 impl Port {
-    /// A port to a worker of `app` in whose inbox at most `capacity` requests wait; `courier` brings its own.
-    pub(crate) fn new(app: Arc<str>, capacity: usize, courier: Courier) -> Arc<Self> {
+    /// A port to a worker of `app`; `courier` brings its own requests.
+    pub(crate) fn new(
+        app: Arc<str>,
+        limits: Limits,
+        warnings: Arc<AppWarnings>,
+        courier: Courier,
+    ) -> Arc<Self> {
         let (inbox, outlet) = crossbeam_channel::unbounded();
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
@@ -79,7 +123,9 @@ impl Port {
             inbox,
             outlet,
             waiting: AtomicUsize::new(0),
-            capacity,
+            answers: AtomicUsize::new(0),
+            limits,
+            warnings,
             woken: AtomicBool::new(false),
             // Odd numbers are the host's, even ones the app's.
             next_id: AtomicU64::new(1),
@@ -100,8 +146,8 @@ impl Port {
             return Err(CallError::Closed);
         }
         let place = Place { port: self.clone(), used: false, context: None };
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.capacity {
-            return Err(CallError::Full(self.capacity));
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.limits.queue {
+            return Err(CallError::Full(self.limits.queue));
         }
         Ok(place)
     }
@@ -118,9 +164,10 @@ impl Port {
         self: &Arc<Self>,
         method: &str,
         params: impl Serialize,
-        transfer: Vec<Buffer>,
+        transfer: Option<Buffer>,
     ) -> Result<Answer, CallError> {
-        self.reserve()?.send(|id| to_json(&protocol::Request::new(id, method, params)), transfer)
+        let mut transfer = transfer;
+        self.reserve()?.send(|id| to_json(&protocol::Request::new(id, method, params)), &mut transfer)
     }
 
     /// Sends a notification, which is never refused: a closed port has nobody to tell.
@@ -133,7 +180,8 @@ impl Port {
 
     /// Answers a request of the app's own.
     pub(crate) fn answer(&self, answer: &impl Serialize, transfer: Vec<Buffer>) {
-        self.push(Item::Notification(message(to_json(answer), transfer)));
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        self.push(Item::Answer(message(to_json(answer), transfer)));
     }
 
     /// The app's name.
@@ -146,7 +194,13 @@ impl Port {
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(pending);
+        for Pending { ticket, clock, .. } in pending.into_iter().flat_map(HashMap::into_values) {
+            if clock.is_taken() {
+                drop(ticket);
+            } else {
+                ticket.give_back();
+            }
+        }
         self.errands.cancel_all();
         self.push(Item::Wake);
     }
@@ -166,9 +220,21 @@ impl Port {
         // Most calls only look, and need no clock.
         let looks_only = timeout == Some(Duration::ZERO);
         let until = timeout.filter(|_| !looks_only).and_then(|timeout| Instant::now().checked_add(timeout));
-        let item = loop {
+        let message = loop {
             if let Ok(item) = self.outlet.try_recv() {
-                break item;
+                match item {
+                    Item::Request(id, json, transfer) => match self.hand_out(id, json, transfer) {
+                        Some(message) => break Some(message),
+                        // Nobody waits for it any more.
+                        None => continue,
+                    },
+                    Item::Notification(message) => break Some(message),
+                    Item::Answer(message) => {
+                        self.answers.fetch_sub(1, Ordering::Relaxed);
+                        break Some(message);
+                    }
+                    Item::Wake => break None,
+                }
             }
             if self.is_closed() {
                 return Received::Closed;
@@ -180,27 +246,31 @@ impl Port {
             forked::end_child();
             self.doorbell.wait(left, || self.nothing_there());
         };
-        if let Item::Request(_, id) = &item {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            self.with_pending(|pending| {
-                if let Some(pending) = pending.get_mut(id) {
-                    pending.clock.take();
-                }
-            });
-        }
         if self.is_closed() {
             return Received::Closed;
         }
-        match item {
-            Item::Request(message, _) | Item::Notification(message) => {
+        match message {
+            Some(message) => {
                 *into = message;
                 Received::Message
             }
-            Item::Wake => {
+            None => {
                 self.woken.store(false, Ordering::SeqCst);
                 Received::Woken
             }
         }
+    }
+
+    /// The message of a request, with the time that is left for it; `None` when its deadline has passed, or its client
+    /// has left.
+    fn hand_out(&self, id: u64, mut json: Vec<u8>, transfer: Option<Buffer>) -> Option<Message> {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let left = self.with_pending(|pending| pending.get_mut(&id).and_then(Pending::hand_out))??;
+        if let Some(left) = left {
+            // Methods of the app's own have none to be changed.
+            let _ = HttpRequest::set_deadline(&mut json, u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+        }
+        Some(message(json, transfer.into_iter().collect()))
     }
 
     fn nothing_there(&self) -> bool {
@@ -210,35 +280,112 @@ impl Port {
     /// Takes a message of the worker's; called on a thread of the app's. `false`: the port is closed.
     pub(crate) fn accept(&self, sent: Message) -> bool {
         forked::end_child();
+        if sent.json.len() > self.limits.message {
+            self.too_large(&sent.json);
+            return !self.is_closed();
+        }
         match Sent::parse(sent) {
-            Ok(Sent::Event(id, mut event)) => {
-                let is_answer = matches!(event, Event::Answer(..));
-                let known = self.with_pending(|pending| match pending.get_mut(&id) {
-                    Some(Pending { ticket, context, clock, .. }) => {
-                        if let Event::Answer(_, times) = &mut event {
-                            *times = clock.stop();
-                            context.iter_mut().for_each(CallContext::clear_deadline);
-                        }
-                        ticket.send(event);
-                        true
-                    }
-                    None => false,
-                });
-                // One that was asked may be answered after whoever asked has left.
-                if known == Some(false) && is_answer && !self.has_asked(id) {
-                    log::warn!("{}: the app answered request {id}, which was never asked", self.app);
-                }
-            }
+            Ok(Sent::Event(id, event)) => self.take_event(id, event),
             Ok(Sent::Request(id, request)) => self.begin_errand(id, request),
             Ok(Sent::Cancel(id)) => self.errands.cancel(&[id]),
-            Err(error) => log::warn!("{}: {error}", self.app),
+            Err(error) => {
+                let kind = match error {
+                    SentError::Malformed(_) => Kind::Malformed,
+                    SentError::NoNumber => Kind::Numberless,
+                    SentError::Unknown(_) => Kind::Unknown,
+                };
+                self.warnings.warn(kind, error);
+            }
         }
         !self.is_closed()
     }
 
+    fn take_event(&self, id: u64, mut event: Event) {
+        let is_answer = matches!(event, Event::Answer(..));
+        let taken = self.with_pending(|pending| {
+            let Pending { ticket, context, clock, outgoing, .. } = pending.get_mut(&id)?;
+            let admitted = outgoing.admit(&event);
+            match admitted {
+                Ok(true) => {
+                    if let Event::Answer(_, times) = &mut event {
+                        *times = clock.stop();
+                        context.iter_mut().for_each(CallContext::clear_deadline);
+                    }
+                    ticket.send(event);
+                }
+                Ok(false) => {}
+                Err(breach) => ticket.send(Event::Failed(breach.to_string())),
+            }
+            Some(admitted)
+        });
+        match taken {
+            Some(Some(Err(breach))) => {
+                self.warnings.warn(Kind::Credit, format_args!("{breach}, for request {id}"));
+            }
+            // One that was asked may be answered after whoever asked has left.
+            Some(None) if is_answer && !self.has_asked(id) => {
+                let what = format_args!("the app answered request {id}, which was never asked");
+                self.warnings.warn(Kind::Answer, what);
+            }
+            _ => {}
+        }
+    }
+
+    /// Answers for what is too large to be read as a whole.
+    fn too_large(&self, json: &[u8]) {
+        let (bytes, limit) = (json.len(), self.limits.message);
+        let what = format!("a message of the app has {bytes} bytes, more than message_limit = {limit}");
+        self.warnings.warn(Kind::MessageSize, &what);
+        let error = |code| ErrorObject { code, message: what.as_str().into(), data: None };
+        match serde_json::from_slice(json) {
+            Ok(Incoming { id: Some(id), method: None, .. }) => {
+                let json = to_json(&Response::error(id, error(code::INTERNAL_ERROR)));
+                self.take_event(id, Event::Answer(message(json, Vec::new()), Times::default()));
+            }
+            Ok(Incoming { id: Some(id), method: Some(_), .. }) => {
+                self.refuse_errand(id, error(code::INVALID_PARAMS));
+            }
+            // Nobody waits for what is left out.
+            Ok(Incoming { id: None, .. }) | Err(_) => {}
+        }
+    }
+
+    /// Answers a request of the app's own that is not begun; one whose app takes no answers ends the port.
+    fn refuse_errand(&self, id: u64, error: ErrorObject<'_>) {
+        if self.answers.load(Ordering::Relaxed) < self.limits.calls.saturating_mul(2) {
+            self.answer(&Response::error(id, error), Vec::new());
+        } else if !self.is_closed() {
+            log::error!(
+                "{}: a worker asks for more and more, and takes no answers: its port is closed (max_calls = {})",
+                self.app,
+                self.limits.calls
+            );
+            self.close();
+        }
+    }
+
     fn begin_errand(&self, id: u64, request: Request) {
         let Some(port) = self.this.upgrade() else { return };
-        let cancelled = self.errands.begin(id);
+        let most = self.limits.calls.saturating_sub(self.answers.load(Ordering::Relaxed));
+        let cancelled = match self.errands.begin(id, most) {
+            Ok(cancelled) => cancelled,
+            Err(why) => {
+                let (code, what) = match why {
+                    NotBegun::TooMany => {
+                        let calls = self.limits.calls;
+                        let what = format!(
+                            "{calls} calls of a worker are in flight, or answered and not read: its limit (max_calls = {calls})"
+                        );
+                        (code::UNAVAILABLE, what)
+                    }
+                    NotBegun::Repeated => {
+                        (code::INVALID_REQUEST, format!("the app asked again with the number {id}"))
+                    }
+                };
+                self.warnings.warn(Kind::Calls, &what);
+                return self.refuse_errand(id, ErrorObject { code, message: what.into(), data: None });
+            }
+        };
         // Whoever closed the port meanwhile may not have seen it.
         if self.is_closed() {
             self.errands.cancel(&[id]);
@@ -321,7 +468,8 @@ impl Place {
         self
     }
 
-    /// Sends the request that `json` writes, of the number that it is told, in this place: see [`Port::call`].
+    /// Sends the request that `json` writes, of the number that it is told, in this place: see [`Port::call`]. The
+    /// buffer is taken only when it is sent.
     ///
     /// # Errors
     /// [`CallError::Closed`].
@@ -331,17 +479,22 @@ impl Place {
     pub fn send(
         mut self,
         json: impl FnOnce(u64) -> Vec<u8>,
-        transfer: Vec<Buffer>,
+        transfer: &mut Option<Buffer>,
     ) -> Result<Answer, CallError> {
         let port = self.port.clone();
         let id = port.next_id.fetch_add(2, Ordering::Relaxed);
-        let message = message(json(id), transfer);
+        let json = json(id);
         let (ticket, reply) = lane::open();
-        let waiting =
-            Pending { ticket, context: self.context.take(), errands: Vec::new(), clock: Clock::start() };
+        let waiting = Pending {
+            ticket,
+            context: self.context.take(),
+            errands: Vec::new(),
+            clock: Clock::start(),
+            outgoing: Outgoing::default(),
+        };
         port.with_pending(|pending| pending.insert(id, waiting)).ok_or(CallError::Closed)?;
         self.used = true;
-        port.queue(Item::Request(message, id));
+        port.queue(Item::Request(id, json, transfer.take()));
         if port.doorbell.is_awaited() {
             reply.ring_later(&port.doorbell);
         }
@@ -369,7 +522,15 @@ pub struct Answer {
 impl Answer {
     /// The next thing that has come.
     pub(crate) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Result<Event, Gone>> {
-        self.reply.poll_next(context)
+        let event = ready!(self.reply.poll_next(context));
+        if let Ok(Event::Credit(_)) = event {
+            self.with_outgoing(Outgoing::note_credit_read);
+        }
+        Poll::Ready(event)
+    }
+
+    fn with_outgoing(&self, change: impl FnOnce(&mut Outgoing)) {
+        self.port.with_pending(|pending| pending.get_mut(&self.id).map(|it| change(&mut it.outgoing)));
     }
 
     /// Wakes whoever waits for this when `deadline` has passed; it takes the place of the one before.
@@ -410,8 +571,9 @@ impl Answer {
         self.send(Stream { id: self.id }.chunk_message(), vec![chunk]);
     }
 
-    /// Grants the worker credit for so many bytes more.
+    /// Grants the worker so much more credit.
     pub(crate) fn grant(&self, bytes: u64) {
+        self.with_outgoing(|outgoing| outgoing.grant(bytes));
         self.send(Credit { id: self.id, bytes }.message(), Vec::new());
     }
 }
@@ -436,10 +598,11 @@ impl Future for Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         let pending = self.port.with_pending(|pending| pending.remove(&self.id)).flatten();
-        if let Some(Pending { ticket, errands, .. }) = pending {
+        if let Some(Pending { ticket, errands, clock, .. }) = pending {
             ticket.forget();
             self.port.errands.cancel(&errands);
-            if !self.over {
+            // What the worker does not have yet, it will not get.
+            if !self.over && clock.is_taken() {
                 // The thread may be ending, and have nothing that would wake the worker later.
                 self.port.notify(method::CANCEL, Cancel { id: self.id }, Vec::new());
             }

@@ -13,6 +13,7 @@ use crate::answer::{self, AnswerError};
 use crate::app::App;
 use crate::call_context::CallContext;
 use crate::exchange;
+use crate::lane::Gone;
 use crate::port::to_json;
 use crate::problem::{Kind, Problem};
 
@@ -36,8 +37,15 @@ pub(crate) async fn call(
     context.set_deadline(deadline);
     let json = |id| to_json(&Request::new(id, method, params));
     let answered = async {
-        let (in_flight, answer) = exchange::send(app, json, None, &context).await.map_err(from_problem)?;
-        let answer = answer.await;
+        let (in_flight, answer) = loop {
+            let (in_flight, answer) =
+                exchange::send(app, json, None, &context).await.map_err(from_problem)?;
+            match answer.await {
+                // The next worker has it.
+                Err(Gone { handed_out: false }) => {}
+                answer => break (in_flight, answer),
+            }
+        };
         in_flight.note_answer();
         let result = answer.map_err(AnswerError::from).and_then(|(message, times)| {
             app.metrics().taken(times);

@@ -24,9 +24,19 @@ impl Clock {
         Self { sent: Instant::now(), taken: None }
     }
 
-    /// A worker has taken it now.
-    pub(crate) fn take(&mut self) {
-        self.taken = Some(Instant::now());
+    /// A worker takes it at this time.
+    pub(crate) fn take(&mut self, now: Instant) {
+        self.taken = Some(now);
+    }
+
+    /// When it was put into an inbox.
+    pub(crate) fn sent(&self) -> Instant {
+        self.sent
+    }
+
+    /// Whether a worker has taken it.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.taken.is_some()
     }
 
     /// It was answered now.

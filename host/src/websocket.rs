@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use atoll_plugin::abi::Buffer;
-use atoll_plugin::protocol::{INITIAL_CREDIT, WsClose, WsKind, WsMessage, method};
+use atoll_plugin::protocol::{INITIAL_CREDIT, WsClose, WsKind, WsMessage, method, piece_credit};
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use crate::buffer;
 use crate::event::Event;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, with_grant};
 use crate::lane::Gone;
 
 /// How long the other side may take to close, once one side has.
@@ -49,9 +49,9 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 struct Bridge<S> {
     socket: WebSocketStream<S>,
     exchange: Exchange,
-    /// How many bytes the app takes.
+    /// How much the app takes.
     credit: i64,
-    /// Bytes taken since the app was last granted credit.
+    /// The credit of what was taken since the app was last granted some.
     taken: u64,
 }
 
@@ -83,17 +83,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
         while let Some(event) = next {
             match event {
                 Ok(Event::WsMessage(kind, bytes)) => {
-                    self.taken += bytes.len() as u64;
+                    self.taken += piece_credit(bytes.len());
                     let message = message(kind, bytes)
                         .ok_or(Closed::ByHost(CloseCode::Error, "the app sent text that is not UTF-8"))?;
                     self.socket.feed(message).await.map_err(|error| closed_by(&error))?;
                 }
                 Ok(Event::Credit(bytes)) => {
-                    self.credit = self.credit.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
+                    self.credit = with_grant(self.credit, bytes);
                 }
                 Ok(Event::WsClose(code, reason)) => return Err(Closed::ByApp(code, reason)),
                 // After its handshake an app has nothing else to say but that its handler has failed.
-                Ok(_) | Err(Gone) => return Err(Closed::ByHost(CloseCode::Error, "the app failed")),
+                Ok(_) | Err(Gone { .. }) => return Err(Closed::ByHost(CloseCode::Error, "the app failed")),
             }
             next = self.exchange.event().now_or_never();
         }
@@ -124,7 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
             Some(Err(error)) => return Err(closed_by(&error)),
             None => return Err(Closed::Lost),
         };
-        self.credit = self.credit.saturating_sub(i64::try_from(bytes.len()).unwrap_or(i64::MAX));
+        self.credit = self.credit.saturating_sub_unsigned(piece_credit(bytes.len()));
         let id = self.exchange.answer().id();
         let message = WsMessage { id, kind }.message();
         self.exchange.answer().send(message, vec![buffer::from_bytes(bytes)]);
@@ -165,7 +165,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
         loop {
             match self.exchange.event().await {
                 Ok(Event::WsMessage(..) | Event::Credit(_)) => {}
-                Ok(_) | Err(Gone) => break self.exchange.answer().over(),
+                Ok(_) | Err(Gone { .. }) => break self.exchange.answer().over(),
             }
         }
     }

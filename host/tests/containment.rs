@@ -4,6 +4,9 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use support::{Call, Host, Launch, Load, patched, versioned, wait_for, wait_until};
 
@@ -69,6 +72,68 @@ fn a_panic_in_the_drop_of_a_handlers_future() {
     });
     assert_eq!(host.get("/apps/bad/").text(), "fine");
     assert_eq!(host.log_lines(&["bad#2"]), [""; 0], "it is the same worker");
+    others_are_fine(&host);
+}
+
+#[test]
+fn a_request_whose_client_has_its_answer_is_not_carried_out() {
+    let host = start("", &json!({ "deadline_ms": 300 }));
+    let mut blocked = host.connect();
+    let file = block(&host, &mut blocked);
+    let notes = host.path("notes");
+    let note = |text: &str| Call::post(&format!("/apps/bad/note?file={notes}"), text);
+    std::thread::scope(|scope| {
+        for n in 0..5 {
+            let (host, call) = (&host, note(&format!("dead {n}")));
+            scope.spawn(move || host.call(&call).problem(504, "deadline-exceeded"));
+        }
+    });
+    blocked.receive("GET").unwrap().problem(504, "deadline-exceeded");
+    touch(&file);
+    wait_until("the worker is free again", || {
+        // What comes after them in the same inbox.
+        host.call(&note("alive")).status == 200
+    });
+    let notes = std::fs::read_to_string(&notes).unwrap();
+    assert!(!notes.contains("dead"), "{notes}");
+}
+
+#[test]
+fn the_time_in_the_queue_is_taken_off_the_deadline() {
+    let host = start("", &json!({ "deadline_ms": 60_000 }));
+    let mut blocked = host.connect();
+    let file = block(&host, &mut blocked);
+    let mut waiting = host.connect();
+    waiting.send(&Call::get("/apps/bad/left")).unwrap();
+    let sent = std::time::Instant::now();
+    let waited = std::time::Duration::from_millis(500);
+    wait_until("it has waited for a while", || sent.elapsed() > waited + waited);
+    touch(&file);
+    let left = waiting.receive("GET").unwrap().json().as_u64().unwrap();
+    assert!(left < 59_500, "{left}");
+}
+
+#[test]
+fn what_a_worker_leaves_when_it_ends_is_for_the_others() {
+    let host = start("by-hand", &json!({ "workers": 2 }));
+    assert_eq!(host.get("/apps/bad/").text(), "by hand");
+    let file = host.path("return");
+    let mut ending = host.connect();
+    ending.send(&Call::get(&format!("/apps/bad/return-when?{file}"))).unwrap();
+    wait_until("the worker is blocked", || std::fs::exists(format!("{file}.entered")).unwrap());
+    let answered = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let ask = || {
+            assert_eq!(host.get("/apps/bad/").text(), "by hand");
+            answered.fetch_add(1, Ordering::SeqCst);
+        };
+        let others: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+        // The other half is in the inbox of the worker that will end.
+        wait_until("the other worker has answered its half", || answered.load(Ordering::SeqCst) == 4);
+        touch(&file);
+        others.into_iter().for_each(|other| other.join().unwrap());
+    });
+    ending.receive("GET").unwrap().problem(502, "bad-gateway");
     others_are_fine(&host);
 }
 
@@ -388,4 +453,104 @@ fn an_app_with_a_request_in_flight_is_not_idle() {
     assert_eq!(blocked.receive("GET").unwrap().text(), "no longer blocked");
     wait_until("the library is unloaded", || mapped(&host) == 0);
     assert_eq!(host.get("/apps/bad/").text(), "fine");
+}
+
+/// The lines of the log with these words, once there has been none for a while.
+fn settled_lines(host: &Host, words: &[&str]) -> Vec<String> {
+    let mut before = (Instant::now(), 0);
+    wait_for("the log has no more such lines", || {
+        let lines = host.log_lines(words);
+        if lines.len() > before.1 {
+            before = (Instant::now(), lines.len());
+        }
+        (before.0.elapsed() > Duration::from_secs(3)).then_some(lines)
+    })
+}
+
+/// How many things the lines of an app's warnings stand for.
+fn counted(lines: &[String]) -> u64 {
+    let more = |line: &String| {
+        let words: Vec<_> = line.split([' ', '(']).collect();
+        let counts = words.windows(2).filter(|pair| pair[1] == "more");
+        counts.filter_map(|pair| pair[0].parse::<u64>().ok()).next()
+    };
+    lines.iter().map(|line| more(line).unwrap_or(1)).sum()
+}
+
+#[test]
+fn what_an_app_does_again_and_again_is_a_line_a_second_with_a_count() {
+    let host = start("by-hand", &json!({}));
+    let begun = Instant::now();
+    assert_eq!(host.get("/apps/bad/unasked?100000").text(), "answered one that nobody asked");
+    let lines = settled_lines(&host, &["WARN", "bad: "]);
+    assert!(lines.len() as u64 <= 2 + begun.elapsed().as_secs(), "{lines:?}");
+    assert_eq!(counted(&lines), 100_000, "{lines:?}");
+    others_are_fine(&host);
+}
+
+#[test]
+fn log_records_beyond_the_limits_are_left_out_and_long_ones_are_cut() {
+    let host = start("", &json!({ "log_rate": 10, "log_record_limit": 2000 }));
+    assert_eq!(host.post("/apps/bad/log?records=5000&bytes=1", "").text(), "logged");
+    let left_out = counted(&settled_lines(&host, &["bad: ", "log"]));
+    let written = host.log_lines(&["app=bad"]).len() as u64;
+    assert_eq!(written + left_out, 5000);
+    // One window has ten, and a slow machine needs more than one.
+    assert!((10..2500).contains(&written), "{written}");
+
+    for (bytes, is_cut) in [(2000, false), (2001, true), (1_000_000, true)] {
+        let before = host.log_lines(&["app=bad"]).len();
+        wait_until("the record is taken", || {
+            assert_eq!(host.post(&format!("/apps/bad/log?records=1&bytes={bytes}"), "").text(), "logged");
+            host.log_lines(&["app=bad"]).len() > before
+        });
+        let line = host.log_lines(&["app=bad"]).pop().unwrap();
+        assert_eq!(line.matches('x').count(), 2000);
+        assert_eq!(line.contains(&format!("… ({} bytes more)", bytes - 2000)), is_cut, "{bytes}");
+    }
+    others_are_fine(&host);
+}
+
+#[test]
+fn a_head_or_a_message_beyond_its_limit_is_no_answer() {
+    let host = start("by-hand", &json!({ "head_limit": 5000, "message_limit": 20_000 }));
+    assert_eq!(host.get("/apps/bad/head?5000").status, 200);
+    host.get("/apps/bad/head?5001").problem(502, "bad-gateway");
+    host.wait_for_log(&["ERROR", "bad#1", "5001 bytes, more than head_limit = 5000"]);
+    // It is no response, but read.
+    host.get("/apps/bad/message?20000").problem(502, "bad-gateway");
+    host.get("/apps/bad/message?20001").problem(500, "app-error");
+    host.wait_for_log(&["WARN", "bad: ", "20001 bytes, more than message_limit = 20000"]);
+    assert_eq!(host.get("/apps/bad/").text(), "by hand");
+    others_are_fine(&host);
+}
+
+#[test]
+fn a_stream_without_credit_is_cut() {
+    let host = start("by-hand", &json!({}));
+    let mut connection = host.connect();
+    // What has credit before anything is read: 256 KiB, of which each piece takes 64 bytes more than it has.
+    connection.send(&Call::get("/apps/bad/without-credit?1000000")).unwrap();
+    assert!(connection.receive("GET").is_err(), "the body is not complete");
+    host.wait_for_log(&["WARN", "bad: ", "more of a stream than it has credit for"]);
+    wait_until("the worker goes on", || host.get("/apps/bad/").text() == "by hand");
+    assert!(host.resident_kib() < 600 * 1024, "{} KiB", host.resident_kib());
+    others_are_fine(&host);
+}
+
+#[test]
+fn calls_beyond_the_limit_fail_and_an_app_that_reads_no_answers_loses_its_port() {
+    let host = start("by-hand", &json!({ "max_calls": 100 }));
+    for _ in 0..3 {
+        assert_eq!(host.get("/apps/bad/calls?100").text(), "called");
+    }
+    assert_eq!(host.log_lines(&["max_calls"]), [""; 0]);
+    assert_eq!(host.get("/apps/bad/calls?101").text(), "called");
+    host.wait_for_log(&["WARN", "bad: ", "its limit (max_calls = 100)"]);
+    assert_eq!(host.get("/apps/bad/").text(), "by hand");
+
+    host.get("/apps/bad/calls-unread?100000").problem(502, "bad-gateway");
+    host.wait_for_log(&["ERROR", "bad: a worker asks for more and more, and takes no answers"]);
+    wait_until("the app is started again", || host.get("/apps/bad/").text() == "by hand");
+    others_are_fine(&host);
 }

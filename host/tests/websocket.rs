@@ -110,6 +110,25 @@ fn an_app_pings_and_hears_the_answer() {
 }
 
 #[test]
+fn any_number_of_threads_send_to_one_slow_client() {
+    let host = host();
+    let counts = || host.get("/apps/streams/crowd-count").json();
+    let mut socket = open(&host, "/apps/streams/crowd");
+    wait_until("all threads have begun", || counts() == json!([4, 0]));
+    for n in 0..4 * 16 {
+        let message = socket.read().unwrap_or_else(|error| panic!("{n} messages came: {error}"));
+        assert_eq!(message.len(), 64 * 1024);
+    }
+    wait_until("all threads have ended", || counts() == json!([4, 4]));
+
+    // A client that leaves without reading sets them free as well.
+    let socket = open(&host, "/apps/streams/crowd");
+    wait_until("all threads have begun", || counts() == json!([8, 4]));
+    drop(socket);
+    wait_until("all threads have ended", || counts() == json!([8, 8]));
+}
+
+#[test]
 fn a_subprotocol_is_agreed_on() {
     let host = host();
     for (app, _) in APPS {

@@ -75,6 +75,13 @@ struct EventLoop {
     stopping: bool,
 }
 
+/// Own threads of the app's may wait for answers that will not come any more.
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        self.requests.close();
+    }
+}
+
 impl EventLoop {
     fn run(mut self) -> Exit {
         while !(self.stopping && self.tasks.is_empty()) {
@@ -296,7 +303,7 @@ async fn send(mut chunks: ChunkStream, channel: Arc<Channel>) {
     let mut unfinished = Incomplete(channel, false);
     let mut joiner = Joiner::default();
     loop {
-        if poll_fn(|context| unfinished.0.poll_ready(context)).await.is_err() {
+        if unfinished.0.ready().await.is_err() {
             return;
         }
         let next =

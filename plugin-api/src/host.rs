@@ -44,8 +44,11 @@ pub struct Host {
 pub(crate) struct Requests {
     port: Port,
     next_id: AtomicU64,
-    waiting: Mutex<HashMap<u64, oneshot::Sender<Message>>>,
+    /// `None` once the worker takes no more messages: then nothing is answered.
+    waiting: Mutex<Option<Waiting>>,
 }
+
+type Waiting = HashMap<u64, oneshot::Sender<Message>>;
 
 thread_local! {
     static CURRENT: RefCell<Option<Host>> = const { RefCell::new(None) };
@@ -54,19 +57,31 @@ thread_local! {
 impl Requests {
     pub(crate) fn new(port: Port) -> Arc<Self> {
         // Even numbers are the app's, odd ones the host's.
-        Arc::new(Self { port, next_id: AtomicU64::new(2), waiting: Mutex::default() })
+        Arc::new(Self { port, next_id: AtomicU64::new(2), waiting: Mutex::new(Some(HashMap::new())) })
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Message>>> {
+    fn waiting(&self) -> MutexGuard<'_, Option<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one out that waits. To wake or drop it runs code of a task's executor, so that is done without the lock.
+    fn take(&self, id: u64) -> Option<oneshot::Sender<Message>> {
+        self.waiting().as_mut()?.remove(&id)
     }
 
     /// Takes the host's answer to a request of this worker's.
     pub(crate) fn answered(&self, id: u64, message: Message) {
-        if let Some(answer) = self.waiting().remove(&id) {
-            // Whoever asked may have stopped waiting.
+        let answer = self.take(id);
+        if let Some(answer) = answer {
+            // The task may have stopped waiting.
             let _ = answer.send(message);
         }
+    }
+
+    /// Fails the requests without an answer, and those to come: the worker takes no more messages.
+    pub(crate) fn close(&self) {
+        let waiting = self.waiting().take();
+        drop(waiting);
     }
 
     /// The host, on behalf of one of its requests.
@@ -163,9 +178,12 @@ impl Host {
         let requests = &self.requests;
         let id = requests.next_id.fetch_add(2, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
-        requests.waiting().insert(id, answer);
-        let asked = Asked { requests, id };
         let closed = || RpcError::new(code::UNAVAILABLE, "the host does not listen any more");
+        match &mut *requests.waiting() {
+            Some(waiting) => _ = waiting.insert(id, answer),
+            None => return Err(closed()),
+        }
+        let asked = Asked { requests, id };
         requests
             .port
             .send(&protocol::Request::new(id, method, params), transfer)
@@ -184,7 +202,8 @@ struct Asked<'a> {
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        if self.requests.waiting().remove(&self.id).is_some() {
+        let asked = self.requests.take(self.id);
+        if asked.is_some() {
             let cancel = protocol::Cancel { id: self.id };
             // A host that does not listen has nothing to cancel.
             let _ =

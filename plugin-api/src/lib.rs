@@ -68,6 +68,7 @@ mod rpc;
 pub mod sse;
 pub mod stamp;
 mod stream;
+mod sync;
 mod task;
 #[cfg(feature = "test")]
 pub mod test;

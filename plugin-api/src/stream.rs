@@ -2,13 +2,16 @@
 
 mod channel;
 mod chunk;
+mod credit;
+mod inbox;
 mod joiner;
 mod reader;
+mod waiters;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub(crate) use channel::{Channel, Item};
+pub(crate) use channel::{Channel, Item, Receiver};
 pub use chunk::Chunk;
 pub(crate) use joiner::Joiner;
 pub use reader::BodyStream;
@@ -22,6 +25,13 @@ use crate::protocol::{self, method};
 /// The open streams of a worker.
 #[derive(Default)]
 pub(crate) struct Streams(HashMap<u64, Arc<Channel>>);
+
+/// Own threads of the app's may wait for what is open.
+impl Drop for Streams {
+    fn drop(&mut self) {
+        self.0.drain().for_each(|(_, channel)| channel.close("the worker has ended"));
+    }
+}
 
 impl Streams {
     /// Opens the streams of a request, or finds them open.

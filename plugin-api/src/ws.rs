@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::protocol::WsKind;
 use crate::request::Request;
 use crate::response::Response;
-use crate::stream::{Channel, Chunk, Item};
+use crate::stream::{Channel, Chunk, Item, Receiver};
 
 /// A WebSocket message.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Message {
 /// It is made by [`Request::websocket`]. Its handler ends it by returning; a handler that is dropped, because the client
 /// is gone or the app is being replaced, does so, too.
 pub struct WebSocket {
-    channel: Arc<Channel>,
+    incoming: Receiver,
     closed: bool,
 }
 
@@ -83,7 +83,7 @@ pub(crate) type Serve = Box<dyn FnOnce(WebSocket) -> LocalBoxFuture<'static, ()>
 
 impl WebSocket {
     pub(crate) fn new(channel: Arc<Channel>) -> Self {
-        Self { channel, closed: false }
+        Self { incoming: Receiver::new(channel), closed: false }
     }
 
     /// Waits for the next message; `None` when the WebSocket is closed.
@@ -102,13 +102,13 @@ impl WebSocket {
 
     /// Another way to send, which can be kept elsewhere.
     pub fn sender(&self) -> Sender {
-        Sender { channel: self.channel.clone() }
+        Sender { channel: self.incoming.channel().clone() }
     }
 
     /// Closes the WebSocket with a status code and a reason of at most 123 bytes.
     pub fn close(mut self, code: u16, reason: &str) {
         self.closed = true;
-        self.channel.send_close(code, reason);
+        self.incoming.channel().send_close(code, reason);
     }
 }
 
@@ -116,7 +116,7 @@ impl Drop for WebSocket {
     fn drop(&mut self) {
         if !self.closed {
             let (code, reason) = if std::thread::panicking() { (1011, "the app failed") } else { (1000, "") };
-            self.channel.send_close(code, reason);
+            self.incoming.channel().send_close(code, reason);
         }
     }
 }
@@ -124,9 +124,9 @@ impl Drop for WebSocket {
 impl Stream for WebSocket {
     type Item = Message;
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message>> {
         // An error says only that the client is gone.
-        Poll::Ready(ready!(self.channel.poll_receive(context)).and_then(Result::ok).map(Message::of))
+        Poll::Ready(ready!(self.incoming.poll_receive(context)).and_then(Result::ok).map(Message::of))
     }
 }
 
@@ -143,20 +143,22 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Sends a message: see [`WebSocket::send`].
+    /// Sends a message: see [`WebSocket::send`]. Any number of tasks may wait here at once.
     ///
     /// # Errors
     /// The client is gone.
     pub async fn send(&self, message: Message) -> Result<(), Error> {
-        poll_fn(|context| self.channel.poll_ready(context)).await?;
         match message.into_parts() {
             Ok((kind, bytes)) => {
                 let bytes = bytes.into_buffer(self.channel.port()).unwrap_or_default();
-                self.channel.send_message(kind, bytes);
+                self.channel.send_message(kind, bytes).await
             }
-            Err((code, reason)) => self.channel.send_close(code, &reason),
+            // Nobody waits for a client to take what it has, to close it.
+            Err((code, reason)) => {
+                self.channel.send_close(code, &reason);
+                self.channel.check_open()
+            }
         }
-        Ok(())
     }
 }
 

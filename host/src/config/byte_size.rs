@@ -1,6 +1,6 @@
 //! Sizes in bytes, as operators write them: `8388608`, `"8MiB"`, `"512kB"`.
 
-use super::settings::{BODY_LIMIT, HEAP_SOFT_LIMIT};
+use super::settings::{BODY_LIMIT, HEAP_SOFT_LIMIT, SOME_BYTES};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 /// The known units. `KB` is written so often for `kB` that it is taken as that; `Kb` and `m` could be anything else.
@@ -45,6 +45,13 @@ pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
         "maximum": BODY_LIMIT.end(),
         "pattern": format!("^[0-9]+ ?({})$", units.join("|")),
     })
+}
+
+/// What the schema says of a size that cannot be next to nothing.
+pub(super) fn some_schema(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = schema(generator);
+    schema.insert("minimum".into(), (*SOME_BYTES.start()).into());
+    schema
 }
 
 /// What the schema says of a size that may be left out by `null`.

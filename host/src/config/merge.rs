@@ -37,6 +37,21 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
         body_limit: fields
             .optional("body_limit", |node| node.bytes(&settings::BODY_LIMIT))
             .unwrap_or(base.body_limit),
+        head_limit: fields
+            .optional("head_limit", |node| node.bytes(&settings::SOME_BYTES))
+            .unwrap_or(base.head_limit),
+        message_limit: fields
+            .optional("message_limit", |node| node.bytes(&settings::SOME_BYTES))
+            .unwrap_or(base.message_limit),
+        max_calls: fields
+            .optional("max_calls", |node| node.whole(&settings::MAX_CALLS, "", ""))
+            .unwrap_or(base.max_calls),
+        log_rate: fields
+            .optional("log_rate", |node| node.whole(&settings::LOG_RATE, " of records for each second", ""))
+            .unwrap_or(base.log_rate),
+        log_record_limit: fields
+            .optional("log_record_limit", |node| node.bytes(&settings::SOME_BYTES))
+            .unwrap_or(base.log_record_limit),
         preload: fields.optional("preload", Node::boolean).unwrap_or(base.preload),
         idle_timeout_ms: fields.optional("idle_timeout_ms", idle_timeout).unwrap_or(base.idle_timeout_ms),
         start_timeout_ms: fields
@@ -113,7 +128,7 @@ mod tests {
 
     fn everything() -> (Value, Settings) {
         let written = json!({
-            "workers": 3, "deadline_ms": 4, "queue": 5, "max_concurrency": 13, "rate": 14, "heap_soft_limit": "15MiB", "body_limit": "6kB", "preload": true, "idle_timeout_ms": 7,
+            "workers": 3, "deadline_ms": 4, "queue": 5, "max_concurrency": 13, "rate": 14, "heap_soft_limit": "15MiB", "body_limit": "6kB", "head_limit": "16kB", "message_limit": "17kB", "max_calls": 18, "log_rate": 19, "log_record_limit": "20kB", "preload": true, "idle_timeout_ms": 7,
             "start_timeout_ms": 8, "drain_timeout_ms": 0, "stop_timeout_ms": 10, "env": { "A": "1" },
             "config": { "x": [1] }, "max_restarts": 0,
             "server_timing": true, "app_header": true, "keep": 12
@@ -126,6 +141,11 @@ mod tests {
             rate: Some(14),
             heap_soft_limit: Some(15 << 20),
             body_limit: 6000,
+            head_limit: 16_000,
+            message_limit: 17_000,
+            max_calls: 18,
+            log_rate: 19,
+            log_record_limit: 20_000,
             preload: true,
             idle_timeout_ms: Some(7),
             start_timeout_ms: 8,

@@ -149,6 +149,9 @@ impl<'d> Node<'d> {
             {
                 return Some(bytes);
             }
+            if bytes < *range.start() {
+                return self.expected(format_args!("a size of at least {} bytes", range.start()));
+            }
             return self.expected(format_args!("a size of at most {} bytes", range.end()));
         }
         match byte_size::suggest(&text.value) {

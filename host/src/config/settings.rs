@@ -22,6 +22,9 @@ pub(super) const MAX_CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const RATE: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const HEAP_SOFT_LIMIT: RangeInclusive<u64> = 1..=MAX;
 pub(super) const KEEP: RangeInclusive<u64> = 0..=1000;
+pub(super) const MAX_CALLS: RangeInclusive<u64> = 1..=1_000_000;
+pub(super) const SOME_BYTES: RangeInclusive<u64> = 1024..=MAX;
+pub(super) const LOG_RATE: RangeInclusive<u64> = 1..=1_000_000;
 /// What the operating system can hold as a variable's name and value.
 pub(super) const ENV_NAME: &str = r"^[^=\u0000]+$";
 pub(super) const ENV_VALUE: &str = r"^[^\u0000]*$";
@@ -79,6 +82,30 @@ pub struct Settings {
     /// Default 8388608.
     #[schemars(schema_with = "byte_size::schema")]
     pub body_limit: usize,
+
+    /// The largest head of a response, in bytes or as text with a unit: the names and values of its headers, and four
+    /// bytes for each. A larger one is answered with 502. Default 262144.
+    #[schemars(schema_with = "byte_size::some_schema")]
+    pub head_limit: usize,
+
+    /// The largest text of a message that the app sends through its port, in bytes or as text with a unit: the head of a
+    /// response, the result of a method, the parameters of a call. Bodies are not in it. A larger answer is an error.
+    /// Default 16777216.
+    #[schemars(schema_with = "byte_size::some_schema")]
+    pub message_limit: usize,
+
+    /// How many calls to other apps each worker may have in flight; one more fails. Default 1024.
+    #[schemars(range(min = *MAX_CALLS.start(), max = *MAX_CALLS.end()))]
+    pub max_calls: usize,
+
+    /// How many log records of the app are taken in a second; more are left out and counted. Default 1000.
+    #[schemars(range(min = *LOG_RATE.start(), max = *LOG_RATE.end()))]
+    pub log_rate: u32,
+
+    /// The longest text of a log record, in bytes or as text with a unit; the rest of a longer one is left out.
+    /// Default 16384.
+    #[schemars(schema_with = "byte_size::some_schema")]
+    pub log_record_limit: usize,
 
     /// Whether the app starts with the host, rather than at its first request. Default false.
     pub preload: bool,
@@ -141,6 +168,11 @@ impl Default for Settings {
             rate: None,
             heap_soft_limit: None,
             body_limit: 8 << 20,
+            head_limit: 256 << 10,
+            message_limit: 16 << 20,
+            max_calls: 1024,
+            log_rate: 1000,
+            log_record_limit: 16 << 10,
             preload: false,
             idle_timeout_ms: None,
             start_timeout_ms: 10_000,

@@ -5,13 +5,14 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use atoll_plugin::protocol::{HttpResponse, INITIAL_CREDIT};
+use atoll_plugin::protocol::{HttpResponse, INITIAL_CREDIT, piece_credit};
 use bytes::Bytes;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::Exchange;
 use super::frames::{Frames, GOING_AWAY};
 use super::upload::{BodySource, Upload};
+use crate::app_warnings::Kind;
 use crate::event::Event;
 
 /// A body as the app sends it, and the request's own body on the way to it.
@@ -21,7 +22,7 @@ use crate::event::Event;
 /// the code 1012, and others with an error.
 pub struct Download {
     exchange: Exchange,
-    /// Bytes taken since the app was last granted credit.
+    /// The credit of what was taken since the app was last granted some.
     taken: u64,
     ending: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Whether it may end at any time.
@@ -51,7 +52,7 @@ impl Download {
     }
 
     fn take(&mut self, bytes: usize) {
-        self.taken += bytes as u64;
+        self.taken += piece_credit(bytes);
         if self.taken >= INITIAL_CREDIT / 2 {
             let bytes = std::mem::take(&mut self.taken);
             self.exchange.answer().grant(bytes);
@@ -89,7 +90,12 @@ impl Download {
                 }
                 Ok(Event::Failed(message)) => {
                     self.exchange.answer().over();
-                    log::warn!("{:?}: a response is not complete: {message}", **self.exchange.in_flight());
+                    let in_flight = self.exchange.in_flight();
+                    let journal = in_flight.journal();
+                    journal.warnings().write(Kind::Incomplete, || {
+                        let said = journal.shortened(&message);
+                        format!("{:?}: a response is not complete: {said}", **in_flight)
+                    });
                     return Poll::Ready(Some(Err(cut(&message))));
                 }
                 Ok(Event::Answer(..)) => return Poll::Ready(Some(Err(cut("the handler did not finish it")))),

@@ -26,7 +26,10 @@ fn of_answer(app: &App, generation: u64, request_id: &str, error: AnswerError) -
                 "A worker of the app `{name}` ended while it had this request. It may have been carried out."
             ),
         ),
-        AnswerError::Malformed(_) | AnswerError::NoBuffer(_) | AnswerError::NoHead => {
+        AnswerError::Malformed(_)
+        | AnswerError::NoBuffer(_)
+        | AnswerError::NoHead
+        | AnswerError::HeadTooLarge { .. } => {
             log::error!("{who}: request {request_id}: {error}");
             let what = format!("What the app `{name}` answered is not an HTTP response");
             Problem::new(Kind::BadGateway, detail(app, &what, "its log says more", &error.to_string()))

@@ -5,11 +5,12 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use atoll_plugin::protocol::{Body, BodyError, INITIAL_CREDIT, Stream, method};
+use atoll_plugin::protocol::{Body, BodyError, INITIAL_CREDIT, Stream, method, piece_credit};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use tokio::time::Instant;
 
+use super::with_grant;
 use crate::buffer;
 use crate::port::Answer;
 
@@ -113,7 +114,7 @@ impl Joined {
 /// A body that is being sent to the app, as the app takes it.
 pub(super) struct Upload {
     source: BodySource,
-    /// How many bytes may be sent; below zero when the last piece was larger.
+    /// What may be sent; below zero when the last piece was larger.
     credit: i64,
     last_sent: Option<Instant>,
 }
@@ -127,8 +128,10 @@ impl Upload {
     pub(super) fn poll_send(&mut self, answer: &Answer, context: &mut Context<'_>) -> Poll<()> {
         let id = answer.id();
         let mut joined = Joined::default();
-        let mut send = |joined: &mut Joined| {
+        let mut send = |joined: &mut Joined, credit: &mut i64| {
             if let Some(bytes) = joined.take() {
+                // Its bytes were taken off when they came.
+                *credit = credit.saturating_sub_unsigned(piece_credit(0));
                 self.last_sent = Some(Instant::now());
                 answer.send_chunk(buffer::from_bytes(bytes));
             }
@@ -138,12 +141,12 @@ impl Upload {
             // What has been joined does not wait for more than is there, and keeps its place.
             let joins = matches!(&next, Poll::Ready(Some(Ok(bytes))) if joined.takes(bytes));
             if !joins {
-                send(&mut joined);
+                send(&mut joined, &mut self.credit);
             }
             match next {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(bytes))) => {
-                    self.credit = self.credit.saturating_sub(i64::try_from(bytes.len()).unwrap_or(i64::MAX));
+                    self.credit = self.credit.saturating_sub_unsigned(bytes.len() as u64);
                     joined.push(bytes);
                 }
                 Poll::Ready(Some(Err(message))) => {
@@ -158,13 +161,13 @@ impl Upload {
                 }
             }
         }
-        send(&mut joined);
+        send(&mut joined, &mut self.credit);
         Poll::Pending
     }
 
-    /// Notes that the app takes `bytes` more.
-    pub(super) fn grant(&mut self, bytes: u64) {
-        self.credit = self.credit.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
+    /// Notes that the app takes more.
+    pub(super) fn grant(&mut self, credit: u64) {
+        self.credit = with_grant(self.credit, credit);
     }
 
     /// Whether the app takes more.

@@ -70,7 +70,7 @@ pub struct BodyError<'a> {
 pub struct Credit {
     /// The number of the request that the stream belongs to.
     pub id: u64,
-    /// How many bytes more may be sent.
+    /// How much more may be sent: see [`piece_credit`](super::piece_credit).
     pub bytes: u64,
 }
 

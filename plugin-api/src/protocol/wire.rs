@@ -51,6 +51,29 @@ impl<'a> HttpRequest<'a> {
         writer.0
     }
 
+    /// Changes the deadline in a message that [`message`](Self::message) has made; whether it has one.
+    ///
+    /// ```
+    /// use atoll_plugin::protocol::HttpRequest;
+    ///
+    /// let request = HttpRequest::parse(r#"{"method":"GET","path":"/","deadline_ms":30000}"#).unwrap();
+    /// let mut message = request.message(7);
+    /// assert!(HttpRequest::set_deadline(&mut message, 950));
+    /// assert_eq!(message, HttpRequest { deadline_ms: Some(950), ..request }.message(7));
+    /// ```
+    pub fn set_deadline(message: &mut Vec<u8>, ms: u64) -> bool {
+        let Some(Head::Call { method: b"http", params, .. }) = Head::of(message) else { return false };
+        // Quotes in a text are escaped, so this is no part of one, and only the body comes after it.
+        const FIELD: &[u8] = br#","deadline_ms":"#;
+        let Some(field) = memchr::memmem::rfind(params, FIELD) else { return false };
+        let digits = field + FIELD.len();
+        let Some((_, length)) = leading_number(&params[digits..]) else { return false };
+        // The message ends with the brace behind its parameters.
+        let start = message.len() - 1 - params.len() + digits;
+        message.splice(start..start + length, ms.to_string().into_bytes());
+        true
+    }
+
     /// Reads the parameters of [`method::HTTP`](super::method::HTTP).
     ///
     /// # Errors

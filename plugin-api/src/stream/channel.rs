@@ -1,15 +1,18 @@
-//! Both directions of the streams of one request, shared by the worker's loop and a handler on any thread.
+//! Both directions of the streams of one request, shared by the worker's loop and handlers on any thread.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 
 use serde::Serialize;
 
+use super::credit::{Closed, Credit};
+use super::inbox::Inbox;
+use super::waiters::Place;
 use crate::abi::Buffer;
 use crate::error::Error;
 use crate::port::Port;
-use crate::protocol::{self, INITIAL_CREDIT, WsClose, WsKind, WsMessage, method};
+use crate::protocol::{self, INITIAL_CREDIT, WsClose, WsKind, WsMessage, method, piece_credit};
 
 /// What comes in on a stream.
 #[derive(Debug)]
@@ -20,9 +23,9 @@ pub(crate) enum Item {
 }
 
 impl Item {
-    fn len(&self) -> u64 {
+    fn credit(&self) -> u64 {
         match self {
-            Self::Chunk(bytes) | Self::Message(_, bytes) => bytes.len() as u64,
+            Self::Chunk(bytes) | Self::Message(_, bytes) => piece_credit(bytes.len()),
             Self::Close(..) => 0,
         }
     }
@@ -32,114 +35,60 @@ impl Item {
 pub(crate) struct Channel {
     id: u64,
     port: Port,
-    state: Mutex<State>,
-}
-
-struct State {
-    inbox: VecDeque<Item>,
-    /// How the incoming direction has ended.
-    ended: Option<Result<(), Error>>,
-    reader: Option<Waker>,
-    /// Bytes taken out since the host was last granted credit.
-    taken: u64,
-    /// How many bytes may be sent; below zero when the last piece was larger.
-    credit: i64,
-    writer: Option<Waker>,
-    /// The request is over: nothing can be sent.
-    closed: bool,
+    incoming: Inbox<Item, Error>,
+    /// The credit of what was taken out since the host was last granted some.
+    taken: AtomicU64,
+    outgoing: Credit,
 }
 
 impl Channel {
     /// The streams of the host's request `id`.
     pub(crate) fn new(id: u64, port: Port) -> Self {
-        let state = State {
-            inbox: VecDeque::new(),
-            ended: None,
-            reader: None,
-            taken: 0,
-            credit: INITIAL_CREDIT as i64,
-            writer: None,
-            closed: false,
-        };
-        Self { id, port, state: Mutex::new(state) }
+        Self {
+            id,
+            port,
+            incoming: Inbox::default(),
+            taken: AtomicU64::new(0),
+            outgoing: Credit::new(INITIAL_CREDIT),
+        }
     }
 
     pub(crate) fn port(&self) -> &Port {
         &self.port
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes in what the host has sent.
     pub(crate) fn deliver(&self, item: Item) {
-        let mut state = self.state();
-        if state.ended.is_none() {
-            state.inbox.push_back(item);
-            wake(state.reader.take());
-        }
+        self.incoming.put(item);
     }
 
     /// Notes that nothing more will come in, and why.
     pub(crate) fn end(&self, how: Result<(), Error>) {
-        let mut state = self.state();
-        state.ended.get_or_insert(how);
-        wake(state.reader.take());
+        self.incoming.end(how);
     }
 
-    /// Notes that `bytes` more may be sent.
-    pub(crate) fn grant(&self, bytes: u64) {
-        let mut state = self.state();
-        state.credit = state.credit.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
-        wake(state.writer.take());
+    /// Notes that more may be sent.
+    pub(crate) fn grant(&self, credit: u64) {
+        self.outgoing.grant(credit);
     }
 
     /// Ends both directions: nobody waits for the request any more.
     pub(crate) fn close(&self, why: &str) {
         self.end(Err(Error::new(499, why)));
-        let mut state = self.state();
-        state.closed = true;
-        wake(state.writer.take());
+        self.outgoing.close();
     }
 
-    /// The next thing that has come in; `None` at the end.
-    pub(crate) fn poll_receive(&self, context: &mut Context<'_>) -> Poll<Option<Result<Item, Error>>> {
-        let mut state = self.state();
-        let Some(item) = state.inbox.pop_front() else {
-            return match &mut state.ended {
-                Some(how) => Poll::Ready(std::mem::replace(how, Ok(())).err().map(Err)),
-                None => {
-                    state.reader = Some(context.waker().clone());
-                    Poll::Pending
-                }
-            };
-        };
-        state.taken += item.len();
-        if state.taken >= INITIAL_CREDIT / 2 && state.ended.is_none() {
-            let bytes = std::mem::take(&mut state.taken);
-            drop(state);
-            self.send(protocol::Credit { id: self.id, bytes }.message(), Vec::new());
-        }
-        Poll::Ready(Some(Ok(item)))
+    /// Waits until something may be sent.
+    ///
+    /// # Errors
+    /// Nothing will be: the request is over.
+    pub(crate) async fn ready(&self) -> Result<(), Error> {
+        self.outgoing.spend(0).await.map_err(nobody_receives)
     }
 
-    /// Whether something may be sent now.
-    pub(crate) fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let mut state = self.state();
-        if state.closed {
-            return Poll::Ready(Err(Error::new(499, "nobody receives this stream any more")));
-        }
-        if state.credit > 0 {
-            return Poll::Ready(Ok(()));
-        }
-        state.writer = Some(context.waker().clone());
-        Poll::Pending
-    }
-
-    /// Sends a piece of a body, after [`poll_ready`](Self::poll_ready).
+    /// Sends a piece of a body, when it is [`ready`](Self::ready).
     pub(crate) fn send_chunk(&self, chunk: Buffer) {
-        self.spend(chunk.len());
+        self.outgoing.take(piece_credit(chunk.len()));
         self.send(protocol::Stream { id: self.id }.chunk_message(), vec![chunk]);
     }
 
@@ -153,10 +102,14 @@ impl Channel {
         self.notify(method::BODY_ERROR, protocol::BodyError { id: self.id, message: message.into() });
     }
 
-    /// Sends a WebSocket message, after [`poll_ready`](Self::poll_ready).
-    pub(crate) fn send_message(&self, kind: WsKind, bytes: Buffer) {
-        self.spend(bytes.len());
+    /// Sends a WebSocket message, when the client has taken enough of what was sent before.
+    ///
+    /// # Errors
+    /// The request is over.
+    pub(crate) async fn send_message(&self, kind: WsKind, bytes: Buffer) -> Result<(), Error> {
+        self.outgoing.spend(piece_credit(bytes.len())).await.map_err(nobody_receives)?;
         self.send(WsMessage { id: self.id, kind }.message(), vec![bytes]);
+        Ok(())
     }
 
     /// Closes the WebSocket.
@@ -164,9 +117,10 @@ impl Channel {
         self.notify(method::WS_CLOSE, WsClose { id: self.id, code, reason: reason.into() });
     }
 
-    fn spend(&self, bytes: usize) {
-        let mut state = self.state();
-        state.credit = state.credit.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+    /// # Errors
+    /// The request is over: nobody receives what is sent.
+    pub(crate) fn check_open(&self) -> Result<(), Error> {
+        if self.outgoing.is_closed() { Err(nobody_receives(Closed)) } else { Ok(()) }
     }
 
     fn notify(&self, method: &str, params: impl Serialize) {
@@ -180,8 +134,43 @@ impl Channel {
     }
 }
 
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
+fn nobody_receives(Closed: Closed) -> Error {
+    Error::new(499, "nobody receives this stream any more")
+}
+
+/// One of those who receive what comes in on a stream.
+pub(crate) struct Receiver {
+    channel: Arc<Channel>,
+    place: Place,
+}
+
+impl Receiver {
+    pub(crate) fn new(channel: Arc<Channel>) -> Self {
+        Self { channel, place: Place::default() }
+    }
+
+    pub(crate) fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    /// The next thing that has come in; `None` at the end.
+    pub(crate) fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Item, Error>>> {
+        let Self { channel, place } = self;
+        let next = ready!(channel.incoming.poll_next(place, context));
+        if let Some(Ok(item)) = &next {
+            let credit = item.credit();
+            let taken = channel.taken.fetch_add(credit, Ordering::Relaxed) + credit;
+            if taken >= INITIAL_CREDIT / 2 && channel.incoming.is_open() {
+                let bytes = channel.taken.swap(0, Ordering::Relaxed);
+                channel.send(protocol::Credit { id: channel.id, bytes }.message(), Vec::new());
+            }
+        }
+        Poll::Ready(next)
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.channel.incoming.leave(&mut self.place);
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::{Stream, StreamExt};
 
-use super::{Channel, Chunk, Item};
+use super::{Channel, Chunk, Item, Receiver};
 use crate::body::Payload;
 use crate::error::Error;
 
@@ -19,7 +19,7 @@ pub struct BodyStream(Source);
 
 enum Source {
     Whole(Option<Chunk>),
-    Channel(Arc<Channel>),
+    Channel(Receiver),
 }
 
 impl BodyStream {
@@ -28,7 +28,7 @@ impl BodyStream {
     }
 
     pub(crate) fn of_channel(channel: Arc<Channel>) -> Self {
-        Self(Source::Channel(channel))
+        Self(Source::Channel(Receiver::new(channel)))
     }
 
     /// Waits for the next piece; `None` at the end.
@@ -59,8 +59,8 @@ impl Stream for BodyStream {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match &mut self.0 {
             Source::Whole(chunk) => Poll::Ready(chunk.take().map(Ok)),
-            Source::Channel(channel) => loop {
-                match ready!(channel.poll_receive(context)) {
+            Source::Channel(receiver) => loop {
+                match ready!(receiver.poll_receive(context)) {
                     Some(Ok(Item::Chunk(bytes))) => return Poll::Ready(Some(Ok(bytes.into()))),
                     // What a body has no place for is not the host's to send.
                     Some(Ok(Item::Message(..) | Item::Close(..))) => {}

@@ -12,7 +12,9 @@ use super::reply::Reply;
 use super::worker::Worker;
 use crate::abi::Buffer;
 use crate::body::Payload;
-use crate::protocol::{self, Body, Credit, Header, INITIAL_CREDIT, WsClose, WsKind, WsMessage, method};
+use crate::protocol::{
+    self, Body, Credit, Header, INITIAL_CREDIT, WsClose, WsKind, WsMessage, method, piece_credit,
+};
 use crate::request_builder::RequestBuilder;
 
 /// A body of more bytes is not sent along with its request, but in pieces of as many, as a host does.
@@ -188,7 +190,7 @@ impl Exchange {
         loop {
             if let Some(item) = self.items.pop_front() {
                 if let Item::Chunk(bytes) | Item::Message(_, bytes) = &item {
-                    self.take(bytes.len());
+                    self.take(piece_credit(bytes.len()));
                 }
                 return item;
             }
@@ -197,8 +199,8 @@ impl Exchange {
     }
 
     /// Lets the app send more, once enough has been taken.
-    fn take(&mut self, bytes: usize) {
-        self.taken += bytes as u64;
+    fn take(&mut self, credit: u64) {
+        self.taken += credit;
         if self.taken >= INITIAL_CREDIT / 2 {
             let bytes = std::mem::take(&mut self.taken);
             self.port.send(Credit { id: self.id, bytes }.message(), Vec::new());
@@ -290,7 +292,7 @@ impl Exchange {
     }
 
     fn spend(&mut self, bytes: usize) {
-        self.credit = self.credit.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.credit = self.credit.saturating_sub(i64::try_from(piece_credit(bytes)).unwrap_or(i64::MAX));
     }
 
     /// Sends a WebSocket message, as soon as the app takes it.

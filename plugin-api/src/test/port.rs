@@ -256,8 +256,10 @@ impl Port {
 
     pub(super) fn sleep(&self) -> bool {
         let mut inbox = self.inbox();
-        inbox.asleep = inbox.is_empty();
-        inbox.asleep
+        let may = inbox.is_empty();
+        // Another thread may sleep already.
+        inbox.asleep |= may;
+        may
     }
 }
 

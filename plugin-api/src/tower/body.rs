@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::lent::Lent;
-use crate::stream::{Channel, Item};
+use crate::stream::{Channel, Item, Receiver};
 
 /// The body of a request.
 #[derive(Default)]
@@ -20,7 +20,7 @@ enum Source {
     #[default]
     Empty,
     Whole(Bytes),
-    Stream(Arc<Channel>, Arc<Lent>),
+    Stream(Receiver, Arc<Lent>),
 }
 
 /// Why a body is not complete: the client has left, or sent something that is not a body.
@@ -41,7 +41,7 @@ impl Body {
     }
 
     pub(super) fn stream(channel: Arc<Channel>, lent: Arc<Lent>) -> Self {
-        Self(Source::Stream(channel, lent))
+        Self(Source::Stream(Receiver::new(channel), lent))
     }
 }
 
@@ -60,8 +60,8 @@ impl http_body::Body for Body {
                 self.0 = Source::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Source::Stream(channel, lent) => loop {
-                return Poll::Ready(match ready!(channel.poll_receive(context)) {
+            Source::Stream(receiver, lent) => loop {
+                return Poll::Ready(match ready!(receiver.poll_receive(context)) {
                     Some(Ok(Item::Chunk(chunk))) => Some(Ok(Frame::data(lent.lend(chunk)))),
                     Some(Ok(Item::Message(..) | Item::Close(..))) => continue,
                     Some(Err(error)) => Some(Err(BodyError(error.message().to_owned()))),

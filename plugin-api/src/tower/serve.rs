@@ -49,6 +49,13 @@ pub(super) struct Server<S> {
     stopping: bool,
 }
 
+/// Own threads of the app's may wait for answers that will not come any more.
+impl<S> Drop for Server<S> {
+    fn drop(&mut self) {
+        self.requests.close();
+    }
+}
+
 impl<S: HttpService> Server<S> {
     pub(super) fn new(service: S, port: Port) -> Self {
         Self {
@@ -332,7 +339,7 @@ where
 
 /// Waits until the client has taken enough.
 pub(super) async fn ready_to_send(channel: &Channel) -> Result<(), BoxError> {
-    poll_fn(|context| channel.poll_ready(context)).await.map_err(|error| error.message().into())
+    channel.ready().await.map_err(|error| error.message().into())
 }
 
 fn result(port: &Port, id: u64, result: impl Serialize) {

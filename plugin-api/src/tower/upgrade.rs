@@ -16,7 +16,7 @@ use super::body::Body;
 use super::serve::{Exchange, ready_to_send};
 use super::{BoxError, HttpService};
 use crate::protocol;
-use crate::stream::{Channel, Item};
+use crate::stream::{Channel, Item, Receiver};
 
 /// The size of the pipe, in bytes, in each direction.
 const PIPE: usize = 64 * 1024;
@@ -65,14 +65,14 @@ async fn handshake<S: HttpService>(
     tokio::select! {
         // The service has ended the connection.
         () = receive(&channel, from_service) => {}
-        () = send(&channel, to_service) => {}
+        () = send(Receiver::new(channel.clone()), to_service) => {}
     }
     Ok(())
 }
 
 /// What the client sends, until it has left; then never ready, since the service may have more to say.
-async fn send(channel: &Channel, mut to_service: WriteHalf<TokioIo<Upgraded>>) {
-    while let Some(Ok(item)) = poll_fn(|context| channel.poll_receive(context)).await {
+async fn send(mut client: Receiver, mut to_service: WriteHalf<TokioIo<Upgraded>>) {
+    while let Some(Ok(item)) = poll_fn(|context| client.poll_receive(context)).await {
         if let Item::Chunk(bytes) = item
             && to_service.write_all(&bytes).await.is_err()
         {

@@ -84,6 +84,15 @@ proptest! {
     }
 
     #[test]
+    fn a_deadline_is_changed_wherever_it_is(request in request(), id in any::<u64>(), ms in any::<u64>()) {
+        let mut message = request.message(id);
+        let changes = HttpRequest::set_deadline(&mut message, ms);
+        prop_assert_eq!(changes, request.deadline_ms.is_some());
+        let expected = HttpRequest { deadline_ms: request.deadline_ms.map(|_| ms), ..request };
+        prop_assert_eq!(message, expected.message(id));
+    }
+
+    #[test]
     fn a_response_is_written_and_read_as_serde_json_does(response in response(), id in any::<u64>()) {
         let message = String::from_utf8(response.message(id)).unwrap();
         prop_assert_eq!(&message, &serde_json::to_string(&Response::result(id, &response)).unwrap());

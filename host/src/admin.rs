@@ -36,7 +36,7 @@ pub use self::model::{
     LogLevel, ProblemDetails, ProcessStatus, Serving, SettingInForce,
 };
 use self::socket::Socket;
-pub(crate) use self::socket::file_of;
+pub(crate) use self::socket::{folder_of, is_answered};
 pub(crate) use self::sse::event;
 use self::state::State;
 pub use self::stats::{AppStats, HostStats, Stats};
@@ -57,7 +57,9 @@ impl Admin {
     /// yet.
     pub fn new(registry: Arc<Registry>, services: &Services, config: &Path) -> Self {
         let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
-        let socket = Socket::bind(&services.staging().common_folder(), &config);
+        let common = services.staging().common_folder().map_err(|error| error.to_string());
+        let socket =
+            common.and_then(|common| Socket::bind(common.path(), &config).map_err(|error| error.to_string()));
         let socket = socket
             .inspect_err(|error| log::warn!("`atoll ls` and its like will not reach this host: {error}"))
             .ok();

@@ -1,5 +1,6 @@
 //! From a file on disk to a generation that is ready: staged, inspected, loaded, started.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use atoll_plugin::protocol::Start;
 use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
+use tokio::task::spawn_blocking;
 
 use crate::app::App;
 use crate::check::CheckError;
@@ -22,7 +24,7 @@ use crate::port::Limits;
 use crate::prepare::{Preparation, Prepared};
 use crate::services::{Library, Services};
 use crate::source::Source;
-use crate::stage::{ContentHash, Kept, Staging};
+use crate::stage::{ContentHash, Kept, Original, StageError, Staging};
 use crate::take_down;
 
 /// How often a library that is written to while it is copied is copied again.
@@ -35,7 +37,9 @@ const HOLD_LIMIT: Duration = Duration::from_secs(2);
 pub(crate) struct Plan {
     pub(crate) app: Arc<App>,
     pub(crate) number: Number,
-    /// What `apps.json` names, or what a build has made of it.
+    /// The path that `apps.json` names.
+    pub(crate) path: PathBuf,
+    /// What it leads to, or what a build has made of it.
     pub(crate) library: Library,
     /// When the change that this brings was noticed.
     pub(crate) noticed: Option<Instant>,
@@ -81,6 +85,10 @@ pub(crate) enum BringError {
 impl BringError {
     pub(crate) fn cause(&self) -> Cause {
         match self {
+            // Nothing but another file changes that.
+            Self::Check(CheckError::Stage(
+                StageError::Shared { .. } | StageError::TooLarge { .. } | StageError::NotAFile { .. },
+            )) => Cause::Unusable,
             Self::Check(CheckError::Stage(_) | CheckError::Thread(_)) | Self::Start(_) => Cause::Failed,
             Self::Check(_) | Self::Build(_) => Cause::Unusable,
             Self::Unchanged => Cause::Unchanged,
@@ -142,7 +150,11 @@ pub(crate) async fn bring(services: &Rc<Services>, mut plan: Plan) -> Result<Liv
         take_down::take_down(services, &plan.app, live, drop).await;
         return Err(error.into());
     }
-    if let Err(error) = services.staging().keep(live.loaded.staged(), plan.number, settings.keep) {
+    let (staging, original) = (services.staging().clone(), Original::of(live.loaded.staged()));
+    let kept = spawn_blocking(move || staging.keep_original(&original, plan.number, settings.keep)).await;
+    let kept =
+        kept.map_err(|error| error.to_string()).and_then(|kept| kept.map_err(|error| error.to_string()));
+    if let Err(error) = kept {
         log::warn!("{}: its library cannot be kept for a rollback: {error}", plan.app.name());
     }
     Ok(live)
@@ -157,13 +169,15 @@ async fn inspect(services: &Rc<Services>, plan: &mut Plan) -> Result<Inspected, 
     for attempt in 1.. {
         let wanted = Wanted {
             app: plan.app.name().clone(),
+            path: plan.path.clone(),
+            limit: plan.app.settings().library_limit as u64,
             library: plan.library.clone(),
             kept: plan.kept.clone(),
             prepared: prepared.take(),
             unless: plan.unless,
         };
         let staging = services.staging().clone();
-        let copied = tokio::task::spawn_blocking(move || wanted.copy(&staging)).await;
+        let copied = spawn_blocking(move || wanted.copy(&staging)).await;
         match copied.map_err(|error| CheckError::Thread(error.into()))? {
             Err(BringError::Check(CheckError::Stage(error)))
                 if error.is_temporary() && attempt < STAGE_ATTEMPTS =>
@@ -186,6 +200,8 @@ async fn inspect(services: &Rc<Services>, plan: &mut Plan) -> Result<Inspected, 
 /// The copy that is wanted.
 struct Wanted {
     app: Arc<str>,
+    path: PathBuf,
+    limit: u64,
     library: Library,
     kept: Option<Kept>,
     prepared: Option<Prepared>,
@@ -195,24 +211,44 @@ struct Wanted {
 impl Wanted {
     /// Makes or finds it, and says what is special about that.
     fn copy(self, staging: &Staging) -> Result<(Inspected, &'static str), BringError> {
+        let (mut package, mut origin) = (None, None);
         let staged = match (self.kept, self.library) {
             (Some(kept), _) => staging.restage(&self.app, &kept),
             (None, Library::Failed(error)) => return Err(BringError::Build(error)),
-            (None, Library::At(path) | Library::Built(path)) => {
-                let source = Source::locate(path, &self.app);
-                let library = source.library().map_err(CheckError::from)?;
-                if let Some(copy) = self.prepared.and_then(|prepared| prepared.copy_of(library)) {
+            (None, library) => {
+                let source = Source::locate(&self.path, &self.app);
+                package = source.package().map(|package| package.name.clone());
+                let library = match &library {
+                    Library::Built(file) => file,
+                    _ => source.library().map_err(CheckError::from)?,
+                };
+                origin = source.package().map(|package| (library.to_owned(), package.folder.clone()));
+                let fits = |copy: &Inspected| {
+                    copy.staged().size() <= self.limit
+                        && package.as_ref().is_none_or(|package| *package == copy.stamp().name)
+                };
+                let prepared = self.prepared.and_then(|prepared| prepared.copy_of(library));
+                if let Some(copy) = prepared.filter(fits) {
+                    claim(staging, &self.app, origin.as_ref())?;
                     return Ok((copy, ", copied before"));
                 }
-                staging.stage(&self.app, library)
+                staging.stage_up_to(self.limit, &self.app, library)
             }
         };
         let staged = staged.map_err(CheckError::from)?;
         if self.unless == Some(staged.hash()) {
             return Err(BringError::Unchanged);
         }
-        Ok((staged.inspect(None).map_err(CheckError::from)?, ""))
+        let inspected = staged.inspect(package.as_deref()).map_err(CheckError::from)?;
+        claim(staging, &self.app, origin.as_ref())?;
+        Ok((inspected, ""))
     }
+}
+
+/// Takes note of the library and the folder of the crate that it is built from.
+fn claim(staging: &Staging, app: &str, origin: Option<&(PathBuf, PathBuf)>) -> Result<(), CheckError> {
+    let Some((library, folder)) = origin else { return Ok(()) };
+    Ok(staging.claim(app, library, folder)?)
 }
 
 /// The states that the predecessor's workers hand over. It gets no request while they are saved and the next

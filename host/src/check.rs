@@ -2,17 +2,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use atoll_plugin::stamp::Stamp;
 
-use crate::context::LibraryContext;
-use crate::events::EventBus;
 use crate::inspect::InspectError;
-use crate::journal::Journal;
-use crate::library::{LoadError, Loaded, PinReason};
+use crate::library::LoadError;
+pub use crate::preflight::{OPEN_LIMIT, OpenFailure, Opener, open_and_report};
 use crate::source::{Source, SourceError};
 use crate::stage::{ContentHash, StageError, Staged, Staging};
 
@@ -35,6 +32,9 @@ pub enum CheckError {
     /// It cannot be opened, or its interface is another one.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// It could not be opened in a process made for it.
+    #[error(transparent)]
+    Open(#[from] OpenFailure),
     /// No thread could be made for the check, or one of the library's constructors panicked.
     #[error("it could not be opened: {0}")]
     Thread(io::Error),
@@ -65,41 +65,40 @@ pub struct Checked {
     /// The hash of its contents.
     pub hash: ContentHash,
     /// Why it stayed in the process after it was closed, so that each reload would pin a generation.
-    pub stays: Option<PinReason>,
+    pub stays: Option<String>,
 }
 
-/// Does with the library of an app what a host does before it starts it, and takes it out of the process again. Of the
-/// library's code, only its constructors run.
+/// Does with the library of an app what a host does before it starts it, and takes it out of the process again: one that
+/// `opener` starts, so that this process cannot be harmed. Of the library's code, only its constructors and destructors
+/// run. `limit`: the app's `library_limit`.
 ///
 /// # Errors
 /// See [`CheckError`].
-pub fn check(staging: &Staging, source: &Source, app: &str) -> Result<Checked, CheckError> {
+pub fn check(
+    staging: &Staging,
+    source: &Source,
+    app: &str,
+    limit: usize,
+    opener: &Opener,
+) -> Result<Checked, CheckError> {
     let path = source.library()?.to_owned();
-    let staged = stage(staging, app, &path)?;
+    let staged = stage(staging, app, limit as u64, &path)?;
     let (size, hash) = (staged.size(), staged.hash());
     let inspected = staged.inspect(source.package().map(|package| package.name.as_str()))?;
-    let stamp = inspected.stamp().clone();
-    let context = LibraryContext::new(app.into(), 1, Arc::new(Journal::new(app.into(), EventBus::default())));
-    let loaded = on_thread(move || Loaded::open(inspected, context))??;
-    // SAFETY: the thread that opened it has ended, no worker was made, and nobody else has its root.
-    let stays = on_thread(|| unsafe { loaded.unload() }.err().map(|pinned| pinned.reason().clone()))?;
+    if let Some(package) = source.package() {
+        staging.claim(app, &path, &package.folder)?;
+    }
+    let stays = opener.open(staging, inspected.staged())?;
+    let (_, stamp) = inspected.into_parts();
     Ok(Checked { path, stamp, size, hash, stays })
 }
 
-fn stage(staging: &Staging, app: &str, library: &Path) -> Result<Staged, StageError> {
+fn stage(staging: &Staging, app: &str, limit: u64, library: &Path) -> Result<Staged, StageError> {
     for _ in 1..ATTEMPTS {
-        match staging.stage(app, library) {
+        match staging.stage_up_to(limit, app, library) {
             Err(error) if error.is_temporary() => thread::sleep(Duration::from_millis(20)),
             staged => return staged,
         }
     }
-    staging.stage(app, library)
-}
-
-/// Runs `work` on a thread that has ended when this returns, so that its thread-locals are gone.
-fn on_thread<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().name("check".to_owned()).spawn_scoped(scope, work)?;
-        thread.join().map_err(|_panic| io::Error::other("its thread panicked"))
-    })
+    staging.stage_up_to(limit, app, library)
 }

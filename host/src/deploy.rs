@@ -8,8 +8,11 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use atoll_plugin::stamp::Stamp;
+
 use crate::atomic_file;
 use crate::check::Checked;
+use crate::checksum;
 use crate::config::{Config, ConfigError};
 use crate::stage::ContentHash;
 
@@ -43,6 +46,12 @@ pub enum DeployError {
     /// A library is not what was checked any more.
     #[error("{} has changed since it was checked; run the command again", library.display())]
     Changed {
+        /// The library.
+        library: PathBuf,
+    },
+    /// A library has no place for what says that it has a checksum.
+    #[error("{} has no stamp that can be completed; build it with the atoll-plugin of this version", library.display())]
+    NoStamp {
         /// The library.
         library: PathBuf,
     },
@@ -158,26 +167,31 @@ impl Writing {
         self.deployment.library(app)
     }
 
-    /// Puts an app's library there, unless it is there already.
+    /// Puts an app's library there with a checksum at its end, unless it is there already; what it is there.
     ///
     /// # Errors
     /// It is not what was checked, or cannot be copied; what was there before stays.
-    pub fn put(&self, app: &str, checked: &Checked) -> Result<Outcome, DeployError> {
+    pub fn put(&self, app: &str, checked: Checked) -> Result<(Outcome, Checked), DeployError> {
         let from = &checked.path;
         let content = fs::read(from).map_err(|reason| DeployError::Read { path: from.clone(), reason })?;
         if ContentHash::of(&content) != checked.hash {
             return Err(DeployError::Changed { library: from.clone() });
         }
+        let content =
+            checksum::seal(&content).ok_or_else(|| DeployError::NoStamp { library: from.clone() })?;
         let to = self.deployment.library(app);
+        let (hash, size) = (ContentHash::of(&content), content.len() as u64);
+        let stamp = Stamp { sealed: true, ..checked.stamp };
+        let sealed = Checked { path: to.clone(), stamp, hash, size, ..checked };
         let outcome = match fs::read(&to) {
-            Ok(before) if before == content => return Ok(Outcome::Unchanged),
+            Ok(before) if before == content => return Ok((Outcome::Unchanged, sealed)),
             Ok(_) => Outcome::Changed,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Outcome::New,
             Err(reason) => return Err(DeployError::Read { path: to, reason }),
         };
         atomic_file::write(&to, LIBRARY_MODE, |file| file.write_all(&content))
             .map_err(|reason| DeployError::Write { path: to, reason })?;
-        Ok(outcome)
+        Ok((outcome, sealed))
     }
 
     /// Writes `apps.json`: what `text` says, from the file `registry`, of the apps whose names are in `apps`. Removes the
@@ -234,9 +248,10 @@ fn file_name(app: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inspect::tests::good_library;
 
     fn checked(path: &Path) -> Checked {
-        let stamp = r#"{"api":1,"rustc":"","target":"","panic":"unwind","name":"a","version":"1.0.0"}"#;
+        let stamp = r#"{"api":1,"rustc":"","target":"","panic":"unwind","name":"a","version":"1.0.0","sealed":false}"#;
         let content = fs::read(path).unwrap();
         Checked {
             path: path.to_owned(),
@@ -264,12 +279,13 @@ mod tests {
             r#"[{ "name": "a", "path": "x" }, { "name": "b", "path": "y" }, { "name": "c", "path": "z" }]"#;
         fs::write(&registry, text).unwrap();
         fs::set_permissions(&registry, fs::Permissions::from_mode(0o600)).unwrap();
-        fs::write(&library, "one").unwrap();
+        let content = |text: &str| [good_library(), text.into()].concat();
+        fs::write(&library, content("one")).unwrap();
 
         let writing = Deployment::at(&folder).unwrap().begin().unwrap();
         assert!(matches!(Deployment::at(&folder).unwrap().begin(), Err(DeployError::Busy { .. })));
         for app in ["a", "b"] {
-            assert_eq!(writing.put(app, &checked(&library)).unwrap(), Outcome::New);
+            assert_eq!(writing.put(app, checked(&library)).unwrap().0, Outcome::New);
         }
         fs::write(folder.join(format!("{}x", atomic_file::UNFINISHED)), "half").unwrap();
         assert_eq!(writing.finish(&registry, text, &["a", "b"]).unwrap(), Vec::<String>::new());
@@ -281,17 +297,21 @@ mod tests {
         assert!(deployment.has("b") && !deployment.has("c"));
         let writing = deployment.begin().unwrap();
         let before = checked(&library);
-        assert_eq!(writing.put("a", &before).unwrap(), Outcome::Unchanged);
-        fs::write(&library, "two").unwrap();
-        let changed = writing.put("a", &before).unwrap_err().to_string();
+        assert_eq!(writing.put("a", before.clone()).unwrap().0, Outcome::Unchanged);
+        fs::write(&library, content("two")).unwrap();
+        let changed = writing.put("a", before).unwrap_err().to_string();
         assert!(
             changed.ends_with("liba.so has changed since it was checked; run the command again"),
             "{changed}"
         );
-        assert_eq!(writing.put("a", &checked(&library)).unwrap(), Outcome::Changed);
+        let (outcome, sealed) = writing.put("a", checked(&library)).unwrap();
+        assert_eq!(outcome, Outcome::Changed);
         assert_eq!(writing.finish(&registry, text, &["a"]).unwrap(), ["b"]);
         assert_eq!(names(&folder), ["a.so", "apps.json"]);
-        assert_eq!(fs::read(folder.join("a.so")).unwrap(), b"two");
+        let written = fs::read(folder.join("a.so")).unwrap();
+        assert_eq!(written, checksum::seal(&content("two")).unwrap());
+        assert_eq!((sealed.path, sealed.size), (folder.join("a.so"), written.len() as u64));
+        assert_eq!(sealed.hash, ContentHash::of(&written));
     }
 
     #[test]

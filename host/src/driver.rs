@@ -37,14 +37,14 @@ pub(crate) fn register(config: &AppConfig, services: Rc<Services>, courier: Cour
     let (inputs, queue) = mpsc::unbounded_channel();
     let app = Arc::new(App::new(config, inputs.clone(), &services));
     let library = services.library(&config.path);
-    let watches = watches(&services, &library, &config.name);
+    services.staging().register(&config.name);
     let mut driver = Driver {
         app: app.clone(),
         services,
         courier,
         path: config.path.clone(),
         library,
-        watches,
+        watches: Vec::new(),
         inputs,
         lifecycle: Lifecycle::new(policy(&config.settings)),
         live: HashMap::new(),
@@ -73,12 +73,6 @@ pub(crate) fn register(config: &AppConfig, services: Rc<Services>, courier: Cour
     app
 }
 
-/// What tells that the library may be another one.
-fn watches(services: &Services, library: &Library, app: &str) -> Vec<FileWatch> {
-    let Library::At(path) = library else { return Vec::new() };
-    Source::locate(path, app).watch().iter().map(|path| services.watcher().watch_file(path)).collect()
-}
-
 fn policy(settings: &Settings) -> RestartPolicy {
     RestartPolicy { max_restarts: settings.max_restarts as usize, ..RestartPolicy::default() }
 }
@@ -90,7 +84,8 @@ struct Driver {
     /// The `path` of its entry in the registry.
     path: PathBuf,
     library: Library,
-    watches: Vec<FileWatch>,
+    /// What tells that the library may be another one, by its path.
+    watches: Vec<(PathBuf, FileWatch)>,
     inputs: mpsc::UnboundedSender<Input>,
     lifecycle: Lifecycle,
     live: HashMap<Number, Live>,
@@ -140,11 +135,25 @@ enum Wake {
 
 impl Driver {
     async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Input>) {
+        // Before anything is loaded, so that no change is missed.
+        self.find_library().await;
         loop {
             let finished = match self.wake(&mut queue).await {
-                Wake::Input(Some(input)) => self.input(input),
+                Wake::Input(Some(input)) => {
+                    if let Input::Configure(config) = &input {
+                        self.path.clone_from(&config.path);
+                    }
+                    if matches!(input, Input::Configure(_) | Input::Rebuilt(_)) {
+                        self.find_library().await;
+                    }
+                    self.input(input)
+                }
                 Wake::Input(None) => true,
-                Wake::Changed(change) => self.changed(&change),
+                Wake::Changed(change) => {
+                    // There may be other files to watch.
+                    self.find_library().await;
+                    self.changed(&change)
+                }
                 Wake::Rested => {
                     self.rested = None;
                     self.event(Event::Rested)
@@ -156,9 +165,37 @@ impl Driver {
                 break;
             }
         }
+        self.services.staging().forget(self.app.name());
         for closing in self.closing.drain(..) {
             // Whoever asked may have stopped waiting.
             let _ = closing.send(());
+        }
+    }
+
+    /// Asks again where the library is, and watches all that has a say in it.
+    async fn find_library(&mut self) {
+        self.library = self.services.library(&self.path);
+        let Library::At(path) = self.library.clone() else { return self.watches.clear() };
+        let (app, watcher) = (self.app.name().clone(), self.services.watcher().clone());
+        let watched: Vec<PathBuf> = self.watches.iter().map(|(path, _)| path.clone()).collect();
+        let find = move || {
+            let source = Source::locate(path, &app);
+            let new = source.watch().iter().filter(|path| !watched.contains(path));
+            let new: Vec<_> = new.map(|path| (path.clone(), watcher.watch_file(path))).collect();
+            (source.watch().to_vec(), new)
+        };
+        match self.services.look_at_files(find).await {
+            Ok((paths, new)) => {
+                self.watches.retain(|(path, _)| paths.contains(path));
+                self.watches.extend(new);
+            }
+            Err(error) => {
+                log::warn!(
+                    "{}: cannot find out what to watch at {}: {error}",
+                    self.app.name(),
+                    self.path.display()
+                );
+            }
         }
     }
 
@@ -166,7 +203,7 @@ impl Driver {
         let rested = self.rested;
         let idle = self.idle.next_check();
         let heap = self.heap.next_check();
-        let changed = match self.watches.iter_mut().map(|watch| watch.changed().boxed_local()) {
+        let changed = match self.watches.iter_mut().map(|(_, watch)| watch.changed().boxed_local()) {
             watches if watches.len() == 0 => Either::Left(pending()),
             watches => Either::Right(select_all(watches).map(|(change, ..)| change)),
         };
@@ -233,7 +270,8 @@ impl Driver {
     fn prepare(&mut self) {
         self.next.prepared = match &self.library {
             Library::At(path) | Library::Built(path) if self.lifecycle.phase() == Phase::Cold => {
-                Some(self.services.preparer().begin(self.app.name().clone(), path.clone()))
+                let limit = self.app.settings().library_limit as u64;
+                Some(self.services.preparer().begin(self.app.name().clone(), path.clone(), limit))
             }
             _ => None,
         };

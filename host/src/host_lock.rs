@@ -1,20 +1,39 @@
 //! One host for each registry file.
 
+mod name;
+
 use std::ffi::OsStr;
-use std::fs::{File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::fs::{DirBuilder, File, Metadata, TryLockError};
+use std::io::{self, Write};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags, openat};
+
+use self::name::Name;
+use crate::admin::{folder_of, is_answered};
+use crate::regular_file;
 use crate::services::Services;
+use crate::stage::{CommonFolder, StageError, open_folder};
+
+/// The file that says who holds a lock.
+const HOLDER: &str = "host.lock";
+
+/// How many bytes of that file are read.
+const HOLDER_LIMIT: u64 = 16 << 10;
 
 /// Says that this process is the host of a registry file, until it is dropped.
+///
+/// What is locked is a folder, which programs that clear out `$TMPDIR` spare as long as it is locked. The folder may be
+/// removed by hand all the same: a name that is no file says who is the host then.
 #[derive(Debug)]
 pub struct HostLock {
-    path: PathBuf,
-    _file: File,
+    folder: PathBuf,
+    lock: File,
+    _name: Option<Name>,
 }
 
 /// Why this process is not the host of a registry file.
@@ -35,11 +54,14 @@ pub enum HostLockError {
     /// The lock cannot be taken.
     #[error("cannot lock {}: {reason} (remove it, or set TMPDIR to choose another place)", .path.display())]
     Unusable {
-        /// The file that is locked.
+        /// The folder that is locked.
         path: PathBuf,
         /// What the system said.
         reason: io::Error,
     },
+    /// There is no place for the lock.
+    #[error(transparent)]
+    Place(#[from] StageError),
 }
 
 impl HostLock {
@@ -48,33 +70,33 @@ impl HostLock {
     /// # Errors
     /// See [`HostLockError`].
     pub fn take(services: &Services, config: &Path) -> Result<Self, HostLockError> {
-        Self::take_within(&services.staging().common_folder(), config)
+        Self::take_within(&services.staging().common_folder()?, config)
     }
 
-    fn take_within(folder: &Path, config: &Path) -> Result<Self, HostLockError> {
-        let path = crate::admin::file_of(folder, config, "lock");
-        let unusable = |reason| HostLockError::Unusable { path: path.clone(), reason };
+    fn take_within(common: &CommonFolder, config: &Path) -> Result<Self, HostLockError> {
+        let folder = folder_of(common.path(), config);
+        let unusable = |reason| HostLockError::Unusable { path: folder.clone(), reason };
+        let taken = |process| HostLockError::Taken { process, config: config.to_owned() };
+        let _turn = common.turn()?;
+        let name =
+            Name::take(&address(&folder).map_err(unusable)?).map_err(|process| taken(Some(process)))?;
         loop {
-            let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-            let mut file = open.map_err(unusable)?;
-            match file.try_lock() {
+            match DirBuilder::new().mode(0o700).create(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unusable(error)),
+                _ => {}
+            }
+            let lock = open_folder(&folder).map_err(unusable)?;
+            match lock.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    let mut written = Vec::new();
-                    file.read_to_end(&mut written).map_err(unusable)?;
-                    let process = holder(&written).map(|(process, _)| process);
-                    return Err(HostLockError::Taken { process, config: config.to_owned() });
+                    return Err(taken(holder(&folder).map(|(process, _)| process)));
                 }
                 Err(TryLockError::Error(reason)) => return Err(unusable(reason)),
             }
-            // The host before may have removed the file after it was opened here.
-            if is_at(&file, &path) {
-                file.set_len(0).map_err(unusable)?;
-                let config = config.canonicalize().unwrap_or_else(|_| config.to_owned());
-                let mut written = format!("{}\n", std::process::id()).into_bytes();
-                written.extend(config.as_os_str().as_bytes());
-                file.write_all(&written).map_err(unusable)?;
-                return Ok(Self { path, _file: file });
+            // The host before may have removed the folder after it was opened here.
+            if is_at(&lock, &folder) {
+                say_holder(&lock, config).map_err(unusable)?;
+                return Ok(Self { folder, lock, _name: name });
             }
         }
     }
@@ -82,51 +104,107 @@ impl HostLock {
 
 impl Drop for HostLock {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.path) {
-            log::debug!("{} stays: {error}", self.path.display());
+        // Another host may have made one of its own, if this one was removed by hand.
+        if is_at(&self.lock, &self.folder) {
+            let removed = std::fs::remove_file(self.folder.join(HOLDER));
+            if let Err(error) = removed.and_then(|()| std::fs::remove_dir(&self.folder)) {
+                log::debug!("{} stays: {error}", self.folder.display());
+            }
         }
     }
 }
 
-/// The registry files whose hosts, of those that lock a file in this folder, answer commands.
-pub(crate) fn served(folder: &Path) -> Vec<PathBuf> {
-    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
-    let locks = files.filter(|file| file.extension().is_some_and(|kind| kind == "lock"));
-    // The lock of a host that was killed stays, and nobody listens on its socket.
-    let alive = locks.filter(|lock| UnixStream::connect(lock.with_extension("sock")).is_ok());
-    let mut configs: Vec<PathBuf> =
-        alive.filter_map(|lock| Some(holder(&std::fs::read(lock).ok()?)?.1)).collect();
+/// The name for the host that locks this folder, apart from those of other users.
+fn address(folder: &Path) -> io::Result<SocketAddr> {
+    let user = rustix::process::geteuid().as_raw();
+    let host = folder.file_name().unwrap_or_default().as_bytes();
+    SocketAddr::from_abstract_name([format!("atoll/{user}/").as_bytes(), host].concat())
+}
+
+/// Writes who holds the lock of this folder.
+fn say_holder(folder: &File, config: &Path) -> io::Result<()> {
+    let config = config.canonicalize().unwrap_or_else(|_| config.to_owned());
+    let mut written = format!("{}\n", std::process::id()).into_bytes();
+    written.extend(config.as_os_str().as_bytes());
+    // Through no link, and without waiting for what may be there instead of a file.
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = openat(folder, HOLDER, flags, Mode::RUSR | Mode::WUSR)?;
+    File::from(file).write_all(&written)
+}
+
+/// The registry files whose hosts, of those that lock a folder in this one, answer commands.
+pub(crate) fn served(common: &Path) -> Vec<PathBuf> {
+    let folders = std::fs::read_dir(common).into_iter().flatten().flatten().map(|entry| entry.path());
+    // The folder of a host that was killed stays, and nobody listens on its socket.
+    let alive = folders.filter(|folder| is_answered(folder));
+    let mut configs: Vec<PathBuf> = alive.filter_map(|folder| Some(holder(&folder)?.1)).collect();
     configs.sort();
     configs
 }
 
-/// The process and the registry file that are written in a lock. Who has just taken it has not written them yet.
-fn holder(written: &[u8]) -> Option<(String, PathBuf)> {
+/// The process and the registry file that are written in a folder. Who has just locked it has not written them yet.
+fn holder(folder: &Path) -> Option<(String, PathBuf)> {
+    let written = regular_file::read(&folder.join(HOLDER), HOLDER_LIMIT).ok()?;
     let end = written.iter().position(|byte| *byte == b'\n')?;
     let process = String::from_utf8_lossy(&written[..end]).into_owned();
     Some((process, OsStr::from_bytes(&written[end + 1..]).into()))
 }
 
-/// Whether this path leads to this file.
-fn is_at(file: &File, path: &Path) -> bool {
+/// Whether this path leads to this file or folder.
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
-    file.metadata().map(id).ok() == std::fs::metadata(path).map(id).ok()
+    file.metadata().map(id).ok() == std::fs::symlink_metadata(path).map(id).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn setup() -> (tempfile::TempDir, CommonFolder, [PathBuf; 2]) {
+        let folder = tempfile::tempdir().unwrap();
+        let configs = ["apps.json", "other.json"].map(|name| folder.path().join(name));
+        let common = CommonFolder::open(folder.path()).unwrap();
+        (folder, common, configs)
+    }
+
     #[test]
     fn a_file_has_one_host_and_another_one_after_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let [config, other] = ["apps.json", "other.json"].map(|name| folder.path().join(name));
-        let lock = HostLock::take_within(folder.path(), &config).unwrap();
-        let refused = HostLock::take_within(folder.path(), &config).unwrap_err().to_string();
+        let (_folder, common, [config, other]) = setup();
+        let lock = HostLock::take_within(&common, &config).unwrap();
+        let refused = HostLock::take_within(&common, &config).unwrap_err().to_string();
         assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
-        assert!(HostLock::take_within(folder.path(), &other).is_ok());
+        assert!(HostLock::take_within(&common, &other).is_ok());
         drop(lock);
-        assert!(HostLock::take_within(folder.path(), &config).is_ok());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no file stays");
+        assert!(HostLock::take_within(&common, &config).is_ok());
+        assert_eq!(std::fs::read_dir(common.path()).unwrap().count(), 0, "nothing stays");
+    }
+
+    #[test]
+    fn a_lock_whose_folder_is_removed_holds() {
+        let (_folder, common, [config, _]) = setup();
+        let lock = HostLock::take_within(&common, &config).unwrap();
+        std::fs::remove_dir_all(common.path()).unwrap();
+        let again = CommonFolder::open(common.path().parent().unwrap()).unwrap();
+        let refused = HostLock::take_within(&again, &config).unwrap_err().to_string();
+        assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+        drop(lock);
+        let lock = HostLock::take_within(&again, &config).unwrap();
+        assert!(lock.folder.exists());
+    }
+
+    #[test]
+    fn what_is_planted_in_the_folder_is_not_followed() {
+        let (folder, common, [config, _]) = setup();
+        let place = folder_of(common.path(), &config);
+        let target = folder.path().join("target");
+        std::fs::write(&target, "mine").unwrap();
+        std::fs::create_dir(&place).unwrap();
+        std::os::unix::fs::symlink(&target, place.join(HOLDER)).unwrap();
+        assert!(matches!(HostLock::take_within(&common, &config), Err(HostLockError::Unusable { .. })));
+        std::fs::remove_file(place.join(HOLDER)).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, place.join(HOLDER), Mode::RUSR | Mode::WUSR).unwrap();
+        assert!(matches!(HostLock::take_within(&common, &config), Err(HostLockError::Unusable { .. })));
+        assert_eq!(std::fs::read(&target).unwrap(), b"mine");
     }
 }

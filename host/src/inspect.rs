@@ -1,18 +1,30 @@
 //! The check before loading: what a staged file says of itself, read without running any of it.
 
+mod dynamic;
+mod image;
+mod relocations;
+mod symbols;
+mod unwinding;
+
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::ops::Range;
 
 use atoll_plugin::abi::API_VERSION;
 use atoll_plugin::stamp::{self, Stamp};
 use object::LittleEndian;
 use object::elf;
-use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable};
 use object::read::{ReadCache, ReadRef};
 use serde::Deserialize;
 
-use crate::stage::Staged;
+pub use self::image::Damage;
+use self::image::{Image, Section, Segment};
+use crate::checksum::{self, Checksum};
+use crate::stage::{ContentHash, Staged};
+
+/// How numbers are written in the files that pass.
+const ENDIAN: LittleEndian = LittleEndian;
 
 /// Why a library is not loaded. Each says what was found, what is needed, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -58,9 +70,9 @@ pub enum InspectError {
         /// What the file is.
         found: &'static str,
     },
-    /// The file's headers contradict themselves.
-    #[error("the library is damaged: {0}; build it again")]
-    Damaged(object::read::Error),
+    /// The file's headers and tables contradict themselves, or lead out of the file.
+    #[error("the library is damaged: {0}; build it again, or copy it again")]
+    Damaged(Damage),
     /// The library has no stamp.
     #[error(
         "not an Atoll app: found no section {}; add `atoll_plugin::export_app!(app);` to its lib.rs",
@@ -77,6 +89,19 @@ pub enum InspectError {
         text: String,
         /// What is wrong with them.
         reason: serde_json::Error,
+    },
+    /// The library is not what `atoll build` wrote.
+    #[error(
+        "the library is not what `atoll build` wrote: its contents have the checksum {}, needed {}; it was damaged on \
+         the way, or another tool has changed it: copy it again, or run `atoll build` again",
+        found.short(),
+        needed.short()
+    )]
+    Checksum {
+        /// That of what is there.
+        found: ContentHash,
+        /// That of what was written.
+        needed: ContentHash,
     },
     /// The library is built for another version of the interface.
     #[error(
@@ -100,7 +125,10 @@ pub enum InspectError {
         needed: &'static str,
     },
     /// The library is of another package than the one asked for.
-    #[error("the library is of another package: found {found}, needed {needed}; correct the app's path")]
+    #[error(
+        "the library is of another package: found {found}, needed {needed}; if both build a library of the same file \
+         name into the same folder, give one of them another `name` under `[lib]`, else correct the app's path"
+    )]
     Package {
         /// The library's package.
         found: String,
@@ -153,7 +181,7 @@ impl Staged {
     /// Reads what the copy says of itself, and refuses what this host cannot run. `package`: the name of the
     /// package that it has to be of, if that matters.
     ///
-    /// Only some kilobytes of the file are read, so this takes well under a millisecond.
+    /// Its code is not read, only the tables that say where it is: this takes about a millisecond.
     ///
     /// ```
     /// use atoll_host::{InspectError, Staging};
@@ -170,10 +198,31 @@ impl Staged {
     /// # Errors
     /// The copy is not a complete library for this machine, or no Atoll app, or one for another host.
     pub fn inspect(self, package: Option<&str>) -> Result<Inspected, InspectError> {
-        let Contents { stamp, stays_mapped } = read(self.path())?;
-        let stamp = check(&stamp, package)?;
+        let file = File::open(self.path()).map_err(InspectError::Read)?;
+        let size = file.metadata().map_err(InspectError::Read)?.len();
+        // Reads the parts that are asked for: a library with its debug information may be hundreds of megabytes.
+        let data = &ReadCache::new(file);
+        let contents = Contents::read(data, size)?;
+        let stamp = check(contents.stamp()?, package)?;
+        if stamp.sealed {
+            match self.checksum() {
+                Some(checksum) if checksum.is_right() => {}
+                Some(Checksum { written: needed, found }) => {
+                    return Err(InspectError::Checksum { found, needed });
+                }
+                None => return Err(InspectError::Incomplete { found: size, needed: checksum::SIZE }),
+            }
+        }
+        let stays_mapped = contents.check().map_err(InspectError::Damaged)?;
         Ok(Inspected { staged: self, stamp, stays_mapped })
     }
+}
+
+/// Where the stamp is in a library's bytes.
+pub(crate) fn stamp_of(library: &[u8]) -> Option<Range<usize>> {
+    let (offset, size) = Contents::read(library, library.len() as u64).ok()?.stamp.file_range(ENDIAN)?;
+    let (start, size) = (usize::try_from(offset).ok()?, usize::try_from(size).ok()?);
+    Some(start..start.checked_add(size)?)
 }
 
 type Header = elf::FileHeader64<LittleEndian>;
@@ -201,38 +250,46 @@ fn machine_name(machine: elf::Machine) -> String {
     }
 }
 
-/// What is read from a file.
-#[derive(Debug)]
-struct Contents {
-    stamp: Vec<u8>,
-    stays_mapped: bool,
+/// A complete library for this machine with a stamp.
+struct Contents<'data, R: ReadRef<'data>> {
+    data: R,
+    header: &'data Header,
+    segments: &'data [Segment],
+    sections: SectionTable<'data, Header, R>,
+    stamp: &'data Section,
 }
 
-fn read(path: &Path) -> Result<Contents, InspectError> {
-    let file = File::open(path).map_err(InspectError::Read)?;
-    let size = file.metadata().map_err(InspectError::Read)?.len();
-    // Reads the parts that are asked for: what is needed is a few kilobytes, and a library with its debug
-    // information may be hundreds of megabytes.
-    let data = &ReadCache::new(file);
-    let header = header(data, size)?;
-    complete(header, data, size)?;
-    let endian = LittleEndian;
-    let segments = header.program_headers(endian, data).map_err(InspectError::Damaged)?;
-    // What a program has and a library has not: the path of the dynamic loader.
-    if segments.iter().any(|segment| segment.p_type(endian) == elf::PT_INTERP) {
-        return Err(InspectError::NotALibrary { found: "a program" });
+impl<'data, R: ReadRef<'data>> Contents<'data, R> {
+    fn read(data: R, size: u64) -> Result<Self, InspectError> {
+        let header = header(data, size)?;
+        complete(header, data, size)?;
+        let segments = header.program_headers(ENDIAN, data).map_err(damaged)?;
+        // What a program has and a library has not: the path of the dynamic loader.
+        if segments.iter().any(|segment| segment.p_type(ENDIAN) == elf::PT_INTERP) {
+            return Err(InspectError::NotALibrary { found: "a program" });
+        }
+        let sections = header.sections(ENDIAN, data).map_err(damaged)?;
+        let (_, stamp) =
+            sections.section_by_name(ENDIAN, stamp::SECTION.as_bytes()).ok_or(InspectError::NoStamp)?;
+        Ok(Self { data, header, segments, sections, stamp })
     }
-    let sections = header.sections(endian, data).map_err(InspectError::Damaged)?;
-    let (_, section) =
-        sections.section_by_name(endian, stamp::SECTION.as_bytes()).ok_or(InspectError::NoStamp)?;
-    let stamp = section.data(endian, data).map_err(InspectError::Damaged)?.to_vec();
-    let dynamic = sections.dynamic(endian, data).map_err(InspectError::Damaged)?;
-    let stays_mapped = dynamic.is_some_and(|(entries, _)| {
-        entries.iter().any(|entry| {
-            entry.d_tag(endian) == elf::DT_FLAGS_1 && entry.d_val(endian) & elf::DF_1_NODELETE.0 != 0
-        })
-    });
-    Ok(Contents { stamp, stays_mapped })
+
+    fn stamp(&self) -> Result<&'data [u8], InspectError> {
+        self.stamp.data(ENDIAN, self.data).map_err(damaged)
+    }
+
+    /// Follows all that the dynamic loader follows; whether the library asks to stay mapped for ever.
+    fn check(&self) -> Result<bool, Damage> {
+        let image = Image::new(self.header, self.segments, self.data)?;
+        image.check_sections(&self.sections)?;
+        let flags = dynamic::check(&image, &self.sections)?;
+        unwinding::check(&image, &self.sections)?;
+        Ok(flags.0 & elf::DF_1_NODELETE.0 != 0)
+    }
+}
+
+fn damaged(error: object::read::Error) -> InspectError {
+    InspectError::Damaged(error.into())
 }
 
 /// Reads the header, and refuses what is no library for this machine.
@@ -257,11 +314,11 @@ fn header<'data, R: ReadRef<'data>>(data: R, size: u64) -> Result<&'data Header,
     if !header.is_little_endian() {
         return Err(wrong_machine("a file that is not little-endian".to_owned()));
     }
-    let machine = header.e_machine(LittleEndian);
+    let machine = header.e_machine(ENDIAN);
     if MACHINE.is_some_and(|needed| machine != needed) {
         return Err(wrong_machine(machine_name(machine)));
     }
-    match header.e_type(LittleEndian) {
+    match header.e_type(ENDIAN) {
         elf::ET_DYN => Ok(header),
         elf::ET_REL => Err(InspectError::NotALibrary { found: "an object file" }),
         elf::ET_EXEC => Err(InspectError::NotALibrary { found: "a program" }),
@@ -272,30 +329,29 @@ fn header<'data, R: ReadRef<'data>>(data: R, size: u64) -> Result<&'data Header,
 
 /// Whether everything that the headers speak of is in the file.
 fn complete<'data, R: ReadRef<'data>>(header: &Header, data: R, size: u64) -> Result<(), InspectError> {
-    let endian = LittleEndian;
     let reaches = |needed: u64| {
         if needed <= size { Ok(()) } else { Err(InspectError::Incomplete { found: size, needed }) }
     };
     // The tables first, as they say where the rest is. An overflow is as far from being in the file as can be.
     let table = |offset: u64, entries: u64, entry: u16| offset.saturating_add(entries * u64::from(entry));
-    let (shoff, phoff) = (header.e_shoff(endian), header.e_phoff(endian));
+    let (shoff, phoff) = (header.e_shoff(ENDIAN), header.e_phoff(ENDIAN));
     if shoff != 0 {
         // The first entry says how many there are, if they are too many for the header.
-        reaches(table(shoff, 1, header.e_shentsize(endian)))?;
-        let count = header.shnum(endian, data).map_err(InspectError::Damaged)?;
-        reaches(table(shoff, count.into(), header.e_shentsize(endian)))?;
+        reaches(table(shoff, 1, header.e_shentsize(ENDIAN)))?;
+        let count = header.shnum(ENDIAN, data).map_err(damaged)?;
+        reaches(table(shoff, count.into(), header.e_shentsize(ENDIAN)))?;
     }
-    let count = header.phnum(endian, data).map_err(InspectError::Damaged)?;
-    reaches(table(phoff, count.into(), header.e_phentsize(endian)))?;
+    let count = header.phnum(ENDIAN, data).map_err(damaged)?;
+    reaches(table(phoff, count.into(), header.e_phentsize(ENDIAN)))?;
 
-    let segments = header.program_headers(endian, data).map_err(InspectError::Damaged)?;
-    let segments = segments.iter().map(|segment| segment.file_range(endian));
-    let sections = header.section_headers(endian, data).map_err(InspectError::Damaged)?;
+    let segments = header.program_headers(ENDIAN, data).map_err(damaged)?;
+    let segments = segments.iter().map(|segment| segment.file_range(ENDIAN));
+    let sections = header.section_headers(ENDIAN, data).map_err(damaged)?;
     // The first section stands for none: in a file with very many, its size is their number.
     let sections = sections
         .iter()
-        .filter(|section| section.sh_type(endian) != elf::SHT_NULL)
-        .filter_map(|section| section.file_range(endian));
+        .filter(|section| section.sh_type(ENDIAN) != elf::SHT_NULL)
+        .filter_map(|section| section.file_range(ENDIAN));
     reaches(segments.chain(sections).map(|(offset, size)| offset.saturating_add(size)).max().unwrap_or(0))
 }
 

@@ -1,5 +1,6 @@
 //! A library in the process: opened, checked, bound; and closed again for real.
 
+mod open_error;
 mod passed;
 
 use std::ffi::{CString, c_int, c_void};
@@ -14,6 +15,7 @@ use abi_stable::library::AbiHeaderRef;
 use atoll_plugin::abi::{Exit, PluginRef, ROOT_SYMBOL};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
+pub use self::open_error::OpenError;
 use self::passed::Passed;
 use crate::abort::Abort;
 use crate::context::LibraryContext;
@@ -32,11 +34,11 @@ const RTLD_DEEPBIND: c_int = libc::RTLD_DEEPBIND;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The dynamic linker refused it.
-    #[error("the library cannot be opened: {0}. Are all shared libraries that it needs installed here?")]
-    Open(libloading::Error),
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// It does not export what `export_app!` makes.
     #[error("the library has no symbol {ROOT_SYMBOL}; is `atoll_plugin::export_app!` in its crate's root?")]
-    NoRoot(#[source] libloading::Error),
+    NoRoot,
     /// Its idea of the interface differs from the host's.
     #[error(
         "the library's interface is not this host's (atoll-plugin {host}): {reason}. \
@@ -102,10 +104,11 @@ impl Loaded {
         // SAFETY: the file was inspected; that its constructors are sound is the app author's part, as for any
         // native code.
         let library = unsafe { Library::open(Some(staged.path()), RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND) }
-            .map_err(LoadError::Open)?;
+            .map_err(|error| OpenError::new(&error, staged.path()))?;
         // SAFETY: the symbol is the `LibHeader` that `export_app!` defines, and stays until `library` is closed.
         let root = unsafe {
-            let header = library.get::<AbiHeaderRef>(ROOT_SYMBOL.as_bytes()).map_err(LoadError::NoRoot)?;
+            let header =
+                library.get::<AbiHeaderRef>(ROOT_SYMBOL.as_bytes()).map_err(|_missing| LoadError::NoRoot)?;
             check_root(*header, Some(staged.hash()))?
         };
         bind(root, &context);
@@ -175,7 +178,10 @@ impl Loaded {
         if let Err(error) = library.close() {
             // `close` has taken the handle; that it failed means that the library is still there.
             std::mem::forget(context);
-            return Err(Pinned { reason: PinReason::Close(error.to_string()), _copy: Box::new(inspected) });
+            return Err(Pinned {
+                reason: PinReason::Close(open_error::loader_says(&error)),
+                _copy: Box::new(inspected),
+            });
         }
         if is_mapped(inspected.staged().path()) {
             std::mem::forget(context);

@@ -73,19 +73,25 @@ impl Preparer {
         Self { staging, turns: Arc::new(Semaphore::new(at_once)), room: Arc::new(Semaphore::new(blocks)) }
     }
 
-    /// Begins to prepare the library that `path` leads to.
+    /// Begins to prepare the library that `path` leads to, if it has at most `limit` bytes.
     ///
     /// # Panics
     /// Outside of a [`LocalSet`](tokio::task::LocalSet).
-    pub(crate) fn begin(&self, app: Arc<str>, path: PathBuf) -> Preparation {
+    pub(crate) fn begin(&self, app: Arc<str>, path: PathBuf, limit: u64) -> Preparation {
         let has_turn = Rc::new(Cell::new(false));
-        let task = spawn_local(self.clone().prepare(app, path, has_turn.clone()));
+        let task = spawn_local(self.clone().prepare(app, path, limit, has_turn.clone()));
         Preparation::Underway(Underway { task, has_turn })
     }
 
     /// Where this fails, nothing is lost: the first call tries again and says why. Nor is it tried again here, as the
     /// watcher reports a file that is not complete when it is.
-    async fn prepare(self, app: Arc<str>, path: PathBuf, has_turn: Rc<Cell<bool>>) -> Option<Prepared> {
+    async fn prepare(
+        self,
+        app: Arc<str>,
+        path: PathBuf,
+        limit: u64,
+        has_turn: Rc<Cell<bool>>,
+    ) -> Option<Prepared> {
         // Only a copy of what was not changed just now can be told from what may be written next; and of a burst of
         // changes, the last one is what counts.
         sleep(SETTLE).await;
@@ -93,7 +99,7 @@ impl Preparer {
         has_turn.set(true);
         let copied = spawn_blocking(move || {
             let _turn = turn;
-            self.copy(&app, &path).unwrap_or_else(|error| {
+            self.copy(&app, &path, limit).unwrap_or_else(|error| {
                 log::debug!("{app}: its library cannot be prepared: {error}");
                 None
             })
@@ -101,14 +107,15 @@ impl Preparer {
         copied.await.ok()?
     }
 
-    fn copy(&self, app: &str, path: &Path) -> Result<Option<Prepared>, CheckError> {
+    fn copy(&self, app: &str, path: &Path, limit: u64) -> Result<Option<Prepared>, CheckError> {
         let source = Source::locate(path, app);
         let library = source.library()?;
         let Some(room) = Fingerprint::of(library).ok().and_then(|file| self.take_room(file.size())) else {
             log::debug!("{app}: there is no room to prepare its library");
             return Ok(None);
         };
-        let copy = self.staging.stage(app, library)?.inspect(None)?;
+        let package = source.package().map(|package| package.name.as_str());
+        let copy = self.staging.stage_up_to(limit, app, library)?.inspect(package)?;
         if !copy.staged().is_settled() {
             return Ok(None);
         }

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::{App, HttpServer};
 use rustls::ServerConfig;
@@ -15,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{Config, ConfigError};
 use crate::http::{self, Front, LivePages, Mount, TrustedProxies};
 use crate::registry::Registry;
+use crate::regular_file;
 use crate::service_manager;
 use crate::services::Services;
 use crate::tls::Tls;
@@ -27,6 +29,9 @@ const SHUTDOWN_TIMEOUT: u64 = 30;
 /// at once: those beyond are heard only when they try again, a second later. The system's `net.core.somaxconn` may be
 /// less.
 const BACKLOG: i32 = 4096;
+
+/// When the registry file is read again if there was no thread for it.
+const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// A server that listens.
 #[derive(Debug)]
@@ -235,12 +240,14 @@ pub fn reread_at_hangup(watcher: Watcher) -> io::Result<impl Future<Output = ()>
 pub struct ConfigFile {
     path: PathBuf,
     watch: FileWatch,
+    /// Whether it has changed, and was not read since.
+    is_news: bool,
 }
 
 impl ConfigFile {
     /// Watches the file, from what it is now.
     pub fn watch(path: PathBuf, watcher: &Watcher) -> Self {
-        Self { watch: watcher.watch_file(&path), path }
+        Self { watch: watcher.watch_file(&path), path, is_news: false }
     }
 
     /// Its path.
@@ -261,13 +268,22 @@ impl ConfigFile {
     /// Cancel safe: dropping the future loses nothing.
     pub async fn changed(&mut self) -> Config {
         loop {
-            if !self.watch.changed().await.is_present() {
+            if !self.is_news && !self.watch.changed().await.is_present() {
                 log::warn!("{} was removed; the apps go on as they are", self.path.display());
                 continue;
             }
-            match self.load() {
-                Ok(config) => return config,
-                Err(error) => log::error!("the apps go on as they are, because of\n{error}"),
+            self.is_news = true;
+            let path = self.path.clone();
+            let loaded = regular_file::in_background(move || Config::load(path)).await;
+            self.is_news = false;
+            match loaded {
+                Ok(Ok(config)) => return config,
+                Ok(Err(error)) => log::error!("the apps go on as they are, because of\n{error}"),
+                Err(error) => {
+                    log::warn!("{} cannot be read now, and is tried again: {error}", self.path.display());
+                    self.is_news = true;
+                    tokio::time::sleep(READ_AGAIN).await;
+                }
             }
         }
     }
@@ -276,7 +292,6 @@ impl ConfigFile {
 #[cfg(test)]
 mod tests {
     use std::net::TcpStream;
-    use std::time::Duration;
 
     use super::*;
     use crate::Registry;

@@ -5,8 +5,11 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::events::EventBus;
@@ -15,12 +18,19 @@ use crate::generation::Generation;
 use crate::library::Pinned;
 use crate::loader::{Dlopen, Loader};
 use crate::prepare::Preparer;
+use crate::regular_file::in_background;
 use crate::stage::{StageError, Staging};
 use crate::trace::SpanSink;
 use crate::watch::Watcher;
 
 /// With more pinned generations than this, each further one is a warning that the host should be restarted.
 const PIN_BUDGET: usize = 16;
+
+/// How many threads look at files at a time.
+const LOOKS: usize = 4;
+
+/// How long a look at files may take.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
 /// The staging folder, the watcher, and the count of what could not be unloaded.
 #[derive(Debug)]
@@ -32,6 +42,8 @@ pub struct Services {
     /// What builds have made, by their crate's folder: it comes before what is found there.
     built: RefCell<HashMap<PathBuf, Library>>,
     shows_details: bool,
+    /// For those who look at files, so that a host with many apps does not start a thread for each.
+    looks: Semaphore,
     events: EventBus,
     spans: Option<Arc<dyn SpanSink>>,
     /// What is said of the generations that could not be unloaded, and what is left of them.
@@ -100,6 +112,7 @@ impl Services {
             loader: Box::new(Dlopen),
             built: RefCell::default(),
             shows_details: false,
+            looks: Semaphore::new(LOOKS),
             events: EventBus::default(),
             spans: None,
             pinned: Arc::default(),
@@ -154,6 +167,19 @@ impl Services {
     /// Where the library of an app with this `path` is to be looked for.
     pub fn library(&self, path: &Path) -> Library {
         self.built.borrow().get(path).cloned().unwrap_or_else(|| Library::At(path.to_owned()))
+    }
+
+    /// Runs `look`, which looks at files, outside of this thread; at most for [`LOOK_LIMIT`], as a file system may not
+    /// answer.
+    pub(crate) async fn look_at_files<T: Send + 'static>(
+        &self,
+        look: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<T> {
+        let looking = async {
+            let _turn = self.looks.acquire().await.map_err(io::Error::other)?;
+            in_background(look).await
+        };
+        timeout(LOOK_LIMIT, looking).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
     /// The folder of staged copies.

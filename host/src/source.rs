@@ -9,6 +9,8 @@ use std::time::SystemTime;
 
 use serde::Deserialize;
 
+use crate::regular_file::{self, SMALL_FILE_LIMIT};
+
 /// Where an app's library comes from: what its `path` leads to at the moment.
 ///
 /// A path may name a library's file, a folder with one library in it, or the folder of a crate. That there is
@@ -200,6 +202,11 @@ impl Source {
         }
     }
 
+    /// What cargo has built of a crate just now, wherever it has put it.
+    pub fn built(package: Package, library: PathBuf) -> Source {
+        Source { watch: vec![library.clone()], library: Ok(library), package: Some(package) }
+    }
+
     fn only(watch: &Path, library: Result<PathBuf, SourceError>) -> Source {
         Source { library, watch: vec![watch.to_owned()], package: None }
     }
@@ -292,7 +299,7 @@ struct ManifestLib {
 
 impl Manifest {
     fn read(manifest: &Path) -> Result<Manifest, SourceError> {
-        let text = fs::read_to_string(manifest)
+        let text = regular_file::read_to_string(manifest, SMALL_FILE_LIMIT)
             .map_err(|reason| SourceError::Read { path: manifest.to_owned(), reason })?;
         toml::from_str(&text)
             .map_err(|reason| SourceError::Manifest { manifest: manifest.to_owned(), reason: reason.into() })
@@ -424,7 +431,7 @@ fn configs(folder: &Path, environment: Environment<'_>) -> Vec<CargoConfig> {
         .filter_map(|folder| {
             let text = ["config.toml", "config"]
                 .iter()
-                .find_map(|name| fs::read_to_string(folder.join(name)).ok())?;
+                .find_map(|name| regular_file::read_to_string(&folder.join(name), SMALL_FILE_LIMIT).ok())?;
             let build = toml::from_str::<ConfigFile>(&text).ok()?.build;
             Some(CargoConfig {
                 // Relative to the folder that `.cargo` is in.

@@ -5,6 +5,7 @@
 //! all. What is loaded is therefore a copy that is a new file, in a folder that belongs to this process. A copy whose
 //! library is out of the process again may be loaded once more.
 
+mod claims;
 mod copy;
 mod folder;
 mod kept;
@@ -15,10 +16,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use self::claims::Claims;
 use self::copy::OwnedFile;
 use self::folder::ProcessFolder;
+pub(crate) use self::folder::{CommonFolder, open_folder};
 pub use self::kept::Kept;
+pub(crate) use self::kept::Original;
 use self::kept::Store;
+use crate::checksum::Checksum;
+use crate::config::Settings;
 use crate::watch::Fingerprint;
 
 /// Why a library could not be staged.
@@ -38,6 +44,19 @@ pub enum StageError {
     NotAFile {
         /// The path.
         path: PathBuf,
+    },
+    /// The library is larger than it may be.
+    #[error(
+        "the library {} is too large: found {found} bytes, at most {limit} are loaded (the setting `library_limit`)",
+        path.display()
+    )]
+    TooLarge {
+        /// The library.
+        path: PathBuf,
+        /// Its size in bytes.
+        found: u64,
+        /// The largest size in bytes.
+        limit: u64,
     },
     /// Somebody has the library open for writing. [`Watcher`](crate::Watcher) reports it when they are done.
     #[error("the library {} is being written", path.display())]
@@ -59,6 +78,24 @@ pub enum StageError {
         before: Box<Fingerprint>,
         /// What it was when the copy was finished.
         after: Box<Fingerprint>,
+    },
+    /// Two crates build the same file.
+    #[error(
+        "{} is what the crate in {} builds, and the one in {}, of the app {other}, too: give one of them another `name` \
+         under `[lib]`, or another target folder",
+        path.display(),
+        folder.display(),
+        other_folder.display()
+    )]
+    Shared {
+        /// The file.
+        path: PathBuf,
+        /// The folder of the app's crate.
+        folder: PathBuf,
+        /// The other app.
+        other: String,
+        /// The folder of its crate.
+        other_folder: PathBuf,
     },
     /// A library that was kept is not what it was when it was kept.
     #[error(
@@ -124,6 +161,10 @@ impl StageError {
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
+    pub(crate) fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// That of a whole content.
     pub(crate) fn of(content: &[u8]) -> Self {
         Self(*blake3::hash(content).as_bytes())
@@ -169,6 +210,7 @@ pub struct Staged {
     own_fingerprint: Fingerprint,
     /// Whether every later write to the source shows in the source's fingerprint.
     settled: bool,
+    checksum: Option<Checksum>,
     /// The folder is removed when neither the [`Staging`] nor a copy in it is left.
     _folder: Arc<ProcessFolder>,
 }
@@ -203,6 +245,11 @@ impl Staged {
     /// [differ](Fingerprint::differs_from) from this one is already in this copy.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    /// What its last bytes are, if they are a checksum. `None`: it is smaller than one.
+    pub(crate) fn checksum(&self) -> Option<Checksum> {
+        self.checksum
     }
 
     /// Whether [`is_current`](Self::is_current) can ever say yes: not, if the library had just been written when it
@@ -249,6 +296,7 @@ pub struct Staging {
     /// How many copies were made, so that each has a name of its own.
     copies: AtomicU64,
     store: Store,
+    claims: Claims,
 }
 
 /// The folder that hosts of this user share, of those that have this folder for temporary files.
@@ -275,12 +323,18 @@ impl Staging {
     pub fn within(place: impl Into<PathBuf>) -> Result<Staging, StageError> {
         let place = place.into();
         let folder = Mutex::new(Arc::new(ProcessFolder::create(&place)?));
-        Ok(Staging { place, folder, copies: AtomicU64::new(0), store: Store::default() })
+        Ok(Staging {
+            place,
+            folder,
+            copies: AtomicU64::new(0),
+            store: Store::default(),
+            claims: Claims::default(),
+        })
     }
 
     /// The folder that hosts of this user share.
-    pub(crate) fn common_folder(&self) -> PathBuf {
-        folder::common(&self.place)
+    pub(crate) fn common_folder(&self) -> Result<CommonFolder, StageError> {
+        CommonFolder::open(&self.place)
     }
 
     /// The folder of this process.
@@ -288,13 +342,21 @@ impl Staging {
         self.current().path().to_owned()
     }
 
-    /// Copies `library` for `app`.
+    /// Copies `library`, which may have as many bytes as the setting `library_limit` says by default, for `app`.
     ///
     /// # Errors
-    /// The library is missing, or being written (see [`StageError::is_temporary`]), or there is no room.
+    /// The library is missing, or being written (see [`StageError::is_temporary`]), or too large, or there is no room.
     pub fn stage(&self, app: &str, library: &Path) -> Result<Staged, StageError> {
+        self.stage_up_to(Settings::default().library_limit as u64, app, library)
+    }
+
+    /// As [`stage`](Self::stage), for a library of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// As for [`stage`](Self::stage).
+    pub fn stage_up_to(&self, limit: u64, app: &str, library: &Path) -> Result<Staged, StageError> {
         let (folder, path) = self.place_for(app)?;
-        let (file, copied) = copy::library(library, path)?;
+        let (file, copied) = copy::library(library, path, limit)?;
         Ok(Staged {
             file,
             app: app.to_owned(),
@@ -304,6 +366,7 @@ impl Staging {
             fingerprint: copied.fingerprint,
             own_fingerprint: copied.own_fingerprint,
             settled: copied.settled,
+            checksum: copied.checksum,
             _folder: folder,
         })
     }
@@ -314,7 +377,29 @@ impl Staging {
     /// # Errors
     /// The copy could not be written.
     pub fn keep(&self, staged: &Staged, generation: u64, count: usize) -> Result<(), StageError> {
-        self.store.keep(&self.current(), staged, generation, count)
+        self.keep_original(&Original::of(staged), generation, count)
+    }
+
+    /// As [`keep`](Self::keep), for a copy whose file stays until this is done.
+    pub(crate) fn keep_original(
+        &self,
+        original: &Original,
+        generation: u64,
+        count: usize,
+    ) -> Result<(), StageError> {
+        self.store.keep(&self.current(), original, generation, count)
+    }
+
+    /// Takes note of an app whose libraries are to be kept until as many have been [forgotten](Self::forget) as were
+    /// registered with its name.
+    pub(crate) fn register(&self, app: &str) {
+        self.store.register(app);
+    }
+
+    /// Deletes the libraries that are kept of an app that is gone, unless one with the same name has come.
+    pub(crate) fn forget(&self, app: &str) {
+        self.claims.release(app);
+        self.store.forget(app);
     }
 
     /// The libraries of `app` that are kept, the newest first.
@@ -327,7 +412,7 @@ impl Staging {
     /// # Errors
     /// It is damaged, or there is no room.
     pub fn restage(&self, app: &str, kept: &Kept) -> Result<Staged, StageError> {
-        let staged = self.stage(app, kept.path())?;
+        let staged = self.stage_up_to(u64::MAX, app, kept.path())?;
         if staged.hash != kept.hash() {
             return Err(StageError::Damaged {
                 path: kept.path().to_owned(),
@@ -337,6 +422,19 @@ impl Staging {
         }
         let (source, fingerprint) = (kept.source().to_owned(), kept.fingerprint());
         Ok(Staged { source, fingerprint, settled: false, ..staged })
+    }
+
+    /// Takes note of the crate that an app's library is built from.
+    ///
+    /// # Errors
+    /// Another app has the same file from another crate.
+    pub(crate) fn claim(&self, app: &str, library: &Path, folder: &Path) -> Result<(), StageError> {
+        self.claims.claim(app, library, folder).map_err(|(other, other_folder)| StageError::Shared {
+            path: library.to_owned(),
+            folder: folder.to_owned(),
+            other,
+            other_folder,
+        })
     }
 
     fn current(&self) -> Arc<ProcessFolder> {

@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use crate::regular_file::{self, SMALL_FILE_LIMIT, in_background};
 use crate::watch::{FileWatch, Watcher};
 
 /// Why a certificate and its key cannot be used.
@@ -76,13 +77,14 @@ struct Files {
 
 impl Files {
     fn load(&self) -> Result<CertifiedKey, TlsError> {
-        let chain =
-            CertificateDer::pem_file_iter(&self.certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let read = |path| regular_file::read(path, SMALL_FILE_LIMIT).map_err(pem::Error::Io);
+        let chain = read(&self.certificate)
+            .and_then(|text| CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>());
         let chain = chain.map_err(|error| unreadable("certificate", &self.certificate, error, ""))?;
         if chain.is_empty() {
             return Err(unreadable("certificate", &self.certificate, pem::Error::NoItemsFound, ""));
         }
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| {
+        let key = read(&self.key).and_then(|text| PrivateKeyDer::from_pem_slice(&text)).map_err(|error| {
             unreadable("private key", &self.key, error, " (one with a passphrase cannot)")
         })?;
         let Self { certificate, key: key_file } = self.clone();
@@ -156,7 +158,15 @@ impl Tls {
                 _ = self.certificate_watch.changed() => {}
                 _ = self.key_watch.changed() => {}
             }
-            match self.files.load() {
+            let files = self.files.clone();
+            let loaded = in_background(move || files.load()).await.unwrap_or_else(|reason| {
+                Err(TlsError::Unreadable {
+                    what: "certificate",
+                    path: self.files.certificate.clone(),
+                    reason,
+                })
+            });
+            match loaded {
                 Ok(new) => {
                     self.current.0.store(Arc::new(new));
                     log::info!("the certificate {} is taken over", self.files.certificate.display());

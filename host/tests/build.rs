@@ -11,7 +11,9 @@ use std::process::Command;
 use atoll_host::build::cargo;
 use object::{Object, ObjectSection};
 use serde_json::{Value, json};
-use support::{Host, Launch, Load, atoll, fixtures_target, library, wait_for, wait_until, workspace};
+use support::{
+    Host, Launch, Load, atoll, fixtures_target, library, mutated, wait_for, wait_until, workspace,
+};
 use tempfile::TempDir;
 
 /// A folder with crates and their `apps.json`.
@@ -281,7 +283,7 @@ fn what_is_not_good_changes_nothing() {
 }
 
 #[test]
-fn a_library_is_copied_as_it_is() {
+fn a_library_is_copied_with_a_checksum_at_its_end() {
     let project = Project::new(&[]);
     let apps =
         json!({ "defaults": { "workers": 2 }, "apps": [{ "name": "probe", "path": library("probe") }] });
@@ -290,11 +292,33 @@ fn a_library_is_copied_as_it_is() {
     assert_eq!(built.code, Some(0), "{}", built.stderr);
     assert!(built.stdout.contains("probe 0.1.0") && built.stdout.contains("  new\n"), "{}", built.stdout);
     let copy = project.path("a/new/folder/probe.so");
-    assert_eq!(fs::read(&copy).unwrap(), fs::read(library("probe")).unwrap());
+    let (copy, original) = (fs::read(&copy).unwrap(), fs::read(library("probe")).unwrap());
+    let (contents, checksum) = copy.split_at(original.len());
+    assert_eq!(checksum, blake3::hash(contents).as_bytes());
+    let differ = contents.iter().zip(&original).filter(|(now, before)| now != before).count();
+    assert_eq!(differ, "true ".len(), "besides, its stamp says so");
+    let again = project.atoll(&["build", "--out", "a/new/folder", "--format", "json"]).json();
+    assert_eq!(again["apps"][0]["library"], "unchanged");
     let registry = fs::read(project.path("a/new/folder/apps.json")).unwrap();
     let registry: Value = serde_json::from_slice(&registry).unwrap();
     let expected = json!({ "defaults": { "workers": 2 }, "apps": [{ "name": "probe", "path": "probe.so" }] });
     assert_eq!(registry, expected);
+}
+
+#[test]
+fn crates_that_build_the_same_file_are_told() {
+    let (e, f) = ("build-e", "build-f");
+    let project = Project::new(&[e, f]);
+    for name in [e, f] {
+        let manifest = fs::read_to_string(project.path(&format!("{name}/Cargo.toml"))).unwrap();
+        let manifest = manifest.replace("[lib]", "[lib]\nname = \"build_same\"");
+        project.write(&format!("{name}/Cargo.toml"), &manifest);
+    }
+    let said = project.atoll(&["build"]);
+    assert_eq!(said.code, Some(1), "{}{}", said.stdout, said.stderr);
+    assert!(said.stderr.contains("the library is of another package: found build-"), "{}", said.stderr);
+    assert!(said.stderr.contains("give one of them another `name` under `[lib]`"), "{}", said.stderr);
+    assert_eq!(project.deployed(), Vec::<String>::new());
 }
 
 #[test]
@@ -355,4 +379,42 @@ fn cargo_ends_with_the_command() {
     wait_until("the build script ends", || {
         state().is_none_or(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
     });
+}
+
+#[test]
+fn a_library_that_was_changed_on_the_way_is_refused() {
+    let project = Project::new(&[]);
+    project.write("apps.json", &json!([{ "name": "probe", "path": library("probe") }]).to_string());
+    assert_eq!(project.atoll(&["build"]).code, Some(0));
+    let library = project.path("deploy/probe.so");
+    let sealed = fs::read(&library).unwrap();
+    for seeds in (0..200).collect::<Vec<u64>>().chunks(25) {
+        let mut arguments = vec!["check".to_owned(), "--format".to_owned(), "json".to_owned()];
+        for seed in seeds {
+            let name = format!("{}.so", seed % 25);
+            let damaged = mutated(&sealed, *seed);
+            assert_ne!(damaged, sealed, "{seed}");
+            fs::write(project.path(&name), damaged).unwrap();
+            arguments.push(name);
+        }
+        let said = project.atoll(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(said.code, Some(1), "{seeds:?}: {}", said.stderr);
+        let report: Value = serde_json::from_str(&said.stdout).unwrap();
+        let accepted: Vec<_> =
+            report["apps"].as_array().unwrap().iter().filter(|app| app["ok"] == true).collect();
+        assert!(accepted.is_empty(), "{seeds:?}: {accepted:#?}");
+    }
+
+    // A host goes on with what it has, and takes the good one when it comes.
+    let host = project.serve();
+    assert_eq!(host.get("/apps/probe/start").status, 200);
+    let mut damaged = sealed.clone();
+    damaged[sealed.len() / 2] ^= 1;
+    for damaged in [&damaged[..], &sealed[..sealed.len() - 1], &[&sealed[..], b"x"].concat()] {
+        let before = host.log_lines(&["its contents have the checksum"]).len();
+        fs::write(project.path("new.so"), damaged).unwrap();
+        fs::rename(project.path("new.so"), &library).unwrap();
+        wait_until("it is refused", || host.log_lines(&["its contents have the checksum"]).len() > before);
+    }
+    assert_eq!(host.get("/apps/probe/start").json()["generation"], 1);
 }

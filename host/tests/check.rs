@@ -1,12 +1,19 @@
 //! `atoll check`: whether a host would run a library.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 mod support;
 
-use std::os::unix::fs::MetadataExt;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
+use std::time::Duration;
 
+use atoll_host::check::{CheckError, OpenFailure, Opener, check as check_library};
+use atoll_host::{Source, Staging};
+use object::{Object, ObjectSection};
 use serde_json::{Value, json};
-use support::{Ended, Launch, library};
+use support::{Ended, Launch, atoll, contains, library, mutated};
 
 /// The staged copies that are left; only the lock of the folder that hosts share stays.
 fn staged_copies(ended: &Ended) -> Vec<PathBuf> {
@@ -161,4 +168,142 @@ fn the_exit_code_tells_what_is_wrong() {
             ended.stderr
         );
     }
+}
+
+/// The fixture `probe`, and where one of its sections is in it.
+fn probe_with(section: &str) -> (Vec<u8>, std::ops::Range<usize>) {
+    let bytes = fs::read(library("probe")).unwrap();
+    let file = object::File::parse(&*bytes).unwrap();
+    let (offset, size) = file.section_by_name(section).unwrap().file_range().unwrap();
+    (bytes, offset as usize..(offset + size) as usize)
+}
+
+/// What the command says of a library that it refuses.
+#[track_caller]
+fn refused(library: &[u8]) -> String {
+    let ended = Launch::command("check").arg("app.so").write("app.so", library).run();
+    assert_eq!(ended.status.code(), Some(1), "{}{}", ended.stdout, ended.stderr);
+    assert_eq!(staged_copies(&ended), Vec::<PathBuf>::new());
+    ended.stdout
+}
+
+#[test]
+fn a_library_whose_headers_are_damaged_is_refused() {
+    let mut library = fs::read(library("probe")).unwrap();
+    // Two program headers, which say what is loaded.
+    library[0x40..0x80].fill(0);
+    let said = refused(&library);
+    contains(&said, &["the library is damaged: ", "build it again, or copy it again"]);
+}
+
+#[test]
+fn a_library_that_ends_the_process_ends_only_the_one_that_tries_it() {
+    let (mut library, init) = probe_with(".init");
+    library[init.start..init.start + 2].copy_from_slice(&[0x0f, 0x0b]);
+    let said = refused(&library);
+    contains(&said, &["opening it ended the process that tried it, by signal 4 (SIGILL)", "is damaged, or "]);
+
+    // A jump to itself.
+    library[init.start..init.start + 2].copy_from_slice(&[0xeb, 0xfe]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("libapp.so");
+    fs::write(&path, library).unwrap();
+    let limit = Duration::from_millis(500);
+    let opener = Opener::new(atoll(), ["open-library"]).with_limit(limit);
+    let staging = Staging::within(folder.path()).unwrap();
+    let found = check_library(&staging, &Source::locate(&path, "app"), "app", 1 << 30, &opener);
+    assert!(
+        matches!(found, Err(CheckError::Open(OpenFailure::Hangs { limit: found })) if found == limit),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn no_damage_ends_the_command() {
+    let original = fs::read(library("probe")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut reasons = Vec::new();
+    for seeds in (0..200).collect::<Vec<u64>>().chunks(25) {
+        let paths: Vec<_> =
+            seeds.iter().map(|seed| folder.path().join(format!("{}.so", seed % 25))).collect();
+        for (path, seed) in paths.iter().zip(seeds) {
+            fs::write(path, mutated(&original, *seed)).unwrap();
+        }
+        let ended = Launch::command("check").args(["--format", "json"]).args(&paths).run();
+        assert!(ended.status.code().is_some(), "{seeds:?}: {}", ended.status);
+        let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+        let apps = report["apps"].as_array().unwrap();
+        assert_eq!(apps.len(), seeds.len());
+        reasons.extend(apps.iter().filter_map(|app| app["reason"].as_str().map(str::to_owned)));
+    }
+    let count = |word: &str| reasons.iter().filter(|reason| reason.contains(word)).count();
+    let (damaged, died) = (count("the library is damaged"), count("opening it ended the process"));
+    println!("of 200: {} refused, {damaged} without opening them, {died} ended the process", reasons.len());
+    assert!(damaged > died, "most of what would end a process is seen before: {reasons:#?}");
+}
+
+/// The place of this text in a library's strings, and the library.
+fn string(library: &[u8], text: &str) -> usize {
+    let text = [b"\0", text.as_bytes(), b"\0"].concat();
+    let mut places = (0..library.len() - text.len()).filter(|&at| library[at..].starts_with(&text));
+    places.next().expect("the text is there") + 1
+}
+
+/// The hash of a version's name, as the System V ABI has it.
+fn hash(name: &str) -> u32 {
+    name.bytes().fold(0, |hash: u32, byte| {
+        let hash = hash.wrapping_mul(16).wrapping_add(byte.into());
+        (hash ^ ((hash >> 24) & 0xf0)) & 0x0fff_ffff
+    })
+}
+
+#[test]
+fn why_a_library_cannot_be_opened_is_told_with_what_to_do() {
+    let original = fs::read(library("probe")).unwrap();
+    let mut library = original.clone();
+    let at = string(&library, "libgcc_s.so.1");
+    library[at..at + 13].copy_from_slice(b"libgcc_x.so.1");
+    contains(
+        &refused(&library),
+        &[
+            "libgcc_x.so.1: cannot open shared object file: No such file or directory",
+            "it needs the shared library libgcc_x.so.1, which is not installed here",
+        ],
+    );
+
+    // A version of the C library that there is not yet.
+    let mut library = original;
+    let (old, new) = ("GLIBC_2.34", "GLIBC_2.99");
+    let at = string(&library, old);
+    library[at..at + new.len()].copy_from_slice(new.as_bytes());
+    let (old, new) = (hash(old).to_le_bytes(), hash(new).to_le_bytes());
+    let (_, versions) = probe_with(".gnu.version_r");
+    for at in versions.clone().filter(|at| at % 4 == 0) {
+        if library[at..at + 4] == old {
+            library[at..at + 4].copy_from_slice(&new);
+        }
+    }
+    contains(
+        &refused(&library),
+        &["version `GLIBC_2.99' not found", "it was built for a newer C library than the glibc 2."],
+    );
+}
+
+#[test]
+fn a_temporary_folder_that_others_could_write_to_is_refused() {
+    let launch = Launch::command("check").arg(library("probe"));
+    let user = fs::metadata(launch.folder()).unwrap().uid();
+    let common = launch.folder().join(format!("tmp/atoll-{user}"));
+    let target = launch.folder().join("target");
+    fs::create_dir(&common).unwrap();
+    fs::write(&target, "mine").unwrap();
+    std::os::unix::fs::symlink(&target, common.join(".lock")).unwrap();
+    fs::set_permissions(&common, fs::Permissions::from_mode(0o777)).unwrap();
+    let ended = launch.run();
+    assert_eq!(ended.status.code(), Some(1));
+    contains(
+        &ended.stderr,
+        &["is not safe: others could write to it (its mode is 777)", "remove it, or set TMPDIR"],
+    );
+    assert_eq!(fs::read(ended.folder().join("target")).unwrap(), b"mine");
 }

@@ -2,12 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod installed;
 mod support;
 
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use support::{Ended, Host, Impostor, Launch, library, versioned, wait_until};
+use support::{Ended, Host, Impostor, Launch, contains, library, versioned, wait_until};
 
 /// Runs a command of `atoll` for the host.
 fn atoll(host: &Host, args: &[&str]) -> Ended {
@@ -154,4 +155,45 @@ fn what_is_no_host_is_told() {
     let strange = said(Some("{}"));
     assert!(strange.starts_with("atoll: the host's answer cannot be read: missing field "), "{strange}");
     assert!(strange.contains("; if it is of another version than this command, "), "{strange}");
+}
+
+/// Starts a second host of the same registry, which refuses to start.
+#[track_caller]
+fn a_second_host_is_refused(host: &Host) {
+    let ended = Launch::command("serve")
+        .args(["--listen", "127.0.0.1:0", "--config", &host.path("apps.json")])
+        .env("TMPDIR", host.folder().join("tmp"))
+        .run();
+    assert_eq!(ended.status.code(), Some(1), "{}{}", ended.stdout, ended.stderr);
+    contains(&ended.stderr, &[&format!("another host (process {}) serves ", host.pid())]);
+}
+
+#[test]
+fn a_registry_has_one_host_whatever_is_removed_in_the_temporary_folder() {
+    let host = host("app", versioned(1));
+    a_second_host_is_refused(&host);
+    assert!(atoll(&host, &["ls"]).status.success(), "its socket is its own");
+    let folder = host.folder().join("tmp");
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    a_second_host_is_refused(&host);
+    // It goes on, and can stage again.
+    host.replace("libapp.so", versioned(2));
+    wait_until("version 2 serves", || host.get("/apps/app/").text() == "2");
+}
+
+#[test]
+fn what_clears_out_temporary_files_spares_a_host() {
+    let Some([tmpfiles]) = installed::all(["systemd-tmpfiles"]) else { return };
+    let host = host("app", versioned(1));
+    assert_eq!(host.get("/apps/app/").text(), "1");
+    // All that is not in use, of whatever age.
+    let rules = host.folder().join("rules.conf");
+    std::fs::write(&rules, format!("d {} 0755 - - 0\n", host.folder().join("tmp").display())).unwrap();
+    let status = std::process::Command::new(tmpfiles).arg("--clean").arg(&rules).status().unwrap();
+    assert!(status.success(), "{status}");
+    a_second_host_is_refused(&host);
+    assert!(atoll(&host, &["ls"]).status.success());
+    let ended = atoll(&host, &["reload", "app"]);
+    assert!(ended.status.success(), "{}", ended.stderr);
 }

@@ -231,3 +231,100 @@ fn an_address_that_is_taken_is_said_to_be_so() {
     let expected = format!("cannot listen on {address}: it is taken by `atoll` (process {})", host.pid());
     assert!(ended.stderr.contains(&expected), "{}", ended.stderr);
 }
+
+/// What is there is no file that can be read: it is told, the apps go on, and the next good file is followed.
+#[test]
+fn what_is_no_regular_file_is_never_waited_for() {
+    let host = Launch::serve(apps(&["one"])).library("probe").start();
+    let registry = host.folder().join("apps.json");
+    let pipe = host.folder().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    let large = host.folder().join("large");
+    std::fs::File::create(&large).unwrap().set_len(4 << 30).unwrap();
+    let folder = host.folder().join("folder");
+    std::fs::create_dir(&folder).unwrap();
+    let cases = [
+        (pipe, "it is a named pipe, and not a regular file"),
+        (large, "it is too large: found 4294967296 bytes, at most 16777216 are read"),
+        (folder, "it is a folder, and not a regular file"),
+        ("/dev/zero".into(), "it is a device, and not a regular file"),
+        ("/proc/kmsg".into(), "cannot be read: "),
+    ];
+    for (number, (what, told)) in cases.iter().enumerate() {
+        let link = host.folder().join("link");
+        std::os::unix::fs::symlink(what, &link).unwrap();
+        std::fs::rename(&link, &registry).unwrap();
+        host.wait_for_log(&["apps.json: ", told]);
+        let name = format!("new-{number}");
+        host.replace("apps.json", apps(&["one", &name]));
+        wait_until("the good file is followed", || host.get(&format!("/apps/{name}/start")).status == 200);
+    }
+    assert_eq!(generation(&host, "one"), 1);
+
+    let link = host.folder().join("link");
+    std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+    std::fs::rename(&link, &registry).unwrap();
+    assert!(host.stop().status.success());
+}
+
+#[test]
+fn a_library_at_its_limit_is_loaded_and_one_above_is_not() {
+    let size = std::fs::metadata(support::library("probe")).unwrap().len();
+    let app = |name: &str, limit: u64| json!({ "name": name, "path": "libprobe.so", "library_limit": limit });
+    let host = Launch::serve(json!([app("at", size), app("above", size - 1)])).library("probe").start();
+    assert_eq!(host.get("/apps/at/start").status, 200);
+    assert_eq!(host.get("/apps/above/start").status, 503);
+    let limit = format!("found {size} bytes, at most {} are loaded (the setting `library_limit`)", size - 1);
+    host.wait_for_log(&["above", "is too large", &limit]);
+}
+
+#[test]
+fn an_app_does_not_answer_with_the_library_of_another_crate() {
+    let manifest = |name: &str| {
+        format!(
+            "[package]\nname = {name:?}\nversion = \"0.1.0\"\n[lib]\nname = \"same\"\ncrate-type = [\"cdylib\"]\n"
+        )
+    };
+    let launch = Launch::serve(json!([{ "name": "a", "path": "probe" }, { "name": "b", "path": "other" }]));
+    for name in ["probe", "other", "target/debug"] {
+        std::fs::create_dir_all(launch.folder().join(name)).unwrap();
+    }
+    // Both build `target/debug/libsame.so`, and the first one has built it last.
+    let host = launch
+        .write("Cargo.toml", "[workspace]\nmembers = [\"probe\", \"other\"]\n")
+        .write("probe/Cargo.toml", manifest("probe"))
+        .write("other/Cargo.toml", manifest("other"))
+        .write("target/debug/libsame.so", std::fs::read(support::library("probe")).unwrap())
+        .start();
+    assert_eq!(host.get("/apps/a/start").status, 200);
+    assert_eq!(host.get("/apps/b/start").status, 503);
+    host.wait_for_log(&[
+        "b: ",
+        "of another package: found probe, needed other",
+        "another `name` under `[lib]`",
+    ]);
+}
+
+#[test]
+fn an_app_that_is_gone_leaves_no_library() {
+    let host = Launch::serve(apps(&["keep"])).library("probe").start();
+    let kept = |app: &str| {
+        let files = host.temporary_files();
+        let of = |file: &&std::path::PathBuf| {
+            file.parent().is_some_and(|folder| folder.ends_with("kept"))
+                && file.file_name().unwrap().to_string_lossy().starts_with(app)
+        };
+        files.iter().filter(of).count()
+    };
+    assert_eq!(generation(&host, "keep"), 1);
+    for name in ["first", "second", "third"] {
+        host.replace("apps.json", apps(&["keep", name]));
+        wait_until("the app is there", || host.get(&format!("/apps/{name}/start")).status == 200);
+        assert_eq!(kept(name), 1);
+    }
+    host.replace("apps.json", apps(&["keep"]));
+    for name in ["first", "second", "third"] {
+        wait_until("its library is gone", || kept(name) == 0);
+    }
+    assert_eq!(kept("keep"), 1);
+}

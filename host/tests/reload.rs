@@ -255,3 +255,35 @@ fn a_body_of_the_old_library_outlives_it() {
     let body = slow.receive("GET").unwrap().body;
     assert!(body.len() == size && body.iter().zip((0..=250).cycle()).all(|(a, b)| *a == b), "it is whole");
 }
+
+#[test]
+fn another_library_in_a_folder_is_watched_from_then_on() {
+    let launch = Launch::serve(json!([{ "name": "v", "path": "libs" }]));
+    fs::create_dir(launch.folder().join("libs")).unwrap();
+    let host = launch.write("libs/liba.so", versioned(1)).start();
+    let answers = |version: &str| host.get("/apps/v/").text() == version;
+    assert!(answers("1"));
+    // The first library is replaced by one of another name.
+    let libs = host.folder().join("libs");
+    fs::write(host.folder().join("new"), versioned(2)).unwrap();
+    fs::remove_file(libs.join("liba.so")).unwrap();
+    fs::rename(host.folder().join("new"), libs.join("libb.so")).unwrap();
+    wait_until("the other library serves", || answers("2"));
+    // That one is written in place, which does not touch the folder.
+    for version in 3..6 {
+        fs::write(libs.join("libb.so"), versioned(version)).unwrap();
+        wait_until("what was written serves", || answers(&version.to_string()));
+    }
+}
+
+#[test]
+fn a_folder_that_comes_later_is_watched_with_what_is_in_it() {
+    let host = Launch::serve(json!([{ "name": "v", "path": "later" }])).start();
+    assert_eq!(host.get("/apps/v/").status, 503);
+    fs::create_dir(host.folder().join("later.new")).unwrap();
+    fs::write(host.folder().join("later.new/libv.so"), versioned(1)).unwrap();
+    fs::rename(host.folder().join("later.new"), host.folder().join("later")).unwrap();
+    wait_until("the library is found", || host.get("/apps/v/").text() == "1");
+    fs::write(host.folder().join("later/libv.so"), versioned(2)).unwrap();
+    wait_until("what was written serves", || host.get("/apps/v/").text() == "2");
+}

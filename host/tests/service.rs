@@ -81,10 +81,11 @@ fn a_file_has_one_host() {
 fn a_lock_that_cannot_be_taken_is_told() {
     let host = Host::start(json!([]), &[]);
     let (config, lock) = (host.path("apps.json"), host.control_file("lock"));
+    let lock = lock.parent().unwrap().to_owned();
     // One that answers hears signals.
     assert_eq!(host.get("/healthz").status, 200);
     let ended = host.stop();
-    // It leads to where nobody makes files.
+    // It leads to where nobody makes folders.
     std::os::unix::fs::symlink("/proc/none", &lock).unwrap();
     let refused = Launch::command("serve")
         .args(["--listen", "127.0.0.1:0", "--config", &config])

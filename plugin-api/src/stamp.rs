@@ -17,7 +17,7 @@ pub const TARGET: &str = env!("ATOLL_TARGET");
 ///
 /// ```
 /// let text = r#"{"api":1,"rustc":"rustc 1.95.0","target":"x86_64-unknown-linux-gnu",
-///     "panic":"unwind","name":"hello","version":"0.1.0"}"#;
+///     "panic":"unwind","name":"hello","version":"0.1.0","sealed":false}"#;
 /// let stamp: atoll_plugin::stamp::Stamp = serde_json::from_str(text).unwrap();
 /// assert_eq!(stamp.name, "hello");
 /// ```
@@ -35,7 +35,15 @@ pub struct Stamp {
     pub name: String,
     /// The package's version.
     pub version: String,
+    /// Whether the file ends with a checksum of all that is before it, as `atoll build` makes it.
+    pub sealed: bool,
 }
+
+/// What a stamp says of a file without a checksum. The linker writes this.
+pub const UNSEALED: &str = "\"sealed\":false";
+
+/// What a stamp says of a file that ends with its checksum, in as many bytes.
+pub const SEALED: &str = "\"sealed\":true ";
 
 /// The stamp's text, put together at compile time from the constants of the crate that it is expanded in.
 #[doc(hidden)]
@@ -55,7 +63,9 @@ macro_rules! __stamp {
             env!("CARGO_PKG_NAME"),
             "\",\"version\":\"",
             env!("CARGO_PKG_VERSION"),
-            "\"}"
+            "\",",
+            $crate::stamp::UNSEALED,
+            "}"
         )
     };
 }

@@ -26,6 +26,7 @@ use self::events::{Event, Events};
 use super::model::{AppDetails, EffectiveConfig, HostStatus, LogLevel, ProblemDetails, Serving};
 use super::socket;
 use super::stats::Stats;
+use crate::error_chain::with_sources;
 use crate::host_lock;
 use crate::journal::LogEntry;
 
@@ -51,7 +52,7 @@ pub enum AdminError {
         reason: io::Error,
     },
     /// The connection broke.
-    #[error("the host did not answer: {0}; try again, and see its log if it stays so")]
+    #[error("the host did not answer: {}; try again, and see its log if it stays so", with_sources(.0))]
     Broken(hyper::Error),
     /// The connection broke while the host told what happens.
     #[error("the host has ended, or was restarted")]

@@ -1,9 +1,16 @@
 //! The Unix socket of a host, by which its user's commands find it.
 
+use std::fs::{DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+
+/// The socket's name in the folder of a host.
+const NAME: &str = "host.sock";
 
 /// A socket that is listened on.
 #[derive(Debug)]
@@ -14,35 +21,62 @@ pub(super) struct Socket {
 
 /// The socket's file, removed when this is dropped.
 #[derive(Debug)]
-pub(super) struct File(PathBuf);
-
-/// Where the host of a registry file listens.
-pub(super) fn path(folder: &Path, config: &Path) -> PathBuf {
-    file_of(folder, config, "sock")
+pub(super) struct File {
+    path: PathBuf,
+    /// What tells it from one that another host has made there.
+    id: (u64, u64),
 }
 
-/// A file of the host of a registry file, of this kind.
-pub(crate) fn file_of(folder: &Path, config: &Path, kind: &str) -> PathBuf {
+/// Where the host of a registry file listens.
+pub(super) fn path(common: &Path, config: &Path) -> PathBuf {
+    folder_of(common, config).join(NAME)
+}
+
+/// The folder of the host of a registry file, in the one that hosts share.
+pub(crate) fn folder_of(common: &Path, config: &Path) -> PathBuf {
     let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
     let config = config.canonicalize().unwrap_or(config);
     let hash = blake3::hash(config.as_os_str().as_encoded_bytes()).to_hex();
-    folder.join(format!("host-{}.{kind}", &hash[..16]))
+    common.join(format!("host-{}", &hash[..16]))
+}
+
+/// Whether somebody listens on the socket in the folder of a host.
+pub(crate) fn is_answered(folder: &Path) -> bool {
+    is_listened_on(&folder.join(NAME))
+}
+
+/// Does not wait: who listens may be busy.
+fn is_listened_on(path: &Path) -> bool {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let connected = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .and_then(|socket| connect(&socket, &SocketAddrUnix::new(path)?));
+    // Too many wait already.
+    matches!(connected, Ok(()) | Err(Errno::AGAIN))
 }
 
 impl Socket {
     /// Listens for the host that serves the registry file `config`.
     ///
     /// # Errors
-    /// The socket cannot be made.
-    pub(super) fn bind(folder: &Path, config: &Path) -> io::Result<Self> {
-        let path = path(folder, config);
+    /// The socket cannot be made, or another host listens there.
+    pub(super) fn bind(common: &Path, config: &Path) -> io::Result<Self> {
+        let path = path(common, config);
+        if let Some(folder) = path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        if is_listened_on(&path) {
+            return Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                format!("another host listens on {}", path.display()),
+            ));
+        }
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let listener = UnixListener::bind(&path)?;
-        let file = File(path);
-        std::fs::set_permissions(&file.0, std::fs::Permissions::from_mode(0o600))?;
+        let file = File { id: id(&path)?, path };
+        std::fs::set_permissions(&file.path, Permissions::from_mode(0o600))?;
         Ok(Self { listener, file })
     }
 
@@ -51,9 +85,46 @@ impl Socket {
     }
 }
 
+fn id(path: &Path) -> io::Result<(u64, u64)> {
+    std::fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
 impl Drop for File {
     fn drop(&mut self) {
-        // It may have been removed by hand; a new host removes what is left over.
-        let _ = std::fs::remove_file(&self.0);
+        // It may have been removed by hand, and another one may be there; a new host removes what is left over.
+        if id(&self.path).is_ok_and(|id| id == self.id) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_of_a_living_host_is_neither_taken_nor_removed() {
+        let common = tempfile::tempdir().unwrap();
+        let config = common.path().join("apps.json");
+        let first = Socket::bind(common.path(), &config).unwrap();
+        assert_eq!(Socket::bind(common.path(), &config).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        // Removed by hand, and made anew by another host.
+        let path = path(common.path(), &config);
+        std::fs::remove_file(&path).unwrap();
+        let second = Socket::bind(common.path(), &config).unwrap();
+        drop(first);
+        assert!(is_answered(path.parent().unwrap()));
+        drop(second);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_dead_host_left_is_replaced() {
+        let common = tempfile::tempdir().unwrap();
+        let config = common.path().join("apps.json");
+        let (listener, file) = Socket::bind(common.path(), &config).unwrap().into_parts();
+        drop(listener);
+        assert!(Socket::bind(common.path(), &config).is_ok());
+        drop(file);
     }
 }

@@ -1,7 +1,6 @@
 //! `atoll build`.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,8 +8,9 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, bail};
 use atoll_host::build::{BuildError, BuildOptions, BuiltLibrary, Symbols, Workspace};
 use atoll_host::check::{Checked, check};
-use atoll_host::config::{AppConfig, Config};
+use atoll_host::config::{AppConfig, Config, FILE_LIMIT};
 use atoll_host::deploy::{Deployment, Outcome};
+use atoll_host::regular_file::read_to_string;
 use atoll_host::server::told_to_end;
 use atoll_host::{Package, Source, Staging, logging};
 use clap::Args;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::arguments::{Form, Format};
 use super::table::{Cell, Column, table};
-use super::{out, style, units};
+use super::{open_library, out, style, units};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -30,7 +30,7 @@ Examples:
 Each app is built with the profile `release` and checked as by `atoll check`. Only when all are good, the folder is \
 written: each library and then apps.json by a rename, so that a host that serves the folder reloads what has changed \
 and loses no request. Libraries of apps that are no longer registered are removed then. An app whose path is a library \
-is copied as it is.
+is copied. Each library gets a checksum of itself at its end, by which a host knows that it is what was built.
 
 Exit codes:
   0  the folder is as apps.json says
@@ -59,30 +59,34 @@ pub(super) struct BuildArgs {
 pub(super) fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     logging::init_at(LevelFilter::Warn);
     let config = Config::load(&args.config)?;
-    let text =
-        fs::read_to_string(&args.config).with_context(|| format!("cannot read {}", args.config.display()))?;
+    let text = read_to_string(&args.config, FILE_LIMIT)
+        .with_context(|| format!("cannot read {}", args.config.display()))?;
     if let Some(unknown) = args.apps.iter().find(|name| config.app(name).is_none()) {
         bail!("{}", config.no_such_app(unknown));
     }
     let deployment = Deployment::at(&args.out)?;
     let is_wanted = |app: &&AppConfig| args.apps.is_empty() || args.apps.contains(&app.name);
     let wanted: Vec<&AppConfig> = config.apps.iter().filter(is_wanted).collect();
-    let Some(libraries) = libraries(&wanted, args)? else {
+    let Some(mut libraries) = libraries(&wanted, args)? else {
         eprintln!("atoll: the build failed; {} is as it was", args.out.display());
         return Ok(ExitCode::FAILURE);
     };
 
     let staging = Staging::new()?;
     // Those that stay are shown as well.
-    let all = config.apps.iter().filter_map(|app| match libraries.get(app.name.as_str()) {
-        Some(library) => Some((app.name.as_str(), library.clone())),
-        None if deployment.has(&app.name) => Some((&app.name, deployment.library(&app.name))),
+    let all = config.apps.iter().filter_map(|app| match libraries.remove(app.name.as_str()) {
+        Some(source) => Some((app, source)),
+        None if deployment.has(&app.name) => {
+            Some((app, Source::locate(deployment.library(&app.name), &app.name)))
+        }
         None => None,
     });
+    let opener = open_library::opener();
     let mut checked = Vec::new();
     let mut refused = 0;
-    for (name, library) in all {
-        match check(&staging, &Source::locate(&library, name), name) {
+    for (app, source) in all {
+        let name = app.name.as_str();
+        match check(&staging, &source, name, app.settings.library_limit, &opener) {
             Ok(good) => checked.push((name, good)),
             Err(error) => {
                 refused += 1;
@@ -99,8 +103,7 @@ pub(super) fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     let writing = deployment.begin()?;
     let mut deployed = Vec::new();
     for (name, checked) in checked {
-        let outcome = writing.put(name, &checked)?;
-        let checked = Checked { path: writing.library(name), ..checked };
+        let (outcome, checked) = writing.put(name, checked)?;
         deployed.push(Deployed { name, checked, outcome });
     }
     let names: Vec<&str> = deployed.iter().map(|app| app.name).collect();
@@ -116,18 +119,18 @@ struct Deployed<'a> {
     outcome: Outcome,
 }
 
-/// The libraries of apps, by their names, those of crates built anew. `None`: a build failed, and cargo has said why.
+/// Where the libraries of apps are, by their names, those of crates built anew. `None`: a build failed, and cargo has said why.
 fn libraries<'a>(
     apps: &[&'a AppConfig],
     args: &BuildArgs,
-) -> anyhow::Result<Option<HashMap<&'a str, PathBuf>>> {
+) -> anyhow::Result<Option<HashMap<&'a str, Source>>> {
     let mut libraries = HashMap::new();
     let mut crates: Vec<(&str, Package)> = Vec::new();
     for app in apps {
         let source = Source::locate(&app.path, &app.name);
         match (source.package(), source.library()) {
             (Some(package), _) => crates.push((&app.name, package.clone())),
-            (None, Ok(library)) => drop(libraries.insert(app.name.as_str(), library.to_owned())),
+            (None, Ok(_)) => drop(libraries.insert(app.name.as_str(), source)),
             (None, Err(error)) => bail!("{}: {error}", app.name),
         }
     }
@@ -148,7 +151,7 @@ fn libraries<'a>(
                 package.name
             )
         })?;
-        libraries.insert(name, library.clone());
+        libraries.insert(name, Source::built(package, library.clone()));
     }
     Ok(Some(libraries))
 }

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use atoll_host::check::{CheckError, Checked, check};
-use atoll_host::config::{Config, ConfigError};
+use atoll_host::config::{AppConfig, Config, ConfigError, Settings};
 use atoll_host::{Source, Staging, logging};
 use clap::Args;
 use log::LevelFilter;
 use serde_json::{Value, json};
 
 use super::arguments::{Form, Format};
-use super::out;
+use super::{open_library, out};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -27,7 +27,8 @@ Exit codes:
   1  it would not run one of them, or cannot read the registry; the output says why
   2  the arguments are wrong
 
-A library is opened, which runs its constructors, and closed again; the app is not started.";
+A library is opened, which runs its constructors, and closed again, in a process of its own, which has 30 seconds for \
+it; the app is not started.";
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct CheckArgs {
@@ -45,9 +46,9 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     logging::init_at(LevelFilter::Warn);
     let staging = Staging::new()?;
-    let apps: Vec<(String, PathBuf)> = if args.libraries.is_empty() {
+    let apps: Vec<(String, PathBuf, usize)> = if args.libraries.is_empty() {
         match Config::load(&args.config) {
-            Ok(config) => config.apps.into_iter().map(|app| (app.name, app.path)).collect(),
+            Ok(config) => config.apps.into_iter().map(of_registry).collect(),
             Err(error) if args.form.format == Format::Json => {
                 out::print_json(&report(Some(&error), &[]))?;
                 return Ok(ExitCode::FAILURE);
@@ -57,12 +58,13 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     } else {
         let absolute = |path: &PathBuf| {
             let path = std::path::absolute(path).with_context(|| path.display().to_string())?;
-            Ok((name_of(&path), path))
+            Ok((name_of(&path), path, Settings::default().library_limit))
         };
         args.libraries.iter().map(absolute).collect::<anyhow::Result<_>>()?
     };
-    let checked = apps.iter().map(|(name, path)| {
-        let result = check(&staging, &Source::locate(path, name), name);
+    let opener = open_library::opener();
+    let checked = apps.iter().map(|(name, path, limit)| {
+        let result = check(&staging, &Source::locate(path, name), name, *limit, &opener);
         (name.as_str(), path.as_path(), result)
     });
     let refused = match args.form.format {
@@ -80,6 +82,11 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The name, path and `library_limit` of an app.
+fn of_registry(app: AppConfig) -> (String, PathBuf, usize) {
+    (app.name, app.path, app.settings.library_limit)
 }
 
 /// An app's name and path, and what was found there.

@@ -15,6 +15,7 @@ mod free_port;
 mod logs;
 mod ls;
 mod new;
+mod open_library;
 mod out;
 mod port_owner;
 #[cfg(test)]
@@ -90,6 +91,9 @@ enum Command {
     /// Says what is wrong with this machine, apps.json, its libraries and the host, and what to do.
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::DoctorArgs),
+    /// Opens one library, for `atoll check` and its like.
+    #[command(name = open_library::NAME, hide = true)]
+    OpenLibrary(open_library::OpenLibraryArgs),
     /// Prints a script by which a shell completes these commands.
     #[command(after_help = completion::EXAMPLES)]
     Completion(completion::CompletionArgs),
@@ -176,6 +180,7 @@ pub(crate) fn main() -> ExitCode {
         Command::LogLevel(args) => change::log_level(&args),
         Command::Config(command) => config::run(&command),
         Command::Doctor(args) => doctor::run(&args),
+        Command::OpenLibrary(args) => open_library::run(&args),
         Command::Completion(args) => completion::run(&args, Cli::command()),
     };
     result.unwrap_or_else(|error| {

@@ -22,7 +22,7 @@ fn reference() -> String {
 }
 
 fn section(command: &mut Command, text: &mut String) {
-    if command.get_name() == "help" {
+    if command.get_name() == "help" || command.is_hide_set() {
         return;
     }
     if command.has_subcommands() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix_web::rt::task::JoinHandle;
 use anyhow::Context;
 use atoll_host::admin::Token;
+use atoll_host::regular_file::{SMALL_FILE_LIMIT, read_to_string};
 use atoll_host::server::{self, Server};
 use atoll_host::tls::Tls;
 use atoll_host::trace::SpanSink;
@@ -89,7 +90,7 @@ pub(super) fn admin_listener(args: &ServeArgs) -> anyhow::Result<Option<TcpListe
 /// The token that changes over the admin listener take.
 pub(super) fn admin_token(args: &ServeArgs) -> anyhow::Result<Option<Token>> {
     let Some(file) = &args.admin_token_file else { return Ok(None) };
-    let text = std::fs::read_to_string(file)
+    let text = read_to_string(file, SMALL_FILE_LIMIT)
         .with_context(|| format!("cannot read the admin token from {}", file.display()))?;
     let token = Token::new(&text).with_context(|| format!("{} is empty: it has no token", file.display()))?;
     Ok(Some(token))

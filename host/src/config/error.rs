@@ -95,7 +95,7 @@ impl fmt::Display for Printed<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Config;
+    use super::super::{Config, FILE_LIMIT};
     use super::*;
 
     #[test]
@@ -111,6 +111,19 @@ mod tests {
         let error = Config::load("/").unwrap_err();
         assert!(matches!(error, ConfigError::Unreadable { .. }));
         assert!(error.to_string().starts_with("/: cannot be read: "), "{error}");
+    }
+
+    #[test]
+    fn a_file_at_the_limit_is_read_and_one_above_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("apps.json");
+        let mut text = "[]".to_owned() + &" ".repeat(FILE_LIMIT as usize - 2);
+        std::fs::write(&file, &text).unwrap();
+        assert!(Config::load(&file).unwrap().apps.is_empty());
+        text.push(' ');
+        std::fs::write(&file, &text).unwrap();
+        let error = Config::load(&file).unwrap_err().to_string();
+        assert!(error.ends_with("found 16777217 bytes, at most 16777216 are read"), "{error}");
     }
 
     #[test]

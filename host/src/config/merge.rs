@@ -74,6 +74,9 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
             .unwrap_or(base.max_restarts),
         server_timing: fields.optional("server_timing", Node::boolean).unwrap_or(base.server_timing),
         app_header: fields.optional("app_header", Node::boolean).unwrap_or(base.app_header),
+        library_limit: fields
+            .optional("library_limit", |node| node.bytes(&settings::LIBRARY_LIMIT))
+            .unwrap_or(base.library_limit),
         keep: fields.optional("keep", |node| node.whole(&settings::KEEP, "", "")).unwrap_or(base.keep),
     }
 }
@@ -131,7 +134,7 @@ mod tests {
             "workers": 3, "deadline_ms": 4, "queue": 5, "max_concurrency": 13, "rate": 14, "heap_soft_limit": "15MiB", "body_limit": "6kB", "head_limit": "16kB", "message_limit": "17kB", "max_calls": 18, "log_rate": 19, "log_record_limit": "20kB", "preload": true, "idle_timeout_ms": 7,
             "start_timeout_ms": 8, "drain_timeout_ms": 0, "stop_timeout_ms": 10, "env": { "A": "1" },
             "config": { "x": [1] }, "max_restarts": 0,
-            "server_timing": true, "app_header": true, "keep": 12
+            "server_timing": true, "app_header": true, "library_limit": "16MB", "keep": 12
         });
         let settings = Settings {
             workers: 3,
@@ -156,6 +159,7 @@ mod tests {
             max_restarts: 0,
             server_timing: true,
             app_header: true,
+            library_limit: 16_000_000,
             keep: 12,
         };
         (written, settings)

@@ -64,6 +64,11 @@ pub use settings::Settings;
 
 use std::path::Path;
 
+use crate::regular_file;
+
+/// How many bytes `apps.json` may have.
+pub const FILE_LIMIT: u64 = 16 << 20;
+
 /// A checked `apps.json`: every app with all of its settings.
 ///
 /// Compare the [`AppConfig`]s of two of these to see which apps an edit of the file changed.
@@ -92,7 +97,8 @@ impl Config {
     /// ```
     pub fn load(path: impl AsRef<Path>) -> Result<Config, ConfigError> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|reason| ConfigError::from_read(path, reason))?;
+        let bytes =
+            regular_file::read(path, FILE_LIMIT).map_err(|reason| ConfigError::from_read(path, reason))?;
         let file_name = path.display().to_string();
         let text = json::utf8(&bytes, &file_name)?;
         Config::parse(text, path.parent().unwrap_or(Path::new("")), &file_name)

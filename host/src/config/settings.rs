@@ -21,6 +21,7 @@ pub(super) const MAX_RESTARTS: RangeInclusive<u64> = 0..=1000;
 pub(super) const MAX_CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const RATE: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const HEAP_SOFT_LIMIT: RangeInclusive<u64> = 1..=MAX;
+pub(super) const LIBRARY_LIMIT: RangeInclusive<u64> = 0..=MAX;
 pub(super) const KEEP: RangeInclusive<u64> = 0..=1000;
 pub(super) const MAX_CALLS: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const SOME_BYTES: RangeInclusive<u64> = 1024..=MAX;
@@ -153,6 +154,11 @@ pub struct Settings {
     /// package. Default false.
     pub app_header: bool,
 
+    /// The largest library that is loaded, in bytes or as text with a unit; a larger one is refused, and the one before
+    /// stays. Default 1073741824.
+    #[schemars(schema_with = "byte_size::schema")]
+    pub library_limit: usize,
+
     /// How many previous libraries of the app are kept to roll back to. Default 3.
     #[schemars(range(min = *KEEP.start(), max = *KEEP.end()))]
     pub keep: usize,
@@ -183,6 +189,7 @@ impl Default for Settings {
             max_restarts: 5,
             server_timing: false,
             app_header: false,
+            library_limit: 1 << 30,
             keep: 3,
         }
     }

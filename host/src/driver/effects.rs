@@ -38,6 +38,7 @@ impl Driver {
         let plan = Plan {
             app: self.app.clone(),
             number,
+            path: self.path.clone(),
             library: self.library.clone(),
             kept: next.kept,
             prepared: next.prepared,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::{Driver, Next, policy, watches};
+use super::{Driver, Next, policy};
 use crate::app::Unavailable;
 use crate::bring::{BringError, Live};
 use crate::config::AppConfig;
@@ -88,10 +88,7 @@ impl Driver {
                 false
             }
             Input::Reload(which, asked) => self.reload(which, asked),
-            Input::Rebuilt(since) => {
-                self.find_library();
-                self.replaced(since)
-            }
+            Input::Rebuilt(since) => self.replaced(since),
             Input::Configure(config) => self.configure(&config),
             Input::Close(done) => {
                 self.closing.push(done);
@@ -177,8 +174,6 @@ impl Driver {
     fn configure(&mut self, config: &AppConfig) -> bool {
         self.app.set_settings(config.settings.clone());
         self.lifecycle.set_policy(policy(&config.settings));
-        self.path.clone_from(&config.path);
-        self.find_library();
         self.next.forced = true;
         self.next.changed = Some(Instant::now());
         self.event(Event::Changed);
@@ -187,12 +182,6 @@ impl Driver {
         }
         self.prepare();
         false
-    }
-
-    /// Asks again where the library is.
-    fn find_library(&mut self) {
-        self.library = self.services.library(&self.path);
-        self.watches = watches(&self.services, &self.library, self.app.name());
     }
 
     pub(super) fn changed(&mut self, change: &Change) -> bool {

@@ -2,9 +2,6 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};
 
-use object::Endianness;
-use object::build::elf::{Builder, SectionData};
-
 use super::*;
 use crate::stage::Staging;
 
@@ -33,36 +30,77 @@ impl Library {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let mut builder = Builder::new(Endianness::Little, self.is_64);
-        builder.header.e_type = self.kind;
-        builder.header.e_machine = self.machine;
-        let names = builder.sections.add();
-        names.name = ".shstrtab".into();
-        names.sh_type = elf::SHT_STRTAB;
-        names.data = SectionData::SectionString;
+        const PARTS_AT: usize = 64 + 2 * 56;
+        let mut bytes = vec![0; PARTS_AT];
+        let mut sections = vec![[0; 64]];
+        // Addresses are places in the file, as all of it is one segment.
+        let mut add = |bytes: &mut Vec<u8>, name: usize, kind: elf::SectionType, content: &[u8]| {
+            bytes.resize(bytes.len().next_multiple_of(8), 0);
+            let at = bytes.len();
+            let mut section = [0; 64];
+            section[..4].copy_from_slice(&(name as u32).to_le_bytes());
+            section[4..8].copy_from_slice(&kind.0.to_le_bytes());
+            let is_mapped = name < NAMES.len() - ".shstrtab\0".len();
+            let flags = if is_mapped { elf::SHF_ALLOC.0 } else { 0 };
+            for (place, value) in [(8, flags), (16, at as u64), (24, at as u64), (32, content.len() as u64)] {
+                section[place..place + 8].copy_from_slice(&value.to_le_bytes());
+            }
+            sections.push(section);
+            bytes.extend(content);
+            at as u64
+        };
+        const NAMES: &[u8] = b"\0.dynstr\0.dynsym\0.gnu.hash\0.dynamic\0.atoll.stamp\0.shstrtab\0";
+        let name = |name: &str| NAMES.windows(name.len()).position(|part| part == name.as_bytes()).unwrap();
+        let strings = add(&mut bytes, name(".dynstr"), elf::SHT_STRTAB, b"\0");
+        let symbols = add(&mut bytes, name(".dynsym"), elf::SHT_DYNSYM, &[0; 24]);
+        // One bucket, no symbol; a filter of one word.
+        let hash: Vec<u8> = [1_u32, 1, 1, 6, 0, 0, 0].iter().flat_map(|word| word.to_le_bytes()).collect();
+        let hash = add(&mut bytes, name(".gnu.hash"), elf::SHT_GNU_HASH, &hash);
+        let mut entries = vec![
+            (elf::DT_STRTAB, strings),
+            (elf::DT_STRSZ, 1),
+            (elf::DT_SYMTAB, symbols),
+            (elf::DT_SYMENT, 24),
+            (elf::DT_GNU_HASH, hash),
+        ];
+        entries.extend(self.flags.map(|flags| (elf::DT_FLAGS_1, flags)));
+        entries.push((elf::DT_NULL, 0));
+        let dynamic: Vec<u8> = entries
+            .iter()
+            .flat_map(|(tag, value)| [tag.0 as u64, *value])
+            .flat_map(u64::to_le_bytes)
+            .collect();
+        let dynamic_at = add(&mut bytes, name(".dynamic"), elf::SHT_DYNAMIC, &dynamic);
         if let Some(text) = &self.stamp {
-            let section = builder.sections.add();
-            section.name = stamp::SECTION.into();
-            section.sh_type = elf::SHT_PROGBITS;
-            section.sh_addralign = 1;
-            section.data = SectionData::Data(text.as_bytes().to_vec().into());
+            add(&mut bytes, name(".atoll.stamp"), elf::SHT_PROGBITS, text.as_bytes());
         }
-        if let Some(flags) = self.flags {
-            let entry = [elf::DT_FLAGS_1.0.to_le_bytes(), flags.to_le_bytes()].concat();
-            let section = builder.sections.add();
-            section.name = ".dynamic".into();
-            section.sh_type = elf::SHT_PROGBITS;
-            section.sh_addralign = 8;
-            section.data = SectionData::Data(entry.into());
+        let mapped = bytes.len() as u64;
+        add(&mut bytes, name(".shstrtab"), elf::SHT_STRTAB, NAMES);
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        let table = bytes.len() as u64;
+        let count = sections.len() as u16;
+        bytes.extend(sections.into_iter().flatten());
+
+        let class = if self.is_64 { elf::ELFCLASS64 } else { elf::ELFCLASS32 };
+        bytes[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', class.0, elf::ELFDATA2LSB.0, elf::EV_CURRENT.0]);
+        let mut put = |place: usize, value: &[u8]| bytes[place..place + value.len()].copy_from_slice(value);
+        put(16, &self.kind.0.to_le_bytes());
+        put(18, &self.machine.0.to_le_bytes());
+        put(20, &1_u32.to_le_bytes());
+        put(32, &64_u64.to_le_bytes());
+        put(40, &table.to_le_bytes());
+        for (place, value) in [(52, 64), (54, 56), (56, 2), (58, 64), (60, count), (62, count - 1)] {
+            put(place, &u16::to_le_bytes(value));
         }
-        builder.set_section_sizes();
-        let mut bytes = Vec::new();
-        builder.write(&mut bytes).unwrap();
-        if self.flags.is_some() {
-            // The builder makes dynamic sections only of what has segments; to be read, the type will do.
-            let table = table(&bytes);
-            let last = bytes[table..].chunks_mut(64).find(|section| section[32..40] == 16u64.to_le_bytes());
-            last.unwrap()[4..8].copy_from_slice(&elf::SHT_DYNAMIC.0.to_le_bytes());
+        let size = dynamic.len() as u64;
+        for (place, kind, at, size, align) in
+            [(64, elf::PT_LOAD, 0, mapped, 4096), (120, elf::PT_DYNAMIC, dynamic_at, size, 8)]
+        {
+            put(place, &kind.0.to_le_bytes());
+            put(place + 4, &elf::PF_R.0.to_le_bytes());
+            for (index, value) in [at, at, at, size, size, align].iter().enumerate() {
+                put(place + 8 + 8 * index, &u64::to_le_bytes(*value));
+            }
         }
         bytes
     }
@@ -86,6 +124,7 @@ fn stamp() -> Stamp {
         panic: "unwind".into(),
         name: "hello".into(),
         version: "0.1.0".into(),
+        sealed: false,
     }
 }
 
@@ -229,4 +268,60 @@ fn sections_may_be_filled_up() {
     let text = serde_json::to_string(&stamp()).unwrap() + "\n\0\0\0";
     let library = Library { stamp: Some(text), ..Library::good() };
     assert_eq!(inspect(&library.bytes()).unwrap().stamp(), &stamp());
+}
+
+/// What the check of the tables says of these bytes.
+fn check_tables(bytes: &[u8]) -> Result<bool, InspectError> {
+    Contents::read(bytes, bytes.len() as u64)?.check().map_err(InspectError::Damaged)
+}
+
+#[test]
+fn damage_anywhere_is_no_danger() {
+    let good = Library::good().bytes();
+    assert!(!check_tables(&good).unwrap());
+    let mut refused = 0;
+    for place in 4..good.len() {
+        for value in [0x00, 0x01, 0x7f, 0x80, 0xff] {
+            let mut bad = good.clone();
+            bad[place] = value;
+            refused += usize::from(check_tables(&bad).is_err());
+        }
+    }
+    assert!(refused > 1000, "{refused}");
+    for start in 64..good.len() {
+        let mut bad = good.clone();
+        bad[start..good.len().min(start + 64)].fill(0);
+        // All of the headers, and nothing of the stamp, is compared.
+        let is_header = start < 64 + 2 * 56;
+        assert!(check_tables(&bad).is_err() || !is_header, "{start}");
+    }
+}
+
+#[test]
+fn tables_that_lead_out_of_the_library_are_refused() {
+    let good = Library::good().bytes();
+    let dynamic = u64::from_le_bytes(good[128..136].try_into().unwrap()) as usize;
+    let refused = |place: usize, value: u64| {
+        let mut bad = good.clone();
+        bad[place..place + 8].copy_from_slice(&value.to_le_bytes());
+        match check_tables(&bad) {
+            Err(InspectError::Damaged(damage)) => damage.to_string(),
+            other => panic!("{place}: {other:?}"),
+        }
+    };
+    // The entries are those for strings, their size, symbols, their size, and the hash table.
+    for (entry, value, words) in [
+        (0, 1 << 40, "outside of what is loaded"),
+        (1, 1 << 40, "outside of what is loaded"),
+        (2, 64, "its symbol table has no section"),
+        (3, 23, "its symbols have a wrong size"),
+        (4, 64, "is not what its dynamic table says"),
+    ] {
+        let found = refused(dynamic + entry * 16 + 8, value);
+        assert!(found.contains(words), "{entry}: {found}");
+    }
+    // The only segment that is loaded: its offset, address, size in the file and in memory, and alignment.
+    for (field, value) in [(8, 4096), (16, 4096), (32, 64), (40, 64), (48, 3)] {
+        refused(64 + field, value);
+    }
 }

@@ -22,7 +22,7 @@ impl Setup {
     }
 
     fn begin(&self) -> Preparation {
-        self.preparer.begin("hello".into(), self.library.clone())
+        self.preparer.begin("hello".into(), self.library.clone(), u64::MAX)
     }
 
     /// One that is done.
@@ -81,7 +81,10 @@ fn what_is_prepared_is_dropped_if_the_library_is_another() {
         let prepared = setup.done().await.unwrap();
         fs::write(&setup.library, good_library()).unwrap();
         assert!(prepared.copy_of(&setup.library).is_none());
-        assert_eq!(setup.copies(), 0);
+        // By another thread.
+        while setup.copies() > 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
     });
 }
 

@@ -1,14 +1,95 @@
-//! The folder for the staged copies of one host process.
+//! The folders of hosts in `$TMPDIR`: one that all hosts of a user share, and in it one for the staged copies of each.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::fs::{Mode, OFlags, openat};
+
 use super::StageError;
+
+/// The folder that all hosts of this user share. What is in it is of this user only: somebody else who could write to it
+/// could have a host run their code.
+#[derive(Debug)]
+pub(crate) struct CommonFolder {
+    path: PathBuf,
+    handle: File,
+}
+
+/// Holds other hosts of this user off until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn<'a>(&'a File);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // It ends with the handle in any case.
+        let _ = self.0.unlock();
+    }
+}
+
+impl CommonFolder {
+    /// Makes the folder in `place`, or checks the one that is there: in `/tmp` anyone may have been here first. One that
+    /// others could write to is refused, as nobody can tell what they have put there.
+    pub(crate) fn open(place: &Path) -> Result<Self, StageError> {
+        let user = user();
+        let path = common(place);
+        let failed = |reason| StageError::Folder { path: path.clone(), reason };
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            _ => {}
+        }
+        let refused = |found| Err(StageError::UnsafeFolder { path: path.clone(), found, user });
+        let handle = match open_folder(&path) {
+            Ok(handle) => handle,
+            Err(error) => {
+                let metadata = fs::symlink_metadata(&path).map_err(failed)?;
+                return match metadata.file_type() {
+                    kind if kind.is_symlink() => refused("it is a symbolic link".to_owned()),
+                    kind if kind.is_dir() && metadata.uid() != user => {
+                        refused(format!("it belongs to user {}", metadata.uid()))
+                    }
+                    kind if kind.is_dir() => Err(failed(error)),
+                    _ => refused("it is a file".to_owned()),
+                };
+            }
+        };
+        // Of the folder that is open: what the name leads to may be another one by now.
+        let metadata = handle.metadata().map_err(failed)?;
+        if metadata.uid() != user {
+            return refused(format!("it belongs to user {}", metadata.uid()));
+        }
+        let mode = metadata.mode() & 0o777;
+        if mode & 0o022 != 0 {
+            return refused(format!("others could write to it (its mode is {mode:03o})"));
+        }
+        if mode != 0o700 {
+            handle.set_permissions(Permissions::from_mode(0o700)).map_err(failed)?;
+        }
+        Ok(Self { path, handle })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits until no other host makes or removes folders here.
+    pub(crate) fn turn(&self) -> Result<Turn<'_>, StageError> {
+        let failed = |reason| StageError::Folder { path: self.path.clone(), reason };
+        self.handle.lock().map_err(failed)?;
+        Ok(Turn(&self.handle))
+    }
+}
+
+/// Opens a folder, and nothing else that has its name.
+pub(crate) fn open_folder(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let handle = openat(rustix::fs::CWD, path, flags, Mode::empty())?;
+    Ok(File::from(handle))
+}
 
 /// The folder for the staged copies of one host process; removed when dropped.
 ///
@@ -24,24 +105,14 @@ pub(super) struct ProcessFolder {
 impl ProcessFolder {
     /// Makes the folder in `place`, and removes those of hosts that are dead.
     pub(super) fn create(place: &Path) -> Result<ProcessFolder, StageError> {
-        let user = user();
-        let common = common(place);
-        make_private(&common, user)?;
+        let common = CommonFolder::open(place)?;
         let failed = |path: &Path, reason| StageError::Folder { path: path.to_owned(), reason };
         // One host at a time, so that none takes another's new folder, not locked yet, for a dead one's.
-        let turn = common.join(".lock");
-        let _turn = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&turn)
-            .and_then(|file| file.lock().map(|()| file))
-            .map_err(|reason| failed(&turn, reason))?;
-        remove_dead(&common);
+        let _turn = common.turn()?;
+        remove_dead(common.path());
 
         let path = loop {
-            let path = common.join(format!("{}-{}", process::id(), started()));
+            let path = common.path().join(format!("{}-{}", process::id(), started()));
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => break path,
                 // Made by a host with the same process id, in another container that shares this folder.
@@ -49,7 +120,7 @@ impl ProcessFolder {
                 Err(reason) => return Err(failed(&path, reason)),
             }
         };
-        let lock = File::open(&path)
+        let lock = open_folder(&path)
             .and_then(|folder| folder.try_lock().map(|()| folder).map_err(io::Error::from))
             .map_err(|reason| failed(&path, reason))?;
         Ok(ProcessFolder { path, _lock: lock })
@@ -80,35 +151,11 @@ fn remove(folder: &Path) {
     }
 }
 
-/// Makes the folder that all hosts of this user share, or checks the one that is there: whoever can write to
-/// it can have the host run their code, and in `/tmp` anyone may have been here first.
-fn make_private(folder: &Path, user: u32) -> Result<(), StageError> {
-    let failed = |reason| StageError::Folder { path: folder.to_owned(), reason };
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-        _ => {}
-    }
-    let metadata = fs::symlink_metadata(folder).map_err(failed)?;
-    let refused = |found| Err(StageError::UnsafeFolder { path: folder.to_owned(), found, user });
-    if !metadata.is_dir() {
-        return refused(
-            if metadata.is_symlink() { "it is a symbolic link" } else { "it is a file" }.to_owned(),
-        );
-    }
-    if metadata.uid() != user {
-        return refused(format!("it belongs to user {}", metadata.uid()));
-    }
-    if metadata.mode() & 0o777 != 0o700 {
-        fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(failed)?;
-    }
-    Ok(())
-}
-
 /// Removes the folders of hosts that are dead: those that nobody holds a lock on.
 fn remove_dead(common: &Path) {
     let Ok(entries) = fs::read_dir(common) else { return };
     for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        let Ok(folder) = File::open(entry.path()) else { continue };
+        let Ok(folder) = open_folder(&entry.path()) else { continue };
         match folder.try_lock() {
             Ok(()) => {
                 log::info!("removing {}, left behind by a host that is gone", entry.path().display());
@@ -141,7 +188,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
-    fn mode(path: &Path) -> u32 {
+    fn mode_of(path: &Path) -> u32 {
         fs::metadata(path).unwrap().mode() & 0o777
     }
 
@@ -151,7 +198,7 @@ mod tests {
         let common = place.path().join(format!("atoll-{}", user()));
         DirBuilder::new().mode(0o755).create(&common).unwrap();
         let folder = ProcessFolder::create(place.path()).unwrap();
-        assert_eq!((mode(&common), mode(folder.path())), (0o700, 0o700));
+        assert_eq!((mode_of(&common), mode_of(folder.path())), (0o700, 0o700));
     }
 
     #[test]
@@ -161,6 +208,19 @@ mod tests {
         symlink(place.path(), &common).unwrap();
         let error = ProcessFolder::create(place.path()).unwrap_err();
         assert!(error.to_string().contains("it is a symbolic link"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_others_could_write_to_is_refused_with_what_is_in_it() {
+        let place = tempfile::tempdir().unwrap();
+        let common = place.path().join(format!("atoll-{}", user()));
+        DirBuilder::new().create(&common).unwrap();
+        for mode in [0o777, 0o770, 0o702] {
+            fs::set_permissions(&common, Permissions::from_mode(mode)).unwrap();
+            let error = ProcessFolder::create(place.path()).unwrap_err().to_string();
+            assert!(error.contains(&format!("others could write to it (its mode is {mode:03o})")), "{error}");
+            assert_eq!(mode_of(&common), mode, "it is left as it is");
+        }
     }
 
     #[test]

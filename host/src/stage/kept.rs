@@ -5,7 +5,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::copy::OwnedFile;
@@ -69,58 +69,113 @@ impl Kept {
     }
 }
 
+/// The copy that a library is kept of.
+#[derive(Clone, Debug)]
+pub(crate) struct Original {
+    app: String,
+    path: PathBuf,
+    hash: ContentHash,
+    size: u64,
+    source: PathBuf,
+    fingerprint: Fingerprint,
+}
+
+impl Original {
+    pub(crate) fn of(staged: &Staged) -> Self {
+        Self {
+            app: staged.app().to_owned(),
+            path: staged.path().to_owned(),
+            hash: staged.hash(),
+            size: staged.size(),
+            source: staged.source().to_owned(),
+            fingerprint: staged.fingerprint(),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    /// By app, the newest first.
+    /// By app. No file is touched while this is locked.
     apps: Mutex<HashMap<String, State>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// The newest first.
     kept: VecDeque<Kept>,
     /// Counts what was ever kept, so that each has a file name of its own: one that was forgotten may still
     /// be held by somebody.
     count: u64,
+    /// How many apps of this name there are: one that is taken down, and one that has come since, may be there at once.
+    registered: usize,
 }
 
 impl Store {
+    fn apps(&self) -> MutexGuard<'_, HashMap<String, State>> {
+        self.apps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn of(&self, app: &str) -> Vec<Kept> {
-        let apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
-        apps.get(app).map(|state| state.kept.iter().cloned().collect()).unwrap_or_default()
+        self.apps().get(app).map(|state| state.kept.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    pub(super) fn register(&self, app: &str) {
+        self.apps().entry(app.to_owned()).or_default().registered += 1;
+    }
+
+    pub(super) fn forget(&self, app: &str) {
+        let mut apps = self.apps();
+        let Some(state) = apps.get_mut(app) else { return };
+        state.registered = state.registered.saturating_sub(1);
+        let forgotten = if state.registered == 0 { std::mem::take(&mut state.kept) } else { VecDeque::new() };
+        drop(apps);
+        drop(forgotten);
     }
 
     pub(super) fn keep(
         &self,
         folder: &Arc<ProcessFolder>,
-        staged: &Staged,
+        original: &Original,
         generation: u64,
         count: usize,
     ) -> Result<(), StageError> {
-        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = apps.entry(staged.app().to_owned()).or_default();
-        if count > 0 {
-            let same = state.kept.iter().position(|kept| kept.hash() == staged.hash());
-            let file = match same.and_then(|same| state.kept.remove(same)) {
-                // An app that starts again and again does not wait for a new name of the same file each time.
-                Some(kept) if kept.path().exists() => kept.file,
-                _ => {
+        let same = self.of(&original.app).into_iter().find(|kept| kept.hash() == original.hash);
+        let kept = match same {
+            _ if count == 0 => None,
+            // An app that starts again and again does not wait for a new name of the same file each time.
+            Some(kept) if kept.path().exists() => Some(kept.file),
+            _ => {
+                let number = {
+                    let mut apps = self.apps();
+                    let state = apps.entry(original.app.clone()).or_default();
                     state.count += 1;
-                    let name = format!("{}-{}-{}.so", staged.app(), state.count, staged.hash().short());
-                    let file = link(staged.path(), folder.path().join("kept"), &name)?;
-                    Arc::new(KeptFile { file, _folder: folder.clone() })
-                }
-            };
+                    state.count
+                };
+                let name = format!("{}-{number}-{}.so", original.app, original.hash.short());
+                let file = link(&original.path, folder.path().join("kept"), &name)?;
+                Some(Arc::new(KeptFile { file, _folder: folder.clone() }))
+            }
+        };
+        let mut apps = self.apps();
+        let state = apps.entry(original.app.clone()).or_default();
+        let mut dropped = VecDeque::new();
+        if let Some(file) = kept {
+            if let Some(same) = state.kept.iter().position(|kept| kept.hash() == original.hash) {
+                dropped.extend(state.kept.remove(same));
+            }
             state.kept.push_front(Kept {
                 file,
                 generation,
-                hash: staged.hash(),
-                size: staged.size(),
-                source: staged.source().to_owned(),
-                fingerprint: staged.fingerprint(),
+                hash: original.hash,
+                size: original.size,
+                source: original.source.clone(),
+                fingerprint: original.fingerprint,
                 since: SystemTime::now(),
             });
         }
-        state.kept.truncate(count);
+        dropped.extend(state.kept.split_off(count.min(state.kept.len())));
+        drop(apps);
+        drop(dropped);
         Ok(())
     }
 }
@@ -226,6 +281,20 @@ mod tests {
         assert_eq!((again.hash(), again.source()), (first.hash(), first.source()));
         assert_eq!(again.fingerprint(), first.fingerprint());
         assert!(!again.is_current(again.source()), "it is a copy of what the source was, not of what it is");
+    }
+
+    #[test]
+    fn an_app_that_is_gone_leaves_nothing() {
+        let (folder, staging) = setup();
+        let kept = || fs::read_dir(staging.folder().join("kept")).unwrap().count();
+        staging.register("hello");
+        staging.keep(&stage(&folder, &staging, "a"), 1, 3).unwrap();
+        // Another one with its name comes before it is gone.
+        staging.register("hello");
+        staging.forget("hello");
+        assert_eq!((generations(&staging), kept()), (vec![1], 1));
+        staging.forget("hello");
+        assert_eq!((generations(&staging), kept()), (vec![], 0));
     }
 
     #[test]

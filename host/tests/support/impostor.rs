@@ -18,6 +18,7 @@ impl Impostor {
         // One that answers hears signals.
         assert_eq!(host.get("/healthz").status, 200);
         let ended = host.stop();
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
         let listener = UnixListener::bind(path).unwrap();
         // It ends with the test's process.
         thread::spawn(move || {

@@ -6,7 +6,7 @@ use atoll_host::check::check as check_library;
 use atoll_host::config::{AppConfig, Config};
 use atoll_host::{Source, Staging};
 
-use super::super::units;
+use super::super::{open_library, units};
 use super::finding::Finding;
 
 pub(super) fn check(file: &Path) -> Vec<Finding> {
@@ -25,7 +25,8 @@ pub(super) fn check(file: &Path) -> Vec<Finding> {
 
 fn library(staging: &Staging, app: &AppConfig) -> Finding {
     let check = format!("library of {}", app.name);
-    match check_library(staging, &Source::locate(&app.path, &app.name), &app.name) {
+    let source = Source::locate(&app.path, &app.name);
+    match check_library(staging, &source, &app.name, app.settings.library_limit, &open_library::opener()) {
         Ok(checked) => {
             let found =
                 format!("{} {}, {}", checked.stamp.name, checked.stamp.version, checked.path.display());

@@ -1,0 +1,123 @@
+//! Why the dynamic loader did not open a library, and what to do about it.
+
+use std::error::Error;
+use std::ffi::CStr;
+use std::path::Path;
+
+/// Why the dynamic loader did not open a library: its words, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("the library cannot be opened: {reason}{}", advice.as_deref().map(|advice| format!("; {advice}")).unwrap_or_default())]
+pub struct OpenError {
+    reason: String,
+    advice: Option<String>,
+}
+
+impl OpenError {
+    /// What `dlopen` of the staged copy at `path` failed with.
+    pub(crate) fn new(error: &libloading::Error, path: &Path) -> Self {
+        let reason = loader_says(error);
+        // The copy's name means nothing to people.
+        let reason = reason.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&reason);
+        let reason = reason.replace(&path.display().to_string(), "the library");
+        Self { advice: advice(&reason), reason }
+    }
+
+    /// The loader's words.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+/// The loader's words, which are the error's source: the error itself only names the function.
+pub(super) fn loader_says(error: &libloading::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// What to do about a failure that the loader describes like this. It speaks English, as no Atoll process chooses a
+/// language of the C library's messages.
+fn advice(reason: &str) -> Option<String> {
+    let has = |words: &str| reason.contains(words);
+    if let Some((name, _)) = reason.split_once(": cannot open shared object file: No such file or directory")
+    {
+        return Some(format!(
+            "it needs the shared library {name}, which is not installed here: install the package that has it, or link \
+             it statically into the app"
+        ));
+    }
+    if let Some(version) = quoted_after(reason, "version `") {
+        return Some(if version.starts_with("GLIBC_") {
+            format!(
+                "it was built for a newer C library than the {} of this machine: build it on a system that is as old \
+                 as this one, such as a container of the same release",
+                glibc()
+            )
+        } else {
+            format!(
+                "it was built for a newer version of a shared library than is installed here: install one with {version}"
+            )
+        });
+    }
+    let advice = if has("cannot allocate memory in static TLS block") {
+        "the process has no room left for thread-locals of this kind (initial-exec), which some C libraries use: start \
+         the host with GLIBC_TUNABLES=glibc.rtld.optional_static_tls=65536, or more"
+    } else if has("undefined symbol") {
+        "no library that it names has this symbol: link the one that does (`cargo::rustc-link-lib` in build.rs)"
+    } else if has("failed to map segment") {
+        "the folder of staged copies may be on a file system that is mounted `noexec`: set TMPDIR to a folder on another one"
+    } else if has("executable stack") {
+        "it asks for a stack that is executable: build its assembly code with `-Wa,--noexecstack`"
+    } else if has("file too short") || has("invalid ELF header") || has("wrong ELF class") {
+        "a shared library that it needs is damaged, or for another machine: install it again"
+    } else {
+        return None;
+    };
+    Some(advice.to_owned())
+}
+
+/// What stands between these words and the next quotation mark.
+fn quoted_after<'a>(text: &'a str, words: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(words)?;
+    rest.split_once('\'').map(|(quoted, _)| quoted)
+}
+
+/// The version of the C library in this process.
+fn glibc() -> String {
+    // SAFETY: takes nothing, and returns a constant text of the C library.
+    let version = unsafe { CStr::from_ptr(libc::gnu_get_libc_version()) };
+    format!("glibc {}", version.to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_failure_has_its_advice() {
+        let missing =
+            advice("libown.so.1: cannot open shared object file: No such file or directory").unwrap();
+        assert!(missing.starts_with("it needs the shared library libown.so.1, which is not installed here"));
+        let newer =
+            "/lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.99' not found (required by the library)";
+        assert!(advice(newer).unwrap().contains(&format!("than the {} of this machine", glibc())));
+        let other = "libx.so.1: version `X_2' not found (required by the library)";
+        assert!(advice(other).unwrap().ends_with("install one with X_2"));
+        for (reason, word) in [
+            ("cannot allocate memory in static TLS block", "optional_static_tls"),
+            ("undefined symbol: own_function", "link the one that does"),
+            ("failed to map segment from shared object: Operation not permitted", "TMPDIR"),
+            ("libown.so.1: file too short", "install it again"),
+        ] {
+            assert!(advice(reason).unwrap().contains(word), "{reason}");
+        }
+        assert_eq!(advice("something new"), None);
+    }
+
+    #[test]
+    fn the_copy_is_not_named() {
+        // SAFETY: there is nothing to open.
+        let error =
+            unsafe { libloading::os::unix::Library::open(Some("/nowhere/staged.so"), 2) }.unwrap_err();
+        let error = OpenError::new(&error, Path::new("/nowhere/staged.so"));
+        assert_eq!(error.reason(), "cannot open shared object file: No such file or directory");
+    }
+}

@@ -58,6 +58,7 @@ mod driver;
 mod ending;
 mod errands;
 mod error_chain;
+pub mod escape;
 mod event;
 pub mod events;
 pub mod exchange;

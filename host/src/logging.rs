@@ -1,5 +1,6 @@
 //! The host's log, and the records that apps send to it.
 
+mod escaping;
 mod json;
 mod short;
 
@@ -10,8 +11,9 @@ use atoll_plugin::abi::LogRecord;
 use clap::ValueEnum;
 use env_logger::{Builder, Env, Logger};
 use log::kv::Value;
-use log::{Level, LevelFilter, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
+use self::escaping::Escaping;
 use crate::context::LibraryContext;
 
 /// Without what the HTTP server has to say of its own threads, which is of no use to those who run apps, and what it
@@ -36,7 +38,7 @@ pub enum Format {
 }
 
 /// Writes the records of apps that have a level of their own, which `RUST_LOG` may leave out.
-static UNFILTERED: OnceLock<Logger> = OnceLock::new();
+static UNFILTERED: OnceLock<Box<dyn Log>> = OnceLock::new();
 
 /// Starts the log on standard error: `info` and above, unless `RUST_LOG` says otherwise.
 pub fn init(format: Format) {
@@ -69,10 +71,20 @@ fn start(filter: &'static str, format: Format, short: bool) {
         };
         builder
     };
+    // JSON has its own way to write what is not shown as it is.
+    let safe = |logger: Logger| -> Box<dyn Log> {
+        match format {
+            Format::Text => Box::new(Escaping(logger)),
+            Format::Json => Box::new(logger),
+        }
+    };
+    let logger = builder(Env::default().default_filter_or(filter)).build();
+    let level = logger.filter();
     // A test that has its own logger keeps it.
-    if builder(Env::default().default_filter_or(filter)).try_init().is_ok() {
+    if log::set_boxed_logger(safe(logger)).is_ok() {
+        log::set_max_level(level);
         let style = Env::new().filter("");
-        UNFILTERED.get_or_init(|| builder(style).filter_level(LevelFilter::Trace).build());
+        UNFILTERED.get_or_init(|| safe(builder(style).filter_level(LevelFilter::Trace).build()));
     }
 }
 
@@ -110,7 +122,7 @@ pub(crate) fn write(context: &LibraryContext, record: &LogRecord<'_>) {
         [("app", Value::from(&**context.app())), ("generation", Value::from(context.generation()))];
     let file = record.file.as_str();
     let logger = match (context.journal().level(), UNFILTERED.get()) {
-        (Some(_), Some(unfiltered)) => unfiltered,
+        (Some(_), Some(unfiltered)) => &**unfiltered,
         _ => log::logger(),
     };
     logger.log(

@@ -319,3 +319,66 @@ fn a_command_that_finds_no_host_says_which_registries_have_one() {
     let told = asked().stderr;
     assert!(told.contains("no host runs for apps.json") && !told.contains("running hosts"), "{told}");
 }
+
+/// Whether a terminal would do anything with this but show it.
+fn is_harmless(text: &str) -> bool {
+    let is_bad = |c: char| {
+        c != '\n'
+            && (c.is_control()
+                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}'))
+    };
+    !text.contains(is_bad)
+}
+
+#[test]
+fn what_an_app_says_does_nothing_to_a_terminal() {
+    let evil = "\x1b]0;title\x07\x1b[2J\u{9b}31m\u{202e}\u{2066}\x7f\r\x08\0\n2026-01-01T00:00:00.000Z ERROR #1 forged: record\n[2026-01-01T00:00:00.000Z ERROR forged] record";
+    let apps = json!([{ "name": "probe", "path": "libprobe.so" }, { "name": "bad", "path": "libbad.so", "config": { "at_start": "fail" } }]);
+    let host =
+        Launch::serve(apps).library("probe").write("libbad.so", support::patched("misbehave", "")).start();
+    assert_eq!(host.post("/apps/probe/log", evil).text(), "logged");
+    assert_eq!(host.post("/apps/probe/fail", evil).status, 500);
+    assert_eq!(host.post("/apps/probe/panic", evil).status, 500);
+    host.wait_for_log(&["forged: record"]);
+    for args in [&["logs", "probe"][..], &["describe", "probe"], &["ls"], &["top"], &["describe", "bad"]] {
+        let ended = run(&host, args);
+        assert!(ended.status.success(), "{}", ended.stderr);
+        assert!(is_harmless(&ended.stdout), "{args:?}: {:?}", ended.stdout);
+        let forged = ended
+            .stdout
+            .lines()
+            .find(|line| line.starts_with("2026-01-01T00:00:00") || line.starts_with("[2026-01-01"));
+        assert_eq!(forged, None, "{args:?}");
+        let json = run(&host, &[args, &["--format", "json"]].concat());
+        assert!(is_harmless(&json.stdout), "{args:?}: {:?}", json.stdout);
+    }
+    let said = done(&host, &["logs", "probe"]);
+    contains(
+        &said,
+        &["\\u{1b}[2J\\u{9b}31m\\u{202e}", "\n    2026-01-01T00:00:00.000Z ERROR #1 forged: record"],
+    );
+    let kept: serde_json::Value =
+        serde_json::from_str(done(&host, &["logs", "probe", "--format", "json"]).lines().next().unwrap())
+            .unwrap();
+    assert_eq!(kept["message"], evil, "a program gets what was said");
+    let log = host.log();
+    assert!(is_harmless(&log), "{log:?}");
+    assert!(
+        !log.lines()
+            .any(|line| line.starts_with("2026-01-01T00") || line.starts_with("[2026-01-01T00:00:00")),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_log_for_programs_does_nothing_to_a_terminal_either() {
+    let host = Launch::serve(json!([{ "name": "probe", "path": "libprobe.so" }]))
+        .library("probe")
+        .args(["--log-format", "json"])
+        .start();
+    let evil = "\x1b[2J\u{9b}31m\u{202e}\n{\"forged\":1}";
+    assert_eq!(host.post("/apps/probe/log", evil).text(), "logged");
+    let line = host.wait_for_log(&["31m"]);
+    assert!(is_harmless(&line), "{line:?}");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["message"], evil);
+}

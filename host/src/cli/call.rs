@@ -12,7 +12,7 @@ use actix_web::web::Bytes;
 use anyhow::{Context, bail};
 use atoll_host::config::Config;
 use atoll_host::exchange::{RequestBody, ResponseBody};
-use atoll_host::{Problem, Registry, Services, exchange, logging};
+use atoll_host::{Problem, Registry, Services, escape, exchange, logging};
 use atoll_plugin::protocol::{Header, HttpRequest, header_text};
 use clap::Args;
 use futures_util::StreamExt;
@@ -93,7 +93,8 @@ pub(super) fn run(args: &CallArgs) -> anyhow::Result<ExitCode> {
             Ok((head, body)) => print(&head, body, args.include).await,
             Err(problem) => {
                 let said = if args.include { print_problem(&problem) } else { Ok(()) };
-                eprintln!("atoll: {}, {problem}", status_text(problem.kind().status()));
+                let what = problem.to_string();
+                eprintln!("atoll: {}, {}", status_text(problem.kind().status()), escape::lines(&what));
                 said.map(|()| ExitCode::FAILURE)
             }
         };

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use atoll_host::admin::{AdminClient, AdminError};
+use atoll_host::escape;
 use clap::{Args, ValueEnum};
 
 use super::arguments::{Apps, Registry};
@@ -60,7 +61,7 @@ fn each(apps: &Apps, change: Change) -> anyhow::Result<ExitCode> {
         match change(&mut host, app) {
             Ok(said) => out::print(said + "\n")?,
             Err(refused @ AdminError::Refused(_)) => {
-                eprintln!("atoll: {refused}");
+                eprintln!("atoll: {}", escape::lines(&refused.to_string()));
                 code = ExitCode::FAILURE;
             }
             Err(error) => return Err(error.into()),

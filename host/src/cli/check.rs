@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use atoll_host::check::{CheckError, Checked, check};
 use atoll_host::config::{AppConfig, Config, ConfigError, Settings};
-use atoll_host::{Source, Staging, logging};
+use atoll_host::{Source, Staging, escape, logging};
 use clap::Args;
 use log::LevelFilter;
 use serde_json::{Value, json};
@@ -97,10 +97,10 @@ fn print_text<'a>(checked: impl Iterator<Item = Found<'a>>) -> anyhow::Result<us
     let mut refused = 0;
     for (name, path, result) in checked {
         match result {
-            Ok(checked) => out::print(describe(name, &checked))?,
+            Ok(checked) => out::print(&*escape::lines(&describe(name, &checked)))?,
             Err(error) => {
                 refused += 1;
-                out::print(refusal(name, path, &error))?;
+                out::print(&*escape::lines(&refusal(name, path, &error)))?;
             }
         }
     }

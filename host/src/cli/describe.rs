@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use atoll_host::HistoryEntry;
 use atoll_host::admin::AppDetails;
 use atoll_host::config::Origin;
+use atoll_host::escape;
 use atoll_host::journal::{FailureEntry, PanicEntry};
 use clap::Args;
 
@@ -65,7 +66,7 @@ fn facts(app: &AppDetails) -> String {
     fact("phase", &style::paint(style::of_phase(&status.phase), &status.phase));
     if let Some(serving) = &status.serving {
         fact("generation", &format!("#{}", serving.number));
-        fact("version", &serving.version);
+        fact("version", &escape::line(&serving.version));
         fact("workers", &serving.workers.to_string());
         fact(
             "requests",
@@ -129,11 +130,13 @@ fn failures(entries: &[FailureEntry]) -> String {
 
 fn panic(panic: &PanicEntry) -> String {
     let PanicEntry { at_ms, generation, message, location, backtrace } = panic;
-    let message = style::paint(style::BAD, message);
+    let message = style::paint(style::BAD, &escape::indented(message, "    "));
+    let location = escape::line(location);
     let mut text = format!("{} #{generation} at {location}: {message}\n", units::time(*at_ms));
     for (number, frame) in backtrace.iter().enumerate() {
         let place = frame.location.as_deref().map(|place| format!(" at {place}")).unwrap_or_default();
-        text += &format!("  {number:3}: {}{}\n", frame.function, style::paint(style::FAINT, &place));
+        let (function, place) = (escape::line(&frame.function), escape::line(&place));
+        text += &format!("  {number:3}: {function}{}\n", style::paint(style::FAINT, &place));
     }
     text
 }

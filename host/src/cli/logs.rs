@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use atoll_host::admin::Followed;
+use atoll_host::escape;
 use atoll_host::journal::LogEntry;
 use clap::Args;
 use tokio::io::Interest;
@@ -86,7 +87,9 @@ async fn nobody_reads() {
 fn print(followed: &Followed, format: Format) -> io::Result<ControlFlow<()>> {
     match (followed, format) {
         (Followed::Record(record), Format::Table) => out::print_on(&line(record)),
-        (Followed::Record(record), Format::Json) => out::print_on(&(serde_json::to_string(record)? + "\n")),
+        (Followed::Record(record), Format::Json) => {
+            out::print_on(&format!("{}\n", escape::json(&serde_json::to_string(record)?)))
+        }
         (Followed::Missed(count), _) => {
             let records = units::count(usize::try_from(*count).unwrap_or(usize::MAX), "record");
             eprintln!("atoll: {records} came too fast to be read, and are missing here");
@@ -98,6 +101,8 @@ fn print(followed: &Followed, format: Format) -> io::Result<ControlFlow<()>> {
 fn line(record: &LogEntry) -> String {
     let time = style::paint(style::FAINT, &units::time(record.at_ms));
     let level = style::paint(style::of_level(&record.level), &format!("{:5}", record.level.to_uppercase()));
-    let origin = style::paint(style::FAINT, &format!("#{} {}:", record.generation, record.target));
-    format!("{time} {level} {origin} {}\n", record.message)
+    let origin = format!("#{} {}:", record.generation, escape::line(&record.target));
+    // A record begins at the left with its time: no line of a message is there.
+    let message = escape::indented(&record.message, "    ");
+    format!("{time} {level} {} {message}\n", style::paint(style::FAINT, &origin))
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use atoll_host::admin::{AppStatus, HostStatus};
+use atoll_host::escape;
 use clap::Args;
 
 use super::arguments::{Form, Format, Registry};
@@ -43,7 +44,7 @@ fn text(status: &HostStatus) -> String {
     let mut text = table(columns, &rows);
     for pinned in &status.pinned {
         let line = format!("pinned: {}#{}: {}", pinned.app, pinned.generation, pinned.reason);
-        text += &(style::paint(style::WARNING, &line) + "\n");
+        text += &(style::paint(style::WARNING, &escape::line(&line)) + "\n");
     }
     text
 }

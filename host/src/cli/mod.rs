@@ -30,6 +30,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use atoll_host::escape;
 use atoll_host::logging::Format;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
@@ -184,7 +185,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Completion(args) => completion::run(&args, Cli::command()),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("atoll: {error:#}");
+        eprintln!("atoll: {}", escape::lines(&format!("{error:#}")));
         exit::code(&error)
     })
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
+use atoll_host::escape;
 use serde::Serialize;
 
 /// Writes to standard output, as it is. That the reader has left is no error: it has what it wanted.
@@ -24,7 +25,7 @@ pub(super) fn print_on(text: &str) -> io::Result<ControlFlow<()>> {
 
 /// Writes a value as JSON.
 pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    Ok(print(serde_json::to_string_pretty(value)? + "\n")?)
+    Ok(print(format!("{}\n", escape::json(&serde_json::to_string_pretty(value)?)))?)
 }
 
 fn unless_gone(written: io::Result<()>) -> io::Result<ControlFlow<()>> {

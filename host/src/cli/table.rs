@@ -1,6 +1,7 @@
 //! Tables without lines, as wide as their contents.
 
 use anstyle::Style;
+use atoll_host::escape;
 use unicode_width::UnicodeWidthStr;
 
 use super::style::{TITLE, paint};
@@ -23,7 +24,7 @@ impl Column {
     }
 }
 
-/// What is in a cell. Of a longer text the first line is shown.
+/// What is in a cell. Of a longer text the first line is shown, and what a terminal would obey is escaped.
 #[derive(Clone, Debug)]
 pub(super) struct Cell {
     text: String,
@@ -33,7 +34,8 @@ pub(super) struct Cell {
 impl Cell {
     pub(super) fn styled(text: impl Into<String>, style: Style) -> Self {
         let text: String = text.into();
-        Self { text: text.lines().next().unwrap_or_default().trim_end().to_owned(), style }
+        let first = text.lines().next().unwrap_or_default().trim_end();
+        Self { text: escape::line(first).into_owned(), style }
     }
 }
 

@@ -7,6 +7,8 @@ use log::Record;
 use log::kv::{self, Key, Value, VisitSource};
 use serde_json::Map;
 
+use crate::escape;
+
 /// Writes a record as an object: `time`, `level`, `target`, `message`, and what else the record says.
 pub(super) fn write(line: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     let time = line.timestamp_millis().to_string();
@@ -16,8 +18,8 @@ pub(super) fn write(line: &mut Formatter, record: &Record<'_>) -> io::Result<()>
     members.insert("target".to_owned(), record.target().into());
     members.insert("message".to_owned(), record.args().to_string().into());
     record.key_values().visit(&mut Members(&mut members)).map_err(io::Error::other)?;
-    serde_json::to_writer(&mut *line, &members)?;
-    writeln!(line)
+    let json = serde_json::to_string(&members)?;
+    writeln!(line, "{}", escape::json(&json))
 }
 
 /// Takes over what a record says beside its message.

@@ -25,7 +25,8 @@ pub(super) fn write(line: &mut Formatter, record: &Record<'_>) -> io::Result<()>
         let style = AnsiColor::Cyan.on_default();
         write!(line, "{style}{app}#{generation}{style:#} ")?;
     }
-    write!(line, "{}", record.args())?;
+    // A line at the left begins with a time: none of a text's own is there.
+    write!(line, "{}", record.args().to_string().replace('\n', "\n    "))?;
     if !more.rest.is_empty() {
         write!(line, "{FAINT}{}{FAINT:#}", more.rest)?;
     }

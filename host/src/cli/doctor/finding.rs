@@ -1,5 +1,6 @@
 //! What a check has found.
 
+use atoll_host::escape;
 use serde::Serialize;
 
 use super::super::style;
@@ -69,8 +70,8 @@ impl Finding {
         };
         let level = style::paint(look, &format!("{name:8}"));
         // The further lines of a long text belong to it.
-        let found = self.found.replace('\n', "\n            ");
-        let mut text = format!("{level} {}: {found}\n", self.check);
+        let found = escape::indented(&self.found, "            ");
+        let mut text = format!("{level} {}: {found}\n", escape::line(&self.check));
         if let Some(remedy) = &self.remedy {
             text += &format!("         -> {remedy}\n");
         }

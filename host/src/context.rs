@@ -11,6 +11,7 @@ use crate::current;
 use crate::descriptors::Maker;
 use crate::heap::Heap;
 use crate::journal::Journal;
+use crate::panic_report;
 use crate::signals::Signals;
 
 /// What is done when a library has ended its generation.
@@ -178,6 +179,12 @@ impl LibraryContext {
             unsafe { libc::pthread_key_delete(key) };
         }
         keys.len()
+    }
+}
+
+impl Drop for LibraryContext {
+    fn drop(&mut self) {
+        panic_report::forget(self);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -14,6 +15,7 @@ use utoipa::ToSchema;
 use crate::app_warnings::{AppWarnings, Kind};
 use crate::config::Settings;
 use crate::events::{EventBus, Happening};
+use crate::throttle::Throttle;
 use crate::window::{Admission, Window};
 
 /// How many log records of an app are kept.
@@ -27,6 +29,12 @@ const FAULTS: usize = 32;
 
 /// How many records may wait for one who follows them; a slower one misses some.
 const FOLLOWED: usize = 1024;
+
+/// How many panics of an app are written in a second, with their backtraces. The rest is counted.
+const PANICS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");
+
+/// How many lines about failed requests of an app are written to the log in a second. The rest is counted.
+const FAILURES_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");
 
 /// The level of an app that has none of its own.
 const NO_LEVEL: u8 = u8::MAX;
@@ -97,6 +105,8 @@ pub struct Journal {
     panics: Mutex<VecDeque<PanicEntry>>,
     failures: Mutex<VecDeque<FailureEntry>>,
     panicked: AtomicU64,
+    written_panics: Throttle,
+    written_failures: Throttle,
     level: AtomicU8,
     followers: broadcast::Sender<Arc<LogEntry>>,
     warnings: Arc<AppWarnings>,
@@ -127,6 +137,8 @@ impl Journal {
             panics: Mutex::default(),
             failures: Mutex::default(),
             panicked: AtomicU64::new(0),
+            written_panics: Throttle::new(PANICS_PER_SECOND),
+            written_failures: Throttle::new(FAILURES_PER_SECOND),
             level: AtomicU8::new(NO_LEVEL),
             followers: broadcast::Sender::new(FOLLOWED),
         }
@@ -165,7 +177,7 @@ impl Journal {
             level: level.as_str().to_ascii_lowercase(),
             target: target.to_owned(),
             generation,
-            message: message.to_owned(),
+            message: shortened(message.to_owned()),
         });
         log.text += entry.message.len();
         log.entries.push_back(entry.clone());
@@ -192,10 +204,15 @@ impl Journal {
         (last, self.followers.subscribe())
     }
 
-    /// Keeps a panic.
+    /// Counts a panic. How many before it were only counted, if this one is to be written; `None`: it is counted only.
+    pub(crate) fn count_panic(&self) -> Option<u64> {
+        self.panicked.fetch_add(1, Ordering::Relaxed);
+        self.written_panics.pass()
+    }
+
+    /// Keeps a panic, which was counted.
     pub(crate) fn panicked(&self, mut panic: PanicEntry) {
         shorten(&mut panic.message, self.record_limit.load(Ordering::Relaxed));
-        self.panicked.fetch_add(1, Ordering::Relaxed);
         self.tell(|| Happening::Panic(panic.clone()));
         push(&self.panics, panic);
     }
@@ -208,6 +225,21 @@ impl Journal {
     /// How many panics there have been.
     pub fn panic_count(&self) -> u64 {
         self.panicked.load(Ordering::Relaxed)
+    }
+
+    /// Writes to the log that a request failed, what `line` says of it.
+    pub(crate) fn log_failure(&self, line: impl FnOnce() -> String) {
+        match self.written_failures.pass() {
+            Some(0) => log::error!("{}", line()),
+            Some(more) => {
+                let limit = FAILURES_PER_SECOND;
+                log::error!(
+                    "{} ({more} more failures before it are not written, as more than {limit} a second are not)",
+                    line()
+                );
+            }
+            None => {}
+        }
     }
 
     /// Keeps a failure.
@@ -344,6 +376,15 @@ mod tests {
         let (before, mut after) = journal.follow(10);
         journal.write(log::Level::Warn, "t", 2, "two");
         assert_eq!((numbers(&before), after.try_recv().unwrap().number), (vec![1], 2));
+    }
+
+    #[test]
+    fn more_panics_than_are_written_are_counted() {
+        let journal = journal();
+        let begun = Instant::now();
+        let written = (0..1000).filter(|_| journal.count_panic().is_some()).count();
+        assert!(written == 10 || begun.elapsed() > crate::window::LENGTH, "{written}");
+        assert_eq!(journal.panic_count(), 1000);
     }
 
     #[test]

@@ -107,6 +107,7 @@ mod table;
 mod take_down;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod throttle;
 mod times;
 pub mod tls;
 pub mod trace;

@@ -1,28 +1,38 @@
 //! Panics of apps, in the host's log.
 //!
 //! An app sends addresses only. They are resolved here, in the host's copy of the symboliser: one in each app would
-//! keep each library's debug information in memory. Nothing is kept from one panic to the next: what the symboliser
-//! of the `backtrace` crate remembers of the libraries in the process is wrong as soon as one is replaced.
+//! keep each library's debug information in memory. What has been read of a library is kept for its next panic, for the
+//! few libraries that panicked last, and until they are unloaded. So many panics of an app are written in a second: a
+//! client that has found a request that panics can fill neither the log nor the worker's time.
+
+mod symbols;
 
 use std::ffi::{CStr, OsStr, c_void};
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::PoisonError;
 
 use addr2line::Loader;
 use atoll_plugin::abi::{LogRecord, PanicReport};
 
+pub(crate) use self::symbols::forget;
 use crate::context::LibraryContext;
 use crate::journal::{FrameEntry, PanicEntry, now_ms};
 use crate::logging;
 
 /// Logs an app's panic, and keeps it in the app's journal, with its backtrace, unless `RUST_BACKTRACE` is `0`.
 pub(crate) fn write(context: &LibraryContext, report: &PanicReport<'_>, frames: &[usize]) {
+    let Some(only_counted) = context.journal().count_panic() else { return };
     let location = format!("{}:{}:{}", report.file, report.line, report.column);
     let with_backtrace = std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value != "0");
-    let backtrace = if with_backtrace { app_frames(frames) } else { Vec::new() };
+    let backtrace = if with_backtrace { app_frames(context, frames) } else { Vec::new() };
     let backtrace: Vec<FrameEntry> = backtrace.into_iter().map(Frame::into_entry).collect();
     let mut text = format!("panicked at {location}: {}", report.message);
+    if only_counted > 0 {
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n  ({only_counted} more panics before it are counted, and not written)");
+    }
     for frame in &backtrace {
         // Writing to a string does not fail.
         let _ = write!(text, "\n  {}", frame.function);
@@ -107,18 +117,20 @@ impl Image {
 }
 
 /// The app's frames between the panic machinery and the worker's loop.
-fn app_frames(addresses: &[usize]) -> Vec<Frame> {
+fn app_frames(context: &LibraryContext, addresses: &[usize]) -> Vec<Frame> {
     // The first address is in the app's own panic hook. The host's frames tell nobody anything, and to read its
     // debug information may take seconds.
     let Some(library) = addresses.first().and_then(|&address| Image::of(address)) else { return Vec::new() };
-    let Ok(symbols) = Loader::new(&library.file) else { return Vec::new() };
+    let Some(symbols) = symbols::of(context) else { return Vec::new() };
+    let mut symbols = symbols.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(symbols) = symbols.read(&library.file) else { return Vec::new() };
     let mut frames: Vec<Frame> = Vec::new();
     for &address in addresses {
         if Image::of(address).is_none_or(|image| image.base != library.base) {
             continue;
         }
         // A return address is behind its call; one byte before it is inside.
-        push_frames(&symbols, (address - library.base).saturating_sub(1) as u64, &mut frames);
+        push_frames(symbols, (address - library.base).saturating_sub(1) as u64, &mut frames);
         if let Some(boundary) = frames.iter().position(Frame::is_boundary) {
             frames.truncate(boundary);
             break;

@@ -553,4 +553,41 @@ fn calls_beyond_the_limit_fail_and_an_app_that_reads_no_answers_loses_its_port()
     host.wait_for_log(&["ERROR", "bad: a worker asks for more and more, and takes no answers"]);
     wait_until("the app is started again", || host.get("/apps/bad/").text() == "by hand");
     others_are_fine(&host);
+#[test]
+fn a_request_that_panics_fills_neither_the_log_nor_the_workers_time() {
+    let app = json!({ "name": "probe", "path": "libprobe.so" });
+    let host = Launch::serve(json!([app])).library("probe").args(["--admin", "127.0.0.1:0"]).start();
+    let mut connection = host.connect();
+    // The first one reads the library's names.
+    connection.call(&Call::get("/apps/probe/panic")).unwrap().problem(500, "app-panicked");
+    let begun = std::time::Instant::now();
+    for _ in 0..2_000 {
+        connection.call(&Call::get("/apps/probe/panic")).unwrap().problem(500, "app-panicked");
+    }
+    let took = begun.elapsed();
+    let written = host.log_lines(&["panicked at", "this handler panics"]).len();
+    let failed = host.log_lines(&["a handler panicked"]).len();
+    let most = 10 * (took.as_secs() as usize + 3);
+    assert!(
+        (1..=most).contains(&written) && (1..=most).contains(&failed),
+        "{written} and {failed} in {took:?}"
+    );
+    host.wait_for_log(&["probe::app"]);
+    let metrics =
+        support::Connection::open(host.admin()).unwrap().call(&Call::get("/metrics")).unwrap().text();
+    assert!(metrics.contains("atoll_app_panics_total{app=\"probe\"} 2001"), "{metrics}");
+    wait_until("the next one says how many were left out", || {
+        connection.call(&Call::get("/apps/probe/panic")).unwrap();
+        !host.log_lines(&["more panics before it are counted"]).is_empty()
+    });
+
+    // What was read of the library does not outlive it.
+    let mut other = std::fs::read(support::library("probe")).unwrap();
+    other.push(0);
+    host.replace("libprobe.so", other);
+    host.wait_for_log(&["probe#2 serves"]);
+    wait_until("the first library is unmapped", || host.mapped().len() == 1);
+    host.get("/apps/probe/panic").problem(500, "app-panicked");
+    let is_shown = || host.log_lines(&["probe::app"]).len() > 1;
+    wait_until("the names of the second one are read", is_shown);
 }

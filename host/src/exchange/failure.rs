@@ -30,12 +30,13 @@ fn of_answer(app: &App, generation: u64, request_id: &str, error: AnswerError) -
         | AnswerError::NoBuffer(_)
         | AnswerError::NoHead
         | AnswerError::HeadTooLarge { .. } => {
-            log::error!("{who}: request {request_id}: {error}");
+            app.journal().log_failure(|| format!("{who}: request {request_id}: {error}"));
             let what = format!("What the app `{name}` answered is not an HTTP response");
             Problem::new(Kind::BadGateway, detail(app, &what, "its log says more", &error.to_string()))
         }
         AnswerError::Failed(ErrorObject { code: code::HANDLER_PANICKED, message, .. }) => {
-            log::error!("{who}: request {request_id}: a handler panicked: {message}");
+            app.journal()
+                .log_failure(|| format!("{who}: request {request_id}: a handler panicked: {message}"));
             let what = format!("A handler of the app `{name}` panicked");
             Problem::new(Kind::AppPanicked, detail(app, &what, "its log says more", &message))
         }
@@ -56,7 +57,7 @@ fn of_answer(app: &App, generation: u64, request_id: &str, error: AnswerError) -
             if status < 500 {
                 return Problem::new(Kind::AppError(status), message);
             }
-            log::error!("{who}: request {request_id}: {message}");
+            app.journal().log_failure(|| format!("{who}: request {request_id}: {message}"));
             let what = format!("A handler of the app `{name}` failed");
             Problem::new(Kind::AppError(status), detail(app, &what, "its log says more", &message))
         }

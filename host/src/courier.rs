@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use actix_web::http::Method;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use atoll_plugin::abi::{Buffer, Message};
 use atoll_plugin::protocol::{
     self, ErrorObject, Fetch, Header, HttpRequest, HttpResponse, Incoming, Response, RpcCall, code,
@@ -95,7 +97,7 @@ impl Sender {
             Request::Call(message) => {
                 let RpcCall { app, method, params, parent } = params(&message)?;
                 let (app, context) = self.find(directory, &app, parent)?;
-                let call = async |context| rpc::call(&app, &method, params, context).await;
+                let call = async |context| rpc::call(&app, &method, params, context, |_| ()).await;
                 let name = || format!("{}.{method}", app.name());
                 Ok((traced(&app, self.port.app(), name, context, call).await?, None))
             }
@@ -106,6 +108,7 @@ impl Sender {
                     let what = format!("the path {:?} does not begin with /", request.path);
                     return Err(failure(code::INVALID_PARAMS, what));
                 }
+                check(&request)?;
                 let (app, context) = self.find(directory, &app, parent)?;
                 // An app that has been taken out of the registry meanwhile has no settings any more.
                 let limit = directory.get(self.port.app()).map_or(0, |app| app.settings().body_limit);
@@ -202,6 +205,26 @@ async fn fetch(
         Ok((head?, Some(buffer::from_bytes(body))))
     };
     timeout_at(deadline, whole).await.unwrap_or_else(|_elapsed| Err(rpc::too_late(app, limit)))
+}
+
+/// Whether a request that an app has made could have come by HTTP: the other app relies on it as on a client's.
+fn check(request: &HttpRequest<'_>) -> Result<(), ErrorObject<'static>> {
+    let invalid = |what: String| Err(failure(code::INVALID_PARAMS, what));
+    let is_header = |header: &Header<'_>| {
+        HeaderName::from_bytes(header.0.as_bytes()).is_ok()
+            && header.value_bytes().is_some_and(|value| HeaderValue::from_bytes(&value).is_ok())
+    };
+    if let Some(Header(name, _)) = request.headers.iter().find(|header| !is_header(header)) {
+        return invalid(format!("the header {name:?} has a name or a value that no header can have"));
+    }
+    if Method::from_bytes(request.method.as_bytes()).is_err() {
+        return invalid(format!("{:?} is no HTTP method", request.method));
+    }
+    let has_controls = |text: &str| text.bytes().any(|byte| byte <= b' ' || byte == 0x7f);
+    if has_controls(&request.path) || has_controls(&request.query) {
+        return invalid(format!("the path {:?} or its query has spaces or control characters", request.path));
+    }
+    Ok(())
 }
 
 /// Whether a header says what the context does.
@@ -301,11 +324,28 @@ mod tests {
         let over = call(4, r#"{"app":"b","method":"add","parent":7}"#);
         let itself = call(6, r#"{"app":"a","method":"add"}"#);
         let malformed = call(8, r#"{"app":1}"#);
-        let got = answers([&unknown, &over, &itself, &malformed]);
+        let fetch = |id: u64, request: &str| {
+            format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"method":"fetch","params":{{"app":"b","request":{request}}}}}"#
+            )
+        };
+        let header = fetch(10, r#"{"method":"GET","path":"/","headers":[["x\r\ny","1"]]}"#);
+        let path = fetch(12, r#"{"method":"GET","path":"/ HTTP/1.1\r\n"}"#);
+        let method = fetch(14, r#"{"method":"G T","path":"/"}"#);
+        let good = fetch(16, r#"{"method":"GET","path":"/","headers":[["x-y","é"]]}"#);
+        let got = answers([&unknown, &over, &itself, &malformed, &header, &path, &method, &good]);
         let got =
             got.map(|answer| (answer["id"].as_u64().unwrap(), answer["error"]["code"].as_i64().unwrap()));
-        let expected =
-            [(2, code::UNAVAILABLE), (4, code::CANCELLED), (6, code::CALL_CYCLE), (8, code::INVALID_PARAMS)];
+        let expected = [
+            (2, code::UNAVAILABLE),
+            (4, code::CANCELLED),
+            (6, code::CALL_CYCLE),
+            (8, code::INVALID_PARAMS),
+            (10, code::INVALID_PARAMS),
+            (12, code::INVALID_PARAMS),
+            (14, code::INVALID_PARAMS),
+            (16, code::UNAVAILABLE),
+        ];
         assert_eq!(got, expected);
     }
 }

@@ -28,7 +28,7 @@ use crate::generation::{Generation, InFlight};
 use crate::lane::Gone;
 use crate::port::{Answer, CallError};
 use crate::problem::{Kind, Problem};
-use crate::times::Times;
+use crate::times::{Taken, Times};
 
 /// Who has answered, and how long it took.
 #[derive(Clone, Copy, Debug)]
@@ -169,8 +169,13 @@ pub(crate) async fn http_on_behalf<T>(
                         deadline = later;
                         exchange.answer.set_deadline(deadline);
                     }
-                    _ if exchange.waits_for_client() => return Err(client_too_late(app, limit)),
-                    _ => return Err(too_late(app, limit)),
+                    _ => {
+                        let is_clients = exchange.waits_for_client();
+                        let problem =
+                            if is_clients { client_too_late(app, limit) } else { too_late(app, limit) };
+                        let generation = exchange.in_flight.number();
+                        return Err(problem.taken_by(Taken { generation, times: exchange.answer.times() }));
+                    }
                 },
             }
         };
@@ -183,19 +188,21 @@ pub(crate) async fn http_on_behalf<T>(
         }
     };
     exchange.in_flight.note_answer();
-    let number = exchange.in_flight.number();
-    match first {
+    let generation = exchange.in_flight.number();
+    let (answered, times) = match first {
         Ok(Event::Answer(message, times)) => {
             app.metrics().taken(times);
             let read = |generation: &Generation, head: HttpResponse<'_>, body| {
                 read(Answered { generation, times }, head, body)
             };
-            read_answer(message, exchange, app.head_limit(), read)
+            (read_answer(message, exchange, app.head_limit(), read), times)
         }
-        Ok(_) => Err(AnswerError::NoHead),
-        Err(gone) => Err(gone.into()),
-    }
-    .map_err(|error| failed(app, number, &request.request_id, error))
+        Ok(_) => (Err(AnswerError::NoHead), exchange.answer.times()),
+        Err(gone) => (Err(gone.into()), exchange.answer.times()),
+    };
+    answered.map_err(|error| {
+        failed(app, generation, &request.request_id, error).taken_by(Taken { generation, times })
+    })
 }
 
 /// Sends a request of any method to the generation that serves: what `json` writes, of the number that it is told. Where

@@ -1,7 +1,9 @@
 //! The host's HTTP side: `/apps/{name}/…` to the apps, and the health checks.
 
 mod about;
+pub(crate) mod authority;
 mod body;
+mod dots;
 mod failure;
 mod forwarded;
 mod head;
@@ -29,7 +31,7 @@ use atoll_plugin::protocol::{self, Header, header_text};
 use self::body::request_body;
 use self::failure::problem_response;
 pub use self::forwarded::TrustedProxies;
-use self::head::{add_headers, response};
+use self::head::response;
 use self::health::Health;
 pub use self::live::{LivePages, configure_live};
 use self::peer::Peer;
@@ -123,12 +125,12 @@ async fn answer(
     record: &mut Record,
 ) -> Result<HttpResponse, Problem> {
     limits::check(request)?;
+    authority::check(request)?;
+    dots::check(request.uri().path())?;
     if let Some(app) = rpc::app_at(&front.mount, request.uri().path()) {
         let app = app?;
         record.is_for(app.clone());
-        let trace = record.trace(trace::of_client(request.headers()));
-        app.admission().check(app.name())?;
-        return rpc::answer(request, payload, &app, request_id, trace).await;
+        return rpc::answer(request, payload, &app, request_id, record).await;
     }
     match (request.method(), request.uri().path(), &front.mount) {
         (&Method::CONNECT, ..) => Err(Problem::new(
@@ -151,6 +153,14 @@ fn about_the_host() -> HttpResponse {
         .finish()
 }
 
+/// Whether a browser asks on its own whether a page of another site may send a request (the CORS protocol). Whoever
+/// wrote the page has no say in how many of these there are.
+fn is_preflight(request: &HttpRequest) -> bool {
+    request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ORIGIN)
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
 async fn forward(
     request: &HttpRequest,
     payload: Payload,
@@ -159,17 +169,26 @@ async fn forward(
     record: &mut Record,
 ) -> Result<HttpResponse, Problem> {
     let host = forwarded::host(request);
-    let Target { app, prefix, path } = target(&front.mount, host.as_deref(), request.uri().path())?;
-    record.is_for(app.clone());
+    let target = target(&front.mount, host.as_deref(), request.uri().path())?;
+    record.is_for(target.app.clone());
+    let peer = Peer::of(request);
+    if target.without_slash {
+        let outer = forwarded::outer_prefix(request, peer.as_ref(), &front.trusted);
+        if let Some(redirect) = target.redirect(request, outer) {
+            return Ok(redirect);
+        }
+    }
+    let Target { app, prefix, path, .. } = target;
     let traceparent = record.trace(trace::of_client(request.headers())).map(|context| context.to_string());
-    app.admission().check(app.name())?;
+    if !is_preflight(request) {
+        app.admission().check(app.name())?;
+    }
     let (body, payload) = if asks_for_websocket(request)? {
         (RequestBody::None, Some(payload))
     } else {
         (request_body(request, payload, app.metrics()).await?, None)
     };
 
-    let peer = Peer::of(request);
     let mut headers = head::end_to_end(request.headers());
     headers.extend(host.as_deref().map(|host| Header("host".into(), host.into())));
     forwarded::add(&mut headers, request, peer.as_ref(), host.as_deref(), prefix, &front.trusted);
@@ -201,20 +220,18 @@ async fn forward(
         record.answered(answered);
         let mut response = match (body, payload) {
             (ResponseBody::WebSocket(exchange), Some(payload)) => {
-                let mut response = websocket::accept(
-                    request.headers(),
-                    payload,
-                    exchange,
-                    settings.body_limit,
-                    app.metrics().clone(),
-                )?;
-                add_headers(&mut response, &head, None)?;
-                response
+                let (limit, metrics) = (settings.body_limit, app.metrics().clone());
+                websocket::accept(request.headers(), &head, payload, exchange, limit, metrics)?
+            }
+            (ResponseBody::WebSocket(_), None) => {
+                let detail = format!(
+                    "The app `{}` has a WebSocket here. Connect with a WebSocket client.",
+                    app.name()
+                );
+                return Err(Problem::new(Kind::UpgradeRequired, detail));
             }
             (ResponseBody::Stream(download), Some(payload)) if head.status == 101 => {
-                let mut response = websocket::tunnel(payload, download, app.metrics().clone());
-                add_headers(&mut response, &head, None)?;
-                response
+                websocket::tunnel(request.headers(), &head, payload, download, app.metrics().clone())?
             }
             (body, _) => response(request.method(), &head, body)?,
         };

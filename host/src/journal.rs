@@ -177,7 +177,7 @@ impl Journal {
             level: level.as_str().to_ascii_lowercase(),
             target: target.to_owned(),
             generation,
-            message: shortened(message.to_owned()),
+            message: message.to_owned(),
         });
         log.text += entry.message.len();
         log.entries.push_back(entry.clone());

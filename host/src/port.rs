@@ -548,6 +548,12 @@ impl Answer {
         self.over = true;
     }
 
+    /// What the worker has taken for it until now; nothing when the port is closed.
+    pub(crate) fn times(&self) -> Times {
+        let clock = self.port.with_pending(|pending| pending.get(&self.id).map(|pending| pending.clock));
+        clock.flatten().map(Clock::stop).unwrap_or_default()
+    }
+
     /// The request's number.
     pub(crate) fn id(&self) -> u64 {
         self.id

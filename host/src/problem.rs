@@ -5,6 +5,8 @@ use std::time::Duration;
 use atoll_plugin::protocol::ErrorObject;
 use serde_json::json;
 
+use crate::times::Taken;
+
 /// What kind of problem, each with a stable `type` and a status. `docs/src/problems.md` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -30,6 +32,8 @@ pub enum Kind {
     BadRequest,
     /// What is at this path does not take a body of this type.
     UnsupportedMediaType,
+    /// What is at this path is a WebSocket, of a version that was not asked for.
+    UpgradeRequired,
     /// The client did not send the rest of its request's body.
     RequestTimeout,
     /// The app answered with an error of this status.
@@ -62,6 +66,7 @@ impl Kind {
             Self::BodyTooLarge => 413,
             Self::BadRequest => 400,
             Self::UnsupportedMediaType => 415,
+            Self::UpgradeRequired => 426,
             Self::RequestTimeout => 408,
             Self::AppError(status) => status,
             Self::AppPanicked => 500,
@@ -86,6 +91,7 @@ impl Kind {
             Self::BodyTooLarge => "body-too-large",
             Self::BadRequest => "bad-request",
             Self::UnsupportedMediaType => "unsupported-media-type",
+            Self::UpgradeRequired => "upgrade-required",
             Self::RequestTimeout => "request-timeout",
             Self::AppError(_) => "app-error",
             Self::AppPanicked => "app-panicked",
@@ -111,6 +117,7 @@ impl Kind {
             Self::BodyTooLarge => "The request's body is too large",
             Self::BadRequest => "The request cannot be read",
             Self::UnsupportedMediaType => "A body of this type is not for here",
+            Self::UpgradeRequired => "This is a WebSocket",
             Self::RequestTimeout => "The request did not come in time",
             Self::AppError(400..=499) => "The app refused the request",
             Self::AppError(_) => "The app could not answer",
@@ -133,6 +140,8 @@ pub struct Problem {
     retry_after: Option<Duration>,
     /// The app's own words, for other apps: clients are not told all of them.
     said: Option<Box<ErrorObject<'static>>>,
+    /// Who had the request, if a worker did.
+    taken: Option<Box<Taken>>,
 }
 
 impl Problem {
@@ -145,7 +154,7 @@ impl Problem {
     /// assert!(problem.to_json("7").contains(r#""type":"urn:atoll:problem:unknown-app""#));
     /// ```
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), retry_after: None, said: None }
+        Self { kind, detail: detail.into(), retry_after: None, said: None, taken: None }
     }
 
     /// Says when it is worth trying again.
@@ -159,6 +168,17 @@ impl Problem {
     #[must_use]
     pub(crate) fn said_by_app(self, said: Option<ErrorObject<'static>>) -> Self {
         Self { said: said.map(Box::new), ..self }
+    }
+
+    /// With who had the request.
+    #[must_use]
+    pub(crate) fn taken_by(self, taken: Taken) -> Self {
+        Self { taken: Some(Box::new(taken)), ..self }
+    }
+
+    /// Who had the request, if a worker did.
+    pub(crate) fn taken(&self) -> Option<Taken> {
+        self.taken.as_deref().copied()
     }
 
     /// The app's own words, if it is the app that failed.
@@ -244,7 +264,8 @@ mod tests {
             Kind::HeadersTooLarge => Kind::BodyTooLarge,
             Kind::BodyTooLarge => Kind::BadRequest,
             Kind::BadRequest => Kind::UnsupportedMediaType,
-            Kind::UnsupportedMediaType => Kind::RequestTimeout,
+            Kind::UnsupportedMediaType => Kind::UpgradeRequired,
+            Kind::UpgradeRequired => Kind::RequestTimeout,
             Kind::RequestTimeout => Kind::AppError(503),
             Kind::AppError(_) => Kind::AppPanicked,
             Kind::AppPanicked => Kind::BadGateway,

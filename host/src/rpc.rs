@@ -16,8 +16,9 @@ use crate::exchange;
 use crate::lane::Gone;
 use crate::port::to_json;
 use crate::problem::{Kind, Problem};
+use crate::times::Taken;
 
-/// Calls a method of an app's, which starts if need be; its result's text.
+/// Calls a method of an app's, which starts if need be; its result's text. `note` is told who had the call.
 ///
 /// # Errors
 /// The app's own, or one of the host's: [`code::METHOD_NOT_FOUND`] for the protocol's own methods,
@@ -27,6 +28,7 @@ pub(crate) async fn call(
     method: &str,
     params: Option<&RawValue>,
     mut context: CallContext,
+    note: impl FnOnce(Taken),
 ) -> Result<Box<RawValue>, ErrorObject<'static>> {
     if method::is_reserved(method) {
         let message = format!("the name {method} is the protocol's, and no app's method");
@@ -36,24 +38,29 @@ pub(crate) async fn call(
     let deadline = Instant::now() + limit;
     context.set_deadline(deadline);
     let json = |id| to_json(&Request::new(id, method, params));
-    let answered = async {
-        let (in_flight, answer) = loop {
-            let (in_flight, answer) =
-                exchange::send(app, json, None, &context).await.map_err(from_problem)?;
-            match answer.await {
-                // The next worker has it.
-                Err(Gone { handed_out: false }) => {}
-                answer => break (in_flight, answer),
+    let (in_flight, generation, answered) = loop {
+        let sent = timeout_at(deadline, exchange::send(app, json, None, &context)).await;
+        let (in_flight, mut answer) =
+            sent.map_err(|_elapsed| too_late(app, limit))?.map_err(from_problem)?;
+        let generation = in_flight.number();
+        match timeout_at(deadline, &mut answer).await {
+            // The next worker has it.
+            Ok(Err(Gone { handed_out: false })) => {}
+            Ok(answered) => break (in_flight, generation, answered),
+            Err(_elapsed) => {
+                note(Taken { generation, times: answer.times() });
+                return Err(too_late(app, limit));
             }
-        };
-        in_flight.note_answer();
-        let result = answer.map_err(AnswerError::from).and_then(|(message, times)| {
-            app.metrics().taken(times);
-            Ok(answer::raw_result(&message.json)?.to_owned())
-        });
-        result.map_err(|error| from_answer(app, error))
+        }
     };
-    timeout_at(deadline, answered).await.unwrap_or_else(|_elapsed| Err(too_late(app, limit)))
+    in_flight.note_answer();
+    let times = answered.as_ref().map(|(_, times)| *times).unwrap_or_default();
+    note(Taken { generation, times });
+    let result = answered.map_err(AnswerError::from).and_then(|(message, times)| {
+        app.metrics().taken(times);
+        Ok(answer::raw_result(&message.json)?.to_owned())
+    });
+    result.map_err(|error| from_answer(app, error))
 }
 
 /// That an app did not answer in time.
@@ -64,7 +71,7 @@ pub(crate) fn too_late(app: &App, limit: Duration) -> ErrorObject<'static> {
 /// What a client would be told by a status, for a caller; what an app has said is passed on as it is.
 pub(crate) fn from_problem(problem: Problem) -> ErrorObject<'static> {
     let code = match problem.kind() {
-        Kind::Overloaded | Kind::Unavailable | Kind::UnknownApp => code::UNAVAILABLE,
+        Kind::Overloaded | Kind::RateLimited | Kind::Unavailable | Kind::UnknownApp => code::UNAVAILABLE,
         Kind::DeadlineExceeded | Kind::RequestTimeout => code::DEADLINE_EXCEEDED,
         Kind::BodyTooLarge => code::BODY_TOO_LARGE,
         _ => code::INTERNAL_ERROR,

@@ -11,6 +11,15 @@ pub struct Times {
     pub handler: Duration,
 }
 
+/// Who had a request, and how long it took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// The generation's number.
+    pub(crate) generation: u64,
+    /// What its worker took, until now where it has not answered.
+    pub(crate) times: Times,
+}
+
 /// A request's times as they come to be known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
@@ -39,9 +48,11 @@ impl Clock {
         self.taken.is_some()
     }
 
-    /// It was answered now.
+    /// It was answered now, or nobody waits for the answer any more.
     pub(crate) fn stop(self) -> Times {
-        let taken = self.taken.unwrap_or(self.sent);
-        Times { queue: taken - self.sent, handler: taken.elapsed() }
+        match self.taken {
+            Some(taken) => Times { queue: taken - self.sent, handler: taken.elapsed() },
+            None => Times { queue: self.sent.elapsed(), handler: Duration::ZERO },
+        }
     }
 }

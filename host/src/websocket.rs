@@ -21,6 +21,9 @@ use crate::lane::Gone;
 /// How long the other side may take to close, once one side has.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The most bytes that a ping, a pong or a close may have (RFC 6455, section 5.5).
+const MAX_CONTROL: usize = 125;
+
 /// How much is read at once, in bytes. All of it is cleared before each read, and messages that an app keeps keep it; a
 /// message of more bytes has a buffer of its own size.
 const READ_BUFFER: usize = 4 * 1024;
@@ -84,8 +87,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
             match event {
                 Ok(Event::WsMessage(kind, bytes)) => {
                     self.taken += piece_credit(bytes.len());
-                    let message = message(kind, bytes)
-                        .ok_or(Closed::ByHost(CloseCode::Error, "the app sent text that is not UTF-8"))?;
+                    let message =
+                        message(kind, bytes).map_err(|why| Closed::ByHost(CloseCode::Error, why))?;
                     self.socket.feed(message).await.map_err(|error| closed_by(&error))?;
                 }
                 Ok(Event::Credit(bytes)) => {
@@ -185,16 +188,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
     }
 }
 
-/// As much of a reason as has room in a frame.
+/// As much of a reason as has room in a frame beside its code.
 fn shortened(reason: &str) -> &str {
-    let end = (0..=reason.len().min(123)).rev().find(|&end| reason.is_char_boundary(end));
-    &reason[..end.unwrap_or(0)]
+    &reason[..reason.floor_char_boundary(MAX_CONTROL - 2)]
 }
 
-fn message(kind: WsKind, bytes: Buffer) -> Option<Message> {
+/// What an app has sent as a message, or why it is none.
+fn message(kind: WsKind, bytes: Buffer) -> Result<Message, &'static str> {
     let bytes = Bytes::from_owner(bytes);
-    Some(match kind {
-        WsKind::Text => Message::Text(Utf8Bytes::try_from(bytes).ok()?),
+    if matches!(kind, WsKind::Ping | WsKind::Pong) && bytes.len() > MAX_CONTROL {
+        return Err("the app sent a ping or pong of more than 125 bytes");
+    }
+    Ok(match kind {
+        WsKind::Text => {
+            Message::Text(Utf8Bytes::try_from(bytes).map_err(|_| "the app sent text that is not UTF-8")?)
+        }
         WsKind::Binary => Message::Binary(bytes),
         WsKind::Ping => Message::Ping(bytes),
         WsKind::Pong => Message::Pong(bytes),

@@ -48,3 +48,36 @@ fn a_heap_above_its_limit_is_replaced_and_no_request_is_lost() {
     host.wait_for_log(&["counter#2 serves"]);
     assert_eq!(host.post("/apps/counter/", "").json(), json!({ "count": 2 }), "its state is handed over");
 }
+
+#[test]
+fn the_calls_of_a_batch_count_one_by_one_and_preflights_do_not() {
+    let app = json!({ "name": "rpc", "path": library("rpc"), "rate": 10 });
+    let host = Host::start(json!([app]), &[]);
+    let call = json!({ "jsonrpc": "2.0", "method": "subtract", "params": [3, 1], "id": 1 });
+    let send = |body: &serde_json::Value| {
+        host.call(&Call::post("/rpc/rpc", body.to_string()).header("content-type", "application/json"))
+    };
+    assert_eq!(send(&call).json()["result"], 2);
+    let answers = send(&json!(vec![call.clone(); 100])).json();
+    let done = answers.as_array().unwrap().iter().filter(|answer| answer["result"] == 2).count();
+    let refused: Vec<_> =
+        answers.as_array().unwrap().iter().filter(|answer| answer["error"].is_object()).collect();
+    assert!((5..60).contains(&done) && done + refused.len() == 100, "{done} of 100 were done");
+    for answer in refused {
+        assert_eq!(answer["error"]["code"], -32004, "{answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains("rate = 10"), "{answer}");
+        assert!(answer["error"]["data"]["retry_after_ms"].is_u64(), "{answer}");
+    }
+    wait_until("it takes calls again", || send(&call).status == 200);
+
+    let app = json!({ "name": "probe", "path": library("probe"), "rate": 1 });
+    let host = Host::start(json!([app]), &[]);
+    let preflight = Call::new("OPTIONS", "/apps/probe/echo").header("origin", "https://a.example");
+    let preflight = preflight.header("access-control-request-method", "POST");
+    for _ in 0..20 {
+        assert_eq!(host.call(&preflight).status, 200);
+    }
+    let plain =
+        (0..20).filter(|_| host.call(&Call::new("OPTIONS", "/apps/probe/echo")).status == 429).count();
+    assert!(plain > 5, "{plain}");
+}

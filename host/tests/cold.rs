@@ -42,7 +42,7 @@ fn the_first_call_starts_the_copy_that_is_there() {
     let host = prepared(&["v"], &json!({}));
     assert_eq!((host.staged().len(), host.mapped().len()), (1, 0));
     let copy = host.staged();
-    assert_eq!(host.get("/apps/v").text(), "1");
+    assert_eq!(host.get("/apps/v/").text(), "1");
     assert_eq!(host.mapped(), copy);
     used_the_copy(&host, "v#1");
     host.wait_for_log(&["v#1 inspected: versioned "]);
@@ -59,7 +59,7 @@ fn a_library_that_is_replaced_before_the_first_call_is_what_answers() {
         } else {
             fs::write(host.folder().join(&file), versioned(version)).unwrap();
         }
-        assert_eq!(host.get(&format!("/apps/{name}")).text(), version.to_string());
+        assert_eq!(host.get(&format!("/apps/{name}/")).text(), version.to_string());
     }
     wait_until("the copies before are deleted", || host.staged().len() == names.len());
     assert_eq!(host.staged(), host.mapped());
@@ -69,9 +69,9 @@ fn a_library_that_is_replaced_before_the_first_call_is_what_answers() {
 fn a_library_that_is_gone_is_not_run() {
     let host = prepared(&["v"], &json!({}));
     fs::remove_file(host.folder().join("libv.so")).unwrap();
-    host.get("/apps/v").problem(503, "unavailable");
+    host.get("/apps/v/").problem(503, "unavailable");
     host.replace("libv.so", versioned(2));
-    wait_until("the library that is there answers", || host.get("/apps/v").text() == "2");
+    wait_until("the library that is there answers", || host.get("/apps/v/").text() == "2");
 }
 
 #[test]
@@ -80,16 +80,16 @@ fn an_app_that_was_idle_starts_again_from_its_copy() {
     let host = prepared(&["v"], &json!({ "idle_timeout_ms": 40, "keep": 0 }));
     let copy = host.staged();
     for generation in 1..=5 {
-        assert_eq!(host.get("/apps/v").text(), "1");
+        assert_eq!(host.get("/apps/v/").text(), "1");
         used_the_copy(&host, &format!("v#{generation}"));
         host.wait_for_log(&[&format!("v#{generation} unloaded")]);
         assert_eq!((host.staged(), host.mapped()), (copy.clone(), vec![]));
     }
     host.replace("libv.so", versioned(2));
-    assert_eq!(host.get("/apps/v").text(), "2");
+    assert_eq!(host.get("/apps/v/").text(), "2");
     host.wait_for_log(&["v#6 unloaded"]);
     wait_until("one copy is left", || host.staged().len() == 1 && host.staged() != copy);
-    assert_eq!(host.get("/apps/v").text(), "2");
+    assert_eq!(host.get("/apps/v/").text(), "2");
 }
 
 #[test]
@@ -107,11 +107,11 @@ fn what_someone_asks_for_is_not_the_copy() {
     assert!(!line.contains("copied before"), "{line}");
 
     host.replace("libv.so", versioned(2));
-    wait_until("version 2 answers", || host.get("/apps/v").text() == "2");
+    wait_until("version 2 answers", || host.get("/apps/v/").text() == "2");
     let rolled_back = ask("rollback");
     // When it was idle, the library on disk is what is called.
     host.wait_for_log(&[&format!("{rolled_back} unloaded")]);
-    assert_eq!(host.get("/apps/v").text(), "2");
+    assert_eq!(host.get("/apps/v/").text(), "2");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn replaced_libraries_of_a_cold_app_do_not_pile_up() {
     wait_until("the last one is prepared, and it alone", || {
         host.staged().len() == 1 && fs::read(&host.staged()[0]).is_ok_and(|copy| copy == versioned(50))
     });
-    assert_eq!(host.get("/apps/v").text(), "50");
+    assert_eq!(host.get("/apps/v/").text(), "50");
     used_the_copy(&host, "v#1");
 }
 

@@ -135,7 +135,7 @@ fn a_trusted_proxy_is_believed() {
 #[test]
 fn the_host_in_the_target_comes_before_the_header() {
     let host = launch().start();
-    let call = Call::get("http://user:secret@example.com:81/apps/probe/seen/x");
+    let call = Call::get("http://example.com:81/apps/probe/seen/x");
     let seen = Seen(host.call(&call).json());
     assert_eq!(seen.values("host"), ["example.com:81"]);
     assert_eq!(
@@ -331,4 +331,147 @@ fn options_are_the_apps_and_of_the_host_the_hosts() {
     let reply = host.call(&Call::new("CONNECT", "example.com:443"));
     reply.problem(405, "method-not-allowed");
     assert_eq!(reply.header("connection").as_deref(), Some("close"));
+}
+
+#[test]
+fn segments_of_dots_are_not_routed() {
+    let apps = ["probe", "other"].map(|name| json!({ "name": name, "path": "libprobe.so" }));
+    let host = Launch::serve(json!(apps)).library("probe").start();
+    for path in [
+        "/apps/probe/x/../../other/seen/",
+        "/apps/probe/./seen/",
+        "/apps/probe/seen/..",
+        "/apps/probe/%2e%2e/other/seen/",
+        "/apps/probe/%2E%2e/other/seen/",
+        "/apps/probe/.%2e/other/seen/",
+        "/apps/probe/..%2fother/seen/",
+        "/apps/probe/x%2F..%2f..%2fother/seen/",
+        "/apps/probe/..\\other/seen/",
+        "/apps/probe%5c..%5Cother/seen/",
+        "/rpc/../apps/other/seen/",
+        "/./healthz",
+    ] {
+        for method in ["GET", "POST"] {
+            let problem = host.call(&Call::new(method, path)).problem(400, "bad-request");
+            assert!(problem["detail"].as_str().unwrap().contains("`..`"), "{path}: {problem}");
+        }
+    }
+    for path in ["/seen/.../x", "/seen/.well-known", "/seen/a%2Fb", "/seen/a..b/..c/d..", "/seen/%252e%252e/"]
+    {
+        assert_eq!(host.get(&format!("/apps/probe{path}")).json()["path"], path);
+    }
+    assert_eq!(host.get("/apps/probe/seen/?to=/../x").json()["query"], "to=/../x");
+}
+
+/// What is answered to a request with this text as the value of `Host`.
+fn with_host(host: &Host, value: &[u8]) -> Reply {
+    let mut connection = host.connect();
+    connection.write(&[b"GET /apps/probe/seen/ HTTP/1.1\r\nhost: ", value, b"\r\n\r\n"].concat()).unwrap();
+    connection.receive("GET").unwrap()
+}
+
+#[test]
+fn a_host_that_is_none_is_refused() {
+    let host = launch().start();
+    for bad in [
+        &b"a b"[..],
+        b"a/b",
+        b"a@b",
+        b"a:b@c",
+        b"[::1",
+        b"::1",
+        b"[::1]x",
+        b"[g::]",
+        b"a:99999",
+        b"a:65536",
+        b"a:x",
+        b"a:-1",
+        b"a%2",
+        b"a?b",
+        b"a#b",
+        b"a\\b",
+        b"<a>",
+        b"a\"b",
+        b"caf\xe9",
+        b"caf\xc3\xa9",
+        b"http://a",
+        b":80",
+        b"a, b",
+    ] {
+        let reply = with_host(&host, bad);
+        reply.problem(400, "bad-request");
+    }
+    for good in [
+        &b"a"[..],
+        b"A.Example.:80",
+        b"a_b.c-d",
+        b"127.0.0.1:65535",
+        b"[::1]",
+        b"[::ffff:1.2.3.4]:80",
+        b"a:",
+        b"xn--bcher-kva.de",
+        b"a%20b",
+        b"",
+    ] {
+        assert_eq!(with_host(&host, good).status, 200, "{}", good.escape_ascii());
+    }
+    for target in ["http://a@b/apps/probe/seen/", "http://a:99999/apps/probe/seen/"] {
+        assert_eq!(host.get(target).status, 400, "{target}");
+    }
+    let mut twice = host.connect();
+    twice.write(b"GET /apps/probe/seen/ HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n").unwrap();
+    assert_eq!(twice.receive("GET").unwrap().status, 400);
+}
+
+#[test]
+fn a_page_without_its_slash_is_elsewhere() {
+    let apps = json!([{ "name": "probe", "path": "libprobe.so" }]);
+    let host = Launch::serve(apps).library("probe").args(["--trusted-proxy", "127.0.0.1"]).start();
+    for (method, target, to) in [
+        ("GET", "/apps/probe", "/apps/probe/"),
+        ("HEAD", "/apps/probe", "/apps/probe/"),
+        ("GET", "/apps/probe?a=/b&c=%20", "/apps/probe/?a=/b&c=%20"),
+        ("GET", "http://a.example/apps/probe?", "/apps/probe/?"),
+    ] {
+        let reply = host.call(&Call::new(method, target));
+        assert_eq!((reply.status, reply.header("location").as_deref()), (308, Some(to)), "{method} {target}");
+    }
+    for (outer, to) in
+        [("/outer", "/outer/apps/probe/"), ("/a/b/", "/a/b/apps/probe/"), ("//evil.example", "/apps/probe/")]
+    {
+        let reply = host.call(&Call::get("/apps/probe").header("x-forwarded-prefix", outer));
+        assert_eq!(reply.header("location").as_deref(), Some(to), "{outer}");
+    }
+    host.post("/apps/probe", "").problem(404, "app-error");
+    host.get("/apps/nobody").problem(404, "unknown-app");
+}
+
+#[test]
+fn a_long_name_of_no_app_costs_nothing() {
+    let apps: Vec<_> = (0..1_000).map(|n| json!({ "name": format!("app-{n}"), "path": "none.so" })).collect();
+    let host = Host::start(json!(apps), &[]);
+    for path in ["apps", "rpc"] {
+        let begun = std::time::Instant::now();
+        for _ in 0..20 {
+            let target = format!("/{path}/{}{}", "a".repeat(30_000), if path == "apps" { "/" } else { "" });
+            let problem = host.get(&target).problem(404, "unknown-app");
+            assert!(problem["detail"].as_str().unwrap().contains("30000 bytes"));
+        }
+        // One of them took 6 s in an optimised build.
+        assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+    let problem = host.get("/apps/app-1x/").problem(404, "unknown-app");
+    assert!(problem["detail"].as_str().unwrap().contains("Did you mean `app-1`?"), "{problem}");
+    assert_eq!(host.get(&format!("/apps/{}/", "a".repeat(64))).status, 404);
+}
+
+#[test]
+fn any_number_of_options_of_a_connection_is_read() {
+    let host = launch().start();
+    let seen = seen(&host, |call| {
+        let options = "x,y,".repeat(15_000) + "a1";
+        let call = call.header("connection", options);
+        (0..80).fold(call, |call, n| call.header(&format!("a{n}"), "1"))
+    });
+    assert_eq!((seen.values("a0"), seen.values("a1")), (vec!["1"], vec![]));
 }

@@ -88,13 +88,13 @@ fn another_path_is_another_library() {
     let of = |path: &str| json!([{ "name": "v", "path": path }]).to_string();
     let launch = Launch::serve(of("one.so")).write("one.so", versioned(1)).write("two.so", versioned(2));
     let host = launch.start();
-    assert_eq!(host.get("/apps/v").text(), "1");
+    assert_eq!(host.get("/apps/v/").text(), "1");
     host.replace("apps.json", of("two.so"));
-    wait_until("the other library answers", || host.get("/apps/v").text() == "2");
+    wait_until("the other library answers", || host.get("/apps/v/").text() == "2");
     // It is the other file that is watched now.
     host.replace("one.so", versioned(3));
     host.replace("two.so", versioned(4));
-    wait_until("the other library's next version answers", || host.get("/apps/v").text() == "4");
+    wait_until("the other library's next version answers", || host.get("/apps/v/").text() == "4");
     wait_until("one library is left", || host.mapped().len() == 1);
 }
 

@@ -34,9 +34,11 @@ fn a_route_takes_its_prefix_off() {
     let headers = seen["headers"].as_array().unwrap();
     assert!(headers.contains(&json!(["x-forwarded-prefix", "/v1/deep"])), "{seen}");
     // The app's own answers, with the path `/`.
-    for path in ["/v1/deep", "/v1/deep/", "/v1/deep?x=1"] {
-        host.get(path).problem(404, "app-error");
-    }
+    host.get("/v1/deep/").problem(404, "app-error");
+    // A page's links are relative to the URL that the browser has.
+    let moved = host.get("/v1/deep?x=1");
+    assert_eq!((moved.status, moved.header("location").as_deref()), (308, Some("/v1/deep/?x=1")));
+    host.post("/v1/deep", "").problem(404, "app-error");
     for path in ["/", "/v1", "/v1/deeper/start", "/V1/deep/start"] {
         host.get(path).problem(404, "not-found");
     }

@@ -312,3 +312,77 @@ fn a_thousand_websockets_hear_what_is_told() {
     drop(sockets);
     wait_until("all are closed", || host.get("/apps/streams/open").text() == "0");
 }
+
+/// A handshake with these lines after those that each has.
+fn handshake(host: &Host, path: &str, lines: &str) -> support::Reply {
+    let mut connection = host.connect();
+    let head =
+        format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n{lines}\r\n");
+    connection.write(head.as_bytes()).unwrap();
+    connection.head().unwrap()
+}
+
+#[test]
+fn a_handshake_has_one_version_and_one_key() {
+    let host = host();
+    let version = "sec-websocket-version: 13\r\n";
+    let key = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for (app, _) in APPS {
+        let path = format!("/apps/{app}/ws");
+        let accepted = handshake(&host, &path, &format!("{version}{key}"));
+        assert_eq!(accepted.status, 101, "{app}");
+        assert_eq!(accepted.header("sec-websocket-accept").as_deref(), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+        for lines in [
+            key.to_owned(),
+            format!("sec-websocket-version: 12\r\n{key}"),
+            format!("sec-websocket-version: 13, 12\r\n{key}"),
+            format!("{version}{version}{key}"),
+        ] {
+            let refused = handshake(&host, &path, &lines);
+            assert_eq!(refused.status, 426, "{lines}");
+            assert_eq!(refused.header("sec-websocket-version").as_deref(), Some("13"));
+            assert_eq!(refused.header("upgrade").as_deref(), Some("websocket"));
+        }
+        for lines in [
+            version.to_owned(),
+            format!("{version}{key}{key}"),
+            format!("{version}sec-websocket-key: \r\n"),
+            format!("{version}sec-websocket-key: dGhlIHNhbXBsZQ==\r\n"),
+            format!("{version}sec-websocket-key: not base64 of any kind\r\n"),
+            format!("{version}sec-websocket-key: dGhlIHNhbXBsZSBub25jZTE=\r\n"),
+        ] {
+            assert_eq!(handshake(&host, &path, &lines).status, 400, "{lines}");
+        }
+    }
+}
+
+#[test]
+fn what_an_app_says_of_the_handshake_itself_is_left_out() {
+    let app = json!({ "name": "bad", "path": "libbad.so" });
+    let host =
+        Launch::serve(json!([app])).write("libbad.so", support::patched("misbehave", "by-hand")).start();
+    let (mut socket, response) = open_with(&host, "/apps/bad/websocket", &[]).unwrap();
+    assert_eq!(response.headers().get_all("sec-websocket-accept").iter().count(), 1);
+    assert!(!response.headers().contains_key("sec-websocket-extensions"));
+    assert!(!response.headers().contains_key("sec-websocket-version"));
+    assert_eq!(response.headers()["x-own"], "1");
+    let (code, reason) = told(&mut socket);
+    assert_eq!(code, 4000);
+    assert!(reason.len() == 123 && reason.chars().all(|c| c == 'é' || c == 'x'), "{reason}");
+    // What was not asked for is no empty answer.
+    let reply = host.get("/apps/bad/websocket");
+    reply.problem(426, "upgrade-required");
+    assert_eq!(reply.header("sec-websocket-version").as_deref(), Some("13"));
+    assert_eq!(host.get("/apps/bad/").text(), "by hand");
+}
+
+#[test]
+fn a_ping_that_is_too_long_is_not_sent() {
+    let app = json!({ "name": "bad", "path": "libbad.so" });
+    let host =
+        Launch::serve(json!([app])).write("libbad.so", support::patched("misbehave", "by-hand")).start();
+    let (mut socket, _) = open_with(&host, "/apps/bad/websocket?ping=125", &[]).unwrap();
+    assert_eq!(socket.read().unwrap(), Message::Ping(vec![7; 125].into()));
+    let (mut socket, _) = open_with(&host, "/apps/bad/websocket?ping=126", &[]).unwrap();
+    assert_eq!(told(&mut socket), (1011, "the app sent a ping or pong of more than 125 bytes".to_owned()));
+}

@@ -16,6 +16,9 @@ use crate::request::Request;
 use crate::response::Response;
 use crate::stream::{Channel, Chunk, Item, Receiver};
 
+/// The most bytes that a ping or a pong may have (RFC 6455, section 5.5).
+const MAX_CONTROL: usize = 125;
+
 /// A WebSocket message.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -95,7 +98,7 @@ impl WebSocket {
     /// WebSocket.
     ///
     /// # Errors
-    /// The client is gone.
+    /// The client is gone, or a ping or pong has more than 125 bytes (RFC 6455, section 5.5).
     pub async fn send(&mut self, message: Message) -> Result<(), Error> {
         self.sender().send(message).await
     }
@@ -105,7 +108,7 @@ impl WebSocket {
         Sender { channel: self.incoming.channel().clone() }
     }
 
-    /// Closes the WebSocket with a status code and a reason of at most 123 bytes.
+    /// Closes the WebSocket with a status code and a reason, of which at most 123 bytes are sent.
     pub fn close(mut self, code: u16, reason: &str) {
         self.closed = true;
         self.incoming.channel().send_close(code, reason);
@@ -146,8 +149,16 @@ impl Sender {
     /// Sends a message: see [`WebSocket::send`]. Any number of tasks may wait here at once.
     ///
     /// # Errors
-    /// The client is gone.
+    /// The client is gone, or a ping or pong has more than 125 bytes (RFC 6455, section 5.5).
     pub async fn send(&self, message: Message) -> Result<(), Error> {
+        if let Message::Ping(bytes) | Message::Pong(bytes) = &message
+            && bytes.len() > MAX_CONTROL
+        {
+            let length = bytes.len();
+            return Err(Error::internal(format!(
+                "a ping has at most {MAX_CONTROL} bytes, and this one {length}"
+            )));
+        }
         match message.into_parts() {
             Ok((kind, bytes)) => {
                 let bytes = bytes.into_buffer(self.channel.port()).unwrap_or_default();

@@ -11,6 +11,8 @@ use schemars::JsonSchema;
 use std::path::{Path, PathBuf};
 
 /// What a name may be: it is part of a URL and of file names, and has to be readable in both.
+/// The longest name of an app, in bytes.
+pub(crate) const MAX_APP_NAME: usize = 64;
 pub(super) const NAME: &str = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 const NAME_EXPECTED: &str = "a name of 1 to 64 characters a-z A-Z 0-9 - _ . that starts with a letter or a digit \
                              (it is part of the URL /apps/{name}/)";
@@ -96,7 +98,7 @@ pub(super) fn read<'d>(
 }
 
 fn is_name(text: &str) -> bool {
-    text.len() <= 64
+    text.len() <= MAX_APP_NAME
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'))
 }

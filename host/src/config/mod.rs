@@ -54,6 +54,7 @@ mod settings;
 mod suggest;
 
 pub use app::AppConfig;
+pub(crate) use app::MAX_APP_NAME;
 pub use diagnostic::Diagnostic;
 pub use error::ConfigError;
 pub use origin::{Origin, Origins};

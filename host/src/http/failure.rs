@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
 
+use super::upgrade::WEBSOCKET_VERSION;
 use crate::problem::Problem;
 
 /// The problem as JSON, or as a page for a browser.
@@ -12,6 +13,11 @@ pub(super) fn problem_response(problem: &Problem, request: &HeaderMap, request_i
     let mut response = HttpResponse::build(status);
     if let Some(seconds) = problem.retry_after_seconds() {
         response.insert_header((header::RETRY_AFTER, seconds));
+    }
+    if status == StatusCode::UPGRADE_REQUIRED {
+        // The answer has to name the protocol (RFC 9110, section 15.5.22), and its version (RFC 6455, section 4.2.2).
+        response.insert_header((header::UPGRADE, "websocket"));
+        response.insert_header((header::SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION));
     }
     if prefers_html(request) {
         return response.content_type("text/html; charset=utf-8").body(problem.to_html(request_id));

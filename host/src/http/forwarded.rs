@@ -47,6 +47,19 @@ pub(super) fn host(request: &HttpRequest) -> Option<Cow<'_, str>> {
     }
 }
 
+/// What a proxy in front has taken off the path, as it says in `X-Forwarded-Prefix`. Nothing when it is not trusted, or
+/// does not say a path on the same host.
+pub(super) fn outer_prefix<'a>(
+    request: &'a HttpRequest,
+    peer: Option<&Peer>,
+    trusted: &TrustedProxies,
+) -> &'a str {
+    let said = peer.filter(|peer| trusted.contains(peer.ip())).and_then(|_| request.headers().get(PREFIX));
+    let prefix = said.and_then(|prefix| prefix.to_str().ok()).unwrap_or("").trim_end_matches('/');
+    let is_path = prefix.starts_with('/') && !prefix.starts_with("//") && !prefix.contains('\\');
+    if is_path { prefix } else { "" }
+}
+
 /// Adds the headers.
 pub(super) fn add<'a>(
     to: &mut Vec<Header<'a>>,

@@ -27,7 +27,7 @@ pub(super) fn end_to_end(headers: &HeaderMap) -> Vec<Header<'_>> {
                 !is_hop_by_hop(name)
                     && !is_forwarded(name)
                     && !matches!(name, "host" | "x-request-id" | "traceparent" | "tracestate")
-                    && !named.iter().any(|named| named.eq_ignore_ascii_case(name))
+                    && (named.is_empty() || !named.contains(name))
             })
             .map(|(name, value)| Header(name.as_str().into(), header_text(value.as_bytes()))),
     );
@@ -87,7 +87,7 @@ pub(super) fn add_headers(
         if lengthless || (is_hop_by_hop(name.as_str()) && !advertised) {
             continue;
         }
-        if named.iter().any(|named| named.eq_ignore_ascii_case(name.as_str())) {
+        if named.contains(name.as_str()) {
             continue;
         }
         let value = header

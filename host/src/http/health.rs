@@ -12,7 +12,7 @@ use crate::registry::Registry;
 pub(super) enum Health {
     /// `/healthz`: the process answers.
     Alive,
-    /// `/readyz`: the apps that start with the host have started, and none has failed.
+    /// `/readyz`: the apps that start with the host have started, and no app has failed for good.
     Ready,
 }
 
@@ -51,9 +51,12 @@ fn ready(registry: &Registry) -> HttpResponse {
         .apps()
         .iter()
         .filter(|app| match app.phase() {
-            Phase::Serving | Phase::Disabled => false,
-            Phase::Cold => app.settings().preload,
-            Phase::Starting | Phase::Resting | Phase::Failed | Phase::Closing => true,
+            Phase::Serving | Phase::Disabled | Phase::Closing => false,
+            // Others start when a client asks for them, which is no reason to send clients elsewhere.
+            Phase::Starting | Phase::Resting => app.settings().preload,
+            // One that has served was stopped because it was idle, and would stay so without clients.
+            Phase::Cold => app.settings().preload && app.history().is_empty(),
+            Phase::Failed => true,
         })
         .map(|app| format!("{}: {}\n", app.name(), app.phase()))
         .collect();

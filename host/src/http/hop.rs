@@ -1,5 +1,7 @@
 //! What is of one connection only, and goes neither to an app nor from it (RFC 9110, section 7.6.1).
 
+use foldhash::HashSet;
+
 /// Whether a header of this name, in lower case, is of the connection.
 pub(super) fn is_hop_by_hop(name: &str) -> bool {
     matches!(
@@ -8,8 +10,10 @@ pub(super) fn is_hop_by_hop(name: &str) -> bool {
     )
 }
 
-/// The names in `Connection` headers that are not in [`is_hop_by_hop`] already: usually none, which costs nothing.
-pub(super) fn named_by<'a>(connection: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+/// The names in `Connection` headers, in lower case, that are not in [`is_hop_by_hop`] already: usually none, which costs
+/// nothing. Whoever sends them chooses how many there are, so that each of the other headers is looked up and not compared
+/// with all.
+pub(super) fn named_by<'a>(connection: impl Iterator<Item = &'a str>) -> HashSet<String> {
     connection
         .flat_map(elements)
         .filter(|name| {
@@ -17,6 +21,7 @@ pub(super) fn named_by<'a>(connection: impl Iterator<Item = &'a str>) -> Vec<&'a
         })
         // Every request has one, and none can do without.
         .filter(|name| !name.eq_ignore_ascii_case("host"))
+        .map(str::to_ascii_lowercase)
         .collect()
 }
 
@@ -32,6 +37,6 @@ mod tests {
     #[test]
     fn only_unusual_options_are_named() {
         let named = named_by(["Keep-Alive, X-One", "close,, TE , x-two", "Host"].into_iter());
-        assert_eq!(named, ["X-One", "x-two"]);
+        assert_eq!(named, HashSet::from_iter(["x-one".to_owned(), "x-two".to_owned()]));
     }
 }

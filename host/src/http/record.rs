@@ -17,7 +17,7 @@ use crate::exchange::Answered;
 use crate::journal::{FailureEntry, now_ms};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
-use crate::times::Times;
+use crate::times::{Taken, Times};
 use crate::trace::{AttributeValue, SpanKind, SpanSink, Step, TraceContext};
 
 /// What the access log is written with, so that `RUST_LOG=access=off` leaves it out.
@@ -53,15 +53,22 @@ impl Record {
 
     /// Notes who has answered it.
     pub(super) fn answered(&mut self, answered: Answered<'_>) {
-        self.generation = answered.generation.number();
-        self.times = answered.times;
+        self.answered_by(Taken { generation: answered.generation.number(), times: answered.times });
+    }
+
+    /// Notes who has answered it, or had it when it ended otherwise.
+    pub(super) fn answered_by(&mut self, Taken { generation, times }: Taken) {
+        (self.generation, self.times) = (generation, times);
         if let Some(step) = &mut self.step {
-            step.answered(answered.times);
+            step.answered(times);
         }
     }
 
     /// Notes that it could not be answered.
-    pub(super) fn failed(&self, request: &HttpRequest, request_id: &str, problem: &Problem) {
+    pub(super) fn failed(&mut self, request: &HttpRequest, request_id: &str, problem: &Problem) {
+        if let Some(taken) = problem.taken() {
+            self.answered_by(taken);
+        }
         let status = problem.kind().status();
         if let Some(app) = self.app.as_ref().filter(|_| status >= 500) {
             app.journal().failed(FailureEntry {

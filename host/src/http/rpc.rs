@@ -8,13 +8,13 @@ use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use tokio::time::timeout;
 
+use super::record::Record;
 use super::target::unknown_app;
-use super::{Mount, problem_response};
+use super::{Mount, problem_response, trace};
 use crate::app::App;
 use crate::call_context::CallContext;
 use crate::problem::{Kind, Problem};
 use crate::rpc::server;
-use crate::trace::TraceContext;
 
 /// The types of JSON-RPC bodies. A type is demanded, as a web page may send others to any host without asking it first.
 const TYPES: [&str; 3] = ["application/json", "application/json-rpc", "application/jsonrequest"];
@@ -35,8 +35,9 @@ pub(super) async fn answer(
     payload: Payload,
     app: &App,
     request_id: &str,
-    trace: Option<TraceContext>,
+    record: &mut Record,
 ) -> Result<HttpResponse, Problem> {
+    let trace = record.trace(trace::of_client(request.headers()));
     if request.method() == Method::OPTIONS {
         return Ok(HttpResponse::NoContent().insert_header((header::ALLOW, "POST, OPTIONS")).finish());
     }
@@ -48,9 +49,15 @@ pub(super) async fn answer(
         return Ok(response);
     }
     check_type(request)?;
+    // For the first call: the others of a batch are counted when they are read.
+    app.admission().check(app.name())?;
     let body = read(app, payload).await?;
     let context = CallContext::new(request_id, trace.map(|trace| trace.to_string()).as_deref());
-    Ok(match server::answer(app, &body, &context).await {
+    let (answer, slowest) = server::answer(app, &body, &context).await;
+    if let Some(slowest) = slowest {
+        record.answered_by(slowest);
+    }
+    Ok(match answer {
         Some(answer) => HttpResponse::Ok().content_type("application/json").body(answer),
         None => HttpResponse::NoContent().finish(),
     })

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use actix_web::HttpRequest;
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
 
+use super::upgrade::names_websocket;
 use super::{Mount, forwarded};
 use crate::app::App;
 use crate::config::is_reserved;
@@ -20,6 +23,30 @@ pub(super) struct Target<'a> {
     pub(super) prefix: &'a str,
     /// The rest of it; begins with `/`.
     pub(super) path: &'a str,
+    /// Whether the request's path is the prefix alone, without the slash that `path` has.
+    pub(super) without_slash: bool,
+}
+
+impl<'a> Target<'a> {
+    /// `rest` is what is left of a path without `prefix`.
+    fn new(app: Arc<App>, prefix: &'a str, rest: &'a str) -> Self {
+        let without_slash = rest.is_empty();
+        Self { app, prefix, path: if without_slash { "/" } else { rest }, without_slash }
+    }
+
+    /// Where a client should go instead, as links of the page are relative to the URL that it has: `/apps/a` to `/apps/a/`.
+    /// `outer` is what a proxy in front has taken off the path.
+    ///
+    /// Nothing else than a page has relative links. A WebSocket client follows no redirect.
+    pub(super) fn redirect(&self, request: &HttpRequest, outer: &str) -> Option<HttpResponse> {
+        let is_page = matches!(*request.method(), Method::GET | Method::HEAD) && !names_websocket(request);
+        if !self.without_slash || !is_page {
+            return None;
+        }
+        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+        let location = HeaderValue::try_from(format!("{outer}{}/{query}", self.prefix)).ok()?;
+        Some(HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish())
+    }
 }
 
 /// Finds the app of a request for `full_path` on `host`.
@@ -29,16 +56,16 @@ pub(super) fn target<'a>(
     full_path: &'a str,
 ) -> Result<Target<'a>, Problem> {
     match mount {
-        Mount::Root(app) => Ok(Target { app: app.clone(), prefix: "", path: full_path }),
+        Mount::Root(app) => Ok(Target::new(app.clone(), "", full_path)),
         Mount::Registry(registry) if is_reserved(full_path) => {
-            let (name, path) = split_app(full_path).ok_or_else(|| not_found(full_path))?;
+            let (name, rest) = split_app(full_path).ok_or_else(|| not_found(full_path))?;
             let app = registry.get(name).ok_or_else(|| unknown_app(name, registry))?;
-            Ok(Target { app, prefix: &full_path[..APPS.len() + name.len()], path })
+            Ok(Target::new(app, &full_path[..APPS.len() + name.len()], rest))
         }
         Mount::Registry(registry) => {
             let (app, length) = registry.route(host, full_path).ok_or_else(|| not_found(full_path))?;
-            let (prefix, path) = full_path.split_at(length);
-            Ok(Target { app, prefix, path: if path.is_empty() { "/" } else { path } })
+            let (prefix, rest) = full_path.split_at(length);
+            Ok(Target::new(app, prefix, rest))
         }
     }
 }
@@ -52,12 +79,11 @@ pub(super) fn name_of_app(mount: &Mount, request: &HttpRequest) -> Option<String
     }
 }
 
-/// The name and the rest of `/apps/{name}` and `/apps/{name}/…`; an absent rest is `/`.
+/// The name and the rest of `/apps/{name}` and `/apps/{name}/…`.
 fn split_app(path: &str) -> Option<(&str, &str)> {
     let rest = path.strip_prefix(APPS)?;
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (name, path) = rest.split_at(end);
-    (!name.is_empty()).then_some((name, if path.is_empty() { "/" } else { path }))
+    let (name, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    (!name.is_empty()).then_some((name, rest))
 }
 
 fn not_found(path: &str) -> Problem {
@@ -77,7 +103,7 @@ mod tests {
 
     #[test]
     fn an_app_is_the_first_part_below_apps() {
-        assert_eq!(split_app("/apps/hello"), Some(("hello", "/")));
+        assert_eq!(split_app("/apps/hello"), Some(("hello", "")));
         assert_eq!(split_app("/apps/hello/"), Some(("hello", "/")));
         assert_eq!(split_app("/apps/hello/a%2Fb/c"), Some(("hello", "/a%2Fb/c")));
         assert_eq!(split_app("/apps/"), None);

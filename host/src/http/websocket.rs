@@ -5,35 +5,39 @@ use std::io;
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
-use actix_web::body::BodyStream;
+use actix_web::body::{BodyStream, BoxBody};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::web::Payload;
+use atoll_plugin::protocol;
 use futures_util::StreamExt;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::io::StreamReader;
 
+use super::head::add_headers;
 use super::pipe::pipe;
 use crate::exchange::{BodySource, Download, Exchange};
 use crate::metrics::Metrics;
 use crate::problem::{Kind, Problem};
 use crate::websocket;
 
-/// Answers a WebSocket handshake, and serves the WebSocket from then on.
+/// Answers a WebSocket handshake with what the app adds to it, and serves the WebSocket from then on.
 ///
 /// # Errors
-/// The request is not a handshake.
+/// What the app adds is no header.
 pub(super) fn accept(
     headers: &HeaderMap,
+    head: &protocol::HttpResponse<'_>,
     payload: Payload,
     exchange: Exchange,
     message_limit: usize,
     metrics: Arc<Metrics>,
 ) -> Result<HttpResponse, Problem> {
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or_else(|| {
-        Problem::new(Kind::BadGateway, "The app accepted a WebSocket that was not asked for.".to_owned())
-    })?;
-    let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()))
-        .map_err(|error| Problem::new(Kind::BadRequest, error.to_string()))?;
+    let mut response = HttpResponse::SwitchingProtocols();
+    let mut response = response.upgrade("websocket").finish();
+    add_headers(&mut response, head, None)?;
+    agree(headers, &mut response)?;
+    // It is the host that reads and writes the frames, and it knows no extensions.
+    response.headers_mut().remove(header::SEC_WEBSOCKET_EXTENSIONS);
     let (writer, sent) = pipe();
     let reader = StreamReader::new(payload.map(|chunk| chunk.map_err(io::Error::other)));
     let open = Open::new(metrics);
@@ -41,10 +45,22 @@ pub(super) fn accept(
         websocket::serve(tokio::io::join(reader, writer), exchange, message_limit).await;
         drop(open);
     });
-    Ok(HttpResponse::SwitchingProtocols()
-        .upgrade("websocket")
-        .insert_header((header::SEC_WEBSOCKET_ACCEPT, accept))
-        .body(BodyStream::new(sent.map(Ok::<_, Infallible>))))
+    Ok(response.set_body(BoxBody::new(BodyStream::new(sent.map(Ok::<_, Infallible>)))))
+}
+
+/// Says that the handshake of a request with these headers is accepted, whatever the app says of it.
+fn agree(request: &HeaderMap, response: &mut HttpResponse) -> Result<(), Problem> {
+    let key = request.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
+    let accept = HeaderValue::from_str(&derive_accept_key(key))
+        .map_err(|error| Problem::new(Kind::BadRequest, error.to_string()))?;
+    let headers = response.headers_mut();
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    // It is of a handshake that is refused.
+    headers.remove(header::SEC_WEBSOCKET_VERSION);
+    if !request.contains_key(header::SEC_WEBSOCKET_EXTENSIONS) {
+        headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
+    }
+    Ok(())
 }
 
 /// Counts a WebSocket as long as it is open.
@@ -64,11 +80,22 @@ impl Drop for Open {
 }
 
 /// Answers a handshake that the app has carried out itself: its bytes are the connection's from then on.
-pub(super) fn tunnel(payload: Payload, mut download: Download, metrics: Arc<Metrics>) -> HttpResponse {
+///
+/// # Errors
+/// As for [`accept`].
+pub(super) fn tunnel(
+    headers: &HeaderMap,
+    head: &protocol::HttpResponse<'_>,
+    payload: Payload,
+    mut download: Download,
+    metrics: Arc<Metrics>,
+) -> Result<HttpResponse, Problem> {
+    let mut response = HttpResponse::SwitchingProtocols();
+    let mut response = response.upgrade("websocket").finish();
+    add_headers(&mut response, head, None)?;
+    agree(headers, &mut response)?;
     let open = Open::new(metrics);
     let source: BodySource = Box::pin(payload.map(|chunk| chunk.map_err(|error| error.to_string())));
     download.carry_websocket(source);
-    HttpResponse::SwitchingProtocols()
-        .upgrade("websocket")
-        .body(BodyStream::new(download.inspect(move |_| _ = &open)))
+    Ok(response.set_body(BoxBody::new(BodyStream::new(download.inspect(move |_| _ = &open)))))
 }

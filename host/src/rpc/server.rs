@@ -1,5 +1,6 @@
 //! A JSON-RPC 2.0 server for an app's methods: <https://www.jsonrpc.org/specification>.
 
+use std::cell::Cell;
 use std::fmt;
 
 use atoll_plugin::protocol::{ErrorData, ErrorObject, code};
@@ -9,9 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::call;
+use super::{call, from_problem};
 use crate::app::App;
 use crate::call_context::CallContext;
+use crate::times::Taken;
 
 /// The most members that a batch may have.
 const BATCH_LIMIT: usize = 1_000;
@@ -84,9 +86,27 @@ struct Call<'a> {
     id: Option<&'a RawValue>,
 }
 
-/// Carries out what a body asks for: one call, or a batch of them side by side. The text of the answer; `None` when all
-/// were notifications.
-pub(crate) async fn answer(app: &App, body: &[u8], context: &CallContext) -> Option<Vec<u8>> {
+/// Carries out what a body asks for: one call, or a batch of them side by side. The text of the answer, `None` when all
+/// were notifications; and who had the call that took longest.
+///
+/// The caller has had the app admit the first call. The others of a batch are admitted one by one.
+pub(crate) async fn answer(
+    app: &App,
+    body: &[u8],
+    context: &CallContext,
+) -> (Option<Vec<u8>>, Option<Taken>) {
+    let slowest = Cell::new(None);
+    let note = |taken: Taken| {
+        let total = |taken: Taken| taken.times.queue + taken.times.handler;
+        if slowest.get().is_none_or(|before| total(before) < total(taken)) {
+            slowest.set(Some(taken));
+        }
+    };
+    let answer = all(app, body, context, &note).await;
+    (answer, slowest.get())
+}
+
+async fn all(app: &App, body: &[u8], context: &CallContext, note: &impl Fn(Taken)) -> Option<Vec<u8>> {
     let body = match serde_json::from_slice::<&RawValue>(body) {
         Ok(body) => body,
         Err(error) => {
@@ -95,7 +115,7 @@ pub(crate) async fn answer(app: &App, body: &[u8], context: &CallContext) -> Opt
         }
     };
     if !body.get().starts_with('[') {
-        return one(app, body, context).await.map(|answer| written(&answer));
+        return one(app, body, true, context, note).await.map(|answer| written(&answer));
     }
     let members = match serde_json::from_str(body.get()) {
         Ok(Batch(members)) if members.is_empty() => Err("a batch has to have at least one member".to_owned()),
@@ -106,17 +126,29 @@ pub(crate) async fn answer(app: &App, body: &[u8], context: &CallContext) -> Opt
         Ok(members) => members,
         Err(why) => return Some(written(&Answer::invalid(RawValue::NULL, &why))),
     };
-    let answers = join_all(members.into_iter().map(|member| one(app, member, context))).await;
+    let members = members.into_iter().enumerate();
+    let answers =
+        join_all(members.map(|(number, member)| one(app, member, number == 0, context, note))).await;
     let answers: Vec<Answer<'_>> = answers.into_iter().flatten().collect();
     (!answers.is_empty()).then(|| written(&answers))
 }
 
-async fn one<'a>(app: &App, request: &'a RawValue, context: &CallContext) -> Option<Answer<'a>> {
+async fn one<'a>(
+    app: &App,
+    request: &'a RawValue,
+    is_admitted: bool,
+    context: &CallContext,
+    note: &impl Fn(Taken),
+) -> Option<Answer<'a>> {
     let Call { method, params, id } = match Call::read(request) {
         Ok(call) => call,
         Err(answer) => return Some(answer),
     };
-    let result = call(app, &method, params, context.clone()).await;
+    let admitted = if is_admitted { Ok(()) } else { app.admission().check(app.name()) };
+    let result = match admitted {
+        Ok(()) => call(app, &method, params, context.clone(), note).await,
+        Err(problem) => Err(from_problem(problem)),
+    };
     let result = result.map_err(|error| for_client(app, &method, context.request_id(), error));
     // Nobody hears of a notification's failure but the log.
     Some(Answer::of(id?, result))
@@ -195,7 +227,8 @@ fn for_client(
         _ => return error,
     };
     let name = app.name();
-    log::error!("{name}: request {request_id}: the method {method} {what}: {}", error.message);
+    let line = || format!("{name}: request {request_id}: the method {method} {what}: {}", error.message);
+    app.journal().log_failure(line);
     if !app.shows_details() {
         error.message = format!("The method {method} of the app `{name}` {what}; its log says more.").into();
     }

@@ -12,6 +12,7 @@ mod failure;
 mod invoke;
 mod model;
 mod openapi;
+mod origin;
 mod socket;
 mod sse;
 mod state;
@@ -35,6 +36,7 @@ pub use self::model::{
     AppDetails, AppStatus, EffectiveApp, EffectiveConfig, GenerationStatus, HostStatus, Invocation, Invoked,
     LogLevel, ProblemDetails, ProcessStatus, Serving, SettingInForce,
 };
+pub use self::origin::{AdminOrigin, NoOrigin};
 use self::socket::Socket;
 pub(crate) use self::socket::{folder_of, is_answered};
 pub(crate) use self::sse::event;
@@ -50,6 +52,7 @@ pub struct Admin {
     socket: Option<Socket>,
     listener: Option<TcpListener>,
     token: Option<Token>,
+    origins: Vec<AdminOrigin>,
 }
 
 impl Admin {
@@ -63,7 +66,13 @@ impl Admin {
         let socket = socket
             .inspect_err(|error| log::warn!("`atoll ls` and its like will not reach this host: {error}"))
             .ok();
-        Self { state: State::new(registry, services, config), socket, listener: None, token: None }
+        Self {
+            state: State::new(registry, services, config),
+            socket,
+            listener: None,
+            token: None,
+            origins: Vec::new(),
+        }
     }
 
     /// Answers on TCP, too.
@@ -76,6 +85,12 @@ impl Admin {
     #[must_use]
     pub fn with_token(self, token: Option<Token>) -> Self {
         Self { token, ..self }
+    }
+
+    /// With pages on these origins, too, where proxies lead to it. Changes from there take the token.
+    #[must_use]
+    pub fn with_origins(self, origins: Vec<AdminOrigin>) -> Self {
+        Self { origins, ..self }
     }
 
     /// Where it listens on TCP.
@@ -91,7 +106,8 @@ impl Admin {
     /// # Panics
     /// Outside of an actix system.
     pub fn run(self) -> io::Result<Running> {
-        let access = Data::new(Access { token: self.token, address: self.address() });
+        let access =
+            Data::new(Access { address: self.address(), token: self.token, origins: self.origins.into() });
         let state = Data::new(self.state);
         let mut server = HttpServer::new(move || {
             App::new()

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use actix_web::web::ServiceConfig;
 use tokio::task::JoinHandle;
 
-use crate::admin::{self, Admin, Token};
+use crate::admin::{self, Admin, AdminOrigin, Token};
 use crate::config::ConfigError;
 use crate::host_lock::{HostLock, HostLockError};
 use crate::http::{self, Front, Mount, TrustedProxies};
@@ -62,6 +62,7 @@ pub struct HostBuilder {
     shows_details: bool,
     admin: Option<TcpListener>,
     token: Option<Token>,
+    origins: Vec<AdminOrigin>,
 }
 
 /// Why a host cannot start.
@@ -92,6 +93,7 @@ impl Host {
             shows_details: false,
             admin: None,
             token: None,
+            origins: Vec::new(),
         }
     }
 
@@ -163,6 +165,11 @@ impl HostBuilder {
         Self { admin: Some(listener), token, ..self }
     }
 
+    /// Has the dashboard work on these origins, too, where proxies lead to the admin listener.
+    pub fn with_admin_origins(self, origins: Vec<AdminOrigin>) -> Self {
+        Self { origins, ..self }
+    }
+
     /// Starts it: reads the file, and starts the apps that are to start with the host.
     ///
     /// # Errors
@@ -171,7 +178,7 @@ impl HostBuilder {
     /// # Panics
     /// Outside of an actix system, such as `#[actix_web::main]`.
     pub fn start(self) -> Result<Host, HostError> {
-        let Self { config, front, spans, shows_details, admin, token } = self;
+        let Self { config, front, spans, shows_details, admin, token, origins } = self;
         let mut services = Services::new()?;
         if shows_details {
             services = services.with_details();
@@ -185,7 +192,8 @@ impl HostBuilder {
         let file = ConfigFile::watch(config.clone(), services.watcher());
         let registry: Arc<Registry> = Arc::default();
         registry.apply(&file.load()?, &services);
-        let mut listener = Admin::new(registry.clone(), &services, &config).with_token(token);
+        let mut listener =
+            Admin::new(registry.clone(), &services, &config).with_token(token).with_origins(origins);
         if let Some(tcp) = admin {
             listener = listener.with_listener(tcp);
         }

@@ -7,12 +7,29 @@ use std::net::TcpListener;
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
+/// Why what a service manager hands over cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// The clients of the others would wait for ever.
+    #[error(
+        "{0} sockets were handed over, and the host serves one: keep one ListenStream= in the .socket unit"
+    )]
+    Several(usize),
+    /// It is no TCP socket that listens.
+    #[error(transparent)]
+    Unusable(#[from] io::Error),
+}
+
 /// The socket that the service manager listens on for this process, if it does.
 ///
 /// # Errors
-/// What was handed over is no TCP socket that listens.
-pub fn socket() -> io::Result<Option<TcpListener>> {
-    ListenFd::from_env().take_tcp_listener(0)
+/// See [`SocketError`].
+pub fn socket() -> Result<Option<TcpListener>, SocketError> {
+    let mut sockets = ListenFd::from_env();
+    match sockets.len() {
+        0 | 1 => Ok(sockets.take_tcp_listener(0)?),
+        several => Err(SocketError::Several(several)),
+    }
 }
 
 /// Says that the process serves.

@@ -404,3 +404,97 @@ fn a_log_for_programs_is_json_and_each_request_is_a_line() {
         assert!(record["time"].is_string() && record["level"].is_string(), "{record}");
     }
 }
+
+#[test]
+fn the_line_of_a_request_that_failed_says_who_had_it_and_for_how_long() {
+    let apps = json!([
+        { "name": "probe", "path": library("probe"), "deadline_ms": 300 },
+        { "name": "rpc", "path": library("rpc") },
+    ]);
+    let host = Launch::serve(apps).args(["--log-format", "json", "--access-log"]).start();
+    let reload = |app: &str| {
+        let launch = Launch::command("reload").args([app, "--config", &host.path("apps.json")]);
+        assert!(launch.env("TMPDIR", host.folder().join("tmp")).run().status.success());
+    };
+    host.get("/apps/probe/start");
+    reload("probe");
+    let line = |target: &str| -> Value {
+        let lines = host.wait_for_log(&["\"access\"", &format!("{target}\"")]);
+        serde_json::from_str(&lines).unwrap()
+    };
+    for (path, status) in
+        [("panic", 500), ("error/503", 503), ("error/404", 404), ("no-route", 404), ("wait/nobody", 504)]
+    {
+        assert_eq!(host.get(&format!("/apps/probe/{path}")).status, status);
+        let line = line(&format!("/apps/probe/{path}"));
+        assert_eq!((&line["status"], &line["generation"]), (&json!(status), &json!(2)), "{line}");
+        let [total, queue, handler] =
+            ["total_ms", "queue_ms", "handler_ms"].map(|name| line[name].as_f64().unwrap());
+        assert!(queue > 0.0 && handler > 0.0 && total >= queue + handler, "{line}");
+        assert!(status != 504 || handler > 200.0, "{line}");
+    }
+    let call = json!({ "jsonrpc": "2.0", "method": "subtract", "params": [3, 1], "id": 1 });
+    let call = Call::post("/rpc/rpc", call.to_string()).header("content-type", "application/json");
+    assert_eq!(host.call(&call).json()["result"], 2);
+    let line = line("/rpc/rpc");
+    assert!(line["generation"] == 1 && line["handler_ms"].as_f64().unwrap() > 0.0, "{line}");
+}
+
+#[test]
+fn what_is_sent_by_hand_could_have_come_by_http() {
+    let watched = Watched::with(json!([probe()]));
+    let send = |name: &str, value: &str| {
+        let body = json!({ "path": "/seen/", "headers": [[name, value]] }).to_string();
+        let call = Call::post("/api/v1/apps/probe/invoke", body).header("content-type", "application/json");
+        watched.ask(&call)
+    };
+    for (name, value) in [
+        ("x\r\nevil", "1"),
+        ("x\nevil: 1\r\n\r\n", "1"),
+        ("", "1"),
+        ("a b", "1"),
+        ("é", "1"),
+        ("x:", "1"),
+        ("x", "1\r\nevil: 1"),
+        ("x", "\0"),
+    ] {
+        send(name, value).problem(400, "bad-request");
+    }
+    for (name, value) in [("X-Bytes", "café"), ("x!#$%&'*+.^_`|~", "a\tb")] {
+        let answer = send(name, value).json();
+        assert_eq!(answer["status"], 200, "{answer}");
+        let seen: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        assert!(
+            seen["headers"].as_array().unwrap().iter().any(|header| header[0] == name.to_lowercase()),
+            "{seen}"
+        );
+    }
+}
+
+#[test]
+fn no_number_of_the_openapi_document_is_larger_than_its_format() {
+    fn check(path: &str, value: &Value) {
+        match value {
+            Value::Object(members) => {
+                let limit = match members.get("format").and_then(Value::as_str) {
+                    Some("int32") => i64::from(i32::MAX),
+                    _ => i64::MAX,
+                };
+                for name in ["maximum", "exclusiveMaximum", "default", "minimum"] {
+                    if let Some(number) = members.get(name).and_then(Value::as_u64) {
+                        assert!(number <= limit as u64, "{path}: {name} = {number}");
+                    }
+                }
+                members.iter().for_each(|(name, value)| check(&format!("{path}/{name}"), value));
+            }
+            Value::Array(items) => items.iter().for_each(|item| check(path, item)),
+            _ => {}
+        }
+    }
+    let watched = Watched::with(json!([]));
+    let document = watched.get("/api/v1/openapi.json").json();
+    check("", &document);
+    let history = &document["paths"]["/api/v1/apps"]["get"]["parameters"][0];
+    assert_eq!((&history["name"], &history["required"]), (&json!("history"), &json!(false)), "{history}");
+    assert_eq!(watched.get("/api/v1/apps?history=4294967295").status, 200);
+}

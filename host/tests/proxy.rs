@@ -12,11 +12,13 @@ use serde_json::{Value, json};
 use support::{Call, Connection, Host, Launch, wait_for, workspace};
 use tokio_tungstenite::tungstenite::{self, Message};
 
-/// The block of settings under a headline of the book's page.
+/// The last block of settings under a headline of the book's page.
 fn settings(headline: &str) -> String {
     let page = std::fs::read_to_string(workspace().join("docs/src/proxy.md")).unwrap();
     let (_, section) = page.split_once(&format!("\n## {headline}\n")).unwrap();
-    section.split("```").nth(1).unwrap().trim_start_matches("text\n").to_owned()
+    let section = section.split("\n## ").next().unwrap();
+    let blocks: Vec<_> = section.split("```").skip(1).step_by(2).collect();
+    blocks.last().unwrap().trim_start_matches("text\n").to_owned()
 }
 
 /// Replaces a text that has to be there.
@@ -27,13 +29,23 @@ fn replace(settings: &str, from: &str, to: &str) -> String {
 }
 
 fn nginx(program: &Path, host: SocketAddr, listen: SocketAddr) -> Launch {
-    let certificate = rcgen::generate_simple_self_signed(["apps.example.com".to_owned()]).unwrap();
-    let launch = Launch::program(program)
-        .write("apps.pem", certificate.cert.pem())
-        .write("apps.key", certificate.signing_key.serialize_pem());
-    let folder = launch.folder().display().to_string();
     let site = replace(&settings("nginx"), "127.0.0.1:3000", &host.to_string());
-    let site = replace(&site, "listen 443 ssl;", &format!("listen {listen};"));
+    nginx_with(program, &site, "apps", listen)
+}
+
+fn nginx_of_the_dashboard(program: &Path, host: SocketAddr, listen: SocketAddr) -> Launch {
+    let site = replace(&settings("The dashboard"), "127.0.0.1:3001", &host.to_string());
+    let site = replace(&site, "/etc/nginx", "/etc/ssl");
+    nginx_with(program, &site, "admin", listen).write("atoll.htpasswd", "operator:{PLAIN}password\n")
+}
+
+fn nginx_with(program: &Path, site: &str, name: &str, listen: SocketAddr) -> Launch {
+    let certificate = rcgen::generate_simple_self_signed([format!("{name}.example.com")]).unwrap();
+    let launch = Launch::program(program)
+        .write(&format!("{name}.pem"), certificate.cert.pem())
+        .write(&format!("{name}.key"), certificate.signing_key.serialize_pem());
+    let folder = launch.folder().display().to_string();
+    let site = replace(site, "listen 443 ssl;", &format!("listen {listen};"));
     let site = replace(&site, "/etc/ssl", &folder);
     let scratch: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|name| format!("{name}_temp_path {folder}/{name};\n"))
@@ -177,4 +189,46 @@ fn behind_nginx() {
 #[test]
 fn behind_caddy() {
     behind("caddy", caddy);
+}
+
+#[test]
+fn the_dashboard_changes_things_behind_nginx_on_another_name() {
+    let Some([program]) = installed::all(["nginx"]) else { return };
+    let launch = Launch::serve(json!([{ "name": "probe", "path": support::library("probe") }]));
+    let host = launch
+        .write("token", "the-token")
+        .args(["--admin", "127.0.0.1:0", "--admin-token-file", "token"])
+        .args(["--admin-origin", "https://admin.example.com"])
+        .start();
+    let admin = host.admin();
+    let (_proxy, address) = start(|listen| nginx_of_the_dashboard(&program, admin, listen));
+    // `operator:password`, as the browser sends it once it has asked for it.
+    let of_page = |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let all = [("host", "admin.example.com"), ("authorization", "Basic b3BlcmF0b3I6cGFzc3dvcmQ=")];
+        let lines: String =
+            all.iter().chain(headers).map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let mut connection = Connection::open(address).unwrap();
+        connection
+            .write(format!("{method} {path} HTTP/1.1\r\n{lines}content-length: 0\r\n\r\n").as_bytes())
+            .unwrap();
+        connection.receive(method).unwrap()
+    };
+    assert_eq!(ask(address, &Call::get("/")).status, 401, "the proxy asks for the password");
+    let page = of_page("GET", "/", &[]);
+    assert!(page.status == 200 && page.text().contains("<html"), "{}", page.text());
+    let status = of_page("GET", "/api/v1/status", &[("sec-fetch-site", "same-origin")]);
+    assert_eq!(status.json()["apps"][0]["phase"], "cold");
+
+    let (start, token) = ("/api/v1/apps/probe/start", ("x-atoll-token", "the-token"));
+    let (origin, site) = (("origin", "https://admin.example.com"), ("sec-fetch-site", "same-origin"));
+    of_page("POST", start, &[origin, site]).problem(401, "unauthorized");
+    of_page("POST", start, &[("origin", "https://evil.example"), token]).problem(403, "forbidden");
+    of_page("POST", start, &[origin, ("sec-fetch-site", "cross-site"), token]).problem(403, "forbidden");
+    assert_eq!(of_page("POST", start, &[origin, site, token]).json()["generation"], 1);
+    // On the machine itself it goes on as before.
+    let local = Call::post(start, "").header("authorization", "Bearer the-token");
+    assert_eq!(ask(admin, &local).status, 200);
+    let mut rebound = Connection::open(admin).unwrap();
+    rebound.write(b"GET /api/v1/status HTTP/1.1\r\nhost: evil.example\r\n\r\n").unwrap();
+    rebound.receive("GET").unwrap().problem(403, "forbidden");
 }

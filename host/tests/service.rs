@@ -137,3 +137,21 @@ fn sighup_reads_everything_again_and_ends_nothing() {
     wait_until("the new app is there", || host.get("/apps/other/start").status == 200);
     assert_eq!(host.log_lines(&["probe#2"]), Vec::<String>::new(), "its library is the same");
 }
+
+#[test]
+fn a_socket_that_nobody_would_serve_is_an_error() {
+    let [first, second] = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    for listener in [&first, &second] {
+        fcntl_setfd(listener, FdFlags::empty()).unwrap();
+    }
+    for command in ["serve", "dev"] {
+        let (first, second) = (first.as_raw_fd(), second.as_raw_fd());
+        let script = format!("LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\" {command} 9<&{first} 4<&{second} 3<&9");
+        let ended = Launch::program("sh").args(["-c", &script]).arg(atoll()).write("apps.json", "[]").run();
+        assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+        support::contains(
+            &ended.stderr,
+            &["2 sockets were handed over, and the host serves one", "ListenStream="],
+        );
+    }
+}

@@ -2,11 +2,13 @@
 //!
 //! Over the Unix socket the file's permissions say so. Over TCP, whoever reaches the listener may look; to change
 //! something takes the token, where there is one or the listener is reached from other machines. A page of another site
-//! in the operator's browser can do neither: it is told apart by `Host`, `Origin` and `Sec-Fetch-Site`.
+//! in the operator's browser can do neither: it is told apart by `Host`, `Origin` and `Sec-Fetch-Site`. Behind a proxy on
+//! another name, the operator says which origin the pages have there.
 
 use std::any::Any;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
@@ -17,6 +19,8 @@ use actix_web::rt::net::UnixStream;
 use actix_web::{Error, web};
 
 use super::failure::Failure;
+use super::origin::AdminOrigin;
+use crate::http::authority;
 use crate::problem::{Kind, Problem};
 
 /// The secret that whoever changes something has to know. It is kept as its hash, and never shown.
@@ -52,11 +56,13 @@ impl fmt::Debug for Token {
 }
 
 /// The rules of one listener.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Access {
     pub(super) token: Option<Token>,
     /// Where TCP is listened on.
     pub(super) address: Option<SocketAddr>,
+    /// Where its pages are, besides.
+    pub(super) origins: Arc<[AdminOrigin]>,
 }
 
 /// Marks a connection over the Unix socket.
@@ -75,30 +81,31 @@ pub(super) async fn guard(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let is_owner = request.conn_data::<Owner>().is_some();
-    let access = request.app_data::<web::Data<Access>>().map(|access| ***access);
-    if let (false, Some(access)) = (is_owner, access) {
+    if let (false, Some(access)) = (is_owner, request.app_data::<web::Data<Access>>()) {
         access.check(request.method(), request.headers()).map_err(Failure)?;
     }
     next.call(request).await
 }
 
 impl Access {
-    fn check(self, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
-        let is_local = self.address.is_none_or(|address| address.ip().is_loopback());
+    fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+        authority::check_hosts(headers)?;
+        let is_loopback = self.address.is_none_or(|address| address.ip().is_loopback());
         let host = text(headers, &header::HOST).unwrap_or("");
-        if is_local && !names_loopback(host) {
+        let is_listed = self.origins.iter().any(|origin| origin.is_on(host));
+        if is_loopback && !names_loopback(host) && !is_listed {
             let detail = format!(
-                "This is not the host {host:?}: the admin listener on loopback answers to localhost, 127.0.0.1 and [::1] only."
+                "This is not the host {host:?}: the admin listener on loopback answers to localhost, 127.0.0.1 and [::1] \
+                 only, and to the names of --admin-origin."
             );
             return Err(Problem::new(Kind::Forbidden, detail));
         }
         if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
             return Ok(());
         }
-        if !is_same_site(headers, host) {
-            let detail = "A page of another site asked for this change.";
-            return Err(Problem::new(Kind::Forbidden, detail));
-        }
+        let asked_by = self.asked_by(headers, host)?;
+        // Whoever comes by a listed name or page comes from another machine, by a proxy.
+        let is_local = is_loopback && !is_listed && asked_by != AskedBy::ListedPage;
         match self.token {
             None if is_local => Ok(()),
             None => Err(Problem::new(
@@ -106,20 +113,59 @@ impl Access {
                 "This admin listener is reached from other machines and has no token, so nothing can be changed here. \
                  Start the host with --admin-token-file, or use the command on the host's own machine.",
             )),
-            Some(token) if bearer(headers).is_some_and(|text| token.is(text)) => Ok(()),
+            Some(token) if given_token(headers).is_some_and(|text| token.is(text)) => Ok(()),
             Some(_) => Err(Problem::new(
                 Kind::Unauthorized,
-                "To change something takes the admin token: Authorization: Bearer TOKEN.",
+                "To change something takes the admin token: Authorization: Bearer TOKEN, or X-Atoll-Token: TOKEN.",
             )),
         }
     }
+
+    /// Which page asks for a change, if one does.
+    ///
+    /// # Errors
+    /// It is one of another site.
+    fn asked_by(&self, headers: &HeaderMap, host: &str) -> Result<AskedBy, Problem> {
+        let site = text(headers, &HeaderName::from_static("sec-fetch-site"));
+        let is_foreign = site.is_some_and(|site| !matches!(site, "same-origin" | "none"));
+        let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or(""));
+        let found = match origin {
+            _ if is_foreign => None,
+            None => Some(AskedBy::OwnPageOrNone),
+            Some(origin) if self.origins.iter().any(|listed| listed.is(origin)) => Some(AskedBy::ListedPage),
+            Some(origin) => {
+                let is_own = origin.split_once("://").is_some_and(|(_, origin)| origin == host);
+                is_own.then_some(AskedBy::OwnPageOrNone)
+            }
+        };
+        found.ok_or_else(|| {
+            let detail = "A page of another site asked for this change. Behind a proxy on another name, --admin-origin \
+                          says which origin the pages have there.";
+            Problem::new(Kind::Forbidden, detail)
+        })
+    }
 }
+
+/// Who asks for a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AskedBy {
+    /// A page under the name that the request is for, or a program.
+    OwnPageOrNone,
+    /// A page of a listed origin.
+    ListedPage,
+}
+
+/// The header for the token where a proxy in front uses `Authorization` for its own password.
+const TOKEN: HeaderName = HeaderName::from_static("x-atoll-token");
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+fn given_token(headers: &HeaderMap) -> Option<&str> {
+    if let Some(token) = text(headers, &TOKEN) {
+        return Some(token.trim());
+    }
     let (scheme, token) = text(headers, &header::AUTHORIZATION)?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
@@ -132,24 +178,17 @@ fn names_loopback(host: &str) -> bool {
     address.map_or_else(|_| name.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
 }
 
-/// Whether a request is a page's of this listener, or no page's.
-fn is_same_site(headers: &HeaderMap, host: &str) -> bool {
-    let site = HeaderName::from_static("sec-fetch-site");
-    let is_foreign = text(headers, &site).is_some_and(|site| !matches!(site, "same-origin" | "none"));
-    let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or(""));
-    let is_own = |origin: &str| origin.split_once("://").is_some_and(|(_, origin)| origin == host);
-    !is_foreign && origin.is_none_or(is_own)
-}
-
 #[cfg(test)]
 mod tests {
     use actix_web::http::header::HeaderValue;
 
     use super::*;
 
-    const LOCAL: Access = Access { token: None, address: None };
+    fn local() -> Access {
+        Access { token: None, address: None, origins: Arc::default() }
+    }
 
-    fn check(access: Access, method: &Method, headers: &[(&'static str, &str)]) -> Result<(), u16> {
+    fn check(access: &Access, method: &Method, headers: &[(&'static str, &str)]) -> Result<(), u16> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
@@ -173,36 +212,78 @@ mod tests {
             (vec![own, ("sec-fetch-site", "cross-site")], false),
             (vec![("host", "evil.example:3001")], false),
             (vec![("host", "127.0.0.1.evil.example")], false),
-            (vec![("host", "user@127.0.0.1")], true),
+            (vec![("host", "user@127.0.0.1")], false),
             (vec![], false),
         ] {
-            let result = check(LOCAL, &Method::POST, &headers);
-            assert_eq!(result, if allowed { Ok(()) } else { Err(403) }, "{headers:?}");
+            let result = check(&local(), &Method::POST, &headers);
+            let refused = |status| status == 403 || status == 400 && headers[0].1.contains('@');
+            assert!(if allowed { result.is_ok() } else { result.is_err_and(refused) }, "{headers:?}");
         }
-        assert_eq!(check(LOCAL, &Method::GET, &[("host", "evil.example")]), Err(403));
-        assert_eq!(check(LOCAL, &Method::GET, &[own]), Ok(()));
+        assert_eq!(check(&local(), &Method::GET, &[("host", "evil.example")]), Err(403));
+        assert_eq!(check(&local(), &Method::GET, &[own]), Ok(()));
     }
 
     #[test]
     fn what_changes_something_takes_the_token() {
         let own = ("host", "127.0.0.1:3001");
         let with = |authorization| [own, ("authorization", authorization)];
-        let local = Access { token: Token::new("right"), ..LOCAL };
-        for (access, host) in [(local, own), (Access { address: public(), ..local }, ("host", "box.example"))]
-        {
+        let local = Access { token: Token::new("right"), ..local() };
+        let public = Access { address: public(), ..local.clone() };
+        for (access, host) in [(&local, own), (&public, ("host", "box.example"))] {
             assert_eq!(check(access, &Method::GET, &[host]), Ok(()));
             assert_eq!(check(access, &Method::POST, &[host]), Err(401));
         }
-        assert_eq!(check(local, &Method::POST, &with("Bearer wrong")), Err(401));
-        assert_eq!(check(local, &Method::POST, &with("Basic right")), Err(401));
-        assert_eq!(check(local, &Method::POST, &with("bearer right")), Ok(()));
+        assert_eq!(check(&local, &Method::POST, &with("Bearer wrong")), Err(401));
+        assert_eq!(check(&local, &Method::POST, &with("Basic right")), Err(401));
+        assert_eq!(check(&local, &Method::POST, &with("bearer right")), Ok(()));
+        let beside = [own, ("authorization", "Basic of-the-proxy"), ("x-atoll-token", "right")];
+        assert_eq!(check(&local, &Method::POST, &beside), Ok(()));
+        assert_eq!(check(&local, &Method::POST, &[own, ("x-atoll-token", "wrong")]), Err(401));
     }
 
     #[test]
     fn without_a_token_nothing_is_changed_from_other_machines() {
-        let open = Access { address: public(), ..LOCAL };
-        assert_eq!(check(open, &Method::POST, &[("host", "box.example:3001")]), Err(403));
-        assert_eq!(check(open, &Method::GET, &[("host", "box.example:3001")]), Ok(()));
+        let open = Access { address: public(), ..local() };
+        assert_eq!(check(&open, &Method::POST, &[("host", "box.example:3001")]), Err(403));
+        assert_eq!(check(&open, &Method::GET, &[("host", "box.example:3001")]), Ok(()));
+    }
+
+    #[test]
+    fn behind_a_proxy_the_listed_origin_changes_things_with_the_token() {
+        let listed: AdminOrigin = "https://admin.example.com".parse().unwrap();
+        let open = Access { origins: [listed].into(), ..local() };
+        let closed = Access { token: Token::new("right"), ..open.clone() };
+        let (own, page) = (("host", "127.0.0.1:3001"), ("origin", "https://admin.example.com"));
+        let (passed_on, token) = (("host", "admin.example.com"), ("x-atoll-token", "right"));
+        for host in [own, passed_on] {
+            assert_eq!(check(&closed, &Method::GET, &[host]), Ok(()));
+            assert_eq!(check(&closed, &Method::POST, &[host, page, token]), Ok(()));
+            assert_eq!(
+                check(&closed, &Method::POST, &[host, page, token, ("sec-fetch-site", "same-origin")]),
+                Ok(())
+            );
+            assert_eq!(check(&closed, &Method::POST, &[host, page]), Err(401));
+            assert_eq!(check(&open, &Method::POST, &[host, page]), Err(403), "without a token");
+            for (header, value) in [
+                ("origin", "https://evil.example"),
+                ("origin", "http://admin.example.com.evil.example"),
+                ("origin", "null"),
+                ("sec-fetch-site", "cross-site"),
+            ] {
+                assert_eq!(
+                    check(&closed, &Method::POST, &[host, token, (header, value)]),
+                    Err(403),
+                    "{value}"
+                );
+            }
+        }
+        assert_eq!(
+            check(&open, &Method::POST, &[passed_on]),
+            Err(403),
+            "whoever comes by the proxy is not local"
+        );
+        assert_eq!(check(&open, &Method::POST, &[own]), Ok(()), "the operator on the machine is");
+        assert_eq!(check(&closed, &Method::GET, &[("host", "evil.example")]), Err(403));
     }
 
     fn public() -> Option<SocketAddr> {

@@ -244,7 +244,7 @@ struct Named {
 #[into_params(parameter_in = Query)]
 struct Past {
     /// How many of the last things that happened to each app are told at most; all that are kept where it is not given.
-    #[param(maximum = 4294967295_u32)]
+    #[param(value_type = Option<u64>, maximum = 4294967295_u64)]
     history: Option<u32>,
 }
 
@@ -259,7 +259,7 @@ impl Past {
 #[into_params(parameter_in = Query)]
 struct Amount {
     /// How many records at most, the last ones; 100 where it is not given.
-    #[param(maximum = 4294967295_u32)]
+    #[param(value_type = Option<u64>, maximum = 4294967295_u64)]
     limit: Option<u32>,
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actix_web::http::Uri;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::Bytes;
 use atoll_plugin::protocol::{Header, HttpRequest};
 use futures_util::StreamExt;
@@ -35,14 +36,13 @@ pub(super) async fn invoke(app: &App, invocation: &Invocation) -> Result<Invoked
     }
     let prefix = format!("/apps/{}", app.name());
     let request_id = RequestId::new();
-    let headers: Vec<_> =
-        invocation.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.as_str())).collect();
+    let headers = headers(invocation)?;
     let request = HttpRequest {
         method: invocation.method.as_str().into(),
         path: uri.path().into(),
         query: uri.query().unwrap_or("").into(),
         prefix: prefix.as_str().into(),
-        headers: headers.iter().map(|(name, value)| Header::new(name, value)).collect(),
+        headers: headers.iter().map(|(name, value)| Header::new(name.as_str(), value)).collect(),
         peer: None,
         request_id: request_id.as_str().into(),
         traceparent: None,
@@ -62,6 +62,19 @@ pub(super) async fn invoke(app: &App, invocation: &Invocation) -> Result<Invoked
     let (body, truncated) = shown(body).await;
     let took_ms = begun.elapsed().as_secs_f64() * 1000.0;
     Ok(Invoked { status, headers, body: String::from_utf8_lossy(&body).into_owned(), truncated, took_ms })
+}
+
+/// The request's headers, with their names in lower case. An app is to see nothing that could not have come by HTTP.
+fn headers(invocation: &Invocation) -> Result<Vec<(HeaderName, &str)>, Problem> {
+    let bad = |detail: String| Problem::new(Kind::BadRequest, detail);
+    let checked = invocation.headers.iter().map(|(name, value)| {
+        let known = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| bad(format!("{name:?} is no name of a header: expected letters, digits and -.")))?;
+        HeaderValue::from_bytes(value.as_bytes())
+            .map_err(|_| bad(format!("{value:?} cannot be the value of the header {name}.")))?;
+        Ok((known, value.as_str()))
+    });
+    checked.collect()
 }
 
 /// The beginning of a body, and whether there is more.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{Array, ArrayBuilder, Object, Type};
+use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
 use crate::app::App;
 use crate::config::{AppConfig, Origin, Route};
@@ -177,10 +177,11 @@ pub struct Invocation {
     pub body: Option<String>,
 }
 
-/// What the OpenAPI document says of pairs of texts.
+/// What the OpenAPI document says of pairs of a header's name and value.
 fn pairs() -> Array {
-    let text = Object::with_type(Type::String);
-    let pair = ArrayBuilder::new().items(text).min_items(Some(2)).max_items(Some(2));
+    let text = |pattern: &str| ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).build();
+    let pair = [text("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"), text(r"^[^\u0000-\u0008\u000a-\u001f\u007f]*$")];
+    let pair = ArrayBuilder::new().prefix_items(pair).min_items(Some(2)).max_items(Some(2));
     ArrayBuilder::new().items(pair).build()
 }
 

@@ -4,6 +4,7 @@ mod report;
 mod watches;
 mod workshop;
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -42,10 +43,11 @@ pub(super) struct DevArgs {
 /// Builds and serves the apps of a registry until the process is told to end.
 pub(super) fn run(args: &DevArgs) -> anyhow::Result<()> {
     logging::init_for_development(args.serve.log_format);
-    actix_web::rt::System::new().block_on(develop(&args.serve.config, args))
+    let socket = serve::handed_over()?;
+    actix_web::rt::System::new().block_on(develop(&args.serve.config, args, socket))
 }
 
-async fn develop(path: &Path, args: &DevArgs) -> anyhow::Result<()> {
+async fn develop(path: &Path, args: &DevArgs, socket: Option<TcpListener>) -> anyhow::Result<()> {
     let mut services = Services::new()?.with_details();
     if let Some(sink) = serve::spans(&args.serve)? {
         services = services.with_spans(sink);
@@ -55,7 +57,7 @@ async fn develop(path: &Path, args: &DevArgs) -> anyhow::Result<()> {
     let file = ConfigFile::watch(path.to_owned(), services.watcher());
     let config = file.load()?;
     let registry = Arc::new(Registry::default());
-    let (server, follow_certificate) = serve::listen(&args.serve, &registry, services.watcher())?;
+    let (server, follow_certificate) = serve::listen(&args.serve, socket, &registry, services.watcher())?;
     let live = Arc::new(LivePages::new(registry.clone()));
     let server = server.with_live_pages(live.clone());
     let report = Rc::new(Report::new(registry.clone(), server.base_url()));
@@ -68,6 +70,7 @@ async fn develop(path: &Path, args: &DevArgs) -> anyhow::Result<()> {
     workshop.take(config, &mut watches);
     let mut admin =
         Admin::new(registry.clone(), &services, path).with_token(serve::admin_token(&args.serve)?);
+    admin = admin.with_origins(args.serve.admin_origin.clone());
     if let Some(listener) = serve::admin_listener(&args.serve)? {
         admin = admin.with_listener(listener);
     }

@@ -30,6 +30,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use atoll_host::admin::AdminOrigin;
 use atoll_host::escape;
 use atoll_host::logging::Format;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -131,6 +132,10 @@ pub(crate) struct ServeArgs {
     /// A file with the token that is asked of those who change something over --admin.
     #[arg(long, value_name = "FILE", requires = "admin")]
     admin_token_file: Option<PathBuf>,
+    /// Where a proxy serves the dashboard, such as https://admin.example.com: its pages may change things with the token.
+    /// Repeatable.
+    #[arg(long, value_name = "ORIGIN", requires = "admin_token_file")]
+    admin_origin: Vec<AdminOrigin>,
     /// Send a span for each request to the OpenTelemetry collector at this URL, such as http://127.0.0.1:4318.
     #[arg(long, value_name = "URL")]
     otlp: Option<String>,

@@ -17,16 +17,18 @@ use super::{ServeArgs, free_port, out};
 /// Serves the apps of a registry until the process is told to end.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
     logging::init(args.log_format);
+    let socket = handed_over()?;
     actix_web::rt::System::new().block_on(async {
         let mut host = Host::builder(&args.config);
         if let Some(sink) = spans(args)? {
             host = host.with_spans(sink);
         }
         if let Some(listener) = admin_listener(args)? {
-            host = host.with_admin(listener, admin_token(args)?);
+            host =
+                host.with_admin(listener, admin_token(args)?).with_admin_origins(args.admin_origin.clone());
         }
         let host = host.start()?;
-        let (server, follow_certificate) = listen(args, host.registry(), host.watcher())?;
+        let (server, follow_certificate) = listen(args, socket, host.registry(), host.watcher())?;
         out::print(format!("{}\n", server::banner(host.registry(), &server.base_url())))?;
         say_admin(host.admin_address())?;
         let reread = actix_web::rt::spawn(server::reread_at_hangup(host.watcher().clone())?);
@@ -54,15 +56,20 @@ pub(super) fn spans(args: &ServeArgs) -> anyhow::Result<Option<Arc<dyn SpanSink>
     }
 }
 
-/// Listens as the arguments say; with TLS, the task that follows the certificate's files.
+/// The socket that a service manager hands over. What cannot be used is found before anything is started.
+pub(super) fn handed_over() -> anyhow::Result<Option<TcpListener>> {
+    service_manager::socket().context("cannot use the socket of the service manager")
+}
+
+/// Listens on the socket that was handed over, or else as the arguments say; with TLS, the task that follows the certificate's files.
 pub(super) fn listen(
     args: &ServeArgs,
+    handed_over: Option<TcpListener>,
     registry: &Arc<Registry>,
     watcher: &Watcher,
 ) -> anyhow::Result<(Server, Option<JoinHandle<()>>)> {
     let files = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
     let tls = files.map(|(cert, key)| Tls::load(cert, key, watcher)).transpose()?;
-    let handed_over = service_manager::socket().context("cannot use the socket of the service manager")?;
     let server = match handed_over {
         Some(socket) => Server::on(registry.clone(), socket),
         None => {

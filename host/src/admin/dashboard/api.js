@@ -15,9 +15,9 @@ export class Refused extends Error {
   }
 }
 
-/** The header with the token, if there is one. */
+/** The header with the token, if there is one. `Authorization` is left to a proxy's password. */
 export function authorization() {
-  return token() ? { authorization: `Bearer ${token()}` } : {};
+  return token() ? { "x-atoll-token": token() } : {};
 }
 
 async function send(method, path, body) {

@@ -40,8 +40,7 @@ pub(crate) async fn call(
     let json = |id| to_json(&Request::new(id, method, params));
     let (in_flight, generation, answered) = loop {
         let sent = timeout_at(deadline, exchange::send(app, json, None, &context)).await;
-        let (in_flight, mut answer) =
-            sent.map_err(|_elapsed| too_late(app, limit))?.map_err(from_problem)?;
+        let (in_flight, mut answer) = sent.map_err(|_elapsed| too_late(app, limit))?.map_err(from_problem)?;
         let generation = in_flight.number();
         match timeout_at(deadline, &mut answer).await {
             // The next worker has it.

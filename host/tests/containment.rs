@@ -553,6 +553,8 @@ fn calls_beyond_the_limit_fail_and_an_app_that_reads_no_answers_loses_its_port()
     host.wait_for_log(&["ERROR", "bad: a worker asks for more and more, and takes no answers"]);
     wait_until("the app is started again", || host.get("/apps/bad/").text() == "by hand");
     others_are_fine(&host);
+}
+
 #[test]
 fn a_request_that_panics_fills_neither_the_log_nor_the_workers_time() {
     let app = json!({ "name": "probe", "path": "libprobe.so" });

@@ -47,6 +47,7 @@ mod call_context;
 pub mod check;
 mod checksum;
 pub mod config;
+mod connection;
 mod context;
 mod courier;
 mod current;

@@ -8,12 +8,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::{App, HttpServer};
-use rustls::ServerConfig;
+use actix_web::App;
+use actix_web::dev::Server as ActixServer;
 use socket2::SockRef;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, ConfigError};
+use crate::connection::limits::MAX_CONNECTIONS;
+use crate::connection::{self, Protocols, Shutdown};
 use crate::http::{self, Front, LivePages, Mount, TrustedProxies};
 use crate::registry::Registry;
 use crate::regular_file;
@@ -38,18 +40,8 @@ const READ_AGAIN: Duration = Duration::from_secs(1);
 pub struct Server {
     listener: TcpListener,
     front: Front,
-    protocol: Protocol,
+    protocols: Protocols,
     live: Option<Arc<LivePages>>,
-}
-
-/// What is spoken on the connections.
-#[derive(Debug)]
-enum Protocol {
-    Http1,
-    /// HTTP/1, or HTTP/2 with a client that begins with it.
-    Http1Or2,
-    /// HTTP/1 or HTTP/2 in TLS, as the client likes.
-    Tls(Box<ServerConfig>),
 }
 
 impl Server {
@@ -66,7 +58,7 @@ impl Server {
     /// As [`bind`](Self::bind), on a socket that listens already, as a service manager hands it over.
     pub fn on(mount: impl Into<Mount>, listener: TcpListener) -> Self {
         let front = Front { mount: mount.into(), trusted: TrustedProxies::default(), access_log: false };
-        Self { listener, front, protocol: Protocol::Http1, live: None }
+        Self { listener, front, protocols: Protocols::Http1, live: None }
     }
 
     /// Speaks TLS, and in it HTTP/2 as well.
@@ -74,14 +66,13 @@ impl Server {
     /// # Errors
     /// The system gives no random numbers.
     pub fn with_tls(self, tls: &Tls) -> Result<Self, rustls::Error> {
-        Ok(Self { protocol: Protocol::Tls(Box::new(tls.config()?)), ..self })
+        Ok(Self { protocols: Protocols::Tls(Arc::new(tls.config()?)), ..self })
     }
 
-    /// Speaks HTTP/2 without TLS as well, with clients that know that it does. Then a connection on which nothing is
-    /// sent is not closed after a while, and the server's end waits for it as for one with a request.
+    /// Speaks HTTP/2 without TLS as well, with clients that know that it does.
     #[must_use]
     pub fn with_cleartext_http2(self) -> Self {
-        Self { protocol: Protocol::Http1Or2, ..self }
+        Self { protocols: Protocols::Http1Or2, ..self }
     }
 
     /// Believes what these clients say in `X-Forwarded-…`.
@@ -111,7 +102,7 @@ impl Server {
 
     /// The beginning of its URLs: `http://127.0.0.1:3000`.
     pub fn base_url(&self) -> String {
-        let scheme = if matches!(self.protocol, Protocol::Tls(_)) { "https" } else { "http" };
+        let scheme = if matches!(self.protocols, Protocols::Tls(_)) { "https" } else { "http" };
         self.addresses().first().map_or_else(String::new, |address| format!("{scheme}://{address}"))
     }
 
@@ -135,7 +126,7 @@ impl Server {
     /// # Errors
     /// The listener cannot be used.
     pub async fn run_until(self, told: impl Future<Output = &'static str> + 'static) -> io::Result<()> {
-        let front = Arc::new(self.front);
+        let (front, protocols) = (Arc::new(self.front), self.protocols);
         let mount = front.mount.clone();
         let live = self.live.clone();
         let application = move || {
@@ -145,24 +136,20 @@ impl Server {
                 Some(live) => app.configure(http::configure_live(front, live)),
             }
         };
-        let server = HttpServer::new(application)
-            .on_connect(|_, data| http::prepare_connection(data))
+        let shutdown = Shutdown::default();
+        let served = shutdown.clone();
+        let factory = move || connection::factory(application.clone(), protocols.clone(), served.clone());
+        let server = ActixServer::build()
             .disable_signals()
-            // The next piece of a stream does not wait until the client has acknowledged the one before.
-            .tcp_nodelay(true)
+            .max_concurrent_connections(MAX_CONNECTIONS)
             .shutdown_timeout(SHUTDOWN_TIMEOUT)
-            // A client that closes its end has left: its request is cancelled, and not carried out for nobody.
-            .h1_allow_half_closed(false);
-        let server = match self.protocol {
-            Protocol::Http1 => server.listen(self.listener),
-            Protocol::Http1Or2 => server.listen_auto_h2c(self.listener),
-            Protocol::Tls(config) => server.listen_rustls_0_23(self.listener, *config),
-        };
-        let server = server?.run();
+            .listen("atoll", self.listener, factory)?
+            .run();
         let handle = server.handle();
         actix_web::rt::spawn(async move {
             let reason = told.await;
             log::info!("{reason}: finishing the requests in flight");
+            shutdown.begin();
             let stopped = handle.stop(true);
             mount.end_endless();
             if let Some(live) = &self.live {

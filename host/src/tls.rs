@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use crate::connection::{ALPN_HTTP1, ALPN_HTTP1_0, ALPN_HTTP2};
 use crate::regular_file::{self, SMALL_FILE_LIMIT, in_background};
 use crate::watch::{FileWatch, Watcher};
 
@@ -147,6 +148,7 @@ impl Tls {
             .with_no_client_auth()
             .with_cert_resolver(self.current.clone());
         config.ticketer = ring::Ticketer::new()?;
+        config.alpn_protocols = [ALPN_HTTP2, ALPN_HTTP1, ALPN_HTTP1_0].map(<[u8]>::to_vec).to_vec();
         Ok(config)
     }
 

@@ -68,7 +68,9 @@ fn every_method_brings_its_body_and_takes_one_back() {
                 let reply = connection.call(&call).unwrap();
                 assert_eq!(reply.status, 200, "{method}");
                 assert_eq!(reply.header("x-method").as_deref(), Some(method));
-                assert_eq!(reply.header("content-length"), Some(body.len().to_string()), "{method}");
+                // A HEAD without a body does not say that its GET has none.
+                let length = (method != "HEAD" || !body.is_empty()).then(|| body.len().to_string());
+                assert_eq!(reply.header("content-length"), length, "{method}");
                 let expected = if method == "HEAD" { Vec::new() } else { body.clone() };
                 assert!(reply.body == expected, "{method} {} bytes, chunks {chunk:?}", body.len());
             }

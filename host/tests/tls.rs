@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use h2::client::SendRequest;
-use http_02::{HeaderMap, Method, Request, Version};
+use http::{HeaderMap, Method, Request, Version};
 use serde_json::{Value, json};
 use support::{Host, Launch};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -90,7 +90,7 @@ impl Reply {
     }
 }
 
-async fn call(client: &SendRequest<bytes::Bytes>, request: http_02::request::Builder, body: &[u8]) -> Reply {
+async fn call(client: &SendRequest<bytes::Bytes>, request: http::request::Builder, body: &[u8]) -> Reply {
     let request = request.version(Version::HTTP_2).body(()).unwrap();
     let mut client = client.clone().ready().await.unwrap();
     let (response, mut stream) = client.send_request(request, body.is_empty()).unwrap();
@@ -107,7 +107,7 @@ async fn call(client: &SendRequest<bytes::Bytes>, request: http_02::request::Bui
     Reply { status: head.status.as_u16(), headers: head.headers, body }
 }
 
-fn request(method: Method, path: &str) -> http_02::request::Builder {
+fn request(method: Method, path: &str) -> http::request::Builder {
     Request::builder().method(method).uri(format!("https://localhost:81{path}"))
 }
 

@@ -11,6 +11,7 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
 use crate::app::App;
 use crate::config::{AppConfig, Origin, Route};
+use crate::connection::limits;
 use crate::generation::Generation;
 use crate::history::{HistoryEntry, State, Transition};
 use crate::journal::{FailureEntry, PanicEntry};
@@ -125,6 +126,8 @@ pub struct EffectiveConfig {
     pub file: String,
     /// Its apps, by name.
     pub apps: Vec<EffectiveApp>,
+    /// The limits of the host itself, which no setting changes: times in milliseconds, sizes in bytes.
+    pub limits: BTreeMap<String, u64>,
 }
 
 /// An app in [`EffectiveConfig`].
@@ -273,7 +276,8 @@ impl EffectiveConfig {
     pub fn of<'a>(file: &Path, apps: impl IntoIterator<Item = &'a AppConfig>) -> Self {
         let mut apps: Vec<EffectiveApp> = apps.into_iter().map(EffectiveApp::from).collect();
         apps.sort_by(|one, other| one.name.cmp(&other.name));
-        Self { file: file.display().to_string(), apps }
+        let limits = limits::all().map(|(name, value)| (name.to_owned(), value)).collect();
+        Self { file: file.display().to_string(), apps, limits }
     }
 }
 

@@ -14,7 +14,7 @@ use super::{out, style, units};
 
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Shows the settings of all apps, with where each comes from; values of `env` are hidden.
+    /// Shows the settings of all apps, with where each comes from, and the limits of the host; values of `env` are hidden.
     Show(ConfigArgs),
     /// Says whether a host would accept the file, and if not, all that is wrong.
     Validate(ConfigArgs),
@@ -47,8 +47,8 @@ fn show(file: &Path, format: Format) -> anyhow::Result<ExitCode> {
     match format {
         Format::Json => out::print_json(&config)?,
         Format::Table => {
-            let apps: Vec<_> = config.apps.iter().map(of_app).collect();
-            out::print_text(&apps.join("\n"))?;
+            let shown: Vec<_> = config.apps.iter().map(of_app).chain([limits(&config)]).collect();
+            out::print_text(&shown.join("\n"))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -58,6 +58,14 @@ fn of_app(app: &EffectiveApp) -> String {
     let name = style::paint(style::TITLE, &app.name);
     let routes = if app.routes.is_empty() { String::new() } else { format!("  {}", app.routes.join(", ")) };
     format!("{name}  {}{routes}\n{}", app.path, settings(app.settings.iter()))
+}
+
+/// The limits of the host, which are not in the file.
+fn limits(config: &EffectiveConfig) -> String {
+    let rows: Vec<[Cell; 2]> =
+        config.limits.iter().map(|(name, value)| [name.as_str().into(), value.to_string().into()]).collect();
+    let title = style::paint(style::TITLE, "limits of the host");
+    format!("{title}\n{}", table([Column::Left("LIMIT"), Column::Left("VALUE")], &rows))
 }
 
 /// A table of settings.

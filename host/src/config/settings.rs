@@ -63,7 +63,7 @@ pub struct Settings {
     pub queue: usize,
 
     /// How many requests may be in flight at once, those that wait in inboxes and open streams and WebSockets among them;
-    /// one more is answered with 503. `null` means no limit. Default null.
+    /// one more is answered with 503. `null` means no limit. Default 10000.
     #[schemars(range(min = *MAX_CONCURRENCY.start(), max = *MAX_CONCURRENCY.end()))]
     pub max_concurrency: Option<usize>,
 
@@ -170,7 +170,7 @@ impl Default for Settings {
             workers: 1,
             deadline_ms: 30_000,
             queue: 1024,
-            max_concurrency: None,
+            max_concurrency: Some(10_000),
             rate: None,
             heap_soft_limit: None,
             body_limit: 8 << 20,

@@ -102,6 +102,8 @@ pub(super) fn response_body(
         _ if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => {
             BoxBody::new(body::None::new())
         }
+        // It has a length, which is none (RFC 9110, section 15.3.6).
+        _ if status == StatusCode::RESET_CONTENT => BoxBody::new(Bytes::new()),
         // The length of what a GET would bring, which the app knows and has not made.
         (ResponseBody::Whole(bytes), Some(length)) if method == Method::HEAD && bytes.is_empty() => {
             BoxBody::new(SizedStream::new(length, nothing))
@@ -109,6 +111,10 @@ pub(super) fn response_body(
         // A stream may have no end, and nothing of it is sent.
         (ResponseBody::Stream(_), Some(length)) if method == Method::HEAD => {
             BoxBody::new(SizedStream::new(length, nothing))
+        }
+        // Nobody knows the length: the app has made no body, or not all of it.
+        (ResponseBody::Whole(bytes), None) if method == Method::HEAD && bytes.is_empty() => {
+            BoxBody::new(BodyStream::new(nothing))
         }
         (ResponseBody::Stream(_), None) if method == Method::HEAD => BoxBody::new(BodyStream::new(nothing)),
         (ResponseBody::Whole(bytes), _) => BoxBody::new(bytes),

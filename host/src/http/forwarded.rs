@@ -12,6 +12,7 @@ use atoll_plugin::protocol::{Header, header_text};
 use ipnet::IpNet;
 
 use super::peer::Peer;
+use crate::connection::Current;
 
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
@@ -60,6 +61,11 @@ pub(super) fn outer_prefix<'a>(
     if is_path { prefix } else { "" }
 }
 
+/// The scheme of the connection that a request came by.
+pub(super) fn scheme(request: &HttpRequest) -> &'static str {
+    if Current::is_secure() || request.app_config().secure() { "https" } else { "http" }
+}
+
 /// Adds the headers.
 pub(super) fn add<'a>(
     to: &mut Vec<Header<'a>>,
@@ -81,8 +87,7 @@ pub(super) fn add<'a>(
         let value = if before.is_empty() { ip.into() } else { format!("{}, {ip}", before.join(", ")).into() };
         to.push(Header(FOR.into(), value));
     }
-    let own = if request.app_config().secure() { "https" } else { "http" };
-    to.push(Header(PROTO.into(), client_says(PROTO).unwrap_or(own.into())));
+    to.push(Header(PROTO.into(), client_says(PROTO).unwrap_or(scheme(request).into())));
     if let Some(value) = client_says(HOST).or(host.map(Cow::Borrowed)) {
         to.push(Header(HOST.into(), value));
     }

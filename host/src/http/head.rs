@@ -50,7 +50,7 @@ pub(super) fn response(
 ) -> Result<HttpResponse, Problem> {
     let status = StatusCode::from_u16(head.status)
         .ok()
-        .filter(|status| !status.is_informational())
+        .filter(|status| (200..600).contains(&status.as_u16()))
         .ok_or_else(|| bad(format!("the status {}, where 200 to 599 are expected", head.status)))?;
     let length = values(head, "content-length").next().and_then(|length| length.parse().ok());
     let mut response = HttpResponse::with_body(status, response_body(method, status, length, body));

@@ -1,36 +1,23 @@
 //! The client at the other end of a connection.
 
-use std::cell::OnceCell;
 use std::net::{IpAddr, SocketAddr};
 
 use actix_web::HttpRequest;
-use actix_web::dev::Extensions;
 use compact_str::{CompactString, ToCompactString};
+
+use crate::connection::Current;
 
 /// A client's address; one that is IPv4 inside of IPv6 as IPv4.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     ip: IpAddr,
     text: CompactString,
-}
-
-/// A connection's peer, once one of its requests has asked for it: an address is not made into text for each request.
-#[derive(Debug, Default)]
-struct OfConnection(OnceCell<Option<Peer>>);
-
-/// Prepares a connection's data.
-pub(crate) fn prepare(data: &mut Extensions) {
-    data.insert(OfConnection::default());
 }
 
 impl Peer {
     /// That of a request.
     pub(super) fn of(request: &HttpRequest) -> Option<Self> {
-        let find = || request.peer_addr().map(Self::from);
-        match request.conn_data::<OfConnection>() {
-            Some(OfConnection(known)) => known.get_or_init(find).clone(),
-            None => find(),
-        }
+        Current::peer(|| request.peer_addr().map(Self::from))
     }
 
     /// The address without its port.

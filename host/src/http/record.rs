@@ -10,6 +10,7 @@ use actix_web::http::Method;
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::forwarded::scheme;
 use super::peer::Peer;
 use super::trace;
 use crate::app::App;
@@ -155,7 +156,7 @@ impl OpenSpan {
         let mut attributes = vec![
             ("http.request.method", request.method().as_str().into()),
             ("url.path", request.uri().path().into()),
-            ("url.scheme", request.connection_info().scheme().into()),
+            ("url.scheme", scheme(request).into()),
             ("http.response.status_code", status.into()),
             ("atoll.app", (&**app.name()).into()),
             ("atoll.generation", record.generation.into()),

@@ -255,6 +255,11 @@ impl Connection {
         self.stream.into_inner()
     }
 
+    /// The same connection, to write to it while this one reads.
+    pub fn duplicate(&self) -> TcpStream {
+        self.stream.get_ref().try_clone().unwrap()
+    }
+
     /// Whether the host has closed the connection; waits for it.
     pub fn is_closed(&mut self) -> bool {
         matches!(self.stream.fill_buf(), Ok([]) | Err(_))

@@ -1,0 +1,52 @@
+//! The connection that the running task serves.
+
+use std::cell::OnceCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use crate::http::Peer;
+
+tokio::task_local! {
+    static CURRENT: Rc<Current>;
+}
+
+/// What requests are told of the connection that they came by.
+#[derive(Debug)]
+pub(crate) struct Current {
+    address: Option<SocketAddr>,
+    secure: bool,
+    peer: OnceCell<Option<Peer>>,
+}
+
+impl Current {
+    /// A connection with the client at this address; in TLS if it is `secure`.
+    pub(super) fn new(address: Option<SocketAddr>, secure: bool) -> Rc<Self> {
+        Rc::new(Self { address, secure, peer: OnceCell::new() })
+    }
+
+    /// The client's address.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Makes it the connection of what runs in `task`.
+    pub(super) fn scope<F: Future>(self: Rc<Self>, task: F) -> impl Future<Output = F::Output> {
+        CURRENT.scope(self, task)
+    }
+
+    /// Whether the running task serves a connection in TLS.
+    pub(crate) fn is_secure() -> bool {
+        CURRENT.try_with(|current| current.secure).unwrap_or(false)
+    }
+
+    /// The client that the running task serves; `find` is asked once for each connection, as an address is not made into
+    /// text for each request.
+    pub(crate) fn peer(find: impl FnOnce() -> Option<Peer>) -> Option<Peer> {
+        let mut find = Some(find);
+        let mut once = || find.take().and_then(|find| find());
+        match CURRENT.try_with(|current| current.peer.get_or_init(&mut once).clone()) {
+            Ok(peer) => peer,
+            Err(_) => once(),
+        }
+    }
+}

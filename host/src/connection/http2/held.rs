@@ -1,0 +1,108 @@
+//! What an HTTP/2 connection makes the host hold: heads of requests, and answers that the client has not taken.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+
+use crate::connection::limits::HTTP2_MAX_HELD;
+use crate::connection::unsent::{Account, Budget};
+
+/// The bytes of one connection.
+pub(super) struct Held {
+    heads: Cell<usize>,
+    answers: Account,
+    /// Of answers that the client has taken.
+    taken: Cell<u64>,
+    changed: Notify,
+}
+
+/// A request's head, until it is answered.
+pub(super) struct Head {
+    held: Rc<Held>,
+    bytes: usize,
+}
+
+/// An answer, as far as the client has not taken it.
+pub(super) struct Untaken {
+    held: Rc<Held>,
+    bytes: usize,
+}
+
+impl Held {
+    pub(super) fn new(budget: &Rc<Budget>) -> Self {
+        Self {
+            heads: Cell::new(0),
+            answers: Account::new(budget),
+            taken: Cell::new(0),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Waits until the connection holds less than its limit, and counts a request's head as held.
+    pub(super) async fn admit(self: &Rc<Self>, bytes: usize) -> Head {
+        while !self.has_room() {
+            self.changed.notified().await;
+        }
+        self.heads.set(self.heads.get() + bytes);
+        // The next one that waits looks as well.
+        self.changed.notify_one();
+        Head { held: self.clone(), bytes }
+    }
+
+    fn has_room(&self) -> bool {
+        self.heads.get() + self.answers.bytes() < HTTP2_MAX_HELD
+    }
+
+    /// Counts an answer as held.
+    pub(super) fn hold(self: &Rc<Self>, bytes: usize) -> Untaken {
+        self.answers.set(self.answers.bytes() + bytes);
+        Untaken { held: self.clone(), bytes }
+    }
+
+    /// Whether there is no answer to be taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.answers.bytes() == 0
+    }
+
+    /// A number that grows whenever the client takes something.
+    pub(super) fn progress(&self) -> u64 {
+        self.taken.get()
+    }
+
+    /// Waits until the connection has to be closed because it holds too much.
+    pub(super) async fn exceeded(&self) {
+        poll_fn(|context| self.answers.poll_exceeded(context)).await;
+    }
+
+    fn release(&self) {
+        if self.has_room() {
+            self.changed.notify_one();
+        }
+    }
+}
+
+impl Drop for Head {
+    fn drop(&mut self) {
+        self.held.heads.set(self.held.heads.get() - self.bytes);
+        self.held.release();
+    }
+}
+
+impl Untaken {
+    /// Notes that the client has taken so much of it.
+    pub(super) fn take(&mut self, bytes: usize) {
+        let taken = bytes.min(self.bytes);
+        self.bytes -= taken;
+        self.held.taken.set(self.held.taken.get() + bytes as u64);
+        self.held.answers.set(self.held.answers.bytes().saturating_sub(taken));
+        self.held.release();
+    }
+}
+
+impl Drop for Untaken {
+    fn drop(&mut self) {
+        self.take(self.bytes);
+    }
+}

@@ -1,0 +1,93 @@
+//! What one client may ask of the host by its connections alone.
+
+use std::time::Duration;
+
+/// How many connections each HTTP thread has at most. Beyond it, the host accepts no more until one has ended; those that
+/// wait are in the listener's backlog.
+pub(crate) const MAX_CONNECTIONS: usize = 25_600;
+
+/// How long a TLS handshake may take. Then the connection is closed.
+pub(crate) const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long the head of a request may take: of the first one from the connection's start, of others from their first byte.
+/// Then the client gets a bare 408.
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an HTTP/1 connection stays open without a request.
+pub(crate) const HTTP1_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an HTTP/2 connection stays open without a request, after its first one.
+pub(crate) const HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a client may take nothing of an answer that is there to be sent. Then the connection is closed.
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many bytes a client may send ahead of the answer that it waits for. More stay in the socket.
+pub(crate) const MAX_READ_AHEAD: usize = 16 * 1024;
+
+/// How many bytes of a request's body wait for the app. More stay in the socket.
+pub(crate) const MAX_BODY_AHEAD: usize = 32 * 1024;
+
+/// How many bytes the chunk extensions and trailers of a request may have in all. Beyond it, the body is broken: 400.
+pub(crate) const MAX_CHUNK_EXTRAS: usize = 16 * 1024;
+
+/// How much of a request is read and discarded after an answer that did not wait for it, so that the client can read the
+/// answer. Then the connection is closed.
+pub(crate) const MAX_DISCARDED: u64 = 256 * 1024 * 1024;
+
+/// How long such a request is discarded in all.
+pub(crate) const DISCARD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long nothing may come of such a request.
+pub(crate) const DISCARD_PAUSE: Duration = Duration::from_secs(5);
+
+/// How many requests are in flight on an HTTP/2 connection. One more is refused with `REFUSED_STREAM`.
+pub(crate) const HTTP2_MAX_STREAMS: u32 = 100;
+
+/// How many bytes the heads of requests in flight and the answers that the client has not taken have on an HTTP/2
+/// connection. Beyond it, the connection's next requests wait.
+pub(crate) const HTTP2_MAX_HELD: usize = 4 * 1024 * 1024;
+
+/// The largest list of headers in HTTP/2, in bytes as RFC 9113 counts them. Beyond it: 431.
+pub(crate) const HTTP2_MAX_HEADER_LIST: u32 = 128 * 1024;
+
+/// How many bytes of requests' bodies may be on their way on an HTTP/2 connection.
+pub(crate) const HTTP2_CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+
+/// How many bytes of one request's body may be on their way in HTTP/2.
+pub(crate) const HTTP2_STREAM_WINDOW: u32 = 1024 * 1024;
+
+/// How many requests a client may cancel on an HTTP/2 connection; it may do so a hundred times in each second without being
+/// counted. Beyond it, the connection is closed.
+pub(crate) const HTTP2_MAX_CANCELLED: u32 = 1000;
+
+/// How many bytes of answers each HTTP thread holds for clients that are slow to take them. Beyond it, the connection that
+/// holds the most is closed.
+pub(crate) const MAX_UNSENT: usize = 256 * 1024 * 1024;
+
+/// The limits by name: times in milliseconds, sizes in bytes.
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    [
+        ("connections_per_thread", MAX_CONNECTIONS as u64),
+        ("tls_handshake_timeout_ms", milliseconds(TLS_HANDSHAKE_TIMEOUT)),
+        ("head_timeout_ms", milliseconds(HEAD_TIMEOUT)),
+        ("http1_idle_timeout_ms", milliseconds(HTTP1_IDLE_TIMEOUT)),
+        ("http2_idle_timeout_ms", milliseconds(HTTP2_IDLE_TIMEOUT)),
+        ("write_timeout_ms", milliseconds(WRITE_TIMEOUT)),
+        ("unsent_per_thread", MAX_UNSENT as u64),
+        ("read_ahead", MAX_READ_AHEAD as u64),
+        ("body_ahead", MAX_BODY_AHEAD as u64),
+        ("chunk_extras", MAX_CHUNK_EXTRAS as u64),
+        ("discarded", MAX_DISCARDED),
+        ("discard_timeout_ms", milliseconds(DISCARD_TIMEOUT)),
+        ("discard_pause_ms", milliseconds(DISCARD_PAUSE)),
+        ("http2_streams", HTTP2_MAX_STREAMS.into()),
+        ("http2_held", HTTP2_MAX_HELD as u64),
+        ("http2_header_list", HTTP2_MAX_HEADER_LIST.into()),
+        ("http2_connection_window", HTTP2_CONNECTION_WINDOW.into()),
+        ("http2_stream_window", HTTP2_STREAM_WINDOW.into()),
+        ("http2_cancelled", HTTP2_MAX_CANCELLED.into()),
+    ]
+    .into_iter()
+}

@@ -1,0 +1,130 @@
+//! Which protocol a connection speaks.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rustls::ServerConfig;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+
+use super::current::Current;
+use super::limits::{HEAD_TIMEOUT, TLS_HANDSHAKE_TIMEOUT};
+use super::prefixed::Prefixed;
+use super::service::{Answer, Shared};
+use super::{http1, http2};
+
+/// What an HTTP/2 client begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The name of HTTP/2 in TLS.
+pub(crate) const ALPN_HTTP2: &[u8] = b"h2";
+
+/// The name of HTTP/1.1 in TLS.
+pub(crate) const ALPN_HTTP1: &[u8] = b"http/1.1";
+
+/// The name of HTTP/1.0 in TLS.
+pub(crate) const ALPN_HTTP1_0: &[u8] = b"http/1.0";
+
+/// When the system asks whether the other end of a silent connection is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// How often it asks then, every ten seconds, until the connection is given up.
+const KEEPALIVE_RETRIES: u32 = 6;
+
+/// What is spoken on a listener's connections.
+#[derive(Clone, Debug)]
+pub(crate) enum Protocols {
+    /// HTTP/1.
+    Http1,
+    /// HTTP/1, or HTTP/2 with a client that begins with it.
+    Http1Or2,
+    /// HTTP/1 or HTTP/2 in TLS, as the client prefers.
+    Tls(Arc<ServerConfig>),
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve<S: Answer>(stream: TcpStream, shared: &Rc<Shared<S>>) {
+    prepare(&stream);
+    let address = stream.peer_addr().ok();
+    let secure = matches!(shared.protocols, Protocols::Tls(_));
+    let current = Current::new(address, secure);
+    let served = serve_as(stream, shared, current.clone());
+    current.scope(served).await;
+}
+
+async fn serve_as<S: Answer>(mut stream: TcpStream, shared: &Rc<Shared<S>>, current: Rc<Current>) {
+    match &shared.protocols {
+        Protocols::Http1 => {
+            http1::serve(stream, BytesMut::new(), Instant::now() + HEAD_TIMEOUT, shared, &current).await;
+        }
+        Protocols::Http1Or2 => {
+            let deadline = Instant::now() + HEAD_TIMEOUT;
+            let mut begun = BytesMut::new();
+            // What comes too late is for HTTP/1 to refuse.
+            let is_http2 = timeout_at(deadline, begins_with_http2(&mut stream, &mut begun)).await;
+            if is_http2 == Ok(true) {
+                http2::serve(Prefixed::new(begun, stream), shared, current).await;
+            } else {
+                http1::serve(stream, begun, deadline, shared, &current).await;
+            }
+        }
+        Protocols::Tls(config) => {
+            let acceptor = TlsAcceptor::from(config.clone());
+            let Ok(Ok(stream)) = timeout(TLS_HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await else {
+                return;
+            };
+            if stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2) {
+                http2::serve(stream, shared, current).await;
+            } else {
+                let deadline = Instant::now() + HEAD_TIMEOUT;
+                http1::serve(stream, BytesMut::new(), deadline, shared, &current).await;
+            }
+        }
+    }
+}
+
+/// Reads until it is certain whether the client speaks HTTP/2.
+async fn begins_with_http2(stream: &mut (impl AsyncRead + Unpin), begun: &mut BytesMut) -> bool {
+    while begun.len() < PREFACE.len() && PREFACE.starts_with(begun) {
+        if !matches!(stream.read_buf(begun).await, Ok(1..)) {
+            return false;
+        }
+    }
+    begun.starts_with(PREFACE)
+}
+
+fn prepare(stream: &TcpStream) {
+    // The next piece of a stream does not wait until the client has acknowledged the one before. Where one of these fails,
+    // the connection is of no use any more, which the next read shows.
+    let _ = stream.set_nodelay(true);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 6);
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive.with_retries(KEEPALIVE_RETRIES));
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn http2_is_known_by_its_preface_alone() {
+        for (bytes, expected) in [
+            (&b"GET / HTTP/1.1\r\n"[..], false),
+            (b"P", false),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r", false),
+            (b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", false),
+            (PREFACE, true),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0", true),
+        ] {
+            let (mut stream, mut begun) = (bytes, BytesMut::new());
+            let is_http2 = begins_with_http2(&mut stream, &mut begun).now_or_never().unwrap();
+            assert_eq!((is_http2, [&begun[..], stream].concat()), (expected, bytes.to_vec()));
+        }
+    }
+}

@@ -206,6 +206,14 @@ unsafe extern "C" fn abort() -> ! {
 unsafe extern "C" fn exit(status: c_int) -> ! {
     static BEHIND: Behind = Behind::new(c"exit");
     stop_thread("exit");
+    if current::is_forked_child() && current::with_in_child(|_| ()).is_some() {
+        // The exit handlers are the host's and other apps', and this is a copy of them.
+        // SAFETY: by the caller's contract; glibc frees the locks of its streams at a fork.
+        unsafe {
+            libc::fflush(ptr::null_mut());
+            _exit(status)
+        }
+    }
     // SAFETY: libc's function has this type.
     let exit: unsafe extern "C" fn(c_int) -> ! = unsafe { std::mem::transmute(BEHIND.find()) };
     // SAFETY: by the caller's contract.

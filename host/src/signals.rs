@@ -269,3 +269,6 @@ fn locked<T>(f: impl FnOnce(&mut Vec<Handling>) -> T) -> T {
     real::block_only(blocked);
     result
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ mod support;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use support::{Call, Host, LIMIT, Launch, patched, wait_until};
+use support::{Call, Host, LIMIT, Launch, library, patched, wait_until};
 
 /// The app `p`, and the app `hello` beside it.
 fn launch(settings: &Value) -> Launch {
@@ -326,11 +326,11 @@ fn a_signal_that_an_app_sends_itself_stays_with_it() {
 fn a_handler_that_ends_its_program_ends_the_generation() {
     let host = start();
     for (generation, (how, call)) in
-        [("exiting", "exit"), ("passing-on", "raise of SIGHUP")].into_iter().enumerate()
+        [("exiting", "exit"), ("passing-on", "raise of SIGUSR1")].into_iter().enumerate()
     {
         wait_until("the app answers", || ask(&host, "p", "") == "1");
-        handle(&host, "p", how, libc::SIGHUP);
-        send(&host, libc::SIGHUP);
+        handle(&host, "p", how, libc::SIGUSR1);
+        send(&host, libc::SIGUSR1);
         let pinned = format!("p#{} is pinned", generation + 1);
         host.wait_for_log(&[&pinned, &format!("{call} was called on its thread")]);
         wait_until("the app answers", || ask(&host, "p", "") == "1");
@@ -356,4 +356,31 @@ fn a_child_begins_with_the_defaults() {
         handle(&host, "p", "default", signal);
     }
     assert_eq!(ask(&host, "p", "fork/raise"), "signal 15");
+}
+
+#[test]
+fn what_a_shared_library_asks_for_is_for_the_app_that_called_it() {
+    let host = start();
+    let library = library("shared").display().to_string();
+    let call = |route: &str| host.post(&format!("/apps/p/shared/{route}"), library.as_str());
+    let calls = || call("shared_calls/0").text();
+    call(&format!("shared_handle/{}", libc::SIGUSR1));
+    send(&host, libc::SIGUSR1);
+    wait_until("its handler is called", || calls() == "1");
+    unload(&host, "reload");
+    send(&host, libc::SIGUSR1);
+    // The library stays, and handles nothing for the next generation, which has not asked for it.
+    handle(&host, "p", "sigaction", libc::SIGUSR1);
+    send(&host, libc::SIGUSR1);
+    wait_for_calls(&host, "p", 1);
+    assert_eq!(calls(), "1");
+
+    for (how, function) in ["exit", "abort", "_exit", "abort, by", "raise of SIGTERM"].into_iter().enumerate()
+    {
+        wait_until("the app answers", || ask(&host, "p", "") == "2");
+        call(&format!("shared_end/{how}")).problem(502, "bad-gateway");
+        host.wait_for_log(&[&format!("p#{} is pinned", how + 2), &format!("{function} ")]);
+    }
+    others_are_fine(&host);
+    assert!(host.stop().status.success());
 }

@@ -72,23 +72,17 @@ impl Delivery {
     fn to_host(&self) {
         let slot = HOST.of(self.signal);
         let action = slot.load();
+        let ends = kind::is_of_the_host(self.signal) || kind::is_fault(self.signal);
         if action.is_handler() {
             current::as_host(|| self.call(slot, action));
-        } else if self.is_fault() {
-            self.by_default();
-        } else if action.handler == libc::SIG_DFL
-            && (kind::is_of_the_host(self.signal) || kind::is_fault(self.signal))
-        {
+        } else if self.is_fault() || ends && action.handler == libc::SIG_DFL {
             self.by_default();
         }
     }
 
     /// A forked child is a process of the app's: what it has not changed is as the app has set it.
     fn to_child(&self) {
-        let done = current::with_in_child(|context| {
-            let action = context.signals().slots.of(self.signal).load();
-            self.to_generation(context.signals()) || (!self.is_fault() && action.handler == libc::SIG_IGN)
-        });
+        let done = current::with_in_child(|context| self.to_generation(context.signals()));
         if done != Some(true) {
             self.by_default();
         }

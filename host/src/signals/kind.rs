@@ -32,8 +32,8 @@ const OF_APPS: [c_int; 5] = [libc::SIGALRM, libc::SIGVTALRM, libc::SIGPROF, libc
 /// Signals that cannot be handled, or are libc's own.
 const RESERVED: u64 = bit(libc::SIGKILL) | bit(libc::SIGSTOP) | bit(32) | bit(33);
 
-/// The signals that may come while a handler of the host's runs.
-pub(super) const NEVER_BLOCKED: u64 = FAULTS;
+/// The signals that may come while a handler of the host's runs: faults, and those by which libc reaches its threads.
+pub(super) const NEVER_BLOCKED: u64 = FAULTS | RESERVED;
 
 /// Whether a handler can be set for this number.
 pub(super) fn can_be_handled(signal: c_int) -> bool {

@@ -9,10 +9,12 @@ use atoll_plugin::abi::{GenerationHandle, ThreadEvent};
 use crate::abort::Abort;
 use crate::current;
 use crate::descriptors::Maker;
+use crate::exports;
 use crate::heap::Heap;
 use crate::journal::Journal;
 use crate::panic_report;
 use crate::signals::Signals;
+use crate::threads::{self, Strangers};
 
 /// What is done when a library has ended its generation.
 type OnAbort = Box<dyn Fn(&Abort) + Send + Sync>;
@@ -29,6 +31,8 @@ pub struct LibraryContext {
     abort: OnceLock<Abort>,
     on_abort: OnceLock<OnAbort>,
     signals: Signals,
+    /// The threads that nobody knew before the library was opened: they cannot run its code.
+    strangers: OnceLock<Strangers>,
 }
 
 impl std::fmt::Debug for LibraryContext {
@@ -60,6 +64,7 @@ impl LibraryContext {
             abort: OnceLock::new(),
             on_abort: OnceLock::new(),
             signals: Signals::new(),
+            strangers: OnceLock::new(),
         })
     }
 
@@ -99,14 +104,13 @@ impl LibraryContext {
             ThreadEvent::Failed => taken.starting -= 1,
             ThreadEvent::Started => {
                 taken.starting -= 1;
-                // SAFETY: no preconditions.
-                taken.threads.insert(unsafe { libc::gettid() });
+                taken.threads.insert(threads::begun());
                 // SAFETY: the library is not unloaded, nor this context dropped, before the thread has ended.
                 unsafe { current::enter(self) };
             }
             // It still runs destructors of thread-locals, the library's code: it stays until the kernel has
             // forgotten it. Those that ended before are struck off here, so that the set does not grow.
-            ThreadEvent::Ending => taken.threads.retain(|&thread| thread_exists(thread)),
+            ThreadEvent::Ending => taken.threads.retain(|&thread| threads::exists(thread)),
         }
     }
 
@@ -124,7 +128,7 @@ impl LibraryContext {
     pub(crate) fn end_signals(&self, limit: Duration) {
         self.signals.forget_handlers();
         let begun = Instant::now();
-        while self.signals.receiver().is_some_and(thread_exists) && begun.elapsed() < limit {
+        while self.signals.receiver().is_some_and(threads::exists) && begun.elapsed() < limit {
             std::thread::sleep(Duration::from_micros(100));
         }
     }
@@ -163,22 +167,42 @@ impl LibraryContext {
     /// The names of the library's own threads that still run.
     pub fn running_threads(&self) -> Vec<String> {
         let mut taken = self.taken();
-        taken.threads.retain(|&thread| thread_exists(thread));
+        taken.threads.retain(|&thread| threads::exists(thread));
         let starting = (0..taken.starting).map(|_| "a thread that is being made".to_owned());
-        taken.threads.iter().map(|&thread| thread_name(thread)).chain(starting).collect()
+        taken.threads.iter().map(|&thread| threads::name(thread)).chain(starting).collect()
     }
 
-    /// Gives back the pthread keys that the library has left, and says how many there were.
+    /// The library is about to be opened.
+    pub(crate) fn note_strangers(&self) {
+        if let Some(strangers) = Strangers::now()
+            && exports::in_force()
+        {
+            // It is opened once.
+            let _ = self.strangers.set(strangers);
+        }
+    }
+
+    /// The names of the threads that nobody knows, and that may run the library's code. Blocks for some milliseconds where
+    /// there is one, to look again.
+    pub(crate) fn strangers(&self) -> Vec<String> {
+        self.strangers.get().map(Strangers::since).unwrap_or_default()
+    }
+
+    /// Gives back what the library has left to the process: its pthread keys and file descriptors.
     ///
     /// # Safety
-    /// No thread runs the library's code any more, nor will one.
-    pub(crate) unsafe fn delete_keys(&self) -> usize {
+    /// The library is gone.
+    pub(crate) unsafe fn give_back(&self) {
         let keys = std::mem::take(&mut self.taken().keys);
         for &key in &keys {
             // SAFETY: the library has made the key and will not use it again, by the caller's contract.
             unsafe { libc::pthread_key_delete(key) };
         }
-        keys.len()
+        // SAFETY: by the caller's contract.
+        let closed = unsafe { self.descriptors.close_left() };
+        if closed > 0 {
+            log::debug!("{}#{} left {closed} file descriptors open", self.app, self.generation);
+        }
     }
 }
 
@@ -201,21 +225,10 @@ pub(crate) fn lowest_free_key() -> u32 {
     key
 }
 
-/// Whether a thread of this process with the kernel's number `thread` exists.
-fn thread_exists(thread: libc::pid_t) -> bool {
-    // SAFETY: signal 0 only asks.
-    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, 0) == 0 }
-}
-
 /// The kernel's name of the calling thread.
 pub(crate) fn current_thread_name() -> String {
     // SAFETY: no preconditions.
     let thread = unsafe { libc::gettid() };
     std::fs::read_to_string(format!("/proc/self/task/{thread}/comm"))
         .map_or_else(|_| thread.to_string(), |name| name.trim_end().to_owned())
-}
-
-fn thread_name(thread: libc::pid_t) -> String {
-    std::fs::read_to_string(format!("/proc/self/task/{thread}/comm"))
-        .map_or_else(|_| format!("thread {thread}"), |name| format!("{:?}", name.trim_end()))
 }

@@ -63,7 +63,7 @@ pub(crate) unsafe fn enter(context: &LibraryContext) {
 /// Takes no lock and does not allocate.
 pub(crate) fn with<T>(f: impl FnOnce(&LibraryContext) -> T) -> Option<T> {
     let Current { context, .. } = CURRENT.get();
-    if context.is_null() || PROCESS.load(Ordering::Relaxed) != this_process() {
+    if context.is_null() || is_forked_child() {
         return None;
     }
     // SAFETY: `InLinker` keeps the context, or the caller of `enter` does.

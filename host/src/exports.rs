@@ -16,26 +16,7 @@ use atoll_plugin::abi::ThreadEvent;
 use libc::{pthread_attr_t, pthread_t};
 
 use crate::context::LibraryContext;
-use crate::{abort, current};
-
-#[cfg(target_arch = "x86_64")]
-macro_rules! jump {
-    () => {
-        "jmp {function}"
-    };
-}
-#[cfg(target_arch = "aarch64")]
-macro_rules! jump {
-    () => {
-        "b {function}"
-    };
-}
-#[cfg(target_arch = "riscv64")]
-macro_rules! jump {
-    () => {
-        "tail {function}"
-    };
-}
+use crate::{abort, current, threads};
 
 /// Defines functions of this module under the same names of libc's. Rust has no way to define a weak one.
 macro_rules! export {
@@ -46,7 +27,7 @@ macro_rules! export {
                 concat!(".weak ", stringify!($name)),
                 concat!(".type ", stringify!($name), ",@function"),
                 concat!(stringify!($name), ":"),
-                jump!(),
+                atoll_plugin::__jump!(),
                 concat!(".size ", stringify!($name), ", . - ", stringify!($name)),
                 ".popsection",
                 function = sym $name,
@@ -115,8 +96,9 @@ type StartRoutine = unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void;
 type CreateThread =
     unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, StartRoutine, *mut c_void) -> c_int;
 
-/// What a thread that is booked begins with.
+/// What a thread begins with.
 struct Thread {
+    /// The generation that it runs for; null for a thread of the host.
     context: *const LibraryContext,
     start: StartRoutine,
     argument: *mut c_void,
@@ -126,11 +108,21 @@ unsafe extern "C-unwind" fn run_thread(thread: *mut c_void) -> *mut c_void {
     // SAFETY: `pthread_create` below made it of a box and gave it to this thread alone.
     let Thread { context, start, argument } = *unsafe { Box::from_raw(thread.cast::<Thread>()) };
     // SAFETY: a thread that is being made, or runs, keeps its generation from being unloaded.
-    let context = unsafe { &*context };
-    context.thread_event(ThreadEvent::Started);
+    let context = unsafe { context.as_ref() };
+    match context {
+        Some(context) => context.thread_event(ThreadEvent::Started),
+        None => {
+            threads::begun();
+        }
+    }
     // SAFETY: by the contract of who has made the thread.
     let result = unsafe { start(argument) };
-    context.thread_event(ThreadEvent::Ending);
+    match context {
+        Some(context) => context.thread_event(ThreadEvent::Ending),
+        // One that has come to run for a generation since (a worker) still runs destructors of thread-locals of the app's.
+        None if current::with(|_| ()).is_some() => {}
+        None => threads::ended(),
+    }
     result
 }
 
@@ -147,21 +139,21 @@ unsafe extern "C" fn pthread_create(
     static BEHIND: Behind = Behind::new(c"pthread_create");
     // SAFETY: libc's function has this type.
     let create: CreateThread = unsafe { std::mem::transmute(BEHIND.find()) };
-    let booked = current::with(|context| {
-        context.thread_event(ThreadEvent::Starting);
-        Box::into_raw(Box::new(Thread { context, start, argument }))
-    });
-    let Some(booked) = booked else {
+    if current::is_forked_child() {
         // SAFETY: by the caller's contract.
         return unsafe { create(thread, attributes, start, argument) };
-    };
+    }
+    let context = current::with(|context| {
+        context.thread_event(ThreadEvent::Starting);
+        ptr::from_ref(context)
+    });
+    let new = Box::into_raw(Box::new(Thread { context: context.unwrap_or(ptr::null()), start, argument }));
     // SAFETY: by the caller's contract; `run_thread` takes the box.
-    let result = unsafe { create(thread, attributes, run_thread, booked.cast()) };
+    let result = unsafe { create(thread, attributes, run_thread, new.cast()) };
     if result != 0 {
         // SAFETY: the thread was not made, so the box is still this one's.
-        let Thread { context, .. } = *unsafe { Box::from_raw(booked) };
-        // SAFETY: the calling thread runs for this generation.
-        unsafe { (*context).thread_event(ThreadEvent::Failed) };
+        drop(unsafe { Box::from_raw(new) });
+        current::with(|context| context.thread_event(ThreadEvent::Failed));
     }
     result
 }

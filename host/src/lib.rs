@@ -108,6 +108,7 @@ mod table;
 mod take_down;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod threads;
 mod throttle;
 mod times;
 pub mod tls;

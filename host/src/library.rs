@@ -27,9 +27,6 @@ use crate::{current, exports, logging, signals, table};
 /// How long a signal's handler may take that runs when its library is to go.
 const HANDLERS_END: Duration = Duration::from_secs(1);
 
-/// Look-ups of the library's own code find its own symbols first: its `pthread_create` and not libc's.
-const RTLD_DEEPBIND: c_int = libc::RTLD_DEEPBIND;
-
 /// Why a library could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -59,15 +56,25 @@ pub enum LoadError {
 /// What holds a library in the process.
 pub(crate) trait Mapping: Send {
     /// Lets go of it; none of its code is run any more.
-    fn close(self: Box<Self>) -> Result<(), libloading::Error>;
+    fn close(self: Box<Self>) -> Result<Closed, libloading::Error>;
 
     /// Leaves it in the process for good.
     fn keep(self: Box<Self>);
 }
 
+/// When a library is out of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// Now, unless the dynamic linker keeps it.
+    Now,
+    /// When who holds it closes it, and gives back what the library has taken.
+    #[cfg(feature = "standalone")]
+    Later,
+}
+
 impl Mapping for Library {
-    fn close(self: Box<Self>) -> Result<(), libloading::Error> {
-        Library::close(*self)
+    fn close(self: Box<Self>) -> Result<Closed, libloading::Error> {
+        Library::close(*self).map(|()| Closed::Now)
     }
 
     fn keep(self: Box<Self>) {
@@ -100,10 +107,11 @@ impl Loaded {
     /// See [`LoadError`]; the library is closed again.
     pub fn open(inspected: Inspected, context: Arc<LibraryContext>) -> Result<Self, LoadError> {
         let _entered = current::enter_linker(&context);
+        context.note_strangers();
         let staged = inspected.staged();
         // SAFETY: the file was inspected; that its constructors are sound is the app author's part, as for any
         // native code.
-        let library = unsafe { Library::open(Some(staged.path()), RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND) }
+        let library = unsafe { Library::open(Some(staged.path()), RTLD_NOW | RTLD_LOCAL) }
             .map_err(|error| OpenError::new(&error, staged.path()))?;
         // SAFETY: the symbol is the `LibHeader` that `export_app!` defines, and stays until `library` is closed.
         let root = unsafe {
@@ -146,9 +154,9 @@ impl Loaded {
         &self.context
     }
 
-    /// Takes the library out of the process: gives its pthread keys back, closes it, verifies that it is gone, and
-    /// closes the file descriptors that it has left. Its heap goes when the last buffer of it does. The copy that was
-    /// loaded is given back: it can be loaded again.
+    /// Takes the library out of the process: closes it, verifies that it is gone, gives its pthread keys back, and closes
+    /// the file descriptors that it has left. Its heap goes when the last buffer of it does. The copy that was loaded is
+    /// given back: it can be loaded again.
     ///
     /// # Errors
     /// It is still in use, and stays mapped: see [`Pinned`].
@@ -166,6 +174,9 @@ impl Loaded {
         if !threads.is_empty() {
             return Err(Pinned::keep(PinReason::Threads(threads), library, context, inspected));
         }
+        // SAFETY: no thread of the library's runs any more. What it has registered may make one until here, which is a
+        // stranger.
+        unsafe { root.unbind()() };
         let base = exports::object_of(root.bind() as *const c_void);
         let unseen = signals::unseen_handler(|handler| {
             base.is_some() && exports::object_of(std::ptr::without_provenance(handler)) == base
@@ -173,25 +184,29 @@ impl Loaded {
         if let Some(signal) = unseen {
             return Err(Pinned::keep(PinReason::SignalHandler(signal), library, context, inspected));
         }
-        // SAFETY: no thread runs the library's code, by the caller's contract and the check above.
-        unsafe { context.delete_keys() };
-        if let Err(error) = library.close() {
-            // `close` has taken the handle; that it failed means that the library is still there.
-            std::mem::forget(context);
-            return Err(Pinned {
-                reason: PinReason::Close(open_error::loader_says(&error)),
-                _copy: Box::new(inspected),
-            });
+        let strangers = context.strangers();
+        if !strangers.is_empty() {
+            return Err(Pinned::keep(PinReason::Strangers(strangers), library, context, inspected));
         }
+        let closed = match library.close() {
+            Ok(closed) => closed,
+            Err(error) => {
+                // `close` has taken the handle; that it failed means that the library is still there.
+                std::mem::forget(context);
+                return Err(Pinned {
+                    reason: PinReason::Close(open_error::loader_says(&error)),
+                    _copy: Box::new(inspected),
+                });
+            }
+        };
         if is_mapped(inspected.staged().path()) {
             std::mem::forget(context);
             return Err(Pinned { reason: PinReason::StillMapped, _copy: Box::new(inspected) });
         }
-        // Not before: the library's destructors, which ran just now, may have closed some themselves.
-        // SAFETY: the library is gone.
-        let closed = unsafe { context.descriptors().close_left() };
-        if closed > 0 {
-            log::debug!("{}#{} left {closed} file descriptors open", context.app(), context.generation());
+        // Not before: the library's destructors, which ran just now, may have given some back themselves.
+        if closed == Closed::Now {
+            // SAFETY: the library is gone.
+            unsafe { context.give_back() };
         }
         Ok(inspected)
     }
@@ -206,6 +221,8 @@ pub enum PinReason {
     Aborted(Abort),
     /// The handler of this signal is in it, and was set where the host cannot see it.
     SignalHandler(c_int),
+    /// Threads run that were made past `pthread_create` while it was loaded, and may run its code: their names.
+    Strangers(Vec<String>),
     /// Workers that do not come back from the app's code: how many.
     Workers(usize),
     /// The dynamic linker could not close it.
@@ -222,6 +239,11 @@ impl std::fmt::Display for PinReason {
             Self::SignalHandler(signal) => {
                 write!(f, "it has made itself the handler of signal {signal} by a system call of its own")
             }
+            Self::Strangers(names) => write!(
+                f,
+                "threads that may run its code, and were not made by pthread_create, still run: {}",
+                names.join(", ")
+            ),
             Self::Workers(count) => write!(f, "{count} of its workers did not return from a handler"),
             Self::Close(error) => write!(f, "dlclose failed: {error}"),
             Self::StillMapped => f.write_str(

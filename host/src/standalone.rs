@@ -31,15 +31,12 @@
 //! The app's path is `/`, as there are no others; all else is as in a host: the same port, workers, start, hand-over of
 //! state, restart after a crash. The settings are the built-in ones; with `--config apps.json` they are those that the app
 //! has there. What differs is how the library comes into the process: by the `LibReloader` of the
-//! crate `hot-lib-reloader`. It has one library loaded at a time, and it opens libraries in the ordinary way. So:
+//! crate `hot-lib-reloader`. It has one library loaded at a time. So:
 //!
 //! - Between two generations nothing serves. Requests that come in this time wait, and none fails. Those that are in
 //!   flight have ten seconds to finish.
 //! - Where the new library passes the checks and then does not start, the old one is gone already. Requests are answered
 //!   with 503 until the next build. (A library that does not pass the checks changes nothing, as in a host.)
-//! - Threads that the app starts itself are not counted, so its code may be unloaded under their feet if they do not
-//!   end when the app stops; and the pthread key that each loaded library takes is not given back, which ends the
-//!   process after about 1,000 reloads. A host, which opens libraries with `RTLD_DEEPBIND`, has neither limit.
 
 mod hot_reload;
 

@@ -226,8 +226,11 @@ pub struct Plugin {
     pub bind: unsafe extern "C" fn(HostRef, GenerationHandle, max_level: u8),
     /// Runs one worker on the calling thread, until it is told to stop or its port is closed.
     /// It takes over one count of the port.
-    #[sabi(last_prefix_field)]
     pub main: unsafe extern "C" fn(PortHandle) -> Exit,
+    /// Called when all workers and threads of the library have ended, before it is closed: takes back what it has
+    /// registered for the process, and would be called by. May be called again.
+    #[sabi(last_prefix_field)]
+    pub unbind: unsafe extern "C" fn(),
 }
 
 impl RootModule for PluginRef {

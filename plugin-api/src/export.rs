@@ -66,7 +66,7 @@ struct Root<E>(std::marker::PhantomData<E>);
 
 impl<E: Export + 'static> Root<E> {
     const PLUGIN: &'static WithMetadata<Plugin> =
-        &WithMetadata::new(Plugin { bind: bind::<E>, main: main::<E> });
+        &WithMetadata::new(Plugin { bind: bind::<E>, main: main::<E>, unbind });
 }
 
 extern "C" fn root<E: Export + 'static>() -> RootModuleResult {
@@ -90,6 +90,11 @@ unsafe extern "C" fn main<E: Export>(port: PortHandle) -> Exit {
     // SAFETY: the host gives one count of the port away with this call, after `bind`.
     let port = unsafe { Port::from_handle(port) };
     work(port, E::app)
+}
+
+unsafe extern "C" fn unbind() {
+    // What does not work here is left registered, as it would be without.
+    drop(catch(hooks::registrations::take_back));
 }
 
 /// What a worker does from its start to its end, with the app that `make` makes.
@@ -280,6 +285,14 @@ macro_rules! __export_app {
                 fn quick_exit(status: c_int) -> !;
                 fn sigaction(signal: c_int, new: *const SignalAction, old: *mut SignalAction) -> c_int;
                 fn socketpair(domain: c_int, kind: c_int, protocol: c_int, ends: *mut c_int) -> c_int;
+                fn timer_create(clock: c_int, event: *mut c_void, timer: *mut *mut c_void) -> c_int;
+                fn timer_delete(timer: *mut c_void) -> c_int;
+            }
+            $crate::__hooked_weakly! {
+                CRYPTO_get_ex_new_index => $crate::__private::hooks::registrations::new_index,
+                CRYPTO_free_ex_index => $crate::__private::hooks::registrations::free_index,
+                __register_frame => $crate::__private::hooks::registrations::register_frame,
+                __deregister_frame => $crate::__private::hooks::registrations::deregister_frame,
             }
         }
     };
@@ -301,6 +314,57 @@ macro_rules! __hooked {
                 unsafe { $crate::__private::hooks::$name($($argument),*) }
             }
         )*
+    };
+}
+
+/// Defines functions of other libraries, hidden as well, for those that are not linked statically: theirs come first.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __hooked_weakly {
+    ($($name:ident => $function:path,)*) => {
+        $(
+            ::std::arch::global_asm!(
+                concat!(".pushsection .text.", stringify!($name), ",\"ax\",@progbits"),
+                concat!(".weak ", stringify!($name)),
+                concat!(".hidden ", stringify!($name)),
+                concat!(".type ", stringify!($name), ",@function"),
+                concat!(stringify!($name), ":"),
+                $crate::__jump!(),
+                concat!(".size ", stringify!($name), ", . - ", stringify!($name)),
+                ".popsection",
+                function = sym $function,
+            );
+        )*
+    };
+}
+
+/// Assembly that goes on at `function`.
+#[cfg(target_arch = "x86_64")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __jump {
+    () => {
+        "jmp {function}"
+    };
+}
+
+/// Assembly that goes on at `function`.
+#[cfg(target_arch = "aarch64")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __jump {
+    () => {
+        "b {function}"
+    };
+}
+
+/// Assembly that goes on at `function`.
+#[cfg(target_arch = "riscv64")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __jump {
+    () => {
+        "tail {function}"
     };
 }
 

@@ -1,9 +1,12 @@
 //! What an app takes from the process that outlives its library (threads, pthread keys, file descriptors), what it would
 //! share with another library although it is its own (locks on files), and what would end the process.
 //!
-//! `export_app!` defines libc's functions for this in the library, so that its own calls, also those of the C code in
-//! it, come here; the host is told, and libc's function is called. The host waits for the threads before it unloads
-//! the library, and gives the keys and descriptors back.
+//! `export_app!` defines libc's functions for this in the library, so that its own calls, also those of the C code that is
+//! linked into it, come here; the host is told, and libc's function is called. The host waits for the threads before it
+//! unloads the library, and gives the keys and descriptors back.
+//!
+//! The functions are hidden. A shared library that the app brings does not find them: it is loaded once for all apps, and
+//! would be bound to those of the first one for good.
 
 pub mod actions;
 mod behind;
@@ -13,6 +16,7 @@ mod keys;
 mod locks;
 mod new_descriptors;
 pub(crate) mod process;
+pub mod registrations;
 mod replacing;
 mod signals;
 mod threads;
@@ -21,6 +25,7 @@ pub use descriptors::{close, fcntl, fcntl64, fdopen, fdopendir, pipe, pipe2, soc
 pub use ending::{__assert_fail, _Exit, _exit, abort, exit, quick_exit};
 pub use keys::{pthread_key_create, pthread_key_delete};
 pub use new_descriptors::*;
+pub use registrations::{timer_create, timer_delete};
 pub use replacing::{daemon, execv, execve, execvp, execvpe, fexecve};
 pub use signals::{
     __sysv_signal, bsd_signal, gsignal, kill, pthread_kill, raise, sigaction, sigignore, siginterrupt,
@@ -38,8 +43,8 @@ pub mod types {
 
     pub use libc::{DIR, FILE, mode_t, pthread_attr_t, pthread_t, sigset_t, sockaddr, socklen_t};
 
-    /// What a new thread begins with.
-    pub type StartRoutine = extern "C" fn(*mut c_void) -> *mut c_void;
+    /// What a new thread begins with. It may end by `pthread_exit`, which unwinds.
+    pub type StartRoutine = unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void;
     /// What is done at a signal.
     pub type SignalAction = libc::sigaction;
     /// What a thread calls with a key's value at its end.

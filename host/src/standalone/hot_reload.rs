@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use crate::check::CheckError;
 use crate::context::LibraryContext;
 use crate::inspect::Inspected;
-use crate::library::{self, LoadError, Loaded, Mapping};
+use crate::library::{self, Closed, LoadError, Loaded, Mapping};
 use crate::loader::{Loader, Room};
 use crate::own_thread::on_own_thread;
 use crate::stage::ContentHash;
@@ -171,17 +171,25 @@ impl Slot {
                 })
             });
         if updated {
-            self.released = None;
+            self.give_back();
             return Ok(None);
         }
         // A reloader can only be asked to load what it takes for changed; another one loads what is there.
         self.reloader = None;
-        self.released = None;
+        self.give_back();
         self.reloaders += 1;
         let mut reloader = library.reloader(self.reloaders)?;
         let changes = reloader.subscribe_to_file_changes();
         self.reloader = Some(reloader);
         Ok(Some(changes))
+    }
+
+    /// The library that was loaded before is closed: gives back what it has left.
+    fn give_back(&mut self) {
+        if let Some(context) = self.released.take() {
+            // SAFETY: the reloader has closed the library, on which nobody else has a hold.
+            unsafe { context.give_back() };
+        }
     }
 }
 
@@ -199,10 +207,10 @@ fn copy_template(folder: &Path, number: usize) -> String {
 
 impl Mapping for Held {
     /// It is closed when the next one is loaded, or at the end of the process.
-    fn close(self: Box<Self>) -> Result<(), libloading::Error> {
+    fn close(self: Box<Self>) -> Result<Closed, libloading::Error> {
         let Self { mut slot, context } = *self;
         slot.released = Some(context);
-        Ok(())
+        Ok(Closed::Later)
     }
 
     fn keep(self: Box<Self>) {

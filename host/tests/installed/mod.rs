@@ -1,4 +1,6 @@
-//! Programs that are not built here, and that a newcomer's machine may not have.
+//! Programs and libraries that are not built here, and that a newcomer's machine may not have.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -21,9 +23,23 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
 /// # Panics
 /// In CI, where one is missing.
 pub(crate) fn all<const N: usize>(programs: [&str; N]) -> Option<[PathBuf; N]> {
-    let found = programs.map(find);
-    if let Some(missing) = programs.iter().zip(&found).find_map(|(name, file)| file.is_none().then_some(name))
-    {
+    or_skipped(programs, programs.map(find))
+}
+
+/// Shared libraries of the system, as [`all`].
+///
+/// # Panics
+/// In CI, where one is missing.
+pub(crate) fn libraries<const N: usize>(names: [&str; N]) -> Option<[PathBuf; N]> {
+    // The folder of the machine's architecture, as on Debian, or none.
+    let folders = std::fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path());
+    let folders: Vec<PathBuf> = folders.chain(["/usr/lib".into(), "/usr/lib64".into()]).collect();
+    let find = |name: &str| folders.iter().map(|folder| folder.join(name)).find(|file| file.is_file());
+    or_skipped(names, names.map(find))
+}
+
+fn or_skipped<const N: usize>(names: [&str; N], found: [Option<PathBuf>; N]) -> Option<[PathBuf; N]> {
+    if let Some(missing) = names.iter().zip(&found).find_map(|(name, file)| file.is_none().then_some(name)) {
         let message = format!("{missing} is not installed; .ci/install-programs installs it");
         assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{message}");
         let test = std::thread::current().name().unwrap_or("a test").to_owned();

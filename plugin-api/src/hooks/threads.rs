@@ -29,13 +29,25 @@ struct Thread {
     argument: *mut c_void,
 }
 
-extern "C" fn run_thread(thread: *mut c_void) -> *mut c_void {
+unsafe extern "C-unwind" fn run_thread(thread: *mut c_void) -> *mut c_void {
     thread_event(ThreadEvent::Started);
     // SAFETY: `pthread_create` below made it of a box and gave it to this thread alone.
-    let thread = *unsafe { Box::from_raw(thread.cast::<Thread>()) };
-    let result = (thread.start)(thread.argument);
+    let Thread { start, argument } = *unsafe { Box::from_raw(thread.cast::<Thread>()) };
+    // SAFETY: by the contract of who has made the thread.
+    let result = unsafe { start(argument) };
     thread_event(ThreadEvent::Ending);
     result
+}
+
+type CreateThread =
+    unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, StartRoutine, *mut c_void) -> c_int;
+
+/// The function that shared libraries find: the host's, which knows by the calling thread whose the new one is.
+fn of_shared_libraries() -> Option<CreateThread> {
+    // SAFETY: the name is a C string.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"pthread_create".as_ptr()) };
+    // SAFETY: the host's function and libc's have this type; null is `None`.
+    unsafe { std::mem::transmute(found) }
 }
 
 /// `pthread_create`, with the thread counted.
@@ -51,6 +63,13 @@ pub unsafe fn pthread_create(
     if process::is_forked_child() {
         // SAFETY: by the caller's contract.
         return unsafe { real::pthread_create(thread, attributes, start, argument) };
+    }
+    // A constructor of the library's, which is not bound yet.
+    if link::get().is_none()
+        && let Some(create) = of_shared_libraries()
+    {
+        // SAFETY: by the caller's contract.
+        return unsafe { create(thread, attributes, start, argument) };
     }
     thread_event(ThreadEvent::Starting);
     let boxed = Box::into_raw(Box::new(Thread { start, argument }));

@@ -22,6 +22,9 @@ use crate::stage::{CommonFolder, StageError, open_folder};
 /// The file that says who holds a lock.
 const HOLDER: &str = "host.lock";
 
+/// The longest name in the abstract namespace, in bytes.
+const NAME_LIMIT: usize = 107;
+
 /// How many bytes of that file are read.
 const HOLDER_LIMIT: u64 = 16 << 10;
 
@@ -78,8 +81,13 @@ impl HostLock {
         let unusable = |reason| HostLockError::Unusable { path: folder.clone(), reason };
         let taken = |process| HostLockError::Taken { process, config: config.to_owned() };
         let _turn = common.turn()?;
-        let name =
-            Name::take(&address(&folder).map_err(unusable)?).map_err(|process| taken(Some(process)))?;
+        let name = match address(config) {
+            Ok(address) => Name::take(&address).map_err(taken)?,
+            Err(error) => {
+                log::debug!("{}: {error}", config.display());
+                None
+            }
+        };
         loop {
             match DirBuilder::new().mode(0o700).create(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unusable(error)),
@@ -114,11 +122,16 @@ impl Drop for HostLock {
     }
 }
 
-/// The name for the host that locks this folder, apart from those of other users.
-fn address(folder: &Path) -> io::Result<SocketAddr> {
+/// The name for the host of a registry file, apart from those of other users. The file's own number is another one after
+/// it was replaced; its path may be that of another file in another container.
+fn address(config: &Path) -> io::Result<SocketAddr> {
+    let config = config.canonicalize()?;
+    let folder = config.parent().ok_or(io::ErrorKind::InvalidInput)?.metadata()?;
     let user = rustix::process::geteuid().as_raw();
-    let host = folder.file_name().unwrap_or_default().as_bytes();
-    SocketAddr::from_abstract_name([format!("atoll/{user}/").as_bytes(), host].concat())
+    let mut name = format!("atoll/{user}/{:x}-{:x}/", folder.dev(), folder.ino()).into_bytes();
+    name.extend(config.file_name().unwrap_or_default().as_bytes());
+    name.truncate(NAME_LIMIT);
+    SocketAddr::from_abstract_name(name)
 }
 
 /// Writes who holds the lock of this folder.
@@ -164,6 +177,7 @@ mod tests {
     fn setup() -> (tempfile::TempDir, CommonFolder, [PathBuf; 2]) {
         let folder = tempfile::tempdir().unwrap();
         let configs = ["apps.json", "other.json"].map(|name| folder.path().join(name));
+        configs.iter().for_each(|config| std::fs::write(config, "[]").unwrap());
         let common = CommonFolder::open(folder.path()).unwrap();
         (folder, common, configs)
     }

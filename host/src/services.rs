@@ -30,7 +30,7 @@ const PIN_BUDGET: usize = 16;
 const LOOKS: usize = 4;
 
 /// How long a look at files may take.
-const LOOK_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
 /// The staging folder, the watcher, and the count of what could not be unloaded.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ use crate::connection::limits;
 use crate::generation::Generation;
 use crate::history::{HistoryEntry, State, Transition};
 use crate::journal::{FailureEntry, PanicEntry};
+use crate::regular_file;
 use crate::services::PinnedGeneration;
 
 /// What is shown in the place of a variable's value: it may be a secret.
@@ -276,7 +277,10 @@ impl EffectiveConfig {
     pub fn of<'a>(file: &Path, apps: impl IntoIterator<Item = &'a AppConfig>) -> Self {
         let mut apps: Vec<EffectiveApp> = apps.into_iter().map(EffectiveApp::from).collect();
         apps.sort_by(|one, other| one.name.cmp(&other.name));
-        let limits = limits::all().map(|(name, value)| (name.to_owned(), value)).collect();
+        let limits = limits::all()
+            .chain(regular_file::limits())
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         Self { file: file.display().to_string(), apps, limits }
     }
 }

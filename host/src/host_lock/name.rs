@@ -1,10 +1,9 @@
 //! A name that only one process of a machine has, and that is no file.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{SocketAddr, UnixListener};
 
-use rustix::net::sockopt::socket_peercred;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
 /// A name in Linux's abstract namespace of sockets, which ends with the process. Nothing is ever sent over it.
@@ -16,8 +15,8 @@ impl Name {
     /// it is open to all: another user may have taken the name, which must not keep a host from starting.
     ///
     /// # Errors
-    /// A process of this user has it: its number.
-    pub(super) fn take(address: &SocketAddr) -> Result<Option<Self>, String> {
+    /// A process of this user has it: its number, if it has one here.
+    pub(super) fn take(address: &SocketAddr) -> Result<Option<Self>, Option<String>> {
         match UnixListener::bind_addr(address) {
             Ok(listener) => Ok(Some(Self(listener))),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => match owner(address) {
@@ -35,13 +34,25 @@ impl Name {
     }
 }
 
-/// The process that has the name, and whether it is of this user.
-fn owner(address: &SocketAddr) -> io::Result<(String, bool)> {
+/// The process that has the name, unless it is in another container, and whether it is of this user.
+fn owner(address: &SocketAddr) -> io::Result<(Option<String>, bool)> {
     let socket = unconnected()?;
-    let name = address_of(address)?;
-    connect(&socket, &name)?;
-    let peer = socket_peercred(&socket)?;
-    Ok((peer.pid.as_raw_nonzero().to_string(), peer.uid == rustix::process::geteuid()))
+    connect(&socket, &address_of(address)?)?;
+    let peer = peer(&socket)?;
+    let process = Some(peer.pid).filter(|pid| *pid > 0).map(|pid| pid.to_string());
+    Ok((process, peer.uid == rustix::process::geteuid().as_raw()))
+}
+
+/// Who is at the other end. Not by `rustix`, for which every process has a number.
+fn peer(socket: &OwnedFd) -> io::Result<libc::ucred> {
+    let mut peer = libc::ucred { pid: 0, uid: libc::uid_t::MAX, gid: libc::gid_t::MAX };
+    let mut size = size_of_val(&peer) as libc::socklen_t;
+    // SAFETY: the descriptor is open, and the pointers are to a value of the type that this option has, and its size.
+    let result = unsafe {
+        let (level, option) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+        libc::getsockopt(socket.as_raw_fd(), level, option, (&raw mut peer).cast(), &mut size)
+    };
+    if result == 0 { Ok(peer) } else { Err(io::Error::last_os_error()) }
 }
 
 fn address_of(address: &SocketAddr) -> io::Result<rustix::net::SocketAddrUnix> {

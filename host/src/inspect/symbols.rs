@@ -15,6 +15,9 @@ use super::image::{Damage, Extent, ensure};
 /// The bits of a version's number; the others say whether it is hidden.
 const VERSION: u16 = 0x7fff;
 
+/// The numbers of versions, and whether each is one of another library, which is needed.
+type Known = HashMap<u16, bool>;
+
 /// Checks the symbols, the tables that find them, and their versions.
 pub(super) fn check<'data, R: ReadRef<'data>>(dynamic: &Dynamic<'data, '_, R>) -> Result<(), Damage> {
     check_places(dynamic)?;
@@ -146,7 +149,7 @@ fn check_hash<'data, R: ReadRef<'data>>(dynamic: &Dynamic<'data, '_, R>, address
 fn check_versions<'data, R: ReadRef<'data>>(dynamic: &Dynamic<'data, '_, R>) -> Result<(), Damage> {
     let Some(address) = dynamic.value(elf::DT_VERSYM) else { return Ok(()) };
     // 0: a local symbol; 1: a global one without a version.
-    let mut known: HashMap<u16, &'static str> = HashMap::from([(0, "no"), (1, "no")]);
+    let mut known = Known::from([(0, false), (1, false)]);
     needed_versions(dynamic, &mut known)?;
     defined_versions(dynamic, &mut known)?;
     let versions =
@@ -154,11 +157,8 @@ fn check_versions<'data, R: ReadRef<'data>>(dynamic: &Dynamic<'data, '_, R>) -> 
     for (symbol, version) in dynamic.symbols.iter().zip(versions) {
         let of = known.get(&(version.get(ENDIAN) & VERSION));
         let is_defined = symbol.st_shndx.get(ENDIAN) != elf::SHN_UNDEF;
-        let fits = match of {
-            Some(&"needed") => !is_defined,
-            // What is not defined may have the version of the library itself, if it is weak.
-            found => found.is_some(),
-        };
+        // What is not defined may have the version of the library itself, if it is weak.
+        let fits = of.is_some_and(|is_needed| !is_needed || !is_defined);
         ensure!(
             fits,
             "its symbol {} has a version that is not there",
@@ -170,7 +170,7 @@ fn check_versions<'data, R: ReadRef<'data>>(dynamic: &Dynamic<'data, '_, R>) -> 
 
 fn needed_versions<'data, R: ReadRef<'data>>(
     dynamic: &Dynamic<'data, '_, R>,
-    known: &mut HashMap<u16, &'static str>,
+    known: &mut Known,
 ) -> Result<(), Damage> {
     let Some(mut at) = dynamic.value(elf::DT_VERNEED) else { return Ok(()) };
     let libraries = dynamic.libraries()?;
@@ -195,7 +195,7 @@ fn needed_versions<'data, R: ReadRef<'data>>(
                 elf::hash(name) == version.vna_hash.get(ENDIAN),
                 "a version that it needs has another hash"
             );
-            known.insert(version.vna_other.get(ENDIAN).0 & VERSION, "needed");
+            known.insert(version.vna_other.get(ENDIAN).0 & VERSION, true);
             at_version = next(at_version, version.vna_next.get(ENDIAN), left.into())?;
         }
         at = next(at, file.vn_next.get(ENDIAN), left)?;
@@ -205,7 +205,7 @@ fn needed_versions<'data, R: ReadRef<'data>>(
 
 fn defined_versions<'data, R: ReadRef<'data>>(
     dynamic: &Dynamic<'data, '_, R>,
-    known: &mut HashMap<u16, &'static str>,
+    known: &mut Known,
 ) -> Result<(), Damage> {
     let Some(mut at) = dynamic.value(elf::DT_VERDEF) else { return Ok(()) };
     let count = dynamic.value(elf::DT_VERDEFNUM).unwrap_or_default();
@@ -219,7 +219,7 @@ fn defined_versions<'data, R: ReadRef<'data>>(
         let name: &Verdaux<LittleEndian> = one(dynamic, follow(at, version.vd_aux.get(ENDIAN))?)?;
         let text = dynamic.name(name.vda_name.get(ENDIAN).into())?;
         ensure!(elf::hash(text) == version.vd_hash.get(ENDIAN), "a version that it defines has another hash");
-        known.insert(version.vd_ndx.get(ENDIAN).0 & VERSION, "defined");
+        known.insert(version.vd_ndx.get(ENDIAN).0 & VERSION, false);
         at = next(at, version.vd_next.get(ENDIAN), left)?;
     }
     Ok(())

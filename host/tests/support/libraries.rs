@@ -184,5 +184,8 @@ pub fn mutated(library: &[u8], seed: u64) -> Vec<u8> {
         1 => bytes[at..at + length].fill(0),
         _ => random.fill(&mut bytes[at..at + length]),
     }
+    if bytes == library {
+        bytes[at] = !bytes[at];
+    }
     bytes
 }

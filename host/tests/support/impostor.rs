@@ -18,10 +18,15 @@ impl Impostor {
         // One that answers hears signals.
         assert_eq!(host.get("/healthz").status, 200);
         let ended = host.stop();
-        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        // As a host does, whose folder others leave alone.
+        let folder = path.parent().unwrap();
+        std::fs::create_dir(folder).unwrap();
+        let lock = std::fs::File::open(folder).unwrap();
+        lock.lock().unwrap();
         let listener = UnixListener::bind(path).unwrap();
         // It ends with the test's process.
         thread::spawn(move || {
+            let _lock = lock;
             for mut client in listener.incoming().map(Result::unwrap) {
                 let mut lines = BufReader::new(client.try_clone().unwrap()).lines();
                 // The head of a request without a body.

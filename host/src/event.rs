@@ -63,6 +63,7 @@ pub(crate) enum SentError {
 }
 
 /// What is to be made of a message, when its text is read.
+#[derive(Debug)]
 enum Kind {
     Complete(Sent),
     Answer(u64),
@@ -89,15 +90,19 @@ impl Sent {
 }
 
 fn kind(json: &[u8]) -> Result<Kind, SentError> {
-    match Head::of(json) {
-        Some(Head::Result { id, .. }) => return Ok(Kind::Answer(id)),
-        Some(Head::Call { id: None, method, params }) => {
-            if let Some(kind) = piece(method, params) {
-                return Ok(kind);
-            }
-        }
-        Some(Head::Call { .. }) | None => {}
+    usual(json).map_or_else(|| other(json), Ok)
+}
+
+/// What comes often, in the form in which this workspace's crates write it.
+fn usual(json: &[u8]) -> Option<Kind> {
+    match Head::of(json)? {
+        Head::Result { id, .. } => Some(Kind::Answer(id)),
+        Head::Call { id: None, method, params } => piece(method, params),
+        Head::Call { id: Some(_), .. } => None,
     }
+}
+
+fn other(json: &[u8]) -> Result<Kind, SentError> {
     let Incoming { id, method, params, .. } = serde_json::from_slice(json)?;
     let Some(name) = method else { return id.map(Kind::Answer).ok_or(SentError::NoNumber) };
     let (id, event) = match (&*name, id) {
@@ -138,6 +143,17 @@ fn piece(method: &[u8], params: &[u8]) -> Option<Kind> {
         Some(Kind::Complete(Sent::Event(id, Event::Credit(bytes))))
     } else {
         None
+    }
+}
+
+/// Checks that the ways of reading a message come to the same.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn check_agreement(json: &[u8]) {
+    match (usual(json), other(json)) {
+        (Some(usual), Ok(other)) => assert_eq!(format!("{usual:?}"), format!("{other:?}")),
+        // Whether its result is JSON is seen when the result is read.
+        (Some(Kind::Answer(_)) | None, _) => {}
+        (Some(usual), Err(error)) => panic!("{usual:?} is read, and it is none: {error}"),
     }
 }
 

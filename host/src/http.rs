@@ -37,6 +37,8 @@ pub use self::live::{LivePages, configure_live};
 pub(crate) use self::peer::Peer;
 use self::record::Record;
 pub(crate) use self::request_id::RequestId;
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::target::check_target;
 use self::target::{Target, target};
 use self::upgrade::{asks_for_websocket, names_websocket};
 use crate::app::App;

@@ -65,6 +65,9 @@ pub mod events;
 pub mod exchange;
 pub mod exports;
 mod forked;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod generation;
 mod heap;
 mod heap_watch;

@@ -86,6 +86,16 @@ fn split_app(path: &str) -> Option<(&str, &str)> {
     (!name.is_empty()).then_some((name, rest))
 }
 
+/// Checks how a path is split.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn check_target(path: &str) {
+    if let Some((name, rest)) = split_app(path) {
+        assert!(is_reserved(path) && !name.contains('/') && rest.starts_with('/'));
+        let whole = format!("{APPS}{name}{rest}");
+        assert!(path == whole || format!("{path}/") == whole);
+    }
+}
+
 fn not_found(path: &str) -> Problem {
     Problem::new(
         Kind::NotFound,

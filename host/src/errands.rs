@@ -59,13 +59,18 @@ impl Errands {
         if ids.is_empty() {
             return;
         }
-        let open = self.open();
-        ids.iter().filter_map(|id| open.get(id)).for_each(|open| open.abort.abort());
+        let cancelled: Vec<_> = {
+            let open = self.open();
+            ids.iter().filter_map(|id| open.get(id)).map(|open| open.abort.clone()).collect()
+        };
+        // It wakes tasks, which is done without the lock.
+        cancelled.iter().for_each(AbortHandle::abort);
     }
 
     /// Cancels all.
     pub(crate) fn cancel_all(&self) {
-        self.open().values().for_each(|open| open.abort.abort());
+        let cancelled: Vec<_> = self.open().values().map(|open| open.abort.clone()).collect();
+        cancelled.iter().for_each(AbortHandle::abort);
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<u64, Open>> {

@@ -104,5 +104,5 @@ pub fn target(bytes: &[u8]) {
             assert!(rest.is_empty() || rest.starts_with('/'), "a prefix ends with a segment");
         }
     }
-    crate::http::check_target(path);
+    crate::http::check_target(host.as_bytes(), path);
 }

@@ -2,7 +2,11 @@
 
 use super::excerpt::{Mark, excerpt, position};
 use serde::Serialize;
-use std::{cell::RefCell, fmt, ops::Range};
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    ops::Range,
+};
 
 /// One error in a configuration file: where it is, what was found and what was expected.
 ///
@@ -47,17 +51,22 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+/// So many errors are shown; a file with more of them is another kind of file. Each takes time and a part of the text.
+const MOST: usize = 100;
+
 /// Collects what is wrong while a text is read, so that one attempt shows all of it.
 pub(super) struct Report<'a> {
     file: &'a str,
     text: &'a str,
     // Shared by all that read parts of the text.
     diagnostics: RefCell<Vec<Diagnostic>>,
+    /// How many more there are.
+    left_out: Cell<usize>,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(file: &'a str, text: &'a str) -> Self {
-        Report { file, text, diagnostics: RefCell::default() }
+        Report { file, text, diagnostics: RefCell::default(), left_out: Cell::default() }
     }
 
     pub(super) fn text(&self) -> &'a str {
@@ -83,6 +92,9 @@ impl<'a> Report<'a> {
 
     /// The last mark is the place of the error.
     fn push(&self, field: &str, message: String, marks: &[Mark<'_>]) {
+        if self.diagnostics.borrow().len() == MOST {
+            return self.left_out.set(self.left_out.get() + 1);
+        }
         let Some(place) = marks.last() else { return };
         let place = position(self.text, place.span.start);
         self.diagnostics.borrow_mut().push(Diagnostic {
@@ -99,6 +111,9 @@ impl<'a> Report<'a> {
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
         let mut diagnostics = self.diagnostics.into_inner();
         diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+        if let (Some(last), more @ 1..) = (diagnostics.last_mut(), self.left_out.get()) {
+            last.message += &format!(" ({more} more errors are not shown)");
+        }
         diagnostics
     }
 }
@@ -106,6 +121,17 @@ impl<'a> Report<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hundred_are_shown_and_the_others_are_counted() {
+        for (errors, more) in [(MOST, None), (MOST + 1, Some("wrong (1 more errors are not shown)"))] {
+            let report = Report::new("apps.json", "one");
+            (0..errors).for_each(|_| report.add("", 0..1, "wrong"));
+            let shown = report.into_diagnostics();
+            assert_eq!(shown.len(), MOST);
+            assert_eq!(shown.last().map(|last| &*last.message), Some(more.unwrap_or("wrong")));
+        }
+    }
 
     #[test]
     fn printed_with_and_without_a_field_and_in_order() {

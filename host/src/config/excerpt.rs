@@ -74,13 +74,18 @@ impl<'a> Line<'a> {
     fn shown(&self, span: &Range<usize>) -> Shown {
         let columns = |from: usize, to: usize| -> usize {
             let within = |offset: usize| offset.saturating_sub(self.start).min(self.text.len());
-            self.text[within(from)..within(to)].chars().map(|c| printed(c).1).sum()
+            self.text[within(from)..within(to)].chars().map(columns_of).sum()
         };
         let mark = columns(0, span.start);
         // The mark may be empty (a missing comma), or go on in the next line (an object).
         let mark_end = (mark + columns(span.start, span.end)).max(mark + 1);
-        if columns(0, usize::MAX) <= WIDEST {
-            let text = self.text.chars().map(|c| printed(c).0).collect();
+        let mut seen = 0;
+        let is_wide = self.text.chars().any(|c| {
+            seen += columns_of(c);
+            seen > WIDEST
+        });
+        if !is_wide {
+            let text = self.text.chars().map(printed).collect();
             return Shown { text, before: mark, width: mark_end - mark };
         }
 
@@ -90,12 +95,15 @@ impl<'a> Line<'a> {
         // The column in the line, and the one where the shown part really starts: a wide character may straddle.
         let (mut column, mut origin) = (0, None);
         for c in self.text.chars() {
-            let (piece, width) = printed(c);
+            let width = columns_of(c);
             if column >= first && column + width <= last {
                 origin.get_or_insert(column);
-                text += &piece;
+                text += &printed(c);
             }
             column += width;
+            if column > last {
+                break;
+            }
         }
         let origin = origin.unwrap_or(first);
         let ellipsis = usize::from(first > 0);
@@ -109,13 +117,22 @@ impl<'a> Line<'a> {
     }
 }
 
-/// A character as it is printed, and its columns. A control character is replaced, so that a file cannot steer the
-/// terminal it is shown on.
-fn printed(c: char) -> (String, usize) {
+/// A character as it is printed. A control character is replaced, so that a file cannot steer the terminal it is shown
+/// on.
+fn printed(c: char) -> String {
     match c {
-        '\t' => ("    ".into(), 4),
-        c if c.is_control() => ("\u{fffd}".into(), 1),
-        c => (c.into(), c.width().unwrap_or(0)),
+        '\t' => "    ".into(),
+        c if c.is_control() => "\u{fffd}".into(),
+        c => c.into(),
+    }
+}
+
+/// How many columns that takes.
+fn columns_of(c: char) -> usize {
+    match c {
+        '\t' => 4,
+        c if c.is_control() => 1,
+        c => c.width().unwrap_or(0),
     }
 }
 

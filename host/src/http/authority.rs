@@ -32,6 +32,25 @@ pub(super) fn check(request: &HttpRequest) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Checks what passes as a `Host`: what no host has, a proxy, a log or a link could take for something else.
+#[cfg(feature = "fuzzing")]
+pub(super) fn check_soundness(host: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(host) else { return };
+    let mut headers = HeaderMap::new();
+    headers.insert(header::HOST, value);
+    let Ok(Some(accepted)) = check_hosts(&headers) else { return };
+    assert_eq!(accepted, host);
+    assert!(accepted.iter().all(|byte| byte.is_ascii_graphic() && !b"/\\@?#<>\"{}|^`".contains(byte)));
+    if let Some((_, port)) =
+        accepted.iter().rposition(|byte| *byte == b':').map(|at| accepted.split_at(at + 1))
+        && !accepted.ends_with(b"]")
+        && !port.is_empty()
+    {
+        let port = std::str::from_utf8(port).expect("it is ASCII");
+        assert!(port.parse::<u16>().is_ok(), "{port}");
+    }
+}
+
 /// The value of `Host`, if there is one.
 ///
 /// # Errors

@@ -20,6 +20,17 @@ pub(super) fn check(path: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Checks that it finds what is found in the decoded path, segment by segment.
+#[cfg(feature = "fuzzing")]
+pub(super) fn check_agreement(path: &str) {
+    let decoded =
+        [("%2e", "."), ("%2E", "."), ("%2f", "/"), ("%2F", "/"), ("%5c", "/"), ("%5C", "/"), ("\\", "/")]
+            .iter()
+            .fold(path.to_owned(), |path, (from, to)| path.replace(from, to));
+    let has_one = decoded.split('/').any(|segment| matches!(segment, "." | ".."));
+    assert_eq!(check(path).is_err(), has_one, "{path:?}");
+}
+
 fn has_dot_segment(path: &[u8]) -> bool {
     let (mut dots, mut others) = (0, 0);
     let mut rest = path;

@@ -88,11 +88,14 @@ fn split_app(path: &str) -> Option<(&str, &str)> {
 
 /// Checks how a path is split.
 #[cfg(feature = "fuzzing")]
-pub(crate) fn check_target(path: &str) {
+pub(crate) fn check_target(host: &[u8], path: &str) {
+    super::authority::check_soundness(host);
+    if path.starts_with('/') {
+        super::dots::check_agreement(path);
+    }
     if let Some((name, rest)) = split_app(path) {
-        assert!(is_reserved(path) && !name.contains('/') && rest.starts_with('/'));
-        let whole = format!("{APPS}{name}{rest}");
-        assert!(path == whole || format!("{path}/") == whole);
+        assert!(is_reserved(path) && !name.contains('/') && (rest.is_empty() || rest.starts_with('/')));
+        assert_eq!(path, format!("{APPS}{name}{rest}"));
     }
 }
 

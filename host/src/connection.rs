@@ -13,6 +13,7 @@ mod negotiate;
 mod prefixed;
 mod service;
 mod shutdown;
+mod transport;
 mod unsent;
 
 pub(crate) use self::current::Current;

@@ -397,6 +397,11 @@ fn http_1_0_gets_no_chunks() {
         assert_eq!((reply.status, reply.header("transfer-encoding")), (200, None), "{path}");
         assert!(reply.body == vec![0; 1 << 20], "{path}: {} bytes", reply.body.len());
     }
+    // One that is not complete does not end as if it were.
+    for path in ["/apps/axum-app/breaks", "/apps/streams/breaks"] {
+        let mut connection = open(&host, format!("GET {path} HTTP/1.0\r\n\r\n"));
+        assert!(connection.receive("GET").is_err(), "{path}");
+    }
     // One of a known length leaves the connection open, where the client asks for it.
     let get = "GET /apps/probe/get-only HTTP/1.0\r\nconnection: keep-alive\r\n\r\n";
     let mut connection = open(&host, get.repeat(2));
@@ -433,12 +438,17 @@ fn a_client_that_takes_nothing_is_left_after_a_while() {
     let mut slow = host.connect();
     slow.send(&Call::get("/apps/axum-app/zeros/500")).unwrap();
     assert_eq!(slow.head().unwrap().status, 200);
-    let mut stalled = stalled_http2(host.address());
-    stalled.set_read_timeout(Some(2 * LIMIT)).unwrap();
-    let entered = host.path("entered");
-    let path = format!("/apps/probe/large?size=1000&entered={entered}");
-    stalled.write_all(&headers_frame(1, &path)).unwrap();
-    while read_frame(&mut stalled).is_ok() {}
+    // A whole answer, and one that comes piece by piece.
+    let whole = format!("/apps/probe/large?size=1000&entered={}", host.path("entered"));
+    let mut stalled = [&*whole, "/apps/axum-app/zeros/500"].map(|path| {
+        let mut stalled = stalled_http2(host.address());
+        stalled.set_read_timeout(Some(2 * LIMIT)).unwrap();
+        stalled.write_all(&headers_frame(1, path)).unwrap();
+        stalled
+    });
+    for stalled in &mut stalled {
+        while read_frame(stalled).is_ok() {}
+    }
     assert!(begun.elapsed() > Duration::from_secs(25), "{:?}", begun.elapsed());
     // The other one has begun before, and is looked at less often.
     while begun.elapsed() < Duration::from_secs(33) {

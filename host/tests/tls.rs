@@ -129,8 +129,12 @@ fn the_client_chooses_protocol_and_version() {
             (&BOTH[1..], ProtocolVersion::TLSv1_3),
             (BOTH, ProtocolVersion::TLSv1_3),
         ] {
-            let protocols: [(&[&str], Option<&[u8]>); 3] =
-                [(&["h2", "http/1.1"], Some(b"h2")), (&["http/1.1"], Some(b"http/1.1")), (&[], None)];
+            let protocols: [(&[&str], Option<&[u8]>); 4] = [
+                (&["h2", "http/1.1"], Some(b"h2")),
+                (&["http/1.1"], Some(b"http/1.1")),
+                (&["http/1.0"], Some(b"http/1.0")),
+                (&[], None),
+            ];
             for (offered, chosen) in protocols {
                 let mut stream = connect(host.address(), &pair.root, offered, versions).await.unwrap();
                 assert_eq!(stream.get_ref().1.protocol_version(), Some(expected));

@@ -19,7 +19,6 @@ use actix_http::{ConnectionType, Payload, Request, Response};
 use actix_web::body::{BodySize, BoxBody};
 use actix_web::http::{Method, StatusCode, Version};
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
@@ -32,6 +31,7 @@ use super::current::Current;
 use super::limits::WRITE_TIMEOUT;
 use super::service::{Answer, Shared};
 use super::shutdown::Shutdown;
+use super::transport::Transport;
 use super::unsent::Account;
 
 /// A connection.
@@ -74,7 +74,7 @@ pub(super) async fn serve<T, S>(
     shared: &Shared<S>,
     current: &Current,
 ) where
-    T: AsyncRead + AsyncWrite + Unpin,
+    T: Transport,
     S: Answer,
 {
     let mut connection = Connection {
@@ -111,7 +111,7 @@ pub(super) async fn serve<T, S>(
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Connection<'_, T> {
+impl<T: Transport> Connection<'_, T> {
     /// Answers a request.
     async fn exchange<S: Answer>(&mut self, mut request: Request, service: &S, current: &Current) -> After {
         let asked = Asked {

@@ -10,7 +10,6 @@ use actix_http::h1::Message;
 use actix_web::error::{ParseError, PayloadError};
 use actix_web::http::StatusCode;
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::codec::Decoder;
 use tokio_util::io::poll_read_buf;
@@ -18,6 +17,7 @@ use tokio_util::io::poll_read_buf;
 use super::Connection;
 use super::body::{Demand, Sender};
 use crate::connection::limits::{HEAD_TIMEOUT, HTTP1_IDLE_TIMEOUT, MAX_CHUNK_EXTRAS, MAX_READ_AHEAD};
+use crate::connection::transport::Transport;
 
 /// As many bytes are read at once when a head is expected.
 const HEAD_PIECE: usize = 8 * 1024;
@@ -88,7 +88,7 @@ impl Extras {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Connection<'_, T> {
+impl<T: Transport> Connection<'_, T> {
     /// Waits for the next request.
     pub(super) async fn head(&mut self, is_first: bool) -> Head {
         if self.input.is_empty() && self.input.capacity() > LARGEST_KEPT {

@@ -10,11 +10,11 @@ use actix_http::{ConnectionType, Response};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::{StatusCode, Version};
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::Encoder;
 
 use super::input::Progress;
 use super::{Asked, Connection};
+use crate::connection::transport::Transport;
 
 /// What becomes of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ struct Sending {
     has_ended: bool,
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Connection<'_, T> {
+impl<T: Transport> Connection<'_, T> {
     /// Writes an answer.
     pub(super) async fn respond(&mut self, response: Response<BoxBody>, asked: Asked) -> After {
         self.expects_continue = false;
@@ -58,6 +58,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<'_, T> {
         let left = if let BodySize::Sized(bytes) = size { Some(bytes) } else { None };
         let mut sending = Sending { body, left, has_ended: is_bodyless };
         if poll_fn(|context| self.poll_send(&mut sending, context)).await.is_err() {
+            if until_close {
+                self.stream.break_off();
+            }
             return After::Abort;
         }
         if self.has_left {

@@ -64,6 +64,7 @@ impl hyper::body::Body for Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
+        this.untaken.next();
         while this.piece.is_empty() {
             let Some(body) = &mut this.body else { return Poll::Ready(None) };
             match ready!(Pin::new(body).poll_next(context)) {
@@ -73,7 +74,7 @@ impl hyper::body::Body for Body {
             }
         }
         let piece = this.piece.split_to(this.piece.len().min(PIECE));
-        this.untaken.take(piece.len());
+        this.untaken.hand_over(piece.len());
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

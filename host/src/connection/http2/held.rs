@@ -13,7 +13,9 @@ use crate::connection::unsent::{Account, Budget};
 pub(super) struct Held {
     heads: Cell<usize>,
     answers: Account,
-    /// Of answers that the client has taken.
+    /// How many answers have a piece that the client has not taken.
+    waiting: Cell<u32>,
+    /// How many pieces the client has taken.
     taken: Cell<u64>,
     changed: Notify,
 }
@@ -28,6 +30,8 @@ pub(super) struct Head {
 pub(super) struct Untaken {
     held: Rc<Held>,
     bytes: usize,
+    /// A piece of it waits for the client.
+    waits: bool,
 }
 
 impl Held {
@@ -35,6 +39,7 @@ impl Held {
         Self {
             heads: Cell::new(0),
             answers: Account::new(budget),
+            waiting: Cell::new(0),
             taken: Cell::new(0),
             changed: Notify::new(),
         }
@@ -58,12 +63,12 @@ impl Held {
     /// Counts an answer as held.
     pub(super) fn hold(self: &Rc<Self>, bytes: usize) -> Untaken {
         self.answers.set(self.answers.bytes() + bytes);
-        Untaken { held: self.clone(), bytes }
+        Untaken { held: self.clone(), bytes, waits: false }
     }
 
-    /// Whether there is no answer to be taken.
+    /// Whether nothing waits for the client.
     pub(super) fn is_empty(&self) -> bool {
-        self.answers.bytes() == 0
+        self.waiting.get() == 0
     }
 
     /// A number that grows whenever the client takes something.
@@ -91,18 +96,32 @@ impl Drop for Head {
 }
 
 impl Untaken {
-    /// Notes that the client has taken so much of it.
-    pub(super) fn take(&mut self, bytes: usize) {
-        let taken = bytes.min(self.bytes);
-        self.bytes -= taken;
-        self.held.taken.set(self.held.taken.get() + bytes as u64);
-        self.held.answers.set(self.held.answers.bytes().saturating_sub(taken));
+    /// Notes that a piece of it is handed over, and waits for the client.
+    pub(super) fn hand_over(&mut self, bytes: usize) {
+        self.release(bytes);
+        self.waits = true;
+        self.held.waiting.set(self.held.waiting.get() + 1);
+    }
+
+    /// Notes that the client has room for the next piece: it has taken the one before.
+    pub(super) fn next(&mut self) {
+        if std::mem::take(&mut self.waits) {
+            self.held.waiting.set(self.held.waiting.get() - 1);
+            self.held.taken.set(self.held.taken.get() + 1);
+        }
+    }
+
+    fn release(&mut self, bytes: usize) {
+        let released = bytes.min(self.bytes);
+        self.bytes -= released;
+        self.held.answers.set(self.held.answers.bytes().saturating_sub(released));
         self.held.release();
     }
 }
 
 impl Drop for Untaken {
     fn drop(&mut self) {
-        self.take(self.bytes);
+        self.next();
+        self.release(self.bytes);
     }
 }

@@ -1,25 +1,36 @@
 //! Building the libraries of crates with cargo, for `atoll dev` and `atoll build`.
 
 mod cargo;
+mod config_env;
+mod dep_info;
+mod failure;
 mod features;
 mod group;
+mod inputs;
+mod manifests;
 mod output;
-mod sources;
+mod settings;
 mod symbols;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
-use cargo_metadata::{Artifact, Message, MetadataCommand};
+use cargo_metadata::{Artifact, Message, Metadata, MetadataCommand};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Command;
 
 pub use self::cargo::cargo;
 use self::group::Group;
+pub use self::inputs::Inputs;
+use self::inputs::Messages;
+use self::manifests::{Call, Manifests};
+pub use self::settings::is_about_builds;
 pub use self::symbols::Symbols;
 use crate::source::Package;
+use crate::watch::WatchSet;
 
 /// Why there is no new library.
 #[derive(Debug, thiserror::Error)]
@@ -65,38 +76,53 @@ pub struct BuiltLibrary<'a> {
     pub fresh: bool,
 }
 
-/// Crates of one cargo workspace, which are built together: so all of them have the same versions and features of
-/// what they share, whichever of them has changed.
+/// How a build has ended.
+#[derive(Debug)]
+pub struct BuildOutcome {
+    /// An error if some library was not built; the others were.
+    pub result: Result<(), BuildError>,
+    /// What the libraries are made from, for [`Workspace::learn`].
+    pub inputs: Inputs,
+}
+
+/// Crates of one cargo workspace that are built in the same way, together: so all of them have the same versions and
+/// features of what they share, whichever of them has changed.
+///
+/// Cargo runs in the folder of one of them. A crate for which it would find other settings in its own folder
+/// (`.cargo/config.toml`, `rust-toolchain.toml`) is built by itself.
 #[derive(Debug)]
 pub struct Workspace {
     root: PathBuf,
+    /// The folder whose settings hold for all of them.
+    settings: PathBuf,
     packages: Vec<Package>,
-    arguments: Vec<String>,
-    sources: Vec<PathBuf>,
-    /// The folders of each crate and of what it depends on by path.
-    folders: Vec<BTreeSet<PathBuf>>,
+    manifests: Arc<Manifests>,
+    inputs: Inputs,
 }
 
 impl Workspace {
-    /// Sorts crates into the workspaces that they belong to.
+    /// Sorts crates by the workspaces that they belong to, and by how cargo builds them.
     pub fn group(packages: impl IntoIterator<Item = Package>) -> Vec<Self> {
         let mut workspaces: Vec<Self> = Vec::new();
         for package in packages {
-            match workspaces.iter_mut().find(|workspace| workspace.root == package.workspace) {
+            let settings = settings::folder(&package);
+            let same = workspaces
+                .iter_mut()
+                .find(|workspace| workspace.root == package.workspace && workspace.settings == settings);
+            match same {
                 Some(workspace) if workspace.packages.contains(&package) => {}
                 Some(workspace) => workspace.packages.push(package),
                 None => workspaces.push(Self {
                     root: package.workspace.clone(),
-                    arguments: Vec::new(),
-                    sources: sources::assumed(&package.workspace, std::slice::from_ref(&package)),
+                    settings: settings.to_owned(),
                     packages: vec![package],
-                    folders: Vec::new(),
+                    manifests: Arc::default(),
+                    inputs: Inputs::default(),
                 }),
             }
         }
         for workspace in &mut workspaces {
             workspace.packages.sort_by(|a, b| a.name.cmp(&b.name));
-            workspace.sources = sources::assumed(&workspace.root, &workspace.packages);
         }
         workspaces
     }
@@ -106,30 +132,64 @@ impl Workspace {
         &self.root
     }
 
+    /// The folder that cargo is called in: that of the first crate. No other workspace has the same.
+    pub fn folder(&self) -> &Path {
+        self.packages.first().map_or(&self.root, |package| &package.folder)
+    }
+
     /// The crates of it that are built.
     pub fn packages(&self) -> &[Package] {
         &self.packages
     }
 
-    /// The folders and files that the libraries are made from, to be watched.
-    pub fn sources(&self) -> &[PathBuf] {
-        &self.sources
+    /// The files that the libraries are made from, to be watched.
+    ///
+    /// After a build these are the files that cargo and the compiler have read, manifests, and cargo's settings. Before the
+    /// first, and when one has failed, they are the folders of sources as well.
+    pub fn sources(&self) -> WatchSet {
+        let mut set = WatchSet::default();
+        let roots = [&self.root, &self.manifests.root];
+        for root in roots.into_iter().filter(|root| root.is_absolute()) {
+            set.named.extend(["Cargo.toml", "Cargo.lock"].map(|file| root.join(file)));
+            for package in &self.packages {
+                set.named.insert(package.folder.join("Cargo.toml"));
+                set.named.extend(settings::files(&package.folder, root));
+            }
+        }
+        for local in self.manifests.local.values() {
+            set.named.extend(local.files.iter().cloned());
+        }
+        set.named.extend(self.inputs.read.values().flatten().cloned());
+        set.named.extend(self.inputs.failed_for.iter().cloned());
+        set.folders.extend(self.inputs.whole.iter().cloned());
+        if self.manifests.local.is_empty() {
+            let above = self.root.ancestors().skip(1).map(|folder| folder.join("Cargo.toml"));
+            set.named.extend(above.filter(|manifest| manifest.exists()));
+            set.folders.extend(self.packages.iter().map(|package| package.folder.clone()));
+        } else if !self.inputs.complete {
+            set.folders.extend(self.manifests.local.values().flat_map(|local| local.sources.iter().cloned()));
+        }
+        set
+    }
+
+    /// Takes over what a build has shown of what the libraries are made from.
+    pub fn learn(&mut self, inputs: Inputs) {
+        self.inputs.update(inputs);
     }
 
     /// The crates whose libraries are made from this file, among others.
-    pub fn made_from(&self, path: &Path) -> impl Iterator<Item = &Package> {
-        let all = self.folders.iter().flatten();
-        // A crate's folder may be in another one's.
-        let folder =
-            all.filter(|folder| path.starts_with(folder)).max_by_key(|folder| folder.as_os_str().len());
-        self.packages.iter().enumerate().filter_map(move |(place, package)| {
-            let is = match (folder, self.folders.get(place)) {
-                (Some(folder), Some(folders)) => folders.contains(folder),
-                // It is the workspace's, or nothing is known yet.
-                _ => true,
-            };
-            is.then_some(package)
-        })
+    pub fn made_from(&self, path: &Path) -> Vec<&Package> {
+        let mut of: BTreeSet<&PathBuf> = self.inputs.readers(path).collect();
+        if of.is_empty() {
+            of.extend(self.manifests.crate_of(path));
+        }
+        let made_of = self.packages.iter().zip(&self.manifests.made_of);
+        let found: Vec<_> = made_of
+            .filter(|(_, folders)| of.iter().any(|folder| folders.contains(*folder)))
+            .map(|(package, _)| package)
+            .collect();
+        // It is the workspace's, or nothing is known yet.
+        if found.is_empty() { self.packages.iter().collect() } else { found }
     }
 
     /// Reads the manifests: to be called before the first [`build`](Self::build), and when one has changed.
@@ -137,84 +197,116 @@ impl Workspace {
     /// # Errors
     /// Cargo cannot read them; what was known before stays.
     pub async fn read_manifests(&mut self) -> Result<(), BuildError> {
-        let mut command = MetadataCommand::new();
-        command.cargo_path(cargo::program()).current_dir(&self.root).no_deps();
-        if output::may_color() {
-            command.env("CARGO_TERM_COLOR", "always");
-        }
-        let metadata = tokio::task::spawn_blocking(move || command.exec())
-            .await
-            .map_err(|error| failed(error.to_string()))?
-            .map_err(|error| match error {
-                cargo_metadata::Error::CargoMetadata { stderr } => {
-                    output::show(&stderr);
-                    failed(output::excerpt(&stderr))
+        // All of them, as a crate may be replaced by one elsewhere.
+        let resolved = ["--filter-platform", atoll_plugin::stamp::TARGET];
+        let metadata = match self.metadata(&resolved).await {
+            Ok(metadata) => metadata,
+            // What is not to be had may not be needed for the libraries: cargo will say so if it is.
+            Err(_) => self.metadata(&["--no-deps"]).await.inspect_err(|error| {
+                if let BuildError::Failed { colored, .. } = error {
+                    output::show(colored);
+                    output::show("\n");
                 }
-                cargo_metadata::Error::Io(reason) => BuildError::Cargo { program: cargo::program(), reason },
-                other => failed(other.to_string()),
-            })?;
-        let members: Vec<_> = metadata
-            .packages
-            .iter()
-            .filter(|member| self.packages.iter().any(|package| *member.name == package.name))
-            .collect();
-        self.arguments = features::arguments(members.iter().map(|member| (&**member.name, &member.features)));
-        self.folders = self
-            .packages
-            .iter()
-            .map(|package| {
-                let member = members.iter().find(|member| *member.name == package.name);
-                member.map_or_else(BTreeSet::new, |member| sources::folders(member, &metadata.packages))
-            })
-            .collect();
-        self.sources = sources::of(&self.root, &self.folders);
+            })?,
+        };
+        self.manifests = Arc::new(Manifests::new(&metadata, &self.packages));
         Ok(())
+    }
+
+    async fn metadata(&self, arguments: &[&str]) -> Result<Metadata, BuildError> {
+        let mut command = self.cargo();
+        command.args(["metadata", "--format-version", "1"]).args(arguments).kill_on_drop(true);
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .map_err(|reason| BuildError::Cargo { program: cargo::program(), reason })?;
+        if !output.status.success() {
+            return Err(failed(output::excerpt(&String::from_utf8_lossy(&output.stderr))));
+        }
+        MetadataCommand::parse(String::from_utf8_lossy(&output.stdout))
+            .map_err(|error| failed(error.to_string()))
     }
 
     /// Builds the libraries, and tells of each as soon as it is there. What cargo and the compiler say goes to standard
     /// error. Dropping the future ends cargo and what it has started.
-    ///
-    /// # Errors
-    /// Some library was not built; the others were.
     pub async fn build(
         &self,
         options: BuildOptions,
         mut built: impl FnMut(BuiltLibrary<'_>),
+    ) -> BuildOutcome {
+        let mut messages = Messages::default();
+        let mut result = Ok(());
+        for call in &self.manifests.calls {
+            if let Err(error) = self.call(call, options, &mut messages, &mut built).await {
+                result = result.and(Err(error));
+            }
+        }
+        let manifests = self.manifests.clone();
+        let inputs = tokio::task::spawn_blocking(move || Inputs::of(&messages, &manifests)).await;
+        // Without them, all sources are watched.
+        BuildOutcome { inputs: inputs.unwrap_or_default(), result }
+    }
+
+    async fn call(
+        &self,
+        call: &Call,
+        options: BuildOptions,
+        messages: &mut Messages,
+        built: &mut impl FnMut(BuiltLibrary<'_>),
     ) -> Result<(), BuildError> {
         let mut child = self
-            .command(options)
+            .command(call, options)
             .spawn()
             .map_err(|reason| BuildError::Cargo { program: cargo::program(), reason })?;
         let group = Group::of(&child);
-        let manifests: Vec<_> = self
-            .packages
+        let manifests: Vec<_> = call
+            .crates
             .iter()
+            .map(|&place| &self.packages[place])
             .map(|package| (package, real_path(&package.folder.join("Cargo.toml"))))
             .collect();
-        let artifacts = each_artifact(child.stdout.take(), |artifact| {
-            let manifest = real_path(artifact.manifest_path.as_std_path());
-            let package = manifests.iter().find(|(_, of_package)| *of_package == manifest);
-            if let (Some((package, _)), Some(path)) = (package, library(&artifact)) {
-                built(BuiltLibrary { package, path, fresh: artifact.fresh });
+        let said = each_message(child.stdout.take(), |message| match message {
+            Message::CompilerArtifact(artifact) => {
+                let manifest = real_path(artifact.manifest_path.as_std_path());
+                let package = manifests.iter().find(|(_, of_package)| *of_package == manifest);
+                if let (Some((package, _)), Some(path)) = (package, library(&artifact)) {
+                    built(BuiltLibrary { package, path, fresh: artifact.fresh });
+                }
+                messages.artifacts.push(artifact);
             }
+            Message::BuildScriptExecuted(script) => messages.scripts.push(script),
+            _ => {}
         });
-        let (artifacts, text) =
-            tokio::join!(artifacts, output::copy_to_stderr(child.stderr.take(), output::has_colors()));
+        let (said, text) =
+            tokio::join!(said, output::copy_to_stderr(child.stderr.take(), output::has_colors()));
         let status = child.wait().await;
         group.ended();
-        artifacts
-            .and(status)
-            .map_err(|error| failed(error.to_string()))
-            .and_then(|status| if status.success() { Ok(()) } else { Err(failed(output::excerpt(&text))) })
+        let failure = match said.and(status) {
+            Ok(status) if status.success() => return Ok(()),
+            Ok(_) => text,
+            Err(error) => error.to_string(),
+        };
+        messages.failure.get_or_insert_default().push_str(&output::plain(&failure));
+        Err(failed(output::excerpt(&failure)))
     }
 
-    fn command(&self, options: BuildOptions) -> Command {
+    /// Cargo as in a shell, in the folder of a crate.
+    fn cargo(&self) -> Command {
         let mut command = Command::from(cargo());
+        command.current_dir(self.folder());
+        // Cargo writes to a pipe, which does not look like a terminal; whoever reads it can do without the colours.
+        if output::may_color() {
+            command.env("CARGO_TERM_COLOR", "always");
+        }
         command
-            .current_dir(&self.root)
+    }
+
+    fn command(&self, call: &Call, options: BuildOptions) -> Command {
+        let mut command = self.cargo();
+        command
             .args(["build", "--lib", "--keep-going", "--message-format=json-render-diagnostics"])
-            .args(self.packages.iter().flat_map(|package| ["--package", &package.name]))
-            .args(&self.arguments)
+            .args(&call.arguments)
             .args(options.release.then_some("--release"))
             .args(if options.release { options.symbols.arguments() } else { &[] })
             .stdin(Stdio::null())
@@ -222,11 +314,7 @@ impl Workspace {
             .stderr(Stdio::piped())
             // Its own group, so that the compilers end with it.
             .process_group(0);
-        // Cargo writes to a pipe, which does not look like a terminal; whoever reads it can do without the colours.
         let unset = |name| std::env::var_os(name).is_none();
-        if output::may_color() {
-            command.env("CARGO_TERM_COLOR", "always");
-        }
         if options.progress
             && output::has_colors()
             && io::stderr().is_terminal()
@@ -255,16 +343,16 @@ fn library(artifact: &Artifact) -> Option<&Path> {
 }
 
 /// Reads cargo's messages until it has no more.
-async fn each_artifact(
+async fn each_message(
     stream: Option<impl AsyncRead + Unpin>,
-    mut take: impl FnMut(Artifact),
+    mut take: impl FnMut(Message),
 ) -> io::Result<()> {
     let Some(stream) = stream else { return Ok(()) };
     let mut lines = BufReader::new(stream).lines();
     while let Some(line) = lines.next_line().await? {
-        // Other messages, and what compiler plugins print, say nothing of libraries.
-        if let Ok(Message::CompilerArtifact(artifact)) = serde_json::from_str(&line) {
-            take(artifact);
+        // What compiler plugins print is no message.
+        if let Ok(message) = serde_json::from_str(&line) {
+            take(message);
         }
     }
     Ok(())
@@ -297,25 +385,66 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_of_the_innermost_crate_and_of_all_that_depend_on_it() {
+    fn a_file_is_of_those_that_read_it_or_of_the_innermost_crate() {
         let mut workspaces = Workspace::group([package("a", "/x"), package("b", "/x")]);
+        let workspace = &mut workspaces[0];
         let folders = |folders: &[&str]| folders.iter().map(PathBuf::from).collect();
-        workspaces[0].folders =
-            vec![folders(&["/x/a", "/shared"]), folders(&["/x/b", "/shared", "/x/a/inner"])];
+        let made_of = vec![folders(&["/x/a", "/shared"]), folders(&["/x/b", "/shared", "/x/a/inner"])];
+        let local = ["/x/a", "/x/b", "/shared", "/x/a/inner"];
+        let local = local.map(|folder| (folder.into(), Default::default())).into();
+        workspace.manifests = Arc::new(Manifests { made_of, local, ..Manifests::default() });
+        let inputs = &mut workspace.inputs;
+        inputs.read.insert("/x/a".into(), folders(&["/x/a/src/lib.rs", "/pages/a.html"]));
+        inputs.read.insert("/x/b".into(), folders(&["/pages", "/x/a/text"]));
         let of = |path: &str| -> Vec<&str> {
-            workspaces[0].made_from(Path::new(path)).map(|package| package.name.as_str()).collect()
+            workspaces[0]
+                .made_from(Path::new(path))
+                .into_iter()
+                .map(|package| package.name.as_str())
+                .collect()
         };
         assert_eq!(of("/x/a/src/lib.rs"), ["a"]);
+        assert_eq!(of("/x/a/src/new.rs"), ["a"]);
         assert_eq!(of("/x/a/inner/src/lib.rs"), ["b"]);
         assert_eq!(of("/shared/src/lib.rs"), ["a", "b"]);
+        assert_eq!(of("/pages/a.html"), ["a", "b"]);
+        assert_eq!(of("/pages/b.html"), ["b"]);
+        assert_eq!(of("/x/a/text"), ["b"]);
         assert_eq!(of("/x/Cargo.lock"), ["a", "b"]);
     }
 
     #[test]
-    fn a_build_is_one_call_of_cargo() {
+    fn what_is_watched_is_what_was_read() {
         let mut workspaces = Workspace::group([package("a", "/x"), package("b", "/x")]);
-        workspaces[0].arguments = vec!["--no-default-features".to_owned()];
-        let command = workspaces[0].command(BuildOptions { release: true, ..BuildOptions::default() });
+        let workspace = &mut workspaces[0];
+        assert_eq!(workspace.sources().folders, ["/x/a", "/x/b"].map(PathBuf::from).into());
+        assert!(workspace.sources().named.contains(Path::new("/x/.cargo/config.toml")));
+
+        let local = manifests::Local { sources: ["/x/a/src".into()].into(), ..Default::default() };
+        let local = [("/x/a".into(), local)].into();
+        workspace.manifests = Arc::new(Manifests { local, ..Manifests::default() });
+        assert_eq!(workspace.sources().folders, ["/x/a/src"].map(PathBuf::from).into());
+        let read = |file: &str| [("/x/a".into(), [file.into()].into())].into();
+        workspace.learn(Inputs { read: read("/page"), complete: true, ..Inputs::default() });
+        assert_eq!(workspace.sources().folders, BTreeSet::new());
+        assert!(workspace.sources().named.contains(Path::new("/page")));
+
+        let failed_for = ["/error".into()].into();
+        workspace.learn(Inputs { read: read("/other"), failed_for, ..Inputs::default() });
+        assert_eq!(workspace.sources().folders, ["/x/a/src"].map(PathBuf::from).into());
+        for file in ["/page", "/other", "/error"] {
+            assert!(workspace.sources().named.contains(Path::new(file)), "{file}");
+        }
+        workspace.learn(Inputs { complete: true, ..Inputs::default() });
+        assert!(!workspace.sources().named.contains(Path::new("/page")));
+    }
+
+    #[test]
+    fn a_build_is_a_call_of_cargo_in_a_crates_folder() {
+        let workspaces = Workspace::group([package("a", "/x"), package("b", "/x")]);
+        let arguments = ["--package", "a", "--package", "b", "--no-default-features"].map(str::to_owned);
+        let call = Call { crates: vec![0, 1], arguments: arguments.to_vec() };
+        let command = workspaces[0].command(&call, BuildOptions { release: true, ..BuildOptions::default() });
         let arguments: Vec<_> =
             command.as_std().get_args().map(|it| it.to_string_lossy().into_owned()).collect();
         assert_eq!(
@@ -323,6 +452,6 @@ mod tests {
             "build --lib --keep-going --message-format=json-render-diagnostics --package a --package b \
              --no-default-features --release"
         );
-        assert_eq!(command.as_std().get_current_dir(), Some(Path::new("/x")));
+        assert_eq!(command.as_std().get_current_dir(), Some(Path::new("/x/a")));
     }
 }

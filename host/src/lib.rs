@@ -138,4 +138,4 @@ pub use services::{Library, PinnedGeneration, Services, ServicesError};
 pub use source::{Package, Source, SourceError};
 pub use stage::{ContentHash, Kept, StageError, Staged, Staging};
 pub use times::Times;
-pub use watch::{Change, FileWatch, Fingerprint, TreeChange, TreeWatch, Watcher};
+pub use watch::{Change, FileWatch, Fingerprint, TreeChange, TreeWatch, WatchSet, Watcher};

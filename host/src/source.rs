@@ -280,7 +280,24 @@ fn libraries(folder: &Path) -> io::Result<Vec<String>> {
 struct Manifest {
     package: Option<ManifestPackage>,
     lib: Option<ManifestLib>,
-    workspace: Option<toml::Table>,
+    workspace: Option<ManifestWorkspace>,
+}
+
+#[derive(Deserialize)]
+struct ManifestWorkspace {
+    #[serde(default)]
+    members: Vec<PathBuf>,
+    #[serde(default)]
+    exclude: Vec<PathBuf>,
+}
+
+impl ManifestWorkspace {
+    /// Whether a crate below the workspace's folder is none of its members. A member that is named wins over an
+    /// excluded folder around it.
+    fn excludes(&self, root: &Path, folder: &Path) -> bool {
+        let covers = |paths: &[PathBuf]| paths.iter().any(|path| folder.starts_with(root.join(path)));
+        covers(&self.exclude) && !covers(&self.members)
+    }
 }
 
 #[derive(Deserialize)]
@@ -346,15 +363,22 @@ fn package(folder: &Path, manifest: &Path) -> Result<Package, SourceError> {
     let workspace = match workspace {
         Some(workspace) => folder.join(workspace),
         None if parsed.workspace.is_some() => folder.to_owned(),
-        None => workspace_above(folder).unwrap_or(folder).to_owned(),
+        None => workspace_above(folder).unwrap_or_else(|| folder.to_owned()),
     };
     Ok(Package { name, folder: folder.to_owned(), workspace, library })
 }
 
-/// The nearest folder above with a `[workspace]`, as cargo looks for it.
-pub(crate) fn workspace_above(folder: &Path) -> Option<&Path> {
-    folder.ancestors().skip(1).find(|above| {
-        Manifest::read(&above.join("Cargo.toml")).is_ok_and(|manifest| manifest.workspace.is_some())
+/// The folder of the workspace that a crate without a `[workspace]` of its own belongs to, as cargo looks for it: where the
+/// crate really is, above any link that leads to it.
+pub(crate) fn workspace_above(folder: &Path) -> Option<PathBuf> {
+    let real = folder.canonicalize();
+    let folder = real.as_deref().unwrap_or(folder);
+    folder.ancestors().skip(1).find_map(|above| {
+        let manifest = Manifest::read(&above.join("Cargo.toml")).ok()?;
+        if let Some(workspace) = manifest.workspace {
+            return (!workspace.excludes(above, folder)).then(|| above.to_owned());
+        }
+        manifest.package?.workspace.map(|workspace| above.join(workspace))
     })
 }
 

@@ -23,7 +23,7 @@ mod tree;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use self::file::Known;
 pub use self::fingerprint::Fingerprint;
@@ -32,6 +32,7 @@ pub(crate) use self::lease::{Writers, writers};
 use self::pace::Pace;
 use self::service::{Client, Id};
 use self::tree::Outbox;
+pub use self::tree::WatchSet;
 
 /// What happened to a watched file.
 #[derive(Clone, Debug)]
@@ -51,10 +52,10 @@ impl Change {
     }
 }
 
-/// Which files of a source folder have changed.
+/// Which files of a set have changed.
 #[derive(Clone, Debug)]
 pub struct TreeChange {
-    /// The files that were written, created or removed, in order, below the path that is watched.
+    /// The files that were written, created or removed, in order, named as in the set or below its folders.
     pub paths: Vec<PathBuf>,
     /// When the first sign of the oldest of these changes was seen.
     pub noticed: Instant,
@@ -121,19 +122,15 @@ impl Watcher {
         self.client.reread().send_replace(());
     }
 
-    /// Watches all files below a folder for which `filter` says yes: the sources of an app, in development.
+    /// Watches the files that something is built from.
     ///
-    /// `target` folders, what version control and editors keep for themselves, and editors' temporary files
-    /// are left out before `filter` is asked. Folders that are symbolic links are not followed.
+    /// In folders, `target` folders, what version control and editors keep for themselves, and editors' temporary files
+    /// are left out. Links to folders are followed.
     ///
-    /// The files are listed once before this returns, which takes some milliseconds for a big folder.
-    pub fn watch_tree(
-        &self,
-        path: impl AsRef<Path>,
-        filter: impl Fn(&Path) -> bool + Send + 'static,
-    ) -> TreeWatch {
-        let (id, outbox) = self.client.watch_tree(absolute(path.as_ref()), Box::new(filter));
-        TreeWatch { _registration: Registration { client: self.client.clone(), id }, outbox }
+    /// The files are listed once before this returns, which takes some milliseconds for many files.
+    pub fn watch_set(&self, set: WatchSet) -> TreeWatch {
+        let (id, outbox) = self.client.watch_tree(set);
+        TreeWatch { registration: Registration { client: self.client.clone(), id }, outbox }
     }
 }
 
@@ -196,15 +193,21 @@ impl FileWatch {
     }
 }
 
-/// Watches the files below a folder; dropping it ends that. See [`Watcher::watch_tree`].
+/// Watches a set of files; dropping it ends that. See [`Watcher::watch_set`].
 #[derive(Debug)]
 pub struct TreeWatch {
-    _registration: Registration,
+    registration: Registration,
     outbox: Arc<Outbox>,
 }
 
 impl TreeWatch {
-    /// Waits until files below the folder have changed.
+    /// Watches another set instead. Changes of files that are in both sets are not lost; a file that was not in the
+    /// former set is reported if it has changed since the moment `since`.
+    pub fn change_set(&self, set: WatchSet, since: SystemTime) {
+        self.registration.client.change_tree(self.registration.id, set, since);
+    }
+
+    /// Waits until files of the set have changed.
     ///
     /// What changes within about 20 ms comes in one batch, and so does what changes while nobody waits.
     /// Cancel safe: dropping the future loses nothing.

@@ -220,12 +220,12 @@ fn what_cannot_be_made_leaves_nothing_behind() {
     assert_eq!(all_files(folder), before);
 }
 
-/// A program in the place of cargo.
-fn fake_cargo(folder: &Path, script: &str) -> PathBuf {
+/// A `PATH` with a program in the place of cargo.
+fn fake_cargo(folder: &Path, script: &str) -> String {
     let path = folder.join("cargo");
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    path
+    format!("{}:{}", folder.display(), std::env::var("PATH").unwrap())
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn what_cannot_be_written_or_taken_back_is_told() {
         esac"#;
     let said = |folder: &Path, script: &str| {
         let output =
-            atoll_new(folder, &["shop"]).env("CARGO", fake_cargo(tools.path(), script)).output().unwrap();
+            atoll_new(folder, &["shop"]).env("PATH", fake_cargo(tools.path(), script)).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8_lossy(&output.stderr).into_owned()
     };

@@ -169,7 +169,7 @@ async fn build(
                 let take = |built: BuiltLibrary<'_>| {
                     libraries.insert(built.package.folder.clone(), built.path.to_owned());
                 };
-                workspace.build(options, take).await
+                workspace.build(options, take).await.result
             }
             Err(error) => Err(error),
         };

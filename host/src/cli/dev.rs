@@ -26,8 +26,8 @@ Examples:
   atoll dev                                   the apps of ./apps.json
   atoll dev --release --listen 0.0.0.0:8080
 
-Apps whose path is the folder of a crate are built with cargo, at the start and whenever something is saved in the crate \
-or in what it depends on by path. Each is served as soon as it is built. While it builds, and when it does not compile, the last version goes on. A crate's \
+Apps whose path is the folder of a crate are built with cargo, at the start and whenever a file changes \
+that cargo would build them for. Each is served as soon as it is built. While it builds, and when it does not compile, the last version goes on. A crate's \
 default feature `standalone` is left out. Error pages say what went wrong inside of the app, so do not \
 serve the world with this command: use `atoll serve`.";
 

@@ -83,6 +83,25 @@ fn a_folder_holds_one_library() {
 }
 
 #[test]
+fn a_crate_that_its_workspace_excludes_is_a_workspace_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write(root.join("Cargo.toml"), "[workspace]\nmembers = [\"apps/*\", \"out/in\"]\nexclude = [\"out\"]\n");
+    let workspace = |path: &str| {
+        let source = locate(&crate_in(&root.join(path), "app"));
+        source.package().unwrap().workspace.clone()
+    };
+    assert_eq!(workspace("apps/a"), root);
+    assert_eq!(workspace("out/a"), root.join("out/a"));
+    assert_eq!(workspace("out/in"), root);
+    // Where the crate really is.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("link");
+    std::os::unix::fs::symlink(root.join("apps/a"), &link).unwrap();
+    assert_eq!(locate(&link).package().unwrap().workspace, root);
+}
+
+#[test]
 fn a_crates_library_is_the_newest() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path().join("Cargo.toml"), "[workspace]\nmembers = [\"apps/*\"]\n");

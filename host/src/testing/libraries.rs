@@ -22,7 +22,7 @@ pub(super) async fn build(
         let built = workspace.build(options, |built| {
             libraries.insert(built.package.folder.clone(), built.path.to_owned());
         });
-        built.await?;
+        built.await.result?;
     }
     for (path, package) in crates {
         let library = libraries.get(&package.folder).ok_or(TestHostError::NoLibrary(package.name))?;

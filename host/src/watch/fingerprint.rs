@@ -68,6 +68,11 @@ impl Fingerprint {
         now.duration_since(time(self.changed)).is_ok_and(|age| age >= SETTLE)
     }
 
+    /// Whether the file may have become what it is after this moment: written, or put in its place.
+    pub(crate) fn may_have_changed_since(&self, moment: SystemTime) -> bool {
+        time(self.changed) + SETTLE >= moment
+    }
+
     /// Whether this is another file, or the same one with other contents, than `earlier`.
     ///
     /// Not quite `!=`: a hard link that came or went does not count. Cargo hands a library out as a hard

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use notify::event::{AccessKind, AccessMode, EventKind, Flag, ModifyKind};
@@ -18,7 +18,7 @@ use super::chain::places;
 use super::file::{Known, WatchedFile};
 use super::folders::Folders;
 use super::pace::Pace;
-use super::tree::{Filter, Listing, Outbox, WatchedTree, list};
+use super::tree::{Listing, Outbox, WatchSet, WatchedTree, list};
 
 /// Names one watch.
 pub(super) type Id = u64;
@@ -33,6 +33,7 @@ enum Message {
     Event(Event, Instant),
     WatchFile(Id, PathBuf, Known, watch::Sender<Option<Change>>),
     WatchTree(Id, Box<WatchedTree>),
+    ChangeTree(Id, WatchSet, SystemTime),
     Unwatch(Id),
     Stop,
 }
@@ -85,13 +86,17 @@ impl Client {
         (id, receiver)
     }
 
-    pub(super) fn watch_tree(&self, root: PathBuf, filter: Filter) -> (Id, Arc<Outbox>) {
+    pub(super) fn watch_tree(&self, set: WatchSet) -> (Id, Arc<Outbox>) {
         let id = self.next_id();
         let outbox = Arc::<Outbox>::default();
-        let files: Listing = list(&root, &filter, &mut Vec::new());
-        let tree = WatchedTree::new(root, filter, files, outbox.clone());
+        let files: Listing = list(&set, &mut Vec::new());
+        let tree = WatchedTree::new(set, files, outbox.clone());
         self.send(Message::WatchTree(id, Box::new(tree)));
         (id, outbox)
+    }
+
+    pub(super) fn change_tree(&self, id: Id, set: WatchSet, since: SystemTime) {
+        self.send(Message::ChangeTree(id, set, since));
     }
 
     pub(super) fn unwatch(&self, id: Id) {
@@ -179,6 +184,11 @@ impl Service {
             }
             Message::WatchTree(id, tree) => {
                 self.trees.insert(id, *tree);
+            }
+            Message::ChangeTree(id, set, since) => {
+                if let Some(tree) = self.trees.get_mut(&id) {
+                    tree.change_set(set, since);
+                }
             }
             Message::Unwatch(id) => {
                 self.files.remove(&id);

@@ -39,6 +39,10 @@ impl Folder {
     }
 }
 
+fn sources(folder: &Path) -> WatchSet {
+    WatchSet { folders: [folder.to_owned()].into(), ..WatchSet::default() }
+}
+
 fn put(path: &Path, size: usize) {
     let temporary = path.with_extension("new");
     fs::write(&temporary, vec![1; size]).unwrap();
@@ -297,7 +301,7 @@ fn without_notifications_everything_is_found_by_looking() {
     let pace = Pace { events: false, poll: Duration::from_millis(5), ..Pace::default() };
     let watcher = Watcher::with(pace).unwrap();
     let mut watch = watcher.watch_file(&path);
-    let mut tree = watcher.watch_tree(&folder.path, |_| true);
+    let mut tree = watcher.watch_set(sources(&folder.path));
     on_runtime(async {
         folder.put("lib.so", 2);
         watch.expect_next(2).await;
@@ -435,11 +439,10 @@ mod trees {
         fs::write(&manifest, "").unwrap();
         fs::write(&lib, "").unwrap();
         let watcher = Watcher::with(events_only()).unwrap();
-        let mut watch =
-            Expecting::new(watcher.watch_tree(root, |path| path.extension().is_some_and(|end| end != "md")));
+        let mut watch = Expecting::new(watcher.watch_set(sources(root)));
         on_runtime(async {
             fs::write(&lib, "a").unwrap();
-            fs::write(root.join("readme.md"), "a").unwrap();
+            fs::write(root.join("app.log"), "a").unwrap();
             fs::write(root.join("src/.lib.rs.swp"), "a").unwrap();
             fs::write(root.join("target/debug/build.rs"), "a").unwrap();
             watch.expect(&[&lib]).await;
@@ -461,7 +464,7 @@ mod trees {
         let folder = Folder::new();
         let root = folder.path.join("app");
         let watcher = Watcher::with(events_only()).unwrap();
-        let mut watch = Expecting::new(watcher.watch_tree(&root, |_| true));
+        let mut watch = Expecting::new(watcher.watch_set(sources(&root)));
         on_runtime(async {
             for round in 0..10 {
                 let sub = root.join(format!("src/{round}/deep"));
@@ -488,7 +491,7 @@ mod trees {
         let link = folder.path.join("app");
         symlink("one", &link).unwrap();
         let watcher = Watcher::with(events_only()).unwrap();
-        let mut watch = Expecting::new(watcher.watch_tree(&link, |_| true));
+        let mut watch = Expecting::new(watcher.watch_set(sources(&link)));
         on_runtime(async {
             fs::write(folder.path.join("one/lib.rs"), "x").unwrap();
             watch.expect(&[&link.join("lib.rs")]).await;

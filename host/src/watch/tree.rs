@@ -1,6 +1,6 @@
-//! One watched source folder: all its files, compared with what they were before.
+//! Watched sources: all their files, compared with what they were before.
 //!
-//! Any sign of a change leads to a fresh listing of the whole tree, which costs a few microseconds per file
+//! Any sign of a change leads to a fresh listing of everything, which costs a few microseconds per file
 //! and cannot miss anything: not a folder that was filled before its watch began, nor lost notifications.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,8 +8,9 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+use ignore::{DirEntry, WalkBuilder};
 use tokio::sync::Notify;
 
 use super::TreeChange;
@@ -18,10 +19,23 @@ use super::fingerprint::Fingerprint;
 use super::pace::Pace;
 use super::service::MOST_LOOKS;
 
-/// Says which files of a tree matter.
-pub(super) type Filter = Box<dyn Fn(&Path) -> bool + Send>;
+/// Files to be watched together: what something is built from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WatchSet {
+    /// Files, which need not exist yet, and folders, with all files below them.
+    pub named: BTreeSet<PathBuf>,
+    /// Folders of sources: files below them, without those that git ignores, logs and databases.
+    pub folders: BTreeSet<PathBuf>,
+}
 
-/// All files of a tree that matter, as they were when they were listed.
+impl WatchSet {
+    /// Whether a path is in it, were there such a file.
+    fn covers(&self, path: &Path) -> bool {
+        path.ancestors().any(|it| self.named.contains(it) || self.folders.contains(it))
+    }
+}
+
+/// All files of a set, as they were when they were listed.
 pub(super) type Listing = BTreeMap<PathBuf, Fingerprint>;
 
 /// Batches on their way to the owner of a watch: what it has not taken yet is one batch.
@@ -53,10 +67,9 @@ impl Outbox {
     }
 }
 
-/// One watched source folder.
+/// Watched sources.
 pub(super) struct WatchedTree {
-    pub(super) root: PathBuf,
-    filter: Filter,
+    set: WatchSet,
     files: Listing,
     pending: Option<Pending>,
     next_poll: Instant,
@@ -70,9 +83,26 @@ struct Pending {
 }
 
 impl WatchedTree {
-    pub(super) fn new(root: PathBuf, filter: Filter, files: Listing, outbox: Arc<Outbox>) -> Self {
+    pub(super) fn new(set: WatchSet, files: Listing, outbox: Arc<Outbox>) -> Self {
         // Due at once: something may have changed between the first listing and the watches.
-        WatchedTree { root, filter, files, pending: None, next_poll: Instant::now(), outbox }
+        WatchedTree { set, files, pending: None, next_poll: Instant::now(), outbox }
+    }
+
+    /// Watches another set from now on. What was in the former one is compared with what it was then. A file that was
+    /// not is reported if it has changed since this moment.
+    pub(super) fn change_set(&mut self, set: WatchSet, since: SystemTime) {
+        let mut before = std::mem::take(&mut self.files);
+        for (path, now) in list(&set, &mut Vec::new()) {
+            match before.remove(&path) {
+                Some(known) => drop(self.files.insert(path, known)),
+                None if now.may_have_changed_since(since) => {}
+                None => drop(self.files.insert(path, now)),
+            }
+        }
+        // Those that are gone are reported; those that are not in the set any more are forgotten.
+        self.files.extend(before.into_iter().filter(|(path, _)| set.covers(path) && !path.exists()));
+        self.set = set;
+        self.next_poll = Instant::now();
     }
 
     /// When to list the files next.
@@ -93,9 +123,9 @@ impl WatchedTree {
         let noticed = self.pending.take().map_or(started, |pending| pending.noticed);
         let mut files = Listing::new();
         let settled = (0..MOST_LOOKS).any(|_| {
-            let mut folders = places(&self.root);
-            files = list(&self.root, &self.filter, &mut folders);
-            watch(folders)
+            let mut places = Vec::new();
+            files = list(&self.set, &mut places);
+            watch(places)
         });
         let mut changed = BTreeSet::new();
         for (path, now) in &files {
@@ -108,44 +138,86 @@ impl WatchedTree {
         if !changed.is_empty() {
             self.outbox.put(changed, noticed);
         }
-        // Looking regularly may take 2 % of one core at most, however big the tree.
+        // Looking regularly may take 2 % of one core at most, however many files there are.
         self.next_poll = Instant::now() + pace.poll.max(started.elapsed() * 50);
         settled
     }
 }
 
-/// Lists all files below `root` that matter, and adds the folders that they are in to `folders`.
-pub(super) fn list(root: &Path, filter: &Filter, folders: &mut Vec<Place>) -> Listing {
+/// Lists all files of a set, and adds the places that decide what they are to `watched`.
+pub(super) fn list(set: &WatchSet, watched: &mut Vec<Place>) -> Listing {
     let mut files = Listing::new();
-    // Where the folder really is, as the kernel's notifications have it, and what it is called in reports.
-    let mut todo = match fs::canonicalize(root) {
-        Ok(real) => vec![(real, root.to_owned())],
-        Err(_) => return files,
-    };
-    while let Some((real, named)) = todo.pop() {
-        let Ok(entries) = fs::read_dir(&real) else { continue };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let Ok(kind) = entry.file_type() else { continue };
-            if kind.is_dir() {
-                if !is_ignored_folder(&name, &entry.path()) {
-                    todo.push((entry.path(), named.join(&name)));
-                }
-                continue;
-            }
-            let path = named.join(&name);
-            if is_editors(&name) || !filter(&path) {
-                continue;
-            }
-            if let Ok(metadata) = fs::metadata(entry.path())
-                && metadata.is_file()
-            {
-                files.insert(path, Fingerprint::from(&metadata));
-            }
+    for path in &set.named {
+        watched.extend(places(path));
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => list_folder(path, false, &mut files, watched),
+            Ok(metadata) => drop(files.insert(path.clone(), Fingerprint::from(&metadata))),
+            Err(_) => {}
         }
-        folders.push(Place { folder: real, name: None });
+    }
+    for folder in &set.folders {
+        watched.extend(places(folder));
+        list_folder(folder, true, &mut files, watched);
     }
     files
+}
+
+/// Lists the files below a folder, also through links, and adds the folders that they are in to `watched`.
+fn list_folder(root: &Path, only_sources: bool, files: &mut Listing, watched: &mut Vec<Place>) {
+    let walk = WalkBuilder::new(root)
+        .hidden(false)
+        .ignore(false)
+        .parents(only_sources)
+        .git_ignore(only_sources)
+        .git_exclude(only_sources)
+        .git_global(only_sources)
+        // A folder need not be in a repository yet.
+        .require_git(false)
+        .follow_links(true)
+        .filter_entry(|entry| entry.depth() == 0 || !is_left_out(entry))
+        .build();
+    for entry in walk.flatten() {
+        if entry.file_type().is_some_and(|kind| kind.is_dir()) {
+            // Where the folder really is, as the kernel's notifications have it.
+            if let Ok(folder) = entry.path().canonicalize() {
+                watched.push(Place { folder, name: None });
+            }
+        } else if (!only_sources || is_source(entry.path()))
+            && let Ok(metadata) = fs::metadata(entry.path())
+            && metadata.is_file()
+        {
+            files.insert(entry.into_path(), Fingerprint::from(&metadata));
+        }
+    }
+}
+
+/// What is no source, wherever it is.
+fn is_left_out(entry: &DirEntry) -> bool {
+    let name = entry.file_name();
+    if entry.file_type().is_some_and(|kind| kind.is_dir()) {
+        is_ignored_folder(name, entry.path())
+    } else {
+        is_editors(name)
+    }
+}
+
+/// Whether something can be made from a file: not from logs and databases, which an app may write while it runs.
+fn is_source(path: &Path) -> bool {
+    const OTHERS: [&str; 10] = [
+        "log",
+        "tmp",
+        "db",
+        "db-wal",
+        "db-shm",
+        "db-journal",
+        "sqlite",
+        "sqlite3",
+        "sqlite-wal",
+        "sqlite-shm",
+    ];
+    path.extension()
+        .and_then(|extension| extension.to_str())
+        .is_none_or(|extension| !OTHERS.contains(&extension))
 }
 
 /// Folders of version control, of editors, and of builds. A module may be called `target`, so the name
@@ -200,12 +272,72 @@ mod tests {
             fs::write(root.join(file), "").unwrap();
         }
         fs::write(root.join("cache/CACHEDIR.TAG"), "Signature: 8a477f597d28d172789f06886806bc55").unwrap();
-        let mut folders = Vec::new();
-        let files = list(root, &(Box::new(|_: &Path| true) as Filter), &mut folders);
+        let files = list(&sources(root), &mut Vec::new());
         assert_eq!(
             files.into_keys().collect::<Vec<_>>(),
             [root.join("Cargo.toml"), root.join("src/target/mod.rs")]
         );
-        assert_eq!(folders.len(), 3);
+    }
+
+    fn sources(root: &Path) -> WatchSet {
+        WatchSet { folders: [root.to_owned()].into(), ..WatchSet::default() }
+    }
+
+    #[test]
+    fn what_git_ignores_and_what_an_app_writes_is_no_source() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for sub in ["app/src", "app/uploads", "real"] {
+            fs::create_dir_all(root.join(sub)).unwrap();
+        }
+        fs::write(root.join(".gitignore"), "uploads/\n*.bin\n").unwrap();
+        for file in
+            ["app/a.log", "app/data.sqlite-wal", "app/x.bin", "app/uploads/1", "app/LICENSE", "app/.env"]
+        {
+            fs::write(root.join(file), "").unwrap();
+        }
+        fs::write(root.join("real/page.html"), "").unwrap();
+        std::os::unix::fs::symlink("../real", root.join("app/linked")).unwrap();
+        std::os::unix::fs::symlink("..", root.join("app/src/circle")).unwrap();
+        let app = root.join("app");
+        let names = |set: &WatchSet| {
+            let files = list(set, &mut Vec::new());
+            files.into_keys().map(|path| path.strip_prefix(&app).unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&sources(&app)), [".env", "LICENSE", "linked/page.html"].map(PathBuf::from));
+        // What is named counts, whatever it is.
+        let named = ["uploads", "x.bin", "none"].map(|name| app.join(name));
+        let named = WatchSet { named: named.into(), ..WatchSet::default() };
+        assert_eq!(names(&named), ["uploads/1", "x.bin"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn another_set_keeps_what_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["kept", "dropped", "gone", "old", "new"] {
+            fs::write(path(name), "").unwrap();
+        }
+        let set = |names: &[&str]| WatchSet {
+            named: names.iter().map(|name| path(name)).collect(),
+            ..WatchSet::default()
+        };
+        let first = set(&["kept", "dropped", "gone"]);
+        let files = list(&first, &mut Vec::new());
+        let mut tree = WatchedTree::new(first, files, Arc::default());
+        fs::write(path("kept"), "changed").unwrap();
+        fs::write(path("dropped"), "changed").unwrap();
+        fs::remove_file(path("gone")).unwrap();
+        let later = SystemTime::now() + std::time::Duration::from_secs(60);
+        tree.change_set(set(&["kept", "gone", "old"]), later);
+        tree.look(&Pace::default(), |_| true);
+        let changed = |tree: &WatchedTree| {
+            let (paths, _) = tree.outbox.batch.lock().unwrap().take().unwrap();
+            paths.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(changed(&tree), [path("gone"), path("kept")]);
+        tree.change_set(set(&["kept", "new"]), SystemTime::UNIX_EPOCH);
+        tree.look(&Pace::default(), |_| true);
+        assert_eq!(changed(&tree), [path("new")]);
     }
 }

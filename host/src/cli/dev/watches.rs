@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use atoll_host::config::Config;
 use atoll_host::server::ConfigFile;
-use atoll_host::{FileWatch, TreeWatch, Watcher};
+use atoll_host::{FileWatch, TreeWatch, WatchSet, Watcher};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, pending, select_all};
 
@@ -25,7 +25,7 @@ pub(super) enum Saved {
 /// Files of one workspace.
 #[derive(Debug)]
 pub(super) struct Sources {
-    /// The workspace's folder.
+    /// The folder that cargo is called in for it.
     pub(super) workspace: PathBuf,
     /// The files.
     pub(super) paths: Vec<PathBuf>,
@@ -37,8 +37,8 @@ pub(super) struct Sources {
 #[derive(Debug)]
 pub(super) struct Watches {
     registry: ConfigFile,
-    /// By the workspace's folder, and by what is watched.
-    sources: HashMap<PathBuf, HashMap<PathBuf, Watch>>,
+    /// By the folder that cargo is called in for a workspace.
+    sources: HashMap<PathBuf, TreeWatch>,
     places: Vec<FileWatch>,
     /// What the files that were saved contained, when that was last seen for each of the workspaces.
     seen: HashMap<(PathBuf, PathBuf), Option<blake3::Hash>>,
@@ -51,12 +51,6 @@ enum Build {
     Never,
     Runs,
     Ended(Instant),
-}
-
-#[derive(Debug)]
-enum Watch {
-    Tree(TreeWatch),
-    File(PathBuf, FileWatch),
 }
 
 impl Watches {
@@ -74,19 +68,18 @@ impl Watches {
         self.registry.path()
     }
 
-    /// Watches these sources of a workspace, and no others. What is not watched yet is from now on: a build that begins
-    /// after this has what was saved before.
-    pub(super) fn watch_sources(&mut self, watcher: &Watcher, workspace: &Path, sources: &[PathBuf]) {
-        let watches = self.sources.entry(workspace.to_owned()).or_default();
-        watches.retain(|path, _| sources.contains(path));
-        for path in sources {
-            watches.entry(path.clone()).or_insert_with(|| {
-                if path.is_dir() {
-                    Watch::Tree(watcher.watch_tree(path, is_source))
-                } else {
-                    Watch::File(path.clone(), watcher.watch_file(path))
-                }
-            });
+    /// Watches these sources of a workspace, and no others. Of those that were not watched before, what has changed since
+    /// the moment `since` is reported.
+    pub(super) fn watch_sources(
+        &mut self,
+        watcher: &Watcher,
+        workspace: &Path,
+        sources: WatchSet,
+        since: SystemTime,
+    ) {
+        match self.sources.get(workspace) {
+            Some(watch) => watch.change_set(sources, since),
+            None => drop(self.sources.insert(workspace.to_owned(), watcher.watch_set(sources))),
         }
     }
 
@@ -142,8 +135,14 @@ impl Watches {
     }
 
     async fn anything_saved(&mut self) -> Saved {
-        let sources = self.sources.iter_mut().flat_map(|(workspace, watches)| {
-            watches.values_mut().map(move |watch| watch.saved(workspace).map(Saved::Sources).boxed_local())
+        let sources = self.sources.iter_mut().map(|(workspace, watch)| {
+            watch
+                .changed()
+                .map(|change| {
+                    let (paths, noticed) = (change.paths, change.noticed);
+                    Saved::Sources(Sources { workspace: workspace.clone(), paths, noticed })
+                })
+                .boxed_local()
         });
         let places =
             self.places.iter_mut().map(|place| place.changed().map(|_change| Saved::Place).boxed_local());
@@ -154,56 +153,6 @@ impl Watches {
     }
 }
 
-impl Watch {
-    async fn saved(&mut self, workspace: &Path) -> Sources {
-        let (paths, noticed) = match self {
-            Self::Tree(tree) => {
-                let change = tree.changed().await;
-                (change.paths, change.noticed)
-            }
-            Self::File(path, file) => {
-                let change = file.changed().await;
-                (vec![path.clone()], change.noticed)
-            }
-        };
-        Sources { workspace: workspace.to_owned(), paths, noticed }
-    }
-}
-
 async fn first<T>(futures: Vec<LocalBoxFuture<'_, T>>) -> T {
     if futures.is_empty() { pending().await } else { select_all(futures).await.0 }
-}
-
-/// Whether a crate can be made from a file: not from logs and databases, which its app may write while it runs.
-fn is_source(path: &Path) -> bool {
-    const OTHERS: [&str; 10] = [
-        "log",
-        "tmp",
-        "db",
-        "db-wal",
-        "db-shm",
-        "db-journal",
-        "sqlite",
-        "sqlite3",
-        "sqlite-wal",
-        "sqlite-shm",
-    ];
-    path.extension()
-        .and_then(|extension| extension.to_str())
-        .is_none_or(|extension| !OTHERS.contains(&extension))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_an_app_writes_is_no_source() {
-        for path in ["src/lib.rs", "Cargo.toml", "build.rs", "templates/page.html", "LICENSE", "schema.sql"] {
-            assert!(is_source(Path::new(path)), "{path}");
-        }
-        for path in ["app.log", "data.db", "data.sqlite-wal"] {
-            assert!(!is_source(Path::new(path)), "{path}");
-        }
-    }
 }

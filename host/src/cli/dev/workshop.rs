@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use atoll_host::build::{BuildError, BuildOptions, BuiltLibrary, Workspace};
+use atoll_host::build::{BuildError, BuildOptions, BuiltLibrary, Inputs, Workspace, is_about_builds};
 use atoll_host::config::Config;
 use atoll_host::http::LivePages;
 use atoll_host::{Library, Package, Registry, Services, Source};
@@ -115,10 +115,7 @@ impl Workshop {
 
         let mut before = std::mem::take(&mut self.benches);
         for workspace in Workspace::group(self.apps.iter().map(|app| app.package.clone())) {
-            let same = before.iter().position(|bench| {
-                bench.workspace.root() == workspace.root()
-                    && bench.workspace.packages() == workspace.packages()
-            });
+            let same = before.iter().position(|bench| bench.workspace.packages() == workspace.packages());
             self.benches.push(match same {
                 Some(place) => before.swap_remove(place),
                 None => {
@@ -127,7 +124,7 @@ impl Workshop {
                 }
             });
         }
-        watches.keep_sources(|root| self.benches.iter().any(|bench| bench.workspace.root() == root));
+        watches.keep_sources(|folder| self.benches.iter().any(|bench| bench.workspace.folder() == folder));
     }
 
     /// Builds what is saved, for as long as it is polled. Dropping it ends the build that runs.
@@ -149,12 +146,15 @@ impl Workshop {
         }
         let mut restarted = false;
         while let Some(place) = self.next_work(watches).await {
-            watches.build_begins();
-            let (saved, ended) = self.build_or_save(place, watches, !restarted).await;
+            let begun = SystemTime::now();
+            let (saved, inputs) = self.build_or_save(place, watches, !restarted).await;
             watches.build_ended();
-            restarted = !ended;
-            if ended {
-                self.benches[place].work = None;
+            restarted = inputs.is_none();
+            if let Some(inputs) = inputs {
+                let bench = &mut self.benches[place];
+                bench.work = None;
+                bench.workspace.learn(inputs);
+                self.watch(place, watches, begun);
             }
             for saved in saved {
                 self.note(saved, watches);
@@ -168,9 +168,14 @@ impl Workshop {
         }
     }
 
-    /// Builds the libraries of one workspace; what was saved meanwhile, and whether the build has come to its end. It does
-    /// not when its result would be outdated, if it `may_stop` then.
-    async fn build_or_save(&self, place: usize, watches: &mut Watches, may_stop: bool) -> (Vec<Saved>, bool) {
+    /// Builds the libraries of one workspace; what was saved meanwhile, and what they are made from. The build does not
+    /// come to its end when its result would be outdated, if it `may_stop` then.
+    async fn build_or_save(
+        &self,
+        place: usize,
+        watches: &mut Watches,
+        may_stop: bool,
+    ) -> (Vec<Saved>, Option<Inputs>) {
         let mut all = Vec::new();
         let mut build = pin!(self.build(place));
         loop {
@@ -178,14 +183,14 @@ impl Workshop {
                 biased;
                 saved = watches.saved(), if may_stop => {
                     let is_of_another = matches!(
-                        &saved, Saved::Sources(sources) if sources.workspace != self.benches[place].workspace.root()
+                        &saved, Saved::Sources(sources) if sources.workspace != self.benches[place].workspace.folder()
                     );
                     all.push(saved);
                     if !is_of_another {
-                        return (all, false);
+                        return (all, None);
                     }
                 }
-                () = &mut build => return (all, true),
+                inputs = &mut build => return (all, inputs),
             }
         }
     }
@@ -209,8 +214,9 @@ impl Workshop {
             Saved::Registry(config) => self.take(config, watches),
             Saved::Place => self.find_crates(watches),
             Saved::Sources(sources) => {
-                let root = &sources.workspace;
-                let Some(place) = self.benches.iter().position(|bench| bench.workspace.root() == root) else {
+                let folder = &sources.workspace;
+                let Some(place) = self.benches.iter().position(|bench| bench.workspace.folder() == folder)
+                else {
                     return;
                 };
                 let workspace = &self.benches[place].workspace;
@@ -237,17 +243,22 @@ impl Workshop {
     async fn next_work(&mut self, watches: &mut Watches) -> Option<usize> {
         loop {
             let place = self.benches.iter().position(|bench| bench.work.is_some())?;
-            let bench = &mut self.benches[place];
-            let Some(work) = bench.work.filter(|work| work.manifests) else { return Some(place) };
+            // Cargo may write its lock file from here on.
+            watches.build_begins();
+            let Some(work) = self.benches[place].work.filter(|work| work.manifests) else {
+                return Some(place);
+            };
             // Watched before they are read: what is saved from here on is built again.
-            let root = bench.workspace.root().to_owned();
-            watches.watch_sources(self.services.watcher(), &root, bench.workspace.sources());
+            let begun = SystemTime::now();
+            self.watch(place, watches, begun);
+            let bench = &mut self.benches[place];
             match bench.workspace.read_manifests().await {
                 Ok(()) => {
-                    watches.watch_sources(self.services.watcher(), &root, bench.workspace.sources());
+                    self.watch(place, watches, begun);
                     return Some(place);
                 }
                 Err(error) => {
+                    watches.build_ended();
                     bench.work = None;
                     let folders = folders(&self.benches[place].workspace);
                     self.failed(&folders, work.since, Instant::now(), &error);
@@ -256,16 +267,22 @@ impl Workshop {
         }
     }
 
-    /// Builds the libraries of one workspace.
-    async fn build(&self, place: usize) {
+    /// Watches what the libraries of one workspace are made from, as far as it is known by now.
+    fn watch(&self, place: usize, watches: &mut Watches, since: SystemTime) {
+        let workspace = &self.benches[place].workspace;
+        watches.watch_sources(self.services.watcher(), workspace.folder(), workspace.sources(), since);
+    }
+
+    /// Builds the libraries of one workspace; what they are made from.
+    async fn build(&self, place: usize) -> Option<Inputs> {
         let bench = &self.benches[place];
-        let Some(work) = bench.work else { return };
+        let work = bench.work?;
         let begun = Instant::now();
         // Later builds have the log of the apps beside them.
         let progress = self.registry.apps().is_empty();
         let mut missing = folders(&bench.workspace);
         let options = BuildOptions { release: self.release, progress, ..BuildOptions::default() };
-        let result = bench.workspace.build(options, |built| {
+        let outcome = bench.workspace.build(options, |built| {
             missing.retain(|folder| *folder != built.package.folder);
             if progress && stderr().is_terminal() {
                 // Over cargo's bar, which it draws again.
@@ -273,10 +290,11 @@ impl Workshop {
             }
             self.hand_over(built, work.since, begun);
         });
-        let result = result.await;
-        if let Err(error) = result {
-            self.failed(&missing, work.since, begun, &error);
+        let outcome = outcome.await;
+        if let Err(error) = &outcome.result {
+            self.failed(&missing, work.since, begun, error);
         }
+        Some(outcome.inputs)
     }
 
     /// The apps whose crates are in these folders.
@@ -342,7 +360,7 @@ impl Workshop {
 impl Bench {
     /// Takes note of what was saved; whether manifests are among it.
     fn note(&mut self, sources: &Sources) -> bool {
-        let manifests = sources.paths.iter().any(|path| path.ends_with("Cargo.toml"));
+        let manifests = sources.paths.iter().any(|path| is_about_builds(path));
         let before = self.work.is_some_and(|work| work.manifests);
         self.work = Some(Work { since: sources.noticed, manifests: manifests || before });
         manifests

@@ -121,6 +121,48 @@ impl<F: Fn(Start, Port) -> Exit> App for Main<F> {
     }
 }
 
+/// What an app's function may return. Every type that [`export_app!`](crate::export_app) makes an app of is one, and none
+/// besides; it is only asked for of those that it cannot, so that the compiler says this of them:
+#[cfg_attr(
+    not(feature = "tower"),
+    diagnostic::on_unimplemented(
+        message = "`{Self}` is not what an app's function may return",
+        label = "the exported function returns `{Self}`",
+        note = "it may return an `Application`, or a `Result<Application, E>` where `E` implements `Display`",
+        note = "an `axum::Router` or another `tower` service needs the feature `tower` of `atoll-plugin`"
+    )
+)]
+#[cfg_attr(
+    feature = "tower",
+    diagnostic::on_unimplemented(
+        message = "`{Self}` is not what an app's function may return",
+        label = "the exported function returns `{Self}`",
+        note = "it may return an `Application`, or a `Result<Application, E>` where `E` implements `Display`",
+        note = "or a `tower` service, such as an `axum::Router`, or a `Result` of one, and then it may be `async`"
+    )
+)]
+pub trait Returned {}
+
+/// All other functions, in the last place: what they return is not [`Returned`].
+pub trait MakeNothing {
+    type Made;
+
+    fn make(self, start: &Start) -> Box<dyn App>
+    where
+        Self::Made: Returned;
+}
+
+impl<F: Function<P>, P> MakeNothing for Make<F, P> {
+    type Made = F::Made;
+
+    fn make(self, _: &Start) -> Box<dyn App>
+    where
+        F::Made: Returned,
+    {
+        unreachable!("no type is `Returned`")
+    }
+}
+
 #[cfg(feature = "test")]
 pub use any::AnyFunction;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, Package as Member, PackageId, TargetKind};
 
 use super::{features, real_path};
-use crate::source::Package;
+use crate::source::{Package, workspace_above};
 
 /// What the manifests of a workspace say of the crates that are built in it.
 #[derive(Debug, Default)]
@@ -125,6 +125,8 @@ impl Local {
         let folder = folder_of(member);
         let mut local =
             Self { files: [folder.join("Cargo.toml"), folder.join("build.rs")].into(), ..Self::default() };
+        // A member of another workspace takes versions and more from there.
+        local.files.extend(workspace_above(&folder).map(|root| root.join("Cargo.toml")));
         let not_built = [TargetKind::Bin, TargetKind::Example, TargetKind::Test, TargetKind::Bench];
         for target in &member.targets {
             if target.kind.iter().any(|kind| not_built.contains(kind)) {

@@ -35,6 +35,9 @@ pub enum Unavailable {
         /// Until it is tried again.
         retry_after: Duration,
     },
+    /// Too many of its generations are pinned: what to do about it.
+    #[error("{0}")]
+    Blocked(String),
     /// Someone has switched it off.
     #[error("the app is disabled: `atoll enable NAME` lets calls start it again")]
     Disabled,

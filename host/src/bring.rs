@@ -17,7 +17,7 @@ use crate::courier::Courier;
 use crate::generation::{Generation, Shape, StartError};
 use crate::history::{State, Transition};
 use crate::inspect::Inspected;
-use crate::library::Loaded;
+use crate::library::{LoadError, Loaded};
 use crate::lifecycle::{Cause, Number};
 use crate::loader::Room;
 use crate::port::Limits;
@@ -25,7 +25,7 @@ use crate::prepare::{Preparation, Prepared};
 use crate::services::{Library, Services};
 use crate::source::Source;
 use crate::stage::{ContentHash, Kept, Original, StageError, Staging};
-use crate::take_down;
+use crate::{machine, take_down};
 
 /// How often a library that is written to while it is copied is copied again.
 const STAGE_ATTEMPTS: usize = 50;
@@ -80,6 +80,8 @@ pub(crate) enum BringError {
     Start(#[from] StartError),
     #[error("the library is the one that serves")]
     Unchanged,
+    #[error("the host failed to start it: {0}; this is a fault of the host's, please report it")]
+    Panicked(String),
 }
 
 impl BringError {
@@ -89,9 +91,25 @@ impl BringError {
             Self::Check(CheckError::Stage(
                 StageError::Shared { .. } | StageError::TooLarge { .. } | StageError::NotAFile { .. },
             )) => Cause::Unusable,
-            Self::Check(CheckError::Stage(_) | CheckError::Thread(_)) | Self::Start(_) => Cause::Failed,
-            Self::Check(_) | Self::Build(_) => Cause::Unusable,
             Self::Unchanged => Cause::Unchanged,
+            // What a compiler says may contain anything.
+            Self::Build(_) => Cause::Unusable,
+            _ if self.is_of_the_machine() => Cause::Machine,
+            Self::Check(CheckError::Stage(_) | CheckError::Thread(_))
+            | Self::Start(_)
+            | Self::Panicked(_) => Cause::Failed,
+            Self::Check(_) => Cause::Unusable,
+        }
+    }
+
+    fn is_of_the_machine(&self) -> bool {
+        match self {
+            Self::Check(CheckError::Thread(error) | CheckError::Load(LoadError::Thread(error)))
+            | Self::Start(StartError::Thread { reason: error, .. }) => machine::has_no_thread(error),
+            Self::Check(CheckError::Load(LoadError::Open(error))) => machine::is_at_fault(error),
+            // Of tokio, when it has no thread for work that blocks.
+            Self::Panicked(panic) if panic.contains("(os error 11)") => true,
+            error => machine::is_at_fault(error),
         }
     }
 }

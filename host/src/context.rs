@@ -1,10 +1,11 @@
 //! What the host keeps for one loaded library, and the library reaches by its `GenerationHandle`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use atoll_plugin::abi::{GenerationHandle, ThreadEvent};
+use tokio::sync::Notify;
 
 use crate::abort::Abort;
 use crate::current;
@@ -25,6 +26,7 @@ pub struct LibraryContext {
     generation: u64,
     heap: Arc<Heap>,
     taken: Mutex<Taken>,
+    thread_ended: Notify,
     descriptors: Maker,
     journal: Arc<Journal>,
     /// The first call of `abort` or `exit`.
@@ -46,8 +48,9 @@ impl std::fmt::Debug for LibraryContext {
 struct Taken {
     /// Threads that are being made.
     starting: usize,
-    /// The kernel's numbers of threads that may run.
-    threads: BTreeSet<libc::pid_t>,
+    /// The kernel's numbers of threads that may run, with the names that they began with: those of the threads that have
+    /// made them.
+    threads: BTreeMap<libc::pid_t, Option<String>>,
     keys: BTreeSet<u32>,
 }
 
@@ -59,6 +62,7 @@ impl LibraryContext {
             generation,
             heap: Arc::new(Heap::new()),
             taken: Mutex::default(),
+            thread_ended: Notify::new(),
             descriptors: Maker::new(),
             journal,
             abort: OnceLock::new(),
@@ -104,13 +108,17 @@ impl LibraryContext {
             ThreadEvent::Failed => taken.starting -= 1,
             ThreadEvent::Started => {
                 taken.starting -= 1;
-                taken.threads.insert(threads::begun());
+                let thread = threads::begun();
+                taken.threads.insert(thread, threads::own_name(thread));
                 // SAFETY: the library is not unloaded, nor this context dropped, before the thread has ended.
                 unsafe { current::enter(self) };
             }
             // It still runs destructors of thread-locals, the library's code: it stays until the kernel has
             // forgotten it. Those that ended before are struck off here, so that the set does not grow.
-            ThreadEvent::Ending => taken.threads.retain(|&thread| threads::exists(thread)),
+            ThreadEvent::Ending => {
+                taken.threads.retain(|&thread, _| threads::exists(thread));
+                self.thread_ended.notify_waiters();
+            }
         }
     }
 
@@ -167,9 +175,19 @@ impl LibraryContext {
     /// The names of the library's own threads that still run.
     pub fn running_threads(&self) -> Vec<String> {
         let mut taken = self.taken();
-        taken.threads.retain(|&thread| threads::exists(thread));
+        taken.threads.retain(|&thread, _| threads::exists(thread));
         let starting = (0..taken.starting).map(|_| "a thread that is being made".to_owned());
-        taken.threads.iter().map(|&thread| threads::name(thread)).chain(starting).collect()
+        let name = |(&thread, inherited): (&libc::pid_t, &Option<String>)| {
+            // One that was never given a name has that of the thread that has made it.
+            let unnamed = inherited.is_some() && threads::own_name(thread) == *inherited;
+            if unnamed { format!("an unnamed thread ({thread})") } else { threads::name(thread) }
+        };
+        taken.threads.iter().map(name).chain(starting).collect()
+    }
+
+    /// Resolves when one of the library's own threads begins to end after this was called.
+    pub(crate) fn thread_ends(&self) -> impl Future<Output = ()> + '_ {
+        self.thread_ended.notified()
     }
 
     /// The library is about to be opened.
@@ -229,6 +247,5 @@ pub(crate) fn lowest_free_key() -> u32 {
 pub(crate) fn current_thread_name() -> String {
     // SAFETY: no preconditions.
     let thread = unsafe { libc::gettid() };
-    std::fs::read_to_string(format!("/proc/self/task/{thread}/comm"))
-        .map_or_else(|_| thread.to_string(), |name| name.trim_end().to_owned())
+    threads::own_name(thread).unwrap_or_else(|| thread.to_string())
 }

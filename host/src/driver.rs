@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, pending, select_all};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 
 pub(crate) use self::input::{Input, Reload};
@@ -38,6 +38,7 @@ pub(crate) fn register(config: &AppConfig, services: Rc<Services>, courier: Cour
     let app = Arc::new(App::new(config, inputs.clone(), &services));
     let library = services.library(&config.path);
     services.staging().register(&config.name);
+    let pins = services.pins().changes();
     let mut driver = Driver {
         app: app.clone(),
         services,
@@ -52,6 +53,8 @@ pub(crate) fn register(config: &AppConfig, services: Rc<Services>, courier: Cour
         closing: Vec::new(),
         stopping: Vec::new(),
         next: Next::default(),
+        brought: Next::default(),
+        pins,
         held: false,
         last_hash: None,
         asked: Vec::new(),
@@ -74,7 +77,11 @@ pub(crate) fn register(config: &AppConfig, services: Rc<Services>, courier: Cour
 }
 
 fn policy(settings: &Settings) -> RestartPolicy {
-    RestartPolicy { max_restarts: settings.max_restarts as usize, ..RestartPolicy::default() }
+    RestartPolicy {
+        max_restarts: settings.max_restarts as usize,
+        max_pinned: settings.max_pinned,
+        ..RestartPolicy::default()
+    }
 }
 
 struct Driver {
@@ -94,6 +101,10 @@ struct Driver {
     /// Who waits until all generations are down.
     stopping: Vec<oneshot::Sender<()>>,
     next: Next,
+    /// What was known of the generation that was brought last, for another attempt at it.
+    brought: Next,
+    /// What tells that generations were pinned, or could be unloaded.
+    pins: watch::Receiver<()>,
     /// Whether what serves gets no requests, because its state is handed over.
     held: bool,
     /// Of the generation that started last.
@@ -112,7 +123,7 @@ struct Driver {
     born: Instant,
 }
 
-/// What is known of the generation that is brought next.
+/// What is known of a generation that is to be brought.
 #[derive(Default)]
 struct Next {
     /// When the change was noticed that it brings.
@@ -125,16 +136,26 @@ struct Next {
     prepared: Option<Preparation>,
 }
 
+impl Next {
+    /// Whether nothing is known that a later attempt could lose.
+    fn is_unknown(&self) -> bool {
+        self.changed.is_none() && !self.forced && self.kept.is_none()
+    }
+}
+
 enum Wake {
     Input(Option<Input>),
     Changed(Change),
     Rested,
     IdleCheck,
     HeapCheck,
+    Pins,
 }
 
 impl Driver {
     async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Input>) {
+        // An app of this name may have left some.
+        self.pins_changed();
         // Before anything is loaded, so that no change is missed.
         self.find_library().await;
         loop {
@@ -160,6 +181,7 @@ impl Driver {
                 }
                 Wake::IdleCheck => self.idle_check(),
                 Wake::HeapCheck => self.heap_check(),
+                Wake::Pins => self.pins_changed(),
             };
             if finished {
                 break;
@@ -211,6 +233,8 @@ impl Driver {
             biased;
             input = queue.recv() => Wake::Input(input),
             change = changed => Wake::Changed(change),
+            // Its other end is with the services, which live as long as this.
+            _ = self.pins.changed() => Wake::Pins,
             () = at(rested) => Wake::Rested,
             () = at(idle) => Wake::IdleCheck,
             () = at(heap) => Wake::HeapCheck,
@@ -255,6 +279,16 @@ impl Driver {
         self.event(Event::Changed)
     }
 
+    /// Takes note of how many of the app's generations are pinned.
+    fn pins_changed(&mut self) -> bool {
+        let before = self.lifecycle.phase();
+        let finished = self.event(Event::Pinned(self.services.pins().of(self.app.name())));
+        if before == Phase::Blocked && self.lifecycle.phase() == Phase::Cold && self.app.settings().preload {
+            return self.event(Event::Wanted);
+        }
+        finished
+    }
+
     fn event(&mut self, event: Event) -> bool {
         let effects = self.lifecycle.on(event, self.born.elapsed());
         let finished = effects.contains(&Effect::Finish);
@@ -284,3 +318,6 @@ async fn at(time: Option<Instant>) {
         None => pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

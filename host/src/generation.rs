@@ -1,7 +1,9 @@
 //! A generation that runs: its workers, and the requests that they have.
 
+use std::collections::BTreeSet;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -34,6 +36,14 @@ pub enum StartError {
         worker: usize,
         /// Why.
         reason: CallError,
+    },
+    /// There is no thread for a worker.
+    #[error("there is no thread for worker {worker}: {reason}")]
+    Thread {
+        /// The worker's number.
+        worker: usize,
+        /// What the system says.
+        reason: io::Error,
     },
     /// The app said no, panicked or ended.
     #[error("worker {worker} did not start: {reason}")]
@@ -87,21 +97,27 @@ pub struct Generation {
     ending: Ending,
     running: Arc<Running>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// A worker for which there was no thread.
+    no_thread: Mutex<Option<(usize, io::Error)>>,
     noticed: Option<Instant>,
     answered: AtomicBool,
     saves: AtomicBool,
 }
 
-/// How many workers have not come back from `main`, nor stopped in it for good.
+/// The workers that have not come back from `main`, nor stopped in it for good.
 struct Running {
-    count: AtomicUsize,
+    workers: Mutex<BTreeSet<usize>>,
     stopping: AtomicBool,
     changed: Notify,
 }
 
 impl Running {
-    fn end_one(&self) {
-        self.count.fetch_sub(1, Ordering::SeqCst);
+    fn workers(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, worker: usize) {
+        self.workers().remove(&worker);
         self.changed.notify_waiters();
     }
 }
@@ -139,7 +155,7 @@ impl Generation {
             })
             .collect();
         let running = Arc::new(Running {
-            count: AtomicUsize::new(0),
+            workers: Mutex::new((0..shape.workers).collect()),
             stopping: AtomicBool::new(false),
             changed: Notify::new(),
         });
@@ -152,15 +168,15 @@ impl Generation {
             all_ports.iter().for_each(|port| port.close());
         });
         let mut threads = Vec::with_capacity(shape.workers);
+        let mut no_thread = None;
         for (worker, port) in ports.iter().enumerate() {
-            running.count.fetch_add(1, Ordering::SeqCst);
             let (inside, running_inside, on_exit) = (port.clone(), running.clone(), on_exit.clone());
             let its_own = context.clone();
             let body = move || {
                 // SAFETY: whoever unloads the library joins this thread first, and keeps the context until then.
                 unsafe { current::enter(&its_own) };
                 let (port, running) = (inside.clone(), running_inside.clone());
-                abort::on_worker_stop(move || running.end_one());
+                abort::on_worker_stop(move || running.end(worker));
                 let how = match library::run(root, inside) {
                     Exit::Stopped | Exit::Returned => "returned from main without being told to",
                     Exit::Panicked => "ended by a panic in main",
@@ -170,14 +186,14 @@ impl Generation {
                     on_exit(format!("worker {worker} {how}"));
                 }
                 port.close();
-                running_inside.end_one();
+                running_inside.end(worker);
             };
             match std::thread::Builder::new().name(format!("{app}#{number}.{worker}")).spawn(body) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
-                    log::error!("{app}#{number}: no thread for worker {worker}: {error}");
                     port.close();
-                    running.end_one();
+                    running.end(worker);
+                    no_thread.get_or_insert((worker, error));
                 }
             }
         }
@@ -191,6 +207,7 @@ impl Generation {
             ending: Ending::default(),
             running,
             threads: Mutex::new(threads),
+            no_thread: Mutex::new(no_thread),
             noticed,
             answered: AtomicBool::new(false),
             saves: AtomicBool::new(false),
@@ -263,6 +280,10 @@ impl Generation {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(&self, start: Start, states: Vec<Value>, limit: Duration) -> Result<(), StartError> {
+        let no_thread = self.no_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((worker, reason)) = no_thread {
+            return Err(StartError::Thread { worker, reason });
+        }
         let mut states = states.into_iter();
         let workers = self.ports.iter().enumerate().map(|(worker, port)| {
             let state = states.next().filter(|state| !state.is_null());
@@ -357,8 +378,8 @@ impl Generation {
     }
 
     /// Tells the workers to stop, and waits for their threads: until `limit`, then as long again with their ports
-    /// closed. How many are left, still in the app's code; one that called `abort` is not counted.
-    pub async fn stop(&self, limit: Duration) -> usize {
+    /// closed. Those that are left, still in the app's code: which they are. One that called `abort` is not counted.
+    pub async fn stop(&self, limit: Duration) -> Vec<String> {
         self.running.stopping.store(true, Ordering::SeqCst);
         for port in &self.ports {
             port.notify(method::STOP, Value::Null, Vec::new());
@@ -366,20 +387,37 @@ impl Generation {
         if self.ended(limit).await.is_err() {
             self.close_ports();
             if self.ended(limit).await.is_err() {
-                return self.running.count.load(Ordering::SeqCst);
+                return self.left();
             }
         }
         self.close_ports();
         if self.context.aborted().is_some() {
             // A worker may be among the threads that never end. The library stays, so nothing depends on the others.
-            return 0;
+            return Vec::new();
         }
+        self.join().await;
+        Vec::new()
+    }
+
+    /// The workers that have not come back from the app's code, and where they are.
+    pub(crate) fn left(&self) -> Vec<String> {
+        let workers = self.running.workers();
+        let left =
+            workers.iter().map(|worker| format!("worker {worker} has not returned from the app's code"));
+        left.collect()
+    }
+
+    /// Resolves when fewer workers are in the app's code than when this was called.
+    pub(crate) fn change(&self) -> impl Future<Output = ()> + '_ {
+        self.running.changed.notified()
+    }
+
+    /// Waits for the threads of workers that have come back.
+    pub(crate) async fn join(&self) {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        let joined = tokio::task::spawn_blocking(|| {
-            threads.into_iter().filter_map(|thread| thread.join().err()).count()
-        });
         // A worker's thread catches the app's panics; one of the host's own is reported by its hook.
-        joined.await.unwrap_or(0)
+        let join = || threads.into_iter().for_each(|thread| drop(thread.join()));
+        let _ = tokio::task::spawn_blocking(join).await;
     }
 
     /// Tells the workers which log records they are to send: 0 (none) to 5 (trace).
@@ -387,6 +425,11 @@ impl Generation {
         for port in &self.ports {
             port.notify(method::LOG_LEVEL, LogLevel { level }, Vec::new());
         }
+    }
+
+    /// The host's ends of its workers' ports.
+    pub(crate) fn ports(&self) -> &[Arc<Port>] {
+        &self.ports
     }
 
     fn close_ports(&self) {
@@ -397,7 +440,7 @@ impl Generation {
         timeout(limit, async {
             loop {
                 let changed = self.running.changed.notified();
-                if self.running.count.load(Ordering::SeqCst) == 0 {
+                if self.running.workers().is_empty() {
                     return;
                 }
                 changed.await;
@@ -431,6 +474,14 @@ impl Generation {
             }
         }
         Err(refusal)
+    }
+}
+
+/// A generation that was not stopped ends: its workers have nobody left to work for.
+impl Drop for Generation {
+    fn drop(&mut self) {
+        self.running.stopping.store(true, Ordering::SeqCst);
+        self.close_ports();
     }
 }
 

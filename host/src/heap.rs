@@ -189,7 +189,7 @@ impl Drop for Heap {
 
 /// mimalloc's defaults are made for one big heap. With transparent huge pages off and smaller arenas, a heap of a
 /// small app takes a tenth of the memory, and it goes back to the system when the heap is destroyed. They have to be set
-/// before mimalloc is first asked for memory.
+/// before mimalloc is first asked for memory. Huge pages are off for the process, and for those that it starts.
 pub(crate) fn set_options() {
     // From `mi_option_t` in mimalloc 3.3's `mimalloc.h`.
     const ARENA_RESERVE_KIB: c_int = 23;
@@ -199,6 +199,8 @@ pub(crate) fn set_options() {
     ONCE.call_once(|| unsafe {
         mi::mi_option_set(ALLOW_THP, 0);
         mi::mi_option_set(ARENA_RESERVE_KIB, 64 * 1024);
+        // mimalloc asks its option once, in its constructor, which has run before this.
+        libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
     });
 }
 

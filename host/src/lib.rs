@@ -83,12 +83,14 @@ pub mod library;
 pub mod lifecycle;
 mod loader;
 pub mod logging;
+pub mod machine;
 mod metrics;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 mod outgoing;
 mod own_thread;
 mod panic_report;
+mod pins;
 pub mod port;
 mod preflight;
 mod prepare;

@@ -1,12 +1,13 @@
 //! A library in the process: opened, checked, bound; and closed again for real.
 
+mod keeper;
 mod open_error;
 mod passed;
 
-use std::ffi::{CString, c_int, c_void};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::ffi::{c_int, c_void};
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use abi_stable::StableAbi;
@@ -15,6 +16,7 @@ use abi_stable::library::AbiHeaderRef;
 use atoll_plugin::abi::{Exit, PluginRef, ROOT_SYMBOL};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
+use self::keeper::{Keeper, Open};
 pub use self::open_error::OpenError;
 use self::passed::Passed;
 use crate::abort::Abort;
@@ -47,50 +49,72 @@ pub enum LoadError {
         /// What differs.
         reason: String,
     },
+    /// There is no thread to open it on.
+    #[error("the library cannot be opened: there is no thread for it: {0}")]
+    Thread(io::Error),
     /// `LibReloader` could not load it.
     #[cfg(feature = "standalone")]
     #[error("the library cannot be loaded: {0}")]
     HotReload(hot_lib_reloader::HotReloaderError),
 }
 
-/// What holds a library in the process.
+/// What holds a library in the process. Dropping it leaves the library there for good, with all that its code reaches.
 pub(crate) trait Mapping: Send {
-    /// Lets go of it; none of its code is run any more.
-    fn close(self: Box<Self>) -> Result<Closed, libloading::Error>;
-
-    /// Leaves it in the process for good.
-    fn keep(self: Box<Self>);
+    /// Closes the library on the thread that opened it, unless `last`, which is called there before, has a reason against
+    /// it; and gives back what it has left behind. `Err`: it is still in the process, and what holds it now; `None`: nobody
+    /// can close it any more.
+    ///
+    /// # Safety
+    /// The unload rule of the book's page on safety: no thread runs the library's code, or will, and nobody has an address
+    /// in it.
+    unsafe fn close(self: Box<Self>, last: Last) -> Result<(), (Option<Box<dyn Mapping>>, PinReason)>;
 }
 
-/// When a library is out of the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Closed {
-    /// Now, unless the dynamic linker keeps it.
-    Now,
-    /// When who holds it closes it, and gives back what the library has taken.
-    #[cfg(feature = "standalone")]
-    Later,
-}
+/// What is done right before a library is closed, and may have a reason against that.
+pub(crate) type Last = Box<dyn FnOnce() -> Result<(), PinReason> + Send>;
 
-impl Mapping for Library {
-    fn close(self: Box<Self>) -> Result<Closed, libloading::Error> {
-        Library::close(*self).map(|()| Closed::Now)
-    }
+/// How many libraries were dropped without having been unloaded.
+static ABANDONED: AtomicUsize = AtomicUsize::new(0);
 
-    fn keep(self: Box<Self>) {
-        std::mem::forget(*self);
-    }
+/// How many libraries of this process were dropped without having been [unloaded](Loaded::unload), as by a
+/// [`Host`](crate::Host) that was not closed. They stay in memory until the process ends.
+pub fn abandoned() -> usize {
+    ABANDONED.load(Ordering::Relaxed)
 }
 
 /// A library whose file has been inspected, open in this process and bound to its context.
 ///
-/// All its code runs on threads that are made for this generation: [`open`](Self::open) and
-/// [`unload`](Self::unload), too, are called on such threads only.
+/// Dropping it does not unload it: the library stays in the process for good, with its heap and the thread that opened
+/// it, and is counted in [`abandoned`]. Only [`unload`](Self::unload) takes it out.
 pub struct Loaded {
-    library: Box<dyn Mapping>,
+    hold: Hold,
     root: PluginRef,
+    copy: Inspected,
+}
+
+/// What keeps a library in the process.
+struct Hold {
+    /// `None`: it is closed, or nobody can close it any more.
+    mapping: Option<Box<dyn Mapping>>,
     context: Arc<LibraryContext>,
-    inspected: Inspected,
+    /// Whether it is known that it stays.
+    pinned: bool,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if self.mapping.is_none() {
+            return;
+        }
+        ABANDONED.fetch_add(1, Ordering::Relaxed);
+        if !self.pinned {
+            log::warn!(
+                "{}#{} was not unloaded before its owner was dropped: it stays in memory until the process ends",
+                self.context.app(),
+                self.context.generation()
+            );
+        }
+    }
 }
 
 impl std::fmt::Debug for Loaded {
@@ -100,38 +124,51 @@ impl std::fmt::Debug for Loaded {
 }
 
 impl Loaded {
-    /// Opens a library, checks its interface and binds it to its context. Call it on a thread that ends before
-    /// the library is unloaded: its constructors run here.
+    /// Opens a library, checks its interface and binds it to its context, on a thread made for it, which lives until the
+    /// library is unloaded. Waits for that thread.
     ///
     /// # Errors
     /// See [`LoadError`]; the library is closed again.
-    pub fn open(inspected: Inspected, context: Arc<LibraryContext>) -> Result<Self, LoadError> {
-        let _entered = current::enter_linker(&context);
-        context.note_strangers();
-        let staged = inspected.staged();
-        // SAFETY: the file was inspected; that its constructors are sound is the app author's part, as for any
-        // native code.
-        let library = unsafe { Library::open(Some(staged.path()), RTLD_NOW | RTLD_LOCAL) }
-            .map_err(|error| OpenError::new(&error, staged.path()))?;
-        // SAFETY: the symbol is the `LibHeader` that `export_app!` defines, and stays until `library` is closed.
-        let root = unsafe {
-            let header =
-                library.get::<AbiHeaderRef>(ROOT_SYMBOL.as_bytes()).map_err(|_missing| LoadError::NoRoot)?;
-            check_root(*header, Some(staged.hash()))?
+    ///
+    /// # Safety
+    /// The file is native code, and this runs its constructors with all rights of the process. The caller vouches for it:
+    /// it is one that could be linked into this program. The inspection only finds out that the file is whole, was made
+    /// for this machine and has the interface of this version.
+    pub unsafe fn open(inspected: Inspected, context: Arc<LibraryContext>) -> Result<Self, LoadError> {
+        let name = format!("lib {}#{}", context.app(), context.generation());
+        let (path, content, bound) =
+            (inspected.staged().path().to_owned(), inspected.staged().hash(), context.clone());
+        let open = move || {
+            let _entered = current::enter_linker(&bound);
+            bound.note_strangers();
+            // SAFETY: by the caller's contract.
+            let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) }
+                .map_err(|error| OpenError::new(&error, &path))?;
+            // SAFETY: the symbol is the `LibHeader` that `export_app!` defines, and stays until `library` is closed.
+            let root = unsafe {
+                let header = library
+                    .get::<AbiHeaderRef>(ROOT_SYMBOL.as_bytes())
+                    .map_err(|_missing| LoadError::NoRoot)?;
+                check_root(*header, Some(content))?
+            };
+            bind(root, &bound);
+            let open = Open::new(library, bound.clone(), path);
+            Ok((open, root))
         };
-        bind(root, &context);
-        Ok(Self { library: Box::new(library), root, context, inspected })
+        let (keeper, root) = Keeper::start(&name, open)?;
+        let hold = Hold { mapping: Some(Box::new(keeper)), context, pinned: false };
+        Ok(Self { hold, root, copy: inspected })
     }
 
     /// A library that something else than [`open`](Self::open) has opened, checked and bound.
-    #[cfg(feature = "standalone")]
+    #[cfg(any(test, feature = "standalone"))]
     pub(crate) fn held(
         library: Box<dyn Mapping>,
         root: PluginRef,
         context: Arc<LibraryContext>,
         inspected: Inspected,
     ) -> Self {
-        Self { library, root, context, inspected }
+        Self { hold: Hold { mapping: Some(library), context, pinned: false }, root, copy: inspected }
     }
 
     /// The library's functions; not to be used after it is unloaded.
@@ -141,74 +178,65 @@ impl Loaded {
 
     /// The copy that was loaded.
     pub fn staged(&self) -> &Staged {
-        self.inspected.staged()
+        self.copy.staged()
     }
 
-    /// Keeps the library in the process for good.
-    pub fn pin(self, reason: PinReason) -> Pinned {
-        Pinned::keep(reason, self.library, self.context, self.inspected)
+    /// Keeps the library in the process, for as long as the reason lasts.
+    pub fn pin(mut self, reason: PinReason) -> Pinned {
+        self.hold.pinned = true;
+        Pinned { reason, library: self }
     }
 
     /// The library's context.
     pub fn context(&self) -> &Arc<LibraryContext> {
-        &self.context
+        &self.hold.context
     }
 
-    /// Takes the library out of the process: closes it, verifies that it is gone, gives its pthread keys back, and closes
-    /// the file descriptors that it has left. Its heap goes when the last buffer of it does. The copy that was loaded is
-    /// given back: it can be loaded again.
+    /// Takes the library out of the process: closes it on the thread that opened it, verifies that it is gone, gives its
+    /// pthread keys back and closes the file descriptors that it has left. Its heap goes when the last buffer of it does.
+    /// The copy that was loaded is given back: it can be loaded again. Waits for the thread.
     ///
     /// # Errors
     /// It is still in use, and stays mapped: see [`Pinned`].
     ///
     /// # Safety
-    /// All threads that ran the library's code have ended, and nobody holds a [`PluginRef`] of it.
-    pub unsafe fn unload(self) -> Result<Inspected, Pinned> {
-        let Self { library, root, context, inspected } = self;
-        let _entered = current::enter_linker(&context);
-        if let Some(abort) = context.aborted().cloned() {
-            return Err(Pinned::keep(PinReason::Aborted(abort), library, context, inspected));
+    /// The unload rule: the library's workers have been joined, and nobody holds a [`PluginRef`] of it or another address
+    /// in it. The threads that its code has started are looked for here.
+    pub unsafe fn unload(mut self) -> Result<Inspected, Pinned> {
+        if let Some(abort) = self.hold.context.aborted().cloned() {
+            return Err(self.pin(PinReason::Aborted(abort)));
         }
-        context.end_signals(HANDLERS_END);
-        let threads = context.running_threads();
+        self.hold.context.end_signals(HANDLERS_END);
+        let threads = self.hold.context.running_threads();
         if !threads.is_empty() {
-            return Err(Pinned::keep(PinReason::Threads(threads), library, context, inspected));
+            return Err(self.pin(PinReason::Threads(threads)));
         }
-        // SAFETY: no thread of the library's runs any more. What it has registered may make one until here, which is a
-        // stranger.
-        unsafe { root.unbind()() };
-        let base = exports::object_of(root.bind() as *const c_void);
-        let unseen = signals::unseen_handler(|handler| {
-            base.is_some() && exports::object_of(std::ptr::without_provenance(handler)) == base
-        });
-        if let Some(signal) = unseen {
-            return Err(Pinned::keep(PinReason::SignalHandler(signal), library, context, inspected));
-        }
-        let strangers = context.strangers();
-        if !strangers.is_empty() {
-            return Err(Pinned::keep(PinReason::Strangers(strangers), library, context, inspected));
-        }
-        let closed = match library.close() {
-            Ok(closed) => closed,
-            Err(error) => {
-                // `close` has taken the handle; that it failed means that the library is still there.
-                std::mem::forget(context);
-                return Err(Pinned {
-                    reason: PinReason::Close(open_error::loader_says(&error)),
-                    _copy: Box::new(inspected),
-                });
+        let (root, context) = (self.root, self.hold.context.clone());
+        let last = Box::new(move || {
+            let _entered = current::enter_linker(&context);
+            // SAFETY: no thread of the library's runs any more. What it has registered may make one until here, which is a
+            // stranger.
+            unsafe { root.unbind()() };
+            let base = exports::object_of(root.bind() as *const c_void);
+            let unseen = signals::unseen_handler(|handler| {
+                base.is_some() && exports::object_of(std::ptr::without_provenance(handler)) == base
+            });
+            if let Some(signal) = unseen {
+                return Err(PinReason::SignalHandler(signal));
             }
+            let strangers = context.strangers();
+            if strangers.is_empty() { Ok(()) } else { Err(PinReason::Strangers(strangers)) }
+        });
+        let left = match self.hold.mapping.take() {
+            // SAFETY: by the caller's contract and the check above.
+            Some(mapping) => unsafe { mapping.close(last) },
+            None => Err((None, PinReason::Lost)),
         };
-        if is_mapped(inspected.staged().path()) {
-            std::mem::forget(context);
-            return Err(Pinned { reason: PinReason::StillMapped, _copy: Box::new(inspected) });
+        if let Err((mapping, reason)) = left {
+            self.hold.mapping = mapping;
+            return Err(self.pin(reason));
         }
-        // Not before: the library's destructors, which ran just now, may have given some back themselves.
-        if closed == Closed::Now {
-            // SAFETY: the library is gone.
-            unsafe { context.give_back() };
-        }
-        Ok(inspected)
+        Ok(self.copy)
     }
 }
 
@@ -223,12 +251,15 @@ pub enum PinReason {
     SignalHandler(c_int),
     /// Threads run that were made past `pthread_create` while it was loaded, and may run its code: their names.
     Strangers(Vec<String>),
-    /// Workers that do not come back from the app's code: how many.
-    Workers(usize),
+    /// Workers do not come back from the app's code: where each is, and the names of the threads of its own that run,
+    /// which they may be waiting for.
+    Workers(Vec<String>, Vec<String>),
     /// The dynamic linker could not close it.
     Close(String),
     /// It was closed, and the dynamic linker kept it.
     StillMapped,
+    /// What held it is lost, so that nobody can close it.
+    Lost,
 }
 
 impl std::fmt::Display for PinReason {
@@ -244,37 +275,44 @@ impl std::fmt::Display for PinReason {
                 "threads that may run its code, and were not made by pthread_create, still run: {}",
                 names.join(", ")
             ),
-            Self::Workers(count) => write!(f, "{count} of its workers did not return from a handler"),
+            Self::Workers(workers, threads) => {
+                f.write_str(&workers.join(", "))?;
+                match threads.is_empty() {
+                    true => Ok(()),
+                    false => write!(f, "; threads of its own still run: {}", threads.join(", ")),
+                }
+            }
             Self::Close(error) => write!(f, "dlclose failed: {error}"),
             Self::StillMapped => f.write_str(
                 "dlclose kept it mapped (linked with -z nodelete, or a thread-local is still in use)",
             ),
+            Self::Lost => f.write_str("the thread that would close it is gone"),
         }
     }
 }
 
-/// A library that could not be unloaded safely: it stays mapped, on purpose, with its heap and its file.
+/// A library that could not be unloaded safely: it stays mapped, on purpose, with its heap and its file. Dropping it
+/// leaves it there for good.
 #[derive(Debug)]
 pub struct Pinned {
     reason: PinReason,
-    _copy: Box<Inspected>,
+    library: Loaded,
 }
 
 impl Pinned {
-    fn keep(
-        reason: PinReason,
-        library: Box<dyn Mapping>,
-        context: Arc<LibraryContext>,
-        copy: Inspected,
-    ) -> Self {
-        library.keep();
-        std::mem::forget(context);
-        Self { reason, _copy: Box::new(copy) }
-    }
-
     /// Why it is pinned.
     pub fn reason(&self) -> &PinReason {
         &self.reason
+    }
+
+    /// The library's context.
+    pub fn context(&self) -> &Arc<LibraryContext> {
+        self.library.context()
+    }
+
+    /// The library, for another attempt to unload it.
+    pub fn into_library(self) -> Loaded {
+        self.library
     }
 }
 
@@ -315,18 +353,4 @@ pub(crate) fn bind(root: PluginRef, context: &Arc<LibraryContext>) {
 pub(crate) fn run(root: PluginRef, port: Arc<Port>) -> Exit {
     // SAFETY: the library is bound; the handle carries one count of the port.
     unsafe { root.main()(table::port_handle(port)) }
-}
-
-/// Whether the file is mapped as a library.
-fn is_mapped(path: &Path) -> bool {
-    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
-    // SAFETY: `RTLD_NOLOAD` runs nothing; the handle it may give is given back.
-    unsafe {
-        let handle = libc::dlopen(path.as_ptr(), libc::RTLD_NOLOAD | libc::RTLD_LAZY);
-        if handle.is_null() {
-            return false;
-        }
-        libc::dlclose(handle);
-    }
-    true
 }

@@ -31,8 +31,10 @@ pub enum Event {
     Enabled,
     /// A retired generation is unloaded or pinned.
     Retired(Number),
-    /// The pause after a crash is over.
+    /// The pause after a crash, or after a fault of the machine, is over.
     Rested,
+    /// So many of its generations are pinned now.
+    Pinned(usize),
     /// The app is taken out of the registry, or the host shuts down.
     Closed,
 }
@@ -46,6 +48,9 @@ pub enum Cause {
     Unusable,
     /// It failed on the way, or when it started.
     Failed,
+    /// The machine had no room for it: no file descriptors, threads, memory or disk. It is tried again without end, and
+    /// is no crash.
+    Machine,
 }
 
 /// What is to be done.
@@ -63,6 +68,8 @@ pub enum Effect {
     Refuse,
     /// Report [`Event::Rested`] after this time.
     Rest(Duration),
+    /// Report that no generation is begun, because too many are pinned.
+    Block,
     /// All is done.
     Finish,
 }
@@ -81,6 +88,8 @@ pub enum Phase {
     /// It crashed too often, or its library is unusable: it stays down until the library or the settings change, or
     /// someone asks.
     Failed,
+    /// Too many of its generations are pinned: it stays down until one of them could be unloaded.
+    Blocked,
     /// Someone has switched it off: no call starts it.
     Disabled,
     /// It is being taken down, or is gone.
@@ -95,6 +104,7 @@ impl std::fmt::Display for Phase {
             Self::Serving => "serving",
             Self::Resting => "resting",
             Self::Failed => "failed",
+            Self::Blocked => "blocked",
             Self::Disabled => "disabled",
             Self::Closing => "closing",
         })
@@ -112,6 +122,8 @@ pub struct RestartPolicy {
     pub first_pause: Duration,
     /// The longest pause.
     pub longest_pause: Duration,
+    /// With more pinned generations than this no further one is begun.
+    pub max_pinned: usize,
 }
 
 impl Default for RestartPolicy {
@@ -121,6 +133,7 @@ impl Default for RestartPolicy {
             window: Duration::from_secs(60),
             first_pause: Duration::from_millis(100),
             longest_pause: Duration::from_secs(10),
+            max_pinned: 4,
         }
     }
 }
@@ -131,13 +144,16 @@ impl RestartPolicy {
         match crashes {
             n if n > self.max_restarts => None,
             0 | 1 => Some(Duration::ZERO),
-            n => {
-                let doublings = u32::try_from(n - 2).unwrap_or(u32::MAX);
-                Some(2u32.checked_pow(doublings).map_or(self.longest_pause, |factor| {
-                    self.first_pause.saturating_mul(factor).min(self.longest_pause)
-                }))
-            }
+            n => Some(self.doubled(n - 2)),
         }
+    }
+
+    /// The first pause, doubled so many times, at most the longest.
+    fn doubled(&self, doublings: usize) -> Duration {
+        let factor = u32::try_from(doublings).ok().and_then(|doublings| 2u32.checked_pow(doublings));
+        factor.map_or(self.longest_pause, |factor| {
+            self.first_pause.saturating_mul(factor).min(self.longest_pause)
+        })
     }
 }
 
@@ -157,6 +173,12 @@ pub struct Lifecycle {
     unwanted: bool,
     retiring: BTreeSet<Number>,
     crashes: VecDeque<Duration>,
+    /// How many faults of the machine there were since a generation was ready.
+    faults: usize,
+    /// The pause is one before a reload that the machine had no room for.
+    retries: bool,
+    /// How many generations are pinned.
+    pinned: usize,
 }
 
 impl Lifecycle {
@@ -173,6 +195,9 @@ impl Lifecycle {
             unwanted: false,
             retiring: BTreeSet::new(),
             crashes: VecDeque::new(),
+            faults: 0,
+            retries: false,
+            pinned: 0,
         }
     }
 
@@ -189,6 +214,11 @@ impl Lifecycle {
     /// The generation that is being loaded or started.
     pub fn coming(&self) -> Option<Number> {
         self.coming
+    }
+
+    /// The number of the generation that was begun last.
+    pub fn last(&self) -> Number {
+        self.last
     }
 
     /// The generations that finish what they have.
@@ -227,7 +257,14 @@ impl Lifecycle {
                 self.retiring.remove(&number);
             }
             Event::Rested if self.phase == Phase::Resting => self.bring(&mut effects),
+            Event::Rested if self.retries && self.phase == Phase::Serving && self.coming.is_none() => {
+                self.bring(&mut effects);
+            }
             Event::Rested => {}
+            Event::Pinned(count) => {
+                self.pinned = count;
+                self.unblock(&mut effects);
+            }
             Event::Closed => {
                 self.phase = Phase::Closing;
                 effects.push(Effect::Refuse);
@@ -250,7 +287,9 @@ impl Lifecycle {
             Phase::Cold => self.bring(effects),
             Phase::Starting => {}
             Phase::Serving => effects.extend(self.serving.map(Effect::Serve)),
-            Phase::Resting | Phase::Failed | Phase::Disabled | Phase::Closing => effects.push(Effect::Refuse),
+            Phase::Resting | Phase::Failed | Phase::Blocked | Phase::Disabled | Phase::Closing => {
+                effects.push(Effect::Refuse);
+            }
         }
     }
 
@@ -260,7 +299,23 @@ impl Lifecycle {
             _ if self.coming.is_some() => self.outdated = true,
             Phase::Serving => self.bring(effects),
             Phase::Resting | Phase::Failed => self.phase = Phase::Cold,
+            // Another limit may be in force.
+            Phase::Blocked => self.unblock(effects),
             Phase::Cold | Phase::Starting | Phase::Disabled | Phase::Closing => {}
+        }
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.pinned > self.policy.max_pinned
+    }
+
+    /// Goes on after what was held up because too many generations were pinned, if they are no longer.
+    fn unblock(&mut self, effects: &mut Vec<Effect>) {
+        match self.phase {
+            _ if self.is_blocked() => {}
+            Phase::Blocked => self.phase = Phase::Cold,
+            Phase::Serving if self.outdated && self.coming.is_none() => self.bring(effects),
+            _ => {}
         }
     }
 
@@ -291,6 +346,7 @@ impl Lifecycle {
             self.go_on_without(Cause::Failed, now, effects);
             return;
         }
+        self.faults = 0;
         let before = self.serving.replace(number);
         self.phase = Phase::Serving;
         effects.push(Effect::Serve(number));
@@ -318,16 +374,42 @@ impl Lifecycle {
             self.bring(effects);
         } else if self.serving.is_none() {
             match cause {
-                Cause::Unchanged => self.phase = Phase::Cold,
+                // Of what served when it was begun, and does not any more.
+                Cause::Unchanged => return self.bring(effects),
                 Cause::Unusable => self.phase = Phase::Failed,
                 Cause::Failed => self.crashed(self.policy.first_pause, now, effects),
+                Cause::Machine => {
+                    self.phase = Phase::Resting;
+                    self.rest_after_fault(effects);
+                }
             }
             effects.push(Effect::Refuse);
+        } else if cause == Cause::Machine {
+            self.rest_after_fault(effects);
+            self.retries = true;
         }
     }
 
-    /// Begins a generation; what serves goes on until it is ready.
+    /// Tries again later, ever later, and without end.
+    fn rest_after_fault(&mut self, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Rest(self.policy.doubled(self.faults)));
+        self.faults = self.faults.saturating_add(1);
+    }
+
+    /// Begins a generation, unless too many are pinned; what serves goes on until it is ready.
     fn bring(&mut self, effects: &mut Vec<Effect>) {
+        self.retries = false;
+        if self.is_blocked() {
+            effects.push(Effect::Block);
+            if self.serving.is_some() {
+                self.outdated = true;
+            } else {
+                self.outdated = false;
+                self.phase = Phase::Blocked;
+                effects.push(Effect::Refuse);
+            }
+            return;
+        }
         self.last += 1;
         self.coming = Some(self.last);
         self.outdated = false;

@@ -1,20 +1,97 @@
-//! Work that runs an app's code outside of its workers: loading and unloading.
+//! Threads for work that waits for an app's code: opening and closing its library.
 
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use tokio::task::spawn_blocking;
+use tokio::sync::oneshot;
 
-/// Runs `work` on a thread made for it, and waits until that thread has ended: so thread-locals that the work touched
-/// are gone, and no thread of the host's is tied to an app's library.
+/// Why there is no result.
+#[derive(Debug)]
+pub(crate) enum OwnThreadError<V> {
+    /// There is no thread for it now: what the system says, and the value, with which nothing was done.
+    NoThread(io::Error, V),
+    /// The work panicked.
+    Panicked,
+}
+
+impl<V> From<OwnThreadError<V>> for io::Error {
+    fn from(error: OwnThreadError<V>) -> Self {
+        match error {
+            OwnThreadError::NoThread(error, _) => error,
+            OwnThreadError::Panicked => Self::other("the thread panicked"),
+        }
+    }
+}
+
+/// Runs `work` with `value` on a thread made for it, and waits for its result.
 ///
 /// # Errors
-/// The thread cannot be made, or the work panicked.
-pub(crate) async fn on_own_thread<T: Send + 'static>(
+/// See [`OwnThreadError`].
+pub(crate) async fn on_own_thread<V: Send + 'static, T: Send + 'static>(
     name: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<T> {
-    let thread = thread::Builder::new().name(name.to_owned());
-    let ended = spawn_blocking(|| thread.spawn(work).map(|thread| thread.join())).await;
-    ended?.and_then(|joined| joined.map_err(|_panic| io::Error::other("the thread panicked")))
+    value: V,
+    work: impl FnOnce(V) -> T + Send + 'static,
+) -> Result<T, OwnThreadError<V>> {
+    // A thread that cannot be made loses what it was given; the value is not to be lost.
+    let slot = Arc::new(Mutex::new(Some(value)));
+    let take = |slot: &Mutex<Option<V>>| slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let given = slot.clone();
+    let (send, result) = oneshot::channel();
+    let run = move || {
+        if let Some(value) = take(&given) {
+            // Whoever waits for it may have left.
+            let _ = send.send(work(value));
+        }
+    };
+    if let Err(error) = thread::Builder::new().name(name.to_owned()).spawn(run) {
+        return Err(
+            take(&slot).map_or(OwnThreadError::Panicked, |value| OwnThreadError::NoThread(error, value))
+        );
+    }
+    result.await.map_err(|_| OwnThreadError::Panicked)
+}
+
+/// A thread that lives as long as the process, for libraries that come and go on it: what their constructors have touched
+/// belongs to it.
+#[cfg(feature = "standalone")]
+pub(crate) struct LastingThread(std::sync::mpsc::Sender<Box<dyn FnOnce() + Send>>);
+
+#[cfg(feature = "standalone")]
+impl LastingThread {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// There is no thread.
+    pub(crate) fn start(name: &str) -> io::Result<Self> {
+        let (send, work) = std::sync::mpsc::channel::<Box<dyn FnOnce() + Send>>();
+        let run = move || {
+            for work in work {
+                work();
+            }
+            loop {
+                thread::park();
+            }
+        };
+        thread::Builder::new().name(name.to_owned()).spawn(run)?;
+        Ok(Self(send))
+    }
+
+    /// Runs `work` on it, and waits for its result.
+    ///
+    /// # Errors
+    /// The work panicked, and with it the thread ended.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<T> {
+        let (send, result) = oneshot::channel();
+        let work = move || {
+            // Whoever waits for it may have left.
+            let _ = send.send(work());
+        };
+        // A thread that has ended gives no result either.
+        let _ = self.0.send(Box::new(work));
+        result.await.map_err(|_| io::Error::other("the thread panicked"))
+    }
 }

@@ -89,6 +89,8 @@ pub struct Port {
     errands: Errands,
     closed: AtomicBool,
     doorbell: Arc<Doorbell>,
+    /// How many of this port's counts the library has.
+    lent: AtomicUsize,
 }
 
 impl Pending {
@@ -134,6 +136,7 @@ impl Port {
             errands: Errands::default(),
             closed: AtomicBool::new(false),
             doorbell: Arc::default(),
+            lent: AtomicUsize::new(0),
         })
     }
 
@@ -187,6 +190,11 @@ impl Port {
     /// The app's name.
     pub(crate) fn app(&self) -> &Arc<str> {
         &self.app
+    }
+
+    /// How many counts of this port the library has.
+    pub(crate) fn lent(&self) -> &AtomicUsize {
+        &self.lent
     }
 
     /// Ends the port: the worker's next `receive` says so, whoever waits for an answer gets [`Gone`], and

@@ -163,19 +163,11 @@ fn open(app: &str, library: &Path, folder: &Path) -> Result<Report, String> {
     let inspected = staged.inspect(None).map_err(|error| error.to_string())?;
     let journal = Arc::new(Journal::new(app.into(), EventBus::default()));
     let context = LibraryContext::new(app.into(), 1, journal);
-    let loaded = on_thread(move || Loaded::open(inspected, context))?.map_err(|error| error.to_string())?;
-    // SAFETY: the thread that opened it has ended, no worker was made, and nobody else has its root.
-    let stays = on_thread(|| unsafe { loaded.unload() }.err().map(|pinned| pinned.reason().to_string()))?;
+    // SAFETY: the open rule: whoever has it checked means to run it in a host, and this process is made for the attempt.
+    let loaded = unsafe { Loaded::open(inspected, context) }.map_err(|error| error.to_string())?;
+    // SAFETY: the unload rule: no worker was made, and nobody else has its root.
+    let stays = unsafe { loaded.unload() }.err().map(|pinned| pinned.reason().to_string());
     Ok(Report::Opened { stays })
-}
-
-/// Runs `work` on a thread that has ended when this returns, so that its thread-locals are gone.
-fn on_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, String> {
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().name("check".to_owned()).spawn_scoped(scope, work);
-        let thread = thread.map_err(|error| error.to_string())?;
-        thread.join().map_err(|_panic| "one of its constructors or destructors panicked".to_owned())
-    })
 }
 
 /// Waits for the end of a process, and says whether it has come.

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,9 +15,9 @@ use socket2::SockRef;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, ConfigError};
-use crate::connection::limits::MAX_CONNECTIONS;
 use crate::connection::{self, Protocols, Shutdown};
 use crate::http::{self, Front, LivePages, Mount, TrustedProxies};
+use crate::machine;
 use crate::registry::Registry;
 use crate::regular_file;
 use crate::service_manager;
@@ -139,9 +140,11 @@ impl Server {
         let shutdown = Shutdown::default();
         let served = shutdown.clone();
         let factory = move || connection::factory(application.clone(), protocols.clone(), served.clone());
+        let threads = std::thread::available_parallelism().map_or(2, NonZero::get);
         let server = ActixServer::build()
             .disable_signals()
-            .max_concurrent_connections(MAX_CONNECTIONS)
+            .workers(threads)
+            .max_concurrent_connections(machine::connections_for_each(threads))
             .shutdown_timeout(SHUTDOWN_TIMEOUT)
             .listen("atoll", self.listener, factory)?
             .run();

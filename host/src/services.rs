@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,17 +14,13 @@ use utoipa::ToSchema;
 
 use crate::events::EventBus;
 use crate::exports;
-use crate::generation::Generation;
-use crate::library::Pinned;
 use crate::loader::{Dlopen, Loader};
+use crate::pins::Pins;
 use crate::prepare::Preparer;
 use crate::regular_file::in_background;
 use crate::stage::{StageError, Staging};
 use crate::trace::SpanSink;
 use crate::watch::Watcher;
-
-/// With more pinned generations than this, each further one is a warning that the host should be restarted.
-const PIN_BUDGET: usize = 16;
 
 /// How many threads look at files at a time.
 const LOOKS: usize = 4;
@@ -46,9 +42,7 @@ pub struct Services {
     looks: Semaphore,
     events: EventBus,
     spans: Option<Arc<dyn SpanSink>>,
-    /// What is said of the generations that could not be unloaded, and what is left of them.
-    pinned: Arc<Mutex<Vec<PinnedGeneration>>>,
-    remains: RefCell<Vec<Pinned>>,
+    pins: Pins,
 }
 
 /// Where an app's library is, as far as it is known without looking.
@@ -72,16 +66,6 @@ pub struct PinnedGeneration {
     pub generation: u64,
     /// Why it could not be unloaded.
     pub reason: String,
-}
-
-/// The generations that could not be unloaded, as they are at any time.
-#[derive(Clone, Debug)]
-pub(crate) struct Pins(Arc<Mutex<Vec<PinnedGeneration>>>);
-
-impl Pins {
-    pub(crate) fn list(&self) -> Vec<PinnedGeneration> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
 }
 
 /// Why a host cannot start.
@@ -115,8 +99,7 @@ impl Services {
             looks: Semaphore::new(LOOKS),
             events: EventBus::default(),
             spans: None,
-            pinned: Arc::default(),
-            remains: RefCell::default(),
+            pins: Pins::new(),
         })
     }
 
@@ -138,7 +121,7 @@ impl Services {
     }
 
     /// With another way of loading libraries.
-    #[cfg(feature = "standalone")]
+    #[cfg(any(test, feature = "standalone"))]
     pub(crate) fn with_loader(self, loader: impl Loader + 'static) -> Self {
         Self { loader: Box::new(loader), ..self }
     }
@@ -194,34 +177,16 @@ impl Services {
 
     /// The generations that could not be unloaded, with the reasons.
     pub fn pinned(&self) -> Vec<PinnedGeneration> {
-        self.pins().list()
+        self.pins.list()
     }
 
     /// The list of generations that could not be unloaded, for any thread.
-    pub(crate) fn pins(&self) -> Pins {
-        Pins(self.pinned.clone())
+    pub(crate) fn pins(&self) -> &Pins {
+        &self.pins
     }
 
     /// Where the apps' events are told.
     pub fn events(&self) -> &EventBus {
         &self.events
-    }
-
-    /// Keeps what is left of a generation that could not be unloaded.
-    pub(crate) fn pin(&self, generation: &Generation, pinned: Pinned) {
-        let entry = PinnedGeneration {
-            app: generation.app().to_owned(),
-            generation: generation.number(),
-            reason: pinned.reason().to_string(),
-        };
-        self.remains.borrow_mut().push(pinned);
-        let mut list = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
-        list.push(entry);
-        let count = list.len();
-        if count > PIN_BUDGET {
-            log::warn!(
-                "{count} generations are pinned (budget {PIN_BUDGET}): restart the host to free their memory"
-            );
-        }
     }
 }

@@ -54,6 +54,7 @@ use crate::courier::Courier;
 use crate::directory::Directory;
 use crate::driver;
 use crate::logging::{self, Format};
+use crate::machine;
 use crate::server::Server;
 use crate::services::Services;
 
@@ -113,6 +114,7 @@ pub fn main(app: &'static str, library: &str) -> ExitCode {
 
 fn serve(app: &str, library: &str, options: &Options) -> anyhow::Result<()> {
     logging::init_with(LOG_FILTER, Format::Text);
+    machine::allow_many_files();
     let folder = program_folder()?;
     let config = AppConfig {
         id: None,

@@ -5,6 +5,7 @@
 
 use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use abi_stable::prefix_type::WithMetadata;
@@ -52,7 +53,19 @@ pub(crate) fn host() -> HostRef {
 
 /// Gives one count of a port away, as the handle that an app's `main` takes.
 pub(crate) fn port_handle(port: Arc<Port>) -> PortHandle {
+    port.lent().fetch_add(1, Ordering::Relaxed);
     PortHandle(Arc::into_raw(port).cast())
+}
+
+/// Takes back the counts of a port that its library has not given up, as those in statics.
+///
+/// # Safety
+/// The library is out of the process.
+pub(crate) unsafe fn reclaim(port: &Arc<Port>) {
+    for _ in 0..port.lent().swap(0, Ordering::Relaxed) {
+        // SAFETY: the library had this count, and nobody has it any more, by the caller's contract.
+        unsafe { Arc::decrement_strong_count(Arc::as_ptr(port)) };
+    }
 }
 
 /// # Safety
@@ -200,10 +213,14 @@ unsafe extern "C" fn port_sleep(handle: PortHandle) -> bool {
 
 unsafe extern "C" fn port_retain(handle: PortHandle) {
     // SAFETY: the caller holds a count of the port.
-    unsafe { Arc::increment_strong_count(handle.0.cast::<Port>()) };
+    unsafe {
+        port(handle).lent().fetch_add(1, Ordering::Relaxed);
+        Arc::increment_strong_count(handle.0.cast::<Port>());
+    }
 }
 
 unsafe extern "C" fn port_release(handle: PortHandle) {
     // SAFETY: the caller gives up a count that it holds.
-    drop(unsafe { Arc::from_raw(handle.0.cast::<Port>()) });
+    let port = unsafe { Arc::from_raw(handle.0.cast::<Port>()) };
+    port.lent().fetch_sub(1, Ordering::Relaxed);
 }

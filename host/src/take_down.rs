@@ -1,37 +1,47 @@
-//! From a retired generation to nothing: drained, stopped, unloaded; or pinned.
+//! From a retired generation to nothing: drained, stopped, unloaded; or pinned, and unloaded later.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+
+use tokio::task::spawn_local;
+use tokio::time::sleep;
 
 use crate::app::App;
 use crate::bring::Live;
 use crate::context::LibraryContext;
+use crate::generation::Generation;
 use crate::history::{State, Transition};
 use crate::inspect::Inspected;
 use crate::library::{Loaded, PinReason, Pinned};
-use crate::own_thread::on_own_thread;
-use crate::services::Services;
+use crate::own_thread::{OwnThreadError, on_own_thread};
+use crate::pins::{Entry, Pins};
+use crate::services::{PinnedGeneration, Services};
+use crate::table;
 
 /// How long streams and WebSockets that have been told to end may take for it.
 const STREAMS_END: Duration = Duration::from_secs(1);
+
+/// The first pause before a pinned generation is looked at again, unless it reports that something has ended. Each
+/// pause doubles the next.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
+
+/// The longest pause before a pinned generation is looked at again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Takes a generation that admits nothing more out of the process. `gone` is given what is left, the copy of its library,
 /// before anybody is told that the generation is unloaded: who asks for the app then finds the copy.
 pub(crate) async fn take_down(
     services: &Rc<Services>,
-    app: &App,
+    app: &Arc<App>,
     live: Live,
     gone: impl FnOnce(Option<Inspected>),
 ) {
     let Live { generation, loaded, hash: _ } = live;
     let settings = app.settings();
     let number = generation.number();
-    let record = |state, reason: String| {
-        log::debug!("{}#{number} {state}: {reason}", app.name());
-        app.record(Transition { at: SystemTime::now(), generation: number, state, reason });
-    };
 
-    record(State::Draining, format!("{} requests in flight", generation.in_flight()));
+    record(app, number, State::Draining, format!("{} requests in flight", generation.in_flight()));
     let left = generation.drain(settings.drain_timeout()).await;
     generation.ending().end_all();
     let left = if left > 0 { generation.drain(STREAMS_END).await } else { 0 };
@@ -48,25 +58,91 @@ pub(crate) async fn take_down(
     let aborted = loaded.context().aborted().cloned();
     let unloaded = if let Some(abort) = aborted {
         Err(loaded.pin(PinReason::Aborted(abort)))
-    } else if blocked > 0 {
-        Err(loaded.pin(PinReason::Workers(blocked)))
-    } else {
-        record(State::Stopped, String::new());
+    } else if blocked.is_empty() {
+        record(app, number, State::Stopped, String::new());
         threads_end(loaded.context(), settings.stop_timeout()).await;
-        unload(app, number, loaded).await
+        unload(loaded).await
+    } else {
+        let threads = loaded.context().running_threads();
+        Err(loaded.pin(PinReason::Workers(blocked, threads)))
     };
     match unloaded {
         Ok(copy) => {
-            gone(copy);
-            record(State::Unloaded, String::new());
+            reclaim(&generation);
+            gone(Some(copy));
+            record(app, number, State::Unloaded, String::new());
         }
         Err(pinned) => {
-            log::warn!("{}#{number} is pinned, its memory stays: {}", app.name(), pinned.reason());
-            record(State::Pinned, pinned.reason().to_string());
-            services.pin(&generation, pinned);
+            let reason = pinned.reason().to_string();
+            let entry = pin(services.pins(), app, number, &reason);
+            let pins = services.pins().clone();
+            spawn_local(Remains { app: app.clone(), generation, pinned, entry, pins }.outlive());
             gone(None);
         }
     }
+}
+
+/// Reports that a generation stays in the process.
+pub(crate) fn pin(pins: &Pins, app: &App, number: u64, reason: &str) -> Entry {
+    log::warn!("{}#{number} is pinned, its memory stays: {reason}", app.name());
+    record(app, number, State::Pinned, reason.to_owned());
+    let app = app.name().to_string();
+    pins.add(PinnedGeneration { app, generation: number, reason: reason.to_owned() })
+}
+
+/// What is left of a generation that could not be unloaded.
+struct Remains {
+    app: Arc<App>,
+    generation: Arc<Generation>,
+    pinned: Pinned,
+    entry: Entry,
+    pins: Pins,
+}
+
+impl Remains {
+    /// Unloads the generation when what has pinned it is over. Dropping this leaves it in the process for good.
+    async fn outlive(mut self) {
+        let mut pause = FIRST_LOOK;
+        let (context, generation) = (self.pinned.context().clone(), self.generation.clone());
+        loop {
+            // Before it is looked, so that nothing is missed.
+            let (worker, thread) = (generation.change(), context.thread_ends());
+            let (workers, threads) = (self.generation.left(), context.running_threads());
+            let reason = match (workers.is_empty(), threads.is_empty()) {
+                // Nobody knows what its threads hold.
+                _ if context.aborted().is_some() => self.pinned.reason().clone(),
+                (false, _) => PinReason::Workers(workers, threads),
+                (true, false) => PinReason::Threads(threads),
+                (true, true) => {
+                    self.generation.join().await;
+                    match unload(self.pinned.into_library()).await {
+                        Ok(_copy) => {
+                            reclaim(&self.generation);
+                            log::info!("{:?} is unloaded, and no longer pinned", self.generation);
+                            record(&self.app, self.generation.number(), State::Unloaded, String::new());
+                            return self.pins.remove(self.entry);
+                        }
+                        Err(pinned) => self.pinned = pinned,
+                    }
+                    self.pinned.reason().clone()
+                }
+            };
+            let reason = reason.to_string();
+            if self.pins.set_reason(&self.entry, &reason) {
+                record(&self.app, self.generation.number(), State::Pinned, reason);
+            }
+            tokio::select! {
+                () = worker => pause = FIRST_LOOK,
+                () = thread => pause = FIRST_LOOK,
+                () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+            }
+        }
+    }
+}
+
+fn record(app: &App, generation: u64, state: State, reason: String) {
+    log::debug!("{}#{generation} {state}: {reason}", app.name());
+    app.record(Transition { at: SystemTime::now(), generation, state, reason });
 }
 
 /// Waits for the app's own threads, at most for `limit`.
@@ -74,21 +150,34 @@ async fn threads_end(context: &LibraryContext, limit: Duration) {
     let begun = Instant::now();
     let mut pause = Duration::from_micros(200);
     while context.aborted().is_none() && !context.running_threads().is_empty() && begun.elapsed() < limit {
-        tokio::time::sleep(pause).await;
+        sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(20));
     }
 }
 
-async fn unload(app: &App, number: u64, loaded: Loaded) -> Result<Option<Inspected>, Pinned> {
-    let name = format!("{}#{number} unload", app.name());
-    // SAFETY: the generation's workers have been joined, the thread that loaded the library has ended, and the
-    // root module was handed to those workers only.
-    match on_own_thread(&name, || unsafe { loaded.unload() }).await {
-        Ok(unloaded) => unloaded.map(Some),
-        Err(error) => {
-            // The thread could not be made, so nothing was touched but the handle, which is lost with it.
-            log::error!("{}#{number} could not be unloaded: {error}", app.name());
-            Ok(None)
+/// Takes back what the library of a generation had of the host's; it is unloaded.
+fn reclaim(generation: &Generation) {
+    // SAFETY: the library is out of the process, as `unload` has verified.
+    generation.ports().iter().for_each(|port| unsafe { table::reclaim(port) });
+}
+
+/// Waits as long as there is no thread for it.
+async fn unload(mut loaded: Loaded) -> Result<Inspected, Pinned> {
+    let mut pause = FIRST_LOOK;
+    loop {
+        // SAFETY: the unload rule: the generation's workers have been joined, and the root module was handed to those
+        // only.
+        let unload = |loaded: Loaded| unsafe { loaded.unload() };
+        match on_own_thread("unload", loaded, unload).await {
+            Ok(unloaded) => return unloaded,
+            Err(OwnThreadError::NoThread(error, again)) => {
+                log::warn!("{again:?} is unloaded later: there is no thread for it: {error}");
+                loaded = again;
+            }
+            // The library is held by a thread that nobody knows any more.
+            Err(OwnThreadError::Panicked) => std::panic::resume_unwind(Box::new("unloading it panicked")),
         }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

@@ -58,10 +58,15 @@ pub(crate) fn exists(thread: libc::pid_t) -> bool {
     unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, 0) == 0 }
 }
 
-/// What a thread calls itself.
+/// What a thread calls itself, for people.
 pub(crate) fn name(thread: libc::pid_t) -> String {
-    std::fs::read_to_string(format!("/proc/self/task/{thread}/comm"))
-        .map_or_else(|_| format!("thread {thread}"), |name| format!("{:?}", name.trim_end()))
+    own_name(thread).map_or_else(|| format!("thread {thread}"), |name| format!("{name:?}"))
+}
+
+/// What a thread calls itself; `None`: it has ended.
+pub(crate) fn own_name(thread: libc::pid_t) -> Option<String> {
+    let name = std::fs::read_to_string(format!("/proc/self/task/{thread}/comm")).ok()?;
+    Some(name.trim_end().to_owned())
 }
 
 /// A thread that nobody knows: its number, and when it began, as numbers are used again.

@@ -228,16 +228,16 @@ fn a_start_that_hangs() {
     reply.problem(503, "unavailable");
     assert!(reply.header("retry-after").is_some());
     host.wait_for_log(&["ERROR", "bad", "it was not ready within start_timeout_ms = 300"]);
-    host.wait_for_log(&["WARN", "bad#1 is pinned", "1 of its workers did not return"]);
+    host.wait_for_log(&["WARN", "bad#1 is pinned", "worker 0 has not returned from the app's code"]);
     wait_for_failed(&host);
     others_are_fine(&host);
 
     // The thread comes back into a library that is still there.
     touch(&host.path("go"));
-    wait_until("the thread has ended", || host.threads().iter().all(|name| !name.starts_with("bad#1")));
+    wait_until("the library is unloaded", || mapped(&host) == 0);
     host.replace("apps.json", apps(&json!({})).to_string());
     wait_until("the app answers", || host.get("/apps/bad/").text() == "fine");
-    assert_eq!(mapped(&host), 2, "one is pinned, one serves");
+    assert_eq!(mapped(&host), 1);
 }
 
 #[test]
@@ -345,14 +345,14 @@ fn a_handler_that_blocks_is_504_and_pins_its_library() {
     wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
     host.wait_for_log(&[
         "WARN",
-        "bad#1 is pinned, its memory stays: 1 of its workers did not return from a handler",
+        "bad#1 is pinned, its memory stays: worker 0 has not returned from the app's code",
     ]);
     assert_eq!(mapped(&host), 2);
 
     touch(&file);
-    wait_until("the worker has ended", || host.threads().iter().all(|name| !name.starts_with("bad#1")));
+    host.wait_for_log(&["bad#1 is unloaded, and no longer pinned"]);
     assert_eq!(host.get("/apps/bad/").text(), "next");
-    assert_eq!(mapped(&host), 2, "what is pinned stays");
+    assert_eq!(mapped(&host), 1);
     others_are_fine(&host);
 }
 
@@ -382,8 +382,77 @@ fn a_thread_of_the_apps_that_outlives_it_pins_it_by_name() {
     // It ends in code that is still there.
     touch(&file);
     wait_until("the thread has ended", || !host.threads().contains(&"lingering".to_owned()));
+    host.wait_for_log(&["bad#1 is unloaded, and no longer pinned"]);
+    assert_eq!(mapped(&host), 1);
     assert_eq!(host.get("/apps/bad/").text(), "next");
     others_are_fine(&host);
+}
+
+#[test]
+fn a_thread_without_a_name_is_not_called_like_the_worker_that_has_made_it() {
+    let host = start("", &json!({ "stop_timeout_ms": 200 }));
+    let file = host.path("go");
+    assert_eq!(host.post(&format!("/apps/bad/unnamed-thread?file={file}"), "").status, 200);
+    host.replace("libbad.so", versioned("next"));
+    let line = host.wait_for_log(&["WARN", "bad#1 is pinned"]);
+    assert!(line.contains("an unnamed thread (") && !line.contains("bad#1.0"), "{line}");
+    touch(&file);
+    wait_until("the library is unloaded", || mapped(&host) == 1);
+}
+
+#[test]
+fn more_pinned_generations_than_there_may_be() {
+    let host = start("0", &json!({ "stop_timeout_ms": 50, "max_pinned": 1 }));
+    let pin = |number: u64| {
+        let file = host.path(&format!("go{number}"));
+        assert_eq!(host.post(&format!("/apps/bad/thread/lingering?file={file}"), "").status, 200);
+        file
+    };
+    let first = pin(1);
+    host.replace("libbad.so", patched("misbehave", "1"));
+    host.wait_for_log(&["bad#1 is pinned"]);
+    wait_until("the next one serves", || !host.log_lines(&["bad#2 serves"]).is_empty());
+    let second = pin(2);
+    host.replace("libbad.so", patched("misbehave", "2"));
+    host.wait_for_log(&["bad#2 is pinned"]);
+    wait_until("with as many as there may be", || !host.log_lines(&["bad#3 serves"]).is_empty());
+
+    // One more than there may be: what serves goes on, and takes no successor.
+    host.replace("libbad.so", versioned("next"));
+    host.wait_for_log(&[
+        "ERROR",
+        "bad",
+        "no further generation is started, as 2 are pinned (max_pinned = 1)",
+    ]);
+    assert_eq!(host.get("/apps/bad/").text(), "fine");
+    let status = admin(&host, &["describe", "bad"]);
+    assert!(status.contains("no further generation is started, as 2 are pinned"), "{status}");
+    let reload = admin(&host, &["reload", "bad"]);
+    assert!(reload.contains("(max_pinned = 1)"), "{reload}");
+
+    // Nor does one that has crashed.
+    host.get("/apps/bad/exit").problem(502, "bad-gateway");
+    wait_until("it is blocked", || host.get("/readyz").text() == "bad: blocked\n");
+    let reply = host.get("/apps/bad/");
+    let problem = reply.problem(503, "unavailable");
+    assert!(problem["detail"].as_str().unwrap().contains("could not be unloaded"), "{problem}");
+    assert!(reply.header("retry-after").is_some());
+    others_are_fine(&host);
+
+    // When two of the three could be unloaded, it goes on.
+    touch(&first);
+    touch(&second);
+    wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
+    assert_eq!(host.log_lines(&["bad#4 serves"]).len(), 1, "nothing was started in vain");
+}
+
+/// What a command says to this host.
+fn admin(host: &Host, arguments: &[&str]) -> String {
+    let config = host.folder().join("apps.json");
+    let command =
+        Launch::command(arguments[0]).args(&arguments[1..]).args(["--config".as_ref(), config.as_os_str()]);
+    let ended = command.env("TMPDIR", host.folder().join("tmp")).run();
+    ended.stdout + &ended.stderr
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A host in a program of somebody else's: the example.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 mod support;
 
 use serde_json::json;
@@ -47,4 +49,66 @@ fn what_is_wrong_is_the_programs_error() {
     let ended = launch(&json!([{ "name": "a b", "path": "x" }])).run();
     assert_eq!(ended.status.code(), Some(1));
     assert!(ended.stderr.contains("a b"), "{}", ended.stderr);
+}
+
+/// Runs in a process of its own, which [`a_host_that_is_dropped_without_being_closed`] starts: that a library is unmapped
+/// under running threads would end it.
+#[test]
+#[ignore = "it is started by another test"]
+fn dropped_without_being_closed() {
+    let file = std::env::current_dir().unwrap().join("go");
+    let serve = |lingers: bool, closes: bool| {
+        let (file, before) = (file.clone(), atoll_host::library::abandoned());
+        actix_web::rt::System::new().block_on(async move {
+            let host = std::sync::Arc::new(atoll_host::Host::builder("apps.json").start().unwrap());
+            let apps = host.clone();
+            let server = actix_web::HttpServer::new(move || actix_web::App::new().configure(apps.routes()))
+                .workers(1)
+                .bind("127.0.0.1:0")
+                .unwrap();
+            let address = server.addrs()[0];
+            let server = server.run();
+            let handle = server.handle();
+            actix_web::rt::spawn(server);
+            let asked = actix_web::rt::task::spawn_blocking(move || {
+                let mut connection = support::Connection::open(address).unwrap();
+                assert_eq!(connection.call(&Call::get("/apps/bad/")).unwrap().text(), "fine");
+                if lingers {
+                    let thread = format!("/apps/bad/thread/lingering?file={}", file.display());
+                    assert_eq!(connection.call(&Call::post(&thread, "")).unwrap().text(), "started");
+                }
+            });
+            asked.await.unwrap();
+            handle.stop(false).await;
+            if closes {
+                host.close().await;
+            }
+        });
+        atoll_host::library::abandoned() - before
+    };
+    let mapped = || std::fs::read_to_string("/proc/self/maps").unwrap().contains("/bad-");
+    assert_eq!(serve(true, false), 1, "it was not closed");
+    assert!(mapped());
+    // Its thread still runs the library's code.
+    std::fs::write(&file, "").unwrap();
+    let lingers = || {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+        let mut names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+        names.any(|name| name.starts_with("lingering") || name.starts_with("bad#1.0"))
+    };
+    support::wait_until("its threads have ended", || !lingers());
+    assert!(mapped(), "nobody unloads it any more");
+    assert_eq!(serve(false, true), 0, "it was closed");
+}
+
+#[test]
+fn a_host_that_is_dropped_without_being_closed() {
+    let bad = json!([{ "name": "bad", "path": library("misbehave") }]);
+    let test = ["--ignored", "--exact", "dropped_without_being_closed", "--nocapture"];
+    let ended = Launch::program(std::env::current_exe().unwrap())
+        .args(test)
+        .write("apps.json", bad.to_string())
+        .run();
+    assert!(ended.status.success(), "{}\n{}\n{}", ended.status, ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("1 passed"), "{}", ended.stdout);
 }

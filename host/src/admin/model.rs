@@ -57,7 +57,8 @@ pub struct AppStatus {
     /// Where it is served besides `/apps/{name}/`: `api.example.com/v1`.
     #[serde(default)]
     pub routes: Vec<String>,
-    /// Whether it serves, and if not, why: `cold`, `starting`, `serving`, `resting`, `failed`, `disabled` or `closing`.
+    /// Whether it serves, and if not, why: `cold`, `starting`, `serving`, `resting`, `failed`, `blocked`, `disabled` or
+    /// `closing`.
     pub phase: String,
     /// The generation that serves.
     pub serving: Option<GenerationStatus>,

@@ -8,9 +8,10 @@ use crate::config::AppConfig;
 use crate::events::EventBus;
 use crate::journal::now_ms;
 use crate::metrics::{self, Exposition};
+use crate::pins::Pins;
 use crate::problem::{Kind, Problem};
 use crate::registry::Registry;
-use crate::services::{Pins, Services};
+use crate::services::Services;
 use crate::stage::Staging;
 use crate::{context, heap};
 
@@ -35,7 +36,7 @@ impl State {
             registry,
             events: services.events().clone(),
             staging: Arc::downgrade(services.staging()),
-            pins: services.pins(),
+            pins: services.pins().clone(),
             config,
             started_ms: now_ms(),
         }

@@ -13,7 +13,7 @@ use actix_web::rt::task::JoinHandle;
 use atoll_host::admin::Admin;
 use atoll_host::http::LivePages;
 use atoll_host::server::{self, ConfigFile};
-use atoll_host::{HostLock, Registry, Services, logging};
+use atoll_host::{HostLock, Registry, Services, logging, machine};
 use clap::Args;
 
 use self::report::Report;
@@ -43,6 +43,7 @@ pub(super) struct DevArgs {
 /// Builds and serves the apps of a registry until the process is told to end.
 pub(super) fn run(args: &DevArgs) -> anyhow::Result<()> {
     logging::init_for_development(args.serve.log_format);
+    machine::allow_many_files();
     let socket = serve::handed_over()?;
     actix_web::rt::System::new().block_on(develop(&args.serve.config, args, socket))
 }

@@ -10,13 +10,14 @@ use atoll_host::regular_file::{SMALL_FILE_LIMIT, read_to_string};
 use atoll_host::server::{self, Server};
 use atoll_host::tls::Tls;
 use atoll_host::trace::SpanSink;
-use atoll_host::{Host, Registry, Watcher, logging, service_manager};
+use atoll_host::{Host, Registry, Watcher, logging, machine, service_manager};
 
 use super::{ServeArgs, free_port, out};
 
 /// Serves the apps of a registry until the process is told to end.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
     logging::init(args.log_format);
+    machine::allow_many_files();
     let socket = handed_over()?;
     actix_web::rt::System::new().block_on(async {
         let mut host = Host::builder(&args.config);
@@ -28,16 +29,22 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
                 host.with_admin(listener, admin_token(args)?).with_admin_origins(args.admin_origin.clone());
         }
         let host = host.start()?;
-        let (server, follow_certificate) = listen(args, socket, host.registry(), host.watcher())?;
-        out::print(format!("{}\n", server::banner(host.registry(), &server.base_url())))?;
-        say_admin(host.admin_address())?;
-        let reread = actix_web::rt::spawn(server::reread_at_hangup(host.watcher().clone())?);
-        service_manager::ready();
-        server.run().await?;
-        [Some(reread), follow_certificate].iter().flatten().for_each(JoinHandle::abort);
+        let served = serve(args, socket, &host).await;
+        // Whatever went wrong: no code of an app's is to run when the process ends.
         host.close().await;
-        Ok(())
+        served
     })
+}
+
+async fn serve(args: &ServeArgs, socket: Option<TcpListener>, host: &Host) -> anyhow::Result<()> {
+    let (server, follow_certificate) = listen(args, socket, host.registry(), host.watcher())?;
+    out::print(format!("{}\n", server::banner(host.registry(), &server.base_url())))?;
+    say_admin(host.admin_address())?;
+    let reread = actix_web::rt::spawn(server::reread_at_hangup(host.watcher().clone())?);
+    service_manager::ready();
+    let served = server.run().await;
+    [Some(reread), follow_certificate].iter().flatten().for_each(JoinHandle::abort);
+    Ok(served?)
 }
 
 /// Where spans go, as the arguments say.

@@ -22,7 +22,7 @@ pub(super) fn paint(style: Style, text: &str) -> String {
 pub(super) fn of_phase(phase: &str) -> Style {
     match phase {
         "serving" => GOOD,
-        "failed" => BAD,
+        "failed" | "blocked" => BAD,
         "resting" | "disabled" => WARNING,
         _ => Style::new(),
     }

@@ -18,6 +18,7 @@ pub(super) const SOME_TIME: RangeInclusive<u64> = 1..=MAX;
 /// For times where zero means "do not wait".
 pub(super) const ANY_TIME: RangeInclusive<u64> = 0..=MAX;
 pub(super) const MAX_RESTARTS: RangeInclusive<u64> = 0..=1000;
+pub(super) const MAX_PINNED: RangeInclusive<u64> = 0..=1000;
 pub(super) const MAX_CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const RATE: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const HEAP_SOFT_LIMIT: RangeInclusive<u64> = 1..=MAX;
@@ -146,6 +147,11 @@ pub struct Settings {
     #[schemars(range(min = *MAX_RESTARTS.start(), max = *MAX_RESTARTS.end()))]
     pub max_restarts: u32,
 
+    /// How many generations of the app may be pinned (kept in memory, as their code may still run). With more than that no
+    /// further one is started, until one of them could be unloaded. Default 4.
+    #[schemars(range(min = *MAX_PINNED.start(), max = *MAX_PINNED.end()))]
+    pub max_pinned: usize,
+
     /// Whether responses say in `Server-Timing` how long the request waited for a worker and how long the app took, in
     /// milliseconds, as `queue;dur=0.1, app;dur=1.2`. Default false.
     pub server_timing: bool,
@@ -187,6 +193,7 @@ impl Default for Settings {
             env: BTreeMap::new(),
             config: Value::Null,
             max_restarts: 5,
+            max_pinned: 4,
             server_timing: false,
             app_header: false,
             library_limit: 1 << 30,

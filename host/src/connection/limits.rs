@@ -6,6 +6,10 @@ use std::time::Duration;
 /// wait are in the listener's backlog.
 pub(crate) const MAX_CONNECTIONS: usize = 25_600;
 
+/// How many file descriptors clients' connections leave free: for the control socket, the admin listener, and the files
+/// that starting an app takes.
+pub(crate) const FILES_KEPT_BACK: u64 = 64;
+
 /// How long a TLS handshake may take. Then the connection is closed.
 pub(crate) const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -70,6 +74,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
     let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     [
         ("connections_per_thread", MAX_CONNECTIONS as u64),
+        ("files_kept_back", FILES_KEPT_BACK),
         ("tls_handshake_timeout_ms", milliseconds(TLS_HANDSHAKE_TIMEOUT)),
         ("head_timeout_ms", milliseconds(HEAD_TIMEOUT)),
         ("http1_idle_timeout_ms", milliseconds(HTTP1_IDLE_TIMEOUT)),

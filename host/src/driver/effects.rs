@@ -1,5 +1,7 @@
 //! What a driver does.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -7,9 +9,9 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::oneshot;
 
-use super::{Driver, Input};
+use super::{Driver, Input, Next};
 use crate::app::Unavailable;
-use crate::bring::{self, Plan};
+use crate::bring::{self, BringError, Plan};
 use crate::history::{State, Transition};
 use crate::inspect::Inspected;
 use crate::lifecycle::{Effect, Number, Phase};
@@ -27,12 +29,15 @@ impl Driver {
                 self.answer(&Err(why));
             }
             Effect::Rest(pause) => self.rested = Some(Instant::now() + pause),
+            Effect::Block => self.block(),
             Effect::Finish => {}
         }
     }
 
     fn bring(&mut self, number: Number) {
         let next = std::mem::take(&mut self.next);
+        self.brought =
+            Next { changed: next.changed, forced: next.forced, kept: next.kept.clone(), prepared: None };
         let serving = self.lifecycle.serving().and_then(|serving| self.live.get(&serving));
         let inputs = self.inputs.clone();
         let plan = Plan {
@@ -56,9 +61,11 @@ impl Driver {
         let inputs = self.inputs.clone();
         let services = self.services.clone();
         tokio::task::spawn_local(async move {
-            let input = match bring::bring(&services, plan).await {
-                Ok(live) => Input::Ready(Box::new(live)),
-                Err(error) => Input::NotReady(number, error),
+            // Whatever becomes of it is reported: without a report the app would be starting for ever.
+            let input = match AssertUnwindSafe(bring::bring(&services, plan)).catch_unwind().await {
+                Ok(Ok(live)) => Input::Ready(Box::new(live)),
+                Ok(Err(error)) => Input::NotReady(number, error),
+                Err(panic) => Input::NotReady(number, BringError::Panicked(text_of(&*panic))),
             };
             let _ = inputs.send(input);
         });
@@ -115,7 +122,13 @@ impl Driver {
                 // Without a driver there is nobody who would start the app again.
                 let _ = inputs.send(Input::Retired(number, copy.map(Box::new)));
             };
-            take_down::take_down(&services, &app, live, gone).await;
+            let down = AssertUnwindSafe(take_down::take_down(&services, &app, live, gone)).catch_unwind();
+            if let Err(panic) = down.await {
+                // What it had was dropped, which leaves the library in the process.
+                let reason = format!("the host failed to unload it: {}", text_of(&*panic));
+                take_down::pin(services.pins(), &app, number, &reason);
+                gone(None);
+            }
         });
     }
 
@@ -130,6 +143,7 @@ impl Driver {
         match self.lifecycle.phase() {
             Phase::Closing => Unavailable::Closing,
             Phase::Disabled => Unavailable::Disabled,
+            Phase::Blocked => Unavailable::Blocked(self.last_error.clone()),
             _ if self.unusable => Unavailable::Unusable(self.last_error.clone()),
             _ => Unavailable::Resting {
                 reason: self.last_error.clone(),
@@ -140,9 +154,32 @@ impl Driver {
         }
     }
 
+    /// Reports that no generation is begun, because too many are pinned.
+    fn block(&mut self) {
+        let (app, limit) = (self.app.name(), self.app.settings().max_pinned);
+        let count = self.services.pins().of(app);
+        let error = format!(
+            "no further generation is started, as {count} are pinned (max_pinned = {limit}): `atoll ls` shows what keeps \
+             each in memory. It goes on when one of them could be unloaded; otherwise raise max_pinned, or restart the \
+             host"
+        );
+        log::error!("{app}: {error}");
+        self.record(self.lifecycle.last(), State::Refused, error.clone());
+        self.last_error.clone_from(&error);
+        self.unusable = false;
+        self.resume();
+        self.answer_asked(&Err(error));
+    }
+
     pub(super) fn record(&self, generation: Number, state: State, reason: String) {
         self.app.record(Transition { at: SystemTime::now(), generation, state, reason });
     }
+}
+
+/// What a panic has to say.
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it panicked".to_owned())
 }
 
 fn millis(time: Duration) -> f64 {

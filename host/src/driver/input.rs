@@ -159,10 +159,13 @@ impl Driver {
         self.next.forced = true;
         self.next.changed = Some(Instant::now());
         self.event(Event::Changed);
+        if self.lifecycle.phase() == Phase::Blocked {
+            self.answer_asked(&Err(self.last_error.clone()));
+        }
         self.lifecycle.phase() == Phase::Cold && self.event(Event::Wanted)
     }
 
-    fn answer_asked(&mut self, answer: &Result<Number, String>) {
+    pub(super) fn answer_asked(&mut self, answer: &Result<Number, String>) {
         // A generation that was begun before the question is no answer to it.
         if self.lifecycle.coming().is_none() {
             for asked in self.asked.drain(..) {
@@ -227,7 +230,7 @@ impl Driver {
     }
 
     /// What was on hold serves again, because the next generation did not come.
-    fn resume(&mut self) {
+    pub(super) fn resume(&mut self) {
         if std::mem::take(&mut self.held)
             && let Some(live) = self.lifecycle.serving().and_then(|number| self.live.get(&number))
         {
@@ -301,6 +304,9 @@ impl Driver {
         } else {
             self.unusable = cause == Cause::Unusable;
             self.refused(number, error.to_string());
+            if cause == Cause::Machine && self.next.is_unknown() {
+                self.next = std::mem::take(&mut self.brought);
+            }
         }
         let finished = self.event(Event::NotReady(number, cause));
         self.answer_stopping();

@@ -76,12 +76,21 @@ pub(super) fn unavailable(app: &App, error: &Unavailable) -> Problem {
             let what = format!("The app `{}` did not start", app.name());
             detail(app, &what, "the host's log says why", reason)
         }
+        Unavailable::Blocked(reason) => {
+            let what = format!(
+                "The app `{}` is not started, as too many of its earlier generations could not be unloaded",
+                app.name()
+            );
+            detail(app, &what, "the host's log says what to do", reason)
+        }
         Unavailable::Disabled => format!("The app `{}` is switched off.", app.name()),
         Unavailable::Closing => format!("The app `{}` is being taken down.", app.name()),
     };
     let retry_after = match error {
         Unavailable::Resting { retry_after, .. } => *retry_after,
-        Unavailable::Unusable(_) | Unavailable::Disabled | Unavailable::Closing => Duration::from_secs(5),
+        Unavailable::Unusable(_) | Unavailable::Blocked(_) | Unavailable::Disabled | Unavailable::Closing => {
+            Duration::from_secs(5)
+        }
     };
     Problem::new(Kind::Unavailable, detail).retry_after(retry_after)
 }

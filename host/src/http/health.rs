@@ -56,7 +56,7 @@ fn ready(registry: &Registry) -> HttpResponse {
             Phase::Starting | Phase::Resting => app.settings().preload,
             // One that has served was stopped because it was idle, and would stay so without clients.
             Phase::Cold => app.settings().preload && app.history().is_empty(),
-            Phase::Failed => true,
+            Phase::Failed | Phase::Blocked => true,
         })
         .map(|app| format!("{}: {}\n", app.name(), app.phase()))
         .collect();

@@ -167,6 +167,72 @@ fn what_is_disabled_stays_down_until_it_is_enabled() {
     assert_eq!(app.on(Event::Wanted, at(0)), [Effect::Bring(2)]);
 }
 
+#[test]
+fn an_unchanged_library_is_started_when_what_served_has_ended_meanwhile() {
+    let mut app = serving(1);
+    app.on(Event::Changed, at(0));
+    assert_eq!(app.on(Event::Ended(1), at(0)), [Effect::Withdraw, Effect::Retire(1)]);
+    assert_eq!(app.on(Event::Wanted, at(0)), []);
+    // It was compared with the one that served when it was begun.
+    assert_eq!(app.on(Event::NotReady(2, Cause::Unchanged), at(0)), [Effect::Bring(3)]);
+    assert_eq!(app.on(Event::Ready(3), at(0)), [Effect::Serve(3)]);
+}
+
+#[test]
+fn faults_of_the_machine_are_tried_again_without_end_and_are_no_crashes() {
+    let mut app = Lifecycle::new(RestartPolicy::default());
+    app.on(Event::Wanted, at(0));
+    for (number, millis) in (1..).zip([100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000]) {
+        let rest = Effect::Rest(Duration::from_millis(millis));
+        assert_eq!(app.on(Event::NotReady(number, Cause::Machine), at(0)), [rest, Effect::Refuse]);
+        assert_eq!(app.phase(), Phase::Resting);
+        assert_eq!(app.on(Event::Wanted, at(0)), [Effect::Refuse]);
+        assert_eq!(app.on(Event::Rested, at(0)), [Effect::Bring(number + 1)]);
+    }
+    assert_eq!(app.on(Event::Ready(11), at(0)), [Effect::Serve(11)]);
+    // It has no crash behind it: the first one is answered at once.
+    let effects = app.on(Event::Ended(11), at(0));
+    assert_eq!(effects, [Effect::Withdraw, Effect::Retire(11), Effect::Bring(12)]);
+}
+
+#[test]
+fn a_reload_that_the_machine_has_no_room_for_is_tried_again() {
+    let mut app = serving(1);
+    app.on(Event::Changed, at(0));
+    let rest = Effect::Rest(Duration::from_millis(100));
+    assert_eq!(app.on(Event::NotReady(2, Cause::Machine), at(0)), [rest]);
+    assert_eq!((app.phase(), app.serving()), (Phase::Serving, Some(1)));
+    assert_eq!(app.on(Event::Rested, at(0)), [Effect::Bring(3)]);
+    assert_eq!(app.on(Event::Rested, at(0)), []);
+}
+
+#[test]
+fn with_too_many_pinned_nothing_is_begun() {
+    let blocked = [Effect::Block, Effect::Refuse];
+    let limit = RestartPolicy::default().max_pinned;
+    let mut app = serving(1);
+    assert_eq!(app.on(Event::Pinned(limit), at(0)), []);
+    assert_eq!(app.on(Event::Changed, at(0)), [Effect::Bring(2)], "so many may be");
+    app.on(Event::Ready(2), at(0));
+
+    app.on(Event::Pinned(limit + 1), at(0));
+    assert_eq!(app.on(Event::Changed, at(0)), [Effect::Block]);
+    assert_eq!((app.phase(), app.serving()), (Phase::Serving, Some(2)), "what serves goes on");
+    assert_eq!(app.on(Event::Pinned(limit), at(0)), [Effect::Bring(3)], "the change is not lost");
+    app.on(Event::Ready(3), at(0));
+
+    app.on(Event::Pinned(limit + 1), at(0));
+    let effects = app.on(Event::Ended(3), at(0));
+    assert_eq!(effects, [&[Effect::Withdraw, Effect::Retire(3)], &blocked[..]].concat());
+    assert_eq!(app.phase(), Phase::Blocked);
+    assert_eq!(app.on(Event::Wanted, at(0)), [Effect::Refuse]);
+    assert_eq!(app.on(Event::Changed, at(0)), []);
+    // Another limit.
+    app.set_policy(RestartPolicy { max_pinned: limit + 1, ..RestartPolicy::default() });
+    app.on(Event::Changed, at(0));
+    assert_eq!(app.on(Event::Wanted, at(0)), [Effect::Bring(4)]);
+}
+
 /// The world as the driver would see it: what was ordered, and what callers were told.
 #[derive(Default)]
 struct World {
@@ -180,6 +246,7 @@ struct World {
     resting: bool,
     finished: bool,
     closed: bool,
+    pinned: usize,
     highest: Number,
 }
 
@@ -192,6 +259,7 @@ impl World {
                     assert!(!self.closed, "a generation is begun after the end was asked for");
                     assert_eq!(self.bringing.replace(number), None, "two generations come at once");
                     assert!(number > self.highest, "numbers grow");
+                    assert!(self.pinned <= RestartPolicy::default().max_pinned, "too many are pinned");
                     self.highest = number;
                     self.outdated = false;
                 }
@@ -210,6 +278,11 @@ impl World {
                 Effect::Rest(pause) => {
                     assert!(!pause.is_zero());
                     self.resting = true;
+                }
+                Effect::Block => {
+                    assert!(self.pinned > RestartPolicy::default().max_pinned);
+                    // What is wanted again later brings the library as it is then.
+                    self.outdated |= self.serving.is_some();
                 }
                 Effect::Finish => {
                     assert!(self.closed && self.loaded.is_empty() && self.bringing.is_none());
@@ -233,6 +306,8 @@ enum Step {
     Disable,
     Enable,
     Unload(usize),
+    /// So many generations are pinned.
+    Pin(usize),
     Rest,
     Close,
 }
@@ -245,6 +320,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::BringEnds(Some(Cause::Failed))),
         1 => Just(Step::BringEnds(Some(Cause::Unusable))),
         1 => Just(Step::BringEnds(Some(Cause::Unchanged))),
+        2 => Just(Step::BringEnds(Some(Cause::Machine))),
+        2 => (0..8_usize).prop_map(Step::Pin),
         2 => any::<usize>().prop_map(Step::Crash),
         1 => Just(Step::CrashEarly),
         1 => Just(Step::Idle),
@@ -276,7 +353,11 @@ fn run(app: &mut Lifecycle, world: &mut World, step: Step, now: Duration) {
                 world.loaded.insert(number);
                 Event::Ready(number)
             }
-            Some(cause) => Event::NotReady(number, cause),
+            Some(cause) => {
+                // It is tried again.
+                world.outdated |= cause == Cause::Machine && world.serving.is_some();
+                Event::NotReady(number, cause)
+            }
         }),
         Step::Crash(index) => pick(&world.loaded, index).map(Event::Ended),
         Step::CrashEarly => world.bringing.map(Event::Ended),
@@ -289,6 +370,10 @@ fn run(app: &mut Lifecycle, world: &mut World, step: Step, now: Duration) {
             world.loaded.remove(&number);
             Event::Retired(number)
         }),
+        Step::Pin(count) => {
+            world.pinned = count;
+            Some(Event::Pinned(count))
+        }
         Step::Rest => std::mem::take(&mut world.resting).then_some(Event::Rested),
         Step::Close => {
             world.closed = true;
@@ -317,6 +402,7 @@ proptest! {
             run(&mut app, &mut world, step, at(seconds));
         }
         // What is under way ends well; nothing else happens.
+        run(&mut app, &mut world, Step::Pin(0), at(999));
         for seconds in 1000..1010 {
             run(&mut app, &mut world, Step::Rest, at(seconds));
             run(&mut app, &mut world, Step::BringEnds(None), at(seconds));

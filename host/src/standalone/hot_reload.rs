@@ -1,7 +1,8 @@
 //! Loading by `LibReloader`: one library at a time.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -18,9 +19,9 @@ use tokio::time::{sleep, timeout};
 use crate::check::CheckError;
 use crate::context::LibraryContext;
 use crate::inspect::Inspected;
-use crate::library::{self, Closed, LoadError, Loaded, Mapping};
+use crate::library::{self, Last, LoadError, Loaded, Mapping, PinReason};
 use crate::loader::{Loader, Room};
-use crate::own_thread::on_own_thread;
+use crate::own_thread::LastingThread;
 use crate::stage::ContentHash;
 
 /// How long `LibReloader` waits for a file to come to rest. Whether the file is complete is found out otherwise, so this
@@ -35,6 +36,8 @@ pub(super) struct HotReload {
     library: Arc<Watched>,
     /// Held by the generation whose library is loaded: the next one waits for it.
     slot: Arc<Mutex<Slot>>,
+    /// Where libraries are opened and closed.
+    thread: OnceCell<LastingThread>,
     /// What `LibReloader` tells of changes.
     changes: RefCell<Option<Receiver<()>>>,
     /// What was loaded last.
@@ -61,11 +64,8 @@ struct Slot {
     reloaders: usize,
 }
 
-/// A generation's hold on the slot.
-struct Held {
-    slot: OwnedMutexGuard<Slot>,
-    context: Arc<LibraryContext>,
-}
+/// A generation's hold on the slot. Dropped without having been closed, it leaves the library in the process.
+struct Held(Option<(OwnedMutexGuard<Slot>, Arc<LibraryContext>)>);
 
 impl HotReload {
     /// For the library called `name` in `folder`; the copies of it that are loaded are made in `copies`.
@@ -73,10 +73,20 @@ impl HotReload {
         Self {
             library: Arc::new(Watched { folder, name, copies }),
             slot: Arc::default(),
+            thread: OnceCell::new(),
             changes: RefCell::default(),
             content: Cell::default(),
             noticed: Cell::default(),
         }
+    }
+
+    /// The thread that opens and closes the libraries.
+    fn thread(&self) -> io::Result<&LastingThread> {
+        if let Some(thread) = self.thread.get() {
+            return Ok(thread);
+        }
+        let thread = LastingThread::start("libraries")?;
+        Ok(self.thread.get_or_init(|| thread))
     }
 
     /// Waits until `LibReloader` has seen the change that was seen here; whether it has.
@@ -121,10 +131,8 @@ impl Loader for HotReload {
             let content = inspected.staged().hash();
             let mut slot = self.slot.clone().lock_owned().await;
             let (library, update) = (self.library.clone(), self.noticed.take());
-            let name = format!("{}#{} load", context.app(), context.generation());
-            // `LibReloader` closes the old library and opens the new one on this thread, which ends before the new one
-            // is closed in its turn.
-            let loaded = on_own_thread(&name, move || {
+            // `LibReloader` closes the old library and opens the new one on this thread.
+            let loaded = self.thread()?.run(move || {
                 let changes = slot.swap(&library, update).map_err(LoadError::HotReload)?;
                 Ok::<_, LoadError>((bind(slot, inspected, context)?, changes))
             });
@@ -155,7 +163,7 @@ fn bind(
         library::check_root(*header.map_err(LoadError::HotReload)?, None)?
     };
     library::bind(root, &context);
-    let held = Held { slot, context: context.clone() };
+    let held = Held(Some((slot, context.clone())));
     Ok(Loaded::held(Box::new(held), root, context, inspected))
 }
 
@@ -207,14 +215,21 @@ fn copy_template(folder: &Path, number: usize) -> String {
 
 impl Mapping for Held {
     /// It is closed when the next one is loaded, or at the end of the process.
-    fn close(self: Box<Self>) -> Result<Closed, libloading::Error> {
-        let Self { mut slot, context } = *self;
-        slot.released = Some(context);
-        Ok(Closed::Later)
+    unsafe fn close(mut self: Box<Self>, last: Last) -> Result<(), (Option<Box<dyn Mapping>>, PinReason)> {
+        if let Err(reason) = last() {
+            return Err((Some(self), reason));
+        }
+        if let Some((mut slot, context)) = self.0.take() {
+            slot.released = Some(context);
+        }
+        Ok(())
     }
+}
 
-    fn keep(self: Box<Self>) {
-        let Self { mut slot, context: _ } = *self;
-        std::mem::forget(slot.reloader.take());
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some((mut slot, context)) = self.0.take() {
+            std::mem::forget((slot.reloader.take(), context));
+        }
     }
 }

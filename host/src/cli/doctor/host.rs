@@ -47,7 +47,7 @@ fn running(status: &HostStatus) -> Vec<Finding> {
         Finding::warning(
             format!("{}#{}", pinned.app, pinned.generation),
             format!("pinned: {}", pinned.reason),
-            "it takes memory until the host is restarted",
+            "it takes memory until that is over, or the host is restarted",
         )
     }));
     findings
@@ -65,6 +65,13 @@ fn app(app: &AppStatus) -> Finding {
             format!(
                 "see `atoll describe {name}` and `atoll logs {name}`; then `atoll start {name}`, or put a good \
                  library there"
+            ),
+        ),
+        "blocked" => Finding::problem(
+            check,
+            format!("blocked: {last}"),
+            format!(
+                "`atoll ls` shows what keeps its pinned generations in memory; raise `max_pinned` of {name}, or restart the host"
             ),
         ),
         "resting" => Finding::warning(

@@ -57,7 +57,8 @@ pub(super) fn check() -> Vec<Finding> {
 fn of_process(limits: &Limits) -> Vec<Finding> {
     let remedy = "it limits connections and apps: run `ulimit -n 65536` before, or set LimitNOFILE=65536 in the \
                   systemd unit";
-    let files = match limits.max_open_files.soft_limit {
+    // A host raises its soft limit to this.
+    let files = match limits.max_open_files.hard_limit {
         LimitValue::Unlimited => Finding::ok("open files", "unlimited"),
         LimitValue::Value(most) => {
             Finding::at_least(most, OPEN_FILES, "open files", format!("at most {most}"), remedy)

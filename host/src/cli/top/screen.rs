@@ -181,7 +181,7 @@ impl Screen {
 fn of_cell((at, text): (usize, &String)) -> Cell<'static> {
     let colour = match (at, text.as_str()) {
         (1, "serving") => Color::Green,
-        (1, "failed") => Color::Red,
+        (1, "failed" | "blocked") => Color::Red,
         (1, "resting" | "disabled") => Color::Yellow,
         // Failures.
         (4, count) if count != "0" => Color::Red,

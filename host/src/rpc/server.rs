@@ -16,7 +16,11 @@ use crate::call_context::CallContext;
 use crate::times::Taken;
 
 /// The most members that a batch may have.
-const BATCH_LIMIT: usize = 1_000;
+pub(crate) const BATCH_LIMIT: usize = 1_000;
+
+/// How many bytes the results of a batch may have in all: they are in memory until the last one is there. Calls whose
+/// results come beyond it fail.
+pub(crate) const BATCH_RESULTS_LIMIT: usize = 64 * 1024 * 1024;
 
 /// A request or a notification, as it was sent.
 #[derive(Deserialize)]
@@ -126,9 +130,13 @@ async fn all(app: &App, body: &[u8], context: &CallContext, note: &impl Fn(Taken
         Ok(members) => members,
         Err(why) => return Some(written(&Answer::invalid(RawValue::NULL, &why))),
     };
+    let room = Cell::new(BATCH_RESULTS_LIMIT);
     let members = members.into_iter().enumerate();
-    let answers =
-        join_all(members.map(|(number, member)| one(app, member, number == 0, context, note))).await;
+    let answers = members.map(async |(number, member)| {
+        let answer = one(app, member, number == 0, context, note).await?;
+        Some(answer.within(&room))
+    });
+    let answers = join_all(answers).await;
     let answers: Vec<Answer<'_>> = answers.into_iter().flatten().collect();
     (!answers.is_empty()).then(|| written(&answers))
 }
@@ -194,6 +202,26 @@ impl<'a> Answer<'a> {
             Err(error) => (None, Some(error)),
         };
         Self { jsonrpc: "2.0", result, error, id }
+    }
+
+    /// Itself, if there is still room for its result.
+    fn within(self, room: &Cell<usize>) -> Self {
+        let length = self.result.as_ref().map_or(0, |result| result.get().len());
+        match room.get().checked_sub(length) {
+            Some(left) => {
+                room.set(left);
+                self
+            }
+            None => {
+                let limit = BATCH_RESULTS_LIMIT;
+                let message =
+                    format!("the results of a batch have at most {limit} bytes; send this call by itself");
+                Self::of(
+                    self.id,
+                    Err(ErrorObject { code: code::BODY_TOO_LARGE, message: message.into(), data: None }),
+                )
+            }
+        }
     }
 
     fn invalid(id: &'a RawValue, why: &str) -> Self {
@@ -292,6 +320,17 @@ mod tests {
         );
         refused(r#"{"jsonrpc":"2.0","method":"a","id":true}"#, "null", "id");
         refused(r#"{"jsonrpc":"2.0","method":"a","id":1,"id":2}"#, "null", "duplicate");
+    }
+
+    #[test]
+    fn the_results_of_a_batch_have_a_limit() {
+        let answer = || Answer::of(RawValue::NULL, Ok(raw("[1,2]").to_owned()));
+        let room = Cell::new(12);
+        assert!(answer().within(&room).error.is_none() && answer().within(&room).error.is_none());
+        assert_eq!(room.get(), 2);
+        assert_eq!(answer().within(&room).error.map(|error| error.code), Some(code::BODY_TOO_LARGE));
+        assert!(Answer::of(RawValue::NULL, Ok(raw("17").to_owned())).within(&room).error.is_none());
+        assert_eq!(room.get(), 0);
     }
 
     #[test]

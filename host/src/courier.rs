@@ -324,28 +324,27 @@ mod tests {
         let over = call(4, r#"{"app":"b","method":"add","parent":7}"#);
         let itself = call(6, r#"{"app":"a","method":"add"}"#);
         let malformed = call(8, r#"{"app":1}"#);
+        let got = answers([&unknown, &over, &itself, &malformed]);
+        let got =
+            got.map(|answer| (answer["id"].as_u64().unwrap(), answer["error"]["code"].as_i64().unwrap()));
+        let expected =
+            [(2, code::UNAVAILABLE), (4, code::CANCELLED), (6, code::CALL_CYCLE), (8, code::INVALID_PARAMS)];
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn what_could_not_have_come_by_http_is_no_request() {
         let fetch = |id: u64, request: &str| {
             format!(
                 r#"{{"jsonrpc":"2.0","id":{id},"method":"fetch","params":{{"app":"b","request":{request}}}}}"#
             )
         };
-        let header = fetch(10, r#"{"method":"GET","path":"/","headers":[["x\r\ny","1"]]}"#);
-        let path = fetch(12, r#"{"method":"GET","path":"/ HTTP/1.1\r\n"}"#);
-        let method = fetch(14, r#"{"method":"G T","path":"/"}"#);
-        let good = fetch(16, r#"{"method":"GET","path":"/","headers":[["x-y","é"]]}"#);
-        let got = answers([&unknown, &over, &itself, &malformed, &header, &path, &method, &good]);
-        let got =
-            got.map(|answer| (answer["id"].as_u64().unwrap(), answer["error"]["code"].as_i64().unwrap()));
-        let expected = [
-            (2, code::UNAVAILABLE),
-            (4, code::CANCELLED),
-            (6, code::CALL_CYCLE),
-            (8, code::INVALID_PARAMS),
-            (10, code::INVALID_PARAMS),
-            (12, code::INVALID_PARAMS),
-            (14, code::INVALID_PARAMS),
-            (16, code::UNAVAILABLE),
-        ];
-        assert_eq!(got, expected);
+        let header = fetch(2, r#"{"method":"GET","path":"/","headers":[["x\r\ny","1"]]}"#);
+        let path = fetch(4, r#"{"method":"GET","path":"/ HTTP/1.1\r\n"}"#);
+        let method = fetch(6, r#"{"method":"G T","path":"/"}"#);
+        let good = fetch(8, r#"{"method":"GET","path":"/","headers":[["x-y","é"]]}"#);
+        let answers = answers([&header, &path, &method, &good]);
+        let expected = [code::INVALID_PARAMS, code::INVALID_PARAMS, code::INVALID_PARAMS, code::UNAVAILABLE];
+        assert_eq!(answers.map(|answer| answer["error"]["code"].as_i64().unwrap()), expected);
     }
 }

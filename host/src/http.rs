@@ -9,7 +9,7 @@ mod forwarded;
 mod head;
 mod health;
 mod hop;
-mod limits;
+pub(crate) mod limits;
 mod live;
 mod peer;
 mod pipe;

@@ -19,22 +19,22 @@ use crate::throttle::Throttle;
 use crate::window::{Admission, Window};
 
 /// How many log records of an app are kept.
-const RECORDS: usize = 500;
+pub(crate) const RECORDS: usize = 500;
 
 /// How many bytes their texts may have together.
-const TEXT: usize = 256 * 1024;
+pub(crate) const TEXT: usize = 256 * 1024;
 
 /// How many failures and how many panics are kept.
-const FAULTS: usize = 32;
+pub(crate) const FAULTS: usize = 32;
 
 /// How many records may wait for one who follows them; a slower one misses some.
 const FOLLOWED: usize = 1024;
 
 /// How many panics of an app are written in a second, with their backtraces. The rest is counted.
-const PANICS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");
+pub(crate) const PANICS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");
 
 /// How many lines about failed requests of an app are written to the log in a second. The rest is counted.
-const FAILURES_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");
+pub(crate) const FAILURES_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");
 
 /// The level of an app that has none of its own.
 const NO_LEVEL: u8 = u8::MAX;

@@ -81,6 +81,7 @@ pub mod journal;
 mod lane;
 pub mod library;
 pub mod lifecycle;
+mod limits;
 mod loader;
 pub mod logging;
 pub mod machine;

@@ -16,7 +16,7 @@ use std::sync::PoisonError;
 use addr2line::Loader;
 use atoll_plugin::abi::{LogRecord, PanicReport};
 
-pub(crate) use self::symbols::forget;
+pub(crate) use self::symbols::{LIBRARIES, READS_PER_SECOND, forget};
 use crate::context::LibraryContext;
 use crate::journal::{FrameEntry, PanicEntry, now_ms};
 use crate::logging;

@@ -22,7 +22,7 @@ use crate::lane::Gone;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The most bytes that a ping, a pong or a close may have (RFC 6455, section 5.5).
-const MAX_CONTROL: usize = 125;
+pub(crate) const MAX_CONTROL: usize = 125;
 
 /// How much is read at once, in bytes. All of it is cleared before each read, and messages that an app keeps keep it; a
 /// message of more bytes has a buffer of its own size.

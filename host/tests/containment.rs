@@ -64,7 +64,7 @@ fn wait_for_failed(host: &Host) {
 
 #[test]
 fn a_panic_in_the_drop_of_a_handlers_future() {
-    let host = start("", &json!({ "deadline_ms": 300 }));
+    let host = start("", &json!({ "deadline_ms": 2000 }));
     host.get("/apps/bad/drop-panics").problem(500, "app-panicked");
     host.get("/apps/bad/drop-panics-when-cancelled").problem(504, "deadline-exceeded");
     wait_until("both panics are reported", || {

@@ -478,3 +478,23 @@ fn any_number_of_options_of_a_connection_is_read() {
     });
     assert_eq!((seen.values("a0"), seen.values("a1")), (vec!["1"], vec![]));
 }
+
+#[test]
+fn no_client_is_told_to_send_what_nobody_reads() {
+    let host = launch().start();
+    let head = |path: &str| {
+        format!("POST {path} HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
+            .into_bytes()
+    };
+    for path in ["/apps/none/x", "/none", "/apps/probe/../none", "/readyz"] {
+        let mut connection = host.connect();
+        connection.write(&head(path)).unwrap();
+        let first = connection.head().unwrap();
+        assert!((400..500).contains(&first.status), "{path}: {}", first.status);
+    }
+    let mut connection = host.connect();
+    connection.write(&head("/apps/probe/echo")).unwrap();
+    assert_eq!(connection.head().unwrap().status, 100);
+    connection.write(b"body").unwrap();
+    assert_eq!(connection.receive("POST").unwrap().text(), "body");
+}

@@ -315,3 +315,30 @@ fn http2_without_tls_is_there_when_asked_for() {
     connection.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
     assert_eq!(connection.receive("GET").unwrap().status, 400);
 }
+
+#[test]
+fn http2_takes_no_authority_that_is_no_host() {
+    let apps = json!([{ "name": "probe", "path": "libprobe.so" }]);
+    let host = Launch::serve(apps).library("probe").args(["--h2c"]).start();
+    run(async {
+        let client = http2(TcpStream::connect(host.address()).await.unwrap()).await;
+        let status = async |authority: &str, host: Option<&str>, path: &str| {
+            let get = Request::builder().uri(format!("http://{authority}{path}"));
+            let get = host.into_iter().fold(get, |get, host| get.header("host", host));
+            call(&client, get, b"").await.status
+        };
+        let seen = "/apps/probe/seen/";
+        assert_eq!(status("a.example:80", None, seen).await, 200);
+        assert_eq!(status("a.example", Some("A.example"), seen).await, 200);
+        for (authority, host) in [
+            ("user@a.example", None),
+            ("a.example:99999", None),
+            ("a.example", Some("b.example")),
+            ("a.example", Some("a b")),
+        ] {
+            assert_eq!(status(authority, host, seen).await, 400, "{authority} {host:?}");
+        }
+        assert_eq!(status("a", None, "/apps/probe/../probe/seen/").await, 400);
+        assert_eq!(status("a", None, "/apps/probe").await, 308);
+    });
+}

@@ -11,10 +11,10 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
 use crate::app::App;
 use crate::config::{AppConfig, Origin, Route};
-use crate::connection::limits;
 use crate::generation::Generation;
 use crate::history::{HistoryEntry, State, Transition};
 use crate::journal::{FailureEntry, PanicEntry};
+use crate::limits;
 use crate::regular_file;
 use crate::services::PinnedGeneration;
 

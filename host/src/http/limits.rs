@@ -8,11 +8,11 @@ use actix_web::HttpRequest;
 use crate::problem::{Kind, Problem};
 
 /// The longest target (path and query), in bytes.
-const MAX_TARGET: usize = 32 * 1024;
+pub(crate) const MAX_TARGET: usize = 32 * 1024;
 /// The most headers.
-const MAX_HEADERS: usize = 96;
+pub(crate) const MAX_HEADERS: usize = 96;
 /// The most bytes of all names and values together.
-const MAX_HEADER_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// Whether the head is within the limits.
 pub(super) fn check(request: &HttpRequest) -> Result<(), Problem> {

@@ -11,11 +11,11 @@ use crate::throttle::Throttle;
 
 /// Of so many libraries it is kept: those that panicked last. What is kept of one is a mapping of its file and the part of
 /// its debug information that was needed.
-const LIBRARIES: usize = 4;
+pub(crate) const LIBRARIES: usize = 4;
 
 /// So many libraries are read in a second, whatever their apps do: to read one takes a worker's time. Backtraces beyond it
 /// are left out.
-const READS_PER_SECOND: NonZeroU32 = NonZeroU32::new(4).expect("it is not zero");
+pub(crate) const READS_PER_SECOND: NonZeroU32 = NonZeroU32::new(4).expect("it is not zero");
 
 /// The names in one library, once they have been asked for.
 #[derive(Default)]

@@ -33,7 +33,7 @@ fn is_refused(host: &Host, connection: &mut Connection, why: &str) {
         assert!(seconds <= 10, "{seconds}");
     }
     host.wait_for_log(&["ERROR", "cold: generation", "did not come to serve", why]);
-    assert_eq!(text(connection, &Call::get("/readyz")), "cold: resting\n");
+    assert_eq!(text(connection, &Call::get("/readyz")), "ready\n", "it waits, and has not failed");
     assert_eq!(text(connection, &Call::get("/apps/bad/")), "fine", "what serves goes on");
 }
 

@@ -174,11 +174,13 @@ pub(crate) unsafe fn sigaction(
     0
 }
 
-/// From now on, signals that an app has asked for do not end the host where it does not handle them: `alarm`, say.
+/// From now on, signals that an app has asked for do not end the host where it does not handle them (`alarm`, say), and
+/// the host's handlers of faults run for the host on an app's thread as well: that of Rust's standard library sets the
+/// default and comes back, so that the fault ends the process.
 pub(crate) fn cover_apps() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        locked(|_| kind::of_apps().for_each(take_over));
+        locked(|_| kind::of_apps().chain(kind::faults_of_the_host()).for_each(take_over));
     });
 }
 
@@ -241,7 +243,8 @@ fn take_over(signal: c_int) {
         HOST.of(signal).store(real::current(signal));
         TAKEN_OVER.fetch_or(bit(signal), Ordering::SeqCst);
     }
-    install(signal, libc::SA_RESTART);
+    // The host's handler for stack overflows needs the thread's alternate stack.
+    install(signal, libc::SA_RESTART | HOST.of(signal).load().flags & libc::SA_ONSTACK);
 }
 
 fn install(signal: c_int, flags: c_int) {

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -69,6 +70,27 @@ fn what_ends_a_process_ends_the_generation_on_whatever_thread() {
     }
     host.wait_for_log(&["the assertion `1 == 2` does not hold"]);
     assert!(host.stop().status.success());
+}
+
+#[test]
+fn a_fault_that_no_handler_mends_ends_the_host_and_does_not_hang_it() {
+    for (how, thread, handled, status) in [
+        ("fault", "worker", false, libc::SIGSEGV),
+        ("fault", "own", false, libc::SIGSEGV),
+        // An app has handled it, and no longer does.
+        ("fault", "worker", true, libc::SIGSEGV),
+        ("overflow", "worker", false, libc::SIGABRT),
+    ] {
+        let host = start();
+        if handled {
+            handle(&host, "p", "sigaction", libc::SIGSEGV);
+            handle(&host, "p", "default", libc::SIGSEGV);
+        }
+        host.connect().send(&Call::post(&format!("/apps/p/end/{how}/{thread}"), "")).unwrap();
+        let ended = host.ended();
+        assert_eq!(ended.status.signal(), Some(status), "{how} {thread}: {}", ended.status);
+        assert_eq!(ended.stderr.contains("has overflowed its stack"), how == "overflow");
+    }
 }
 
 #[test]

@@ -45,6 +45,11 @@ pub(super) fn of_apps() -> impl Iterator<Item = c_int> {
     OF_APPS.into_iter()
 }
 
+/// The faults that Rust's standard library handles, to report stack overflows.
+pub(super) fn faults_of_the_host() -> impl Iterator<Item = c_int> {
+    [libc::SIGSEGV, libc::SIGBUS].into_iter()
+}
+
 pub(super) fn is_fault(signal: c_int) -> bool {
     FAULTS & bit(signal) != 0
 }

@@ -21,7 +21,10 @@ fn launch(settings: &Value) -> Launch {
 
 fn start() -> Host {
     // Nothing is to end by a deadline.
-    launch(&json!({ "deadline_ms": 120_000, "stop_timeout_ms": 2000, "max_restarts": 100 })).start()
+    launch(
+        &json!({ "deadline_ms": 120_000, "stop_timeout_ms": 2000, "max_restarts": 100, "max_pinned": 100 }),
+    )
+    .start()
 }
 
 #[track_caller]
@@ -86,7 +89,9 @@ fn a_fault_that_no_handler_mends_ends_the_host_and_does_not_hang_it() {
             handle(&host, "p", "sigaction", libc::SIGSEGV);
             handle(&host, "p", "default", libc::SIGSEGV);
         }
-        host.connect().send(&Call::post(&format!("/apps/p/end/{how}/{thread}"), "")).unwrap();
+        // Without its client the request may be cancelled before.
+        let mut client = host.connect();
+        client.send(&Call::post(&format!("/apps/p/end/{how}/{thread}"), "")).unwrap();
         let ended = host.ended();
         assert_eq!(ended.status.signal(), Some(status), "{how} {thread}: {}", ended.status);
         assert_eq!(ended.stderr.contains("has overflowed its stack"), how == "overflow");

@@ -49,8 +49,15 @@ fn mapped(host: &Host) -> usize {
         .count()
 }
 
+/// Waits until the app `bad` answers: its start is no part of the next request's deadline, beyond which nothing is handed
+/// to it.
+fn start_app(host: &Host) {
+    wait_until("the app answers", || host.get("/apps/bad/").status == 200);
+}
+
 /// Blocks the app's only worker in a handler, until the file that is returned exists.
 fn block(host: &Host, connection: &mut support::Connection) -> String {
+    start_app(host);
     let (file, entered) = (host.path("unblock"), host.path("entered"));
     connection.send(&Call::get(&format!("/apps/bad/block?file={file}&entered={entered}"))).unwrap();
     wait_until("the worker is blocked", || std::fs::exists(&entered).unwrap());
@@ -65,6 +72,7 @@ fn wait_for_failed(host: &Host) {
 #[test]
 fn a_panic_in_the_drop_of_a_handlers_future() {
     let host = start("", &json!({ "deadline_ms": 2000 }));
+    start_app(&host);
     host.get("/apps/bad/drop-panics").problem(500, "app-panicked");
     host.get("/apps/bad/drop-panics-when-cancelled").problem(504, "deadline-exceeded");
     wait_until("both panics are reported", || {
@@ -77,7 +85,7 @@ fn a_panic_in_the_drop_of_a_handlers_future() {
 
 #[test]
 fn a_request_whose_client_has_its_answer_is_not_carried_out() {
-    let host = start("", &json!({ "deadline_ms": 300 }));
+    let host = start("", &json!({ "deadline_ms": 1000 }));
     let mut blocked = host.connect();
     let file = block(&host, &mut blocked);
     let notes = host.path("notes");

@@ -347,7 +347,10 @@ fn a_function_that_makes_no_app_is_named() {
     save(&returns("Application", "todo!()").replace("fn app", "async fn app"));
     expect(&["the exported function returns `impl Future<Output"]);
     save(&returns("Application", "todo!()").replace("app()", "app(_: u32)"));
-    expect(&["does not make an app"]);
+    // Other errors follow from this one.
+    wait_until("the compiler names the function", || {
+        detail(&host).contains("`fn(u32) -> atoll_plugin::Application {app}` does not make an app")
+    });
 }
 
 #[test]

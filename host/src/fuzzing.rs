@@ -1,4 +1,4 @@
-//! What reads bytes that the host did not write, for the fuzz targets in `fuzz/`. Each function takes any bytes, and panics
+//! What reads bytes that the host did not write, for the fuzz targets in `host/fuzz/`. Each function takes any bytes, and panics
 //! when something is wrong. It is no part of the library's interface.
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The locks and atomics of what several threads share. The tests of their orderings (`models/`) put others in their
+//! The locks and atomics of what several threads share. The tests of their orderings (`host/models/`) put others in their
 //! place.
 
 pub(crate) use std::sync::atomic::{AtomicBool, Ordering};

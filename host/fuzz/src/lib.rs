@@ -1,7 +1,7 @@
 //! What Atoll reads that it did not write, by the names of the fuzz targets.
 //!
 //! `corpus/NAME` has the inputs that each begins with. Tests run all of them, and some hundred changes of each;
-//! `cargo +nightly fuzz run --features libfuzzer NAME`, in the folder above, goes on with them.
+//! `cargo +nightly fuzz run --features libfuzzer NAME`, in the folder above, continues with them.
 
 use std::cell::OnceCell;
 

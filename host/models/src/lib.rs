@@ -11,16 +11,16 @@ pub mod streams_model;
 mod sync;
 
 #[expect(dead_code, reason = "the models use a part of it")]
-#[path = "../../host/src/arrivals.rs"]
+#[path = "../../src/arrivals.rs"]
 mod arrivals;
 #[expect(dead_code, reason = "the models use a part of it")]
-#[path = "../../plugin-api/src/stream/credit.rs"]
+#[path = "../../../plugin-api/src/stream/credit.rs"]
 mod credit;
-#[path = "../../host/src/doorbell.rs"]
+#[path = "../../src/doorbell.rs"]
 mod doorbell;
-#[path = "../../plugin-api/src/stream/inbox.rs"]
+#[path = "../../../plugin-api/src/stream/inbox.rs"]
 mod inbox;
-#[path = "../../plugin-api/src/stream/waiters.rs"]
+#[path = "../../../plugin-api/src/stream/waiters.rs"]
 mod waiters;
 
 /// How often each scenario is run.

@@ -34,7 +34,11 @@ impl Budget {
         while self.used.get() > self.limit {
             let accounts = self.accounts.borrow();
             let Some((_, most)) = accounts.iter().max_by_key(|(_, held)| held.bytes.get()) else { return };
-            self.used.set(self.used.get() - most.bytes.take());
+            let bytes = most.bytes.take();
+            self.used.set(self.used.get() - bytes);
+            if bytes == 0 {
+                return;
+            }
             most.exceeded.set(true);
             if let Some(waker) = most.waker.take() {
                 waker.wake();

@@ -190,8 +190,9 @@ impl LibraryContext {
         self.thread_ended.notified()
     }
 
-    /// The library is about to be opened.
+    /// The library is about to be opened: what has to be known before any of its code runs.
     pub(crate) fn note_strangers(&self) {
+        exports::find_libc_functions();
         if let Some(strangers) = Strangers::now()
             && exports::in_force()
         {
@@ -200,8 +201,8 @@ impl LibraryContext {
         }
     }
 
-    /// The names of the threads that nobody knows, and that may run the library's code. Blocks for some milliseconds where
-    /// there is one, to look again.
+    /// The names of the threads that nobody knows, and that may run the library's code. Blocks for up to two seconds
+    /// where there is one, to look again.
     pub(crate) fn strangers(&self) -> Vec<String> {
         self.strangers.get().map(Strangers::since).unwrap_or_default()
     }

@@ -90,6 +90,21 @@ impl Behind {
     }
 }
 
+static ABORT: Behind = Behind::new(c"abort");
+static ASSERT_FAIL: Behind = Behind::new(c"__assert_fail");
+static EXIT: Behind = Behind::new(c"exit");
+static EXIT_NOW: Behind = Behind::new(c"_exit");
+static PTHREAD_CREATE: Behind = Behind::new(c"pthread_create");
+static QUICK_EXIT: Behind = Behind::new(c"quick_exit");
+
+/// Looks libc's functions up. A forked child cannot: another thread may have been in the dynamic linker when it was made,
+/// with a lock that nobody releases in the child.
+pub(crate) fn find_libc_functions() {
+    for function in [&ABORT, &ASSERT_FAIL, &EXIT, &EXIT_NOW, &PTHREAD_CREATE, &QUICK_EXIT] {
+        function.find();
+    }
+}
+
 /// What a thread begins with. It may end by `pthread_exit`, which unwinds.
 type StartRoutine = unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void;
 
@@ -136,9 +151,8 @@ unsafe extern "C" fn pthread_create(
     start: StartRoutine,
     argument: *mut c_void,
 ) -> c_int {
-    static BEHIND: Behind = Behind::new(c"pthread_create");
     // SAFETY: libc's function has this type.
-    let create: CreateThread = unsafe { std::mem::transmute(BEHIND.find()) };
+    let create: CreateThread = unsafe { std::mem::transmute(PTHREAD_CREATE.find()) };
     if current::is_forked_child() {
         // SAFETY: by the caller's contract.
         return unsafe { create(thread, attributes, start, argument) };
@@ -183,10 +197,9 @@ fn stop_thread(function: &str) {
 /// # Safety
 /// None is needed; all these functions are called in the same way.
 unsafe extern "C" fn abort() -> ! {
-    static BEHIND: Behind = Behind::new(c"abort");
     stop_thread("abort");
     // SAFETY: libc's function has this type.
-    let abort: unsafe extern "C" fn() -> ! = unsafe { std::mem::transmute(BEHIND.find()) };
+    let abort: unsafe extern "C" fn() -> ! = unsafe { std::mem::transmute(ABORT.find()) };
     // SAFETY: no preconditions.
     unsafe { abort() }
 }
@@ -196,7 +209,6 @@ unsafe extern "C" fn abort() -> ! {
 /// # Safety
 /// As for libc's function.
 unsafe extern "C" fn exit(status: c_int) -> ! {
-    static BEHIND: Behind = Behind::new(c"exit");
     stop_thread("exit");
     if current::is_forked_child() && current::with_in_child(|_| ()).is_some() {
         // The exit handlers are the host's and other apps', and this is a copy of them.
@@ -207,7 +219,7 @@ unsafe extern "C" fn exit(status: c_int) -> ! {
         }
     }
     // SAFETY: libc's function has this type.
-    let exit: unsafe extern "C" fn(c_int) -> ! = unsafe { std::mem::transmute(BEHIND.find()) };
+    let exit: unsafe extern "C" fn(c_int) -> ! = unsafe { std::mem::transmute(EXIT.find()) };
     // SAFETY: by the caller's contract.
     unsafe { exit(status) }
 }
@@ -217,10 +229,9 @@ unsafe extern "C" fn exit(status: c_int) -> ! {
 /// # Safety
 /// As for libc's function.
 unsafe extern "C" fn _exit(status: c_int) -> ! {
-    static BEHIND: Behind = Behind::new(c"_exit");
     stop_thread("_exit");
     // SAFETY: libc's function has this type.
-    let exit: unsafe extern "C" fn(c_int) -> ! = unsafe { std::mem::transmute(BEHIND.find()) };
+    let exit: unsafe extern "C" fn(c_int) -> ! = unsafe { std::mem::transmute(EXIT_NOW.find()) };
     // SAFETY: by the caller's contract.
     unsafe { exit(status) }
 }
@@ -240,10 +251,9 @@ unsafe extern "C" fn _Exit(status: c_int) -> ! {
 /// # Safety
 /// As for libc's function.
 unsafe extern "C" fn quick_exit(status: c_int) -> ! {
-    static BEHIND: Behind = Behind::new(c"quick_exit");
     stop_thread("quick_exit");
     // SAFETY: libc's function has this type.
-    let exit: unsafe extern "C" fn(c_int) -> ! = unsafe { std::mem::transmute(BEHIND.find()) };
+    let exit: unsafe extern "C" fn(c_int) -> ! = unsafe { std::mem::transmute(QUICK_EXIT.find()) };
     // SAFETY: by the caller's contract.
     unsafe { exit(status) }
 }
@@ -258,11 +268,10 @@ unsafe extern "C" fn __assert_fail(
     line: c_uint,
     function: *const c_char,
 ) -> ! {
-    static BEHIND: Behind = Behind::new(c"__assert_fail");
     type Function = unsafe extern "C" fn(*const c_char, *const c_char, c_uint, *const c_char) -> !;
     stop_thread("abort, by an assertion that does not hold,");
     // SAFETY: libc's function has this type.
-    let fail = unsafe { std::mem::transmute::<*mut c_void, Function>(BEHIND.find()) };
+    let fail = unsafe { std::mem::transmute::<*mut c_void, Function>(ASSERT_FAIL.find()) };
     // SAFETY: by the caller's contract.
     unsafe { fail(assertion, file, line, function) }
 }

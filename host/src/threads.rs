@@ -21,9 +21,9 @@ struct Known {
 }
 
 /// How often, and how long after each other, threads are looked at again that are not known: a thread is not known either
-/// in its first and last moments.
-const LOOKS: usize = 20;
-const PAUSE: Duration = Duration::from_millis(1);
+/// in its first and last moments, which are long where there are more threads than processors.
+const LOOKS: usize = 400;
+const PAUSE: Duration = Duration::from_millis(5);
 
 fn known() -> MutexGuard<'static, Known> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)

@@ -186,7 +186,7 @@ mod tests {
         let shown = show(&text, "MARK");
         let (line, mark) = shown.split_once('\n').unwrap();
         assert!(line.starts_with("  1 | …日") && line.ends_with("b…"), "{line}");
-        let columns = |text: &str| -> usize { text.chars().map(|c| printed(c).1).sum() };
+        let columns = |text: &str| -> usize { text.chars().map(columns_of).sum() };
         assert_eq!(
             columns(&line[..line.find("MARK").unwrap()]),
             columns(&mark[..mark.find("^^^^").unwrap()])

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use crate::app_warnings::{AppWarnings, Kind};
 use crate::config::Settings;
 use crate::events::{EventBus, Happening};
+use crate::text;
 use crate::throttle::Throttle;
 use crate::window::{Admission, Window};
 
@@ -287,7 +288,7 @@ fn shortened(text: &str, limit: usize) -> Cow<'_, str> {
     if text.len() <= limit {
         return Cow::Borrowed(text);
     }
-    let kept = &text[..text.floor_char_boundary(limit)];
+    let kept = text::start(text, limit);
     Cow::Owned(format!("{kept}… ({} bytes more)", text.len() - kept.len()))
 }
 

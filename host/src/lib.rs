@@ -114,6 +114,7 @@ mod table;
 mod take_down;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod text;
 mod threads;
 mod throttle;
 mod times;

@@ -184,7 +184,7 @@ impl Loaded {
     /// Keeps the library in the process, for as long as the reason lasts.
     pub fn pin(mut self, reason: PinReason) -> Pinned {
         self.hold.pinned = true;
-        Pinned { reason, library: self }
+        Pinned { reason, library: Box::new(self) }
     }
 
     /// The library's context.
@@ -296,7 +296,7 @@ impl std::fmt::Display for PinReason {
 #[derive(Debug)]
 pub struct Pinned {
     reason: PinReason,
-    library: Loaded,
+    library: Box<Loaded>,
 }
 
 impl Pinned {
@@ -312,7 +312,7 @@ impl Pinned {
 
     /// The library, for another attempt to unload it.
     pub fn into_library(self) -> Loaded {
-        self.library
+        *self.library
     }
 }
 

@@ -15,6 +15,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use self::escaping::Escaping;
 use crate::context::LibraryContext;
+use crate::text;
 
 /// Without what the HTTP server has to say of its own threads, which is of no use to those who run apps, and what it
 /// says of bad requests, which would let any client fill the log with errors.
@@ -114,7 +115,7 @@ pub(crate) fn write(context: &LibraryContext, record: &LogRecord<'_>) {
     let message = &*journal.shortened(RStr::as_str(&record.message));
     let (level, target) = (level(record.level), record.target.as_str());
     // A target is a module's path, and no text.
-    let target = &target[..target.floor_char_boundary(TARGET)];
+    let target = text::start(target, TARGET);
     if !journal.write(level, target, context.generation(), message) {
         return;
     }

@@ -17,6 +17,7 @@ use crate::buffer;
 use crate::event::Event;
 use crate::exchange::{Exchange, with_grant};
 use crate::lane::Gone;
+use crate::text;
 
 /// How long the other side may take to close, once one side has.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -190,7 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
 
 /// As much of a reason as has room in a frame beside its code.
 fn shortened(reason: &str) -> &str {
-    &reason[..reason.floor_char_boundary(MAX_CONTROL - 2)]
+    text::start(reason, MAX_CONTROL - 2)
 }
 
 /// What an app has sent as a message, or why it is none.

@@ -219,22 +219,18 @@ fn a_library_that_ends_the_process_ends_only_the_one_that_tries_it() {
 }
 
 #[test]
-fn no_damage_ends_the_command() {
+fn no_damage_ends_what_checks_it() {
     let original = fs::read(library("probe")).unwrap();
     let folder = tempfile::tempdir().unwrap();
+    let staging = Staging::within(folder.path()).unwrap();
+    let path = folder.path().join("libapp.so");
+    // Some damage makes a loop of the dynamic linker's work: the command waits longer than this test can.
+    let opener = Opener::new(atoll(), ["open-library"]).with_limit(Duration::from_secs(2));
     let mut reasons = Vec::new();
-    for seeds in (0..200).collect::<Vec<u64>>().chunks(25) {
-        let paths: Vec<_> =
-            seeds.iter().map(|seed| folder.path().join(format!("{}.so", seed % 25))).collect();
-        for (path, seed) in paths.iter().zip(seeds) {
-            fs::write(path, mutated(&original, *seed)).unwrap();
-        }
-        let ended = Launch::command("check").args(["--format", "json"]).args(&paths).run();
-        assert!(ended.status.code().is_some(), "{seeds:?}: {}", ended.status);
-        let report: Value = serde_json::from_str(&ended.stdout).unwrap();
-        let apps = report["apps"].as_array().unwrap();
-        assert_eq!(apps.len(), seeds.len());
-        reasons.extend(apps.iter().filter_map(|app| app["reason"].as_str().map(str::to_owned)));
+    for seed in 0..200 {
+        fs::write(&path, mutated(&original, seed)).unwrap();
+        let found = check_library(&staging, &Source::locate(&path, "app"), "app", 1 << 30, &opener);
+        reasons.extend(found.err().map(|error| error.to_string()));
     }
     let count = |word: &str| reasons.iter().filter(|reason| reason.contains(word)).count();
     let (damaged, died) = (count("the library is damaged"), count("opening it ended the process"));

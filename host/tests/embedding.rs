@@ -1,7 +1,5 @@
 //! A host in a program of somebody else's: the example.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
-
 mod support;
 
 use serde_json::json;

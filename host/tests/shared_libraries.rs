@@ -1,7 +1,5 @@
 //! Apps with shared libraries: a library is loaded once for all apps of the process, and outlives each of them.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
-
 mod installed;
 mod support;
 

@@ -179,8 +179,9 @@ impl Called {
 
     fn count<'data, R: ReadRef<'data>>(&mut self, dynamic: &Dynamic<'data, '_, R>, relocation: &Relocation) {
         let place = relocation.r_offset.get(ENDIAN);
-        let is_in =
-            |table: &Extent| (table.start..table.end).contains(&place) && (place - table.start) % WORD == 0;
+        let is_in = |table: &Extent| {
+            (table.start..table.end).contains(&place) && (place - table.start).is_multiple_of(WORD)
+        };
         let kind = relocation.r_type(ENDIAN, false);
         let is_code = match u64::try_from(relocation.r_addend.get(ENDIAN)) {
             Ok(address) if kind == KINDS.relative => dynamic.image.is_code(address),

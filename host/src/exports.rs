@@ -2,7 +2,7 @@
 //!
 //! What an app's own code calls is seen by the hooks in the app. A shared library that it brings (OpenSSL, libstdc++) is
 //! loaded once for all apps, and when it makes a thread or calls `abort`, only the calling thread tells for which of them:
-//! that is the generation that the thread [runs for](crate::current).
+//! that is the generation that the thread runs for.
 //!
 //! The dynamic linker looks for a function in the program first, and a linker exports what a program defines under a name
 //! that one of its shared libraries has too. So it is enough to define them, and every program that this crate is linked

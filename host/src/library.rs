@@ -68,6 +68,9 @@ pub(crate) trait Mapping: Send {
     /// The unload rule of the book's page on safety: no thread runs the library's code, or will, and nobody has an address
     /// in it.
     unsafe fn close(self: Box<Self>, last: Last) -> Result<(), (Option<Box<dyn Mapping>>, PinReason)>;
+
+    /// The library stays for now: what the next one needs of this is released.
+    fn pin(&mut self) {}
 }
 
 /// What is done right before a library is closed, and may have a reason against that.
@@ -184,6 +187,9 @@ impl Loaded {
     /// Keeps the library in the process, for as long as the reason lasts.
     pub fn pin(mut self, reason: PinReason) -> Pinned {
         self.hold.pinned = true;
+        if let Some(mapping) = &mut self.hold.mapping {
+            mapping.pin();
+        }
         Pinned { reason, library: Box::new(self) }
     }
 

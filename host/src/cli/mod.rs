@@ -132,7 +132,7 @@ pub(crate) struct ServeArgs {
     /// A file with the token that is asked of those who change something over --admin.
     #[arg(long, value_name = "FILE", requires = "admin")]
     admin_token_file: Option<PathBuf>,
-    /// Where a proxy serves the dashboard, such as https://admin.example.com: its pages may change things with the token.
+    /// Where a proxy serves the dashboard, such as `https://admin.example.com`: its pages may change things with the token.
     /// Repeatable.
     #[arg(long, value_name = "ORIGIN", requires = "admin_token_file")]
     admin_origin: Vec<AdminOrigin>,

@@ -216,20 +216,32 @@ fn copy_template(folder: &Path, number: usize) -> String {
 impl Mapping for Held {
     /// It is closed when the next one is loaded, or at the end of the process.
     unsafe fn close(mut self: Box<Self>, last: Last) -> Result<(), (Option<Box<dyn Mapping>>, PinReason)> {
+        // One that was pinned has left the slot to the next, and stays.
+        let Some((mut slot, context)) = self.0.take() else { return Err((Some(self), PinReason::Lost)) };
         if let Err(reason) = last() {
+            self.0 = Some((slot, context));
             return Err((Some(self), reason));
         }
-        if let Some((mut slot, context)) = self.0.take() {
-            slot.released = Some(context);
-        }
+        slot.released = Some(context);
         Ok(())
+    }
+
+    fn pin(&mut self) {
+        self.leave();
+    }
+}
+
+impl Held {
+    /// Leaves the library in the process, and the slot to the next one.
+    fn leave(&mut self) {
+        if let Some((mut slot, context)) = self.0.take() {
+            std::mem::forget((slot.reloader.take(), context));
+        }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some((mut slot, context)) = self.0.take() {
-            std::mem::forget((slot.reloader.take(), context));
-        }
+        self.leave();
     }
 }

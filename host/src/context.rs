@@ -193,18 +193,17 @@ impl LibraryContext {
     /// The library is about to be opened: what has to be known before any of its code runs.
     pub(crate) fn note_strangers(&self) {
         exports::find_libc_functions();
-        if let Some(strangers) = Strangers::now()
-            && exports::in_force()
-        {
-            // It is opened once.
-            let _ = self.strangers.set(strangers);
+        if exports::in_force() {
+            // It is opened once. Where they cannot be listed now, all count that run later.
+            let _ = self.strangers.set(Strangers::now().unwrap_or_default());
         }
     }
 
     /// The names of the threads that nobody knows, and that may run the library's code. Blocks for up to two seconds
     /// where there is one, to look again.
     pub(crate) fn strangers(&self) -> Vec<String> {
-        self.strangers.get().map(Strangers::since).unwrap_or_default()
+        let Some(before) = self.strangers.get() else { return Vec::new() };
+        before.since().unwrap_or_else(|error| vec![format!("the process's threads cannot be listed: {error}")])
     }
 
     /// Gives back what the library has left to the process: its pthread keys and file descriptors.

@@ -5,11 +5,13 @@
 //! began to count. Such a thread may run the code of any library that was there when it was made.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use procfs::process::{Process, Task};
+use procfs::FromRead;
+use procfs::process::Stat;
 
 static KNOWN: Mutex<Known> = Mutex::new(Known { threads: BTreeSet::new(), limit: 64 });
 
@@ -81,44 +83,65 @@ struct Stranger {
 pub(crate) struct Strangers(Vec<Stranger>);
 
 impl Strangers {
-    /// Those that run now. `None`: that cannot be found out.
-    pub(crate) fn now() -> Option<Self> {
-        let process = Process::myself().ok()?;
-        let tasks = process.tasks().ok()?.collect::<Result<Vec<Task>, _>>().ok()?;
-        let mut known = known();
-        // What has ended leaves its number to others.
-        known.threads.retain(|&thread| tasks.iter().any(|task| task.tid == thread));
-        let unknown = tasks.into_iter().filter(|task| !known.threads.contains(&task.tid));
-        Some(Self(unknown.filter_map(|task| Stranger::of(&task)).collect()))
+    /// Those that run now.
+    ///
+    /// # Errors
+    /// That cannot be found out.
+    pub(crate) fn now() -> io::Result<Self> {
+        let mut threads = running()?;
+        {
+            let mut known = known();
+            threads.retain(|thread| !known.threads.contains(thread));
+            // What has ended leaves its number to others. The list is older than the lock, so it does not tell.
+            known.threads.retain(|&thread| exists(thread));
+        }
+        // Without the lock, for which threads wait that begin.
+        threads.into_iter().filter_map(|thread| Stranger::of(thread).transpose()).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Those that run now and did not run then, but for the calling thread.
-    pub(crate) fn since(&self) -> Vec<String> {
+    /// Those that run now and did not run then, but for the calling thread: their names.
+    ///
+    /// # Errors
+    /// That cannot be found out.
+    pub(crate) fn since(&self) -> io::Result<Vec<String>> {
         let here = this_thread();
-        let Some(Self(mut found)) = Self::now() else {
-            return vec!["the process's threads cannot be listed".to_owned()];
-        };
+        let Self(mut found) = Self::now()?;
         found.retain(|stranger| stranger.thread != here && !self.0.contains(stranger));
         for _ in 0..LOOKS {
             if found.is_empty() {
                 break;
             }
             thread::sleep(PAUSE);
-            if let Some(Self(now)) = Self::now() {
-                found.retain(|stranger| now.contains(stranger));
-            }
+            found.retain(Stranger::is_still_one);
         }
-        found.into_iter().map(|stranger| name(stranger.thread)).collect()
+        Ok(found.into_iter().map(|stranger| name(stranger.thread)).collect())
     }
+}
+
+/// The numbers of the threads of this process.
+fn running() -> io::Result<Vec<libc::pid_t>> {
+    let thread = |entry: io::Result<std::fs::DirEntry>| {
+        entry.map(|entry| entry.file_name().to_str().and_then(|number| number.parse().ok()))
+    };
+    std::fs::read_dir("/proc/self/task")?.filter_map(|entry| thread(entry).transpose()).collect()
 }
 
 impl Stranger {
     /// `None`: the thread has ended, or is one of the kernel's own, which never runs the program's code.
-    fn of(task: &Task) -> Option<Self> {
+    fn of(thread: libc::pid_t) -> io::Result<Option<Self>> {
         /// From the kernel's `sched.h`: `PF_IO_WORKER`, `PF_USER_WORKER` and `PF_KTHREAD`. `io_uring` has such threads.
         const KERNEL: u32 = 0x10 | 0x4000 | 0x0020_0000;
-        let stat = task.stat().ok().filter(|stat| stat.flags & KERNEL == 0)?;
-        Some(Self { thread: task.tid, begun: stat.starttime })
+        match Stat::from_file(format!("/proc/self/task/{thread}/stat")) {
+            Ok(stat) if stat.flags & KERNEL != 0 => Ok(None),
+            Ok(stat) => Ok(Some(Self { thread, begun: stat.starttime })),
+            Err(_) if !exists(thread) => Ok(None),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+
+    /// Whether the thread still runs, as far as can be found out, and has not become known.
+    fn is_still_one(&self) -> bool {
+        !known().threads.contains(&self.thread) && Self::of(self.thread).map_or(true, |now| now == Some(*self))
     }
 }
 
@@ -162,18 +185,47 @@ mod tests {
         let before = Strangers::now().unwrap();
         let (end, ended) = std::sync::mpsc::channel::<()>();
         let known = thread::spawn(move || ended.recv());
-        assert_eq!(before.since(), [""; 0], "the standard library makes threads by `pthread_create`");
+        assert_eq!(before.since().unwrap(), [""; 0], "the standard library makes threads by `pthread_create`");
 
         let stranger = start_stranger(&UNTIL);
-        assert_eq!(before.since(), [name(stranger)]);
-        assert_eq!(Strangers::now().unwrap().since(), [""; 0]);
+        assert_eq!(before.since().unwrap(), [name(stranger)]);
+        assert_eq!(Strangers::now().unwrap().since().unwrap(), [""; 0]);
         UNTIL.store(1, Ordering::Release);
         while exists(stranger) {
             thread::sleep(PAUSE);
         }
-        assert_eq!(before.since(), [""; 0]);
+        assert_eq!(before.since().unwrap(), [""; 0]);
         drop(end);
         assert!(known.join().unwrap().is_err());
+    }
+
+    #[test]
+    fn a_thread_that_begins_while_others_look_becomes_known() {
+        let before = Strangers::now().unwrap();
+        let (start, looking) = (std::sync::Barrier::new(5), std::sync::atomic::AtomicBool::new(true));
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    start.wait();
+                    while looking.load(Ordering::Relaxed) {
+                        Strangers::now().unwrap();
+                    }
+                });
+            }
+            start.wait();
+            for _ in 0..200 {
+                let (end, ended) = std::sync::mpsc::channel::<()>();
+                let known = thread::spawn(move || {
+                    // So that it has begun.
+                    thread::yield_now();
+                    ended.recv()
+                });
+                assert_eq!(before.since().unwrap(), [""; 0]);
+                drop(end);
+                assert!(known.join().unwrap().is_err());
+            }
+            looking.store(false, Ordering::Relaxed);
+        });
     }
 
     #[test]

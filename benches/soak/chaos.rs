@@ -1,6 +1,8 @@
 //! `soak chaos`: everything that may go wrong, at random. What has to hold: the host lives, every request is answered,
 //! and nothing is left of an app that is removed.
 
+mod attack;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,10 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use atoll_host::admin::HostStatus;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use crate::process::{resident_kib, settle, status};
+use crate::process::resident_kib;
 use crate::support::{Call, Connection, Host, Launch, library, patched, wait_until};
 use crate::table::Table;
 
@@ -31,12 +34,14 @@ pub(crate) struct Args {
 }
 
 /// The apps: a name, the fixture that it is made of, and the marks that say how its library behaves.
-const APPS: [(&str, &str, &[&str]); 5] = [
+const APPS: [(&str, &str, &[&str]); 7] = [
     ("steady", "versioned", &["1", "2", "3"]),
     ("wild", "misbehave", &["a", "b", "c"]),
     ("crashing", "misbehave", &["by-hand", "returns", "panics", "app-panics"]),
     ("idler", "versioned", &["4", "5", "6"]),
     ("runtime", "tokio-axum", &["7", "8", "9"]),
+    ("process", "process", &["1", "2", "3"]),
+    ("openssl", "shared-libraries", &["4", "5", "6"]),
 ];
 
 /// The app whose count must not be lost.
@@ -45,7 +50,12 @@ const COUNTER: &str = "counter";
 pub(crate) fn run(args: &Args) -> Result<Table, String> {
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(0..1_000_000));
     eprintln!("seed {seed}");
-    let mut launch = Launch::serve(registry(&all_apps(), 1)).env("RUST_LOG", "off");
+    let setup = format!("mount -t tmpfs -o size=256m tmpfs tmp && ulimit -n {}", attack::OPEN_FILES);
+    let launch = Launch::isolated(&setup, "serve").ok_or("this system lets nobody but root mount")?;
+    let mut launch = launch
+        .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--h2c"])
+        .write("apps.json", registry(&all_apps(), 1))
+        .env("RUST_LOG", "off");
     for (name, fixture, marks) in APPS {
         launch = launch.write(&file(name), patched(fixture, marks[0]));
     }
@@ -84,7 +94,6 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
         status(&host)
             .is_ok_and(|status| status.apps.is_empty() && status.process.heaps == status.pinned.len())
     });
-    settle(&host);
     let status = status(&host)?;
     let resident_after = resident_kib(&host);
     let mapped = host.mapped().len();
@@ -113,6 +122,14 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     table.row("resident at the end, KiB", resident_after);
     table.check("host ended with", ended.status, "exit status: 0", ended.status.success());
     Ok(table)
+}
+
+/// What the host tells of itself. Its admin listener is asked: its control socket is in a file system of its own.
+fn status(host: &Host) -> Result<HostStatus, String> {
+    let reply = Connection::open(host.admin())
+        .and_then(|mut connection| connection.call(&Call::get("/api/v1/status")))
+        .map_err(|error| error.to_string())?;
+    serde_json::from_slice(&reply.body).map_err(|error| error.to_string())
 }
 
 fn all_apps() -> Vec<&'static str> {
@@ -223,6 +240,7 @@ impl Client {
     /// A request, and whether a handler or a thread will wait for the file `release`.
     fn call(&mut self, release: &Path) -> (Call, bool) {
         let file = release.display();
+        let signal = attack::any_signal(&mut self.random);
         let calls = [
             ("/apps/steady/greet/x".to_owned(), false),
             ("/apps/idler/greet/x".to_owned(), false),
@@ -240,6 +258,15 @@ impl Client {
             ("/apps/crashing/unasked".to_owned(), false),
             ("POST /apps/counter/".to_owned(), false),
             ("POST /apps/counter/".to_owned(), false),
+            (format!("POST /apps/process/handle/tokio/{signal}"), false),
+            (format!("POST /apps/process/handle/signal-hook/{signal}"), false),
+            (format!("POST /apps/process/handle/sigaction/{signal}"), false),
+            (format!("POST /apps/process/send/kill/{signal}"), false),
+            ("/apps/process/run".to_owned(), false),
+            ("/apps/process/leave/0.05".to_owned(), false),
+            ("/apps/openssl/openssl/context".to_owned(), false),
+            ("/apps/openssl/openssl/handshake".to_owned(), false),
+            ("/apps/openssl/native/shared/work".to_owned(), false),
             ("/apps/nobody/".to_owned(), false),
         ];
         let (target, blocks) = &calls[self.random.usize(0..calls.len())];
@@ -262,7 +289,7 @@ impl World<'_> {
     fn deed(&mut self) -> std::io::Result<()> {
         let (name, fixture, marks) = APPS[self.random.usize(0..APPS.len())];
         let mark = marks[self.random.usize(0..marks.len())];
-        match self.random.u8(0..14) {
+        match self.random.u8(0..20) {
             0..=3 => self.host.replace(&file(name), patched(fixture, mark)),
             4 => std::fs::write(self.path(name), patched(fixture, mark))?,
             5 => {
@@ -287,7 +314,11 @@ impl World<'_> {
                 self.registered = all_apps();
                 self.register();
             }
-            _ => self.host.replace("apps.json", "[{ \"name\": "),
+            13 => self.host.replace("apps.json", "[{ \"name\": "),
+            14..=16 => attack::signal(self.host, attack::any_signal(&mut self.random)),
+            17 => attack::use_up_descriptors(self.host.address()),
+            18 => attack::fill_disk(&self.root().join("tmp"))?,
+            _ => attack::flood_http2(self.host.address()),
         }
         Ok(())
     }
@@ -309,5 +340,11 @@ impl World<'_> {
 
     fn path(&self, name: &str) -> PathBuf {
         self.host.folder().join(file(name))
+    }
+
+    /// The host's folder as the host sees it, with the file systems that are mounted for it alone.
+    fn root(&self) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.host.pid()));
+        self.host.folder().components().skip(1).fold(root, |path, part| path.join(part))
     }
 }

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atoll_host::config::Config;
-use atoll_host::exchange::{RequestBody, ResponseBody};
-use atoll_host::{App, Registry, Services, exchange};
+use atoll_host::internal::config::Config;
+use atoll_host::internal::exchange::{RequestBody, ResponseBody};
+use atoll_host::internal::{App, Registry, Services, exchange};
 use atoll_plugin::protocol::{Header, HttpRequest};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};

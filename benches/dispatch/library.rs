@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use atoll_host::build::cargo;
+use atoll_host::internal::build::cargo;
 use serde_json::Value;
 
 /// Builds the library of a package, or finds it built, and says where it is.

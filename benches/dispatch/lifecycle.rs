@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::time::{Duration, Instant};
 
-use atoll_host::{App, State};
+use atoll_host::internal::{App, State};
 use criterion::{Criterion, SamplingMode};
 
 use crate::host::{self, Host};

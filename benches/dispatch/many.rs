@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use atoll_host::Registry;
+use atoll_host::internal::Registry;
 use criterion::{Criterion, SamplingMode};
 
 use crate::comparison::{Comparison, Connect};

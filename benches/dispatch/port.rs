@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
-use atoll_host::App;
+use atoll_host::internal::App;
 use atoll_plugin::protocol::{Request, method};
 use criterion::{Criterion, SamplingMode};
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use atoll_host::admin::HostStatus;
+use atoll_host::internal::admin::HostStatus;
 use fastrand::Rng;
 use serde_json::{Value, json};
 

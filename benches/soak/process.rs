@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use atoll_host::admin::{AdminClient, HostStatus};
+use atoll_host::internal::admin::{AdminClient, HostStatus};
 
 use crate::support::{Host, wait_until};
 use crate::table::Table;

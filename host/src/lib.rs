@@ -19,127 +19,95 @@
 //! | for | there is |
 //! |---|---|
 //! | a host in a program | [`Host`], [`HostBuilder`] |
-//! | `apps.json` | [`config::Config`], [`config::Settings`] |
-//! | libraries for deployment, and whether they are good | [`build`], [`check`] |
-//! | the admin API | [`admin`] |
 //! | an app's crate that serves itself | `standalone!`, with the feature `standalone` |
 //! | tests of an app in a host | `testing::TestHost`, with the feature `testing` |
 //!
 //! # How it is made
 //!
-//! A request goes one way: HTTP ([`http`]) → [`exchange`] → [`port`] → worker → port → HTTP. An app's library goes
-//! another: [`Source`] → [`Staged`] → [`Inspected`] → [`library::Loaded`] → [`Generation`], carried by one driver task
-//! for each app, which the plain state machine [`lifecycle`] tells what to do.
+//! A request goes one way: `http` → `dispatch` → `app` → `generation` → `port` → worker, and back. An app's library goes
+//! another: it is found, staged, inspected and loaded (`library`), and served by a `generation`, as the supervisor of its
+//! `app` decides.
 
-mod abort;
-pub mod admin;
-mod admission;
-mod allocator;
-pub mod answer;
+mod abi;
+mod admin;
 mod app;
-mod app_warnings;
-mod arrivals;
-mod atomic_file;
-mod bring;
-pub mod buffer;
-pub mod build;
-mod call_context;
-pub mod check;
-mod checksum;
-pub mod config;
-mod connection;
-mod context;
-mod courier;
-mod current;
-pub mod deploy;
-mod descriptors;
-mod directory;
-mod doorbell;
-mod driver;
-mod ending;
-mod errands;
-mod error_chain;
-pub mod escape;
-mod event;
-pub mod events;
-pub mod exchange;
-pub mod exports;
-mod forked;
+mod config;
+mod devkit;
+mod dispatch;
+mod fs;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod generation;
-mod heap;
-mod heap_watch;
-mod history;
-mod host;
-mod host_lock;
-pub mod http;
-mod idle;
-mod inspect;
-pub mod journal;
-mod lane;
-pub mod library;
-pub mod lifecycle;
-mod limits;
-mod loader;
-pub mod logging;
-pub mod machine;
-mod metrics;
-#[cfg(feature = "otlp")]
-pub mod otlp;
-mod outgoing;
-mod own_thread;
-mod panic_report;
-mod pins;
-pub mod port;
-mod preflight;
-mod prepare;
-mod problem;
+mod http;
+mod library;
+mod memory;
+mod observe;
+mod port;
 mod registry;
-pub mod regular_file;
-mod routes;
-mod rpc;
-pub mod scaffold;
-pub mod server;
-pub mod service_manager;
-mod services;
-mod signals;
-mod source;
-mod stage;
-#[cfg(feature = "standalone")]
-pub mod standalone;
-mod sync;
-mod table;
-mod take_down;
-#[cfg(feature = "testing")]
-pub mod testing;
-mod text;
-mod threads;
-mod throttle;
-mod times;
-pub mod tls;
-pub mod trace;
+mod server;
 mod watch;
-mod websocket;
-mod window;
 
-pub use abort::Abort;
-pub use allocator::Allocator;
-pub use app::{App, Unavailable};
-pub use call_context::{CallContext, Cycle};
-pub use context::LibraryContext;
-pub use generation::{Generation, InFlight, StartError};
-pub use heap::Heap;
-pub use history::{HistoryEntry, State, Transition};
-pub use host::{Host, HostBuilder, HostError};
-pub use host_lock::{HostLock, HostLockError};
-pub use inspect::{Damage, InspectError, Inspected};
-pub use lane::Gone;
-pub use problem::{Kind, Problem};
-pub use registry::{Changes, Registry};
-pub use services::{Library, PinnedGeneration, Services, ServicesError};
-pub use source::{Package, Source, SourceError};
-pub use stage::{ContentHash, Kept, StageError, Staged, Staging};
-pub use times::Times;
-pub use watch::{Change, FileWatch, Fingerprint, TreeChange, TreeWatch, WatchSet, Watcher};
+pub use memory::allocator::Allocator;
+pub use observe::logging;
+pub use server::host::{Host, HostBuilder, HostError};
+#[cfg(feature = "standalone")]
+pub use server::standalone;
+#[cfg(feature = "testing")]
+pub use server::testing;
+
+/// What the command, the benches and this crate's tests use. It promises nothing.
+#[doc(hidden)]
+pub mod internal {
+    pub mod admin {
+        pub use crate::admin::*;
+    }
+    pub mod config {
+        pub use crate::config::*;
+    }
+    pub mod http {
+        pub use crate::http::*;
+    }
+    pub mod registry {
+        pub use crate::registry::*;
+    }
+    pub use crate::abi::abort::Abort;
+    pub use crate::abi::exports;
+    pub use crate::abi::library_context::LibraryContext;
+    pub use crate::app::handle::{App, Unavailable};
+    pub use crate::app::lifecycle;
+    pub use crate::app::services::{Library, PinnedGeneration, Services, ServicesError};
+    pub use crate::devkit::build;
+    pub use crate::devkit::deploy;
+    pub use crate::devkit::scaffold;
+    pub use crate::dispatch::exchange;
+    pub use crate::dispatch::problem::{Kind, Problem};
+    pub use crate::fs::regular_file;
+    pub use crate::generation::handle::{Generation, InFlight, StartError};
+    pub use crate::library::check;
+    pub use crate::library::inspect::{Damage, InspectError, Inspected};
+    pub use crate::library::loaded;
+    pub use crate::library::machine;
+    pub use crate::library::source::{Package, Source, SourceError};
+    pub use crate::library::stage::{ContentHash, Kept, StageError, Staged, Staging};
+    pub use crate::memory::buffer;
+    pub use crate::memory::heap::Heap;
+    pub use crate::observe::app_log;
+    pub use crate::observe::escape;
+    pub use crate::observe::events;
+    pub use crate::observe::history::{HistoryEntry, State, Transition};
+    #[cfg(feature = "otlp")]
+    pub use crate::observe::otlp;
+    pub use crate::observe::timing::Times;
+    pub use crate::observe::trace;
+    pub use crate::port::answer;
+    pub use crate::port::call_context::{CallContext, Cycle};
+    pub use crate::port::host_end;
+    pub use crate::port::reply_queue::Gone;
+    pub use crate::registry::{Changes, Registry};
+    pub use crate::server::host_lock::{HostLock, HostLockError};
+    pub use crate::server::http_server;
+    pub use crate::server::service_manager;
+    pub use crate::server::tls;
+    pub use crate::watch::{Change, FileWatch, Fingerprint, TreeChange, TreeWatch, WatchSet, Watcher};
+}

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use atoll_host::build::cargo;
+use atoll_host::internal::build::cargo;
 use object::{Object, ObjectSection};
 use serde_json::{Value, json};
 use support::{

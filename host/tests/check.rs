@@ -9,8 +9,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use atoll_host::check::{CheckError, OpenFailure, Opener, check as check_library};
-use atoll_host::{Source, Staging};
+use atoll_host::internal::check::{CheckError, OpenFailure, Opener, check as check_library};
+use atoll_host::internal::{Source, Staging};
 use object::{Object, ObjectSection};
 use serde_json::{Value, json};
 use support::{Ended, Launch, atoll, contains, library, mutated};

@@ -258,7 +258,7 @@ fn a_main_that_ends_at_once_is_restarted_ever_later_and_then_no_more() {
         assert!([502, 503].contains(&reply.status), "{}", reply.text());
         wait_for_failed(&host);
         // One may end before the host knows that it is ready; it then has not served.
-        let ends = || host.log_lines(&["ERROR", "atoll_host::driver", text]).len();
+        let ends = || host.log_lines(&["ERROR", "atoll_host::app::supervisor", text]).len();
         wait_until("one end and three more are in the log", || ends() >= 4);
         let reply = host.get("/apps/bad/");
         reply.problem(503, "unavailable");

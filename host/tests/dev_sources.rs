@@ -8,7 +8,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use atoll_host::build::cargo;
+use atoll_host::internal::build::cargo;
 use crates::{fixtures, target, wait_for_answer};
 use serde_json::json;
 use support::{Host, Launch, wait_until};

@@ -56,7 +56,7 @@ fn what_is_wrong_is_the_programs_error() {
 fn dropped_without_being_closed() {
     let file = std::env::current_dir().unwrap().join("go");
     let serve = |lingers: bool, closes: bool| {
-        let (file, before) = (file.clone(), atoll_host::library::abandoned());
+        let (file, before) = (file.clone(), atoll_host::internal::loaded::abandoned());
         actix_web::rt::System::new().block_on(async move {
             let host = std::sync::Arc::new(atoll_host::Host::builder("apps.json").start().unwrap());
             let apps = host.clone();
@@ -82,7 +82,7 @@ fn dropped_without_being_closed() {
                 host.close().await;
             }
         });
-        atoll_host::library::abandoned() - before
+        atoll_host::internal::loaded::abandoned() - before
     };
     let mapped = || std::fs::read_to_string("/proc/self/maps").unwrap().contains("/bad-");
     assert_eq!(serve(true, false), 1, "it was not closed");

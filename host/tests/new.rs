@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use atoll_host::build::cargo;
+use atoll_host::internal::build::cargo;
 use serde_json::{Value, json};
 use support::{Call, Ended, Launch, SMALL, atoll, fixtures_target, wait_until, workspace};
 

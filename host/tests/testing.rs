@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::time::Duration;
 
-use atoll_host::lifecycle::Phase;
+use atoll_host::internal::lifecycle::Phase;
 use atoll_host::testing::{Builder, TestHost, TestHostError};
 use serde_json::json;
 use support::{Call, Connection, Reply, library, versioned, wait_until};

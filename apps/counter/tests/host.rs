@@ -1,6 +1,6 @@
 //! The built library in a host.
 
-use atoll_host::lifecycle::Phase;
+use atoll_host::internal::lifecycle::Phase;
 use atoll_host::testing::{TestHost, TestHostError};
 
 #[test]

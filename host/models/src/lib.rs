@@ -11,12 +11,12 @@ pub mod streams_model;
 mod sync;
 
 #[expect(dead_code, reason = "the models use a part of it")]
-#[path = "../../src/arrivals.rs"]
+#[path = "../../src/port/arrivals.rs"]
 mod arrivals;
 #[expect(dead_code, reason = "the models use a part of it")]
 #[path = "../../../plugin-api/src/stream/credit.rs"]
 mod credit;
-#[path = "../../src/doorbell.rs"]
+#[path = "../../src/port/doorbell.rs"]
 mod doorbell;
 #[path = "../../../plugin-api/src/stream/inbox.rs"]
 mod inbox;

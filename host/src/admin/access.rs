@@ -20,8 +20,8 @@ use actix_web::{Error, web};
 
 use super::failure::Failure;
 use super::origin::AdminOrigin;
+use crate::dispatch::problem::{Kind, Problem};
 use crate::http::authority;
-use crate::problem::{Kind, Problem};
 
 /// The secret that whoever changes something has to know. It is kept as its hash, and never shown.
 #[derive(Clone, Copy)]

@@ -21,11 +21,11 @@ use super::openapi::{Refused, Security, Unable};
 use super::sse;
 use super::state::State;
 use super::stats::{self, Stats};
-use crate::app::Unavailable;
-use crate::events::HostEvent;
-use crate::journal::LogEntry;
-use crate::metrics::Exposition;
-use crate::problem::{Kind, Problem};
+use crate::app::handle::Unavailable;
+use crate::dispatch::problem::{Kind, Problem};
+use crate::observe::app_log::LogEntry;
+use crate::observe::events::HostEvent;
+use crate::observe::metrics::Exposition;
 
 /// How many log records are sent where nobody says.
 const RECORDS: usize = 100;

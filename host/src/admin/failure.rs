@@ -8,8 +8,8 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 
 use super::api;
+use crate::dispatch::problem::{Kind, Problem};
 use crate::http::RequestId;
-use crate::problem::{Kind, Problem};
 
 /// What a handler of the admin API fails with.
 #[derive(Debug)]

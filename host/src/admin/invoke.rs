@@ -10,11 +10,11 @@ use futures_util::StreamExt;
 use tokio::time::timeout;
 
 use super::model::{Invocation, Invoked};
-use crate::app::{App, Unavailable};
-use crate::exchange::{self, RequestBody, ResponseBody};
+use crate::app::handle::{App, Unavailable};
+use crate::app::lifecycle::Phase;
+use crate::dispatch::exchange::{self, RequestBody, ResponseBody};
+use crate::dispatch::problem::{Kind, Problem};
 use crate::http::RequestId;
-use crate::lifecycle::Phase;
-use crate::problem::{Kind, Problem};
 
 /// So many bytes of the answer are shown.
 const SHOWN: usize = 64 * 1024;

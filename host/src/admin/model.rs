@@ -9,14 +9,14 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
-use crate::app::App;
+use crate::admin::limits;
+use crate::app::handle::App;
+use crate::app::services::PinnedGeneration;
 use crate::config::{AppConfig, Origin, Route};
-use crate::generation::Generation;
-use crate::history::{HistoryEntry, State, Transition};
-use crate::journal::{FailureEntry, PanicEntry};
-use crate::limits;
-use crate::regular_file;
-use crate::services::PinnedGeneration;
+use crate::fs::regular_file;
+use crate::generation::handle::Generation;
+use crate::observe::app_log::{FailureEntry, PanicEntry};
+use crate::observe::history::{HistoryEntry, State, Transition};
 
 /// What is shown in the place of a variable's value: it may be a secret.
 const HIDDEN: &str = "***";

@@ -3,17 +3,18 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
-use crate::app::App;
+use crate::abi::library_context;
+use crate::app::handle::App;
+use crate::app::pins::Pins;
+use crate::app::services::Services;
 use crate::config::AppConfig;
-use crate::events::EventBus;
-use crate::journal::now_ms;
-use crate::metrics::{self, Exposition};
-use crate::pins::Pins;
-use crate::problem::{Kind, Problem};
+use crate::dispatch::problem::{Kind, Problem};
+use crate::library::stage::Staging;
+use crate::memory::heap;
+use crate::observe::app_log::now_ms;
+use crate::observe::events::EventBus;
+use crate::observe::metrics::{self, Exposition};
 use crate::registry::Registry;
-use crate::services::Services;
-use crate::stage::Staging;
-use crate::{context, heap};
 
 use super::model::{AppDetails, AppStatus, EffectiveConfig, HostStatus, ProcessStatus};
 
@@ -53,7 +54,7 @@ impl State {
             pid: std::process::id(),
             started_ms: self.started_ms,
             config: self.config.display().to_string(),
-            lowest_free_key: context::lowest_free_key(),
+            lowest_free_key: library_context::lowest_free_key(),
             heaps: heap::count(),
         }
     }

@@ -14,9 +14,9 @@ use utoipa::ToSchema;
 
 use super::sse::event;
 use super::state::State;
-use crate::app::App;
-use crate::journal::now_ms;
-use crate::metrics::Snapshot;
+use crate::app::handle::App;
+use crate::observe::app_log::now_ms;
+use crate::observe::metrics::Snapshot;
 
 /// How long one reading is from the next.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use atoll_host::admin::{AdminClient, AdminError};
+use atoll_host::internal::admin::{AdminClient, AdminError};
 use clap::{Args, ValueEnum};
 
 /// The registry file.

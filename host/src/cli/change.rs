@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use atoll_host::admin::{AdminClient, AdminError};
-use atoll_host::escape;
+use atoll_host::internal::admin::{AdminClient, AdminError};
+use atoll_host::internal::escape;
 use clap::{Args, ValueEnum};
 
 use super::arguments::{Apps, Registry};

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use atoll_host::check::{CheckError, Checked, check};
-use atoll_host::config::{AppConfig, Config, ConfigError, Settings};
-use atoll_host::{Source, Staging, escape, logging};
+use atoll_host::internal::check::{CheckError, Checked, check};
+use atoll_host::internal::config::{AppConfig, Config, ConfigError, Settings};
+use atoll_host::internal::{Source, Staging, escape};
+use atoll_host::logging;
 use clap::Args;
 use log::LevelFilter;
 use serde_json::{Value, json};

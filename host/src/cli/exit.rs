@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use atoll_host::admin::AdminError;
+use atoll_host::internal::admin::AdminError;
 
 /// What the help says of them.
 pub(super) const HELP: &str = "\

@@ -6,9 +6,9 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use atoll_host::admin::Followed;
-use atoll_host::escape;
-use atoll_host::journal::LogEntry;
+use atoll_host::internal::admin::Followed;
+use atoll_host::internal::app_log::LogEntry;
+use atoll_host::internal::escape;
 use clap::Args;
 use tokio::io::Interest;
 use tokio::net::unix::pipe::Sender;

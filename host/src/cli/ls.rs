@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use atoll_host::admin::{AppStatus, HostStatus};
-use atoll_host::escape;
+use atoll_host::internal::admin::{AppStatus, HostStatus};
+use atoll_host::internal::escape;
 use clap::Args;
 
 use super::arguments::{Form, Format, Registry};

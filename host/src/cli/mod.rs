@@ -30,8 +30,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use atoll_host::admin::AdminOrigin;
-use atoll_host::escape;
+use atoll_host::internal::admin::AdminOrigin;
+use atoll_host::internal::escape;
 use atoll_host::logging::Format;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;

@@ -4,8 +4,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use atoll_host::internal::scaffold::{Made, NewApp, Template};
 use atoll_host::logging;
-use atoll_host::scaffold::{Made, NewApp, Template};
 use clap::Args;
 use log::LevelFilter;
 

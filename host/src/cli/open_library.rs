@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use atoll_host::check::{Opener, open_and_report};
+use atoll_host::internal::check::{Opener, open_and_report};
 use atoll_host::logging;
 use clap::Args;
 use log::LevelFilter;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use atoll_host::escape;
+use atoll_host::internal::escape;
 use serde::Serialize;
 
 /// Writes to standard output, as it is. That the reader has left is no error: it has what it wanted.

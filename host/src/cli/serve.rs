@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use actix_web::rt::task::JoinHandle;
 use anyhow::Context;
-use atoll_host::admin::Token;
-use atoll_host::regular_file::{SMALL_FILE_LIMIT, read_to_string};
-use atoll_host::server::{self, Server};
-use atoll_host::tls::Tls;
-use atoll_host::trace::SpanSink;
-use atoll_host::{Host, Registry, Watcher, logging, machine, service_manager};
+use atoll_host::Host;
+use atoll_host::internal::admin::Token;
+use atoll_host::internal::http_server::{self, Server};
+use atoll_host::internal::regular_file::{SMALL_FILE_LIMIT, read_to_string};
+use atoll_host::internal::tls::Tls;
+use atoll_host::internal::trace::SpanSink;
+use atoll_host::internal::{Registry, Watcher, machine, service_manager};
+use atoll_host::logging;
 
 use super::{ServeArgs, free_port, out};
 
@@ -38,9 +40,9 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
 
 async fn serve(args: &ServeArgs, socket: Option<TcpListener>, host: &Host) -> anyhow::Result<()> {
     let (server, follow_certificate) = listen(args, socket, host.registry(), host.watcher())?;
-    out::print(format!("{}\n", server::banner(host.registry(), &server.base_url())))?;
+    out::print(format!("{}\n", http_server::banner(host.registry(), &server.base_url())))?;
     say_admin(host.admin_address())?;
-    let reread = actix_web::rt::spawn(server::reread_at_hangup(host.watcher().clone())?);
+    let reread = actix_web::rt::spawn(http_server::reread_at_hangup(host.watcher().clone())?);
     service_manager::ready();
     let served = server.run().await;
     [Some(reread), follow_certificate].iter().flatten().for_each(JoinHandle::abort);
@@ -51,7 +53,7 @@ async fn serve(args: &ServeArgs, socket: Option<TcpListener>, host: &Host) -> an
 #[cfg(feature = "otlp")]
 pub(super) fn spans(args: &ServeArgs) -> anyhow::Result<Option<Arc<dyn SpanSink>>> {
     let Some(url) = &args.otlp else { return Ok(None) };
-    Ok(Some(Arc::new(atoll_host::otlp::Otlp::new(url, args.trace_share)?)))
+    Ok(Some(Arc::new(atoll_host::internal::otlp::Otlp::new(url, args.trace_share)?)))
 }
 
 /// Where spans go, as the arguments say.

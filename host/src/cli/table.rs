@@ -1,7 +1,7 @@
 //! Tables without lines, as wide as their contents.
 
 use anstyle::Style;
-use atoll_host::escape;
+use atoll_host::internal::escape;
 use unicode_width::UnicodeWidthStr;
 
 use super::style::{TITLE, paint};

@@ -65,7 +65,7 @@ pub use settings::Settings;
 
 use std::path::Path;
 
-use crate::regular_file;
+use crate::fs::regular_file;
 
 /// How many bytes `apps.json` may have.
 pub const FILE_LIMIT: u64 = 16 << 20;

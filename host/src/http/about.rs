@@ -5,8 +5,8 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderName, HeaderValue};
 
-use crate::generation::Generation;
-use crate::times::Times;
+use crate::generation::handle::Generation;
+use crate::observe::timing::Times;
 
 /// Says how long the request has waited for a worker, and how long the app took, beside what the app itself says of it.
 pub(super) fn add_times(response: &mut HttpResponse, times: Times) {

@@ -8,7 +8,7 @@ use actix_web::HttpRequest;
 use actix_web::http::Version;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
-use crate::problem::{Kind, Problem};
+use crate::dispatch::problem::{Kind, Problem};
 
 /// Whether the request names this host in a way that has a meaning.
 ///

@@ -11,9 +11,9 @@ use actix_web::http::{Method, StatusCode, Version, header};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 
-use crate::exchange::{RequestBody, ResponseBody, WHOLE_LIMIT};
-use crate::metrics::Metrics;
-use crate::problem::{Kind, Problem};
+use crate::dispatch::exchange::{RequestBody, ResponseBody, WHOLE_LIMIT};
+use crate::dispatch::problem::{Kind, Problem};
+use crate::observe::metrics::Metrics;
 
 /// What has come of a request's body with its head, and the rest as a stream.
 pub(super) async fn request_body(

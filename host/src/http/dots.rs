@@ -4,7 +4,7 @@
 //! sent: `/apps/a/../b/` would pass its rule for `b` and reach `a`, or the other way round. Which of the two is meant
 //! nobody can know, so such a request is refused.
 
-use crate::problem::{Kind, Problem};
+use crate::dispatch::problem::{Kind, Problem};
 
 /// Whether a path has none.
 ///

@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
 
 use super::upgrade::WEBSOCKET_VERSION;
-use crate::problem::Problem;
+use crate::dispatch::problem::Problem;
 
 /// The problem as JSON, or as a page for a browser.
 pub(super) fn problem_response(problem: &Problem, request: &HeaderMap, request_id: &str) -> HttpResponse {

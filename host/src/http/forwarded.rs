@@ -12,7 +12,7 @@ use atoll_plugin::protocol::{Header, header_text};
 use ipnet::IpNet;
 
 use super::peer::Peer;
-use crate::connection::Current;
+use crate::http::connection::Current;
 
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";

@@ -8,8 +8,8 @@ use atoll_plugin::protocol::{self, Header, header_text};
 use super::body::response_body;
 use super::forwarded::is_forwarded;
 use super::hop::{elements, is_hop_by_hop, named_by};
-use crate::exchange::ResponseBody;
-use crate::problem::{Kind, Problem};
+use crate::dispatch::exchange::ResponseBody;
+use crate::dispatch::problem::{Kind, Problem};
 
 /// How many headers the host adds at most.
 const ADDED: usize = 10;

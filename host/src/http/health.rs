@@ -3,8 +3,8 @@
 use actix_web::HttpResponse;
 use actix_web::http::{Method, header};
 
-use crate::lifecycle::Phase;
-use crate::problem::{Kind, Problem};
+use crate::app::lifecycle::Phase;
+use crate::dispatch::problem::{Kind, Problem};
 use crate::registry::Registry;
 
 /// A question that the host answers itself.

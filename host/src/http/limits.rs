@@ -5,7 +5,7 @@
 
 use actix_web::HttpRequest;
 
-use crate::problem::{Kind, Problem};
+use crate::dispatch::problem::{Kind, Problem};
 
 /// The longest target (path and query), in bytes.
 pub(crate) const MAX_TARGET: usize = 32 * 1024;

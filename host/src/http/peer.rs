@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use actix_web::HttpRequest;
 use compact_str::{CompactString, ToCompactString};
 
-use crate::connection::Current;
+use crate::http::connection::Current;
 
 /// A client's address; one that is IPv4 inside of IPv6 as IPv4.
 #[derive(Clone, Debug, PartialEq, Eq)]

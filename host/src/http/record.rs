@@ -13,13 +13,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::forwarded::scheme;
 use super::peer::Peer;
 use super::trace;
-use crate::app::App;
-use crate::exchange::Answered;
-use crate::journal::{FailureEntry, now_ms};
-use crate::metrics::Metrics;
-use crate::problem::Problem;
-use crate::times::{Taken, Times};
-use crate::trace::{AttributeValue, SpanKind, SpanSink, Step, TraceContext};
+use crate::app::handle::App;
+use crate::dispatch::exchange::Answered;
+use crate::dispatch::problem::Problem;
+use crate::observe::app_log::{FailureEntry, now_ms};
+use crate::observe::metrics::Metrics;
+use crate::observe::timing::{Taken, Times};
+use crate::observe::trace::{AttributeValue, SpanKind, SpanSink, Step, TraceContext};
 
 /// What the access log is written with, so that `RUST_LOG=access=off` leaves it out.
 const ACCESS: &str = "access";

@@ -11,10 +11,10 @@ use tokio::time::timeout;
 use super::record::Record;
 use super::target::unknown_app;
 use super::{Mount, problem_response, trace};
-use crate::app::App;
-use crate::call_context::CallContext;
-use crate::problem::{Kind, Problem};
-use crate::rpc::server;
+use crate::app::handle::App;
+use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::rpc::server;
+use crate::port::call_context::CallContext;
 
 /// The types of JSON-RPC bodies. A type is demanded, as a web page may send others to any host without asking it first.
 const TYPES: [&str; 3] = ["application/json", "application/json-rpc", "application/jsonrequest"];

@@ -8,9 +8,9 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::upgrade::names_websocket;
 use super::{Mount, forwarded};
-use crate::app::App;
+use crate::app::handle::App;
 use crate::config::is_reserved;
-use crate::problem::{Kind, Problem};
+use crate::dispatch::problem::{Kind, Problem};
 use crate::registry::Registry;
 
 /// The path under which apps are.

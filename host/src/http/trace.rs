@@ -2,7 +2,7 @@
 
 use actix_web::http::header::{HeaderMap, HeaderName};
 
-use crate::trace::TraceContext;
+use crate::observe::trace::TraceContext;
 
 /// Made once: a name as text is read anew for each request.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");

@@ -5,7 +5,7 @@ use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::http::{Method, Version, header};
 
 use super::hop::elements;
-use crate::problem::{Kind, Problem};
+use crate::dispatch::problem::{Kind, Problem};
 
 /// The one version of the protocol that there is.
 pub(super) const WEBSOCKET_VERSION: &str = "13";

@@ -15,10 +15,10 @@ use tokio_util::io::StreamReader;
 
 use super::head::add_headers;
 use super::pipe::pipe;
-use crate::exchange::{BodySource, Download, Exchange};
-use crate::metrics::Metrics;
-use crate::problem::{Kind, Problem};
-use crate::websocket;
+use crate::dispatch::exchange::{BodySource, Download, Exchange};
+use crate::dispatch::problem::{Kind, Problem};
+use crate::http::websocket_stream;
+use crate::observe::metrics::Metrics;
 
 /// Answers a WebSocket handshake with what the app adds to it, and serves the WebSocket from then on.
 ///
@@ -42,7 +42,7 @@ pub(super) fn accept(
     let reader = StreamReader::new(payload.map(|chunk| chunk.map_err(io::Error::other)));
     let open = Open::new(metrics);
     actix_web::rt::spawn(async move {
-        websocket::serve(tokio::io::join(reader, writer), exchange, message_limit).await;
+        websocket_stream::serve(tokio::io::join(reader, writer), exchange, message_limit).await;
         drop(open);
     });
     Ok(response.set_body(BoxBody::new(BodyStream::new(sent.map(Ok::<_, Infallible>)))))

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use atoll_host::build::cargo;
+use atoll_host::internal::build::cargo;
 use serde_json::json;
 
 use crate::support::{Host, Launch, wait_until};

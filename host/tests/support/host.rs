@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use atoll_host::build::cargo;
+use atoll_host::internal::build::cargo;
 use tempfile::TempDir;
 
 use super::client::{Call, Connection, Reply};

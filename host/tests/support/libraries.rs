@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use atoll_host::build::cargo;
+use atoll_host::internal::build::cargo;
 
 /// One value for each name, made when it is first asked for.
 struct Once<T>(OnceLock<Mutex<Cells<T>>>);

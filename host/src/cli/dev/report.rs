@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use atoll_host::events::{Happening, HostEvent};
-use atoll_host::{Registry, State};
+use atoll_host::internal::events::{Happening, HostEvent};
+use atoll_host::internal::{Registry, State};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 

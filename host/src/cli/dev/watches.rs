@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
-use atoll_host::config::Config;
-use atoll_host::server::ConfigFile;
-use atoll_host::{FileWatch, TreeWatch, WatchSet, Watcher};
+use atoll_host::internal::config::Config;
+use atoll_host::internal::http_server::ConfigFile;
+use atoll_host::internal::{FileWatch, TreeWatch, WatchSet, Watcher};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, pending, select_all};
 

@@ -1,6 +1,6 @@
 //! What a check has found.
 
-use atoll_host::escape;
+use atoll_host::internal::escape;
 use serde::Serialize;
 
 use super::super::style;

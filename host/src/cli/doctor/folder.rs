@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use atoll_host::Staging;
+use atoll_host::internal::Staging;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 
 use super::super::units;

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
-use atoll_host::admin::{AdminClient, AdminError, AppStatus, HostStatus};
+use atoll_host::internal::admin::{AdminClient, AdminError, AppStatus, HostStatus};
 
 use super::super::port_owner::PortOwner;
 use super::super::units;

@@ -2,8 +2,8 @@
 
 use std::env::consts::ARCH;
 
-use atoll_host::build::cargo;
-use atoll_host::exports;
+use atoll_host::internal::build::cargo;
+use atoll_host::internal::exports;
 
 use super::finding::Finding;
 use super::glibc;

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use atoll_host::admin::AppStats;
+use atoll_host::internal::admin::AppStats;
 use clap::ValueEnum;
 
 use super::super::table::Column;

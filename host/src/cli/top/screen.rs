@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::{io, thread};
 
 use anyhow::{Context, bail};
-use atoll_host::admin::{AdminClient, AdminError, ProcessStatus, Stats};
+use atoll_host::internal::admin::{AdminClient, AdminError, ProcessStatus, Stats};
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::{Alignment, Constraint, Layout};
 use ratatui::style::{Color, Style, Stylize};
@@ -151,7 +151,7 @@ impl Screen {
     fn head(&self) -> Vec<Line<'static>> {
         let ProcessStatus { version, pid, started_ms, config, .. } = &self.process;
         let apps = self.stats.as_ref().map(|stats| &stats.apps[..]).unwrap_or_default();
-        let sum = |of: fn(&atoll_host::admin::AppStats) -> f64| {
+        let sum = |of: fn(&atoll_host::internal::admin::AppStats) -> f64| {
             apps.iter().map(of).fold(0.0, |sum, number| sum + number)
         };
         vec![

@@ -17,7 +17,7 @@ use super::super::target::name_of_app;
 use super::super::{Front, RequestId};
 use super::appended::Appended;
 use super::{Condition, LivePages, PATH, policy};
-use crate::problem::{Kind, Problem};
+use crate::dispatch::problem::{Kind, Problem};
 
 /// What runs in the page: a function of what the page is.
 const SCRIPT: &str = include_str!("live.js");

@@ -1,0 +1,253 @@
+//! What the host keeps for one loaded library, and the library reaches by its `GenerationHandle`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use atoll_plugin::abi::{GenerationHandle, ThreadEvent};
+use tokio::sync::Notify;
+
+use crate::abi::abort::Abort;
+use crate::abi::current;
+use crate::abi::descriptors::Maker;
+use crate::abi::exports;
+use crate::abi::panic_report;
+use crate::abi::signals::Signals;
+use crate::abi::threads::{self, Strangers};
+use crate::memory::heap::Heap;
+use crate::observe::app_log::Journal;
+
+/// What is done when a library has ended its generation.
+type OnAbort = Box<dyn Fn(&Abort) + Send + Sync>;
+
+/// A generation's heap and name, and what it has taken from the process: threads, pthread keys and file descriptors.
+pub struct LibraryContext {
+    app: Arc<str>,
+    generation: u64,
+    heap: Arc<Heap>,
+    taken: Mutex<Taken>,
+    thread_ended: Notify,
+    descriptors: Maker,
+    journal: Arc<Journal>,
+    /// The first call of `abort` or `exit`.
+    abort: OnceLock<Abort>,
+    on_abort: OnceLock<OnAbort>,
+    signals: Signals,
+    /// The threads that nobody knew before the library was opened: they cannot run its code.
+    strangers: OnceLock<Strangers>,
+}
+
+impl std::fmt::Debug for LibraryContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LibraryContext({}#{})", self.app, self.generation)
+    }
+}
+
+/// The threads and keys that the library has taken from the process.
+#[derive(Debug, Default)]
+struct Taken {
+    /// Threads that are being made.
+    starting: usize,
+    /// The kernel's numbers of threads that may run, with the names that they began with: those of the threads that have
+    /// made them.
+    threads: BTreeMap<libc::pid_t, Option<String>>,
+    keys: BTreeSet<u32>,
+}
+
+impl LibraryContext {
+    /// The context of a library that is about to be loaded. What it says goes to `journal`.
+    pub fn new(app: Arc<str>, generation: u64, journal: Arc<Journal>) -> Arc<Self> {
+        Arc::new(Self {
+            app,
+            generation,
+            heap: Arc::new(Heap::new()),
+            taken: Mutex::default(),
+            thread_ended: Notify::new(),
+            descriptors: Maker::new(),
+            journal,
+            abort: OnceLock::new(),
+            on_abort: OnceLock::new(),
+            signals: Signals::new(),
+            strangers: OnceLock::new(),
+        })
+    }
+
+    /// The app's name.
+    pub fn app(&self) -> &Arc<str> {
+        &self.app
+    }
+
+    /// Which loaded library of the app's this is, counted from 1.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The generation's heap.
+    pub fn heap(&self) -> &Arc<Heap> {
+        &self.heap
+    }
+
+    /// The records of its app.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The handle by which the library names this context; valid as long as the context lives.
+    pub(crate) fn handle(self: &Arc<Self>) -> GenerationHandle {
+        GenerationHandle(Arc::as_ptr(self).cast())
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn thread_event(&self, event: ThreadEvent) {
+        let mut taken = self.taken();
+        match event {
+            ThreadEvent::Starting => taken.starting += 1,
+            ThreadEvent::Failed => taken.starting -= 1,
+            ThreadEvent::Started => {
+                taken.starting -= 1;
+                let thread = threads::begun();
+                taken.threads.insert(thread, threads::own_name(thread));
+                // SAFETY: the library is not unloaded, nor this context dropped, before the thread has ended.
+                unsafe { current::enter(self) };
+            }
+            // It still runs destructors of thread-locals, the library's code: it stays until the kernel has
+            // forgotten it. Those that ended before are struck off here, so that the set does not grow.
+            ThreadEvent::Ending => {
+                taken.threads.retain(|&thread, _| threads::exists(thread));
+                self.thread_ended.notify_waiters();
+            }
+        }
+    }
+
+    pub(crate) fn key_event(&self, key: u32, created: bool) {
+        let mut taken = self.taken();
+        if created {
+            taken.keys.insert(key);
+        } else {
+            taken.keys.remove(&key);
+        }
+    }
+
+    /// Ends what handles signals for the library: none of its handlers is called any more. Waits for a handler that runs, at
+    /// most for `limit`.
+    pub(crate) fn end_signals(&self, limit: Duration) {
+        self.signals.forget_handlers();
+        let begun = Instant::now();
+        while self.signals.receiver().is_some_and(threads::exists) && begun.elapsed() < limit {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+
+    /// What the library does at signals.
+    pub(crate) fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    /// The file descriptors that the library makes.
+    pub(crate) fn descriptors(&self) -> &Maker {
+        &self.descriptors
+    }
+
+    /// Sets what is done when the library calls `abort` or `exit`, on any of its threads.
+    pub(crate) fn on_abort(&self, then: impl Fn(&Abort) + Send + Sync + 'static) {
+        // A context has one generation, which sets it once.
+        let _ = self.on_abort.set(Box::new(then));
+    }
+
+    /// Notes that the library has called `abort` or `exit`.
+    pub(crate) fn abort(&self, abort: Abort) {
+        if self.abort.set(abort).is_ok()
+            && let (Some(abort), Some(then)) = (self.aborted(), self.on_abort.get())
+        {
+            then(abort);
+        }
+    }
+
+    /// The call of `abort` or `exit` that ended the generation. The thread that made it never ends, and nobody knows what
+    /// it held.
+    pub fn aborted(&self) -> Option<&Abort> {
+        self.abort.get()
+    }
+
+    /// The names of the library's own threads that still run.
+    pub fn running_threads(&self) -> Vec<String> {
+        let mut taken = self.taken();
+        taken.threads.retain(|&thread, _| threads::exists(thread));
+        let starting = (0..taken.starting).map(|_| "a thread that is being made".to_owned());
+        let name = |(&thread, inherited): (&libc::pid_t, &Option<String>)| {
+            // One that was never given a name has that of the thread that has made it.
+            let unnamed = inherited.is_some() && threads::own_name(thread) == *inherited;
+            if unnamed { format!("an unnamed thread ({thread})") } else { threads::name(thread) }
+        };
+        taken.threads.iter().map(name).chain(starting).collect()
+    }
+
+    /// Resolves when one of the library's own threads begins to end after this was called.
+    pub(crate) fn thread_ends(&self) -> impl Future<Output = ()> + '_ {
+        self.thread_ended.notified()
+    }
+
+    /// The library is about to be opened: what has to be known before any of its code runs.
+    pub(crate) fn note_strangers(&self) {
+        exports::find_libc_functions();
+        if exports::in_force() {
+            // It is opened once. Where they cannot be listed now, all count that run later.
+            let _ = self.strangers.set(Strangers::now().unwrap_or_default());
+        }
+    }
+
+    /// The names of the threads that nobody knows, and that may run the library's code. Blocks for up to two seconds
+    /// where there is one, to look again.
+    pub(crate) fn strangers(&self) -> Vec<String> {
+        let Some(before) = self.strangers.get() else { return Vec::new() };
+        before
+            .since()
+            .unwrap_or_else(|error| vec![format!("the process's threads cannot be listed: {error}")])
+    }
+
+    /// Gives back what the library has left to the process: its pthread keys and file descriptors.
+    ///
+    /// # Safety
+    /// The library is gone.
+    pub(crate) unsafe fn give_back(&self) {
+        let keys = std::mem::take(&mut self.taken().keys);
+        for &key in &keys {
+            // SAFETY: the library has made the key and will not use it again, by the caller's contract.
+            unsafe { libc::pthread_key_delete(key) };
+        }
+        // SAFETY: by the caller's contract.
+        let closed = unsafe { self.descriptors.close_left() };
+        if closed > 0 {
+            log::debug!("{}#{} left {closed} file descriptors open", self.app, self.generation);
+        }
+    }
+}
+
+impl Drop for LibraryContext {
+    fn drop(&mut self) {
+        panic_report::forget(self);
+    }
+}
+
+/// The lowest pthread key of this process that is free; 1024, glibc's limit, when none is.
+pub(crate) fn lowest_free_key() -> u32 {
+    let mut key = 0;
+    // SAFETY: the key is made and deleted here, and nobody else learns of it.
+    unsafe {
+        if libc::pthread_key_create(&mut key, None) != 0 {
+            return 1024;
+        }
+        libc::pthread_key_delete(key);
+    }
+    key
+}
+
+/// The kernel's name of the calling thread.
+pub(crate) fn current_thread_name() -> String {
+    // SAFETY: no preconditions.
+    let thread = unsafe { libc::gettid() };
+    threads::own_name(thread).unwrap_or_else(|| thread.to_string())
+}

@@ -1,0 +1,12 @@
+//! What an app's library reaches in the host: its vtable, and all that is recorded for its generation. Most of the
+//! `unsafe` code is here.
+
+pub(crate) mod abort;
+pub(crate) mod current;
+pub(crate) mod descriptors;
+pub mod exports;
+pub(crate) mod library_context;
+pub(crate) mod panic_report;
+pub(crate) mod signals;
+pub(crate) mod threads;
+pub(crate) mod vtable;

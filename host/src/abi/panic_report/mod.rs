@@ -1,0 +1,171 @@
+//! Panics of apps, in the host's log.
+//!
+//! An app sends addresses only. They are resolved here, in the host's copy of the symboliser: one in each app would
+//! keep each library's debug information in memory. What has been read of a library is kept for its next panic, for the
+//! few libraries that panicked last, and until they are unloaded. So many panics of an app are written in a second: a
+//! client that has found a request that panics can fill neither the log nor the worker's time.
+
+mod symbols;
+
+use std::ffi::{CStr, OsStr, c_void};
+use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::PoisonError;
+
+use addr2line::Loader;
+use atoll_plugin::abi::{LogRecord, PanicReport};
+
+pub(crate) use self::symbols::{LIBRARIES, READS_PER_SECOND, forget};
+use crate::abi::library_context::LibraryContext;
+use crate::observe::app_log::{FrameEntry, PanicEntry, now_ms};
+use crate::observe::logging;
+
+/// Logs an app's panic, and keeps it in the app's journal, with its backtrace, unless `RUST_BACKTRACE` is `0`.
+pub(crate) fn write(context: &LibraryContext, report: &PanicReport<'_>, frames: &[usize]) {
+    let Some(only_counted) = context.journal().count_panic() else { return };
+    let location = format!("{}:{}:{}", report.file, report.line, report.column);
+    let with_backtrace = std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value != "0");
+    let backtrace = if with_backtrace { app_frames(context, frames) } else { Vec::new() };
+    let backtrace: Vec<FrameEntry> = backtrace.into_iter().map(Frame::into_entry).collect();
+    let mut text = format!("panicked at {location}: {}", report.message);
+    if only_counted > 0 {
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n  ({only_counted} more panics before it are counted, and not written)");
+    }
+    for frame in &backtrace {
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n  {}", frame.function);
+        if let Some(location) = &frame.location {
+            let _ = write!(text, "\n      at {location}");
+        }
+    }
+    context.journal().panicked(PanicEntry {
+        at_ms: now_ms(),
+        generation: context.generation(),
+        message: report.message.to_string(),
+        location,
+        backtrace,
+    });
+    let target = context.app().as_ref();
+    logging::write(
+        context,
+        &LogRecord {
+            level: log::Level::Error as u8,
+            line: report.line,
+            target: target.into(),
+            file: report.file,
+            message: text.as_str().into(),
+        },
+    );
+}
+
+struct Frame {
+    name: String,
+    /// Known when the library has debug information.
+    place: Option<(String, u32)>,
+}
+
+impl Frame {
+    /// Whether this is what runs each of the app's functions: beyond it is the host.
+    fn is_boundary(&self) -> bool {
+        self.name.starts_with("atoll_plugin::panic::catch")
+    }
+
+    fn into_entry(self) -> FrameEntry {
+        let location = self.place.map(|(file, line)| format!("{file}:{line}"));
+        FrameEntry { function: self.name, location }
+    }
+
+    fn is_machinery(&self) -> bool {
+        let machinery = [
+            "std::panicking",
+            "std::panic::catch_unwind",
+            "<core::panic::unwind_safe::AssertUnwindSafe",
+            "core::panicking",
+            "__rust_try",
+            "__rustc",
+            "rust_begin_unwind",
+        ];
+        machinery.iter().any(|prefix| self.name.starts_with(prefix))
+    }
+}
+
+/// A library in this process.
+struct Image {
+    base: usize,
+    file: PathBuf,
+}
+
+impl Image {
+    /// The one that an address is in.
+    fn of(address: usize) -> Option<Self> {
+        let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+        // SAFETY: any address may be asked for, and there is room for the answer.
+        if unsafe { libc::dladdr(address as *const c_void, info.as_mut_ptr()) } == 0 {
+            return None;
+        }
+        // SAFETY: `dladdr` has filled it, and all zeros are a value of it as well.
+        let info = unsafe { info.assume_init() };
+        if info.dli_fname.is_null() {
+            return None;
+        }
+        // SAFETY: the name stays as long as the library, whose code is on the stack of this thread.
+        let name = unsafe { CStr::from_ptr(info.dli_fname) };
+        Some(Self { base: info.dli_fbase as usize, file: OsStr::from_bytes(name.to_bytes()).into() })
+    }
+}
+
+/// The app's frames between the panic machinery and the worker's loop.
+fn app_frames(context: &LibraryContext, addresses: &[usize]) -> Vec<Frame> {
+    // The first address is in the app's own panic hook. The host's frames tell nobody anything, and to read its
+    // debug information may take seconds.
+    let Some(library) = addresses.first().and_then(|&address| Image::of(address)) else { return Vec::new() };
+    let Some(symbols) = symbols::of(context) else { return Vec::new() };
+    let mut symbols = symbols.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(symbols) = symbols.read(&library.file) else { return Vec::new() };
+    let mut frames: Vec<Frame> = Vec::new();
+    for &address in addresses {
+        if Image::of(address).is_none_or(|image| image.base != library.base) {
+            continue;
+        }
+        // A return address is behind its call; one byte before it is inside.
+        push_frames(symbols, (address - library.base).saturating_sub(1) as u64, &mut frames);
+        if let Some(boundary) = frames.iter().position(Frame::is_boundary) {
+            frames.truncate(boundary);
+            break;
+        }
+    }
+    while frames.last().is_some_and(Frame::is_machinery) {
+        frames.pop();
+    }
+    let end_of_hook = frames.iter().position(|frame| frame.name.contains("__rust_end_short_backtrace"));
+    let frames = frames.into_iter().skip(end_of_hook.map_or(0, |last| last + 1));
+    frames.skip_while(Frame::is_machinery).collect()
+}
+
+/// Pushes the function at a place in the library, after those that are inlined into it there.
+fn push_frames(symbols: &Loader, place: u64, frames: &mut Vec<Frame>) {
+    let before = frames.len();
+    if let Ok(mut found) = symbols.find_frames(place) {
+        while let Ok(Some(frame)) = found.next() {
+            let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
+            let file = frame.location.as_ref().and_then(|location| Some((location.file?, location.line?)));
+            if let Some(name) = name {
+                frames.push(Frame {
+                    name: demangled(&name),
+                    place: file.map(|(file, line)| (file.to_owned(), line)),
+                });
+            }
+        }
+    }
+    if frames.len() == before
+        && let Some(name) = symbols.find_symbol(place)
+    {
+        frames.push(Frame { name: demangled(name), place: None });
+    }
+}
+
+fn demangled(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
+}

@@ -1,0 +1,138 @@
+//! The handler of every signal that an app handles: the host's code, which decides who gets it.
+//!
+//! A signal for the whole process goes to the host's own handler, and is passed on to the threads that the generations
+//! have for it. One for a thread goes to the generation that the thread runs for, right there. So an app's handler runs
+//! on threads of its own only.
+//!
+//! Nothing here takes a lock or allocates.
+
+use std::ffi::{c_int, c_void};
+
+use super::action::{Action, Slot, bit, mask_of};
+use super::{HOST, Signals, kind, real, receiver, route};
+use crate::abi::current;
+
+/// As the kernel calls it.
+type Handler = unsafe extern "C-unwind" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+
+/// A signal that has come.
+struct Delivery {
+    signal: c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut c_void,
+}
+
+/// What the kernel calls.
+pub(super) unsafe extern "C" fn deliver(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: every thread has its own.
+    let errno = unsafe { *libc::__errno_location() };
+    // SAFETY: the kernel gives a record, which is this call's.
+    let record = unsafe { &mut *info };
+    let passed_on = route::was_passed_on(record);
+    let delivery = Delivery { signal, info, context };
+    if passed_on {
+        // Another thread may have got the number of one that has ended.
+        if receiver::is_this_thread() {
+            current::with(|context| delivery.to_generation(context.signals()));
+        }
+    } else if current::is_forked_child() {
+        delivery.to_child();
+    } else if kind::is_of_a_thread(signal) || record.si_code == libc::SI_TKILL {
+        delivery.to_thread();
+    } else {
+        delivery.to_host();
+        route::pass_on(signal, record);
+    }
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = errno };
+}
+
+impl Delivery {
+    /// The thread runs for a generation, or for the host. A fault that the generation does not handle is the host's.
+    fn to_thread(&self) {
+        let handled = current::with(|context| self.to_generation(context.signals()) || !self.is_fault());
+        if handled != Some(true) {
+            self.to_host();
+        }
+    }
+
+    /// Whether the generation handles it.
+    fn to_generation(&self, signals: &Signals) -> bool {
+        let slot = signals.slots.of(self.signal);
+        let action = slot.load();
+        if action.is_handler() {
+            if self.call(slot, action) {
+                signals.handles(self.signal, false);
+            }
+            return true;
+        }
+        action.handler == libc::SIG_IGN && !self.is_fault()
+    }
+
+    fn to_host(&self) {
+        let slot = HOST.of(self.signal);
+        let action = slot.load();
+        let ends = kind::is_of_the_host(self.signal) || kind::is_fault(self.signal);
+        if action.is_handler() {
+            current::as_host(|| self.call(slot, action));
+        } else if self.is_fault() || ends && action.handler == libc::SIG_DFL {
+            self.by_default();
+        }
+    }
+
+    /// A forked child is a process of the app's: what it has not changed is as the app has set it.
+    fn to_child(&self) {
+        let done = current::with_in_child(|context| self.to_generation(context.signals()));
+        if done != Some(true) {
+            self.by_default();
+        }
+    }
+
+    /// Whether the thread would cause it again.
+    fn is_fault(&self) -> bool {
+        // SAFETY: the record is this delivery's.
+        kind::is_fault(self.signal) && unsafe { (*self.info).si_code } > 0
+    }
+
+    /// Calls a handler; whether it was set for one time only.
+    fn call(&self, slot: &Slot, action: Action) -> bool {
+        // SAFETY: the record is this delivery's.
+        let code = unsafe { (*self.info).si_code };
+        let stopped = matches!(code, libc::CLD_STOPPED | libc::CLD_CONTINUED | libc::CLD_TRAPPED);
+        if self.signal == libc::SIGCHLD && stopped && action.flags & libc::SA_NOCLDSTOP != 0 {
+            return false;
+        }
+        let once = action.flags & libc::SA_RESETHAND != 0;
+        if once && !slot.reset(action.handler) {
+            // Another thread was faster.
+            return false;
+        }
+        // SAFETY: the kernel gives the context of what was interrupted.
+        let interrupted = mask_of(unsafe { &(*self.context.cast::<libc::ucontext_t>()).uc_sigmask });
+        let deferred = if action.flags & libc::SA_NODEFER == 0 { bit(self.signal) } else { 0 };
+        let before = real::block_only(interrupted | action.mask | deferred);
+        // SAFETY: whoever set the handler vouches for it, and its library is loaded: the host's is always, and that of a
+        // generation as long as a thread runs for it. One that takes the signal alone does not see the rest.
+        unsafe {
+            let handler: Handler = std::mem::transmute::<usize, Handler>(action.handler);
+            handler(self.signal, self.info, self.context);
+        }
+        real::block_only(before);
+        once
+    }
+
+    /// Does what the kernel does without a handler: mostly, ends the process.
+    fn by_default(&self) {
+        // SAFETY: the default is no function.
+        unsafe { real::set(self.signal, Action::DEFAULT) };
+        if self.is_fault() {
+            // The thread causes it again, now with the right registers for who looks at the core.
+            return;
+        }
+        real::send_to_self(self.signal);
+        let blocked = real::block_only(!bit(self.signal));
+        // It was stopped and goes on, or the default is to do nothing.
+        real::block_only(blocked);
+        super::take_over(self.signal);
+    }
+}

@@ -1,0 +1,229 @@
+//! The functions that the host gives to every library: [`Host`](abi::Host) filled in.
+//!
+//! Each one turns a handle into the object that it names and calls that object's method. None panics: the
+//! methods do not, and a panic here would end the process at the `extern "C"` edge.
+
+use std::slice;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use abi_stable::prefix_type::WithMetadata;
+use abi_stable::std_types::RStr;
+use atoll_plugin::abi::{
+    Buffer, Buffers, GenerationHandle, Host, HostRef, LogRecord, Message, PanicReport, PortHandle, Received,
+    ThreadEvent,
+};
+
+use crate::abi::library_context::LibraryContext;
+use crate::abi::{abort, descriptors, panic_report, signals};
+use crate::memory::buffer;
+use crate::observe::logging;
+use crate::port::forked;
+use crate::port::host_end::Port;
+
+const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
+    heap_alloc,
+    heap_alloc_zeroed,
+    heap_realloc,
+    heap_free,
+    buffer_adopt,
+    buffer_copy,
+    buffers_move,
+    log_enabled,
+    log_write,
+    panic_report,
+    thread_event,
+    key_event,
+    descriptor_event,
+    aborted,
+    signal_action,
+    port_receive,
+    port_send,
+    port_wake,
+    port_doorbell,
+    port_sleep,
+    port_retain,
+    port_release,
+});
+
+/// The host's functions, for [`Plugin::bind`](abi::Plugin::bind).
+pub(crate) fn host() -> HostRef {
+    forked::watch();
+    signals::cover_apps();
+    HostRef(TABLE.static_as_prefix())
+}
+
+/// Gives one count of a port away, as the handle that an app's `main` takes.
+pub(crate) fn port_handle(port: Arc<Port>) -> PortHandle {
+    port.lent().fetch_add(1, Ordering::Relaxed);
+    PortHandle(Arc::into_raw(port).cast())
+}
+
+/// Takes back the counts of a port that its library has not given up, as those in statics.
+///
+/// # Safety
+/// The library is out of the process.
+pub(crate) unsafe fn reclaim(port: &Arc<Port>) {
+    for _ in 0..port.lent().swap(0, Ordering::Relaxed) {
+        // SAFETY: the library had this count, and nobody has it any more, by the caller's contract.
+        unsafe { Arc::decrement_strong_count(Arc::as_ptr(port)) };
+    }
+}
+
+/// # Safety
+/// The handle is one of [`LibraryContext::handle`], and the context lives: the library that uses it is loaded.
+unsafe fn context<'a>(handle: GenerationHandle) -> &'a LibraryContext {
+    // SAFETY: by the caller's contract.
+    unsafe { &*handle.0.cast::<LibraryContext>() }
+}
+
+/// # Safety
+/// The handle is one of [`port_handle`], and the caller holds a count of it.
+unsafe fn port<'a>(handle: PortHandle) -> &'a Port {
+    // SAFETY: by the caller's contract.
+    unsafe { &*handle.0.cast::<Port>() }
+}
+
+unsafe extern "C" fn heap_alloc(generation: GenerationHandle, size: usize, align: usize) -> *mut u8 {
+    // SAFETY: the library that calls is loaded.
+    unsafe { context(generation) }.heap().alloc(size, align)
+}
+
+unsafe extern "C" fn heap_alloc_zeroed(generation: GenerationHandle, size: usize, align: usize) -> *mut u8 {
+    // SAFETY: the library that calls is loaded.
+    unsafe { context(generation) }.heap().alloc_zeroed(size, align)
+}
+
+unsafe extern "C" fn heap_realloc(
+    generation: GenerationHandle,
+    block: *mut u8,
+    size: usize,
+    align: usize,
+    new: usize,
+) -> *mut u8 {
+    // SAFETY: the library that calls is loaded; the block is its own, by `GlobalAlloc`'s contract.
+    unsafe { context(generation).heap().realloc(block, size, align, new) }
+}
+
+unsafe extern "C" fn heap_free(generation: GenerationHandle, block: *mut u8, size: usize) {
+    // SAFETY: as for `heap_realloc`.
+    unsafe { context(generation).heap().free(block, size) }
+}
+
+unsafe extern "C" fn buffer_adopt(
+    generation: GenerationHandle,
+    data: *mut u8,
+    len: usize,
+    capacity: usize,
+) -> Buffer {
+    // SAFETY: the library that calls is loaded, and gives up a vector of its allocator's.
+    unsafe { buffer::from_heap(context(generation).heap(), data, len, capacity) }
+}
+
+unsafe extern "C" fn buffer_copy(data: *const u8, len: usize) -> Buffer {
+    // SAFETY: the caller's bytes live through the call.
+    buffer::from_vec(unsafe { slice::from_raw_parts(data, len) }.to_vec())
+}
+
+unsafe extern "C" fn buffers_move(data: *mut Buffer, len: usize) -> Buffers {
+    let mut buffers = Vec::with_capacity(len);
+    // SAFETY: the caller gives up `len` initialised buffers and will not drop them.
+    unsafe {
+        std::ptr::copy_nonoverlapping(data, buffers.as_mut_ptr(), len);
+        buffers.set_len(len);
+    }
+    buffer::list(buffers)
+}
+
+unsafe extern "C" fn log_enabled(generation: GenerationHandle, level: u8, target: RStr<'_>) -> bool {
+    // SAFETY: the library that calls is loaded.
+    logging::enabled(unsafe { context(generation) }, level, target.as_str())
+}
+
+unsafe extern "C" fn log_write(generation: GenerationHandle, record: &LogRecord<'_>) {
+    // SAFETY: the library that calls is loaded.
+    logging::write(unsafe { context(generation) }, record);
+}
+
+unsafe extern "C" fn panic_report(generation: GenerationHandle, report: &PanicReport<'_>) {
+    // SAFETY: the library that calls is loaded, and its frames live through the call.
+    unsafe {
+        let frames = slice::from_raw_parts(report.frames, report.frame_count);
+        panic_report::write(context(generation), report, frames);
+    }
+}
+
+unsafe extern "C" fn thread_event(generation: GenerationHandle, event: ThreadEvent) {
+    // SAFETY: the library that calls is loaded.
+    unsafe { context(generation) }.thread_event(event);
+}
+
+unsafe extern "C" fn key_event(generation: GenerationHandle, key: u32, created: bool) {
+    // SAFETY: the library that calls is loaded.
+    unsafe { context(generation) }.key_event(key, created);
+}
+
+unsafe extern "C" fn descriptor_event(generation: GenerationHandle, descriptor: i32, made: bool) {
+    if made {
+        // SAFETY: the library that calls is loaded.
+        unsafe { context(generation) }.descriptors().made(descriptor);
+    } else {
+        descriptors::gone(descriptor);
+    }
+}
+
+unsafe extern "C" fn aborted(generation: GenerationHandle, function: RStr<'_>) {
+    // SAFETY: the library that calls is loaded.
+    abort::aborted(unsafe { context(generation) }, function.as_str());
+}
+
+unsafe extern "C" fn signal_action(
+    generation: GenerationHandle,
+    signal: i32,
+    new: *const u8,
+    old: *mut u8,
+) -> i32 {
+    // SAFETY: the library that calls is loaded, and keeps the contract of `sigaction`.
+    unsafe { signals::sigaction(Some(context(generation)), signal, new.cast(), old.cast()) }
+}
+
+unsafe extern "C" fn port_receive(handle: PortHandle, timeout_ns: u64, message: &mut Message) -> Received {
+    let timeout = (timeout_ns != u64::MAX).then(|| Duration::from_nanos(timeout_ns));
+    // SAFETY: the caller holds a count of the port.
+    unsafe { port(handle) }.receive(timeout, message)
+}
+
+unsafe extern "C" fn port_send(handle: PortHandle, message: Message) -> bool {
+    // SAFETY: the caller holds a count of the port.
+    unsafe { port(handle) }.accept(message)
+}
+
+unsafe extern "C" fn port_wake(handle: PortHandle) {
+    // SAFETY: the caller holds a count of the port.
+    unsafe { port(handle) }.wake();
+}
+
+unsafe extern "C" fn port_doorbell(handle: PortHandle) -> i32 {
+    // SAFETY: the caller holds a count of the port.
+    unsafe { port(handle) }.doorbell()
+}
+
+unsafe extern "C" fn port_sleep(handle: PortHandle) -> bool {
+    // SAFETY: the caller holds a count of the port.
+    unsafe { port(handle) }.sleep()
+}
+
+unsafe extern "C" fn port_retain(handle: PortHandle) {
+    // SAFETY: the caller holds a count of the port.
+    unsafe {
+        port(handle).lent().fetch_add(1, Ordering::Relaxed);
+        Arc::increment_strong_count(handle.0.cast::<Port>());
+    }
+}
+
+unsafe extern "C" fn port_release(handle: PortHandle) {
+    // SAFETY: the caller gives up a count that it holds.
+    let port = unsafe { Arc::from_raw(handle.0.cast::<Port>()) };
+    port.lent().fetch_sub(1, Ordering::Relaxed);
+}

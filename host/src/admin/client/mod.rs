@@ -1,0 +1,347 @@
+//! A connection to the admin API of a running host, over its Unix socket.
+
+mod events;
+
+use std::future::pending;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Method, Request, Response, header};
+use hyper_util::rt::TokioIo;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use self::events::{Event, Events};
+use super::model::{AppDetails, EffectiveConfig, HostStatus, LogLevel, ProblemDetails, Serving};
+use super::socket;
+use super::stats::Stats;
+use crate::observe::app_log::LogEntry;
+use crate::observe::error_chain::with_sources;
+use crate::server::host_lock;
+
+/// How long an answer is awaited: a reload may drain and start.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Why a host's admin API cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// No host listens.
+    // The reason is in the text and is therefore not a `source`, or printing the chain would say it twice.
+    #[error(
+        "no host runs for {}: start one with `atoll serve`, or say with --config which registry it serves ({reason}){}",
+        config.display(),
+        those(others)
+    )]
+    NoHost {
+        /// The registry file that the host would serve.
+        config: PathBuf,
+        /// Those that running hosts of this user serve.
+        others: Vec<PathBuf>,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// The connection broke.
+    #[error("the host did not answer: {}; try again, and see its log if it stays so", with_sources(.0))]
+    Broken(hyper::Error),
+    /// The connection broke while the host told what happens.
+    #[error("the host has ended, or was restarted")]
+    Lost(#[source] hyper::Error),
+    /// No answer came in time.
+    #[error("the host did not answer within {} s", ANSWER_TIMEOUT.as_secs())]
+    TimedOut,
+    /// The host said no.
+    #[error("{}", .0.detail)]
+    Refused(Box<ProblemDetails>),
+    /// What came is not an answer.
+    #[error(
+        "the host's answer cannot be read: {0}; if it is of another version than this command, {own}, restart it",
+        own = env!("CARGO_PKG_VERSION")
+    )]
+    Malformed(serde_json::Error),
+}
+
+/// What the running hosts serve, as the end of a sentence.
+fn those(configs: &[PathBuf]) -> String {
+    let configs: Vec<String> = configs.iter().map(|config| config.display().to_string()).collect();
+    if configs.is_empty() { String::new() } else { format!("; running hosts serve {}", configs.join(", ")) }
+}
+
+// Not by an attribute, which would make it a `source`: printing the chain would say it twice.
+impl From<hyper::Error> for AdminError {
+    fn from(error: hyper::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<serde_json::Error> for AdminError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+/// What one who follows a log is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// A record.
+    Record(LogEntry),
+    /// So many records came faster than they were read, and are missing.
+    Missed(u64),
+}
+
+/// A connection to a running host.
+#[derive(Debug)]
+pub struct AdminClient {
+    runtime: Runtime,
+    sender: SendRequest<Full<Bytes>>,
+    connection: JoinHandle<()>,
+}
+
+impl Drop for AdminClient {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+impl AdminClient {
+    /// Connects to the host that serves the registry file `config`.
+    ///
+    /// # Errors
+    /// [`AdminError::NoHost`].
+    pub fn connect(config: &Path) -> Result<Self, AdminError> {
+        Self::connect_within(&std::env::temp_dir(), config)
+    }
+
+    /// As [`connect`](Self::connect), to a host with another `TMPDIR`.
+    ///
+    /// # Errors
+    /// [`AdminError::NoHost`].
+    pub fn connect_within(temporary: &Path, config: impl AsRef<Path>) -> Result<Self, AdminError> {
+        let config = config.as_ref();
+        let folder = crate::library::stage::common_folder(temporary);
+        let no_host = |reason| AdminError::NoHost {
+            config: config.to_owned(),
+            others: host_lock::served(&folder),
+            reason,
+        };
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(no_host)?;
+        let path = socket::path(&folder, config);
+        let stream = runtime.block_on(UnixStream::connect(path)).map_err(no_host)?;
+        let (sender, connection) = runtime.block_on(handshake(TokioIo::new(stream)))?;
+        let connection = runtime.spawn(async move {
+            if let Err(error) = connection.await {
+                log::debug!("the connection to the host ended: {error}");
+            }
+        });
+        Ok(Self { runtime, sender, connection })
+    }
+
+    /// What the host runs.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn status(&mut self) -> Result<HostStatus, AdminError> {
+        self.get("/api/v1/status")
+    }
+
+    /// All that is known of an app.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn app(&mut self, app: &str) -> Result<AppDetails, AdminError> {
+        self.get(&of_app(app, ""))
+    }
+
+    /// The configuration in force.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn config(&mut self) -> Result<EffectiveConfig, AdminError> {
+        self.get("/api/v1/config")
+    }
+
+    /// Starts an app, also one that has failed; the number of the generation that serves then.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn start(&mut self, app: &str) -> Result<u64, AdminError> {
+        self.post::<Serving>(&of_app(app, "/start")).map(|serving| serving.generation)
+    }
+
+    /// Takes down what serves of an app.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn stop(&mut self, app: &str) -> Result<(), AdminError> {
+        self.post(&of_app(app, "/stop"))
+    }
+
+    /// Loads an app's library anew; the number of the generation that serves then.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn reload(&mut self, app: &str) -> Result<u64, AdminError> {
+        self.post::<Serving>(&of_app(app, "/reload")).map(|serving| serving.generation)
+    }
+
+    /// Goes back to an app's previous good library; the number of the generation that serves then.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn rollback(&mut self, app: &str) -> Result<u64, AdminError> {
+        self.post::<Serving>(&of_app(app, "/rollback")).map(|serving| serving.generation)
+    }
+
+    /// Lets requests start an app again.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn enable(&mut self, app: &str) -> Result<(), AdminError> {
+        self.post(&of_app(app, "/enable"))
+    }
+
+    /// Takes an app down, and lets no request start it.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn disable(&mut self, app: &str) -> Result<(), AdminError> {
+        self.post(&of_app(app, "/disable"))
+    }
+
+    /// Filters an app's log records by this level; `None`: by what `RUST_LOG` says.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn set_log_level(&mut self, app: &str, level: Option<&str>) -> Result<(), AdminError> {
+        let level = LogLevel { level: level.map(str::to_owned) };
+        self.ask(Method::PUT, &of_app(app, "/log-level"), Some(&level))
+    }
+
+    /// The last log records of an app, the oldest first.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn log(&mut self, app: &str, limit: u32) -> Result<Vec<LogEntry>, AdminError> {
+        self.get(&of_app(app, &format!("/log?limit={limit}")))
+    }
+
+    /// Gives the last log records of an app to `take`, and those that come, until it breaks off, `end` is there, or the
+    /// app is removed.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn follow_log(
+        &mut self,
+        app: &str,
+        limit: u32,
+        end: impl Future<Output = ()>,
+        mut take: impl FnMut(Followed) -> ControlFlow<()>,
+    ) -> Result<(), AdminError> {
+        self.follow(&of_app(app, &format!("/log/stream?limit={limit}")), end, |event| {
+            Ok(match &*event.name {
+                "record" => take(Followed::Record(serde_json::from_str(&event.data)?)),
+                "missed" => take(Followed::Missed(serde_json::from_str(&event.data)?)),
+                _ => ControlFlow::Continue(()),
+            })
+        })
+    }
+
+    /// Gives what the apps do to `take`, second by second, until it breaks off. The first reading comes at once, and
+    /// has no rates yet.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn follow_stats(&mut self, mut take: impl FnMut(Stats) -> ControlFlow<()>) -> Result<(), AdminError> {
+        self.follow("/api/v1/stats", pending(), |event| Ok(take(serde_json::from_str(&event.data)?)))
+    }
+
+    fn follow(
+        &mut self,
+        path: &str,
+        end: impl Future<Output = ()>,
+        mut take: impl FnMut(Event) -> Result<ControlFlow<()>, AdminError>,
+    ) -> Result<(), AdminError> {
+        let sender = &mut self.sender;
+        let read = async {
+            let mut response = send(sender, Method::GET, path, Bytes::new()).await?;
+            let mut events = Events::default();
+            while let Some(frame) = response.frame().await {
+                let Ok(piece) = frame.map_err(AdminError::Lost)?.into_data() else { continue };
+                events.push(&piece);
+                for event in events.by_ref() {
+                    if take(event)?.is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+            Ok(())
+        };
+        self.runtime.block_on(async {
+            tokio::select! {
+                read = read => read,
+                () = end => Ok(()),
+            }
+        })
+    }
+
+    fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, AdminError> {
+        self.ask(Method::GET, path, None::<&()>)
+    }
+
+    fn post<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, AdminError> {
+        self.ask(Method::POST, path, None::<&()>)
+    }
+
+    fn ask<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<T, AdminError> {
+        let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
+        let exchange = async {
+            let response = send(&mut self.sender, method, path, body.into()).await?;
+            Ok::<_, AdminError>(response.into_body().collect().await?.to_bytes())
+        };
+        // The timer is made where the runtime is.
+        let answer = self.runtime.block_on(async { timeout(ANSWER_TIMEOUT, exchange).await });
+        let body = answer.map_err(|_elapsed| AdminError::TimedOut)??;
+        Ok(serde_json::from_slice(if body.is_empty() { b"null" } else { &body })?)
+    }
+}
+
+/// A path of an app's.
+fn of_app(app: &str, rest: &str) -> String {
+    format!("/api/v1/apps/{}{rest}", utf8_percent_encode(app, NON_ALPHANUMERIC))
+}
+
+async fn send(
+    sender: &mut SendRequest<Full<Bytes>>,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<Response<Incoming>, AdminError> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "localhost")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(body))
+        .expect("a request of known parts is one");
+    let response = sender.send_request(request).await?;
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    let problem = response.into_body().collect().await?.to_bytes();
+    Err(AdminError::Refused(serde_json::from_slice(&problem)?))
+}

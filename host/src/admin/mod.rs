@@ -1,0 +1,158 @@
+//! The admin listener: an HTTP API that looks at a running host and changes what it does, and a
+//! page that shows it.
+//!
+//! It listens on a Unix socket that only the host's user can open, by which `atoll ls` and its like reach the host, and,
+//! if it is told to, on a TCP address as well.
+
+mod access;
+mod api;
+mod client;
+mod dashboard;
+mod failure;
+mod invoke;
+pub(crate) mod limits;
+mod model;
+mod openapi;
+mod origin;
+mod socket;
+mod sse;
+mod state;
+mod stats;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+
+use self::access::Access;
+pub use self::access::Token;
+use self::access::guard;
+pub use self::client::{AdminClient, AdminError, Followed};
+pub use self::model::{
+    AppDetails, AppStatus, EffectiveApp, EffectiveConfig, GenerationStatus, HostStatus, Invocation, Invoked,
+    LogLevel, ProblemDetails, ProcessStatus, Serving, SettingInForce,
+};
+pub use self::origin::{AdminOrigin, NoOrigin};
+use self::socket::Socket;
+pub(crate) use self::socket::{folder_of, is_answered};
+pub(crate) use self::sse::event;
+use self::state::State;
+pub use self::stats::{AppStats, HostStats, Stats};
+use crate::app::services::Services;
+use crate::registry::Registry;
+
+/// The admin listener of a host.
+#[derive(Debug)]
+pub struct Admin {
+    state: State,
+    socket: Option<Socket>,
+    listener: Option<TcpListener>,
+    token: Option<Token>,
+    origins: Vec<AdminOrigin>,
+}
+
+impl Admin {
+    /// That of the host that serves the registry file `config`, whose [lock](crate::HostLock) it holds. It does not answer
+    /// yet.
+    pub fn new(registry: Arc<Registry>, services: &Services, config: &Path) -> Self {
+        let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
+        let common = services.staging().common_folder().map_err(|error| error.to_string());
+        let socket =
+            common.and_then(|common| Socket::bind(common.path(), &config).map_err(|error| error.to_string()));
+        let socket = socket
+            .inspect_err(|error| log::warn!("`atoll ls` and its like will not reach this host: {error}"))
+            .ok();
+        Self {
+            state: State::new(registry, services, config),
+            socket,
+            listener: None,
+            token: None,
+            origins: Vec::new(),
+        }
+    }
+
+    /// Answers on TCP, too.
+    #[must_use]
+    pub fn with_listener(self, listener: TcpListener) -> Self {
+        Self { listener: Some(listener), ..self }
+    }
+
+    /// With a token, which is asked of those who change something over TCP.
+    #[must_use]
+    pub fn with_token(self, token: Option<Token>) -> Self {
+        Self { token, ..self }
+    }
+
+    /// With pages on these origins, too, where proxies lead to it. Changes from there take the token.
+    #[must_use]
+    pub fn with_origins(self, origins: Vec<AdminOrigin>) -> Self {
+        Self { origins, ..self }
+    }
+
+    /// Where it listens on TCP.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.as_ref()?.local_addr().ok()
+    }
+
+    /// Begins to answer, on a thread of its own, until what is returned is dropped.
+    ///
+    /// # Errors
+    /// The listeners cannot be used.
+    ///
+    /// # Panics
+    /// Outside of an actix system.
+    pub fn run(self) -> io::Result<Running> {
+        let access =
+            Data::new(Access { address: self.address(), token: self.token, origins: self.origins.into() });
+        let state = Data::new(self.state);
+        let mut server = HttpServer::new(move || {
+            App::new()
+                .app_data(state.clone())
+                .app_data(access.clone())
+                .wrap(from_fn(guard))
+                .wrap(
+                    DefaultHeaders::new()
+                        .add(("x-content-type-options", "nosniff"))
+                        .add(("cache-control", "no-store"))
+                        .add(("cross-origin-resource-policy", "same-origin"))
+                        .add(("referrer-policy", "no-referrer")),
+                )
+                .configure(api::configure)
+                .configure(dashboard::configure)
+                .default_service(actix_web::web::to(failure::nothing_here))
+        })
+        .on_connect(access::prepare_connection)
+        .workers(1)
+        .disable_signals();
+        let (listener, file) = self.socket.map(Socket::into_parts).unzip();
+        if let Some(listener) = listener {
+            server = server.listen_uds(listener)?;
+        }
+        if let Some(listener) = self.listener {
+            server = server.listen(listener)?;
+        }
+        let server = server.run();
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        Ok(Running { handle, _file: file })
+    }
+}
+
+/// An admin listener that answers. Dropping it ends it, with the streams that are open.
+#[must_use]
+pub struct Running {
+    handle: ServerHandle,
+    _file: Option<socket::File>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The order is given at once; what is returned only waits until it is carried out.
+        drop(self.handle.stop(false));
+    }
+}

@@ -1,0 +1,303 @@
+//! An app in the registry, as the request path sees it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use log::LevelFilter;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::app::lifecycle::Phase;
+use crate::app::rate_limit::Admission;
+use crate::app::services::Services;
+use crate::app::supervisor::{Input, Reload};
+use crate::config::{AppConfig, Settings};
+use crate::generation::handle::{Generation, InFlight};
+use crate::observe::app_log::Journal;
+use crate::observe::events::Happening;
+use crate::observe::history::{History, Transition};
+use crate::observe::logging;
+use crate::observe::metrics::Metrics;
+use crate::observe::trace::SpanSink;
+
+/// Why an app has no generation to serve a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// Its library cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+    /// It did not start, or crashed, and is started again after a pause.
+    #[error("{reason}")]
+    Resting {
+        /// What went wrong last.
+        reason: String,
+        /// Until it is tried again.
+        retry_after: Duration,
+    },
+    /// Too many of its generations are pinned: what to do about it.
+    #[error("{0}")]
+    Blocked(String),
+    /// Someone has switched it off.
+    #[error("the app is disabled: `atoll enable NAME` lets calls start it again")]
+    Disabled,
+    /// It is being taken down.
+    #[error("the app is being taken down")]
+    Closing,
+}
+
+/// One registered app.
+#[derive(Debug)]
+pub struct App {
+    name: Arc<str>,
+    settings: ArcSwap<Settings>,
+    serving: ArcSwapOption<Generation>,
+    inputs: mpsc::UnboundedSender<Input>,
+    shows_details: bool,
+    history: Mutex<History>,
+    phase: Mutex<Phase>,
+    journal: Arc<Journal>,
+    metrics: Arc<Metrics>,
+    admission: Admission,
+    spans: Option<Arc<dyn SpanSink>>,
+    draining: AtomicUsize,
+}
+
+impl App {
+    pub(crate) fn new(config: &AppConfig, inputs: mpsc::UnboundedSender<Input>, services: &Services) -> Self {
+        let name: Arc<str> = config.name.as_str().into();
+        let journal = Arc::new(Journal::new(name.clone(), services.events().clone()));
+        journal.configure(&config.settings);
+        Self {
+            journal,
+            name,
+            settings: ArcSwap::from_pointee(config.settings.clone()),
+            serving: ArcSwapOption::empty(),
+            inputs,
+            shows_details: services.shows_details(),
+            history: Mutex::default(),
+            phase: Mutex::new(Phase::Cold),
+            metrics: Arc::default(),
+            admission: Admission::new(&config.settings),
+            spans: services.spans().cloned(),
+            draining: AtomicUsize::new(0),
+        }
+    }
+
+    /// The app's name in the registry.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Its settings, as they are now.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// How long a request to it may take.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.settings.load().deadline()
+    }
+
+    /// How large the head of its responses may be.
+    pub(crate) fn head_limit(&self) -> usize {
+        self.settings.load().head_limit
+    }
+
+    /// How many requests may be in flight at once.
+    pub(crate) fn max_concurrency(&self) -> Option<usize> {
+        self.settings.load().max_concurrency
+    }
+
+    /// How fast it takes requests from outside.
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// Where the spans of its requests go.
+    pub(crate) fn spans(&self) -> Option<&Arc<dyn SpanSink>> {
+        self.spans.as_ref()
+    }
+
+    /// Whether its problems say what went wrong inside of it.
+    pub(crate) fn shows_details(&self) -> bool {
+        self.shows_details
+    }
+
+    /// Whether it serves, and if not, why.
+    pub fn phase(&self) -> Phase {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The generation that gets new requests.
+    pub fn serving(&self) -> Option<Arc<Generation>> {
+        self.serving.load_full()
+    }
+
+    /// The last things that happened to its generations, the oldest first.
+    pub fn history(&self) -> Vec<Transition> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// What it has said lately, and what went wrong with it.
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+
+    /// What is counted of it.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// How many of its generations finish what they have.
+    pub fn draining(&self) -> usize {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Admits one request: to the generation that serves, or to the one that this call starts.
+    ///
+    /// # Errors
+    /// There is none: see [`Unavailable`].
+    pub async fn acquire(&self) -> Result<InFlight, Unavailable> {
+        loop {
+            if let Some(in_flight) = self.enter() {
+                return Ok(in_flight);
+            }
+            self.wait().await?;
+        }
+    }
+
+    /// Admits one request to the generation that serves, if one does.
+    pub(crate) fn enter(&self) -> Option<InFlight> {
+        self.serving.load().as_ref().and_then(Generation::enter)
+    }
+
+    /// Waits until a generation serves; starts one if need be.
+    ///
+    /// # Errors
+    /// As for [`acquire`](Self::acquire).
+    pub(crate) async fn wait(&self) -> Result<(), Unavailable> {
+        let (answer, ready) = oneshot::channel();
+        if self.inputs.send(Input::Wanted(answer)).is_err() {
+            return Err(Unavailable::Closing);
+        }
+        ready.await.unwrap_or(Err(Unavailable::Closing))
+    }
+
+    /// Loads the library anew, also when it seems unchanged; the number of the generation that serves then.
+    ///
+    /// # Errors
+    /// Why no new generation serves; the one before goes on.
+    pub async fn reload(&self) -> Result<u64, String> {
+        self.ask(Reload::Current).await
+    }
+
+    /// Goes back to the previous good library of those that are kept; the number of the generation that serves then.
+    /// The next change on disk brings the library there again.
+    ///
+    /// # Errors
+    /// As for [`reload`](Self::reload), or none is kept.
+    pub async fn rollback(&self) -> Result<u64, String> {
+        self.ask(Reload::Previous).await
+    }
+
+    /// Starts it, also when it has failed before; the number of the generation that serves then.
+    ///
+    /// # Errors
+    /// It does not start: see [`Unavailable`].
+    pub async fn start(&self) -> Result<u64, Unavailable> {
+        let (answer, ready) = oneshot::channel();
+        self.tell(Input::Start(answer));
+        ready.await.unwrap_or(Err(Unavailable::Closing))?;
+        self.acquire().await.map(|in_flight| in_flight.number())
+    }
+
+    /// Takes down what serves, once it has finished what it has, and waits until it is gone. The next call starts the
+    /// app again.
+    pub async fn stop(&self) {
+        self.order(Input::Stop).await;
+    }
+
+    /// Takes down what serves, as [`stop`](Self::stop) does, and lets no call start it until it is enabled, or the host
+    /// is restarted.
+    pub async fn disable(&self) {
+        self.order(Input::Disable).await;
+    }
+
+    /// Lets calls start it again; one that starts with the host does so at once.
+    pub async fn enable(&self) {
+        self.order(Input::Enable).await;
+    }
+
+    /// Filters its log records by this level, instead of what `RUST_LOG` says; `None`: by that again.
+    pub fn set_log_level(&self, level: Option<LevelFilter>) {
+        self.journal.set_level(level);
+        if let Some(generation) = self.serving() {
+            generation.set_log_level(logging::max_level(level));
+        }
+    }
+
+    /// Tells the driver what to do, and waits until it is done; one that has ended has nothing left to do it to.
+    async fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> Input) {
+        let (answer, done) = oneshot::channel();
+        self.tell(order(answer));
+        let _ = done.await;
+    }
+
+    async fn ask(&self, which: Reload) -> Result<u64, String> {
+        let (answer, asked) = oneshot::channel();
+        self.tell(Input::Reload(which, answer));
+        asked.await.unwrap_or_else(|_| Err(Unavailable::Closing.to_string()))
+    }
+
+    /// Says that a build has made another library of its crate, or none: see [`Library`](crate::Library). `since` is
+    /// when the sources were changed.
+    pub fn rebuilt(&self, since: Instant) {
+        self.tell(Input::Rebuilt(since));
+    }
+
+    /// Changes its configuration.
+    pub(crate) fn configure(&self, config: AppConfig) {
+        self.tell(Input::Configure(Box::new(config)));
+    }
+
+    /// Starts it without a call.
+    pub(crate) fn preload(&self) {
+        let (answer, _nobody_waits) = oneshot::channel();
+        self.tell(Input::Wanted(answer));
+    }
+
+    /// Takes it down; comes back when all its generations are unloaded or pinned.
+    pub(crate) async fn close(&self) {
+        self.order(Input::Close).await;
+    }
+
+    /// A driver that has ended takes no input, and needs none.
+    fn tell(&self, input: Input) {
+        let _ = self.inputs.send(input);
+    }
+
+    pub(crate) fn set_settings(&self, settings: Settings) {
+        self.admission.configure(&settings);
+        self.journal.configure(&settings);
+        self.settings.store(Arc::new(settings));
+    }
+
+    pub(crate) fn set_serving(&self, generation: Option<Arc<Generation>>) {
+        // It may have been told another level when it was loaded.
+        if let (Some(generation), Some(level)) = (&generation, self.journal.level()) {
+            generation.set_log_level(logging::max_level(Some(level)));
+        }
+        self.serving.store(generation);
+    }
+
+    pub(crate) fn set_phase(&self, phase: Phase, draining: usize) {
+        self.draining.store(draining, Ordering::Relaxed);
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    pub(crate) fn record(&self, transition: Transition) {
+        self.journal.tell(|| Happening::Transition((&transition).into()));
+        self.history.lock().unwrap_or_else(PoisonError::into_inner).push(transition);
+    }
+}

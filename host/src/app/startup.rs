@@ -1,0 +1,299 @@
+//! From a file on disk to a generation that is ready: staged, inspected, loaded, started.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use atoll_plugin::protocol::Start;
+use futures_util::future::LocalBoxFuture;
+use serde_json::Value;
+use tokio::task::spawn_blocking;
+
+use crate::abi::library_context::LibraryContext;
+use crate::app::handle::App;
+use crate::app::lifecycle::{Cause, Number};
+use crate::app::prepare::{Preparation, Prepared};
+use crate::app::services::{Library, Services};
+use crate::app::teardown;
+use crate::dispatch::app_calls::Courier;
+use crate::generation::handle::{Generation, Shape, StartError};
+use crate::library::check::CheckError;
+use crate::library::inspect::Inspected;
+use crate::library::loaded::{LoadError, Loaded};
+use crate::library::loader::Room;
+use crate::library::machine;
+use crate::library::source::Source;
+use crate::library::stage::{ContentHash, Kept, Original, StageError, Staging};
+use crate::observe::history::{State, Transition};
+use crate::port::host_end::Limits;
+
+/// How often a library that is written to while it is copied is copied again.
+const STAGE_ATTEMPTS: usize = 50;
+
+/// How long new requests may wait for the predecessor's to end, so that its state is saved whole.
+const HOLD_LIMIT: Duration = Duration::from_secs(2);
+
+/// What a driver wants brought.
+pub(crate) struct Plan {
+    pub(crate) app: Arc<App>,
+    pub(crate) number: Number,
+    /// The path that `apps.json` names.
+    pub(crate) path: PathBuf,
+    /// What it leads to, or what a build has made of it.
+    pub(crate) library: Library,
+    /// When the change that this brings was noticed.
+    pub(crate) noticed: Option<Instant>,
+    /// A library that was kept, in the place of that one.
+    pub(crate) kept: Option<Kept>,
+    /// What was made ready ahead of the library, if it is still that.
+    pub(crate) prepared: Option<Preparation>,
+    /// Nothing is to be done if the library has this content.
+    pub(crate) unless: Option<ContentHash>,
+    /// The generation whose state is handed over.
+    pub(crate) predecessor: Option<Arc<Generation>>,
+    /// Brings the app's requests to other apps.
+    pub(crate) courier: Courier,
+    /// Makes new requests wait for this generation, instead of going to the predecessor.
+    pub(crate) hold: Box<dyn Fn() -> LocalBoxFuture<'static, ()>>,
+    /// Told, with the reason, when a worker comes back without having been told to stop.
+    pub(crate) on_exit: Arc<dyn Fn(String) + Send + Sync>,
+    /// Takes the predecessor down, where there is room for one library only.
+    pub(crate) give_way: Box<dyn Fn()>,
+}
+
+/// A generation that is ready, with its library.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) generation: Arc<Generation>,
+    pub(crate) loaded: Loaded,
+    pub(crate) hash: ContentHash,
+}
+
+/// Why a generation did not come to serve.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BringError {
+    #[error("{0}")]
+    Build(String),
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("the library is the one that serves")]
+    Unchanged,
+    #[error("the host failed to start it: {0}; this is a fault of the host's, please report it")]
+    Panicked(String),
+}
+
+impl BringError {
+    pub(crate) fn cause(&self) -> Cause {
+        match self {
+            // Nothing but another file changes that.
+            Self::Check(CheckError::Stage(
+                StageError::Shared { .. } | StageError::TooLarge { .. } | StageError::NotAFile { .. },
+            )) => Cause::Unusable,
+            Self::Unchanged => Cause::Unchanged,
+            // What a compiler says may contain anything.
+            Self::Build(_) => Cause::Unusable,
+            _ if self.is_of_the_machine() => Cause::Machine,
+            Self::Check(CheckError::Stage(_) | CheckError::Thread(_))
+            | Self::Start(_)
+            | Self::Panicked(_) => Cause::Failed,
+            Self::Check(_) => Cause::Unusable,
+        }
+    }
+
+    fn is_of_the_machine(&self) -> bool {
+        match self {
+            Self::Check(CheckError::Thread(error) | CheckError::Load(LoadError::Thread(error)))
+            | Self::Start(StartError::Thread { reason: error, .. }) => machine::has_no_thread(error),
+            Self::Check(CheckError::Load(LoadError::Open(error))) => machine::is_at_fault(error),
+            // Of tokio, when it has no thread for work that blocks.
+            Self::Panicked(panic) if panic.contains("(os error 11)") => true,
+            error => machine::is_at_fault(error),
+        }
+    }
+}
+
+/// Brings one generation up to where it can serve; after an error nothing of it is left.
+pub(crate) async fn bring(services: &Rc<Services>, mut plan: Plan) -> Result<Live, BringError> {
+    let inspected = inspect(services, &mut plan).await?;
+    let hash = inspected.staged().hash();
+    let name = plan.app.name().clone();
+
+    let settings = plan.app.settings();
+    let early_states = match services.loader().prepare(hash).await {
+        Room::ForBoth => None,
+        Room::ForOne => {
+            let states = hand_over(&plan, settings.start_timeout()).await;
+            (plan.give_way)();
+            // All others wait until it is gone.
+            if let Some(predecessor) = &plan.predecessor {
+                predecessor.ending().end_endless();
+            }
+            Some(states)
+        }
+    };
+    let context = LibraryContext::new(name, plan.number, plan.app.journal().clone());
+    let version = inspected.stamp().version.clone();
+    let loaded = services.loader().load(inspected, context).await?;
+    record(&plan, State::Loaded, String::new());
+
+    let limits = Limits { queue: settings.queue, calls: settings.max_calls, message: settings.message_limit };
+    let shape = Shape { workers: settings.workers, limits };
+    let on_exit = plan.on_exit.clone();
+    let told = move |reason| on_exit(reason);
+    let context = loaded.context().clone();
+    let generation =
+        Generation::spawn(context, version, loaded.root(), shape, &plan.courier, plan.noticed, told);
+    let live = Live { generation: Arc::new(generation), loaded, hash };
+    let workers = settings.workers;
+    let plural = if workers == 1 { "" } else { "s" };
+    record(&plan, State::Starting, format!("{workers} worker{plural}"));
+
+    let start = Start {
+        app: plan.app.name().to_string(),
+        generation: plan.number,
+        worker: 0,
+        env: settings.env.clone(),
+        config: settings.config.clone(),
+        state: None,
+        body_limit: settings.body_limit as u64,
+    };
+    let states = match early_states {
+        Some(states) => states,
+        None => hand_over(&plan, settings.start_timeout()).await,
+    };
+    if let Err(error) = live.generation.start(start, states, settings.start_timeout()).await {
+        live.generation.retire();
+        teardown::take_down(services, &plan.app, live, drop).await;
+        return Err(error.into());
+    }
+    let (staging, original) = (services.staging().clone(), Original::of(live.loaded.staged()));
+    let kept = spawn_blocking(move || staging.keep_original(&original, plan.number, settings.keep)).await;
+    let kept =
+        kept.map_err(|error| error.to_string()).and_then(|kept| kept.map_err(|error| error.to_string()));
+    if let Err(error) = kept {
+        log::warn!("{}: its library cannot be kept for a rollback: {error}", plan.app.name());
+    }
+    Ok(live)
+}
+
+/// Copies the library until the copy is of one piece, and reads it; or takes what was prepared.
+async fn inspect(services: &Rc<Services>, plan: &mut Plan) -> Result<Inspected, BringError> {
+    let mut prepared = match plan.prepared.take() {
+        Some(preparation) => preparation.take().await,
+        None => None,
+    };
+    for attempt in 1.. {
+        let wanted = Wanted {
+            app: plan.app.name().clone(),
+            path: plan.path.clone(),
+            limit: plan.app.settings().library_limit as u64,
+            library: plan.library.clone(),
+            kept: plan.kept.clone(),
+            prepared: prepared.take(),
+            unless: plan.unless,
+        };
+        let staging = services.staging().clone();
+        let copied = spawn_blocking(move || wanted.copy(&staging)).await;
+        match copied.map_err(|error| CheckError::Thread(error.into()))? {
+            Err(BringError::Check(CheckError::Stage(error)))
+                if error.is_temporary() && attempt < STAGE_ATTEMPTS =>
+            {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Err(error) => return Err(error),
+            Ok((inspected, origin)) => {
+                let (staged, stamp) = (inspected.staged(), inspected.stamp());
+                let what = format!("{} bytes from {}{origin}", staged.size(), staged.source().display());
+                record(plan, State::Staged, what);
+                record(plan, State::Inspected, format!("{} {}, {}", stamp.name, stamp.version, stamp.rustc));
+                return Ok(inspected);
+            }
+        }
+    }
+    unreachable!("the last attempt returns")
+}
+
+/// The copy that is wanted.
+struct Wanted {
+    app: Arc<str>,
+    path: PathBuf,
+    limit: u64,
+    library: Library,
+    kept: Option<Kept>,
+    prepared: Option<Prepared>,
+    unless: Option<ContentHash>,
+}
+
+impl Wanted {
+    /// Makes or finds it, and says what is special about that.
+    fn copy(self, staging: &Staging) -> Result<(Inspected, &'static str), BringError> {
+        let (mut package, mut origin) = (None, None);
+        let staged = match (self.kept, self.library) {
+            (Some(kept), _) => staging.restage(&self.app, &kept),
+            (None, Library::Failed(error)) => return Err(BringError::Build(error)),
+            (None, library) => {
+                let source = Source::locate(&self.path, &self.app);
+                package = source.package().map(|package| package.name.clone());
+                let library = match &library {
+                    Library::Built(file) => file,
+                    _ => source.library().map_err(CheckError::from)?,
+                };
+                origin = source.package().map(|package| (library.to_owned(), package.folder.clone()));
+                let fits = |copy: &Inspected| {
+                    copy.staged().size() <= self.limit
+                        && package.as_ref().is_none_or(|package| *package == copy.stamp().name)
+                };
+                let prepared = self.prepared.and_then(|prepared| prepared.copy_of(library));
+                if let Some(copy) = prepared.filter(fits) {
+                    claim(staging, &self.app, origin.as_ref())?;
+                    return Ok((copy, ", copied before"));
+                }
+                staging.stage_up_to(self.limit, &self.app, library)
+            }
+        };
+        let staged = staged.map_err(CheckError::from)?;
+        if self.unless == Some(staged.hash()) {
+            return Err(BringError::Unchanged);
+        }
+        let inspected = staged.inspect(package.as_deref()).map_err(CheckError::from)?;
+        claim(staging, &self.app, origin.as_ref())?;
+        Ok((inspected, ""))
+    }
+}
+
+/// Takes note of the library and the folder of the crate that it is built from.
+fn claim(staging: &Staging, app: &str, origin: Option<&(PathBuf, PathBuf)>) -> Result<(), CheckError> {
+    let Some((library, folder)) = origin else { return Ok(()) };
+    Ok(staging.claim(app, library, folder)?)
+}
+
+/// The states that the predecessor's workers hand over. It gets no request while they are saved and the next
+/// generation starts, so that nothing is missing from them, and for the same reason its WebSockets and server-sent events
+/// end. A predecessor that cannot save is reported, and the start is a cold one.
+async fn hand_over(plan: &Plan, limit: Duration) -> Vec<Value> {
+    let Some(predecessor) = plan.predecessor.as_ref().filter(|generation| generation.saves()) else {
+        return Vec::new();
+    };
+    (plan.hold)().await;
+    predecessor.ending().end_endless();
+    let name = plan.app.name();
+    let left = predecessor.drain(HOLD_LIMIT).await;
+    if left > 0 {
+        log::warn!(
+            "{name}: {left} requests still ran {} ms after the change; what they do to the state is not handed over",
+            HOLD_LIMIT.as_millis()
+        );
+    }
+    predecessor.save(limit).await.unwrap_or_else(|error| {
+        log::warn!("{name}: its state could not be saved, so it starts without: {error}");
+        Vec::new()
+    })
+}
+
+fn record(plan: &Plan, state: State, reason: String) {
+    log::debug!("{}#{} {state}: {reason}", plan.app.name(), plan.number);
+    plan.app.record(Transition { at: SystemTime::now(), generation: plan.number, state, reason });
+}

@@ -1,0 +1,183 @@
+//! From a retired generation to nothing: drained, stopped, unloaded; or pinned, and unloaded later.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::task::spawn_local;
+use tokio::time::sleep;
+
+use crate::abi::library_context::LibraryContext;
+use crate::abi::vtable;
+use crate::app::handle::App;
+use crate::app::pins::{Entry, Pins};
+use crate::app::services::{PinnedGeneration, Services};
+use crate::app::startup::Live;
+use crate::generation::handle::Generation;
+use crate::library::inspect::Inspected;
+use crate::library::loaded::{Loaded, PinReason, Pinned};
+use crate::library::own_thread::{OwnThreadError, on_own_thread};
+use crate::observe::history::{State, Transition};
+
+/// How long streams and WebSockets that have been told to end may take for it.
+const STREAMS_END: Duration = Duration::from_secs(1);
+
+/// The first pause before a pinned generation is looked at again, unless it reports that something has ended. Each
+/// pause doubles the next.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
+
+/// The longest pause before a pinned generation is looked at again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Takes a generation that admits nothing more out of the process. `gone` is given what is left, the copy of its library,
+/// before anybody is told that the generation is unloaded: who asks for the app then finds the copy.
+pub(crate) async fn take_down(
+    services: &Rc<Services>,
+    app: &Arc<App>,
+    live: Live,
+    gone: impl FnOnce(Option<Inspected>),
+) {
+    let Live { generation, loaded, hash: _ } = live;
+    let settings = app.settings();
+    let number = generation.number();
+
+    record(app, number, State::Draining, format!("{} requests in flight", generation.in_flight()));
+    let left = generation.drain(settings.drain_timeout()).await;
+    generation.ending().end_all();
+    let left = if left > 0 { generation.drain(STREAMS_END).await } else { 0 };
+    if left > 0 {
+        log::warn!(
+            "{}#{number}: {left} request{} cut off, unfinished after drain_timeout_ms = {}",
+            app.name(),
+            if left == 1 { " was" } else { "s were" },
+            settings.drain_timeout_ms
+        );
+    }
+    let blocked = generation.stop(settings.stop_timeout()).await;
+    loaded.context().signals().retire();
+    let aborted = loaded.context().aborted().cloned();
+    let unloaded = if let Some(abort) = aborted {
+        Err(loaded.pin(PinReason::Aborted(abort)))
+    } else if blocked.is_empty() {
+        record(app, number, State::Stopped, String::new());
+        threads_end(loaded.context(), settings.stop_timeout()).await;
+        unload(loaded).await
+    } else {
+        let threads = loaded.context().running_threads();
+        Err(loaded.pin(PinReason::Workers(blocked, threads)))
+    };
+    match unloaded {
+        Ok(copy) => {
+            reclaim(&generation);
+            gone(Some(copy));
+            record(app, number, State::Unloaded, String::new());
+        }
+        Err(pinned) => {
+            let reason = pinned.reason().to_string();
+            let entry = pin(services.pins(), app, number, &reason);
+            let pins = services.pins().clone();
+            spawn_local(Remains { app: app.clone(), generation, pinned, entry, pins }.outlive());
+            gone(None);
+        }
+    }
+}
+
+/// Reports that a generation stays in the process.
+pub(crate) fn pin(pins: &Pins, app: &App, number: u64, reason: &str) -> Entry {
+    log::warn!("{}#{number} is pinned, its memory stays: {reason}", app.name());
+    record(app, number, State::Pinned, reason.to_owned());
+    let app = app.name().to_string();
+    pins.add(PinnedGeneration { app, generation: number, reason: reason.to_owned() })
+}
+
+/// What is left of a generation that could not be unloaded.
+struct Remains {
+    app: Arc<App>,
+    generation: Arc<Generation>,
+    pinned: Pinned,
+    entry: Entry,
+    pins: Pins,
+}
+
+impl Remains {
+    /// Unloads the generation when what has pinned it is over. Dropping this leaves it in the process for good.
+    async fn outlive(mut self) {
+        let mut pause = FIRST_LOOK;
+        let (context, generation) = (self.pinned.context().clone(), self.generation.clone());
+        loop {
+            // Before it is looked, so that nothing is missed.
+            let (worker, thread) = (generation.change(), context.thread_ends());
+            let (workers, threads) = (self.generation.left(), context.running_threads());
+            let reason = match (workers.is_empty(), threads.is_empty()) {
+                // Nobody knows what its threads hold.
+                _ if context.aborted().is_some() => self.pinned.reason().clone(),
+                (false, _) => PinReason::Workers(workers, threads),
+                (true, false) => PinReason::Threads(threads),
+                (true, true) => {
+                    self.generation.join().await;
+                    match unload(self.pinned.into_library()).await {
+                        Ok(_copy) => {
+                            reclaim(&self.generation);
+                            log::info!("{:?} is unloaded, and no longer pinned", self.generation);
+                            record(&self.app, self.generation.number(), State::Unloaded, String::new());
+                            return self.pins.remove(self.entry);
+                        }
+                        Err(pinned) => self.pinned = pinned,
+                    }
+                    self.pinned.reason().clone()
+                }
+            };
+            let reason = reason.to_string();
+            if self.pins.set_reason(&self.entry, &reason) {
+                record(&self.app, self.generation.number(), State::Pinned, reason);
+            }
+            tokio::select! {
+                () = worker => pause = FIRST_LOOK,
+                () = thread => pause = FIRST_LOOK,
+                () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+            }
+        }
+    }
+}
+
+fn record(app: &App, generation: u64, state: State, reason: String) {
+    log::debug!("{}#{generation} {state}: {reason}", app.name());
+    app.record(Transition { at: SystemTime::now(), generation, state, reason });
+}
+
+/// Waits for the app's own threads, at most for `limit`.
+async fn threads_end(context: &LibraryContext, limit: Duration) {
+    let begun = Instant::now();
+    let mut pause = Duration::from_micros(200);
+    while context.aborted().is_none() && !context.running_threads().is_empty() && begun.elapsed() < limit {
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+/// Takes back what the library of a generation had of the host's; it is unloaded.
+fn reclaim(generation: &Generation) {
+    // SAFETY: the library is out of the process, as `unload` has verified.
+    generation.ports().iter().for_each(|port| unsafe { vtable::reclaim(port) });
+}
+
+/// Waits as long as there is no thread for it.
+async fn unload(mut loaded: Loaded) -> Result<Inspected, Pinned> {
+    let mut pause = FIRST_LOOK;
+    loop {
+        // SAFETY: the unload rule: the generation's workers have been joined, and the root module was handed to those
+        // only.
+        let unload = |loaded: Loaded| unsafe { loaded.unload() };
+        match on_own_thread("unload", loaded, unload).await {
+            Ok(unloaded) => return unloaded,
+            Err(OwnThreadError::NoThread(error, again)) => {
+                log::warn!("{again:?} is unloaded later: there is no thread for it: {error}");
+                loaded = again;
+            }
+            // The library is held by a thread that nobody knows any more.
+            Err(OwnThreadError::Panicked) => std::panic::resume_unwind(Box::new("unloading it panicked")),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}

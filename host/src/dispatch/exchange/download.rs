@@ -1,0 +1,141 @@
+//! An answer's body on its way to the client.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use atoll_plugin::protocol::{HttpResponse, INITIAL_CREDIT, piece_credit};
+use bytes::Bytes;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::Exchange;
+use super::frames::{Frames, GOING_AWAY};
+use super::upload::{BodySource, Upload};
+use crate::observe::app_warnings::Kind;
+use crate::port::worker_message::Event;
+
+/// A body as the app sends it, and the request's own body on the way to it.
+///
+/// An error is the end: the body is not complete. When the app's generation is to go and does not end the body in time,
+/// it is ended: server-sent events as if they were complete, since their client connects again, a WebSocket by a close with
+/// the code 1012, and others with an error.
+pub struct Download {
+    exchange: Exchange,
+    /// The credit of what was taken since the app was last granted some.
+    taken: u64,
+    ending: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Whether it may end at any time.
+    ends_cleanly: bool,
+    /// The frames of a WebSocket that the app carries itself.
+    frames: Option<Frames>,
+    /// Why it is not complete, when that is still to be said.
+    broken: Option<io::Error>,
+    ended: bool,
+}
+
+impl Download {
+    pub(super) fn new(exchange: Exchange, head: &HttpResponse<'_>) -> Self {
+        let ends_cleanly = head.headers.iter().any(|header| {
+            header.0.eq_ignore_ascii_case("content-type") && header.1.starts_with("text/event-stream")
+        });
+        let ending = exchange.in_flight().ending();
+        let ending = Box::pin(if ends_cleanly { ending.of_endless() } else { ending.of_all() });
+        Self { exchange, taken: 0, ending, ends_cleanly, frames: None, broken: None, ended: false }
+    }
+
+    /// The body is a WebSocket's frames, and `source` those of the client.
+    pub(crate) fn carry_websocket(&mut self, source: BodySource) {
+        self.frames = Some(Frames::default());
+        self.ending = Box::pin(self.exchange.in_flight().ending().of_endless());
+        self.exchange.upload = Some(Upload::new(source));
+    }
+
+    fn take(&mut self, bytes: usize) {
+        self.taken += piece_credit(bytes);
+        if self.taken >= INITIAL_CREDIT / 2 {
+            let bytes = std::mem::take(&mut self.taken);
+            self.exchange.answer().grant(bytes);
+        }
+    }
+
+    /// How it ends before the app has ended it.
+    fn last_words(&mut self) -> Option<io::Result<Bytes>> {
+        match self.frames.take() {
+            Some(frames) if frames.are_complete() => {
+                self.ends_cleanly = true;
+                Some(Ok(Bytes::from_static(GOING_AWAY)))
+            }
+            None if self.ends_cleanly => None,
+            _ => Some(Err(cut("the app is being replaced"))),
+        }
+    }
+
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if self.ending.as_mut().poll(context).is_ready() {
+            return Poll::Ready(self.last_words());
+        }
+        loop {
+            match ready!(self.exchange.poll_event(context)) {
+                Ok(Event::Chunk(buffer)) => {
+                    self.take(buffer.len());
+                    if let Some(frames) = &mut self.frames {
+                        frames.follow(&buffer);
+                    }
+                    return Poll::Ready(Some(Ok(Bytes::from_owner(buffer))));
+                }
+                Ok(Event::End) => {
+                    self.exchange.answer().over();
+                    return Poll::Ready(None);
+                }
+                Ok(Event::Failed(message)) => {
+                    self.exchange.answer().over();
+                    let in_flight = self.exchange.in_flight();
+                    let journal = in_flight.journal();
+                    journal.warnings().write(Kind::Incomplete, || {
+                        let said = journal.shortened(&message);
+                        format!("{:?}: a response is not complete: {said}", **in_flight)
+                    });
+                    return Poll::Ready(Some(Err(cut(&message))));
+                }
+                Ok(Event::Answer(..)) => return Poll::Ready(Some(Err(cut("the handler did not finish it")))),
+                Ok(Event::WsMessage(..) | Event::WsClose(..) | Event::Credit(_)) => {}
+                Err(gone) => return Poll::Ready(Some(Err(cut(&gone.to_string())))),
+            }
+        }
+    }
+}
+
+fn cut(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, why.to_owned())
+}
+
+impl futures_util::Stream for Download {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        if let Some(error) = this.broken.take() {
+            this.ended = true;
+            return Poll::Ready(Some(Err(error)));
+        }
+        let chunk = ready!(this.poll_chunk(context));
+        if let Some(Err(error)) = chunk {
+            // The connection is closed at an error, with what it has not sent. So it gets a turn to send it.
+            this.broken = Some(error);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        this.ended = chunk.is_none();
+        Poll::Ready(chunk)
+    }
+}
+
+impl fmt::Debug for Download {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Download")
+    }
+}

@@ -1,0 +1,96 @@
+//! What a client is told when an app does not answer.
+
+use std::time::Duration;
+
+use atoll_plugin::protocol::{ErrorData, ErrorObject, code};
+
+use crate::app::handle::{App, Unavailable};
+use crate::dispatch::problem::{Kind, Problem};
+use crate::port::answer::AnswerError;
+
+pub(super) fn failed(app: &App, generation: u64, request_id: &str, error: AnswerError) -> Problem {
+    let said = match &error {
+        AnswerError::Failed(error) => Some(error.clone()),
+        _ => None,
+    };
+    of_answer(app, generation, request_id, error).said_by_app(said)
+}
+
+fn of_answer(app: &App, generation: u64, request_id: &str, error: AnswerError) -> Problem {
+    let name = app.name();
+    let who = format!("{name}#{generation}");
+    match error {
+        AnswerError::Gone(_) => Problem::new(
+            Kind::BadGateway,
+            format!(
+                "A worker of the app `{name}` ended while it had this request. It may have been carried out."
+            ),
+        ),
+        AnswerError::Malformed(_)
+        | AnswerError::NoBuffer(_)
+        | AnswerError::NoHead
+        | AnswerError::HeadTooLarge { .. } => {
+            app.journal().log_failure(|| format!("{who}: request {request_id}: {error}"));
+            let what = format!("What the app `{name}` answered is not an HTTP response");
+            Problem::new(Kind::BadGateway, detail(app, &what, "its log says more", &error.to_string()))
+        }
+        AnswerError::Failed(ErrorObject { code: code::HANDLER_PANICKED, message, .. }) => {
+            app.journal()
+                .log_failure(|| format!("{who}: request {request_id}: a handler panicked: {message}"));
+            let what = format!("A handler of the app `{name}` panicked");
+            Problem::new(Kind::AppPanicked, detail(app, &what, "its log says more", &message))
+        }
+        AnswerError::Failed(ErrorObject { code: code::BODY_TOO_LARGE, .. }) => {
+            let limit = app.settings().body_limit;
+            let detail = format!("The app `{name}` takes bodies of at most body_limit = {limit} bytes.");
+            Problem::new(Kind::BodyTooLarge, detail)
+        }
+        AnswerError::Failed(ErrorObject { code: code::CANCELLED, .. }) => {
+            Problem::new(Kind::DeadlineExceeded, format!("The app `{name}` dropped the request."))
+        }
+        AnswerError::Failed(ErrorObject { message, data, .. }) => {
+            let status = data
+                .and_then(|data| serde_json::from_value::<ErrorData>(data).ok())
+                .map(|data| data.status)
+                .filter(|status| (400..600).contains(status))
+                .unwrap_or(500);
+            if status < 500 {
+                return Problem::new(Kind::AppError(status), message);
+            }
+            app.journal().log_failure(|| format!("{who}: request {request_id}: {message}"));
+            let what = format!("A handler of the app `{name}` failed");
+            Problem::new(Kind::AppError(status), detail(app, &what, "its log says more", &message))
+        }
+    }
+}
+
+/// What happened, with the reason for those who write the app, and for others with where it is told.
+fn detail(app: &App, what: &str, elsewhere: &str, reason: &str) -> String {
+    if app.shows_details() { format!("{what}: {reason}") } else { format!("{what}; {elsewhere}.") }
+}
+
+pub(super) fn unavailable(app: &App, error: &Unavailable) -> Problem {
+    let detail = match error {
+        Unavailable::Unusable(reason) | Unavailable::Resting { reason, .. } => {
+            log::debug!("{}: {error}", app.name());
+            let what = format!("The app `{}` did not start", app.name());
+            detail(app, &what, "the host's log says why", reason)
+        }
+        Unavailable::Blocked(reason) => {
+            let what = format!(
+                "The app `{}` is not started, as too many of its earlier generations could not be unloaded",
+                app.name()
+            );
+            detail(app, &what, "the host's log says what to do", reason)
+        }
+        Unavailable::Disabled => format!("The app `{}` is switched off.", app.name()),
+        Unavailable::Closing => format!("The app `{}` is being taken down.", app.name()),
+    };
+    let retry_after = match error {
+        Unavailable::Resting { retry_after, .. } => *retry_after,
+        Unavailable::Unusable(_) | Unavailable::Blocked(_) | Unavailable::Disabled | Unavailable::Closing => {
+            Duration::from_secs(5)
+        }
+    };
+    Problem::new(Kind::Unavailable, detail).retry_after(retry_after)
+}

@@ -1,0 +1,331 @@
+//! One HTTP request through an app's port, whatever it came by.
+
+mod download;
+mod failure;
+mod frames;
+mod upload;
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use atoll_plugin::abi::Message;
+use atoll_plugin::protocol::{self, HttpRequest, HttpResponse, INITIAL_CREDIT};
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+pub use self::download::Download;
+use self::failure::{failed, unavailable};
+use self::upload::Upload;
+pub(crate) use self::upload::WHOLE_LIMIT;
+pub use self::upload::{BodySource, RequestBody};
+use crate::app::handle::App;
+use crate::dispatch::problem::{Kind, Problem};
+use crate::generation::handle::{Generation, InFlight};
+use crate::memory::buffer;
+use crate::observe::timing::{Taken, Times};
+use crate::port::answer::{self, AnswerError};
+use crate::port::call_context::CallContext;
+use crate::port::host_end::{Answer, CallError};
+use crate::port::reply_queue::Gone;
+use crate::port::worker_message::Event;
+
+/// Who has answered, and how long it took.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered<'a> {
+    /// The generation.
+    pub generation: &'a Generation,
+    /// What its worker took.
+    pub times: Times,
+}
+
+/// The body of an app's answer.
+pub enum ResponseBody {
+    /// All of it.
+    Whole(Bytes),
+    /// It follows.
+    Stream(Download),
+    /// The app has accepted a WebSocket handshake.
+    WebSocket(Exchange),
+}
+
+/// One request, from the moment that it was sent to a generation: its answer, and the streams in both directions.
+/// Dropped before the end, the app is told that nobody waits.
+pub struct Exchange {
+    in_flight: InFlight,
+    answer: Answer,
+    upload: Option<Upload>,
+    /// When a piece of the request's body was sent last, after the request itself.
+    sent: Option<Instant>,
+}
+
+impl Exchange {
+    /// The next thing that the app has sent, while the request's body goes to it as it takes it.
+    pub(crate) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Result<Event, Gone>> {
+        loop {
+            if let Some(upload) = &mut self.upload {
+                let complete = upload.poll_send(&self.answer, context).is_ready();
+                self.sent = upload.last_sent().or(self.sent);
+                if complete {
+                    self.upload = None;
+                }
+            }
+            match (ready!(self.answer.poll_event(context)), &mut self.upload) {
+                (Ok(Event::Credit(bytes)), Some(upload)) => upload.grant(bytes),
+                (event, _) => return Poll::Ready(event),
+            }
+        }
+    }
+
+    /// The next thing that the app has sent.
+    pub(crate) async fn event(&mut self) -> Result<Event, Gone> {
+        poll_fn(|context| self.poll_event(context)).await
+    }
+
+    /// The next thing that the app has sent; `None` when the deadline has passed before.
+    async fn event_in_time(&mut self) -> Option<Result<Event, Gone>> {
+        poll_fn(|context| match self.poll_event(context) {
+            Poll::Ready(event) => Poll::Ready(Some(event)),
+            Poll::Pending if self.answer.is_late() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Whether the app would take more of the body than the client has sent.
+    fn waits_for_client(&self) -> bool {
+        self.upload.as_ref().is_some_and(Upload::has_credit)
+    }
+
+    pub(crate) fn answer(&mut self) -> &mut Answer {
+        &mut self.answer
+    }
+
+    pub(crate) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
+    }
+}
+
+/// Sends a request to an app, and reads its answer with `read`, which is told who gave it: status and headers borrow from it, the body holds the memory that it is in and may outlive the app's library.
+///
+/// The app's deadline covers its start as well, and ends with the head of the answer. While the client is still sending
+/// its body, it begins anew with each piece.
+///
+/// # Errors
+/// See [`Kind`].
+pub fn http<T>(
+    app: &App,
+    request: HttpRequest<'_>,
+    body: RequestBody,
+    read: impl FnOnce(Answered<'_>, HttpResponse<'_>, ResponseBody) -> T,
+) -> impl Future<Output = Result<T, Problem>> {
+    let context = CallContext::of_http(&request);
+    http_on_behalf(app, request, body, context, read)
+}
+
+/// As [`http`], for a request that may be one app's to another: it ends when whoever asked first stops waiting.
+pub(crate) async fn http_on_behalf<T>(
+    app: &App,
+    mut request: HttpRequest<'_>,
+    body: RequestBody,
+    mut context: CallContext,
+    read: impl FnOnce(Answered<'_>, HttpResponse<'_>, ResponseBody) -> T,
+) -> Result<T, Problem> {
+    let limit = context.remaining(app.deadline());
+    request.deadline_ms = u64::try_from(limit.as_millis()).ok();
+    request.body = body.in_message();
+    let mut deadline = Instant::now() + limit;
+    if !matches!(body, RequestBody::Stream(_)) {
+        context.set_deadline(deadline);
+    }
+    let (json, whole) = (|id| request.message(id), body.whole());
+    let mut sent = send_now(app, json, whole.as_ref(), &context);
+    let mut upload = body.into_upload();
+    let is_upload = upload.is_some();
+    let (exchange, first) = loop {
+        let (in_flight, answer) = match sent.take() {
+            Some(sent) => sent?,
+            // Rare, and large as a future: with it inside, that of every request would be.
+            None => {
+                let json = |id| {
+                    let mut message = json(id);
+                    HttpRequest::set_deadline(&mut message, left_ms(deadline));
+                    message
+                };
+                Box::pin(timeout_at(deadline, send(app, json, whole.clone(), &context)))
+                    .await
+                    .map_err(|_elapsed| too_late(app, limit))??
+            }
+        };
+        let mut exchange = Exchange { in_flight, answer, upload: upload.take(), sent: None };
+        exchange.answer.set_deadline(deadline);
+        let first = loop {
+            match exchange.event_in_time().await {
+                // For what has all been sent.
+                Some(Ok(Event::Credit(_))) => {}
+                Some(event) => break event,
+                None => match exchange.sent.map(|sent| sent + limit) {
+                    Some(later) if later > deadline => {
+                        deadline = later;
+                        exchange.answer.set_deadline(deadline);
+                    }
+                    _ => {
+                        let is_clients = exchange.waits_for_client();
+                        let problem =
+                            if is_clients { client_too_late(app, limit) } else { too_late(app, limit) };
+                        let generation = exchange.in_flight.number();
+                        return Err(problem.taken_by(Taken { generation, times: exchange.answer.times() }));
+                    }
+                },
+            }
+        };
+        // A worker that ended before it had the request leaves it to the next one, unless some of its body went with it.
+        let is_given_back = matches!(first, Err(Gone { handed_out: false }));
+        if is_given_back && exchange.sent.is_none() && exchange.upload.is_some() == is_upload {
+            upload = exchange.upload.take();
+        } else {
+            break (exchange, first);
+        }
+    };
+    exchange.in_flight.note_answer();
+    let generation = exchange.in_flight.number();
+    let (answered, times) = match first {
+        Ok(Event::Answer(message, times)) => {
+            app.metrics().taken(times);
+            let read = |generation: &Generation, head: HttpResponse<'_>, body| {
+                read(Answered { generation, times }, head, body)
+            };
+            (read_answer(message, exchange, app.head_limit(), read), times)
+        }
+        Ok(_) => (Err(AnswerError::NoHead), exchange.answer.times()),
+        Err(gone) => (Err(gone.into()), exchange.answer.times()),
+    };
+    answered.map_err(|error| {
+        failed(app, generation, &request.request_id, error).taken_by(Taken { generation, times })
+    })
+}
+
+/// Sends a request of any method to the generation that serves: what `json` writes, of the number that it is told. Where
+/// none serves, one is started.
+pub(crate) async fn send(
+    app: &App,
+    json: impl Fn(u64) -> Vec<u8>,
+    body: Option<Bytes>,
+    context: &CallContext,
+) -> Result<(InFlight, Answer), Problem> {
+    loop {
+        if let Some(sent) = send_now(app, &json, body.as_ref(), context) {
+            return sent;
+        }
+        app.wait().await.map_err(|error| unavailable(app, &error))?;
+    }
+}
+
+/// As [`send`]; `None` where no generation serves.
+fn send_now(
+    app: &App,
+    json: impl Fn(u64) -> Vec<u8>,
+    body: Option<&Bytes>,
+    context: &CallContext,
+) -> Option<Result<(InFlight, Answer), Problem>> {
+    let in_flight = app.enter()?;
+    if let Some(most) = app.max_concurrency().filter(|most| in_flight.in_flight() > *most) {
+        let detail = format!(
+            "{most} requests are in flight in the app `{}`, its limit (max_concurrency = {most}). Try again.",
+            app.name()
+        );
+        return Some(Err(Problem::new(Kind::Overloaded, detail).retry_after(Duration::from_secs(1))));
+    }
+    match in_flight.call(json, body.cloned().map(buffer::from_bytes), Some(context)) {
+        Ok(answer) => Some(Ok((in_flight, answer))),
+        Err(CallError::Full(queue)) => {
+            let detail = format!(
+                "{queue} requests wait for each worker of the app `{}`, its limit (queue = {queue}). Try again.",
+                app.name()
+            );
+            Some(Err(Problem::new(Kind::Overloaded, detail).retry_after(Duration::from_secs(1))))
+        }
+        // Its workers have ended, and the driver knows: it brings the next generation.
+        Err(CallError::Closed) => {
+            in_flight.retire();
+            None
+        }
+    }
+}
+
+/// A stream's credit when the app has granted more: never more than it begins with, as an app cannot have taken what it
+/// was not sent.
+pub(crate) fn with_grant(credit: i64, granted: u64) -> i64 {
+    credit.saturating_add_unsigned(granted).min(INITIAL_CREDIT as i64)
+}
+
+/// Until a deadline, in milliseconds.
+fn left_ms(deadline: Instant) -> u64 {
+    let left = deadline.saturating_duration_since(Instant::now());
+    u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn too_late(app: &App, limit: Duration) -> Problem {
+    let (name, within) = (app.name(), within(limit, app.settings().deadline()));
+    let detail = format!("The app `{name}` did not answer within {within}. The request was cancelled.");
+    Problem::new(Kind::DeadlineExceeded, detail)
+}
+
+/// Which limit it was, of an app with this deadline.
+fn within(limit: Duration, deadline: Duration) -> String {
+    let ms = limit.as_millis();
+    if limit < deadline {
+        format!("the {ms} ms that its caller had left")
+    } else {
+        format!("deadline_ms = {ms}")
+    }
+}
+
+fn client_too_late(app: &App, limit: Duration) -> Problem {
+    let detail = format!(
+        "Nothing of the request's body came for deadline_ms = {} of the app `{}`.",
+        limit.as_millis(),
+        app.name()
+    );
+    Problem::new(Kind::RequestTimeout, detail)
+}
+
+fn read_answer<T>(
+    message: Message,
+    mut exchange: Exchange,
+    head_limit: usize,
+    read: impl FnOnce(&Generation, HttpResponse<'_>, ResponseBody) -> T,
+) -> Result<T, AnswerError> {
+    let Message { json, mut transfer } = message;
+    let response = answer::http(&json).inspect_err(|_| exchange.answer.over())?;
+    answer::check_head(&response, json.len(), head_limit)?;
+    let whole = match response.body {
+        Some(protocol::Body::Stream(_)) => {
+            let generation = exchange.in_flight.generation();
+            let download = Download::new(exchange, &response);
+            return Ok(read(&generation, response, ResponseBody::Stream(download)));
+        }
+        Some(protocol::Body::Websocket(_)) => {
+            let generation = exchange.in_flight.generation();
+            return Ok(read(&generation, response, ResponseBody::WebSocket(exchange)));
+        }
+        None => Bytes::new(),
+        Some(protocol::Body::Transfer(index)) => {
+            Bytes::from_owner(transfer.take(index).ok_or(AnswerError::NoBuffer(index))?)
+        }
+    };
+    exchange.answer.over();
+    Ok(read(&exchange.in_flight, response, ResponseBody::Whole(whole)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_the_callers_or_the_apps_own() {
+        let [short, long] = [200, 600].map(Duration::from_millis);
+        assert_eq!(within(short, long), "the 200 ms that its caller had left");
+        assert_eq!(within(long, long), "deadline_ms = 600");
+    }
+}

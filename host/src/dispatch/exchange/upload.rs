@@ -1,0 +1,207 @@
+//! A request's body on its way to the app.
+
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use atoll_plugin::protocol::{Body, BodyError, INITIAL_CREDIT, Stream, method, piece_credit};
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
+use tokio::time::Instant;
+
+use super::with_grant;
+use crate::memory::buffer;
+use crate::port::host_end::Answer;
+
+/// A body as the client sends it; an error says why it is not complete.
+pub type BodySource = Pin<Box<dyn futures_util::Stream<Item = Result<Bytes, String>>>>;
+
+/// The body of a request.
+#[derive(Default)]
+pub enum RequestBody {
+    /// There is none.
+    #[default]
+    None,
+    /// All of it.
+    Whole(Bytes),
+    /// It is still coming, after what has come already.
+    Stream(BodySource),
+}
+
+/// A body of more bytes is not sent along with its request, but piece by piece.
+pub(crate) const WHOLE_LIMIT: usize = 64 * 1024;
+
+impl From<Bytes> for RequestBody {
+    fn from(mut bytes: Bytes) -> Self {
+        if bytes.len() <= WHOLE_LIMIT {
+            return Self::Whole(bytes);
+        }
+        let piece = move |_| {
+            let next = bytes.split_to(bytes.len().min(WHOLE_LIMIT));
+            (!next.is_empty()).then_some(Ok(next))
+        };
+        Self::Stream(Box::pin(stream::iter(std::iter::repeat(()).map_while(piece))))
+    }
+}
+
+impl RequestBody {
+    pub(super) fn in_message(&self) -> Option<Body> {
+        match self {
+            Self::None => None,
+            Self::Whole(_) => Some(Body::Transfer(0)),
+            Self::Stream(_) => Some(Body::STREAM),
+        }
+    }
+
+    /// What goes along with the request.
+    pub(super) fn whole(&self) -> Option<Bytes> {
+        match self {
+            Self::Whole(bytes) => Some(bytes.clone()),
+            Self::None | Self::Stream(_) => None,
+        }
+    }
+
+    pub(super) fn into_upload(self) -> Option<Upload> {
+        match self {
+            Self::Stream(source) => Some(Upload::new(source)),
+            Self::None | Self::Whole(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Whole(bytes) => write!(f, "Whole({} bytes)", bytes.len()),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
+
+/// Pieces of a body that are there at the same time. Each message costs as much as some small ones of them.
+#[derive(Default)]
+struct Joined {
+    /// The first one, which is not copied when it stays the only one.
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Joined {
+    /// More bytes go by themselves.
+    const LIMIT: usize = 16 * 1024;
+
+    fn takes(&self, piece: &Bytes) -> bool {
+        self.first.len() + self.all.len() + piece.len() <= Self::LIMIT
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        if self.first.is_empty() && self.all.is_empty() {
+            self.first = piece;
+            return;
+        }
+        self.all.extend_from_slice(&mem::take(&mut self.first));
+        self.all.extend_from_slice(&piece);
+    }
+
+    fn take(&mut self) -> Option<Bytes> {
+        let bytes = if self.all.is_empty() { mem::take(&mut self.first) } else { self.all.split().freeze() };
+        (!bytes.is_empty()).then_some(bytes)
+    }
+}
+
+/// A body that is being sent to the app, as the app takes it.
+pub(super) struct Upload {
+    source: BodySource,
+    /// What may be sent; below zero when the last piece was larger.
+    credit: i64,
+    last_sent: Option<Instant>,
+}
+
+impl Upload {
+    pub(super) fn new(source: BodySource) -> Self {
+        Self { source, credit: INITIAL_CREDIT as i64, last_sent: None }
+    }
+
+    /// Sends what there is, as far as the app takes it; ready when all is sent.
+    pub(super) fn poll_send(&mut self, answer: &Answer, context: &mut Context<'_>) -> Poll<()> {
+        let id = answer.id();
+        let mut joined = Joined::default();
+        let mut send = |joined: &mut Joined, credit: &mut i64| {
+            if let Some(bytes) = joined.take() {
+                // Its bytes were taken off when they came.
+                *credit = credit.saturating_sub_unsigned(piece_credit(0));
+                self.last_sent = Some(Instant::now());
+                answer.send_chunk(buffer::from_bytes(bytes));
+            }
+        };
+        while self.credit > 0 {
+            let next = self.source.as_mut().poll_next(context);
+            // What has been joined does not wait for more than is there, and keeps its place.
+            let joins = matches!(&next, Poll::Ready(Some(Ok(bytes))) if joined.takes(bytes));
+            if !joins {
+                send(&mut joined, &mut self.credit);
+            }
+            match next {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(bytes))) => {
+                    self.credit = self.credit.saturating_sub_unsigned(bytes.len() as u64);
+                    joined.push(bytes);
+                }
+                Poll::Ready(Some(Err(message))) => {
+                    let error = BodyError { id, message: message.into() };
+                    answer.notify(method::BODY_ERROR, error);
+                    return Poll::Ready(());
+                }
+                Poll::Ready(None) => {
+                    self.last_sent = Some(Instant::now());
+                    answer.notify(method::BODY_END, Stream { id });
+                    return Poll::Ready(());
+                }
+            }
+        }
+        send(&mut joined, &mut self.credit);
+        Poll::Pending
+    }
+
+    /// Notes that the app takes more.
+    pub(super) fn grant(&mut self, credit: u64) {
+        self.credit = with_grant(self.credit, credit);
+    }
+
+    /// Whether the app takes more.
+    pub(super) fn has_credit(&self) -> bool {
+        self.credit > 0
+    }
+
+    /// When something was sent last.
+    pub(super) fn last_sent(&self) -> Option<Instant> {
+        self.last_sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_joined_in_order_and_one_alone_is_not_copied() {
+        let mut joined = Joined::default();
+        assert_eq!(joined.take(), None);
+        for round in 0..2_u8 {
+            let only = Bytes::from(vec![round; 3]);
+            let place = only.as_ptr();
+            joined.push(only);
+            assert_eq!(joined.take().map(|bytes| bytes.as_ptr()), Some(place));
+            for piece in ["one", "", " two", " three"] {
+                assert!(joined.takes(&piece.into()));
+                joined.push(piece.into());
+            }
+            assert_eq!(joined.take(), Some("one two three".into()));
+            assert_eq!(joined.take(), None);
+        }
+        joined.push(vec![0; Joined::LIMIT].into());
+        assert!(!joined.takes(&"x".into()) && joined.takes(&Bytes::new()));
+    }
+}

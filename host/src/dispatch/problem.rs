@@ -1,0 +1,321 @@
+//! What went wrong, as people and programs see it: RFC 9457 problem details.
+
+use std::time::Duration;
+
+use atoll_plugin::protocol::ErrorObject;
+use serde_json::json;
+
+use crate::observe::timing::Taken;
+
+/// What kind of problem, each with a stable `type` and a status. `docs/src/problems.md` lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No app has this name.
+    UnknownApp,
+    /// The host serves nothing at this path.
+    NotFound,
+    /// To change something takes the admin token.
+    Unauthorized,
+    /// Whoever asks may not.
+    Forbidden,
+    /// What is asked for is not possible as things are.
+    Conflict,
+    /// The host does not answer this method here.
+    MethodNotAllowed,
+    /// The path and query are longer than the host takes.
+    UrlTooLong,
+    /// The request has more headers, or larger ones, than the host takes.
+    HeadersTooLarge,
+    /// The request's body is larger than `body_limit`.
+    BodyTooLarge,
+    /// The request cannot be read.
+    BadRequest,
+    /// What is at this path does not take a body of this type.
+    UnsupportedMediaType,
+    /// What is at this path is a WebSocket, of a version that was not asked for.
+    UpgradeRequired,
+    /// The client did not send the rest of its request's body.
+    RequestTimeout,
+    /// The app answered with an error of this status.
+    AppError(u16),
+    /// A handler panicked.
+    AppPanicked,
+    /// The worker ended, or what it answered is not HTTP.
+    BadGateway,
+    /// More requests came within a second than the app takes.
+    RateLimited,
+    /// The inbox is full, or as many requests are in flight as may be.
+    Overloaded,
+    /// The app does not serve now.
+    Unavailable,
+    /// There was no answer within `deadline_ms`.
+    DeadlineExceeded,
+}
+
+impl Kind {
+    /// The HTTP status.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::UnknownApp | Self::NotFound => 404,
+            Self::Unauthorized => 401,
+            Self::Forbidden => 403,
+            Self::Conflict => 409,
+            Self::MethodNotAllowed => 405,
+            Self::UrlTooLong => 414,
+            Self::HeadersTooLarge => 431,
+            Self::BodyTooLarge => 413,
+            Self::BadRequest => 400,
+            Self::UnsupportedMediaType => 415,
+            Self::UpgradeRequired => 426,
+            Self::RequestTimeout => 408,
+            Self::AppError(status) => status,
+            Self::AppPanicked => 500,
+            Self::BadGateway => 502,
+            Self::RateLimited => 429,
+            Self::Overloaded | Self::Unavailable => 503,
+            Self::DeadlineExceeded => 504,
+        }
+    }
+
+    /// The last part of the problem's `type`, which is `urn:atoll:problem:` and this.
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::UnknownApp => "unknown-app",
+            Self::NotFound => "not-found",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::Conflict => "conflict",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::UrlTooLong => "url-too-long",
+            Self::HeadersTooLarge => "headers-too-large",
+            Self::BodyTooLarge => "body-too-large",
+            Self::BadRequest => "bad-request",
+            Self::UnsupportedMediaType => "unsupported-media-type",
+            Self::UpgradeRequired => "upgrade-required",
+            Self::RequestTimeout => "request-timeout",
+            Self::AppError(_) => "app-error",
+            Self::AppPanicked => "app-panicked",
+            Self::BadGateway => "bad-gateway",
+            Self::RateLimited => "rate-limited",
+            Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
+            Self::DeadlineExceeded => "deadline-exceeded",
+        }
+    }
+
+    /// A short text that is the same for all problems of the kind.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::UnknownApp => "There is no such app",
+            Self::NotFound => "There is nothing here",
+            Self::Unauthorized => "The admin token is missing or wrong",
+            Self::Forbidden => "This is not allowed",
+            Self::Conflict => "This is not possible now",
+            Self::MethodNotAllowed => "The host does not answer this method here",
+            Self::UrlTooLong => "The request's URL is too long",
+            Self::HeadersTooLarge => "The request's headers are too large",
+            Self::BodyTooLarge => "The request's body is too large",
+            Self::BadRequest => "The request cannot be read",
+            Self::UnsupportedMediaType => "A body of this type is not for here",
+            Self::UpgradeRequired => "This is a WebSocket",
+            Self::RequestTimeout => "The request did not come in time",
+            Self::AppError(400..=499) => "The app refused the request",
+            Self::AppError(_) => "The app could not answer",
+            Self::AppPanicked => "The app failed on this request",
+            Self::BadGateway => "The app ended before it answered",
+            Self::RateLimited => "Requests to the app come too fast",
+            Self::Overloaded => "The app has too many requests waiting",
+            Self::Unavailable => "The app does not serve now",
+            Self::DeadlineExceeded => "The app did not answer in time",
+        }
+    }
+}
+
+/// One problem of one request.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{}: {detail}", .kind.title())]
+pub struct Problem {
+    kind: Kind,
+    detail: String,
+    retry_after: Option<Duration>,
+    /// The app's own words, for other apps: clients are not told all of them.
+    said: Option<Box<ErrorObject<'static>>>,
+    /// Who had the request, if a worker did.
+    taken: Option<Box<Taken>>,
+}
+
+impl Problem {
+    /// A problem, with what happened this time and what to do.
+    ///
+    /// ```
+    /// use atoll_host::{Kind, Problem};
+    /// let problem = Problem::new(Kind::UnknownApp, "no app is named `helo`");
+    /// assert_eq!(problem.kind().status(), 404);
+    /// assert!(problem.to_json("7").contains(r#""type":"urn:atoll:problem:unknown-app""#));
+    /// ```
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), retry_after: None, said: None, taken: None }
+    }
+
+    /// Says when it is worth trying again.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// With the app's own words.
+    #[must_use]
+    pub(crate) fn said_by_app(self, said: Option<ErrorObject<'static>>) -> Self {
+        Self { said: said.map(Box::new), ..self }
+    }
+
+    /// With who had the request.
+    #[must_use]
+    pub(crate) fn taken_by(self, taken: Taken) -> Self {
+        Self { taken: Some(Box::new(taken)), ..self }
+    }
+
+    /// Who had the request, if a worker did.
+    pub(crate) fn taken(&self) -> Option<Taken> {
+        self.taken.as_deref().copied()
+    }
+
+    /// The app's own words, if it is the app that failed.
+    pub(crate) fn into_said(self) -> Option<ErrorObject<'static>> {
+        self.said.map(|said| *said)
+    }
+
+    /// The kind of problem.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What happened this time.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// What happened, for the operator: with the app's own words.
+    pub(crate) fn reason(&self) -> String {
+        match &self.said {
+            Some(said) => format!("{}: {}", self.detail, said.message),
+            None => self.detail.clone(),
+        }
+    }
+
+    /// When it is worth trying again.
+    pub(crate) fn retries_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The value of `Retry-After`: whole seconds, at least 1.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after.map(|after| after.as_secs_f64().ceil().max(1.0) as u64)
+    }
+
+    /// The problem as `application/problem+json`.
+    pub fn to_json(&self, request_id: &str) -> String {
+        json!({
+            "type": format!("urn:atoll:problem:{}", self.kind.slug()),
+            "title": self.kind.title(),
+            "status": self.kind.status(),
+            "detail": self.detail,
+            "request_id": request_id,
+        })
+        .to_string()
+    }
+
+    /// The problem as a page, for a browser.
+    pub fn to_html(&self, request_id: &str) -> String {
+        format!(
+            "<!doctype html><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
+             <title>{status} {title}</title>\
+             <style>body{{font:16px/1.5 system-ui,sans-serif;margin:10vh auto;max-width:40rem;padding:0 1rem}}\
+             h1{{font-size:1.4rem}}pre{{white-space:pre-wrap;font:inherit}}small{{color:#777}}</style>\
+             <h1>{status} · {title}</h1><pre>{detail}</pre><small>request {request_id}</small>\n",
+            status = self.kind.status(),
+            title = escape(self.kind.title()),
+            detail = escape(&self.detail),
+            request_id = escape(request_id),
+        )
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// A kind after each, so that one that is added has to be named here.
+    fn after(kind: Kind) -> Option<Kind> {
+        Some(match kind {
+            Kind::UnknownApp => Kind::NotFound,
+            Kind::NotFound => Kind::Unauthorized,
+            Kind::Unauthorized => Kind::Forbidden,
+            Kind::Forbidden => Kind::Conflict,
+            Kind::Conflict => Kind::MethodNotAllowed,
+            Kind::MethodNotAllowed => Kind::UrlTooLong,
+            Kind::UrlTooLong => Kind::HeadersTooLarge,
+            Kind::HeadersTooLarge => Kind::BodyTooLarge,
+            Kind::BodyTooLarge => Kind::BadRequest,
+            Kind::BadRequest => Kind::UnsupportedMediaType,
+            Kind::UnsupportedMediaType => Kind::UpgradeRequired,
+            Kind::UpgradeRequired => Kind::RequestTimeout,
+            Kind::RequestTimeout => Kind::AppError(503),
+            Kind::AppError(_) => Kind::AppPanicked,
+            Kind::AppPanicked => Kind::BadGateway,
+            Kind::BadGateway => Kind::RateLimited,
+            Kind::RateLimited => Kind::Overloaded,
+            Kind::Overloaded => Kind::Unavailable,
+            Kind::Unavailable => Kind::DeadlineExceeded,
+            Kind::DeadlineExceeded => return None,
+        })
+    }
+
+    #[test]
+    fn the_book_has_all_kinds_with_their_statuses() {
+        let page = include_str!("../../../docs/src/problems.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        let rows: BTreeMap<_, _> = rows.collect();
+        let kinds: Vec<_> = std::iter::successors(Some(Kind::UnknownApp), |kind| after(*kind)).collect();
+        for kind in &kinds {
+            let status = match kind {
+                Kind::AppError(_) => "400 to 599".to_owned(),
+                kind => kind.status().to_string(),
+            };
+            let row = rows
+                .get(kind.slug())
+                .unwrap_or_else(|| panic!("docs/src/problems.md lacks `{}`", kind.slug()));
+            assert!(
+                row.starts_with(&format!("{status} | ")),
+                "docs/src/problems.md: `{}`: {row}",
+                kind.slug()
+            );
+        }
+        assert_eq!(
+            rows.len(),
+            kinds.len(),
+            "docs/src/problems.md has a kind that is none: {:?}",
+            rows.keys()
+        );
+    }
+
+    #[test]
+    fn a_page_shows_nothing_but_text() {
+        let problem = Problem::new(Kind::UnknownApp, "<script>alert(1)</script>");
+        let page = problem.to_html("\"><b>");
+        assert!(page.contains("&lt;script&gt;") && !page.contains("<script>") && !page.contains("<b>"));
+    }
+
+    #[test]
+    fn retry_after_is_in_whole_seconds() {
+        let problem = Problem::new(Kind::Overloaded, "").retry_after(Duration::from_millis(1200));
+        assert_eq!(problem.retry_after_seconds(), Some(2));
+        assert_eq!(problem.retry_after(Duration::ZERO).retry_after_seconds(), Some(1));
+    }
+}

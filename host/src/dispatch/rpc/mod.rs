@@ -1,0 +1,116 @@
+//! One RPC method of an app's, whoever calls it.
+
+pub(crate) mod server;
+
+use std::time::Duration;
+
+use atoll_plugin::protocol::{ErrorObject, Request, code, method};
+use serde_json::json;
+use serde_json::value::RawValue;
+use tokio::time::{Instant, timeout_at};
+
+use crate::app::handle::App;
+use crate::dispatch::exchange;
+use crate::dispatch::problem::{Kind, Problem};
+use crate::observe::timing::Taken;
+use crate::port::answer::{self, AnswerError};
+use crate::port::call_context::CallContext;
+use crate::port::host_end::to_json;
+use crate::port::reply_queue::Gone;
+
+/// Calls a method of an app's, which starts if need be; its result's text. `note` is told who had the call.
+///
+/// # Errors
+/// The app's own, or one of the host's: [`code::METHOD_NOT_FOUND`] for the protocol's own methods,
+/// [`code::UNAVAILABLE`], [`code::DEADLINE_EXCEEDED`], [`code::INTERNAL_ERROR`].
+pub(crate) async fn call(
+    app: &App,
+    method: &str,
+    params: Option<&RawValue>,
+    mut context: CallContext,
+    note: impl FnOnce(Taken),
+) -> Result<Box<RawValue>, ErrorObject<'static>> {
+    if method::is_reserved(method) {
+        let message = format!("the name {method} is the protocol's, and no app's method");
+        return Err(ErrorObject { code: code::METHOD_NOT_FOUND, message: message.into(), data: None });
+    }
+    let limit = context.remaining(app.settings().deadline());
+    let deadline = Instant::now() + limit;
+    context.set_deadline(deadline);
+    let json = |id| to_json(&Request::new(id, method, params));
+    let (in_flight, generation, answered) = loop {
+        let sent = timeout_at(deadline, exchange::send(app, json, None, &context)).await;
+        let (in_flight, mut answer) = sent.map_err(|_elapsed| too_late(app, limit))?.map_err(from_problem)?;
+        let generation = in_flight.number();
+        match timeout_at(deadline, &mut answer).await {
+            // The next worker has it.
+            Ok(Err(Gone { handed_out: false })) => {}
+            Ok(answered) => break (in_flight, generation, answered),
+            Err(_elapsed) => {
+                note(Taken { generation, times: answer.times() });
+                return Err(too_late(app, limit));
+            }
+        }
+    };
+    in_flight.note_answer();
+    let times = answered.as_ref().map(|(_, times)| *times).unwrap_or_default();
+    note(Taken { generation, times });
+    let result = answered.map_err(AnswerError::from).and_then(|(message, times)| {
+        app.metrics().taken(times);
+        Ok(answer::raw_result(&message.json)?.to_owned())
+    });
+    result.map_err(|error| from_answer(app, error))
+}
+
+/// That an app did not answer in time.
+pub(crate) fn too_late(app: &App, limit: Duration) -> ErrorObject<'static> {
+    from_problem(exchange::too_late(app, limit))
+}
+
+/// What a client would be told by a status, for a caller; what an app has said is passed on as it is.
+pub(crate) fn from_problem(problem: Problem) -> ErrorObject<'static> {
+    let code = match problem.kind() {
+        Kind::Overloaded | Kind::RateLimited | Kind::Unavailable | Kind::UnknownApp => code::UNAVAILABLE,
+        Kind::DeadlineExceeded | Kind::RequestTimeout => code::DEADLINE_EXCEEDED,
+        Kind::BodyTooLarge => code::BODY_TOO_LARGE,
+        _ => code::INTERNAL_ERROR,
+    };
+    let data = problem.retries_after().map(|after| json!({ "retry_after_ms": after.as_millis() as u64 }));
+    let detail = problem.detail().to_owned();
+    problem.into_said().unwrap_or(ErrorObject { code, message: detail.into(), data })
+}
+
+fn from_answer(app: &App, error: AnswerError) -> ErrorObject<'static> {
+    let message = match error {
+        AnswerError::Failed(error) => return error,
+        // Not `UNAVAILABLE`, after which a caller may try again without a thought.
+        AnswerError::Gone(_) => format!(
+            "a worker of the app `{}` ended while it had this call; it may have been carried out",
+            app.name()
+        ),
+        error => error.to_string(),
+    };
+    ErrorObject { code: code::INTERNAL_ERROR, message: message.into(), data: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_learns_what_a_client_would() {
+        let problem = Problem::new(Kind::Overloaded, "full").retry_after(Duration::from_millis(1500));
+        let error = from_problem(problem);
+        assert_eq!((error.code, &*error.message), (code::UNAVAILABLE, "full"));
+        assert_eq!(error.data, Some(json!({ "retry_after_ms": 1500 })));
+        let error = from_problem(Problem::new(Kind::DeadlineExceeded, "late"));
+        assert_eq!((error.code, error.data), (code::DEADLINE_EXCEEDED, None));
+    }
+
+    #[test]
+    fn what_an_app_said_is_passed_on() {
+        let said = ErrorObject { code: 7, message: "out of stock".into(), data: Some(json!([1])) };
+        let problem = Problem::new(Kind::AppError(500), "").said_by_app(Some(said.clone()));
+        assert_eq!(from_problem(problem), said);
+    }
+}

@@ -1,0 +1,4 @@
+//! Files: written whole or not at all, and read within limits.
+
+pub(crate) mod atomic_file;
+pub mod regular_file;

@@ -1,0 +1,511 @@
+//! A generation that runs: its workers, and the requests that they have.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use atoll_plugin::abi::{Buffer, Exit, PluginRef};
+use atoll_plugin::protocol::{LogLevel, Start, Started, method};
+use futures_util::future::try_join_all;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use crate::abi::abort;
+use crate::abi::current;
+use crate::abi::library_context::LibraryContext;
+use crate::dispatch::app_calls::Courier;
+use crate::generation::shutdown::Ending;
+use crate::library::loaded;
+use crate::memory::heap::Heap;
+use crate::observe::app_log::Journal;
+use crate::port::answer::{self, AnswerError};
+use crate::port::call_context::CallContext;
+use crate::port::host_end::{Answer, CallError, Limits, Port};
+
+/// Why a generation did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The worker did not take the first message.
+    #[error("worker {worker} did not take `start`: {reason}")]
+    Call {
+        /// The worker's number.
+        worker: usize,
+        /// Why.
+        reason: CallError,
+    },
+    /// There is no thread for a worker.
+    #[error("there is no thread for worker {worker}: {reason}")]
+    Thread {
+        /// The worker's number.
+        worker: usize,
+        /// What the system says.
+        reason: io::Error,
+    },
+    /// The app said no, panicked or ended.
+    #[error("worker {worker} did not start: {reason}")]
+    Refused {
+        /// The worker's number.
+        worker: usize,
+        /// What it answered.
+        reason: AnswerError,
+    },
+    /// The app was not ready in time.
+    #[error("it was not ready within start_timeout_ms = {}", .0.as_millis())]
+    TimedOut(Duration),
+}
+
+/// Why a generation's state could not be saved.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// A worker did not take the request.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// A worker answered with an error.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
+    /// A worker did not answer in time.
+    #[error("it did not answer within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+}
+
+/// How many workers a generation has, and how much may wait for each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// The number of workers, at least 1.
+    pub workers: usize,
+    /// What each worker may do.
+    pub limits: Limits,
+}
+
+/// The count of requests in flight moves by this; bit 0 says that the generation is retired.
+const ONE: usize = 2;
+const RETIRED: usize = 1;
+
+/// Workers that run one library's code.
+pub struct Generation {
+    context: Arc<LibraryContext>,
+    /// The version of the library's package.
+    version: String,
+    ports: Box<[Arc<Port>]>,
+    next: AtomicUsize,
+    in_flight: AtomicUsize,
+    drained: Notify,
+    ending: Ending,
+    running: Arc<Running>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// A worker for which there was no thread.
+    no_thread: Mutex<Option<(usize, io::Error)>>,
+    noticed: Option<Instant>,
+    answered: AtomicBool,
+    saves: AtomicBool,
+}
+
+/// The workers that have not come back from `main`, nor stopped in it for good.
+struct Running {
+    workers: Mutex<BTreeSet<usize>>,
+    stopping: AtomicBool,
+    changed: Notify,
+}
+
+impl Running {
+    fn workers(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, worker: usize) {
+        self.workers().remove(&worker);
+        self.changed.notify_waiters();
+    }
+}
+
+impl std::fmt::Debug for Generation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}#{}", self.app(), self.number())
+    }
+}
+
+impl Generation {
+    /// Starts a thread for each worker of a bound library. `courier` brings their own requests; `noticed` is when the change was seen that it brings;
+    /// `on_exit` is called, on the worker's thread, when a worker has come back without being told to stop.
+    ///
+    /// The caller keeps the library loaded until [`stop`](Self::stop) says that no worker is left. Where a thread
+    /// cannot be made, [`start`](Self::start) fails.
+    pub(crate) fn spawn(
+        context: Arc<LibraryContext>,
+        version: String,
+        root: PluginRef,
+        shape: Shape,
+        courier: &Courier,
+        noticed: Option<Instant>,
+        on_exit: impl Fn(String) + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let (app, number) = (context.app(), context.generation());
+        let ports: Box<[_]> = (0..shape.workers)
+            .map(|_| {
+                Port::new(
+                    context.app().clone(),
+                    shape.limits,
+                    context.journal().warnings().clone(),
+                    courier.clone(),
+                )
+            })
+            .collect();
+        let running = Arc::new(Running {
+            workers: Mutex::new((0..shape.workers).collect()),
+            stopping: AtomicBool::new(false),
+            changed: Notify::new(),
+        });
+        let (all_ports, running_then, on_abort) = (ports.clone(), running.clone(), on_exit.clone());
+        context.on_abort(move |abort| {
+            // As for a process, this is the end of all workers: their requests fail now. The order is that of `ended` below.
+            if !running_then.stopping.swap(true, Ordering::SeqCst) {
+                on_abort(abort.to_string());
+            }
+            all_ports.iter().for_each(|port| port.close());
+        });
+        let mut threads = Vec::with_capacity(shape.workers);
+        let mut no_thread = None;
+        for (worker, port) in ports.iter().enumerate() {
+            let (inside, running_inside, on_exit) = (port.clone(), running.clone(), on_exit.clone());
+            let its_own = context.clone();
+            let body = move || {
+                // SAFETY: whoever unloads the library joins this thread first, and keeps the context until then.
+                unsafe { current::enter(&its_own) };
+                let (port, running) = (inside.clone(), running_inside.clone());
+                abort::on_worker_stop(move || running.end(worker));
+                let how = match loaded::run(root, inside) {
+                    Exit::Stopped | Exit::Returned => "returned from main without being told to",
+                    Exit::Panicked => "ended by a panic in main",
+                };
+                // Told before the port is closed: whoever finds it closed finds the driver informed.
+                if !running_inside.stopping.load(Ordering::SeqCst) {
+                    on_exit(format!("worker {worker} {how}"));
+                }
+                port.close();
+                running_inside.end(worker);
+            };
+            match std::thread::Builder::new().name(format!("{app}#{number}.{worker}")).spawn(body) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    port.close();
+                    running.end(worker);
+                    no_thread.get_or_insert((worker, error));
+                }
+            }
+        }
+        Self {
+            context,
+            version,
+            ports,
+            next: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+            drained: Notify::new(),
+            ending: Ending::default(),
+            running,
+            threads: Mutex::new(threads),
+            no_thread: Mutex::new(no_thread),
+            noticed,
+            answered: AtomicBool::new(false),
+            saves: AtomicBool::new(false),
+        }
+    }
+
+    /// When the change was noticed that this generation brought.
+    pub fn noticed(&self) -> Option<Instant> {
+        self.noticed
+    }
+
+    /// How many calls were sent to it.
+    pub fn calls(&self) -> usize {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a request was answered: the first one is logged, with the time since the change.
+    pub(crate) fn note_answer(&self) {
+        if self.answered.load(Ordering::Relaxed) || self.answered.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if let Some(noticed) = self.noticed {
+            let time = noticed.elapsed().as_secs_f64() * 1000.0;
+            log::info!(
+                "{}#{} gave its first answer {time:.1} ms after the change",
+                self.app(),
+                self.number()
+            );
+        }
+    }
+
+    /// The app's name.
+    pub fn app(&self) -> &str {
+        self.context.app()
+    }
+
+    /// The records of its app.
+    pub(crate) fn journal(&self) -> &Journal {
+        self.context.journal()
+    }
+
+    /// Which of the app's generations this is, counted from 1.
+    pub fn number(&self) -> u64 {
+        self.context.generation()
+    }
+
+    /// The version of the library's package.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The heap that the library allocates from.
+    pub fn heap(&self) -> &Heap {
+        self.context.heap()
+    }
+
+    /// How many workers it was made with.
+    pub fn workers(&self) -> usize {
+        self.ports.len()
+    }
+
+    /// How many requests wait in its inboxes.
+    pub fn waiting(&self) -> usize {
+        self.ports.iter().map(|port| port.waiting()).sum()
+    }
+
+    /// Sends `start` to each worker, with the state that the worker of the same number before it has left, and waits
+    /// until all are ready.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(&self, start: Start, states: Vec<Value>, limit: Duration) -> Result<(), StartError> {
+        let no_thread = self.no_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((worker, reason)) = no_thread {
+            return Err(StartError::Thread { worker, reason });
+        }
+        let mut states = states.into_iter();
+        let workers = self.ports.iter().enumerate().map(|(worker, port)| {
+            let state = states.next().filter(|state| !state.is_null());
+            let start = Start { worker, state, ..start.clone() };
+            async move {
+                let answer = port
+                    .call(method::START, start, None)
+                    .map_err(|reason| StartError::Call { worker, reason })?;
+                answer::result::<Started>(answer.await.map(|(message, _)| message))
+                    .map_err(|reason| StartError::Refused { worker, reason })
+            }
+        });
+        let started =
+            timeout(limit, try_join_all(workers)).await.map_err(|_elapsed| StartError::TimedOut(limit))??;
+        self.saves.store(started.iter().any(|started| started.saves), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether its workers have a state for the next generation.
+    pub fn saves(&self) -> bool {
+        self.saves.load(Ordering::Relaxed)
+    }
+
+    /// The states of the workers, in their order.
+    ///
+    /// # Errors
+    /// One of them did not answer with a state within `limit`.
+    pub async fn save(&self, limit: Duration) -> Result<Vec<Value>, SaveError> {
+        let workers = self.ports.iter().map(|port| async {
+            let answer = port.call(method::STATE_SAVE, Value::Null, None)?;
+            Ok(answer::result::<Value>(answer.await.map(|(message, _)| message))?)
+        });
+        timeout(limit, try_join_all(workers)).await.map_err(|_elapsed| SaveError::TimedOut(limit))?
+    }
+
+    /// Admits one request, unless the generation is retired.
+    pub fn enter(self: &Arc<Self>) -> Option<InFlight> {
+        if self.in_flight.fetch_add(ONE, Ordering::SeqCst) & RETIRED != 0 {
+            self.leave();
+            return None;
+        }
+        Some(InFlight(self.clone()))
+    }
+
+    fn leave(&self) {
+        if self.in_flight.fetch_sub(ONE, Ordering::SeqCst) == ONE | RETIRED {
+            self.drained.notify_waiters();
+        }
+    }
+
+    /// How many requests are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst) / ONE
+    }
+
+    /// Admits nothing more.
+    pub fn retire(&self) {
+        self.in_flight.fetch_or(RETIRED, Ordering::SeqCst);
+    }
+
+    /// Admits nothing more, if nothing is in flight; whether that was so.
+    pub fn retire_if_idle(&self) -> bool {
+        self.in_flight.compare_exchange(0, RETIRED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// Tells streams and WebSockets to end.
+    pub(crate) fn ending(&self) -> &Ending {
+        &self.ending
+    }
+
+    /// Admits requests again.
+    pub fn resume(&self) {
+        self.ending.begin_anew();
+        self.in_flight.fetch_and(!RETIRED, Ordering::SeqCst);
+    }
+
+    /// Waits until nothing is in flight, at most for `limit`; how many requests are left.
+    pub async fn drain(&self, limit: Duration) -> usize {
+        let empty = async {
+            loop {
+                let drained = self.drained.notified();
+                if self.in_flight() == 0 {
+                    return;
+                }
+                drained.await;
+            }
+        };
+        match timeout(limit, empty).await {
+            Ok(()) => 0,
+            Err(_elapsed) => self.in_flight(),
+        }
+    }
+
+    /// Tells the workers to stop, and waits for their threads: until `limit`, then as long again with their ports
+    /// closed. Those that are left, still in the app's code: which they are. One that called `abort` is not counted.
+    pub async fn stop(&self, limit: Duration) -> Vec<String> {
+        self.running.stopping.store(true, Ordering::SeqCst);
+        for port in &self.ports {
+            port.notify(method::STOP, Value::Null, Vec::new());
+        }
+        if self.ended(limit).await.is_err() {
+            self.close_ports();
+            if self.ended(limit).await.is_err() {
+                return self.left();
+            }
+        }
+        self.close_ports();
+        if self.context.aborted().is_some() {
+            // A worker may be among the threads that never end. The library stays, so nothing depends on the others.
+            return Vec::new();
+        }
+        self.join().await;
+        Vec::new()
+    }
+
+    /// The workers that have not come back from the app's code, and where they are.
+    pub(crate) fn left(&self) -> Vec<String> {
+        let workers = self.running.workers();
+        let left =
+            workers.iter().map(|worker| format!("worker {worker} has not returned from the app's code"));
+        left.collect()
+    }
+
+    /// Resolves when fewer workers are in the app's code than when this was called.
+    pub(crate) fn change(&self) -> impl Future<Output = ()> + '_ {
+        self.running.changed.notified()
+    }
+
+    /// Waits for the threads of workers that have come back.
+    pub(crate) async fn join(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        // A worker's thread catches the app's panics; one of the host's own is reported by its hook.
+        let join = || threads.into_iter().for_each(|thread| drop(thread.join()));
+        let _ = tokio::task::spawn_blocking(join).await;
+    }
+
+    /// Tells the workers which log records they are to send: 0 (none) to 5 (trace).
+    pub(crate) fn set_log_level(&self, level: u8) {
+        for port in &self.ports {
+            port.notify(method::LOG_LEVEL, LogLevel { level }, Vec::new());
+        }
+    }
+
+    /// The host's ends of its workers' ports.
+    pub(crate) fn ports(&self) -> &[Arc<Port>] {
+        &self.ports
+    }
+
+    fn close_ports(&self) {
+        self.ports.iter().for_each(|port| port.close());
+    }
+
+    async fn ended(&self, limit: Duration) -> Result<(), tokio::time::error::Elapsed> {
+        timeout(limit, async {
+            loop {
+                let changed = self.running.changed.notified();
+                if self.running.workers().is_empty() {
+                    return;
+                }
+                changed.await;
+            }
+        })
+        .await
+    }
+
+    /// Sends a request to a worker, the next one in turn whose inbox has room: what `json` writes, of the number that it
+    /// is told. What the app calls for it carries its `context` on.
+    ///
+    /// # Errors
+    /// No worker took it: why the last one did not.
+    pub fn call(
+        &self,
+        json: impl Fn(u64) -> Vec<u8>,
+        transfer: Option<Buffer>,
+        context: Option<&CallContext>,
+    ) -> Result<Answer, CallError> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut transfer = transfer;
+        let mut refusal = CallError::Closed;
+        for offset in 0..self.ports.len() {
+            let port = &self.ports[(first + offset) % self.ports.len()];
+            // A worker may end between the two.
+            match port.reserve().and_then(|place| place.on_behalf(context).send(&json, &mut transfer)) {
+                Ok(answer) => return Ok(answer),
+                // A full worker says more than one that has ended.
+                Err(full @ CallError::Full(_)) => refusal = full,
+                Err(CallError::Closed) => {}
+            }
+        }
+        Err(refusal)
+    }
+}
+
+/// A generation that was not stopped ends: its workers have nobody left to work for.
+impl Drop for Generation {
+    fn drop(&mut self) {
+        self.running.stopping.store(true, Ordering::SeqCst);
+        self.close_ports();
+    }
+}
+
+/// One request's stay in a generation: the generation is not stopped while it lasts.
+#[derive(Debug)]
+pub struct InFlight(Arc<Generation>);
+
+impl InFlight {
+    /// The generation, without holding it up.
+    pub(crate) fn generation(&self) -> Arc<Generation> {
+        self.0.clone()
+    }
+}
+
+impl std::ops::Deref for InFlight {
+    type Target = Generation;
+
+    fn deref(&self) -> &Generation {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}

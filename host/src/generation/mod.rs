@@ -1,0 +1,4 @@
+//! A loaded library with its workers.
+
+pub(crate) mod handle;
+pub(crate) mod shutdown;

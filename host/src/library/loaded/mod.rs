@@ -1,0 +1,363 @@
+//! A library in the process: opened, checked, bound; and closed again for real.
+
+mod keeper;
+mod open_error;
+mod passed;
+
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use abi_stable::StableAbi;
+use abi_stable::abi_stability::abi_checking::{CheckingGlobals, check_layout_compatibility_with_globals};
+use abi_stable::library::AbiHeaderRef;
+use atoll_plugin::abi::{Exit, PluginRef, ROOT_SYMBOL};
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+
+use self::keeper::{Keeper, Open};
+pub use self::open_error::OpenError;
+use self::passed::Passed;
+use crate::abi::abort::Abort;
+use crate::abi::library_context::LibraryContext;
+use crate::abi::{current, exports, signals, vtable};
+use crate::library::inspect::Inspected;
+use crate::library::stage::{ContentHash, Staged};
+use crate::observe::logging;
+use crate::port::host_end::Port;
+
+/// How long a signal's handler may take that runs when its library is to go.
+const HANDLERS_END: Duration = Duration::from_secs(1);
+
+/// Why a library could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The dynamic linker refused it.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It does not export what `export_app!` makes.
+    #[error("the library has no symbol {ROOT_SYMBOL}; is `atoll_plugin::export_app!` in its crate's root?")]
+    NoRoot,
+    /// Its idea of the interface differs from the host's.
+    #[error(
+        "the library's interface is not this host's (atoll-plugin {host}): {reason}. \
+         Build it with the atoll-plugin of this version"
+    )]
+    Interface {
+        /// The host's version of atoll-plugin.
+        host: &'static str,
+        /// What differs.
+        reason: String,
+    },
+    /// There is no thread to open it on.
+    #[error("the library cannot be opened: there is no thread for it: {0}")]
+    Thread(io::Error),
+    /// `LibReloader` could not load it.
+    #[cfg(feature = "standalone")]
+    #[error("the library cannot be loaded: {0}")]
+    HotReload(hot_lib_reloader::HotReloaderError),
+}
+
+/// What holds a library in the process. Dropping it leaves the library there for good, with all that its code reaches.
+pub(crate) trait Mapping: Send {
+    /// Closes the library on the thread that opened it, unless `last`, which is called there before, has a reason against
+    /// it; and gives back what it has left behind. `Err`: it is still in the process, and what holds it now; `None`: nobody
+    /// can close it any more.
+    ///
+    /// # Safety
+    /// The unload rule of the book's page on safety: no thread runs the library's code, or will, and nobody has an address
+    /// in it.
+    unsafe fn close(self: Box<Self>, last: Last) -> Result<(), (Option<Box<dyn Mapping>>, PinReason)>;
+
+    /// The library stays for now: what the next one needs of this is released.
+    fn pin(&mut self) {}
+}
+
+/// What is done right before a library is closed, and may have a reason against that.
+pub(crate) type Last = Box<dyn FnOnce() -> Result<(), PinReason> + Send>;
+
+/// How many libraries were dropped without having been unloaded.
+static ABANDONED: AtomicUsize = AtomicUsize::new(0);
+
+/// How many libraries of this process were dropped without having been [unloaded](Loaded::unload), as by a
+/// [`Host`](crate::Host) that was not closed. They stay in memory until the process ends.
+pub fn abandoned() -> usize {
+    ABANDONED.load(Ordering::Relaxed)
+}
+
+/// A library whose file has been inspected, open in this process and bound to its context.
+///
+/// Dropping it does not unload it: the library stays in the process for good, with its heap and the thread that opened
+/// it, and is counted in [`abandoned`]. Only [`unload`](Self::unload) takes it out.
+pub struct Loaded {
+    hold: Hold,
+    root: PluginRef,
+    copy: Inspected,
+}
+
+/// What keeps a library in the process.
+struct Hold {
+    /// `None`: it is closed, or nobody can close it any more.
+    mapping: Option<Box<dyn Mapping>>,
+    context: Arc<LibraryContext>,
+    /// Whether it is known that it stays.
+    pinned: bool,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if self.mapping.is_none() {
+            return;
+        }
+        ABANDONED.fetch_add(1, Ordering::Relaxed);
+        if !self.pinned {
+            log::warn!(
+                "{}#{} was not unloaded before its owner was dropped: it stays in memory until the process ends",
+                self.context.app(),
+                self.context.generation()
+            );
+        }
+    }
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Loaded({})", self.staged().path().display())
+    }
+}
+
+impl Loaded {
+    /// Opens a library, checks its interface and binds it to its context, on a thread made for it, which lives until the
+    /// library is unloaded. Waits for that thread.
+    ///
+    /// # Errors
+    /// See [`LoadError`]; the library is closed again.
+    ///
+    /// # Safety
+    /// The file is native code, and this runs its constructors with all rights of the process. The caller vouches for it:
+    /// it is one that could be linked into this program. The inspection only finds out that the file is whole, was made
+    /// for this machine and has the interface of this version.
+    pub unsafe fn open(inspected: Inspected, context: Arc<LibraryContext>) -> Result<Self, LoadError> {
+        let name = format!("lib {}#{}", context.app(), context.generation());
+        let (path, content, bound) =
+            (inspected.staged().path().to_owned(), inspected.staged().hash(), context.clone());
+        let open = move || {
+            let _entered = current::enter_linker(&bound);
+            bound.note_strangers();
+            // SAFETY: by the caller's contract.
+            let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) }
+                .map_err(|error| OpenError::new(&error, &path))?;
+            // SAFETY: the symbol is the `LibHeader` that `export_app!` defines, and stays until `library` is closed.
+            let root = unsafe {
+                let header = library
+                    .get::<AbiHeaderRef>(ROOT_SYMBOL.as_bytes())
+                    .map_err(|_missing| LoadError::NoRoot)?;
+                check_root(*header, Some(content))?
+            };
+            bind(root, &bound);
+            let open = Open::new(library, bound.clone(), path);
+            Ok((open, root))
+        };
+        let (keeper, root) = Keeper::start(&name, open)?;
+        let hold = Hold { mapping: Some(Box::new(keeper)), context, pinned: false };
+        Ok(Self { hold, root, copy: inspected })
+    }
+
+    /// A library that something else than [`open`](Self::open) has opened, checked and bound.
+    #[cfg(any(test, feature = "standalone"))]
+    pub(crate) fn held(
+        library: Box<dyn Mapping>,
+        root: PluginRef,
+        context: Arc<LibraryContext>,
+        inspected: Inspected,
+    ) -> Self {
+        Self { hold: Hold { mapping: Some(library), context, pinned: false }, root, copy: inspected }
+    }
+
+    /// The library's functions; not to be used after it is unloaded.
+    pub(crate) fn root(&self) -> PluginRef {
+        self.root
+    }
+
+    /// The copy that was loaded.
+    pub fn staged(&self) -> &Staged {
+        self.copy.staged()
+    }
+
+    /// Keeps the library in the process, for as long as the reason lasts.
+    pub fn pin(mut self, reason: PinReason) -> Pinned {
+        self.hold.pinned = true;
+        if let Some(mapping) = &mut self.hold.mapping {
+            mapping.pin();
+        }
+        Pinned { reason, library: Box::new(self) }
+    }
+
+    /// The library's context.
+    pub fn context(&self) -> &Arc<LibraryContext> {
+        &self.hold.context
+    }
+
+    /// Takes the library out of the process: closes it on the thread that opened it, verifies that it is gone, gives its
+    /// pthread keys back and closes the file descriptors that it has left. Its heap goes when the last buffer of it does.
+    /// The copy that was loaded is given back: it can be loaded again. Waits for the thread.
+    ///
+    /// # Errors
+    /// It is still in use, and stays mapped: see [`Pinned`].
+    ///
+    /// # Safety
+    /// The unload rule: the library's workers have been joined, and nobody holds a [`PluginRef`] of it or another address
+    /// in it. The threads that its code has started are looked for here.
+    pub unsafe fn unload(mut self) -> Result<Inspected, Pinned> {
+        if let Some(abort) = self.hold.context.aborted().cloned() {
+            return Err(self.pin(PinReason::Aborted(abort)));
+        }
+        self.hold.context.end_signals(HANDLERS_END);
+        let threads = self.hold.context.running_threads();
+        if !threads.is_empty() {
+            return Err(self.pin(PinReason::Threads(threads)));
+        }
+        let (root, context) = (self.root, self.hold.context.clone());
+        let last = Box::new(move || {
+            let _entered = current::enter_linker(&context);
+            // SAFETY: no thread of the library's runs any more. What it has registered may make one until here, which is a
+            // stranger.
+            unsafe { root.unbind()() };
+            let base = exports::object_of(root.bind() as *const c_void);
+            let unseen = signals::unseen_handler(|handler| {
+                base.is_some() && exports::object_of(std::ptr::without_provenance(handler)) == base
+            });
+            if let Some(signal) = unseen {
+                return Err(PinReason::SignalHandler(signal));
+            }
+            let strangers = context.strangers();
+            if strangers.is_empty() { Ok(()) } else { Err(PinReason::Strangers(strangers)) }
+        });
+        let left = match self.hold.mapping.take() {
+            // SAFETY: by the caller's contract and the check above.
+            Some(mapping) => unsafe { mapping.close(last) },
+            None => Err((None, PinReason::Lost)),
+        };
+        if let Err((mapping, reason)) = left {
+            self.hold.mapping = mapping;
+            return Err(self.pin(reason));
+        }
+        Ok(self.copy)
+    }
+}
+
+/// Why a retired library is kept in the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PinReason {
+    /// Threads of its own still run: their names.
+    Threads(Vec<String>),
+    /// It called `abort` or `exit`: the thread that did never ends.
+    Aborted(Abort),
+    /// The handler of this signal is in it, and was set where the host cannot see it.
+    SignalHandler(c_int),
+    /// Threads run that were made past `pthread_create` while it was loaded, and may run its code: their names.
+    Strangers(Vec<String>),
+    /// Workers do not come back from the app's code: where each is, and the names of the threads of its own that run,
+    /// which they may be waiting for.
+    Workers(Vec<String>, Vec<String>),
+    /// The dynamic linker could not close it.
+    Close(String),
+    /// It was closed, and the dynamic linker kept it.
+    StillMapped,
+    /// What held it is lost, so that nobody can close it.
+    Lost,
+}
+
+impl std::fmt::Display for PinReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Threads(names) => write!(f, "threads of its own still run: {}", names.join(", ")),
+            Self::Aborted(abort) => abort.fmt(f),
+            Self::SignalHandler(signal) => {
+                write!(f, "it has made itself the handler of signal {signal} by a system call of its own")
+            }
+            Self::Strangers(names) => write!(
+                f,
+                "threads that may run its code, and were not made by pthread_create, still run: {}",
+                names.join(", ")
+            ),
+            Self::Workers(workers, threads) => {
+                f.write_str(&workers.join(", "))?;
+                match threads.is_empty() {
+                    true => Ok(()),
+                    false => write!(f, "; threads of its own still run: {}", threads.join(", ")),
+                }
+            }
+            Self::Close(error) => write!(f, "dlclose failed: {error}"),
+            Self::StillMapped => f.write_str(
+                "dlclose kept it mapped (linked with -z nodelete, or a thread-local is still in use)",
+            ),
+            Self::Lost => f.write_str("the thread that would close it is gone"),
+        }
+    }
+}
+
+/// A library that could not be unloaded safely: it stays mapped, on purpose, with its heap and its file. Dropping it
+/// leaves it there for good.
+#[derive(Debug)]
+pub struct Pinned {
+    reason: PinReason,
+    library: Box<Loaded>,
+}
+
+impl Pinned {
+    /// Why it is pinned.
+    pub fn reason(&self) -> &PinReason {
+        &self.reason
+    }
+
+    /// The library's context.
+    pub fn context(&self) -> &Arc<LibraryContext> {
+        self.library.context()
+    }
+
+    /// The library, for another attempt to unload it.
+    pub fn into_library(self) -> Loaded {
+        *self.library
+    }
+}
+
+/// Checks a library's interface against the host's, with fresh globals: abi_stable's own ones keep pointers into
+/// libraries that are gone. With the hash of what is open, that is done once for all libraries with this content.
+///
+/// # Safety
+/// `header` is the `LibHeader` of a library that is open, and stays so as long as the result is used; its file has this
+/// hash.
+pub(crate) unsafe fn check_root(
+    header: AbiHeaderRef,
+    content: Option<ContentHash>,
+) -> Result<PluginRef, LoadError> {
+    static PASSED: Passed = Passed::new();
+    let interface = |reason: String| LoadError::Interface { host: atoll_plugin::VERSION, reason };
+    let header = header.upgrade().map_err(|error| interface(error.to_string()))?;
+    if !content.is_some_and(|content| PASSED.contains(content)) {
+        let layout = header.layout().ok_or_else(|| interface("it says nothing of its layout".to_owned()))?;
+        let globals = CheckingGlobals::new();
+        check_layout_compatibility_with_globals(<PluginRef as StableAbi>::LAYOUT, layout, &globals)
+            .map_err(|errors| interface(errors.to_string()))?;
+        if let Some(content) = content {
+            PASSED.insert(content);
+        }
+    }
+    // SAFETY: the layout was checked, here or in a library with the same content.
+    unsafe { header.init_root_module_with_unchecked_layout::<PluginRef>() }
+        .map_err(|error| interface(error.to_string()))
+}
+
+/// Binds a library to its context.
+pub(crate) fn bind(root: PluginRef, context: &Arc<LibraryContext>) {
+    // SAFETY: the context lives until the library is unloaded, which drops it last.
+    unsafe { root.bind()(vtable::host(), context.handle(), logging::max_level(context.journal().level())) };
+}
+
+/// Runs a library's `main` on the calling thread.
+pub(crate) fn run(root: PluginRef, port: Arc<Port>) -> Exit {
+    // SAFETY: the library is bound; the handle carries one count of the port.
+    unsafe { root.main()(vtable::port_handle(port)) }
+}

@@ -1,0 +1,12 @@
+//! An app's library: found, staged, inspected, checked, loaded, unloaded.
+
+pub mod check;
+pub(crate) mod checksum;
+pub(crate) mod inspect;
+pub mod loaded;
+pub(crate) mod loader;
+pub mod machine;
+pub(crate) mod own_thread;
+pub(crate) mod preflight;
+pub(crate) mod source;
+pub(crate) mod stage;

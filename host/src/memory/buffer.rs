@@ -1,0 +1,73 @@
+//! Buffers of the host's, and what releases any buffer.
+
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+
+use atoll_plugin::abi::{Buffer, Buffers};
+use bytes::Bytes;
+
+use crate::memory::heap::Heap;
+
+/// A buffer that is a vector of the host's.
+pub fn from_vec(bytes: Vec<u8>) -> Buffer {
+    unsafe extern "C" fn release(_: *const u8, data: *mut u8, len: usize, capacity: usize) {
+        // SAFETY: these are the parts of a vector of this host's, given back once.
+        drop(unsafe { Vec::from_raw_parts(data, len, capacity) });
+    }
+    let mut bytes = ManuallyDrop::new(bytes);
+    // SAFETY: the parts of a vector that nothing else owns any more.
+    unsafe {
+        Buffer::from_raw_parts(bytes.as_mut_ptr(), bytes.len(), bytes.capacity(), std::ptr::null(), release)
+    }
+}
+
+/// A buffer that holds `Bytes` of the host's.
+pub fn from_bytes(bytes: Bytes) -> Buffer {
+    unsafe extern "C" fn release(owner: *const u8, _: *mut u8, _: usize, _: usize) {
+        // SAFETY: the owner is the box made below, given back once.
+        drop(unsafe { Box::from_raw(owner.cast::<Bytes>().cast_mut()) });
+    }
+    let bytes = Box::new(bytes);
+    let (data, len) = (bytes.as_ptr().cast_mut(), bytes.len());
+    // SAFETY: the box keeps the bytes where they are, and a buffer's bytes are only read.
+    unsafe { Buffer::from_raw_parts(data, len, len, Box::into_raw(bytes).cast::<u8>(), release) }
+}
+
+/// A buffer that is a block of an app's heap, and holds the heap.
+///
+/// # Safety
+/// `data` is a block that `heap` allocated, or the system's allocator, with `capacity` bytes at alignment 1, of which
+/// `len` are initialised; the caller gives it up.
+pub(crate) unsafe fn from_heap(heap: &Arc<Heap>, data: *mut u8, len: usize, capacity: usize) -> Buffer {
+    unsafe extern "C" fn release(owner: *const u8, data: *mut u8, _: usize, capacity: usize) {
+        // SAFETY: the owner is the count taken below, and the block is of its heap; both are given back once.
+        unsafe {
+            let heap = Arc::from_raw(owner.cast::<Heap>());
+            heap.give_back(data, capacity);
+        }
+    }
+    // SAFETY: by the caller's contract; the heap lives until `release`.
+    unsafe { Buffer::from_raw_parts(data, len, capacity, Arc::into_raw(heap.clone()).cast(), release) }
+}
+
+/// A list of buffers in the host's memory.
+pub fn list(buffers: Vec<Buffer>) -> Buffers {
+    unsafe extern "C" fn release(_: *const u8, data: *mut Buffer, _: usize, capacity: usize) {
+        // SAFETY: these are the parts of a vector of this host's whose buffers are gone already.
+        drop(unsafe { Vec::from_raw_parts(data, 0, capacity) });
+    }
+    if buffers.is_empty() {
+        return Buffers::default();
+    }
+    let mut buffers = ManuallyDrop::new(buffers);
+    // SAFETY: the parts of a vector that nothing else owns any more.
+    unsafe {
+        Buffers::from_raw_parts(
+            buffers.as_mut_ptr(),
+            buffers.len(),
+            buffers.capacity(),
+            std::ptr::null(),
+            release,
+        )
+    }
+}

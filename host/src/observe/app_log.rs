@@ -1,0 +1,402 @@
+//! What an app has said lately, and what went wrong with it: in bounded memory, for whoever looks after the fact.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use log::LevelFilter;
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+use utoipa::ToSchema;
+
+use crate::config::Settings;
+use crate::observe::app_warnings::{AppWarnings, Kind};
+use crate::observe::events::{EventBus, Happening};
+use crate::observe::text;
+use crate::observe::throttle::Throttle;
+use crate::observe::window::{Admission, Window};
+
+/// How many log records of an app are kept.
+pub(crate) const RECORDS: usize = 500;
+
+/// How many bytes their texts may have together.
+pub(crate) const TEXT: usize = 256 * 1024;
+
+/// How many failures and how many panics are kept.
+pub(crate) const FAULTS: usize = 32;
+
+/// How many records may wait for one who follows them; a slower one misses some.
+const FOLLOWED: usize = 1024;
+
+/// How many panics of an app are written in a second, with their backtraces. The rest is counted.
+pub(crate) const PANICS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");
+
+/// How many lines about failed requests of an app are written to the log in a second. The rest is counted.
+pub(crate) const FAILURES_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");
+
+/// The level of an app that has none of its own.
+const NO_LEVEL: u8 = u8::MAX;
+
+/// A log record of an app's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogEntry {
+    /// Its number, counted from 1 for each app.
+    pub number: u64,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+    /// What wrote it: usually a module's path.
+    pub target: String,
+    /// The generation that wrote it.
+    pub generation: u64,
+    /// The text.
+    pub message: String,
+}
+
+/// A panic in an app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PanicEntry {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The generation that panicked.
+    pub generation: u64,
+    /// What the panic said.
+    pub message: String,
+    /// Where it was: `src/lib.rs:12:9`.
+    pub location: String,
+    /// The app's functions on the stack, the innermost first; empty where `RUST_BACKTRACE` is `0`.
+    pub backtrace: Vec<FrameEntry>,
+}
+
+/// A function on the stack of a panic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FrameEntry {
+    /// Its name.
+    pub function: String,
+    /// Where in it: `src/lib.rs:12`; absent where the library has no debug information.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+}
+
+/// A request that the app or the host could not answer, with a status of 500 or above.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FailureEntry {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The request's id.
+    pub request_id: String,
+    /// Its method and path.
+    pub request: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// What was said of it.
+    pub detail: String,
+}
+
+/// The records of one app.
+#[derive(Debug)]
+pub struct Journal {
+    app: Arc<str>,
+    events: EventBus,
+    log: Mutex<Log>,
+    panics: Mutex<VecDeque<PanicEntry>>,
+    failures: Mutex<VecDeque<FailureEntry>>,
+    panicked: AtomicU64,
+    written_panics: Throttle,
+    written_failures: Throttle,
+    level: AtomicU8,
+    followers: broadcast::Sender<Arc<LogEntry>>,
+    warnings: Arc<AppWarnings>,
+    /// How many records are taken in a second, and how many bytes of each text.
+    rate: AtomicU32,
+    record_limit: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    entries: VecDeque<Arc<LogEntry>>,
+    text: usize,
+    last: u64,
+    window: Window,
+}
+
+impl Journal {
+    /// An empty one, which tells of what happens to the app on a bus.
+    pub fn new(app: Arc<str>, events: EventBus) -> Self {
+        let defaults = Settings::default();
+        Self {
+            warnings: AppWarnings::new(app.clone()),
+            rate: AtomicU32::new(defaults.log_rate),
+            record_limit: AtomicUsize::new(defaults.log_record_limit),
+            app,
+            events,
+            log: Mutex::default(),
+            panics: Mutex::default(),
+            failures: Mutex::default(),
+            panicked: AtomicU64::new(0),
+            written_panics: Throttle::new(PANICS_PER_SECOND),
+            written_failures: Throttle::new(FAILURES_PER_SECOND),
+            level: AtomicU8::new(NO_LEVEL),
+            followers: broadcast::Sender::new(FOLLOWED),
+        }
+    }
+
+    /// Follows the settings.
+    pub(crate) fn configure(&self, settings: &Settings) {
+        self.rate.store(settings.log_rate, Ordering::Relaxed);
+        self.record_limit.store(settings.log_record_limit, Ordering::Relaxed);
+    }
+
+    /// What the host warns of that the app does.
+    pub(crate) fn warnings(&self) -> &Arc<AppWarnings> {
+        &self.warnings
+    }
+
+    /// A text as far as it is kept and logged.
+    pub(crate) fn shortened<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        shortened(text, self.record_limit.load(Ordering::Relaxed))
+    }
+
+    /// Keeps a log record, whose text is [`shortened`](Self::shortened) already; `false`: it is one too many.
+    pub(crate) fn write(&self, level: log::Level, target: &str, generation: u64, message: &str) -> bool {
+        let rate = self.rate.load(Ordering::Relaxed);
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Admission::LeftOut { .. } = log.window.admit(Instant::now(), rate) {
+            drop(log);
+            let what = format_args!("it logs more than {rate} records in a second, its limit (log_rate)");
+            self.warnings.warn(Kind::LogRecords, what);
+            return false;
+        }
+        log.last += 1;
+        let entry = Arc::new(LogEntry {
+            number: log.last,
+            at_ms: now_ms(),
+            level: level.as_str().to_ascii_lowercase(),
+            target: target.to_owned(),
+            generation,
+            message: message.to_owned(),
+        });
+        log.text += entry.message.len();
+        log.entries.push_back(entry.clone());
+        while log.entries.len() > RECORDS || (log.text > TEXT && log.entries.len() > 1) {
+            if let Some(oldest) = log.entries.pop_front() {
+                log.text -= oldest.message.len();
+            }
+        }
+        // Under the lock, so that followers see the records in their order. Without any there is nobody to tell.
+        let _ = self.followers.send(entry);
+        true
+    }
+
+    /// The last `limit` log records, the oldest first.
+    pub fn log(&self, limit: usize) -> Vec<Arc<LogEntry>> {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.entries.iter().skip(log.entries.len().saturating_sub(limit)).cloned().collect()
+    }
+
+    /// The last `limit` log records, and those that come after them: none is missing or there twice.
+    pub fn follow(&self, limit: usize) -> (Vec<Arc<LogEntry>>, broadcast::Receiver<Arc<LogEntry>>) {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = log.entries.iter().skip(log.entries.len().saturating_sub(limit)).cloned().collect();
+        (last, self.followers.subscribe())
+    }
+
+    /// Counts a panic. How many before it were only counted, if this one is to be written; `None`: it is counted only.
+    pub(crate) fn count_panic(&self) -> Option<u64> {
+        self.panicked.fetch_add(1, Ordering::Relaxed);
+        self.written_panics.pass()
+    }
+
+    /// Keeps a panic, which was counted.
+    pub(crate) fn panicked(&self, mut panic: PanicEntry) {
+        shorten(&mut panic.message, self.record_limit.load(Ordering::Relaxed));
+        self.tell(|| Happening::Panic(panic.clone()));
+        push(&self.panics, panic);
+    }
+
+    /// The last panics, the oldest first.
+    pub fn panics(&self) -> Vec<PanicEntry> {
+        all(&self.panics)
+    }
+
+    /// How many panics there have been.
+    pub fn panic_count(&self) -> u64 {
+        self.panicked.load(Ordering::Relaxed)
+    }
+
+    /// Writes to the log that a request failed, what `line` says of it.
+    pub(crate) fn log_failure(&self, line: impl FnOnce() -> String) {
+        match self.written_failures.pass() {
+            Some(0) => log::error!("{}", line()),
+            Some(more) => {
+                let limit = FAILURES_PER_SECOND;
+                log::error!(
+                    "{} ({more} more failures before it are not written, as more than {limit} a second are not)",
+                    line()
+                );
+            }
+            None => {}
+        }
+    }
+
+    /// Keeps a failure.
+    pub(crate) fn failed(&self, mut failure: FailureEntry) {
+        let limit = self.record_limit.load(Ordering::Relaxed);
+        shorten(&mut failure.detail, limit);
+        shorten(&mut failure.request, limit);
+        self.tell(|| Happening::Failure(failure.clone()));
+        push(&self.failures, failure);
+    }
+
+    /// The last failures, the oldest first.
+    pub fn failures(&self) -> Vec<FailureEntry> {
+        all(&self.failures)
+    }
+
+    /// Tells those who follow what happens.
+    pub(crate) fn tell(&self, what: impl FnOnce() -> Happening) {
+        self.events.tell(&self.app, what);
+    }
+
+    /// The level of the app's own that its records are filtered by, instead of what `RUST_LOG` says.
+    pub fn level(&self) -> Option<LevelFilter> {
+        LevelFilter::iter().nth(self.level.load(Ordering::Relaxed).into())
+    }
+
+    pub(crate) fn set_level(&self, level: Option<LevelFilter>) {
+        self.level.store(level.map_or(NO_LEVEL, |level| level as u8), Ordering::Relaxed);
+    }
+}
+
+/// The time in milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    millis(SystemTime::now())
+}
+
+/// A time in milliseconds since 1970.
+pub(crate) fn millis(at: SystemTime) -> u64 {
+    at.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The first `limit` bytes of a text, as far as they are whole characters, and how much is left out.
+fn shortened(text: &str, limit: usize) -> Cow<'_, str> {
+    if text.len() <= limit {
+        return Cow::Borrowed(text);
+    }
+    let kept = text::start(text, limit);
+    Cow::Owned(format!("{kept}… ({} bytes more)", text.len() - kept.len()))
+}
+
+fn shorten(text: &mut String, limit: usize) {
+    if text.len() > limit {
+        *text = shortened(text, limit).into_owned();
+    }
+}
+
+fn push<T>(entries: &Mutex<VecDeque<T>>, entry: T) {
+    let mut entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
+    if entries.len() == FAULTS {
+        entries.pop_front();
+    }
+    entries.push_back(entry);
+}
+
+fn all<T: Clone>(entries: &Mutex<VecDeque<T>>) -> Vec<T> {
+    entries.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn journal() -> Journal {
+        Journal::new("a".into(), EventBus::default())
+    }
+
+    fn numbers(entries: &[Arc<LogEntry>]) -> Vec<u64> {
+        entries.iter().map(|entry| entry.number).collect()
+    }
+
+    #[test]
+    fn the_last_records_are_kept_in_bounded_memory() {
+        let journal = journal();
+        for _ in 0..RECORDS + 10 {
+            journal.write(log::Level::Info, "t", 1, "text");
+        }
+        assert_eq!(numbers(&journal.log(usize::MAX)), Vec::from_iter(11..=RECORDS as u64 + 10));
+        assert_eq!(numbers(&journal.log(2)), [RECORDS as u64 + 9, RECORDS as u64 + 10]);
+        let journal = self::journal();
+        let long = "x".repeat(TEXT / 2 + 1);
+        journal.write(log::Level::Info, "t", 1, &long);
+        journal.write(log::Level::Info, "t", 1, &long);
+        assert_eq!(journal.log(usize::MAX).len(), 1);
+    }
+
+    #[test]
+    fn records_above_the_rate_are_left_out() {
+        let journal = journal();
+        journal.configure(&Settings { log_rate: 3, ..Settings::default() });
+        let begun = Instant::now();
+        let written =
+            (0..4).map(|_| journal.write(log::Level::Info, "t", 1, "text")).filter(|it| *it).count();
+        assert!(written == 3 || begun.elapsed() > crate::observe::window::LENGTH, "{written}");
+        assert_eq!(journal.log(usize::MAX).len(), written);
+    }
+
+    #[test]
+    fn texts_are_shortened_above_the_limit_only() {
+        for (text, limit, expected) in
+            [("four", 4, "four"), ("fours", 4, "four… (1 bytes more)"), ("äöü", 3, "ä… (4 bytes more)")]
+        {
+            assert_eq!(shortened(text, limit), expected);
+        }
+        let journal = journal();
+        journal.configure(&Settings { log_record_limit: 1024, ..Settings::default() });
+        let detail = "x".repeat(1_000_000);
+        let failure = FailureEntry {
+            at_ms: 0,
+            request_id: String::new(),
+            request: detail.clone(),
+            status: 500,
+            detail,
+        };
+        journal.failed(failure);
+        let [failure] = &*journal.failures() else { panic!("one is kept") };
+        assert!(failure.detail.len() < 1100 && failure.request.len() < 1100);
+    }
+
+    #[test]
+    fn a_follower_misses_nothing_and_gets_nothing_twice() {
+        let journal = journal();
+        journal.write(log::Level::Warn, "t", 1, "one");
+        let (before, mut after) = journal.follow(10);
+        journal.write(log::Level::Warn, "t", 2, "two");
+        assert_eq!((numbers(&before), after.try_recv().unwrap().number), (vec![1], 2));
+    }
+
+    #[test]
+    fn more_panics_than_are_written_are_counted() {
+        let journal = journal();
+        let begun = Instant::now();
+        let written = (0..1000).filter(|_| journal.count_panic().is_some()).count();
+        assert!(written == 10 || begun.elapsed() > crate::observe::window::LENGTH, "{written}");
+        assert_eq!(journal.panic_count(), 1000);
+    }
+
+    #[test]
+    fn an_app_has_a_level_of_its_own_or_none() {
+        let journal = journal();
+        assert_eq!(journal.level(), None);
+        for level in LevelFilter::iter() {
+            journal.set_level(Some(level));
+            assert_eq!(journal.level(), Some(level));
+        }
+        journal.set_level(None);
+        assert_eq!(journal.level(), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! What the host warns of that an app does: however often it does it, the log gets a line a second for each kind.
+
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::runtime::Handle;
+
+use crate::observe::window::{self, Admission, Window};
+
+/// What an app may do again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It sends messages that cannot be read.
+    Malformed,
+    /// It sends answers without a number.
+    Numberless,
+    /// It sends messages that this host does not know.
+    Unknown,
+    /// It answers requests that were never asked, or twice.
+    Answer,
+    /// It sends more of a stream than its receiver has granted, or grants more often than it receives.
+    Credit,
+    /// It sends messages that are larger than its limit.
+    MessageSize,
+    /// It has more calls in flight than its limit.
+    Calls,
+    /// It writes more log records than its limit.
+    LogRecords,
+    /// Its streams end before they are complete.
+    Incomplete,
+}
+
+impl Kind {
+    const ALL: [Self; 9] = [
+        Self::Malformed,
+        Self::Numberless,
+        Self::Unknown,
+        Self::Answer,
+        Self::Credit,
+        Self::MessageSize,
+        Self::Calls,
+        Self::LogRecords,
+        Self::Incomplete,
+    ];
+
+    /// What is counted of it.
+    fn counted(self) -> &'static str {
+        match self {
+            Self::Malformed => "messages that cannot be read",
+            Self::Numberless => "answers without a number",
+            Self::Unknown => "messages that this host does not know",
+            Self::Answer => "answers that nobody asked for",
+            Self::Credit => "pieces of streams without credit",
+            Self::MessageSize => "messages above message_limit",
+            Self::Calls => "calls above max_calls",
+            Self::LogRecords => "log records above log_rate",
+            Self::Incomplete => "responses that are not complete",
+        }
+    }
+
+    /// How many lines a second it gets.
+    fn lines(self) -> u32 {
+        match self {
+            // They are of one request each, and may be the work of clients.
+            Self::Incomplete => 10,
+            _ => 1,
+        }
+    }
+}
+
+/// The warnings of one app.
+#[derive(Debug)]
+pub(crate) struct AppWarnings {
+    app: Arc<str>,
+    windows: Mutex<[Window; Kind::ALL.len()]>,
+    /// Where the counts are written from.
+    runtime: Option<Handle>,
+}
+
+impl AppWarnings {
+    /// Those of the app of this name. Outside of a runtime, what is left out is counted in the next line only.
+    pub(crate) fn new(app: Arc<str>) -> Arc<Self> {
+        Arc::new(Self { app, windows: Mutex::default(), runtime: Handle::try_current().ok() })
+    }
+
+    fn windows(&self) -> MutexGuard<'_, [Window; Kind::ALL.len()]> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a line, or counts it.
+    pub(crate) fn write(self: &Arc<Self>, kind: Kind, text: impl FnOnce() -> String) {
+        let admission = {
+            let window = &mut self.windows()[kind as usize];
+            // Their report is the next line.
+            let is_reported = self.runtime.is_some() && window.has_left_out();
+            if is_reported { window.leave_out() } else { window.admit(Instant::now(), kind.lines()) }
+        };
+        match admission {
+            Admission::Pass { left_out: 0 } => log::warn!("{}", text()),
+            Admission::Pass { left_out } => {
+                log::warn!("{} ({left_out} more before it)", text());
+            }
+            Admission::LeftOut { first } => {
+                if let (true, Some(runtime)) = (first, &self.runtime) {
+                    let this = self.clone();
+                    runtime.spawn(async move {
+                        tokio::time::sleep(window::LENGTH).await;
+                        this.write_count(kind);
+                    });
+                }
+            }
+        }
+    }
+
+    /// As [`write`](Self::write), of the app as a whole.
+    pub(crate) fn warn(self: &Arc<Self>, kind: Kind, what: impl Display) {
+        self.write(kind, || format!("{}: {what}", self.app));
+    }
+
+    fn write_count(&self, kind: Kind) {
+        let count = self.windows()[kind as usize].end_window(Instant::now());
+        if count > 0 {
+            log::warn!("{}: {count} more {} in a second", self.app, kind.counted());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_at_its_place() {
+        for (place, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(place, kind as usize);
+        }
+    }
+}

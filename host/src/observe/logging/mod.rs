@@ -1,0 +1,153 @@
+//! The host's log, and the records that apps send to it.
+
+mod escaping;
+mod json;
+mod short;
+
+use std::sync::OnceLock;
+
+use abi_stable::std_types::RStr;
+use atoll_plugin::abi::LogRecord;
+use clap::ValueEnum;
+use env_logger::{Builder, Env, Logger};
+use log::kv::Value;
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use self::escaping::Escaping;
+use crate::abi::library_context::LibraryContext;
+use crate::observe::text;
+
+/// Without what the HTTP server has to say of its own threads, which is of no use to those who run apps, and what it
+/// says of bad requests, which would let any client fill the log with errors.
+const SERVER: &str = "info,actix_server=warn,actix_http=off";
+
+/// In development, builds and reloads are said otherwise.
+const DEVELOPMENT: &str = "info,actix_server=warn,actix_http=off,atoll_host::app::supervisor::effects=warn,atoll_host::generation=warn";
+
+/// The most bytes of a record's target.
+const TARGET: usize = 256;
+
+/// What a line of the log is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Text for people, in colour on a terminal.
+    #[default]
+    Text,
+    /// A JSON object for programs.
+    Json,
+}
+
+/// Writes the records of apps that have a level of their own, which `RUST_LOG` may leave out.
+static UNFILTERED: OnceLock<Box<dyn Log>> = OnceLock::new();
+
+/// Starts the log on standard error: `info` and above, unless `RUST_LOG` says otherwise.
+pub fn init(format: Format) {
+    init_with(SERVER, format);
+}
+
+/// Starts the log on standard error: what is of this level and above, unless `RUST_LOG` says otherwise.
+pub fn init_at(level: LevelFilter) {
+    init_with(level.as_str(), Format::Text);
+}
+
+/// Starts the log on standard error as those want it who look at it while they write apps: in short lines, of what
+/// `RUST_LOG` says, or else of what is worth a look.
+pub fn init_for_development(format: Format) {
+    start(DEVELOPMENT, format, true);
+}
+
+/// Starts the log on standard error with this filter, unless `RUST_LOG` says otherwise.
+pub(crate) fn init_with(filter: &'static str, format: Format) {
+    start(filter, format, false);
+}
+
+fn start(filter: &'static str, format: Format, short: bool) {
+    let builder = |env| {
+        let mut builder = Builder::from_env(env);
+        match format {
+            Format::Text if short => builder.format(short::write),
+            Format::Text => builder.format_timestamp_millis(),
+            Format::Json => builder.format(json::write),
+        };
+        builder
+    };
+    // JSON has its own way to write what is not shown as it is.
+    let safe = |logger: Logger| -> Box<dyn Log> {
+        match format {
+            Format::Text => Box::new(Escaping(logger)),
+            Format::Json => Box::new(logger),
+        }
+    };
+    let logger = builder(Env::default().default_filter_or(filter)).build();
+    let level = logger.filter();
+    // A test that has its own logger keeps it.
+    if log::set_boxed_logger(safe(logger)).is_ok() {
+        log::set_max_level(level);
+        let style = Env::new().filter("");
+        UNFILTERED.get_or_init(|| safe(builder(style).filter_level(LevelFilter::Trace).build()));
+    }
+}
+
+fn level(number: u8) -> Level {
+    Level::iter().nth(usize::from(number).saturating_sub(1)).unwrap_or(Level::Trace)
+}
+
+/// The maximum level of an app's records, as the app is told it: 0 (off) to 5 (trace).
+pub(crate) fn max_level(own: Option<LevelFilter>) -> u8 {
+    own.unwrap_or_else(log::max_level) as u8
+}
+
+/// Whether a record of an app's with this level (1 to 5) and target would be written.
+pub(crate) fn enabled(context: &LibraryContext, number: u8, target: &str) -> bool {
+    match context.journal().level() {
+        Some(own) => level(number) <= own,
+        None => {
+            let metadata = Metadata::builder().level(level(number)).target(target).build();
+            metadata.level() <= log::max_level() && log::logger().enabled(&metadata)
+        }
+    }
+}
+
+/// Writes an app's record, with the app's name and generation, and keeps it in the app's journal.
+pub(crate) fn write(context: &LibraryContext, record: &LogRecord<'_>) {
+    let journal = context.journal();
+    let message = &*journal.shortened(RStr::as_str(&record.message));
+    let (level, target) = (level(record.level), record.target.as_str());
+    // A target is a module's path, and no text.
+    let target = text::start(target, TARGET);
+    if !journal.write(level, target, context.generation(), message) {
+        return;
+    }
+    let identity =
+        [("app", Value::from(&**context.app())), ("generation", Value::from(context.generation()))];
+    let file = record.file.as_str();
+    let logger = match (context.journal().level(), UNFILTERED.get()) {
+        (Some(_), Some(unfiltered)) => &**unfiltered,
+        _ => log::logger(),
+    };
+    logger.log(
+        &Record::builder()
+            .args(format_args!("{message}"))
+            .level(level)
+            .target(target)
+            .module_path(Some(target))
+            .file((!file.is_empty()).then_some(file))
+            .line((record.line != 0).then_some(record.line))
+            .key_values(&identity)
+            .build(),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_told_as_numbers() {
+        assert_eq!(max_level(Some(LevelFilter::Off)), 0);
+        assert_eq!(max_level(Some(LevelFilter::Trace)), 5);
+        for filter in Level::iter() {
+            assert_eq!(level(filter as u8), filter);
+        }
+    }
+}

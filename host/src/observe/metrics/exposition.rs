@@ -1,0 +1,295 @@
+//! All counts of a host as text.
+//!
+//! What is not there yet takes no line: an app that was never called has its phase alone, and a histogram without times
+//! has none. So a host with many apps of which few are used is read fast.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::process::Process;
+use super::{Counter, Histogram, Metrics, plain};
+use crate::app::handle::App;
+use crate::app::services::PinnedGeneration;
+use crate::generation::handle::Generation;
+
+/// The form of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exposition {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// Prometheus' own, from before that.
+    Prometheus,
+}
+
+impl Exposition {
+    /// The form that fits what a client accepts.
+    pub(crate) fn accepted(accept: &str) -> Self {
+        if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Prometheus }
+    }
+
+    /// The media type of the text.
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+/// The text for these apps and pinned generations, and for the process.
+pub(crate) fn expose(
+    form: Exposition,
+    apps: Vec<Arc<App>>,
+    pinned: Vec<PinnedGeneration>,
+) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Apps { apps, pinned }));
+    registry.register_collector(Box::new(Process));
+    let mut text = String::with_capacity(64 * 1024);
+    text::encode(&mut text, &registry)?;
+    Ok(match form {
+        Exposition::OpenMetrics => text,
+        Exposition::Prometheus => plain::from_openmetrics(&text),
+    })
+}
+
+#[derive(Debug)]
+struct Apps {
+    apps: Vec<Arc<App>>,
+    pinned: Vec<PinnedGeneration>,
+}
+
+impl Collector for Apps {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut out = Families { encoder: &mut encoder, apps: &self.apps };
+        out.host()?;
+        out.phases()?;
+        out.responses()?;
+        out.histogram("request_duration", "Time from a request to the head of its answer", |m| &m.total)?;
+        out.histogram("queue_duration", "Time that a request waited for a worker", |m| &m.queue)?;
+        out.histogram("handler_duration", "Time that a worker took for a request", |m| &m.handler)?;
+        out.counter("received_bytes", "Bytes of the bodies of requests", |m| &m.received)?;
+        out.counter("sent_bytes", "Bytes of the bodies of answers", |m| &m.sent)?;
+        out.counter("cold_starts", "Generations that were started for want of one", |m| &m.cold_starts)?;
+        out.reloads()?;
+        out.histogram("reload_duration", "Time from a change to the generation that serves it", |m| {
+            &m.reload
+        })?;
+        out.counter("worker_restarts", "Workers that ended without being told to", |m| &m.worker_ends)?;
+        out.values("panics", "Panics", MetricType::Counter, None, |app| Some(app.journal().panic_count()))?;
+        out.gauge("websockets", "WebSockets that are open", None, |app| {
+            Some(app.metrics().websockets().max(0).unsigned_abs())
+        })?;
+        out.of_generation("requests_in_flight", "Requests that are not answered yet", None, |serving| {
+            serving.in_flight() as u64
+        })?;
+        out.of_generation("queue_depth", "Requests that no worker has taken yet", None, |serving| {
+            serving.waiting() as u64
+        })?;
+        out.of_generation(
+            "heap_live",
+            "Bytes that are allocated in the heap",
+            Some(&Unit::Bytes),
+            |serving| serving.heap().live_bytes(),
+        )?;
+        out.of_generation("heap_peak", "The most bytes of one generation", Some(&Unit::Bytes), |serving| {
+            serving.heap().peak_bytes()
+        })?;
+        out.generations(&self.pinned)
+    }
+}
+
+/// Writes one family of metrics after another.
+struct Families<'a, 'e> {
+    encoder: &'a mut DescriptorEncoder<'e>,
+    apps: &'a [Arc<App>],
+}
+
+/// What tells the samples of a family apart.
+type Labels<'a> = [(&'a str, &'a str)];
+
+fn number(family: &mut MetricEncoder<'_>, kind: MetricType, labels: &Labels<'_>, value: u64) -> fmt::Result {
+    let mut sample = family.encode_family(&labels)?;
+    match kind {
+        MetricType::Counter => sample.encode_counter::<NoLabelSet, _, u64>(&value, None),
+        _ => sample.encode_gauge(&value),
+    }
+}
+
+impl Families<'_, '_> {
+    fn family(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        kind: MetricType,
+        write: impl FnOnce(&mut MetricEncoder<'_>, &[Arc<App>]) -> fmt::Result,
+    ) -> fmt::Result {
+        write(&mut self.encoder.encode_descriptor(name, help, unit, kind)?, self.apps)
+    }
+
+    /// One sample for each app that was used and has a value.
+    fn values(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        unit: Option<&Unit>,
+        value: impl Fn(&App) -> Option<u64>,
+    ) -> fmt::Result {
+        self.family(&format!("atoll_app_{name}"), help, unit, kind, |family, apps| {
+            for app in apps.iter().filter(|app| is_used(app)) {
+                if let Some(value) = value(app) {
+                    number(family, kind, &[("app", app.name())], value)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        value: impl Fn(&App) -> Option<u64>,
+    ) -> fmt::Result {
+        self.values(name, help, MetricType::Gauge, unit, value)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, of: impl Fn(&Metrics) -> &Counter) -> fmt::Result {
+        self.values(name, help, MetricType::Counter, None, |app| Some(of(app.metrics()).get()))
+    }
+
+    fn of_generation(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        value: impl Fn(&Generation) -> u64,
+    ) -> fmt::Result {
+        self.gauge(name, help, unit, |app| app.serving().map(|serving| value(&serving)))
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, of: impl Fn(&Metrics) -> &Histogram) -> fmt::Result {
+        let name = format!("atoll_app_{name}");
+        self.family(&name, help, Some(&Unit::Seconds), MetricType::Histogram, |family, apps| {
+            for app in apps {
+                let times = of(app.metrics()).snapshot();
+                if times.count() > 0 {
+                    let buckets: Vec<_> = times.buckets().collect();
+                    family.encode_family(&&[("app", &**app.name())][..])?.encode_histogram::<NoLabelSet>(
+                        times.sum(),
+                        times.count(),
+                        &buckets,
+                        None,
+                    )?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn host(&mut self) -> fmt::Result {
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        self.family("atoll_host", "The host", None, MetricType::Info, |family, _| {
+            family.encode_info(&&version[..])
+        })?;
+        self.family("atoll_apps", "Registered apps", None, MetricType::Gauge, |family, apps| {
+            family.encode_gauge(&(apps.len() as u64))
+        })
+    }
+
+    fn phases(&mut self) -> fmt::Result {
+        let help = "The phase that each app is in: 1 for that one";
+        self.family("atoll_app_phase", help, None, MetricType::Gauge, |family, apps| {
+            for app in apps {
+                let phase = app.phase().to_string();
+                number(family, MetricType::Gauge, &[("app", app.name()), ("phase", &phase)], 1)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn responses(&mut self) -> fmt::Result {
+        let help = "Requests, by the class of their answer's status";
+        self.family("atoll_app_requests", help, None, MetricType::Counter, |family, apps| {
+            for app in apps.iter().filter(|app| is_used(app)) {
+                for (class, count) in
+                    ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(app.metrics().responses())
+                {
+                    if count > 0 || class == "2xx" || class == "5xx" {
+                        number(
+                            family,
+                            MetricType::Counter,
+                            &[("app", app.name()), ("status", class)],
+                            count,
+                        )?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn reloads(&mut self) -> fmt::Result {
+        let help = "Reloads, by their outcome";
+        self.family("atoll_app_reloads", help, None, MetricType::Counter, |family, apps| {
+            for app in apps.iter().filter(|app| is_used(app)) {
+                let metrics = app.metrics();
+                for (outcome, count) in [("ok", &metrics.reloaded), ("refused", &metrics.refused)] {
+                    let labels = [("app", &**app.name()), ("outcome", outcome)];
+                    number(family, MetricType::Counter, &labels, count.get())?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn generations(&mut self, pinned: &[PinnedGeneration]) -> fmt::Result {
+        let help = "Generations, by their state";
+        self.family("atoll_app_generations", help, None, MetricType::Gauge, |family, apps| {
+            for app in apps.iter().filter(|app| is_used(app)) {
+                let name = &**app.name();
+                let pinned = pinned.iter().filter(|pinned| pinned.app == name).count();
+                let serving = usize::from(app.serving().is_some());
+                for (state, count) in [("serving", serving), ("draining", app.draining()), ("pinned", pinned)]
+                {
+                    number(family, MetricType::Gauge, &[("app", name), ("state", state)], count as u64)?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Whether an app was ever more than registered.
+fn is_used(app: &App) -> bool {
+    app.serving().is_some() || app.metrics().is_used()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_book_has_all_metrics_and_no_others() {
+        let text = expose(Exposition::Prometheus, Vec::new(), Vec::new()).unwrap();
+        let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+        let names: BTreeSet<_> = names.collect();
+        let rows = include_str!("../../../../docs/src/metrics.md")
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `"));
+        let cells = rows.filter_map(|row| row.split(" | ").next());
+        let written: BTreeSet<_> =
+            cells.flat_map(|cell| cell.split('`')).filter(|name| name.contains('_')).collect();
+        assert_eq!(written, names, "left: docs/src/metrics.md, right: /metrics");
+    }
+}

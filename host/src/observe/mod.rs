@@ -1,0 +1,17 @@
+//! What is reported of apps and requests: logs, events, history, metrics, traces.
+
+pub mod app_log;
+pub(crate) mod app_warnings;
+pub(crate) mod error_chain;
+pub mod escape;
+pub mod events;
+pub(crate) mod history;
+pub mod logging;
+pub(crate) mod metrics;
+#[cfg(feature = "otlp")]
+pub mod otlp;
+pub(crate) mod text;
+pub(crate) mod throttle;
+pub(crate) mod timing;
+pub mod trace;
+pub(crate) mod window;

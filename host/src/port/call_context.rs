@@ -1,0 +1,154 @@
+//! On whose behalf a request is made: what the calls that its app makes meanwhile carry on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use atoll_plugin::protocol::HttpRequest;
+use compact_str::{CompactString, format_compact};
+use tokio::time::Instant;
+
+use crate::observe::trace::TraceContext;
+
+/// Where a request comes from: its id and trace context, how long whoever asked first waits, and the apps that wait for
+/// it. Making and cloning one allocates nothing, unless the id is longer than the host's own or there is a trace context.
+#[derive(Clone, Debug)]
+pub struct CallContext {
+    request_id: CompactString,
+    traceparent: Option<Arc<str>>,
+    /// `None` when it is not fixed: a client is still sending, or a stream is open.
+    deadline: Option<Instant>,
+    /// The last one first.
+    callers: Option<Arc<Caller>>,
+}
+
+/// An app that waits, and those that wait for it.
+#[derive(Debug)]
+struct Caller {
+    app: Arc<str>,
+    before: Option<Arc<Caller>>,
+}
+
+/// A call would come back to an app that waits for it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the call would come back to an app that waits for it: {0}")]
+pub struct Cycle(String);
+
+impl CallContext {
+    /// That of a request from outside.
+    pub fn new(request_id: &str, traceparent: Option<&str>) -> Self {
+        Self {
+            request_id: request_id.into(),
+            traceparent: traceparent.map(Arc::from),
+            deadline: None,
+            callers: None,
+        }
+    }
+
+    /// That of an HTTP request from outside.
+    pub fn of_http(request: &HttpRequest<'_>) -> Self {
+        Self::new(&request.request_id, request.traceparent.as_deref())
+    }
+
+    /// That of work which an app does of its own accord.
+    pub(crate) fn background(app: &str) -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self {
+            request_id: format_compact!("{app}-{:x}", LAST.fetch_add(1, Ordering::Relaxed)),
+            traceparent: None,
+            deadline: None,
+            callers: None,
+        }
+    }
+
+    /// That of a request to `target` which `caller` makes while it handles the one with this context.
+    ///
+    /// # Errors
+    /// `target` is `caller`, or waits for it.
+    pub(crate) fn call(&self, caller: &Arc<str>, target: &str) -> Result<Self, Cycle> {
+        let callers = Caller { app: caller.clone(), before: self.callers.clone() };
+        if callers.chain().any(|app| app == target) {
+            let mut way: Vec<&str> = callers.chain().collect();
+            way.reverse();
+            return Err(Cycle(format!("{} → {target}", way.join(" → "))));
+        }
+        Ok(Self { callers: Some(Arc::new(callers)), ..self.clone() })
+    }
+
+    /// In another step of the same trace, or of a new one.
+    pub(crate) fn set_trace(&mut self, trace: TraceContext) {
+        self.traceparent = Some(trace.to_string().into());
+    }
+
+    /// With this deadline, which is not later than the one before.
+    pub(crate) fn set_deadline(&mut self, deadline: Instant) {
+        self.deadline = Some(deadline);
+    }
+
+    /// When whoever asked first stops waiting, if that is fixed.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Notes that the deadline does not count any more, as the request is answered and goes on as a stream.
+    pub(crate) fn clear_deadline(&mut self) {
+        self.deadline = None;
+    }
+
+    /// How long to wait for an app that has `limit`: no longer than whoever asked first waits.
+    pub(crate) fn remaining(&self, limit: Duration) -> Duration {
+        self.deadline.map_or(limit, |deadline| limit.min(deadline.saturating_duration_since(Instant::now())))
+    }
+
+    /// The id in logs.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// W3C trace context.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.traceparent.as_deref()
+    }
+}
+
+impl Caller {
+    /// The apps, the last one first.
+    fn chain(&self) -> impl Iterator<Item = &str> {
+        std::iter::successors(Some(self), |caller| caller.before.as_deref()).map(|caller| &*caller.app)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_to_an_app_that_waits_is_a_cycle() {
+        let [a, b, c] = ["a", "b", "c"].map(Arc::<str>::from);
+        let first = CallContext::new("1", None);
+        assert_eq!(first.call(&a, "a").unwrap_err(), Cycle("a → a".to_owned()));
+        let in_b = first.call(&a, "b").unwrap();
+        let in_c = in_b.call(&b, "c").unwrap();
+        assert_eq!(in_b.call(&b, "a").unwrap_err(), Cycle("a → b → a".to_owned()));
+        assert_eq!(in_c.call(&c, "b").unwrap_err(), Cycle("a → b → c → b".to_owned()));
+        assert!(in_c.call(&c, "d").is_ok());
+        // The other branch of a fork is not on the way.
+        assert!(first.call(&a, "c").unwrap().call(&c, "b").is_ok());
+    }
+
+    #[test]
+    fn nobody_waits_longer_than_the_first() {
+        let mut context = CallContext::new("1", Some("00-1-2-01"));
+        let minute = Duration::from_secs(60);
+        assert_eq!(context.remaining(minute), minute);
+        context.set_deadline(Instant::now() + minute / 2);
+        let carried = context.call(&"a".into(), "b").unwrap();
+        assert!(carried.remaining(minute) <= minute / 2);
+        assert_eq!(carried.remaining(minute / 4), minute / 4);
+        assert_eq!((carried.request_id(), carried.traceparent()), ("1", Some("00-1-2-01")));
+        context.set_deadline(Instant::now() - minute);
+        assert_eq!(context.remaining(minute), Duration::ZERO);
+        context.clear_deadline();
+        assert_eq!(context.remaining(minute), minute);
+    }
+}

@@ -1,0 +1,150 @@
+//! The registered apps, by name.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use futures_util::future::join_all;
+
+use crate::app::handle::App;
+use crate::app::services::Services;
+use crate::app::supervisor;
+use crate::config::{AppConfig, Config, Route};
+use crate::dispatch::app_calls::Courier;
+use crate::dispatch::app_index::{Directory, Table};
+use crate::dispatch::routes::Routes;
+
+/// The registered apps. Reading is free of locks; it is changed by [`apply`](Self::apply) alone.
+#[derive(Debug, Default)]
+pub struct Registry {
+    directory: Directory,
+    /// Brings the apps' requests to each other; started with the first of them.
+    courier: OnceLock<Courier>,
+    /// What was last applied.
+    configs: Mutex<HashMap<String, AppConfig>>,
+}
+
+/// What an [`apply`](Registry::apply) did, by the apps' names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Apps that are new.
+    pub added: Vec<String>,
+    /// Apps that go on with other settings.
+    pub changed: Vec<String>,
+    /// Apps that are being taken down.
+    pub removed: Vec<String>,
+}
+
+impl Changes {
+    /// Whether nothing is different.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
+    }
+}
+
+impl std::fmt::Display for Changes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts = [("added", &self.added), ("changed", &self.changed), ("removed", &self.removed)];
+        let parts: Vec<String> = parts
+            .into_iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(what, names)| format!("{what} {}", names.join(", ")))
+            .collect();
+        f.write_str(if parts.is_empty() { "nothing changed" } else { "" })?;
+        f.write_str(&parts.join("; "))
+    }
+}
+
+impl Registry {
+    /// The app of this name.
+    pub fn get(&self, name: &str) -> Option<Arc<App>> {
+        self.directory.get(name)
+    }
+
+    /// What is said of a name that no app has.
+    pub(crate) fn no_such_app(&self, name: &str) -> String {
+        self.directory.no_such_app(name)
+    }
+
+    /// The app with a route for this host, as a request has it, and this path; how many bytes of the path the route
+    /// takes off.
+    pub fn route(&self, host: Option<&str>, path: &str) -> Option<(Arc<App>, usize)> {
+        self.directory.table().routes.find(host, path).cloned()
+    }
+
+    /// The routes of an app, besides `/apps/{name}/`.
+    pub fn routes(&self, name: &str) -> Vec<Route> {
+        let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        configs.get(name).map(|config| config.routes.clone()).unwrap_or_default()
+    }
+
+    /// What was last applied for an app.
+    pub(crate) fn config(&self, name: &str) -> Option<AppConfig> {
+        self.configs.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// All apps, by name.
+    pub fn apps(&self) -> Vec<Arc<App>> {
+        let mut apps: Vec<_> = self.directory.table().apps.values().cloned().collect();
+        apps.sort_by(|a, b| a.name().cmp(b.name()));
+        apps
+    }
+
+    /// Makes the registry what the configuration says. Apps that are the same there are not touched.
+    ///
+    /// # Panics
+    /// Outside of a [`LocalSet`](tokio::task::LocalSet), on which the apps' drivers run.
+    pub fn apply(&self, config: &Config, services: &Rc<Services>) -> Changes {
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut apps = self.directory.table().apps.clone();
+        let courier = self.courier.get_or_init(|| Courier::start(self.directory.clone()));
+        let mut changes = Changes::default();
+        let wanted: HashMap<String, AppConfig> =
+            config.apps.iter().map(|app| (app.name.clone(), app.clone())).collect();
+
+        for (name, _) in configs.iter().filter(|(name, _)| !wanted.contains_key(*name)) {
+            if let Some(app) = apps.remove(name) {
+                tokio::task::spawn_local(async move { app.close().await });
+            }
+            changes.removed.push(name.clone());
+        }
+        for (name, config) in &wanted {
+            match configs.get(name) {
+                None => {
+                    apps.insert(
+                        name.clone(),
+                        supervisor::register(config, services.clone(), courier.clone()),
+                    );
+                    changes.added.push(name.clone());
+                }
+                Some(before) if before != config => {
+                    // Another route is no reason to start another generation.
+                    let rerouted = AppConfig { routes: config.routes.clone(), ..before.clone() };
+                    if let Some(app) = apps.get(name).filter(|_| rerouted != *config) {
+                        app.configure(config.clone());
+                    }
+                    changes.changed.push(name.clone());
+                }
+                Some(_) => {}
+            }
+        }
+        for names in [&mut changes.added, &mut changes.changed, &mut changes.removed] {
+            names.sort();
+        }
+        let mut routes = Routes::default();
+        for config in &config.apps {
+            let Some(app) = apps.get(&config.name) else { continue };
+            config.routes.iter().for_each(|route| routes.add(route, app.clone()));
+        }
+        *configs = wanted;
+        self.directory.replace(Table { apps, routes });
+        changes
+    }
+
+    /// Takes all apps down, and waits until they are.
+    pub async fn close(&self) {
+        let table = self.directory.replace(Table::default());
+        self.configs.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        join_all(table.apps.values().map(|app| app.close())).await;
+    }
+}

@@ -1,0 +1,211 @@
+//! A host, as a part of whatever program has it.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::web::ServiceConfig;
+use tokio::task::JoinHandle;
+
+use crate::admin::{self, Admin, AdminOrigin, Token};
+use crate::app::services::{Services, ServicesError};
+use crate::config::ConfigError;
+use crate::http::{self, Front, Mount, TrustedProxies};
+use crate::observe::trace::SpanSink;
+use crate::registry::Registry;
+use crate::server::host_lock::{HostLock, HostLockError};
+use crate::server::http_server::{ConfigFile, follow_config};
+use crate::watch::Watcher;
+
+/// The apps of a registry file, which is followed: `atoll serve` without its server.
+///
+/// It runs where it was started; requests come to it through [`routes`](Self::routes), in any actix application of the
+/// process. Commands such as `atoll ls` reach it like any other host.
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use actix_web::{App, HttpServer, web};
+/// use atoll_host::Host;
+///
+/// #[actix_web::main]
+/// async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let host = Arc::new(Host::builder("apps.json").start()?);
+///     let apps = host.clone();
+///     let app = move || {
+///         let own = web::get().to(async || "a page of the program's own");
+///         App::new().route("/", own).configure(apps.routes())
+///     };
+///     HttpServer::new(app).bind("127.0.0.1:3000")?.run().await?;
+///     host.close().await;
+///     Ok(())
+/// }
+/// ```
+pub struct Host {
+    registry: Arc<Registry>,
+    front: Arc<Front>,
+    watcher: Watcher,
+    follow: JoinHandle<()>,
+    admin_address: Option<SocketAddr>,
+    _admin: admin::Running,
+    _lock: HostLock,
+}
+
+/// What a [`Host`] is to be; see [`Host::builder`].
+#[derive(Debug)]
+#[must_use]
+pub struct HostBuilder {
+    config: PathBuf,
+    front: Front,
+    spans: Option<Arc<dyn SpanSink>>,
+    shows_details: bool,
+    admin: Option<TcpListener>,
+    token: Option<Token>,
+    origins: Vec<AdminOrigin>,
+}
+
+/// Why a host cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// What all its apps share cannot be made.
+    #[error(transparent)]
+    Services(#[from] ServicesError),
+    /// Another host serves the file.
+    #[error(transparent)]
+    Lock(#[from] HostLockError),
+    /// The file cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The admin listener cannot be used.
+    #[error("the admin API cannot be served: {0}")]
+    Admin(io::Error),
+}
+
+impl Host {
+    /// A host of the apps in this registry file.
+    pub fn builder(config: impl Into<PathBuf>) -> HostBuilder {
+        let mount = Mount::Registry(Arc::default());
+        HostBuilder {
+            config: config.into(),
+            front: Front { mount, trusted: TrustedProxies::default(), access_log: false },
+            spans: None,
+            shows_details: false,
+            admin: None,
+            token: None,
+            origins: Vec::new(),
+        }
+    }
+
+    /// Adds the apps to an actix application, at its root: `/apps/{name}/…`, `/rpc/{name}`, the routes of the file,
+    /// `/healthz` and `/readyz`. The application's own routes come first; all that has none is answered by the host.
+    pub fn routes(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
+        http::configure(self.front.clone())
+    }
+
+    /// Its apps.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// What watches its files.
+    pub fn watcher(&self) -> &Watcher {
+        &self.watcher
+    }
+
+    /// Where the admin API is on TCP.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// Ends server-sent events and WebSockets, which else hold up the graceful end of a server.
+    pub fn end_streams(&self) {
+        self.front.mount.end_endless();
+    }
+
+    /// Takes all apps down, and waits until they are unloaded. Requests that come later are answered with 404.
+    pub async fn close(&self) {
+        self.follow.abort();
+        self.registry.close().await;
+    }
+}
+
+/// Its drivers end with the runtime that it was started on, unless it was [closed](Self::close).
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.follow.abort();
+    }
+}
+
+impl HostBuilder {
+    /// Believes what these clients say in `X-Forwarded-…`.
+    pub fn trusting(mut self, proxies: TrustedProxies) -> Self {
+        self.front.trusted = proxies;
+        self
+    }
+
+    /// Writes a line to the log for each request.
+    pub fn with_access_log(mut self, on: bool) -> Self {
+        self.front.access_log = on;
+        self
+    }
+
+    /// With problems that say what went wrong inside of the apps: for those who write them, not for their users.
+    pub fn with_details(self) -> Self {
+        Self { shows_details: true, ..self }
+    }
+
+    /// Sends the spans of requests there.
+    pub fn with_spans(self, sink: Arc<dyn SpanSink>) -> Self {
+        Self { spans: Some(sink), ..self }
+    }
+
+    /// Serves the admin API and the dashboard on this listener; without it, only commands of the same user reach them.
+    pub fn with_admin(self, listener: TcpListener, token: Option<Token>) -> Self {
+        Self { admin: Some(listener), token, ..self }
+    }
+
+    /// Has the dashboard work on these origins, too, where proxies lead to the admin listener.
+    pub fn with_admin_origins(self, origins: Vec<AdminOrigin>) -> Self {
+        Self { origins, ..self }
+    }
+
+    /// Starts it: reads the file, and starts the apps that are to start with the host.
+    ///
+    /// # Errors
+    /// See [`HostError`].
+    ///
+    /// # Panics
+    /// Outside of an actix system, such as `#[actix_web::main]`.
+    pub fn start(self) -> Result<Host, HostError> {
+        let Self { config, front, spans, shows_details, admin, token, origins } = self;
+        let mut services = Services::new()?;
+        if shows_details {
+            services = services.with_details();
+        }
+        if let Some(sink) = spans {
+            services = services.with_spans(sink);
+        }
+        let services = Rc::new(services);
+        let lock = HostLock::take(&services, &config)?;
+        // Watched before it is read: an edit in between is not lost.
+        let file = ConfigFile::watch(config.clone(), services.watcher());
+        let registry: Arc<Registry> = Arc::default();
+        registry.apply(&file.load()?, &services);
+        let mut listener =
+            Admin::new(registry.clone(), &services, &config).with_token(token).with_origins(origins);
+        if let Some(tcp) = admin {
+            listener = listener.with_listener(tcp);
+        }
+        let admin_address = listener.address();
+        Ok(Host {
+            admin_address,
+            _admin: listener.run().map_err(HostError::Admin)?,
+            front: Arc::new(Front { mount: registry.clone().into(), ..front }),
+            watcher: services.watcher().clone(),
+            follow: tokio::task::spawn_local(follow_config(file, registry.clone(), services)),
+            registry,
+            _lock: lock,
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! The libraries of the apps under test, built from their crates.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::TestHostError;
+use crate::app::services::{Library, Services};
+use crate::config::Config;
+use crate::devkit::build::{BuildOptions, Workspace};
+use crate::library::source::{Package, Source};
+
+/// Builds the crates among the apps, and tells the host where their libraries are.
+pub(super) async fn build(
+    config: &Config,
+    services: &Services,
+    options: BuildOptions,
+) -> Result<(), TestHostError> {
+    let crates = crates(config)?;
+    let mut libraries = HashMap::new();
+    for mut workspace in Workspace::group(crates.iter().map(|(_, package)| package.clone())) {
+        workspace.read_manifests().await?;
+        let built = workspace.build(options, |built| {
+            libraries.insert(built.package.folder.clone(), built.path.to_owned());
+        });
+        built.await.result?;
+    }
+    for (path, package) in crates {
+        let library = libraries.get(&package.folder).ok_or(TestHostError::NoLibrary(package.name))?;
+        services.set_library(path, Library::Built(library.clone()));
+    }
+    Ok(())
+}
+
+/// The apps' paths that are folders of crates.
+fn crates(config: &Config) -> Result<Vec<(PathBuf, Package)>, TestHostError> {
+    let mut crates = Vec::new();
+    for app in &config.apps {
+        let source = Source::locate(&app.path, &app.name);
+        if let Some(package) = source.package() {
+            let (folder, workspace) = (real_path(&package.folder), real_path(&package.workspace));
+            crates.push((app.path.clone(), Package { folder, workspace, ..package.clone() }));
+        } else {
+            let library = source.library();
+            library.map_err(|error| TestHostError::Source(app.name.clone(), error.to_string()))?;
+        }
+    }
+    Ok(crates)
+}
+
+/// Two spellings of a path are the same folder; one that is gone is only itself.
+fn real_path(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}

@@ -1,0 +1,87 @@
+//! The host's own thread.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use log::LevelFilter;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::timeout;
+
+use super::{TestHost, TestHostError, libraries};
+use crate::app::handle::App;
+use crate::app::services::Services;
+use crate::config::Config;
+use crate::devkit::build::BuildOptions;
+use crate::observe::logging;
+use crate::registry::Registry;
+use crate::server::http_server::Server;
+
+/// What a test tells its host.
+pub(super) enum Order {
+    Reload(Arc<App>, Sender<Result<u64, String>>),
+    Stop,
+}
+
+/// Starts a host on a thread of its own, and waits until it listens.
+pub(super) fn start(
+    config: Config,
+    options: BuildOptions,
+    build_deadline: Duration,
+) -> Result<TestHost, TestHostError> {
+    logging::init_at(LevelFilter::Warn);
+    let (orders, ordered) = unbounded_channel();
+    let (ready, readied) = channel();
+    let (ends, ended) = channel();
+    let run = move || {
+        actix_web::rt::System::new().block_on(async {
+            match prepare(&config, options, build_deadline).await {
+                Ok((server, registry, services)) => {
+                    // Nobody waits when the test has ended, and then the order to stop is there as well.
+                    let _ = ready.send(Ok((server.base_url(), registry.clone())));
+                    serve(server, &registry, ordered).await;
+                    drop(services);
+                }
+                Err(error) => _ = ready.send(Err(error)),
+            }
+        });
+        let _ = ends.send(());
+    };
+    let thread = thread::Builder::new().name("test host".to_owned()).spawn(run)?;
+    // It is bounded by the deadline of the builds; what else it does takes no time.
+    let limit = build_deadline.saturating_add(super::PATIENCE);
+    let (base, registry) = readied.recv_timeout(limit).map_err(|_| TestHostError::TooLate("start"))??;
+    Ok(TestHost { base, registry, orders, ended, thread: Some(thread) })
+}
+
+async fn prepare(
+    config: &Config,
+    options: BuildOptions,
+    build_deadline: Duration,
+) -> Result<(Server, Arc<Registry>, Rc<Services>), TestHostError> {
+    let services = Rc::new(Services::new()?.with_details());
+    timeout(build_deadline, libraries::build(config, &services, options))
+        .await
+        .map_err(|_elapsed| TestHostError::BuildTooLong(build_deadline))??;
+    let registry = Arc::new(Registry::default());
+    let server = Server::bind(registry.clone(), "127.0.0.1:0")?;
+    registry.apply(config, &services);
+    Ok((server, registry, services))
+}
+
+/// Serves until the test tells it to stop, or is over.
+async fn serve(server: Server, registry: &Registry, mut ordered: UnboundedReceiver<Order>) {
+    let told = async move {
+        while let Some(Order::Reload(app, answer)) = ordered.recv().await {
+            // The test may have stopped waiting.
+            actix_web::rt::spawn(async move { _ = answer.send(app.reload().await) });
+        }
+        "the test is over"
+    };
+    if let Err(error) = server.run_until(told).await {
+        log::error!("the server of the test has ended: {error}");
+    }
+    registry.close().await;
+}

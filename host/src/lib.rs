@@ -74,6 +74,7 @@ pub mod internal {
     pub use crate::abi::abort::Abort;
     pub use crate::abi::exports;
     pub use crate::abi::library_context::LibraryContext;
+    pub use crate::admin::host_lock::{HostLock, HostLockError};
     pub use crate::app::handle::{App, Unavailable};
     pub use crate::app::lifecycle;
     pub use crate::app::services::{Library, PinnedGeneration, Services, ServicesError};
@@ -87,7 +88,6 @@ pub mod internal {
     pub use crate::library::check;
     pub use crate::library::inspect::{Damage, InspectError, Inspected};
     pub use crate::library::loaded;
-    pub use crate::library::machine;
     pub use crate::library::source::{Package, Source, SourceError};
     pub use crate::library::stage::{ContentHash, Kept, StageError, Staged, Staging};
     pub use crate::memory::buffer;
@@ -105,8 +105,8 @@ pub mod internal {
     pub use crate::port::host_end;
     pub use crate::port::reply_queue::Gone;
     pub use crate::registry::{Changes, Registry};
-    pub use crate::server::host_lock::{HostLock, HostLockError};
     pub use crate::server::http_server;
+    pub use crate::server::open_files;
     pub use crate::server::service_manager;
     pub use crate::server::tls;
     pub use crate::watch::{Change, FileWatch, Fingerprint, TreeChange, TreeWatch, WatchSet, Watcher};

@@ -18,14 +18,14 @@ use super::model::{
     Serving,
 };
 use super::openapi::{Refused, Security, Unable};
-use super::sse;
 use super::state::State;
 use super::stats::{self, Stats};
+use crate::admin::metrics::Exposition;
 use crate::app::handle::Unavailable;
 use crate::dispatch::problem::{Kind, Problem};
+use crate::http::sse;
 use crate::observe::app_log::LogEntry;
 use crate::observe::events::HostEvent;
-use crate::observe::metrics::Exposition;
 
 /// How many log records are sent where nobody says.
 const RECORDS: usize = 100;

@@ -9,13 +9,14 @@ mod api;
 mod client;
 mod dashboard;
 mod failure;
+pub(crate) mod host_lock;
 mod invoke;
 pub(crate) mod limits;
+pub(crate) mod metrics;
 mod model;
 mod openapi;
 mod origin;
 mod socket;
-mod sse;
 mod state;
 mod stats;
 
@@ -39,8 +40,6 @@ pub use self::model::{
 };
 pub use self::origin::{AdminOrigin, NoOrigin};
 use self::socket::Socket;
-pub(crate) use self::socket::{folder_of, is_answered};
-pub(crate) use self::sse::event;
 use self::state::State;
 pub use self::stats::{AppStats, HostStats, Stats};
 use crate::app::services::Services;

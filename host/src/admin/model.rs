@@ -13,7 +13,6 @@ use crate::admin::limits;
 use crate::app::handle::App;
 use crate::app::services::PinnedGeneration;
 use crate::config::{AppConfig, Origin, Route};
-use crate::fs::regular_file;
 use crate::generation::handle::Generation;
 use crate::observe::app_log::{FailureEntry, PanicEntry};
 use crate::observe::history::{HistoryEntry, State, Transition};
@@ -278,10 +277,7 @@ impl EffectiveConfig {
     pub fn of<'a>(file: &Path, apps: impl IntoIterator<Item = &'a AppConfig>) -> Self {
         let mut apps: Vec<EffectiveApp> = apps.into_iter().map(EffectiveApp::from).collect();
         apps.sort_by(|one, other| one.name.cmp(&other.name));
-        let limits = limits::all()
-            .chain(regular_file::limits())
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
+        let limits = limits::all().map(|(name, value)| (name.to_owned(), value)).collect();
         Self { file: file.display().to_string(), apps, limits }
     }
 }

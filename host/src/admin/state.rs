@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use crate::abi::library_context;
+use crate::admin::metrics::{self, Exposition};
 use crate::app::handle::App;
 use crate::app::pins::Pins;
 use crate::app::services::Services;
@@ -13,7 +14,6 @@ use crate::library::stage::Staging;
 use crate::memory::heap;
 use crate::observe::app_log::now_ms;
 use crate::observe::events::EventBus;
-use crate::observe::metrics::{self, Exposition};
 use crate::registry::Registry;
 
 use super::model::{AppDetails, AppStatus, EffectiveConfig, HostStatus, ProcessStatus};

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use utoipa::ToSchema;
 
-use super::sse::event;
 use super::state::State;
 use crate::app::handle::App;
+use crate::http::sse::event;
 use crate::observe::app_log::now_ms;
 use crate::observe::metrics::Snapshot;
 

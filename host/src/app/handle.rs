@@ -9,7 +9,7 @@ use log::LevelFilter;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::app::lifecycle::Phase;
-use crate::app::rate_limit::Admission;
+use crate::app::rate_limit::RateLimit;
 use crate::app::services::Services;
 use crate::app::supervisor::{Input, Reload};
 use crate::config::{AppConfig, Settings};
@@ -58,7 +58,7 @@ pub struct App {
     phase: Mutex<Phase>,
     journal: Arc<Journal>,
     metrics: Arc<Metrics>,
-    admission: Admission,
+    rate_limit: RateLimit,
     spans: Option<Arc<dyn SpanSink>>,
     draining: AtomicUsize,
 }
@@ -78,7 +78,7 @@ impl App {
             history: Mutex::default(),
             phase: Mutex::new(Phase::Cold),
             metrics: Arc::default(),
-            admission: Admission::new(&config.settings),
+            rate_limit: RateLimit::new(&config.settings),
             spans: services.spans().cloned(),
             draining: AtomicUsize::new(0),
         }
@@ -110,8 +110,8 @@ impl App {
     }
 
     /// How fast it takes requests from outside.
-    pub(crate) fn admission(&self) -> &Admission {
-        &self.admission
+    pub(crate) fn rate_limit(&self) -> &RateLimit {
+        &self.rate_limit
     }
 
     /// Where the spans of its requests go.
@@ -278,7 +278,7 @@ impl App {
     }
 
     pub(crate) fn set_settings(&self, settings: Settings) {
-        self.admission.configure(&settings);
+        self.rate_limit.configure(&settings);
         self.journal.configure(&settings);
         self.settings.store(Arc::new(settings));
     }

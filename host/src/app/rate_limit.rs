@@ -1,17 +1,17 @@
-//! How fast an app takes requests from outside: what comes faster is refused at once.
+//! How many requests in a second an app takes from outside: those beyond are refused at once.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use crate::config::Settings;
-use crate::dispatch::problem::{Kind, Problem};
 
 /// The limit of one app's rate, which its settings may change at any time.
 #[derive(Debug, Default)]
-pub(crate) struct Admission(ArcSwapOption<Limit>);
+pub(crate) struct RateLimit(ArcSwapOption<Limit>);
 
 #[derive(Debug)]
 struct Limit {
@@ -19,12 +19,21 @@ struct Limit {
     limiter: DefaultDirectRateLimiter,
 }
 
-impl Admission {
+/// A request comes too soon.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RateLimited {
+    /// The limit.
+    pub(crate) per_second: NonZeroU32,
+    /// The time after which a request is admitted again.
+    pub(crate) retry_after: Duration,
+}
+
+impl RateLimit {
     /// That of these settings.
     pub(crate) fn new(settings: &Settings) -> Self {
-        let admission = Self::default();
-        admission.configure(settings);
-        admission
+        let rate = Self::default();
+        rate.configure(settings);
+        rate
     }
 
     /// Follows the settings; a limit that stays the same goes on with what it has counted.
@@ -39,15 +48,16 @@ impl Admission {
         }
     }
 
-    /// Admits one request to the app of this name, if that is not too fast.
-    pub(crate) fn check(&self, app: &str) -> Result<(), Problem> {
+    /// Admits one request.
+    ///
+    /// # Errors
+    /// It comes too soon.
+    pub(crate) fn check(&self) -> Result<(), RateLimited> {
         let limit = self.0.load();
         let Some(Limit { per_second, limiter }) = limit.as_deref() else { return Ok(()) };
-        limiter.check().map_err(|early| {
-            let wait = early.wait_time_from(DefaultClock::default().now());
-            let detail =
-                format!("The app `{app}` takes {per_second} requests for each second, its limit (rate = {per_second}).");
-            Problem::new(Kind::RateLimited, detail).retry_after(wait)
+        limiter.check().map_err(|early| RateLimited {
+            per_second: *per_second,
+            retry_after: early.wait_time_from(DefaultClock::default().now()),
         })
     }
 }
@@ -59,13 +69,14 @@ mod tests {
     #[test]
     fn what_comes_too_fast_is_refused_until_the_limit_is_gone() {
         let settings = |rate| Settings { rate, ..Settings::default() };
-        let admission = Admission::new(&settings(Some(2)));
-        assert!(admission.check("a").is_ok() && admission.check("a").is_ok());
+        let rate = RateLimit::new(&settings(Some(2)));
+        assert!(rate.check().is_ok() && rate.check().is_ok());
         // The same limit again does not begin anew.
-        admission.configure(&settings(Some(2)));
-        let refused = admission.check("a").unwrap_err();
-        assert_eq!((refused.kind().status(), refused.retry_after_seconds()), (429, Some(1)));
-        admission.configure(&settings(None));
-        assert!(admission.check("a").is_ok());
+        rate.configure(&settings(Some(2)));
+        let refused = rate.check().unwrap_err();
+        assert_eq!(refused.per_second.get(), 2);
+        assert!(refused.retry_after > Duration::ZERO && refused.retry_after <= Duration::from_millis(500));
+        rate.configure(&settings(None));
+        assert!(rate.check().is_ok());
     }
 }

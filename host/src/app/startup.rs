@@ -16,16 +16,16 @@ use crate::app::lifecycle::{Cause, Number};
 use crate::app::prepare::{Preparation, Prepared};
 use crate::app::services::{Library, Services};
 use crate::app::teardown;
-use crate::dispatch::app_calls::Courier;
 use crate::generation::handle::{Generation, Shape, StartError};
 use crate::library::check::CheckError;
 use crate::library::inspect::Inspected;
 use crate::library::loaded::{LoadError, Loaded};
 use crate::library::loader::Room;
-use crate::library::machine;
+use crate::library::resource_fault;
 use crate::library::source::Source;
 use crate::library::stage::{ContentHash, Kept, Original, StageError, Staging};
 use crate::observe::history::{State, Transition};
+use crate::port::call_sink::CallSink;
 use crate::port::host_end::Limits;
 
 /// How often a library that is written to while it is copied is copied again.
@@ -53,7 +53,7 @@ pub(crate) struct Plan {
     /// The generation whose state is handed over.
     pub(crate) predecessor: Option<Arc<Generation>>,
     /// Brings the app's requests to other apps.
-    pub(crate) courier: Courier,
+    pub(crate) call_sink: Arc<dyn CallSink>,
     /// Makes new requests wait for this generation, instead of going to the predecessor.
     pub(crate) hold: Box<dyn Fn() -> LocalBoxFuture<'static, ()>>,
     /// Told, with the reason, when a worker comes back without having been told to stop.
@@ -106,11 +106,11 @@ impl BringError {
     fn is_of_the_machine(&self) -> bool {
         match self {
             Self::Check(CheckError::Thread(error) | CheckError::Load(LoadError::Thread(error)))
-            | Self::Start(StartError::Thread { reason: error, .. }) => machine::has_no_thread(error),
-            Self::Check(CheckError::Load(LoadError::Open(error))) => machine::is_at_fault(error),
+            | Self::Start(StartError::Thread { reason: error, .. }) => resource_fault::has_no_thread(error),
+            Self::Check(CheckError::Load(LoadError::Open(error))) => resource_fault::is_at_fault(error),
             // Of tokio, when it has no thread for work that blocks.
             Self::Panicked(panic) if panic.contains("(os error 11)") => true,
-            error => machine::is_at_fault(error),
+            error => resource_fault::is_at_fault(error),
         }
     }
 }
@@ -145,7 +145,7 @@ pub(crate) async fn bring(services: &Rc<Services>, mut plan: Plan) -> Result<Liv
     let told = move |reason| on_exit(reason);
     let context = loaded.context().clone();
     let generation =
-        Generation::spawn(context, version, loaded.root(), shape, &plan.courier, plan.noticed, told);
+        Generation::spawn(context, version, loaded.root(), shape, &plan.call_sink, plan.noticed, told);
     let live = Live { generation: Arc::new(generation), loaded, hash };
     let workers = settings.workers;
     let plural = if workers == 1 { "" } else { "s" };

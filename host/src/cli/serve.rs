@@ -11,7 +11,7 @@ use atoll_host::internal::http_server::{self, Server};
 use atoll_host::internal::regular_file::{SMALL_FILE_LIMIT, read_to_string};
 use atoll_host::internal::tls::Tls;
 use atoll_host::internal::trace::SpanSink;
-use atoll_host::internal::{Registry, Watcher, machine, service_manager};
+use atoll_host::internal::{Registry, Watcher, open_files, service_manager};
 use atoll_host::logging;
 
 use super::{ServeArgs, free_port, out};
@@ -19,7 +19,7 @@ use super::{ServeArgs, free_port, out};
 /// Serves the apps of a registry until the process is told to end.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
     logging::init(args.log_format);
-    machine::allow_many_files();
+    open_files::allow_many_files();
     let socket = handed_over()?;
     actix_web::rt::System::new().block_on(async {
         let mut host = Host::builder(&args.config);

@@ -10,80 +10,77 @@ use atoll_plugin::protocol::{
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use futures_util::future::{AbortRegistration, Abortable};
+use futures_util::future::Abortable;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::app::handle::App;
-use crate::dispatch::app_index::Directory;
+use crate::dispatch::app_index::AppIndex;
 use crate::dispatch::exchange::{self, Download, RequestBody, ResponseBody};
 use crate::dispatch::problem::{Kind, Problem};
 use crate::dispatch::rpc;
 use crate::memory::buffer;
 use crate::observe::trace::{SpanKind, Step, TraceContext};
 use crate::port::call_context::CallContext;
+use crate::port::call_sink::{CallSink, OutgoingCall};
 use crate::port::host_end::Port;
 use crate::port::worker_message::Request;
 
-/// A request of an app's own, on its way.
-pub(crate) struct Errand {
-    pub(crate) sender: Sender,
-    pub(crate) request: Request,
-    /// Tells when it is cancelled.
-    pub(crate) cancelled: AbortRegistration,
-}
-
-/// Where an errand came from, and where the answer goes.
-pub(crate) struct Sender {
-    pub(crate) port: Arc<Port>,
-    /// The number that the app gave it.
-    pub(crate) id: u64,
-}
-
-/// Takes errands from any thread, without waiting, and runs them on the thread that it was started on.
+/// Carries out the calls of apps on the thread that it was started on.
 #[derive(Clone, Debug)]
-pub(crate) struct Courier(mpsc::UnboundedSender<Errand>);
+pub(crate) struct AppCalls(mpsc::UnboundedSender<OutgoingCall>);
 
 /// What comes back: a result, and the buffer that it refers to.
 type Delivery = Result<(Box<RawValue>, Option<Buffer>), ErrorObject<'static>>;
 
-impl Courier {
-    /// Starts one that finds apps in this directory.
+impl AppCalls {
+    /// Starts to carry out calls to the apps in this index.
     ///
     /// # Panics
     /// Outside of a [`LocalSet`](tokio::task::LocalSet).
-    pub(crate) fn start(directory: Directory) -> Self {
-        let (sender, mut errands) = mpsc::unbounded_channel::<Errand>();
+    pub(crate) fn start(index: AppIndex) -> Arc<dyn CallSink> {
+        let (sender, mut calls) = mpsc::unbounded_channel::<OutgoingCall>();
         tokio::task::spawn_local(async move {
-            while let Some(errand) = errands.recv().await {
-                tokio::task::spawn_local(errand.run(directory.clone()));
+            while let Some(call) = calls.recv().await {
+                tokio::task::spawn_local(run(call, index.clone()));
             }
         });
-        Self(sender)
+        Arc::new(Self(sender))
     }
+}
 
-    /// Takes an errand.
-    pub(crate) fn take(&self, errand: Errand) {
-        if let Err(mpsc::error::SendError(errand)) = self.0.send(errand) {
-            errand.sender.deliver(Err(failure(code::UNAVAILABLE, "the host ends")));
+impl CallSink for AppCalls {
+    fn accept(&self, call: OutgoingCall) {
+        if let Err(mpsc::error::SendError(call)) = self.0.send(call) {
+            Caller::of(&call).deliver(Err(failure(code::UNAVAILABLE, "the host ends")));
         }
     }
 }
 
-impl Errand {
-    async fn run(self, directory: Directory) {
-        let Self { sender, request, cancelled } = self;
-        let delivery = Abortable::new(sender.carry_out(&directory, request), cancelled).await;
-        sender.deliver(delivery.unwrap_or_else(|_aborted| Err(nobody_waits())));
-    }
+async fn run(call: OutgoingCall, index: AppIndex) {
+    let caller = Caller::of(&call);
+    let OutgoingCall { request, cancelled, .. } = call;
+    let delivery = Abortable::new(caller.carry_out(&index, request), cancelled).await;
+    caller.deliver(delivery.unwrap_or_else(|_aborted| Err(nobody_waits())));
 }
 
-impl Sender {
+/// The worker that a call came from, and that gets its answer.
+struct Caller {
+    port: Arc<Port>,
+    /// The number that the app gave the call.
+    id: u64,
+}
+
+impl Caller {
+    fn of(call: &OutgoingCall) -> Self {
+        Self { port: call.port.clone(), id: call.id }
+    }
+
     fn deliver(&self, delivery: Delivery) {
         let Self { port, id } = self;
-        port.end_errand(*id);
+        port.end_call(*id);
         match delivery {
             Ok((result, buffer)) => {
                 port.answer(&Response::result(*id, result), buffer.into_iter().collect());
@@ -92,11 +89,11 @@ impl Sender {
         }
     }
 
-    async fn carry_out(&self, directory: &Directory, request: Request) -> Delivery {
+    async fn carry_out(&self, index: &AppIndex, request: Request) -> Delivery {
         match request {
             Request::Call(message) => {
                 let RpcCall { app, method, params, parent } = params(&message)?;
-                let (app, context) = self.find(directory, &app, parent)?;
+                let (app, context) = self.find(index, &app, parent)?;
                 let call = async |context| rpc::call(&app, &method, params, context, |_| ()).await;
                 let name = || format!("{}.{method}", app.name());
                 Ok((traced(&app, self.port.app(), name, context, call).await?, None))
@@ -109,9 +106,9 @@ impl Sender {
                     return Err(failure(code::INVALID_PARAMS, what));
                 }
                 check(&request)?;
-                let (app, context) = self.find(directory, &app, parent)?;
+                let (app, context) = self.find(index, &app, parent)?;
                 // An app that has been taken out of the registry meanwhile has no settings any more.
-                let limit = directory.get(self.port.app()).map_or(0, |app| app.settings().body_limit);
+                let limit = index.get(self.port.app()).map_or(0, |app| app.settings().body_limit);
                 let (method, name) = (request.method.clone(), app.name().clone());
                 let name = || format!("{method} {name}");
                 let fetch = async |context| fetch(&app, request, buffer, context, limit).await;
@@ -123,21 +120,20 @@ impl Sender {
     /// The app that is asked for, and on whose behalf.
     fn find(
         &self,
-        directory: &Directory,
+        index: &AppIndex,
         name: &str,
         parent: Option<u64>,
     ) -> Result<(Arc<App>, CallContext), ErrorObject<'static>> {
         let caller = self.port.app();
         let context = match parent {
-            Some(parent) => self.port.adopt_errand(self.id, parent).ok_or_else(nobody_waits)?,
+            Some(parent) => self.port.adopt_call(self.id, parent).ok_or_else(nobody_waits)?,
             None => None,
         };
         let context = context
             .unwrap_or_else(|| CallContext::background(caller))
             .call(caller, name)
             .map_err(|cycle| failure(code::CALL_CYCLE, cycle.to_string()))?;
-        let app =
-            directory.get(name).ok_or_else(|| failure(code::UNAVAILABLE, directory.no_such_app(name)))?;
+        let app = index.get(name).ok_or_else(|| failure(code::UNAVAILABLE, index.no_such_app(name)))?;
         Ok((app, context))
     }
 }
@@ -295,9 +291,9 @@ mod tests {
     fn answers<const N: usize>(sent: [&str; N]) -> [Value; N] {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, async {
-            let courier = Courier::start(Directory::default());
+            let calls = AppCalls::start(AppIndex::default());
             let limits = Limits { queue: 1, calls: 4, message: 1024 };
-            let port = Port::new("a".into(), limits, AppWarnings::new("a".into()), courier);
+            let port = Port::new("a".into(), limits, AppWarnings::new("a".into()), calls);
             for text in sent {
                 let (json, transfer) = (buffer::from_vec(text.into()), buffer::list(Vec::new()));
                 assert!(port.accept(Message { json, transfer }));

@@ -20,11 +20,11 @@ pub(crate) struct Table {
     pub(crate) routes: Routes<Arc<App>>,
 }
 
-/// The registered apps by name and by route. Reading is free of locks; clones are the same directory.
+/// The registered apps by name and by route. Reading is free of locks; clones are the same index.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Directory(Arc<ArcSwap<Table>>);
+pub(crate) struct AppIndex(Arc<ArcSwap<Table>>);
 
-impl Directory {
+impl AppIndex {
     /// The app of this name.
     pub(crate) fn get(&self, name: &str) -> Option<Arc<App>> {
         self.table().apps.get(name).cloned()
@@ -103,10 +103,10 @@ mod tests {
 
     #[test]
     fn no_name_is_compared_with_one_that_no_app_can_have() {
-        let directory = Directory::default();
+        let index = AppIndex::default();
         let longest = "x".repeat(MAX_APP_NAME);
-        assert!(directory.no_such_app(&longest).contains(&longest));
-        let message = directory.no_such_app(&"x".repeat(MAX_APP_NAME + 1));
+        assert!(index.no_such_app(&longest).contains(&longest));
+        let message = index.no_such_app(&"x".repeat(MAX_APP_NAME + 1));
         assert!(message.contains("65 bytes") && !message.contains("xx"), "{message}");
     }
 

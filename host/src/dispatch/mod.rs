@@ -1,5 +1,6 @@
 //! One request or call through an app, whatever it came by.
 
+pub(crate) mod admission;
 pub(crate) mod app_calls;
 pub(crate) mod app_index;
 pub mod exchange;

@@ -6,28 +6,11 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::app::services;
-use crate::config;
-use crate::library::check;
-
 /// How many bytes a certificate, a key, a token or a manifest may have.
 pub const SMALL_FILE_LIMIT: u64 = 1 << 20;
-
-/// The limits of what is read, by name: times in milliseconds, sizes in bytes.
-pub(crate) fn limits() -> impl Iterator<Item = (&'static str, u64)> {
-    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    [
-        ("registry_file", config::FILE_LIMIT),
-        ("small_file", SMALL_FILE_LIMIT),
-        ("open_library_timeout_ms", milliseconds(check::OPEN_LIMIT)),
-        ("find_library_timeout_ms", milliseconds(services::LOOK_LIMIT)),
-    ]
-    .into_iter()
-}
 
 /// Opens a regular file for reading.
 ///

@@ -17,13 +17,13 @@ use tokio::time::timeout;
 use crate::abi::abort;
 use crate::abi::current;
 use crate::abi::library_context::LibraryContext;
-use crate::dispatch::app_calls::Courier;
 use crate::generation::shutdown::Ending;
 use crate::library::loaded;
 use crate::memory::heap::Heap;
 use crate::observe::app_log::Journal;
 use crate::port::answer::{self, AnswerError};
 use crate::port::call_context::CallContext;
+use crate::port::call_sink::CallSink;
 use crate::port::host_end::{Answer, CallError, Limits, Port};
 
 /// Why a generation did not start.
@@ -129,7 +129,7 @@ impl std::fmt::Debug for Generation {
 }
 
 impl Generation {
-    /// Starts a thread for each worker of a bound library. `courier` brings their own requests; `noticed` is when the change was seen that it brings;
+    /// Starts a thread for each worker of a bound library. `call_sink` carries out their calls; `noticed` is when the change was seen that it brings;
     /// `on_exit` is called, on the worker's thread, when a worker has come back without being told to stop.
     ///
     /// The caller keeps the library loaded until [`stop`](Self::stop) says that no worker is left. Where a thread
@@ -139,7 +139,7 @@ impl Generation {
         version: String,
         root: PluginRef,
         shape: Shape,
-        courier: &Courier,
+        call_sink: &Arc<dyn CallSink>,
         noticed: Option<Instant>,
         on_exit: impl Fn(String) + Clone + Send + Sync + 'static,
     ) -> Self {
@@ -150,7 +150,7 @@ impl Generation {
                     context.app().clone(),
                     shape.limits,
                     context.journal().warnings().clone(),
-                    courier.clone(),
+                    call_sink.clone(),
                 )
             })
             .collect();

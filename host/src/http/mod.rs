@@ -17,6 +17,7 @@ mod pipe;
 mod record;
 mod request_id;
 mod rpc;
+pub(crate) mod sse;
 mod target;
 mod trace;
 mod upgrade;
@@ -44,6 +45,7 @@ pub(crate) use self::target::check_target;
 use self::target::{Target, target};
 use self::upgrade::{asks_for_websocket, names_websocket};
 use crate::app::handle::App;
+use crate::dispatch::admission;
 use crate::dispatch::exchange::{self, Answered, RequestBody, ResponseBody};
 use crate::dispatch::problem::{Kind, Problem};
 use crate::registry::Registry;
@@ -184,7 +186,7 @@ async fn forward(
     let Target { app, prefix, path, .. } = target;
     let traceparent = record.trace(trace::of_client(request.headers())).map(|context| context.to_string());
     if !is_preflight(request) {
-        app.admission().check(app.name())?;
+        admission::admit(&app)?;
     }
     let (body, payload) = if asks_for_websocket(request)? {
         (RequestBody::None, Some(payload))

@@ -12,6 +12,7 @@ use super::record::Record;
 use super::target::unknown_app;
 use super::{Mount, problem_response, trace};
 use crate::app::handle::App;
+use crate::dispatch::admission;
 use crate::dispatch::problem::{Kind, Problem};
 use crate::dispatch::rpc::server;
 use crate::port::call_context::CallContext;
@@ -50,7 +51,7 @@ pub(super) async fn answer(
     }
     check_type(request)?;
     // For the first call: the others of a batch are counted when they are read.
-    app.admission().check(app.name())?;
+    admission::admit(app)?;
     let body = read(app, payload).await?;
     let context = CallContext::new(request_id, trace.map(|trace| trace.to_string()).as_deref());
     let (answer, slowest) = server::answer(app, &body, &context).await;

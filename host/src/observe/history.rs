@@ -6,7 +6,6 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::app::lifecycle::Number;
 use crate::observe::app_log::millis;
 
 /// How many transitions of an app are kept.
@@ -60,7 +59,7 @@ pub struct Transition {
     /// When.
     pub at: SystemTime,
     /// Whose.
-    pub generation: Number,
+    pub generation: u64,
     /// To which state.
     pub state: State,
     /// Why, or with what result.

@@ -15,15 +15,15 @@ use foldhash::{HashMap, HashMapExt};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::dispatch::app_calls::{Courier, Errand, Sender as ErrandSender};
 use crate::memory::buffer;
 use crate::observe::app_warnings::{AppWarnings, Kind};
 use crate::observe::timing::{Clock, Times};
 use crate::port::call_context::CallContext;
+use crate::port::call_sink::{CallSink, OutgoingCall};
 use crate::port::doorbell::Doorbell;
 use crate::port::flow_control::Outgoing;
 use crate::port::forked;
-use crate::port::outgoing_calls::{Errands, NotBegun};
+use crate::port::outgoing_calls::{NotBegun, OutgoingCalls};
 use crate::port::reply_queue::{self, Gone, Ticket};
 use crate::port::worker_message::{Event, Request, Sent, SentError};
 
@@ -64,7 +64,7 @@ struct Pending {
     /// What the calls carry on that the app makes for it.
     context: Option<CallContext>,
     /// The numbers of those calls, as far as they are not over.
-    errands: Vec<u64>,
+    calls: Vec<u64>,
     clock: Clock,
     outgoing: Outgoing,
 }
@@ -85,8 +85,8 @@ pub struct Port {
     next_id: AtomicU64,
     /// The requests to be answered, by number; `None` when the port is closed.
     pending: Mutex<Option<HashMap<u64, Pending>>>,
-    courier: Courier,
-    errands: Errands,
+    call_sink: Arc<dyn CallSink>,
+    calls: OutgoingCalls,
     closed: AtomicBool,
     doorbell: Arc<Doorbell>,
     /// How many of this port's counts the library has.
@@ -111,12 +111,12 @@ impl Pending {
 }
 
 impl Port {
-    /// A port to a worker of `app`; `courier` brings its own requests.
+    /// A port to a worker of `app`; `call_sink` carries out its calls.
     pub(crate) fn new(
         app: Arc<str>,
         limits: Limits,
         warnings: Arc<AppWarnings>,
-        courier: Courier,
+        call_sink: Arc<dyn CallSink>,
     ) -> Arc<Self> {
         let (inbox, outlet) = crossbeam_channel::unbounded();
         Arc::new_cyclic(|this| Self {
@@ -132,8 +132,8 @@ impl Port {
             // Odd numbers are the host's, even ones the app's.
             next_id: AtomicU64::new(1),
             pending: Mutex::new(Some(HashMap::new())),
-            courier,
-            errands: Errands::default(),
+            call_sink,
+            calls: OutgoingCalls::default(),
             closed: AtomicBool::new(false),
             doorbell: Arc::default(),
             lent: AtomicUsize::new(0),
@@ -209,7 +209,7 @@ impl Port {
                 ticket.give_back();
             }
         }
-        self.errands.cancel_all();
+        self.calls.cancel_all();
         self.push(Item::Wake);
     }
 
@@ -294,8 +294,8 @@ impl Port {
         }
         match Sent::parse(sent) {
             Ok(Sent::Event(id, event)) => self.take_event(id, event),
-            Ok(Sent::Request(id, request)) => self.begin_errand(id, request),
-            Ok(Sent::Cancel(id)) => self.errands.cancel(&[id]),
+            Ok(Sent::Request(id, request)) => self.begin_call(id, request),
+            Ok(Sent::Cancel(id)) => self.calls.cancel(&[id]),
             Err(error) => {
                 let kind = match error {
                     SentError::Malformed(_) => Kind::Malformed,
@@ -351,7 +351,7 @@ impl Port {
                 self.take_event(id, Event::Answer(message(json, Vec::new()), Times::default()));
             }
             Ok(Incoming { id: Some(id), method: Some(_), .. }) => {
-                self.refuse_errand(id, error(code::INVALID_PARAMS));
+                self.refuse_call(id, error(code::INVALID_PARAMS));
             }
             // Nobody waits for what is left out.
             Ok(Incoming { id: None, .. }) | Err(_) => {}
@@ -359,7 +359,7 @@ impl Port {
     }
 
     /// Answers a request of the app's own that is not begun; one whose app takes no answers ends the port.
-    fn refuse_errand(&self, id: u64, error: ErrorObject<'_>) {
+    fn refuse_call(&self, id: u64, error: ErrorObject<'_>) {
         if self.answers.load(Ordering::Relaxed) < self.limits.calls.saturating_mul(2) {
             self.answer(&Response::error(id, error), Vec::new());
         } else if !self.is_closed() {
@@ -372,10 +372,10 @@ impl Port {
         }
     }
 
-    fn begin_errand(&self, id: u64, request: Request) {
+    fn begin_call(&self, id: u64, request: Request) {
         let Some(port) = self.this.upgrade() else { return };
         let most = self.limits.calls.saturating_sub(self.answers.load(Ordering::Relaxed));
-        let cancelled = match self.errands.begin(id, most) {
+        let cancelled = match self.calls.begin(id, most) {
             Ok(cancelled) => cancelled,
             Err(why) => {
                 let (code, what) = match why {
@@ -391,33 +391,33 @@ impl Port {
                     }
                 };
                 self.warnings.warn(Kind::Calls, &what);
-                return self.refuse_errand(id, ErrorObject { code, message: what.into(), data: None });
+                return self.refuse_call(id, ErrorObject { code, message: what.into(), data: None });
             }
         };
         // Whoever closed the port meanwhile may not have seen it.
         if self.is_closed() {
-            self.errands.cancel(&[id]);
+            self.calls.cancel(&[id]);
         }
-        self.courier.take(Errand { sender: ErrandSender { port, id }, request, cancelled });
+        self.call_sink.accept(OutgoingCall { port, id, request, cancelled });
     }
 
     /// Makes a request of the app's own end with the host's request `parent`, if that is still to be answered; its
     /// context.
-    pub(crate) fn adopt_errand(&self, id: u64, parent: u64) -> Option<Option<CallContext>> {
+    pub(crate) fn adopt_call(&self, id: u64, parent: u64) -> Option<Option<CallContext>> {
         self.with_pending(|pending| {
             let pending = pending.get_mut(&parent)?;
-            pending.errands.push(id);
-            self.errands.set_parent(id, parent);
+            pending.calls.push(id);
+            self.calls.set_parent(id, parent);
             Some(pending.context.clone())
         })?
     }
 
     /// Notes that a request of the app's own is over.
-    pub(crate) fn end_errand(&self, id: u64) {
-        if let Some(parent) = self.errands.end(id) {
+    pub(crate) fn end_call(&self, id: u64) {
+        if let Some(parent) = self.calls.end(id) {
             self.with_pending(|pending| {
-                if let Some(Pending { errands, .. }) = pending.get_mut(&parent) {
-                    errands.retain(|errand| *errand != id);
+                if let Some(Pending { calls, .. }) = pending.get_mut(&parent) {
+                    calls.retain(|call| *call != id);
                 }
             });
         }
@@ -496,7 +496,7 @@ impl Place {
         let waiting = Pending {
             ticket,
             context: self.context.take(),
-            errands: Vec::new(),
+            calls: Vec::new(),
             clock: Clock::start(),
             outgoing: Outgoing::default(),
         };
@@ -612,9 +612,9 @@ impl Future for Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         let pending = self.port.with_pending(|pending| pending.remove(&self.id)).flatten();
-        if let Some(Pending { ticket, errands, clock, .. }) = pending {
+        if let Some(Pending { ticket, calls, clock, .. }) = pending {
             ticket.forget();
-            self.port.errands.cancel(&errands);
+            self.port.calls.cancel(&calls);
             // What the worker does not have yet, it will not get.
             if !self.over && clock.is_taken() {
                 // The thread may be ending, and have nothing that would wake the worker later.

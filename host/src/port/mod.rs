@@ -3,6 +3,7 @@
 pub mod answer;
 pub(crate) mod arrivals;
 pub(crate) mod call_context;
+pub(crate) mod call_sink;
 pub(crate) mod doorbell;
 pub(crate) mod flow_control;
 pub(crate) mod forked;

@@ -8,7 +8,7 @@ use futures_util::future::{AbortHandle, AbortRegistration};
 
 /// The requests of one worker's own, by their numbers.
 #[derive(Debug, Default)]
-pub(crate) struct Errands(Mutex<HashMap<u64, Open>>);
+pub(crate) struct OutgoingCalls(Mutex<HashMap<u64, Open>>);
 
 #[derive(Debug)]
 struct Open {
@@ -26,7 +26,7 @@ pub(crate) enum NotBegun {
     Repeated,
 }
 
-impl Errands {
+impl OutgoingCalls {
     /// Notes that one was begun, if fewer than `most` are open; what is returned tells when it is cancelled.
     ///
     /// # Errors

@@ -10,16 +10,17 @@ use crate::app::handle::App;
 use crate::app::services::Services;
 use crate::app::supervisor;
 use crate::config::{AppConfig, Config, Route};
-use crate::dispatch::app_calls::Courier;
-use crate::dispatch::app_index::{Directory, Table};
+use crate::dispatch::app_calls::AppCalls;
+use crate::dispatch::app_index::{AppIndex, Table};
 use crate::dispatch::routes::Routes;
+use crate::port::call_sink::CallSink;
 
 /// The registered apps. Reading is free of locks; it is changed by [`apply`](Self::apply) alone.
 #[derive(Debug, Default)]
 pub struct Registry {
-    directory: Directory,
+    index: AppIndex,
     /// Brings the apps' requests to each other; started with the first of them.
-    courier: OnceLock<Courier>,
+    call_sink: OnceLock<Arc<dyn CallSink>>,
     /// What was last applied.
     configs: Mutex<HashMap<String, AppConfig>>,
 }
@@ -58,18 +59,18 @@ impl std::fmt::Display for Changes {
 impl Registry {
     /// The app of this name.
     pub fn get(&self, name: &str) -> Option<Arc<App>> {
-        self.directory.get(name)
+        self.index.get(name)
     }
 
     /// What is said of a name that no app has.
     pub(crate) fn no_such_app(&self, name: &str) -> String {
-        self.directory.no_such_app(name)
+        self.index.no_such_app(name)
     }
 
     /// The app with a route for this host, as a request has it, and this path; how many bytes of the path the route
     /// takes off.
     pub fn route(&self, host: Option<&str>, path: &str) -> Option<(Arc<App>, usize)> {
-        self.directory.table().routes.find(host, path).cloned()
+        self.index.table().routes.find(host, path).cloned()
     }
 
     /// The routes of an app, besides `/apps/{name}/`.
@@ -85,7 +86,7 @@ impl Registry {
 
     /// All apps, by name.
     pub fn apps(&self) -> Vec<Arc<App>> {
-        let mut apps: Vec<_> = self.directory.table().apps.values().cloned().collect();
+        let mut apps: Vec<_> = self.index.table().apps.values().cloned().collect();
         apps.sort_by(|a, b| a.name().cmp(b.name()));
         apps
     }
@@ -96,8 +97,8 @@ impl Registry {
     /// Outside of a [`LocalSet`](tokio::task::LocalSet), on which the apps' drivers run.
     pub fn apply(&self, config: &Config, services: &Rc<Services>) -> Changes {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut apps = self.directory.table().apps.clone();
-        let courier = self.courier.get_or_init(|| Courier::start(self.directory.clone()));
+        let mut apps = self.index.table().apps.clone();
+        let call_sink = self.call_sink.get_or_init(|| AppCalls::start(self.index.clone()));
         let mut changes = Changes::default();
         let wanted: HashMap<String, AppConfig> =
             config.apps.iter().map(|app| (app.name.clone(), app.clone())).collect();
@@ -113,7 +114,7 @@ impl Registry {
                 None => {
                     apps.insert(
                         name.clone(),
-                        supervisor::register(config, services.clone(), courier.clone()),
+                        supervisor::register(config, services.clone(), call_sink.clone()),
                     );
                     changes.added.push(name.clone());
                 }
@@ -137,13 +138,13 @@ impl Registry {
             config.routes.iter().for_each(|route| routes.add(route, app.clone()));
         }
         *configs = wanted;
-        self.directory.replace(Table { apps, routes });
+        self.index.replace(Table { apps, routes });
         changes
     }
 
     /// Takes all apps down, and waits until they are.
     pub async fn close(&self) {
-        let table = self.directory.replace(Table::default());
+        let table = self.index.replace(Table::default());
         self.configs.lock().unwrap_or_else(PoisonError::into_inner).clear();
         join_all(table.apps.values().map(|app| app.close())).await;
     }

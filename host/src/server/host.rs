@@ -9,13 +9,13 @@ use std::sync::Arc;
 use actix_web::web::ServiceConfig;
 use tokio::task::JoinHandle;
 
+use crate::admin::host_lock::{HostLock, HostLockError};
 use crate::admin::{self, Admin, AdminOrigin, Token};
 use crate::app::services::{Services, ServicesError};
 use crate::config::ConfigError;
 use crate::http::{self, Front, Mount, TrustedProxies};
 use crate::observe::trace::SpanSink;
 use crate::registry::Registry;
-use crate::server::host_lock::{HostLock, HostLockError};
 use crate::server::http_server::{ConfigFile, follow_config};
 use crate::watch::Watcher;
 

@@ -19,8 +19,8 @@ use crate::config::{Config, ConfigError};
 use crate::fs::regular_file;
 use crate::http::connection::{self, Protocols, Shutdown};
 use crate::http::{self, Front, LivePages, Mount, TrustedProxies};
-use crate::library::machine;
 use crate::registry::Registry;
+use crate::server::open_files;
 use crate::server::service_manager;
 use crate::server::tls::Tls;
 use crate::watch::{FileWatch, Watcher};
@@ -144,7 +144,7 @@ impl Server {
         let server = ActixServer::build()
             .disable_signals()
             .workers(threads)
-            .max_concurrent_connections(machine::connections_for_each(threads))
+            .max_concurrent_connections(open_files::connections_for_each(threads))
             .shutdown_timeout(SHUTDOWN_TIMEOUT)
             .listen("atoll", self.listener, factory)?
             .run();

@@ -1,8 +1,8 @@
 //! Listeners, TLS, and hosts as a part of other programs.
 
 pub(crate) mod host;
-pub(crate) mod host_lock;
 pub mod http_server;
+pub mod open_files;
 pub mod service_manager;
 #[cfg(feature = "standalone")]
 pub mod standalone;

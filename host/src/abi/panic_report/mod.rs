@@ -49,7 +49,9 @@ pub(crate) fn write(context: &LibraryContext, report: &PanicReport<'_>, frames: 
     });
     let target = context.app().as_ref();
     logging::write(
-        context,
+        target,
+        context.generation(),
+        context.journal(),
         &LogRecord {
             level: log::Level::Error as u8,
             line: report.line,

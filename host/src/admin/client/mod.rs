@@ -26,9 +26,9 @@ use self::events::{Event, Events};
 use super::model::{AppDetails, EffectiveConfig, HostStatus, LogLevel, ProblemDetails, Serving};
 use super::socket;
 use super::stats::Stats;
+use crate::admin::host_lock;
 use crate::observe::app_log::LogEntry;
 use crate::observe::error_chain::with_sources;
-use crate::server::host_lock;
 
 /// How long an answer is awaited: a reload may drain and start.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);

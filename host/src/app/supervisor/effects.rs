@@ -50,7 +50,7 @@ impl Driver {
             noticed: next.changed,
             unless: serving.filter(|_| !next.forced).map(|live| live.hash),
             predecessor: serving.map(|live| live.generation.clone()),
-            courier: self.courier.clone(),
+            call_sink: self.call_sink.clone(),
             hold: self.hold_request(),
             on_exit: Arc::new(move |reason| {
                 // A driver that has ended waits for no worker.

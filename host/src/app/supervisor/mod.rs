@@ -24,16 +24,16 @@ use crate::app::prepare::Preparation;
 use crate::app::services::{Library, Services};
 use crate::app::startup::Live;
 use crate::config::{AppConfig, Settings};
-use crate::dispatch::app_calls::Courier;
 use crate::library::source::Source;
 use crate::library::stage::{ContentHash, Kept};
+use crate::port::call_sink::CallSink;
 use crate::watch::{Change, FileWatch};
 
-/// Registers an app: makes its handle and starts its driver on this thread. `courier` brings its requests to others.
+/// Registers an app: makes its handle and starts its driver on this thread. `call_sink` carries out its calls.
 ///
 /// # Panics
 /// Outside of a [`LocalSet`](tokio::task::LocalSet).
-pub(crate) fn register(config: &AppConfig, services: Rc<Services>, courier: Courier) -> Arc<App> {
+pub(crate) fn register(config: &AppConfig, services: Rc<Services>, call_sink: Arc<dyn CallSink>) -> Arc<App> {
     let (inputs, queue) = mpsc::unbounded_channel();
     let app = Arc::new(App::new(config, inputs.clone(), &services));
     let library = services.library(&config.path);
@@ -42,7 +42,7 @@ pub(crate) fn register(config: &AppConfig, services: Rc<Services>, courier: Cour
     let mut driver = Driver {
         app: app.clone(),
         services,
-        courier,
+        call_sink,
         path: config.path.clone(),
         library,
         watches: Vec::new(),
@@ -87,7 +87,7 @@ fn policy(settings: &Settings) -> RestartPolicy {
 struct Driver {
     app: Arc<App>,
     services: Rc<Services>,
-    courier: Courier,
+    call_sink: Arc<dyn CallSink>,
     /// The `path` of its entry in the registry.
     path: PathBuf,
     library: Library,

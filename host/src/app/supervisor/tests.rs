@@ -13,18 +13,26 @@ use super::*;
 use crate::abi::library_context::LibraryContext;
 use crate::abi::vtable;
 use crate::config::Origins;
-use crate::dispatch::app_index::Directory;
 use crate::library::check::CheckError;
 use crate::library::inspect::Inspected;
 use crate::library::inspect::tests::good_library;
 use crate::library::loaded::{Last, Loaded, Mapping, PinReason};
 use crate::library::loader::{Loader, Room};
 use crate::memory::buffer;
+use crate::port::call_sink::OutgoingCall;
 use crate::port::host_end::Port;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
 unsafe extern "C" fn bind(_: HostRef, _: GenerationHandle, _: u8) {}
+
+/// There are no other apps to call.
+#[derive(Debug)]
+struct NoCalls;
+
+impl CallSink for NoCalls {
+    fn accept(&self, _: OutgoingCall) {}
+}
 
 /// A worker that is ready at once, and has nothing to do until it is to stop.
 unsafe extern "C" fn main(handle: PortHandle) -> Exit {
@@ -111,7 +119,7 @@ async fn with_app(loader: Fake, test: impl AsyncFnOnce(Arc<App>, Rc<Services>)) 
     };
     let run = async {
         let services = Rc::new(Services::new().unwrap().with_loader(loader));
-        let app = register(&config, services.clone(), Courier::start(Directory::default()));
+        let app = register(&config, services.clone(), Arc::new(NoCalls));
         test(app.clone(), services).await;
         app.close().await;
     };

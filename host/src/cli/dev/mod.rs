@@ -13,7 +13,7 @@ use actix_web::rt::task::JoinHandle;
 use atoll_host::internal::admin::Admin;
 use atoll_host::internal::http::LivePages;
 use atoll_host::internal::http_server::{self, ConfigFile};
-use atoll_host::internal::{HostLock, Registry, Services, machine};
+use atoll_host::internal::{HostLock, Registry, Services, open_files};
 use atoll_host::logging;
 use clap::Args;
 
@@ -44,7 +44,7 @@ pub(super) struct DevArgs {
 /// Builds and serves the apps of a registry until the process is told to end.
 pub(super) fn run(args: &DevArgs) -> anyhow::Result<()> {
     logging::init_for_development(args.serve.log_format);
-    machine::allow_many_files();
+    open_files::allow_many_files();
     let socket = serve::handed_over()?;
     actix_web::rt::System::new().block_on(develop(&args.serve.config, args, socket))
 }

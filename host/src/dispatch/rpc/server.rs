@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::{call, from_problem};
 use crate::app::handle::App;
+use crate::dispatch::admission;
 use crate::observe::timing::Taken;
 use crate::port::call_context::CallContext;
 
@@ -152,7 +153,7 @@ async fn one<'a>(
         Ok(call) => call,
         Err(answer) => return Some(answer),
     };
-    let admitted = if is_admitted { Ok(()) } else { app.admission().check(app.name()) };
+    let admitted = if is_admitted { Ok(()) } else { admission::admit(app) };
     let result = match admitted {
         Ok(()) => call(app, &method, params, context.clone(), note).await,
         Err(problem) => Err(from_problem(problem)),

@@ -11,6 +11,8 @@ use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use crate::http::sse;
+
 use super::{Changed, Condition, LivePages};
 
 /// Where the stream is. Nothing else is served under `/.atoll/`.
@@ -48,7 +50,7 @@ pub(super) fn answer(live: Arc<LivePages>, asked: Query<Asked>) -> HttpResponse 
                 }
                 let now = live.condition(&app);
                 if told.as_ref() != Some(&now) {
-                    let event = crate::admin::event("state", &now);
+                    let event = sse::event("state", &now);
                     told = Some(now);
                     return Some((event, (changed, told)));
                 }

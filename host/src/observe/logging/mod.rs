@@ -14,7 +14,7 @@ use log::kv::Value;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use self::escaping::Escaping;
-use crate::abi::library_context::LibraryContext;
+use crate::observe::app_log::Journal;
 use crate::observe::text;
 
 /// Without what the HTTP server has to say of its own threads, which is of no use to those who run apps, and what it
@@ -98,8 +98,8 @@ pub(crate) fn max_level(own: Option<LevelFilter>) -> u8 {
 }
 
 /// Whether a record of an app's with this level (1 to 5) and target would be written.
-pub(crate) fn enabled(context: &LibraryContext, number: u8, target: &str) -> bool {
-    match context.journal().level() {
+pub(crate) fn enabled(journal: &Journal, number: u8, target: &str) -> bool {
+    match journal.level() {
         Some(own) => level(number) <= own,
         None => {
             let metadata = Metadata::builder().level(level(number)).target(target).build();
@@ -109,19 +109,17 @@ pub(crate) fn enabled(context: &LibraryContext, number: u8, target: &str) -> boo
 }
 
 /// Writes an app's record, with the app's name and generation, and keeps it in the app's journal.
-pub(crate) fn write(context: &LibraryContext, record: &LogRecord<'_>) {
-    let journal = context.journal();
+pub(crate) fn write(app: &str, generation: u64, journal: &Journal, record: &LogRecord<'_>) {
     let message = &*journal.shortened(RStr::as_str(&record.message));
     let (level, target) = (level(record.level), record.target.as_str());
     // A target is a module's path, and no text.
     let target = text::start(target, TARGET);
-    if !journal.write(level, target, context.generation(), message) {
+    if !journal.write(level, target, generation, message) {
         return;
     }
-    let identity =
-        [("app", Value::from(&**context.app())), ("generation", Value::from(context.generation()))];
+    let identity = [("app", Value::from(app)), ("generation", Value::from(generation))];
     let file = record.file.as_str();
-    let logger = match (context.journal().level(), UNFILTERED.get()) {
+    let logger = match (journal.level(), UNFILTERED.get()) {
         (Some(_), Some(unfiltered)) => &**unfiltered,
         _ => log::logger(),
     };

@@ -52,11 +52,11 @@ use self::hot_reload::HotReload;
 use crate::app::services::Services;
 use crate::app::supervisor;
 use crate::config::{AppConfig, Config, Origins, Settings};
-use crate::dispatch::app_calls::Courier;
-use crate::dispatch::app_index::Directory;
-use crate::library::machine;
+use crate::dispatch::app_calls::AppCalls;
+use crate::dispatch::app_index::AppIndex;
 use crate::observe::logging::{self, Format};
 use crate::server::http_server::Server;
+use crate::server::open_files;
 
 /// Without what the server and `LibReloader` say of themselves.
 const LOG_FILTER: &str = "info,actix_server=warn,hot_lib_reloader=warn";
@@ -114,7 +114,7 @@ pub fn main(app: &'static str, library: &str) -> ExitCode {
 
 fn serve(app: &str, library: &str, options: &Options) -> anyhow::Result<()> {
     logging::init_with(LOG_FILTER, Format::Text);
-    machine::allow_many_files();
+    open_files::allow_many_files();
     let folder = program_folder()?;
     let config = AppConfig {
         id: None,
@@ -129,7 +129,7 @@ fn serve(app: &str, library: &str, options: &Options) -> anyhow::Result<()> {
         let loader = HotReload::new(folder, library.to_owned(), services.staging().folder());
         let services = Rc::new(services.with_loader(loader));
         // There are no other apps that it could call.
-        let handle = supervisor::register(&config, services, Courier::start(Directory::default()));
+        let handle = supervisor::register(&config, services, AppCalls::start(AppIndex::default()));
         let server = Server::bind(handle.clone(), options.listen).map_err(|error| {
             anyhow!("cannot listen on {}: {error}; choose another address with --listen", options.listen)
         })?;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, openat};
 
 use self::name::Name;
-use crate::admin::{folder_of, is_answered};
+use crate::admin::socket::{folder_of, is_answered};
 use crate::app::services::Services;
 use crate::fs::regular_file;
 use crate::library::stage::{CommonFolder, StageError, open_folder};

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// The events of `first` and then of `next`, by this name, until one side ends.
-pub(super) fn response<T>(name: &'static str, first: Vec<Arc<T>>, next: Receiver<Arc<T>>) -> HttpResponse
+pub(crate) fn response<T>(name: &'static str, first: Vec<Arc<T>>, next: Receiver<Arc<T>>) -> HttpResponse
 where
     T: Serialize + Send + Sync + 'static,
 {

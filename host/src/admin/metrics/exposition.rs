@@ -12,11 +12,12 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::plain;
 use super::process::Process;
-use super::{Counter, Histogram, Metrics, plain};
 use crate::app::handle::App;
 use crate::app::services::PinnedGeneration;
 use crate::generation::handle::Generation;
+use crate::observe::metrics::{Counter, Histogram, Metrics};
 
 /// The form of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,7 @@
+//! What is counted, as Prometheus reads it.
+
+mod exposition;
+mod plain;
+mod process;
+
+pub(crate) use self::exposition::{Exposition, expose};

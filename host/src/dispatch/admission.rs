@@ -1,0 +1,19 @@
+//! Whether an app takes another request from outside now.
+
+use crate::app::handle::App;
+use crate::app::rate_limit::RateLimited;
+use crate::dispatch::problem::{Kind, Problem};
+
+/// Admits one request to the app.
+///
+/// # Errors
+/// More requests came within a second than the app's `rate`.
+pub(crate) fn admit(app: &App) -> Result<(), Problem> {
+    app.rate_limit().check().map_err(|RateLimited { per_second, retry_after }| {
+        let name = app.name();
+        let detail = format!(
+            "The app `{name}` takes {per_second} requests for each second, its limit (rate = {per_second})."
+        );
+        Problem::new(Kind::RateLimited, detail).retry_after(retry_after)
+    })
+}

@@ -13,7 +13,7 @@ use crate::dispatch::routes::Routes;
 use crate::library::stage::Staging;
 use crate::memory::buffer;
 use crate::port::answer::{self, AnswerError};
-use crate::port::worker_message::{self, Sent};
+use crate::port::worker_message::{self, WorkerMessage};
 
 fn message_of(bytes: &[u8]) -> Message {
     Message { json: buffer::from_vec(bytes.to_vec()), transfer: buffer::list(Vec::new()) }
@@ -21,7 +21,7 @@ fn message_of(bytes: &[u8]) -> Message {
 
 /// A message of an app's.
 pub fn message(bytes: &[u8]) {
-    let _ = Sent::parse(message_of(bytes));
+    let _ = WorkerMessage::parse(message_of(bytes));
     worker_message::check_agreement(bytes);
     let result: Result<serde_json::Value, AnswerError> = answer::result(Ok(message_of(bytes)));
     if let Ok(response) = answer::http(bytes) {

@@ -82,7 +82,7 @@ pub mod internal {
     pub use crate::devkit::deploy;
     pub use crate::devkit::scaffold;
     pub use crate::dispatch::exchange;
-    pub use crate::dispatch::problem::{Kind, Problem};
+    pub use crate::dispatch::problem::{Problem, ProblemKind};
     pub use crate::fs::regular_file;
     pub use crate::generation::handle::{Generation, InFlight, StartError};
     pub use crate::library::check;
@@ -98,12 +98,12 @@ pub mod internal {
     pub use crate::observe::history::{HistoryEntry, State, Transition};
     #[cfg(feature = "otlp")]
     pub use crate::observe::otlp;
-    pub use crate::observe::timing::Times;
+    pub use crate::observe::timing::RequestTiming;
     pub use crate::observe::trace;
     pub use crate::port::answer;
     pub use crate::port::call_context::{CallContext, Cycle};
     pub use crate::port::host_end;
-    pub use crate::port::reply_queue::Gone;
+    pub use crate::port::reply_queue::WorkerGone;
     pub use crate::registry::{Changes, Registry};
     pub use crate::server::http_server;
     pub use crate::server::open_files;

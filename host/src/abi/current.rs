@@ -120,11 +120,11 @@ fn this_process() -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::app_log::Journal;
+    use crate::observe::app_log::AppLog;
     use crate::observe::events::EventBus;
 
     fn context(app: &str) -> Arc<LibraryContext> {
-        LibraryContext::new(app.into(), 1, Arc::new(Journal::new(app.into(), EventBus::default())))
+        LibraryContext::new(app.into(), 1, Arc::new(AppLog::new(app.into(), EventBus::default())))
     }
 
     fn current() -> Option<String> {

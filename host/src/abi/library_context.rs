@@ -15,7 +15,7 @@ use crate::abi::panic_report;
 use crate::abi::signals::Signals;
 use crate::abi::threads::{self, Strangers};
 use crate::memory::heap::Heap;
-use crate::observe::app_log::Journal;
+use crate::observe::app_log::AppLog;
 
 /// What is done when a library has ended its generation.
 type OnAbort = Box<dyn Fn(&Abort) + Send + Sync>;
@@ -28,7 +28,7 @@ pub struct LibraryContext {
     taken: Mutex<Taken>,
     thread_ended: Notify,
     descriptors: Maker,
-    journal: Arc<Journal>,
+    app_log: Arc<AppLog>,
     /// The first call of `abort` or `exit`.
     abort: OnceLock<Abort>,
     on_abort: OnceLock<OnAbort>,
@@ -55,8 +55,8 @@ struct Taken {
 }
 
 impl LibraryContext {
-    /// The context of a library that is about to be loaded. What it says goes to `journal`.
-    pub fn new(app: Arc<str>, generation: u64, journal: Arc<Journal>) -> Arc<Self> {
+    /// The context of a library that is about to be loaded. What it says goes to `app log`.
+    pub fn new(app: Arc<str>, generation: u64, app_log: Arc<AppLog>) -> Arc<Self> {
         Arc::new(Self {
             app,
             generation,
@@ -64,7 +64,7 @@ impl LibraryContext {
             taken: Mutex::default(),
             thread_ended: Notify::new(),
             descriptors: Maker::new(),
-            journal,
+            app_log,
             abort: OnceLock::new(),
             on_abort: OnceLock::new(),
             signals: Signals::new(),
@@ -88,8 +88,8 @@ impl LibraryContext {
     }
 
     /// The records of its app.
-    pub fn journal(&self) -> &Journal {
-        &self.journal
+    pub fn app_log(&self) -> &AppLog {
+        &self.app_log
     }
 
     /// The handle by which the library names this context; valid as long as the context lives.

@@ -138,13 +138,13 @@ unsafe extern "C" fn buffers_move(data: *mut Buffer, len: usize) -> Buffers {
 
 unsafe extern "C" fn log_enabled(generation: GenerationHandle, level: u8, target: RStr<'_>) -> bool {
     // SAFETY: the library that calls is loaded.
-    logging::enabled(unsafe { context(generation) }.journal(), level, target.as_str())
+    logging::enabled(unsafe { context(generation) }.app_log(), level, target.as_str())
 }
 
 unsafe extern "C" fn log_write(generation: GenerationHandle, record: &LogRecord<'_>) {
     // SAFETY: the library that calls is loaded.
     let context = unsafe { context(generation) };
-    logging::write(context.app(), context.generation(), context.journal(), record);
+    logging::write(context.app(), context.generation(), context.app_log(), record);
 }
 
 unsafe extern "C" fn panic_report(generation: GenerationHandle, report: &PanicReport<'_>) {

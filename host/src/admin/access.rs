@@ -20,7 +20,7 @@ use actix_web::{Error, web};
 
 use super::failure::Failure;
 use super::origin::AdminOrigin;
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::http::authority;
 
 /// The secret that whoever changes something has to know. It is kept as its hash, and never shown.
@@ -98,7 +98,7 @@ impl Access {
                 "This is not the host {host:?}: the admin listener on loopback answers to localhost, 127.0.0.1 and [::1] \
                  only, and to the names of --admin-origin."
             );
-            return Err(Problem::new(Kind::Forbidden, detail));
+            return Err(Problem::new(ProblemKind::Forbidden, detail));
         }
         if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
             return Ok(());
@@ -109,13 +109,13 @@ impl Access {
         match self.token {
             None if is_local => Ok(()),
             None => Err(Problem::new(
-                Kind::Forbidden,
+                ProblemKind::Forbidden,
                 "This admin listener is reached from other machines and has no token, so nothing can be changed here. \
                  Start the host with --admin-token-file, or use the command on the host's own machine.",
             )),
             Some(token) if given_token(headers).is_some_and(|text| token.is(text)) => Ok(()),
             Some(_) => Err(Problem::new(
-                Kind::Unauthorized,
+                ProblemKind::Unauthorized,
                 "To change something takes the admin token: Authorization: Bearer TOKEN, or X-Atoll-Token: TOKEN.",
             )),
         }
@@ -141,7 +141,7 @@ impl Access {
         found.ok_or_else(|| {
             let detail = "A page of another site asked for this change. Behind a proxy on another name, --admin-origin \
                           says which origin the pages have there.";
-            Problem::new(Kind::Forbidden, detail)
+            Problem::new(ProblemKind::Forbidden, detail)
         })
     }
 }

@@ -22,7 +22,7 @@ use super::state::State;
 use super::stats::{self, Stats};
 use crate::admin::metrics::Exposition;
 use crate::app::handle::Unavailable;
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::http::sse;
 use crate::observe::app_log::LogEntry;
 use crate::observe::events::HostEvent;
@@ -51,9 +51,9 @@ pub(super) struct Api;
 pub(super) fn configure(service: &mut ServiceConfig) {
     let json = web::JsonConfig::default()
         .limit(1 << 20)
-        .error_handler(|error, _| Failure(Problem::new(Kind::BadRequest, error.to_string())).into());
+        .error_handler(|error, _| Failure(Problem::new(ProblemKind::BadRequest, error.to_string())).into());
     let query = web::QueryConfig::default()
-        .error_handler(|error, _| Failure(Problem::new(Kind::BadRequest, error.to_string())).into());
+        .error_handler(|error, _| Failure(Problem::new(ProblemKind::BadRequest, error.to_string())).into());
     service
         .app_data(json)
         .app_data(query)
@@ -129,8 +129,10 @@ async fn show_app(state: Data<State>, path: Path<Named>) -> Answer<AppDetails> {
 async fn start_app(state: Data<State>, path: Path<Named>) -> Answer<Serving> {
     match state.app(&path.app)?.start().await {
         Ok(generation) => Ok(Json(Serving { generation })),
-        Err(error @ Unavailable::Disabled) => Err(Problem::new(Kind::Conflict, error.to_string()).into()),
-        Err(error) => Err(Problem::new(Kind::Unavailable, error.to_string()).into()),
+        Err(error @ Unavailable::Disabled) => {
+            Err(Problem::new(ProblemKind::Conflict, error.to_string()).into())
+        }
+        Err(error) => Err(Problem::new(ProblemKind::Unavailable, error.to_string()).into()),
     }
 }
 
@@ -174,7 +176,7 @@ async fn roll_app_back(state: Data<State>, path: Path<Named>) -> Answer<Serving>
 fn serving(done: Result<u64, String>) -> Answer<Serving> {
     match done {
         Ok(generation) => Ok(Json(Serving { generation })),
-        Err(reason) => Err(Problem::new(Kind::Conflict, reason).into()),
+        Err(reason) => Err(Problem::new(ProblemKind::Conflict, reason).into()),
     }
 }
 
@@ -225,7 +227,7 @@ async fn set_log_level(
             "{:?} is no level: expected off, error, warn, info, debug, trace or null.",
             level.unwrap_or_default()
         );
-        Problem::new(Kind::BadRequest, detail)
+        Problem::new(ProblemKind::BadRequest, detail)
     })?;
     app.set_log_level(parsed);
     Ok(HttpResponse::NoContent().finish())
@@ -281,7 +283,7 @@ async fn show_log(
     path: Path<Named>,
     amount: Query<Amount>,
 ) -> Result<HttpResponse, Failure> {
-    let entries = state.app(&path.app)?.journal().log(amount.limit());
+    let entries = state.app(&path.app)?.app_log().log(amount.limit());
     let entries: Vec<&LogEntry> = entries.iter().map(|entry| &**entry).collect();
     Ok(HttpResponse::Ok().json(entries))
 }
@@ -299,7 +301,7 @@ async fn follow_log(
     path: Path<Named>,
     amount: Query<Amount>,
 ) -> Result<HttpResponse, Failure> {
-    let (last, next) = state.app(&path.app)?.journal().follow(amount.limit());
+    let (last, next) = state.app(&path.app)?.app_log().follow(amount.limit());
     Ok(sse::response("record", last, next))
 }
 
@@ -331,7 +333,8 @@ async fn show_config(state: Data<State>) -> Json<EffectiveConfig> {
 async fn show_metrics(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Failure> {
     let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let form = Exposition::accepted(accept.unwrap_or(""));
-    let text = state.metrics(form).map_err(|error| Problem::new(Kind::AppError(500), error.to_string()))?;
+    let text =
+        state.metrics(form).map_err(|error| Problem::new(ProblemKind::AppError(500), error.to_string()))?;
     Ok(HttpResponse::Ok().content_type(form.content_type()).body(text))
 }
 

@@ -8,7 +8,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 
 use super::api;
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::http::RequestId;
 
 /// What a handler of the admin API fails with.
@@ -34,7 +34,7 @@ impl ResponseError for Failure {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        if self.0.kind() == Kind::Unauthorized {
+        if self.0.kind() == ProblemKind::Unauthorized {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
         if let Some(seconds) = self.0.retry_after_seconds() {
@@ -49,7 +49,7 @@ impl ResponseError for Failure {
 pub(super) async fn nothing_here(request: HttpRequest) -> HttpResponse {
     let Some(methods) = api::methods_at(request.path()) else { return at(&request).error_response() };
     let detail = format!("{} takes {methods}, not {}.", request.path(), request.method());
-    let mut response = Failure(Problem::new(Kind::MethodNotAllowed, detail)).error_response();
+    let mut response = Failure(Problem::new(ProblemKind::MethodNotAllowed, detail)).error_response();
     if let Ok(methods) = HeaderValue::from_str(&methods) {
         response.headers_mut().insert(header::ALLOW, methods);
     }
@@ -61,7 +61,7 @@ pub(super) fn at(request: &HttpRequest) -> Failure {
     let path = request.path();
     let detail =
         format!("The admin listener has nothing at {path}. What there is, /api/v1/openapi.json says.");
-    Failure(Problem::new(Kind::NotFound, detail))
+    Failure(Problem::new(ProblemKind::NotFound, detail))
 }
 
 impl Responder for Failure {

@@ -13,7 +13,7 @@ use super::model::{Invocation, Invoked};
 use crate::app::handle::{App, Unavailable};
 use crate::app::lifecycle::Phase;
 use crate::dispatch::exchange::{self, RequestBody, ResponseBody};
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::http::RequestId;
 
 /// So many bytes of the answer are shown.
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Sends the request, and reads what is answered.
 pub(super) async fn invoke(app: &App, invocation: &Invocation) -> Result<Invoked, Problem> {
-    let bad = |detail: String| Problem::new(Kind::BadRequest, detail);
+    let bad = |detail: String| Problem::new(ProblemKind::BadRequest, detail);
     let uri: Uri =
         invocation.path.parse().ok().filter(|_| invocation.path.starts_with('/')).ok_or_else(|| {
             bad(format!("{:?} is no path: expected one such as /greet/ada?x=1.", invocation.path))
@@ -32,7 +32,7 @@ pub(super) async fn invoke(app: &App, invocation: &Invocation) -> Result<Invoked
     actix_web::http::Method::from_bytes(invocation.method.as_bytes())
         .map_err(|_| bad(format!("{:?} is no HTTP method.", invocation.method)))?;
     if app.phase() == Phase::Disabled {
-        return Err(Problem::new(Kind::Conflict, Unavailable::Disabled.to_string()));
+        return Err(Problem::new(ProblemKind::Conflict, Unavailable::Disabled.to_string()));
     }
     let prefix = format!("/apps/{}", app.name());
     let request_id = RequestId::new();
@@ -66,7 +66,7 @@ pub(super) async fn invoke(app: &App, invocation: &Invocation) -> Result<Invoked
 
 /// The request's headers, with their names in lower case. An app is to see nothing that could not have come by HTTP.
 fn headers(invocation: &Invocation) -> Result<Vec<(HeaderName, &str)>, Problem> {
-    let bad = |detail: String| Problem::new(Kind::BadRequest, detail);
+    let bad = |detail: String| Problem::new(ProblemKind::BadRequest, detail);
     let checked = invocation.headers.iter().map(|(name, value)| {
         let known = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| bad(format!("{name:?} is no name of a header: expected letters, digits and -.")))?;

@@ -259,15 +259,15 @@ impl AppStatus {
 
 impl AppDetails {
     pub(super) fn of(app: &Arc<App>, config: &AppConfig, status: AppStatus) -> Self {
-        let journal = app.journal();
+        let app_log = app.app_log();
         Self {
             status,
             path: config.path.display().to_string(),
             settings: settings(config),
-            log_level: journal.level().map(|level| level.as_str().to_ascii_lowercase()),
-            failures: journal.failures(),
-            panics: journal.panics(),
-            panic_count: journal.panic_count(),
+            log_level: app_log.level().map(|level| level.as_str().to_ascii_lowercase()),
+            failures: app_log.failures(),
+            panics: app_log.panics(),
+            panic_count: app_log.panic_count(),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::app::handle::App;
 use crate::app::pins::Pins;
 use crate::app::services::Services;
 use crate::config::AppConfig;
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::library::stage::Staging;
 use crate::memory::heap;
 use crate::observe::app_log::now_ms;
@@ -72,7 +72,7 @@ impl State {
     /// The app of this name.
     pub(super) fn app(&self, name: &str) -> Result<Arc<App>, Problem> {
         let found = self.registry.get(name);
-        found.ok_or_else(|| Problem::new(Kind::UnknownApp, self.registry.no_such_app(name)))
+        found.ok_or_else(|| Problem::new(ProblemKind::UnknownApp, self.registry.no_such_app(name)))
     }
 
     pub(super) fn details(&self, name: &str) -> Result<AppDetails, Problem> {
@@ -82,7 +82,7 @@ impl State {
 
     fn config(&self, name: &str) -> Result<AppConfig, Problem> {
         let found = self.registry.config(name);
-        found.ok_or_else(|| Problem::new(Kind::UnknownApp, self.registry.no_such_app(name)))
+        found.ok_or_else(|| Problem::new(ProblemKind::UnknownApp, self.registry.no_such_app(name)))
     }
 
     /// All counts, as text.

@@ -14,8 +14,8 @@ use crate::app::services::Services;
 use crate::app::supervisor::{Input, Reload};
 use crate::config::{AppConfig, Settings};
 use crate::generation::handle::{Generation, InFlight};
-use crate::observe::app_log::Journal;
-use crate::observe::events::Happening;
+use crate::observe::app_log::AppLog;
+use crate::observe::events::EventKind;
 use crate::observe::history::{History, Transition};
 use crate::observe::logging;
 use crate::observe::metrics::Metrics;
@@ -56,7 +56,7 @@ pub struct App {
     shows_details: bool,
     history: Mutex<History>,
     phase: Mutex<Phase>,
-    journal: Arc<Journal>,
+    app_log: Arc<AppLog>,
     metrics: Arc<Metrics>,
     rate_limit: RateLimit,
     spans: Option<Arc<dyn SpanSink>>,
@@ -66,10 +66,10 @@ pub struct App {
 impl App {
     pub(crate) fn new(config: &AppConfig, inputs: mpsc::UnboundedSender<Input>, services: &Services) -> Self {
         let name: Arc<str> = config.name.as_str().into();
-        let journal = Arc::new(Journal::new(name.clone(), services.events().clone()));
-        journal.configure(&config.settings);
+        let app_log = Arc::new(AppLog::new(name.clone(), services.events().clone()));
+        app_log.configure(&config.settings);
         Self {
-            journal,
+            app_log,
             name,
             settings: ArcSwap::from_pointee(config.settings.clone()),
             serving: ArcSwapOption::empty(),
@@ -140,8 +140,8 @@ impl App {
     }
 
     /// What it has said lately, and what went wrong with it.
-    pub fn journal(&self) -> &Arc<Journal> {
-        &self.journal
+    pub fn app_log(&self) -> &Arc<AppLog> {
+        &self.app_log
     }
 
     /// What is counted of it.
@@ -231,7 +231,7 @@ impl App {
 
     /// Filters its log records by this level, instead of what `RUST_LOG` says; `None`: by that again.
     pub fn set_log_level(&self, level: Option<LevelFilter>) {
-        self.journal.set_level(level);
+        self.app_log.set_level(level);
         if let Some(generation) = self.serving() {
             generation.set_log_level(logging::max_level(level));
         }
@@ -279,13 +279,13 @@ impl App {
 
     pub(crate) fn set_settings(&self, settings: Settings) {
         self.rate_limit.configure(&settings);
-        self.journal.configure(&settings);
+        self.app_log.configure(&settings);
         self.settings.store(Arc::new(settings));
     }
 
     pub(crate) fn set_serving(&self, generation: Option<Arc<Generation>>) {
         // It may have been told another level when it was loaded.
-        if let (Some(generation), Some(level)) = (&generation, self.journal.level()) {
+        if let (Some(generation), Some(level)) = (&generation, self.app_log.level()) {
             generation.set_log_level(logging::max_level(Some(level)));
         }
         self.serving.store(generation);
@@ -297,7 +297,7 @@ impl App {
     }
 
     pub(crate) fn record(&self, transition: Transition) {
-        self.journal.tell(|| Happening::Transition((&transition).into()));
+        self.app_log.tell(|| EventKind::Transition((&transition).into()));
         self.history.lock().unwrap_or_else(PoisonError::into_inner).push(transition);
     }
 }

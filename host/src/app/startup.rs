@@ -20,7 +20,7 @@ use crate::generation::handle::{Generation, Shape, StartError};
 use crate::library::check::CheckError;
 use crate::library::inspect::Inspected;
 use crate::library::loaded::{LoadError, Loaded};
-use crate::library::loader::Room;
+use crate::library::loader::LoadMode;
 use crate::library::resource_fault;
 use crate::library::source::Source;
 use crate::library::stage::{ContentHash, Kept, Original, StageError, Staging};
@@ -64,7 +64,7 @@ pub(crate) struct Plan {
 
 /// A generation that is ready, with its library.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(crate) struct LiveGeneration {
     pub(crate) generation: Arc<Generation>,
     pub(crate) loaded: Loaded,
     pub(crate) hash: ContentHash,
@@ -72,7 +72,7 @@ pub(crate) struct Live {
 
 /// Why a generation did not come to serve.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BringError {
+pub(crate) enum StartupError {
     #[error("{0}")]
     Build(String),
     #[error(transparent)]
@@ -85,7 +85,7 @@ pub(crate) enum BringError {
     Panicked(String),
 }
 
-impl BringError {
+impl StartupError {
     pub(crate) fn cause(&self) -> Cause {
         match self {
             // Nothing but another file changes that.
@@ -116,25 +116,28 @@ impl BringError {
 }
 
 /// Brings one generation up to where it can serve; after an error nothing of it is left.
-pub(crate) async fn bring(services: &Rc<Services>, mut plan: Plan) -> Result<Live, BringError> {
+pub(crate) async fn start_up(
+    services: &Rc<Services>,
+    mut plan: Plan,
+) -> Result<LiveGeneration, StartupError> {
     let inspected = inspect(services, &mut plan).await?;
     let hash = inspected.staged().hash();
     let name = plan.app.name().clone();
 
     let settings = plan.app.settings();
     let early_states = match services.loader().prepare(hash).await {
-        Room::ForBoth => None,
-        Room::ForOne => {
+        LoadMode::SideBySide => None,
+        LoadMode::OneAtATime => {
             let states = hand_over(&plan, settings.start_timeout()).await;
             (plan.give_way)();
             // All others wait until it is gone.
             if let Some(predecessor) = &plan.predecessor {
-                predecessor.ending().end_endless();
+                predecessor.shutdown().cancel_endless();
             }
             Some(states)
         }
     };
-    let context = LibraryContext::new(name, plan.number, plan.app.journal().clone());
+    let context = LibraryContext::new(name, plan.number, plan.app.app_log().clone());
     let version = inspected.stamp().version.clone();
     let loaded = services.loader().load(inspected, context).await?;
     record(&plan, State::Loaded, String::new());
@@ -146,7 +149,7 @@ pub(crate) async fn bring(services: &Rc<Services>, mut plan: Plan) -> Result<Liv
     let context = loaded.context().clone();
     let generation =
         Generation::spawn(context, version, loaded.root(), shape, &plan.call_sink, plan.noticed, told);
-    let live = Live { generation: Arc::new(generation), loaded, hash };
+    let live = LiveGeneration { generation: Arc::new(generation), loaded, hash };
     let workers = settings.workers;
     let plural = if workers == 1 { "" } else { "s" };
     record(&plan, State::Starting, format!("{workers} worker{plural}"));
@@ -166,7 +169,7 @@ pub(crate) async fn bring(services: &Rc<Services>, mut plan: Plan) -> Result<Liv
     };
     if let Err(error) = live.generation.start(start, states, settings.start_timeout()).await {
         live.generation.retire();
-        teardown::take_down(services, &plan.app, live, drop).await;
+        teardown::tear_down(services, &plan.app, live, drop).await;
         return Err(error.into());
     }
     let (staging, original) = (services.staging().clone(), Original::of(live.loaded.staged()));
@@ -180,7 +183,7 @@ pub(crate) async fn bring(services: &Rc<Services>, mut plan: Plan) -> Result<Liv
 }
 
 /// Copies the library until the copy is of one piece, and reads it; or takes what was prepared.
-async fn inspect(services: &Rc<Services>, plan: &mut Plan) -> Result<Inspected, BringError> {
+async fn inspect(services: &Rc<Services>, plan: &mut Plan) -> Result<Inspected, StartupError> {
     let mut prepared = match plan.prepared.take() {
         Some(preparation) => preparation.take().await,
         None => None,
@@ -198,7 +201,7 @@ async fn inspect(services: &Rc<Services>, plan: &mut Plan) -> Result<Inspected, 
         let staging = services.staging().clone();
         let copied = spawn_blocking(move || wanted.copy(&staging)).await;
         match copied.map_err(|error| CheckError::Thread(error.into()))? {
-            Err(BringError::Check(CheckError::Stage(error)))
+            Err(StartupError::Check(CheckError::Stage(error)))
                 if error.is_temporary() && attempt < STAGE_ATTEMPTS =>
             {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -229,11 +232,11 @@ struct Wanted {
 
 impl Wanted {
     /// Makes or finds it, and says what is special about that.
-    fn copy(self, staging: &Staging) -> Result<(Inspected, &'static str), BringError> {
+    fn copy(self, staging: &Staging) -> Result<(Inspected, &'static str), StartupError> {
         let (mut package, mut origin) = (None, None);
         let staged = match (self.kept, self.library) {
             (Some(kept), _) => staging.restage(&self.app, &kept),
-            (None, Library::Failed(error)) => return Err(BringError::Build(error)),
+            (None, Library::Failed(error)) => return Err(StartupError::Build(error)),
             (None, library) => {
                 let source = Source::locate(&self.path, &self.app);
                 package = source.package().map(|package| package.name.clone());
@@ -256,7 +259,7 @@ impl Wanted {
         };
         let staged = staged.map_err(CheckError::from)?;
         if self.unless == Some(staged.hash()) {
-            return Err(BringError::Unchanged);
+            return Err(StartupError::Unchanged);
         }
         let inspected = staged.inspect(package.as_deref()).map_err(CheckError::from)?;
         claim(staging, &self.app, origin.as_ref())?;
@@ -278,7 +281,7 @@ async fn hand_over(plan: &Plan, limit: Duration) -> Vec<Value> {
         return Vec::new();
     };
     (plan.hold)().await;
-    predecessor.ending().end_endless();
+    predecessor.shutdown().cancel_endless();
     let name = plan.app.name();
     let left = predecessor.drain(HOLD_LIMIT).await;
     if left > 0 {

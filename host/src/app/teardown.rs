@@ -12,7 +12,7 @@ use crate::abi::vtable;
 use crate::app::handle::App;
 use crate::app::pins::{Entry, Pins};
 use crate::app::services::{PinnedGeneration, Services};
-use crate::app::startup::Live;
+use crate::app::startup::LiveGeneration;
 use crate::generation::handle::Generation;
 use crate::library::inspect::Inspected;
 use crate::library::loaded::{Loaded, PinReason, Pinned};
@@ -31,19 +31,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Takes a generation that admits nothing more out of the process. `gone` is given what is left, the copy of its library,
 /// before anybody is told that the generation is unloaded: who asks for the app then finds the copy.
-pub(crate) async fn take_down(
+pub(crate) async fn tear_down(
     services: &Rc<Services>,
     app: &Arc<App>,
-    live: Live,
+    live: LiveGeneration,
     gone: impl FnOnce(Option<Inspected>),
 ) {
-    let Live { generation, loaded, hash: _ } = live;
+    let LiveGeneration { generation, loaded, hash: _ } = live;
     let settings = app.settings();
     let number = generation.number();
 
     record(app, number, State::Draining, format!("{} requests in flight", generation.in_flight()));
     let left = generation.drain(settings.drain_timeout()).await;
-    generation.ending().end_all();
+    generation.shutdown().cancel_all();
     let left = if left > 0 { generation.drain(STREAMS_END).await } else { 0 };
     if left > 0 {
         log::warn!(

@@ -2,7 +2,7 @@
 
 use crate::app::handle::App;
 use crate::app::rate_limit::RateLimited;
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 
 /// Admits one request to the app.
 ///
@@ -14,6 +14,6 @@ pub(crate) fn admit(app: &App) -> Result<(), Problem> {
         let detail = format!(
             "The app `{name}` takes {per_second} requests for each second, its limit (rate = {per_second})."
         );
-        Problem::new(Kind::RateLimited, detail).retry_after(retry_after)
+        Problem::new(ProblemKind::RateLimited, detail).retry_after(retry_after)
     })
 }

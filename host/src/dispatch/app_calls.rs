@@ -19,14 +19,14 @@ use tokio::time::{Instant, timeout_at};
 use crate::app::handle::App;
 use crate::dispatch::app_index::AppIndex;
 use crate::dispatch::exchange::{self, Download, RequestBody, ResponseBody};
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::dispatch::rpc;
 use crate::memory::buffer;
 use crate::observe::trace::{SpanKind, Step, TraceContext};
 use crate::port::call_context::CallContext;
 use crate::port::call_sink::{CallSink, OutgoingCall};
 use crate::port::host_end::Port;
-use crate::port::worker_message::Request;
+use crate::port::worker_message::CallRequest;
 
 /// Carries out the calls of apps on the thread that it was started on.
 #[derive(Clone, Debug)]
@@ -89,16 +89,16 @@ impl Caller {
         }
     }
 
-    async fn carry_out(&self, index: &AppIndex, request: Request) -> Delivery {
+    async fn carry_out(&self, index: &AppIndex, request: CallRequest) -> Delivery {
         match request {
-            Request::Call(message) => {
+            CallRequest::Call(message) => {
                 let RpcCall { app, method, params, parent } = params(&message)?;
                 let (app, context) = self.find(index, &app, parent)?;
                 let call = async |context| rpc::call(&app, &method, params, context, |_| ()).await;
                 let name = || format!("{}.{method}", app.name());
                 Ok((traced(&app, self.port.app(), name, context, call).await?, None))
             }
-            Request::Fetch(mut message) => {
+            CallRequest::Fetch(mut message) => {
                 let buffer = message.transfer.take(0);
                 let Fetch { app, request, parent } = params(&message)?;
                 if !request.path.starts_with('/') {
@@ -231,7 +231,7 @@ fn is_of_context(name: &str) -> bool {
 /// What is brought back when there is no answer. That a handler has returned an error is one: that of its status, as a
 /// client would get it.
 fn refused(problem: Problem, request_id: &str) -> Delivery {
-    let Kind::AppError(status) = problem.kind() else { return Err(rpc::from_problem(problem)) };
+    let ProblemKind::AppError(status) = problem.kind() else { return Err(rpc::from_problem(problem)) };
     let headers = vec![Header::new("content-type", "application/problem+json")];
     let head = written(HttpResponse { status, headers, body: None }, true)?;
     Ok((head, Some(buffer::from_vec(problem.to_json(request_id).into()))))

@@ -9,7 +9,7 @@ use crate::observe::timing::Taken;
 
 /// What kind of problem, each with a stable `type` and a status. `docs/src/problems.md` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ProblemKind {
     /// No app has this name.
     UnknownApp,
     /// The host serves nothing at this path.
@@ -52,7 +52,7 @@ pub enum Kind {
     DeadlineExceeded,
 }
 
-impl Kind {
+impl ProblemKind {
     /// The HTTP status.
     pub fn status(self) -> u16 {
         match self {
@@ -135,7 +135,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{}: {detail}", .kind.title())]
 pub struct Problem {
-    kind: Kind,
+    kind: ProblemKind,
     detail: String,
     retry_after: Option<Duration>,
     /// The app's own words, for other apps: clients are not told all of them.
@@ -148,12 +148,12 @@ impl Problem {
     /// A problem, with what happened this time and what to do.
     ///
     /// ```
-    /// use atoll_host::{Kind, Problem};
-    /// let problem = Problem::new(Kind::UnknownApp, "no app is named `helo`");
+    /// use atoll_host::{ProblemKind, Problem};
+    /// let problem = Problem::new(ProblemKind::UnknownApp, "no app is named `helo`");
     /// assert_eq!(problem.kind().status(), 404);
     /// assert!(problem.to_json("7").contains(r#""type":"urn:atoll:problem:unknown-app""#));
     /// ```
-    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into(), retry_after: None, said: None, taken: None }
     }
 
@@ -187,7 +187,7 @@ impl Problem {
     }
 
     /// The kind of problem.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ProblemKind {
         self.kind
     }
 
@@ -252,28 +252,28 @@ mod tests {
     use std::collections::BTreeMap;
 
     /// A kind after each, so that one that is added has to be named here.
-    fn after(kind: Kind) -> Option<Kind> {
+    fn after(kind: ProblemKind) -> Option<ProblemKind> {
         Some(match kind {
-            Kind::UnknownApp => Kind::NotFound,
-            Kind::NotFound => Kind::Unauthorized,
-            Kind::Unauthorized => Kind::Forbidden,
-            Kind::Forbidden => Kind::Conflict,
-            Kind::Conflict => Kind::MethodNotAllowed,
-            Kind::MethodNotAllowed => Kind::UrlTooLong,
-            Kind::UrlTooLong => Kind::HeadersTooLarge,
-            Kind::HeadersTooLarge => Kind::BodyTooLarge,
-            Kind::BodyTooLarge => Kind::BadRequest,
-            Kind::BadRequest => Kind::UnsupportedMediaType,
-            Kind::UnsupportedMediaType => Kind::UpgradeRequired,
-            Kind::UpgradeRequired => Kind::RequestTimeout,
-            Kind::RequestTimeout => Kind::AppError(503),
-            Kind::AppError(_) => Kind::AppPanicked,
-            Kind::AppPanicked => Kind::BadGateway,
-            Kind::BadGateway => Kind::RateLimited,
-            Kind::RateLimited => Kind::Overloaded,
-            Kind::Overloaded => Kind::Unavailable,
-            Kind::Unavailable => Kind::DeadlineExceeded,
-            Kind::DeadlineExceeded => return None,
+            ProblemKind::UnknownApp => ProblemKind::NotFound,
+            ProblemKind::NotFound => ProblemKind::Unauthorized,
+            ProblemKind::Unauthorized => ProblemKind::Forbidden,
+            ProblemKind::Forbidden => ProblemKind::Conflict,
+            ProblemKind::Conflict => ProblemKind::MethodNotAllowed,
+            ProblemKind::MethodNotAllowed => ProblemKind::UrlTooLong,
+            ProblemKind::UrlTooLong => ProblemKind::HeadersTooLarge,
+            ProblemKind::HeadersTooLarge => ProblemKind::BodyTooLarge,
+            ProblemKind::BodyTooLarge => ProblemKind::BadRequest,
+            ProblemKind::BadRequest => ProblemKind::UnsupportedMediaType,
+            ProblemKind::UnsupportedMediaType => ProblemKind::UpgradeRequired,
+            ProblemKind::UpgradeRequired => ProblemKind::RequestTimeout,
+            ProblemKind::RequestTimeout => ProblemKind::AppError(503),
+            ProblemKind::AppError(_) => ProblemKind::AppPanicked,
+            ProblemKind::AppPanicked => ProblemKind::BadGateway,
+            ProblemKind::BadGateway => ProblemKind::RateLimited,
+            ProblemKind::RateLimited => ProblemKind::Overloaded,
+            ProblemKind::Overloaded => ProblemKind::Unavailable,
+            ProblemKind::Unavailable => ProblemKind::DeadlineExceeded,
+            ProblemKind::DeadlineExceeded => return None,
         })
     }
 
@@ -282,10 +282,11 @@ mod tests {
         let page = include_str!("../../../docs/src/problems.md");
         let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
         let rows: BTreeMap<_, _> = rows.collect();
-        let kinds: Vec<_> = std::iter::successors(Some(Kind::UnknownApp), |kind| after(*kind)).collect();
+        let kinds: Vec<_> =
+            std::iter::successors(Some(ProblemKind::UnknownApp), |kind| after(*kind)).collect();
         for kind in &kinds {
             let status = match kind {
-                Kind::AppError(_) => "400 to 599".to_owned(),
+                ProblemKind::AppError(_) => "400 to 599".to_owned(),
                 kind => kind.status().to_string(),
             };
             let row = rows
@@ -307,14 +308,14 @@ mod tests {
 
     #[test]
     fn a_page_shows_nothing_but_text() {
-        let problem = Problem::new(Kind::UnknownApp, "<script>alert(1)</script>");
+        let problem = Problem::new(ProblemKind::UnknownApp, "<script>alert(1)</script>");
         let page = problem.to_html("\"><b>");
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script>") && !page.contains("<b>"));
     }
 
     #[test]
     fn retry_after_is_in_whole_seconds() {
-        let problem = Problem::new(Kind::Overloaded, "").retry_after(Duration::from_millis(1200));
+        let problem = Problem::new(ProblemKind::Overloaded, "").retry_after(Duration::from_millis(1200));
         assert_eq!(problem.retry_after_seconds(), Some(2));
         assert_eq!(problem.retry_after(Duration::ZERO).retry_after_seconds(), Some(1));
     }

@@ -17,10 +17,10 @@ use tokio::time::timeout;
 use crate::abi::abort;
 use crate::abi::current;
 use crate::abi::library_context::LibraryContext;
-use crate::generation::shutdown::Ending;
+use crate::generation::shutdown::ShutdownSignal;
 use crate::library::loaded;
 use crate::memory::heap::Heap;
-use crate::observe::app_log::Journal;
+use crate::observe::app_log::AppLog;
 use crate::port::answer::{self, AnswerError};
 use crate::port::call_context::CallContext;
 use crate::port::call_sink::CallSink;
@@ -94,7 +94,7 @@ pub struct Generation {
     next: AtomicUsize,
     in_flight: AtomicUsize,
     drained: Notify,
-    ending: Ending,
+    shutdown: ShutdownSignal,
     running: Arc<Running>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// A worker for which there was no thread.
@@ -149,7 +149,7 @@ impl Generation {
                 Port::new(
                     context.app().clone(),
                     shape.limits,
-                    context.journal().warnings().clone(),
+                    context.app_log().warnings().clone(),
                     call_sink.clone(),
                 )
             })
@@ -204,7 +204,7 @@ impl Generation {
             next: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             drained: Notify::new(),
-            ending: Ending::default(),
+            shutdown: ShutdownSignal::default(),
             running,
             threads: Mutex::new(threads),
             no_thread: Mutex::new(no_thread),
@@ -245,8 +245,8 @@ impl Generation {
     }
 
     /// The records of its app.
-    pub(crate) fn journal(&self) -> &Journal {
-        self.context.journal()
+    pub(crate) fn app_log(&self) -> &AppLog {
+        self.context.app_log()
     }
 
     /// Which of the app's generations this is, counted from 1.
@@ -350,13 +350,13 @@ impl Generation {
     }
 
     /// Tells streams and WebSockets to end.
-    pub(crate) fn ending(&self) -> &Ending {
-        &self.ending
+    pub(crate) fn shutdown(&self) -> &ShutdownSignal {
+        &self.shutdown
     }
 
     /// Admits requests again.
     pub fn resume(&self) {
-        self.ending.begin_anew();
+        self.shutdown.reset_endless();
         self.in_flight.fetch_and(!RETIRED, Ordering::SeqCst);
     }
 

@@ -6,35 +6,35 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// Tells the streams of a generation to end: first those without an end of their own, then all.
 #[derive(Debug, Default)]
-pub(crate) struct Ending {
+pub(crate) struct ShutdownSignal {
     all: CancellationToken,
     endless: Mutex<CancellationToken>,
 }
 
-impl Ending {
+impl ShutdownSignal {
     /// Ends server-sent events and WebSockets: they have no end to wait for, and their clients come back.
-    pub(crate) fn end_endless(&self) {
+    pub(crate) fn cancel_endless(&self) {
         self.endless().cancel();
     }
 
     /// Ends everything.
-    pub(crate) fn end_all(&self) {
-        self.end_endless();
+    pub(crate) fn cancel_all(&self) {
+        self.cancel_endless();
         self.all.cancel();
     }
 
     /// Those that begin from now on are not to end yet.
-    pub(crate) fn begin_anew(&self) {
+    pub(crate) fn reset_endless(&self) {
         *self.endless() = CancellationToken::new();
     }
 
     /// Waits until everything is to end.
-    pub(crate) fn of_all(&self) -> WaitForCancellationFutureOwned {
+    pub(crate) fn cancelled(&self) -> WaitForCancellationFutureOwned {
         self.all.clone().cancelled_owned()
     }
 
     /// Waits until server-sent events and WebSockets are to end.
-    pub(crate) fn of_endless(&self) -> WaitForCancellationFutureOwned {
+    pub(crate) fn endless_cancelled(&self) -> WaitForCancellationFutureOwned {
         self.endless().clone().cancelled_owned()
     }
 

@@ -6,10 +6,10 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderName, HeaderValue};
 
 use crate::generation::handle::Generation;
-use crate::observe::timing::Times;
+use crate::observe::timing::RequestTiming;
 
 /// Says how long the request has waited for a worker, and how long the app took, beside what the app itself says of it.
-pub(super) fn add_times(response: &mut HttpResponse, times: Times) {
+pub(super) fn add_times(response: &mut HttpResponse, times: RequestTiming) {
     let millis = |time: Duration| time.as_secs_f64() * 1000.0;
     let value = format!("queue;dur={:.3}, app;dur={:.3}", millis(times.queue), millis(times.handler));
     append(response, HeaderName::from_static("server-timing"), value);

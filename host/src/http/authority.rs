@@ -8,7 +8,7 @@ use actix_web::HttpRequest;
 use actix_web::http::Version;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 
 /// Whether the request names this host in a way that has a meaning.
 ///
@@ -27,7 +27,7 @@ pub(super) fn check(request: &HttpRequest) -> Result<(), Problem> {
         && let (Some(target), Some(host)) = (target, host)
         && !target.eq_ignore_ascii_case(host)
     {
-        return Err(Problem::new(Kind::BadRequest, "`Host` is not the same as `:authority`."));
+        return Err(Problem::new(ProblemKind::BadRequest, "`Host` is not the same as `:authority`."));
     }
     Ok(())
 }
@@ -63,7 +63,7 @@ pub(crate) fn check_hosts(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem>
         return Err(no_host("`Host`", host));
     }
     if hosts.next().is_some() {
-        return Err(Problem::new(Kind::BadRequest, "The request has more than one `Host`."));
+        return Err(Problem::new(ProblemKind::BadRequest, "The request has more than one `Host`."));
     }
     Ok(Some(host))
 }
@@ -71,7 +71,7 @@ pub(crate) fn check_hosts(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem>
 fn no_host(what: &str, value: &[u8]) -> Problem {
     let value = value.escape_ascii();
     Problem::new(
-        Kind::BadRequest,
+        ProblemKind::BadRequest,
         format!("{what} is \"{value}\", which is no host name or address with a port."),
     )
 }

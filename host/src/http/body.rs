@@ -12,7 +12,7 @@ use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 
 use crate::dispatch::exchange::{RequestBody, ResponseBody, WHOLE_LIMIT};
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::observe::metrics::Metrics;
 
 /// What has come of a request's body with its head, and the rest as a stream.
@@ -40,7 +40,7 @@ pub(super) async fn request_body(
                     begun.extend_from_slice(&chunk);
                 }
             },
-            Some(Some(Err(error))) => return Err(Problem::new(Kind::BadRequest, error.to_string())),
+            Some(Some(Err(error))) => return Err(Problem::new(ProblemKind::BadRequest, error.to_string())),
             Some(None) => {
                 let all = if begun.is_empty() { only } else { Some(begun.freeze()) };
                 return Ok(match all {

@@ -4,7 +4,7 @@
 //! sent: `/apps/a/../b/` would pass its rule for `b` and reach `a`, or the other way round. Which of the two is meant
 //! nobody can know, so such a request is refused.
 
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 
 /// Whether a path has none.
 ///
@@ -15,7 +15,7 @@ pub(super) fn check(path: &str) -> Result<(), Problem> {
     let may_have_one = path.contains("/.") || path.contains('%') || path.contains('\\');
     if may_have_one && has_dot_segment(path.as_bytes()) {
         let detail = "The path has a segment `.` or `..`. Send it resolved: /b instead of /a/../b.";
-        return Err(Problem::new(Kind::BadRequest, detail));
+        return Err(Problem::new(ProblemKind::BadRequest, detail));
     }
     Ok(())
 }

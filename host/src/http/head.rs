@@ -9,7 +9,7 @@ use super::body::response_body;
 use super::forwarded::is_forwarded;
 use super::hop::{elements, is_hop_by_hop, named_by};
 use crate::dispatch::exchange::ResponseBody;
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 
 /// How many headers the host adds at most.
 const ADDED: usize = 10;
@@ -59,7 +59,7 @@ pub(super) fn response(
 }
 
 fn bad(what: String) -> Problem {
-    Problem::new(Kind::BadGateway, format!("The app's answer has {what}."))
+    Problem::new(ProblemKind::BadGateway, format!("The app's answer has {what}."))
 }
 
 fn values<'a>(head: &'a protocol::HttpResponse<'_>, name: &'static str) -> impl Iterator<Item = &'a str> {

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::{Method, header};
 
 use crate::app::lifecycle::Phase;
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::registry::Registry;
 
 /// A question that the host answers itself.
@@ -35,7 +35,7 @@ impl Health {
         }
         if method != Method::GET && method != Method::HEAD {
             return Err(Problem::new(
-                Kind::MethodNotAllowed,
+                ProblemKind::MethodNotAllowed,
                 format!("This answers GET and HEAD, not {method}."),
             ));
         }

@@ -5,7 +5,7 @@
 
 use actix_web::HttpRequest;
 
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 
 /// The longest target (path and query), in bytes.
 pub(crate) const MAX_TARGET: usize = 32 * 1024;
@@ -19,7 +19,7 @@ pub(super) fn check(request: &HttpRequest) -> Result<(), Problem> {
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target > MAX_TARGET {
         let detail = format!("The path and query have {target} bytes; the host takes at most {MAX_TARGET}.");
-        return Err(Problem::new(Kind::UrlTooLong, detail));
+        return Err(Problem::new(ProblemKind::UrlTooLong, detail));
     }
     let headers = request.headers();
     let (count, bytes) = headers
@@ -29,7 +29,7 @@ pub(super) fn check(request: &HttpRequest) -> Result<(), Problem> {
         let detail = format!(
             "The request has {count} headers with {bytes} bytes; the host takes at most {MAX_HEADERS} with {MAX_HEADER_BYTES}."
         );
-        return Err(Problem::new(Kind::HeadersTooLarge, detail));
+        return Err(Problem::new(ProblemKind::HeadersTooLarge, detail));
     }
     Ok(())
 }

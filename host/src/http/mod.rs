@@ -14,8 +14,8 @@ pub(crate) mod limits;
 mod live;
 mod peer;
 mod pipe;
-mod record;
 mod request_id;
+mod request_log;
 mod rpc;
 pub(crate) mod sse;
 mod target;
@@ -38,8 +38,8 @@ use self::head::response;
 use self::health::Health;
 pub use self::live::{LivePages, configure_live};
 pub(crate) use self::peer::Peer;
-use self::record::Record;
 pub(crate) use self::request_id::RequestId;
+use self::request_log::RequestLog;
 #[cfg(feature = "fuzzing")]
 pub(crate) use self::target::check_target;
 use self::target::{Target, target};
@@ -47,7 +47,7 @@ use self::upgrade::{asks_for_websocket, names_websocket};
 use crate::app::handle::App;
 use crate::dispatch::admission;
 use crate::dispatch::exchange::{self, Answered, RequestBody, ResponseBody};
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::registry::Registry;
 
 /// Where requests under `/apps/` go.
@@ -61,13 +61,13 @@ pub enum Mount {
 
 impl Mount {
     /// Ends the server-sent events and WebSockets of all apps, which would not end by themselves.
-    pub(crate) fn end_endless(&self) {
+    pub(crate) fn cancel_endless(&self) {
         let apps = match self {
             Self::Registry(registry) => registry.apps(),
             Self::Root(app) => vec![app.clone()],
         };
         for generation in apps.iter().filter_map(|app| app.serving()) {
-            generation.ending().end_endless();
+            generation.shutdown().cancel_endless();
         }
     }
 }
@@ -86,7 +86,7 @@ impl From<Arc<App>> for Mount {
 
 /// What all requests are answered from.
 #[derive(Clone, Debug)]
-pub struct Front {
+pub struct HttpSettings {
     /// Where they go.
     pub mount: Mount,
     /// Who may say in whose place it asks.
@@ -96,15 +96,15 @@ pub struct Front {
 }
 
 /// Adds the host's one route to an actix application.
-pub fn configure(front: Arc<Front>) -> impl FnOnce(&mut ServiceConfig) {
+pub fn configure(front: Arc<HttpSettings>) -> impl FnOnce(&mut ServiceConfig) {
     move |service| {
         service.app_data(web::Data::from(front)).default_service(web::to(serve));
     }
 }
 
 /// Any request.
-async fn serve(request: HttpRequest, payload: Payload, front: web::Data<Front>) -> HttpResponse {
-    let mut record = Record::begin();
+async fn serve(request: HttpRequest, payload: Payload, front: web::Data<HttpSettings>) -> HttpResponse {
+    let mut record = RequestLog::begin();
     let request_id = RequestId::of(request.headers());
     let response = match answer(&request, payload, &front, request_id.as_str(), &mut record).await {
         Ok(response) => response,
@@ -125,9 +125,9 @@ async fn serve(request: HttpRequest, payload: Payload, front: web::Data<Front>) 
 async fn answer(
     request: &HttpRequest,
     payload: Payload,
-    front: &Front,
+    front: &HttpSettings,
     request_id: &str,
-    record: &mut Record,
+    record: &mut RequestLog,
 ) -> Result<HttpResponse, Problem> {
     limits::check(request)?;
     authority::check(request)?;
@@ -139,7 +139,7 @@ async fn answer(
     }
     match (request.method(), request.uri().path(), &front.mount) {
         (&Method::CONNECT, ..) => Err(Problem::new(
-            Kind::MethodNotAllowed,
+            ProblemKind::MethodNotAllowed,
             "The host opens no tunnels: it has no answer to CONNECT.",
         )),
         (&Method::OPTIONS, "*", _) => Ok(about_the_host()),
@@ -169,9 +169,9 @@ fn is_preflight(request: &HttpRequest) -> bool {
 async fn forward(
     request: &HttpRequest,
     payload: Payload,
-    front: &Front,
+    front: &HttpSettings,
     request_id: &str,
-    record: &mut Record,
+    record: &mut RequestLog,
 ) -> Result<HttpResponse, Problem> {
     let host = forwarded::host(request);
     let target = target(&front.mount, host.as_deref(), request.uri().path())?;
@@ -233,7 +233,7 @@ async fn forward(
                     "The app `{}` has a WebSocket here. Connect with a WebSocket client.",
                     app.name()
                 );
-                return Err(Problem::new(Kind::UpgradeRequired, detail));
+                return Err(Problem::new(ProblemKind::UpgradeRequired, detail));
             }
             (ResponseBody::Stream(download), Some(payload)) if head.status == 101 => {
                 websocket::tunnel(request.headers(), &head, payload, download, app.metrics().clone())?

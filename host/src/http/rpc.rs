@@ -8,12 +8,12 @@ use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use tokio::time::timeout;
 
-use super::record::Record;
+use super::request_log::RequestLog;
 use super::target::unknown_app;
 use super::{Mount, problem_response, trace};
 use crate::app::handle::App;
 use crate::dispatch::admission;
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::dispatch::rpc::server;
 use crate::port::call_context::CallContext;
 
@@ -36,7 +36,7 @@ pub(super) async fn answer(
     payload: Payload,
     app: &App,
     request_id: &str,
-    record: &mut Record,
+    record: &mut RequestLog,
 ) -> Result<HttpResponse, Problem> {
     let trace = record.trace(trace::of_client(request.headers()));
     if request.method() == Method::OPTIONS {
@@ -44,7 +44,7 @@ pub(super) async fn answer(
     }
     if request.method() != Method::POST {
         let detail = format!("JSON-RPC takes POST, not {}.", request.method());
-        let problem = Problem::new(Kind::MethodNotAllowed, detail);
+        let problem = Problem::new(ProblemKind::MethodNotAllowed, detail);
         let mut response = problem_response(&problem, request.headers(), request_id);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
         return Ok(response);
@@ -70,7 +70,7 @@ fn check_type(request: &HttpRequest) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = format!("JSON-RPC takes a body with the content-type {}.", TYPES.join(", "));
-    Err(Problem::new(Kind::UnsupportedMediaType, detail))
+    Err(Problem::new(ProblemKind::UnsupportedMediaType, detail))
 }
 
 async fn read(app: &App, payload: Payload) -> Result<Bytes, Problem> {
@@ -78,16 +78,16 @@ async fn read(app: &App, payload: Payload) -> Result<Bytes, Problem> {
     let (name, limit) = (app.name(), settings.body_limit);
     match timeout(settings.deadline(), payload.to_bytes_limited(limit)).await {
         Ok(Ok(Ok(body))) => Ok(body),
-        Ok(Ok(Err(error))) => Err(Problem::new(Kind::BadRequest, error.to_string())),
+        Ok(Ok(Err(error))) => Err(Problem::new(ProblemKind::BadRequest, error.to_string())),
         Ok(Err(_too_large)) => {
             let detail = format!("The app `{name}` takes bodies of at most body_limit = {limit} bytes.");
-            Err(Problem::new(Kind::BodyTooLarge, detail))
+            Err(Problem::new(ProblemKind::BodyTooLarge, detail))
         }
         Err(_elapsed) => {
             let ms = settings.deadline_ms;
             let detail =
                 format!("The request's body did not come within deadline_ms = {ms} of the app `{name}`.");
-            Err(Problem::new(Kind::RequestTimeout, detail))
+            Err(Problem::new(ProblemKind::RequestTimeout, detail))
         }
     }
 }

@@ -10,7 +10,7 @@ use super::upgrade::names_websocket;
 use super::{Mount, forwarded};
 use crate::app::handle::App;
 use crate::config::is_reserved;
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::registry::Registry;
 
 /// The path under which apps are.
@@ -101,13 +101,13 @@ pub(crate) fn check_target(host: &[u8], path: &str) {
 
 fn not_found(path: &str) -> Problem {
     Problem::new(
-        Kind::NotFound,
+        ProblemKind::NotFound,
         format!("The host has nothing at {path}. Apps are at /apps/NAME/, and where their routes say."),
     )
 }
 
 pub(super) fn unknown_app(name: &str, registry: &Registry) -> Problem {
-    Problem::new(Kind::UnknownApp, registry.no_such_app(name))
+    Problem::new(ProblemKind::UnknownApp, registry.no_such_app(name))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::http::{Method, Version, header};
 
 use super::hop::elements;
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 
 /// The one version of the protocol that there is.
 pub(super) const WEBSOCKET_VERSION: &str = "13";
@@ -30,15 +30,15 @@ pub(super) fn asks_for_websocket(request: &HttpRequest) -> Result<bool, Problem>
         || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
     if request.method() != Method::GET || request.version() != Version::HTTP_11 || !has_option || has_body {
         let detail = "A request with `Upgrade: websocket` is a GET in HTTP/1.1 with `Connection: upgrade` and without a body.";
-        return Err(Problem::new(Kind::BadRequest, detail));
+        return Err(Problem::new(ProblemKind::BadRequest, detail));
     }
     if only(headers, &header::SEC_WEBSOCKET_VERSION) != Some(WEBSOCKET_VERSION.as_bytes()) {
         let detail = "A WebSocket handshake has one `Sec-WebSocket-Version`, which is 13.";
-        return Err(Problem::new(Kind::UpgradeRequired, detail));
+        return Err(Problem::new(ProblemKind::UpgradeRequired, detail));
     }
     if !only(headers, &header::SEC_WEBSOCKET_KEY).is_some_and(is_key) {
         let detail = "A WebSocket handshake has one `Sec-WebSocket-Key`, which is 16 bytes in base64.";
-        return Err(Problem::new(Kind::BadRequest, detail));
+        return Err(Problem::new(ProblemKind::BadRequest, detail));
     }
     Ok(true)
 }

@@ -16,7 +16,7 @@ use tokio_util::io::StreamReader;
 use super::head::add_headers;
 use super::pipe::pipe;
 use crate::dispatch::exchange::{BodySource, Download, Exchange};
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::http::websocket_stream;
 use crate::observe::metrics::Metrics;
 
@@ -52,7 +52,7 @@ pub(super) fn accept(
 fn agree(request: &HeaderMap, response: &mut HttpResponse) -> Result<(), Problem> {
     let key = request.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
     let accept = HeaderValue::from_str(&derive_accept_key(key))
-        .map_err(|error| Problem::new(Kind::BadRequest, error.to_string()))?;
+        .map_err(|error| Problem::new(ProblemKind::BadRequest, error.to_string()))?;
     let headers = response.headers_mut();
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     // It is of a handshake that is refused.

@@ -16,8 +16,8 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use crate::dispatch::exchange::{Exchange, with_grant};
 use crate::memory::buffer;
 use crate::observe::text;
-use crate::port::reply_queue::Gone;
-use crate::port::worker_message::Event;
+use crate::port::reply_queue::WorkerGone;
+use crate::port::worker_message::ReplyEvent;
 
 /// How long the other side may take to close, once one side has.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,7 +41,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         .max_message_size(Some(message_limit))
         .max_frame_size(Some(message_limit));
     let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-    let ending = exchange.in_flight().ending().of_endless();
+    let ending = exchange.in_flight().shutdown().endless_cancelled();
     let mut bridge = Bridge { socket, exchange, credit: INITIAL_CREDIT as i64, taken: 0 };
     let closed = tokio::select! {
         closed = bridge.run() => closed,
@@ -82,22 +82,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
     }
 
     /// Sends on what the app has sent, and all that has come with it.
-    async fn app_sent(&mut self, event: Result<Event, Gone>) -> Result<(), Closed> {
+    async fn app_sent(&mut self, event: Result<ReplyEvent, WorkerGone>) -> Result<(), Closed> {
         let mut next = Some(event);
         while let Some(event) = next {
             match event {
-                Ok(Event::WsMessage(kind, bytes)) => {
+                Ok(ReplyEvent::WsMessage(kind, bytes)) => {
                     self.taken += piece_credit(bytes.len());
                     let message =
                         message(kind, bytes).map_err(|why| Closed::ByHost(CloseCode::Error, why))?;
                     self.socket.feed(message).await.map_err(|error| closed_by(&error))?;
                 }
-                Ok(Event::Credit(bytes)) => {
+                Ok(ReplyEvent::Credit(bytes)) => {
                     self.credit = with_grant(self.credit, bytes);
                 }
-                Ok(Event::WsClose(code, reason)) => return Err(Closed::ByApp(code, reason)),
+                Ok(ReplyEvent::WsClose(code, reason)) => return Err(Closed::ByApp(code, reason)),
                 // After its handshake an app has nothing else to say but that its handler has failed.
-                Ok(_) | Err(Gone { .. }) => return Err(Closed::ByHost(CloseCode::Error, "the app failed")),
+                Ok(_) | Err(WorkerGone { .. }) => {
+                    return Err(Closed::ByHost(CloseCode::Error, "the app failed"));
+                }
             }
             next = self.exchange.event().now_or_never();
         }
@@ -168,8 +170,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
     async fn app_ends(&mut self) {
         loop {
             match self.exchange.event().await {
-                Ok(Event::WsMessage(..) | Event::Credit(_)) => {}
-                Ok(_) | Err(Gone { .. }) => break self.exchange.answer().over(),
+                Ok(ReplyEvent::WsMessage(..) | ReplyEvent::Credit(_)) => {}
+                Ok(_) | Err(WorkerGone { .. }) => break self.exchange.answer().over(),
             }
         }
     }

@@ -16,18 +16,18 @@ use crate::library::stage::ContentHash;
 
 /// How many generations of an app can be loaded at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Room {
+pub(crate) enum LoadMode {
     /// A generation is loaded and started while the one before it serves.
-    ForBoth,
+    SideBySide,
     /// The one before has to go first.
     #[cfg_attr(not(feature = "standalone"), expect(dead_code, reason = "the host has room"))]
-    ForOne,
+    OneAtATime,
 }
 
 /// A way of loading libraries.
 pub(crate) trait Loader: Debug {
     /// Makes ready to load a library with this content, and says how much room there is.
-    fn prepare(&self, content: ContentHash) -> LocalBoxFuture<'_, Room>;
+    fn prepare(&self, content: ContentHash) -> LocalBoxFuture<'_, LoadMode>;
 
     /// Loads a library and binds it to its context. No thread of the host's runs the library's code. With room for one,
     /// this waits until the one before is gone.
@@ -43,8 +43,8 @@ pub(crate) trait Loader: Debug {
 pub(crate) struct Dlopen;
 
 impl Loader for Dlopen {
-    fn prepare(&self, _content: ContentHash) -> LocalBoxFuture<'_, Room> {
-        ready(Room::ForBoth).boxed_local()
+    fn prepare(&self, _content: ContentHash) -> LocalBoxFuture<'_, LoadMode> {
+        ready(LoadMode::SideBySide).boxed_local()
     }
 
     fn load(

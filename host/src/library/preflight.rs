@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::abi::library_context::LibraryContext;
 use crate::library::loaded::Loaded;
 use crate::library::stage::{Staged, Staging};
-use crate::observe::app_log::Journal;
+use crate::observe::app_log::AppLog;
 use crate::observe::events::EventBus;
 
 /// How long opening and closing a library may take.
@@ -161,8 +161,8 @@ fn open(app: &str, library: &Path, folder: &Path) -> Result<Report, String> {
     let staging = Staging::within(folder).map_err(|error| error.to_string())?;
     let staged = staging.stage_up_to(u64::MAX, app, library).map_err(|error| error.to_string())?;
     let inspected = staged.inspect(None).map_err(|error| error.to_string())?;
-    let journal = Arc::new(Journal::new(app.into(), EventBus::default()));
-    let context = LibraryContext::new(app.into(), 1, journal);
+    let app_log = Arc::new(AppLog::new(app.into(), EventBus::default()));
+    let context = LibraryContext::new(app.into(), 1, app_log);
     // SAFETY: the open rule: whoever has it checked means to run it in a host, and this process is made for the attempt.
     let loaded = unsafe { Loaded::open(inspected, context) }.map_err(|error| error.to_string())?;
     // SAFETY: the unload rule: no worker was made, and nobody else has its root.

@@ -13,8 +13,8 @@ use tokio::sync::broadcast;
 use utoipa::ToSchema;
 
 use crate::config::Settings;
-use crate::observe::app_warnings::{AppWarnings, Kind};
-use crate::observe::events::{EventBus, Happening};
+use crate::observe::app_warnings::{AppWarnings, WarningKind};
+use crate::observe::events::{EventBus, EventKind};
 use crate::observe::text;
 use crate::observe::throttle::Throttle;
 use crate::observe::window::{Admission, Window};
@@ -99,7 +99,7 @@ pub struct FailureEntry {
 
 /// The records of one app.
 #[derive(Debug)]
-pub struct Journal {
+pub struct AppLog {
     app: Arc<str>,
     events: EventBus,
     log: Mutex<Log>,
@@ -124,7 +124,7 @@ struct Log {
     window: Window,
 }
 
-impl Journal {
+impl AppLog {
     /// An empty one, which tells of what happens to the app on a bus.
     pub fn new(app: Arc<str>, events: EventBus) -> Self {
         let defaults = Settings::default();
@@ -168,7 +168,7 @@ impl Journal {
         if let Admission::LeftOut { .. } = log.window.admit(Instant::now(), rate) {
             drop(log);
             let what = format_args!("it logs more than {rate} records in a second, its limit (log_rate)");
-            self.warnings.warn(Kind::LogRecords, what);
+            self.warnings.warn(WarningKind::LogRecords, what);
             return false;
         }
         log.last += 1;
@@ -214,7 +214,7 @@ impl Journal {
     /// Keeps a panic, which was counted.
     pub(crate) fn panicked(&self, mut panic: PanicEntry) {
         shorten(&mut panic.message, self.record_limit.load(Ordering::Relaxed));
-        self.tell(|| Happening::Panic(panic.clone()));
+        self.tell(|| EventKind::Panic(panic.clone()));
         push(&self.panics, panic);
     }
 
@@ -248,7 +248,7 @@ impl Journal {
         let limit = self.record_limit.load(Ordering::Relaxed);
         shorten(&mut failure.detail, limit);
         shorten(&mut failure.request, limit);
-        self.tell(|| Happening::Failure(failure.clone()));
+        self.tell(|| EventKind::Failure(failure.clone()));
         push(&self.failures, failure);
     }
 
@@ -258,7 +258,7 @@ impl Journal {
     }
 
     /// Tells those who follow what happens.
-    pub(crate) fn tell(&self, what: impl FnOnce() -> Happening) {
+    pub(crate) fn tell(&self, what: impl FnOnce() -> EventKind) {
         self.events.tell(&self.app, what);
     }
 
@@ -314,8 +314,8 @@ fn all<T: Clone>(entries: &Mutex<VecDeque<T>>) -> Vec<T> {
 mod tests {
     use super::*;
 
-    fn journal() -> Journal {
-        Journal::new("a".into(), EventBus::default())
+    fn app_log() -> AppLog {
+        AppLog::new("a".into(), EventBus::default())
     }
 
     fn numbers(entries: &[Arc<LogEntry>]) -> Vec<u64> {
@@ -324,28 +324,28 @@ mod tests {
 
     #[test]
     fn the_last_records_are_kept_in_bounded_memory() {
-        let journal = journal();
+        let app_log = app_log();
         for _ in 0..RECORDS + 10 {
-            journal.write(log::Level::Info, "t", 1, "text");
+            app_log.write(log::Level::Info, "t", 1, "text");
         }
-        assert_eq!(numbers(&journal.log(usize::MAX)), Vec::from_iter(11..=RECORDS as u64 + 10));
-        assert_eq!(numbers(&journal.log(2)), [RECORDS as u64 + 9, RECORDS as u64 + 10]);
-        let journal = self::journal();
+        assert_eq!(numbers(&app_log.log(usize::MAX)), Vec::from_iter(11..=RECORDS as u64 + 10));
+        assert_eq!(numbers(&app_log.log(2)), [RECORDS as u64 + 9, RECORDS as u64 + 10]);
+        let app_log = self::app_log();
         let long = "x".repeat(TEXT / 2 + 1);
-        journal.write(log::Level::Info, "t", 1, &long);
-        journal.write(log::Level::Info, "t", 1, &long);
-        assert_eq!(journal.log(usize::MAX).len(), 1);
+        app_log.write(log::Level::Info, "t", 1, &long);
+        app_log.write(log::Level::Info, "t", 1, &long);
+        assert_eq!(app_log.log(usize::MAX).len(), 1);
     }
 
     #[test]
     fn records_above_the_rate_are_left_out() {
-        let journal = journal();
-        journal.configure(&Settings { log_rate: 3, ..Settings::default() });
+        let app_log = app_log();
+        app_log.configure(&Settings { log_rate: 3, ..Settings::default() });
         let begun = Instant::now();
         let written =
-            (0..4).map(|_| journal.write(log::Level::Info, "t", 1, "text")).filter(|it| *it).count();
+            (0..4).map(|_| app_log.write(log::Level::Info, "t", 1, "text")).filter(|it| *it).count();
         assert!(written == 3 || begun.elapsed() > crate::observe::window::LENGTH, "{written}");
-        assert_eq!(journal.log(usize::MAX).len(), written);
+        assert_eq!(app_log.log(usize::MAX).len(), written);
     }
 
     #[test]
@@ -355,8 +355,8 @@ mod tests {
         {
             assert_eq!(shortened(text, limit), expected);
         }
-        let journal = journal();
-        journal.configure(&Settings { log_record_limit: 1024, ..Settings::default() });
+        let app_log = app_log();
+        app_log.configure(&Settings { log_record_limit: 1024, ..Settings::default() });
         let detail = "x".repeat(1_000_000);
         let failure = FailureEntry {
             at_ms: 0,
@@ -365,38 +365,38 @@ mod tests {
             status: 500,
             detail,
         };
-        journal.failed(failure);
-        let [failure] = &*journal.failures() else { panic!("one is kept") };
+        app_log.failed(failure);
+        let [failure] = &*app_log.failures() else { panic!("one is kept") };
         assert!(failure.detail.len() < 1100 && failure.request.len() < 1100);
     }
 
     #[test]
     fn a_follower_misses_nothing_and_gets_nothing_twice() {
-        let journal = journal();
-        journal.write(log::Level::Warn, "t", 1, "one");
-        let (before, mut after) = journal.follow(10);
-        journal.write(log::Level::Warn, "t", 2, "two");
+        let app_log = app_log();
+        app_log.write(log::Level::Warn, "t", 1, "one");
+        let (before, mut after) = app_log.follow(10);
+        app_log.write(log::Level::Warn, "t", 2, "two");
         assert_eq!((numbers(&before), after.try_recv().unwrap().number), (vec![1], 2));
     }
 
     #[test]
     fn more_panics_than_are_written_are_counted() {
-        let journal = journal();
+        let app_log = app_log();
         let begun = Instant::now();
-        let written = (0..1000).filter(|_| journal.count_panic().is_some()).count();
+        let written = (0..1000).filter(|_| app_log.count_panic().is_some()).count();
         assert!(written == 10 || begun.elapsed() > crate::observe::window::LENGTH, "{written}");
-        assert_eq!(journal.panic_count(), 1000);
+        assert_eq!(app_log.panic_count(), 1000);
     }
 
     #[test]
     fn an_app_has_a_level_of_its_own_or_none() {
-        let journal = journal();
-        assert_eq!(journal.level(), None);
+        let app_log = app_log();
+        assert_eq!(app_log.level(), None);
         for level in LevelFilter::iter() {
-            journal.set_level(Some(level));
-            assert_eq!(journal.level(), Some(level));
+            app_log.set_level(Some(level));
+            assert_eq!(app_log.level(), Some(level));
         }
-        journal.set_level(None);
-        assert_eq!(journal.level(), None);
+        app_log.set_level(None);
+        assert_eq!(app_log.level(), None);
     }
 }

@@ -10,7 +10,7 @@ use crate::observe::window::{self, Admission, Window};
 
 /// What an app may do again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum WarningKind {
     /// It sends messages that cannot be read.
     Malformed,
     /// It sends answers without a number.
@@ -31,7 +31,7 @@ pub(crate) enum Kind {
     Incomplete,
 }
 
-impl Kind {
+impl WarningKind {
     const ALL: [Self; 9] = [
         Self::Malformed,
         Self::Numberless,
@@ -73,7 +73,7 @@ impl Kind {
 #[derive(Debug)]
 pub(crate) struct AppWarnings {
     app: Arc<str>,
-    windows: Mutex<[Window; Kind::ALL.len()]>,
+    windows: Mutex<[Window; WarningKind::ALL.len()]>,
     /// Where the counts are written from.
     runtime: Option<Handle>,
 }
@@ -84,12 +84,12 @@ impl AppWarnings {
         Arc::new(Self { app, windows: Mutex::default(), runtime: Handle::try_current().ok() })
     }
 
-    fn windows(&self) -> MutexGuard<'_, [Window; Kind::ALL.len()]> {
+    fn windows(&self) -> MutexGuard<'_, [Window; WarningKind::ALL.len()]> {
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes a line, or counts it.
-    pub(crate) fn write(self: &Arc<Self>, kind: Kind, text: impl FnOnce() -> String) {
+    pub(crate) fn write(self: &Arc<Self>, kind: WarningKind, text: impl FnOnce() -> String) {
         let admission = {
             let window = &mut self.windows()[kind as usize];
             // Their report is the next line.
@@ -114,11 +114,11 @@ impl AppWarnings {
     }
 
     /// As [`write`](Self::write), of the app as a whole.
-    pub(crate) fn warn(self: &Arc<Self>, kind: Kind, what: impl Display) {
+    pub(crate) fn warn(self: &Arc<Self>, kind: WarningKind, what: impl Display) {
         self.write(kind, || format!("{}: {what}", self.app));
     }
 
-    fn write_count(&self, kind: Kind) {
+    fn write_count(&self, kind: WarningKind) {
         let count = self.windows()[kind as usize].end_window(Instant::now());
         if count > 0 {
             log::warn!("{}: {count} more {} in a second", self.app, kind.counted());
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn each_kind_is_at_its_place() {
-        for (place, kind) in Kind::ALL.into_iter().enumerate() {
+        for (place, kind) in WarningKind::ALL.into_iter().enumerate() {
             assert_eq!(place, kind as usize);
         }
     }

@@ -19,13 +19,13 @@ pub struct HostEvent {
     pub app: String,
     /// What it was.
     #[serde(flatten)]
-    pub what: Happening,
+    pub what: EventKind,
 }
 
 /// What may happen to an app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Happening {
+pub enum EventKind {
     /// One of its generations is in another state.
     Transition(HistoryEntry),
     /// It panicked.
@@ -46,7 +46,7 @@ impl Default for EventBus {
 
 impl EventBus {
     /// Tells those who follow, if there are any.
-    pub(crate) fn tell(&self, app: &str, what: impl FnOnce() -> Happening) {
+    pub(crate) fn tell(&self, app: &str, what: impl FnOnce() -> EventKind) {
         if self.0.receiver_count() > 0 {
             // The last one may have left just now.
             let _ = self.0.send(Arc::new(HostEvent { app: app.to_owned(), what: what() }));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// What a worker took for one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Times {
+pub struct RequestTiming {
     /// From when it was put into a worker's inbox to when the worker took it out.
     pub queue: Duration,
     /// From then to its answer.
@@ -17,17 +17,17 @@ pub(crate) struct Taken {
     /// The generation's number.
     pub(crate) generation: u64,
     /// What its worker took, until now where it has not answered.
-    pub(crate) times: Times,
+    pub(crate) times: RequestTiming,
 }
 
 /// A request's times as they come to be known.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
+pub(crate) struct Stopwatch {
     sent: Instant,
     taken: Option<Instant>,
 }
 
-impl Clock {
+impl Stopwatch {
     /// It was put into an inbox now.
     pub(crate) fn start() -> Self {
         Self { sent: Instant::now(), taken: None }
@@ -49,10 +49,10 @@ impl Clock {
     }
 
     /// It was answered now, or nobody waits for the answer any more.
-    pub(crate) fn stop(self) -> Times {
+    pub(crate) fn stop(self) -> RequestTiming {
         match self.taken {
-            Some(taken) => Times { queue: taken - self.sent, handler: taken.elapsed() },
-            None => Times { queue: self.sent.elapsed(), handler: Duration::ZERO },
+            Some(taken) => RequestTiming { queue: taken - self.sent, handler: taken.elapsed() },
+            None => RequestTiming { queue: self.sent.elapsed(), handler: Duration::ZERO },
         }
     }
 }

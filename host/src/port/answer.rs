@@ -5,14 +5,14 @@ use atoll_plugin::protocol::{ErrorObject, Head, Header, HttpResponse, Incoming};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::port::reply_queue::Gone;
+use crate::port::reply_queue::WorkerGone;
 
 /// Why a request has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
     /// The worker ended first.
     #[error(transparent)]
-    Gone(#[from] Gone),
+    WorkerGone(#[from] WorkerGone),
     /// The app answered with an error.
     #[error("{} (code {})", .0.message, .0.code)]
     Failed(ErrorObject<'static>),
@@ -79,7 +79,7 @@ pub(crate) fn check_head(head: &HttpResponse<'_>, bytes: usize, limit: usize) ->
 ///
 /// # Errors
 /// See [`AnswerError`].
-pub fn result<T: DeserializeOwned>(completion: Result<Message, Gone>) -> Result<T, AnswerError> {
+pub fn result<T: DeserializeOwned>(completion: Result<Message, WorkerGone>) -> Result<T, AnswerError> {
     let message = completion?;
     Ok(serde_json::from_str(raw_result(&message.json)?.get())?)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::AbortRegistration;
 
 use super::host_end::Port;
-use super::worker_message::Request;
+use super::worker_message::CallRequest;
 
 /// A call of an app to another one, on its way.
 pub(crate) struct OutgoingCall {
@@ -14,7 +14,7 @@ pub(crate) struct OutgoingCall {
     pub(crate) port: Arc<Port>,
     /// The number that the app gave it.
     pub(crate) id: u64,
-    pub(crate) request: Request,
+    pub(crate) request: CallRequest,
     /// Aborts it when the app cancels it.
     pub(crate) cancelled: AbortRegistration,
 }

@@ -2,14 +2,14 @@
 
 use atoll_plugin::protocol::{INITIAL_CREDIT, piece_credit};
 
-use crate::port::worker_message::Event;
+use crate::port::worker_message::ReplyEvent;
 
 /// How many grants of credit may wait until the host reads them. An app that grants for each piece it has taken has fewer.
 const GRANTS: u32 = 2 * (INITIAL_CREDIT / piece_credit(0)) as u32;
 
 /// A worker sends what it may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Breach {
+pub(crate) enum CreditError {
     /// A piece of a stream, or a WebSocket message.
     #[error("the app sent more of a stream than it has credit for")]
     NoCredit,
@@ -20,7 +20,7 @@ pub(crate) enum Breach {
 
 /// What a worker may still send for one request.
 #[derive(Debug)]
-pub(crate) struct Outgoing {
+pub(crate) struct FlowControl {
     /// Below zero when the last piece was larger.
     credit: i64,
     /// Grants that the host has not read.
@@ -31,41 +31,41 @@ pub(crate) struct Outgoing {
     ended: bool,
 }
 
-impl Default for Outgoing {
+impl Default for FlowControl {
     fn default() -> Self {
         Self { credit: INITIAL_CREDIT as i64, grants: 0, answers: 0, ended: false }
     }
 }
 
-impl Outgoing {
+impl FlowControl {
     /// Whether an event is to be passed on; if not, it came after the end, and nobody reads it.
     ///
     /// # Errors
     /// It breaks the protocol: nothing more of the stream is passed on.
-    pub(crate) fn admit(&mut self, event: &Event) -> Result<bool, Breach> {
+    pub(crate) fn admit(&mut self, event: &ReplyEvent) -> Result<bool, CreditError> {
         match event {
-            Event::Answer(..) => {
+            ReplyEvent::Answer(..) => {
                 self.answers = self.answers.saturating_add(1);
                 Ok(self.answers <= 2)
             }
             _ if self.ended => Ok(false),
-            Event::Chunk(bytes) | Event::WsMessage(_, bytes) => {
+            ReplyEvent::Chunk(bytes) | ReplyEvent::WsMessage(_, bytes) => {
                 if self.credit <= 0 {
                     self.ended = true;
-                    return Err(Breach::NoCredit);
+                    return Err(CreditError::NoCredit);
                 }
                 self.credit = self.credit.saturating_sub_unsigned(piece_credit(bytes.len()));
                 Ok(true)
             }
-            Event::Credit(_) => {
+            ReplyEvent::Credit(_) => {
                 if self.grants == GRANTS {
                     self.ended = true;
-                    return Err(Breach::Grants);
+                    return Err(CreditError::Grants);
                 }
                 self.grants += 1;
                 Ok(true)
             }
-            Event::End | Event::Failed(_) | Event::WsClose(..) => {
+            ReplyEvent::End | ReplyEvent::Failed(_) | ReplyEvent::WsClose(..) => {
                 self.ended = true;
                 Ok(true)
             }
@@ -89,44 +89,44 @@ mod tests {
     use crate::memory::buffer;
     use atoll_plugin::abi::Message;
 
-    fn chunk(bytes: usize) -> Event {
-        Event::Chunk(buffer::from_vec(vec![0; bytes]))
+    fn chunk(bytes: usize) -> ReplyEvent {
+        ReplyEvent::Chunk(buffer::from_vec(vec![0; bytes]))
     }
 
     #[test]
     fn pieces_pass_as_long_as_there_is_credit_and_empty_ones_take_some() {
-        let mut outgoing = Outgoing::default();
+        let mut outgoing = FlowControl::default();
         let pieces = INITIAL_CREDIT / piece_credit(0);
         for _ in 0..pieces {
             assert_eq!(outgoing.admit(&chunk(0)), Ok(true));
         }
         outgoing.grant(1);
         assert_eq!(outgoing.admit(&chunk(1 << 20)), Ok(true), "one may be larger than the credit");
-        assert_eq!(outgoing.admit(&chunk(0)), Err(Breach::NoCredit));
+        assert_eq!(outgoing.admit(&chunk(0)), Err(CreditError::NoCredit));
         assert_eq!(outgoing.admit(&chunk(0)), Ok(false), "it is said once");
     }
 
     #[test]
     fn grants_pass_as_long_as_they_are_read() {
-        let mut outgoing = Outgoing::default();
+        let mut outgoing = FlowControl::default();
         for _ in 0..3 * GRANTS {
-            assert_eq!(outgoing.admit(&Event::Credit(1)), Ok(true));
+            assert_eq!(outgoing.admit(&ReplyEvent::Credit(1)), Ok(true));
             outgoing.note_credit_read();
         }
         for _ in 0..GRANTS {
-            assert_eq!(outgoing.admit(&Event::Credit(1)), Ok(true));
+            assert_eq!(outgoing.admit(&ReplyEvent::Credit(1)), Ok(true));
         }
-        assert_eq!(outgoing.admit(&Event::Credit(1)), Err(Breach::Grants));
+        assert_eq!(outgoing.admit(&ReplyEvent::Credit(1)), Err(CreditError::Grants));
     }
 
     #[test]
     fn nothing_passes_after_the_end_but_that_the_handler_failed() {
-        let mut outgoing = Outgoing::default();
-        let answer = || Event::Answer(Message::default(), Default::default());
+        let mut outgoing = FlowControl::default();
+        let answer = || ReplyEvent::Answer(Message::default(), Default::default());
         assert_eq!(outgoing.admit(&answer()), Ok(true));
-        assert_eq!(outgoing.admit(&Event::End), Ok(true));
-        assert_eq!(outgoing.admit(&Event::End), Ok(false));
-        assert_eq!(outgoing.admit(&Event::Credit(1)), Ok(false));
+        assert_eq!(outgoing.admit(&ReplyEvent::End), Ok(true));
+        assert_eq!(outgoing.admit(&ReplyEvent::End), Ok(false));
+        assert_eq!(outgoing.admit(&ReplyEvent::Credit(1)), Ok(false));
         assert_eq!(outgoing.admit(&answer()), Ok(true));
         assert_eq!(outgoing.admit(&answer()), Ok(false));
     }

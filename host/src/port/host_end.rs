@@ -16,16 +16,16 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::memory::buffer;
-use crate::observe::app_warnings::{AppWarnings, Kind};
-use crate::observe::timing::{Clock, Times};
+use crate::observe::app_warnings::{AppWarnings, WarningKind};
+use crate::observe::timing::{RequestTiming, Stopwatch};
 use crate::port::call_context::CallContext;
 use crate::port::call_sink::{CallSink, OutgoingCall};
 use crate::port::doorbell::Doorbell;
-use crate::port::flow_control::Outgoing;
+use crate::port::flow_control::FlowControl;
 use crate::port::forked;
 use crate::port::outgoing_calls::{NotBegun, OutgoingCalls};
-use crate::port::reply_queue::{self, Gone, Ticket};
-use crate::port::worker_message::{Event, Request, Sent, SentError};
+use crate::port::reply_queue::{self, ReplySender, WorkerGone};
+use crate::port::worker_message::{CallRequest, ReplyEvent, WorkerMessage, WorkerMessageError};
 
 /// Why a port does not take a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +51,7 @@ pub(crate) struct Limits {
 
 enum Item {
     /// A request with its number, not yet a message, as its deadline may have to be changed.
-    Request(u64, Vec<u8>, Option<Buffer>),
+    CallRequest(u64, Vec<u8>, Option<Buffer>),
     Notification(Message),
     /// The answer to a request of the app's own.
     Answer(Message),
@@ -60,13 +60,13 @@ enum Item {
 
 /// A request that is to be answered.
 struct Pending {
-    ticket: Ticket,
+    sender: ReplySender,
     /// What the calls carry on that the app makes for it.
     context: Option<CallContext>,
     /// The numbers of those calls, as far as they are not over.
     calls: Vec<u64>,
-    clock: Clock,
-    outgoing: Outgoing,
+    clock: Stopwatch,
+    outgoing: FlowControl,
 }
 
 /// A port between the host and one worker.
@@ -144,11 +144,11 @@ impl Port {
     ///
     /// # Errors
     /// There is none: see [`CallError`].
-    pub fn reserve(self: &Arc<Self>) -> Result<Place, CallError> {
+    pub fn reserve(self: &Arc<Self>) -> Result<Permit, CallError> {
         if self.is_closed() {
             return Err(CallError::Closed);
         }
-        let place = Place { port: self.clone(), used: false, context: None };
+        let place = Permit { port: self.clone(), used: false, context: None };
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.limits.queue {
             return Err(CallError::Full(self.limits.queue));
         }
@@ -162,7 +162,7 @@ impl Port {
     /// The request was not taken: see [`CallError`].
     ///
     /// # Panics
-    /// As for [`Place::send`], and when `params` cannot be written as JSON.
+    /// As for [`Permit::send`], and when `params` cannot be written as JSON.
     pub fn call(
         self: &Arc<Self>,
         method: &str,
@@ -197,16 +197,16 @@ impl Port {
         &self.lent
     }
 
-    /// Ends the port: the worker's next `receive` says so, whoever waits for an answer gets [`Gone`], and
+    /// Ends the port: the worker's next `receive` says so, whoever waits for an answer gets [`WorkerGone`], and
     /// what the app has asked for is cancelled.
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
-        for Pending { ticket, clock, .. } in pending.into_iter().flat_map(HashMap::into_values) {
+        for Pending { sender, clock, .. } in pending.into_iter().flat_map(HashMap::into_values) {
             if clock.is_taken() {
-                drop(ticket);
+                drop(sender);
             } else {
-                ticket.give_back();
+                sender.give_back();
             }
         }
         self.calls.cancel_all();
@@ -231,7 +231,7 @@ impl Port {
         let message = loop {
             if let Ok(item) = self.outlet.try_recv() {
                 match item {
-                    Item::Request(id, json, transfer) => match self.hand_out(id, json, transfer) {
+                    Item::CallRequest(id, json, transfer) => match self.hand_out(id, json, transfer) {
                         Some(message) => break Some(message),
                         // Nobody waits for it any more.
                         None => continue,
@@ -292,15 +292,15 @@ impl Port {
             self.too_large(&sent.json);
             return !self.is_closed();
         }
-        match Sent::parse(sent) {
-            Ok(Sent::Event(id, event)) => self.take_event(id, event),
-            Ok(Sent::Request(id, request)) => self.begin_call(id, request),
-            Ok(Sent::Cancel(id)) => self.calls.cancel(&[id]),
+        match WorkerMessage::parse(sent) {
+            Ok(WorkerMessage::ReplyEvent(id, event)) => self.take_event(id, event),
+            Ok(WorkerMessage::CallRequest(id, request)) => self.begin_call(id, request),
+            Ok(WorkerMessage::Cancel(id)) => self.calls.cancel(&[id]),
             Err(error) => {
                 let kind = match error {
-                    SentError::Malformed(_) => Kind::Malformed,
-                    SentError::NoNumber => Kind::Numberless,
-                    SentError::Unknown(_) => Kind::Unknown,
+                    WorkerMessageError::Malformed(_) => WarningKind::Malformed,
+                    WorkerMessageError::NoNumber => WarningKind::Numberless,
+                    WorkerMessageError::Unknown(_) => WarningKind::Unknown,
                 };
                 self.warnings.warn(kind, error);
             }
@@ -308,32 +308,32 @@ impl Port {
         !self.is_closed()
     }
 
-    fn take_event(&self, id: u64, mut event: Event) {
-        let is_answer = matches!(event, Event::Answer(..));
+    fn take_event(&self, id: u64, mut event: ReplyEvent) {
+        let is_answer = matches!(event, ReplyEvent::Answer(..));
         let taken = self.with_pending(|pending| {
-            let Pending { ticket, context, clock, outgoing, .. } = pending.get_mut(&id)?;
+            let Pending { sender, context, clock, outgoing, .. } = pending.get_mut(&id)?;
             let admitted = outgoing.admit(&event);
             match admitted {
                 Ok(true) => {
-                    if let Event::Answer(_, times) = &mut event {
+                    if let ReplyEvent::Answer(_, times) = &mut event {
                         *times = clock.stop();
                         context.iter_mut().for_each(CallContext::clear_deadline);
                     }
-                    ticket.send(event);
+                    sender.send(event);
                 }
                 Ok(false) => {}
-                Err(breach) => ticket.send(Event::Failed(breach.to_string())),
+                Err(breach) => sender.send(ReplyEvent::Failed(breach.to_string())),
             }
             Some(admitted)
         });
         match taken {
             Some(Some(Err(breach))) => {
-                self.warnings.warn(Kind::Credit, format_args!("{breach}, for request {id}"));
+                self.warnings.warn(WarningKind::Credit, format_args!("{breach}, for request {id}"));
             }
             // One that was asked may be answered after whoever asked has left.
             Some(None) if is_answer && !self.has_asked(id) => {
                 let what = format_args!("the app answered request {id}, which was never asked");
-                self.warnings.warn(Kind::Answer, what);
+                self.warnings.warn(WarningKind::Answer, what);
             }
             _ => {}
         }
@@ -343,12 +343,12 @@ impl Port {
     fn too_large(&self, json: &[u8]) {
         let (bytes, limit) = (json.len(), self.limits.message);
         let what = format!("a message of the app has {bytes} bytes, more than message_limit = {limit}");
-        self.warnings.warn(Kind::MessageSize, &what);
+        self.warnings.warn(WarningKind::MessageSize, &what);
         let error = |code| ErrorObject { code, message: what.as_str().into(), data: None };
         match serde_json::from_slice(json) {
             Ok(Incoming { id: Some(id), method: None, .. }) => {
                 let json = to_json(&Response::error(id, error(code::INTERNAL_ERROR)));
-                self.take_event(id, Event::Answer(message(json, Vec::new()), Times::default()));
+                self.take_event(id, ReplyEvent::Answer(message(json, Vec::new()), RequestTiming::default()));
             }
             Ok(Incoming { id: Some(id), method: Some(_), .. }) => {
                 self.refuse_call(id, error(code::INVALID_PARAMS));
@@ -372,7 +372,7 @@ impl Port {
         }
     }
 
-    fn begin_call(&self, id: u64, request: Request) {
+    fn begin_call(&self, id: u64, request: CallRequest) {
         let Some(port) = self.this.upgrade() else { return };
         let most = self.limits.calls.saturating_sub(self.answers.load(Ordering::Relaxed));
         let cancelled = match self.calls.begin(id, most) {
@@ -390,7 +390,7 @@ impl Port {
                         (code::INVALID_REQUEST, format!("the app asked again with the number {id}"))
                     }
                 };
-                self.warnings.warn(Kind::Calls, &what);
+                self.warnings.warn(WarningKind::Calls, &what);
                 return self.refuse_call(id, ErrorObject { code, message: what.into(), data: None });
             }
         };
@@ -462,13 +462,13 @@ impl Port {
 }
 
 /// A place in a port's inbox, given back when it is not used.
-pub struct Place {
+pub struct Permit {
     port: Arc<Port>,
     used: bool,
     context: Option<CallContext>,
 }
 
-impl Place {
+impl Permit {
     /// With a context for the request, which the calls carry on that the app makes for it.
     #[must_use]
     pub(crate) fn on_behalf(mut self, context: Option<&CallContext>) -> Self {
@@ -492,17 +492,17 @@ impl Place {
         let port = self.port.clone();
         let id = port.next_id.fetch_add(2, Ordering::Relaxed);
         let json = json(id);
-        let (ticket, reply) = reply_queue::open();
+        let (sender, reply) = reply_queue::open();
         let waiting = Pending {
-            ticket,
+            sender,
             context: self.context.take(),
             calls: Vec::new(),
-            clock: Clock::start(),
-            outgoing: Outgoing::default(),
+            clock: Stopwatch::start(),
+            outgoing: FlowControl::default(),
         };
         port.with_pending(|pending| pending.insert(id, waiting)).ok_or(CallError::Closed)?;
         self.used = true;
-        port.queue(Item::Request(id, json, transfer.take()));
+        port.queue(Item::CallRequest(id, json, transfer.take()));
         if port.doorbell.is_awaited() {
             reply.ring_later(&port.doorbell);
         }
@@ -510,7 +510,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         if !self.used {
             self.port.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -523,21 +523,21 @@ impl Drop for Place {
 pub struct Answer {
     port: Arc<Port>,
     id: u64,
-    reply: reply_queue::Reply,
+    reply: reply_queue::ReplyReceiver,
     over: bool,
 }
 
 impl Answer {
     /// The next thing that has come.
-    pub(crate) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Result<Event, Gone>> {
+    pub(crate) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Result<ReplyEvent, WorkerGone>> {
         let event = ready!(self.reply.poll_next(context));
-        if let Ok(Event::Credit(_)) = event {
-            self.with_outgoing(Outgoing::note_credit_read);
+        if let Ok(ReplyEvent::Credit(_)) = event {
+            self.with_outgoing(FlowControl::note_credit_read);
         }
         Poll::Ready(event)
     }
 
-    fn with_outgoing(&self, change: impl FnOnce(&mut Outgoing)) {
+    fn with_outgoing(&self, change: impl FnOnce(&mut FlowControl)) {
         self.port.with_pending(|pending| pending.get_mut(&self.id).map(|it| change(&mut it.outgoing)));
     }
 
@@ -557,9 +557,9 @@ impl Answer {
     }
 
     /// What the worker has taken for it until now; nothing when the port is closed.
-    pub(crate) fn times(&self) -> Times {
+    pub(crate) fn times(&self) -> RequestTiming {
         let clock = self.port.with_pending(|pending| pending.get(&self.id).map(|pending| pending.clock));
-        clock.flatten().map(Clock::stop).unwrap_or_default()
+        clock.flatten().map(Stopwatch::stop).unwrap_or_default()
     }
 
     /// The request's number.
@@ -594,14 +594,14 @@ impl Answer {
 
 /// The answer itself, and what it took, for requests that have no streams.
 impl Future for Answer {
-    type Output = Result<(Message, Times), Gone>;
+    type Output = Result<(Message, RequestTiming), WorkerGone>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let event = ready!(self.poll_event(context));
             self.over = true;
             match event {
-                Ok(Event::Answer(message, times)) => return Poll::Ready(Ok((message, times))),
+                Ok(ReplyEvent::Answer(message, times)) => return Poll::Ready(Ok((message, times))),
                 Ok(_) => {}
                 Err(gone) => return Poll::Ready(Err(gone)),
             }
@@ -612,8 +612,8 @@ impl Future for Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         let pending = self.port.with_pending(|pending| pending.remove(&self.id)).flatten();
-        if let Some(Pending { ticket, calls, clock, .. }) = pending {
-            ticket.forget();
+        if let Some(Pending { sender, calls, clock, .. }) = pending {
+            sender.forget();
             self.port.calls.cancel(&calls);
             // What the worker does not have yet, it will not get.
             if !self.over && clock.is_taken() {

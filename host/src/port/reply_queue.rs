@@ -17,18 +17,18 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::port::arrivals::Arrivals;
 use crate::port::doorbell::Doorbell;
-use crate::port::worker_message::Event;
+use crate::port::worker_message::ReplyEvent;
 
 /// The worker has ended, and the request was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the worker ended before it answered")]
-pub struct Gone {
+pub struct WorkerGone {
     /// Whether the worker had the request: if not, another one can have it.
     pub handed_out: bool,
 }
 
-/// What comes back for a ticket.
-pub(crate) type Completion = Result<Event, Gone>;
+/// What comes back for a sender.
+pub(crate) type Completion = Result<ReplyEvent, WorkerGone>;
 
 /// Which reply something is for: its place, and what tells it from those that had the place before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,17 +40,17 @@ struct Key {
 /// The half of a lane that other threads see.
 type Shared = Arrivals<(Key, Completion)>;
 
-/// The right to send to one reply, from any thread. Dropped, it ends the reply with [`Gone`], as a request that the worker
+/// The right to send to one reply, from any thread. Dropped, it ends the reply with [`WorkerGone`], as a request that the worker
 /// had.
-pub(crate) struct Ticket {
+pub(crate) struct ReplySender {
     lane: Arc<Shared>,
     key: Key,
     open: bool,
 }
 
-impl Ticket {
+impl ReplySender {
     /// Hands something to the one that waits.
-    pub(crate) fn send(&self, event: Event) {
+    pub(crate) fn send(&self, event: ReplyEvent) {
         self.push(Ok(event));
     }
 
@@ -62,7 +62,7 @@ impl Ticket {
     /// Ends the reply to a request that the worker never had.
     pub(crate) fn give_back(mut self) {
         self.open = false;
-        self.push(Err(Gone { handed_out: false }));
+        self.push(Err(WorkerGone { handed_out: false }));
     }
 
     fn push(&self, completion: Completion) {
@@ -70,10 +70,10 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for ReplySender {
     fn drop(&mut self) {
         if self.open {
-            self.push(Err(Gone { handed_out: true }));
+            self.push(Err(WorkerGone { handed_out: true }));
         }
     }
 }
@@ -91,7 +91,7 @@ struct Slot {
 }
 
 /// One thread's lane.
-struct Lane {
+struct ReplyQueue {
     shared: Arc<Shared>,
     slots: RefCell<Slab<Slot>>,
     serial: Cell<u64>,
@@ -103,22 +103,22 @@ struct Lane {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<Lane>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Rc<ReplyQueue>>> = const { RefCell::new(None) };
 }
 
 /// Opens a reply on this thread's lane.
 ///
 /// # Panics
 /// Outside of a [`LocalSet`](tokio::task::LocalSet), on which the lane's pump runs; actix threads are inside one.
-pub(crate) fn open() -> (Ticket, Reply) {
-    let lane = CURRENT.with_borrow_mut(|current| current.get_or_insert_with(Lane::start).clone());
+pub(crate) fn open() -> (ReplySender, ReplyReceiver) {
+    let lane = CURRENT.with_borrow_mut(|current| current.get_or_insert_with(ReplyQueue::start).clone());
     let serial = lane.serial.replace(lane.serial.get() + 1);
     let slot = Slot { serial, first: None, more: VecDeque::new(), waker: None, deadline: None, late: false };
     let key = Key { place: lane.slots.borrow_mut().insert(slot), serial };
-    (Ticket { lane: lane.shared.clone(), key, open: true }, Reply { lane, key })
+    (ReplySender { lane: lane.shared.clone(), key, open: true }, ReplyReceiver { lane, key })
 }
 
-impl Lane {
+impl ReplyQueue {
     fn start() -> Rc<Self> {
         let lane = Rc::new(Self {
             shared: Arc::default(),
@@ -179,7 +179,7 @@ impl Lane {
 
 /// Delivers whenever the lane is woken, as long as the thread's runtime lives.
 struct Pump {
-    lane: Rc<Lane>,
+    lane: Rc<ReplyQueue>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -226,12 +226,12 @@ impl Drop for Pump {
 }
 
 /// Receives what a worker sends for one request.
-pub(crate) struct Reply {
-    lane: Rc<Lane>,
+pub(crate) struct ReplyReceiver {
+    lane: Rc<ReplyQueue>,
     key: Key,
 }
 
-impl Reply {
+impl ReplyReceiver {
     /// The next thing that has come.
     pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Completion> {
         let mut slots = self.lane.slots.borrow_mut();
@@ -248,7 +248,7 @@ impl Reply {
     }
 }
 
-impl Reply {
+impl ReplyReceiver {
     /// Rings when this thread has done all that it has to do now.
     pub(crate) fn ring_later(&self, doorbell: &Arc<Doorbell>) {
         let mut bells = self.lane.bells.borrow_mut();
@@ -274,7 +274,7 @@ impl Reply {
     }
 }
 
-impl Drop for Reply {
+impl Drop for ReplyReceiver {
     fn drop(&mut self) {
         let slot = self.lane.slots.borrow_mut().remove(self.key.place);
         drop(slot);
@@ -294,7 +294,7 @@ mod tests {
         tokio::task::LocalSet::new().block_on(&runtime, work)
     }
 
-    async fn next(reply: &mut Reply) -> Completion {
+    async fn next(reply: &mut ReplyReceiver) -> Completion {
         poll_fn(|context| reply.poll_next(context)).await
     }
 
@@ -303,12 +303,14 @@ mod tests {
         // Twice: the second runtime on this thread must get a lane of its own.
         for _ in 0..2 {
             on_local_set(async {
-                let (ticket, mut reply) = open();
-                std::thread::spawn(move || (0..3).for_each(|bytes| ticket.send(Event::Credit(bytes))));
+                let (sender, mut reply) = open();
+                std::thread::spawn(move || (0..3).for_each(|bytes| sender.send(ReplyEvent::Credit(bytes))));
                 for expected in 0..3 {
-                    assert!(matches!(next(&mut reply).await, Ok(Event::Credit(bytes)) if bytes == expected));
+                    assert!(
+                        matches!(next(&mut reply).await, Ok(ReplyEvent::Credit(bytes)) if bytes == expected)
+                    );
                 }
-                assert!(matches!(next(&mut reply).await, Err(Gone { handed_out: true })));
+                assert!(matches!(next(&mut reply).await, Err(WorkerGone { handed_out: true })));
             });
         }
     }
@@ -321,7 +323,7 @@ mod tests {
             drop(left);
             let (_ticket, mut fresh) = open();
             assert_eq!(fresh.key.place, place);
-            late.send(Event::End);
+            late.send(ReplyEvent::End);
             drop(late);
             tokio::task::yield_now().await;
             assert!(next(&mut fresh).now_or_never().is_none());
@@ -331,8 +333,8 @@ mod tests {
     #[test]
     fn a_ticket_that_is_given_up_ends_nothing() {
         on_local_set(async {
-            let (ticket, mut reply) = open();
-            ticket.forget();
+            let (sender, mut reply) = open();
+            sender.forget();
             tokio::task::yield_now().await;
             assert!(next(&mut reply).now_or_never().is_none());
         });
@@ -359,14 +361,14 @@ mod tests {
         tokio::task::LocalSet::new().block_on(&runtime, async {
             let begun = Instant::now();
             let after = |ms| begun + std::time::Duration::from_millis(ms);
-            let (ticket, mut answered) = open();
+            let (sender, mut answered) = open();
             let (_first, mut early) = open();
             let (_second, mut late) = open();
             answered.set_deadline(after(60_000));
             late.set_deadline(after(20));
             early.set_deadline(after(1));
-            ticket.send(Event::End);
-            let passed = async |reply: &mut Reply| {
+            sender.send(ReplyEvent::End);
+            let passed = async |reply: &mut ReplyReceiver| {
                 poll_fn(|context| match reply.poll_next(context) {
                     Poll::Pending if reply.is_late() => Poll::Ready(()),
                     Poll::Pending => Poll::Pending,
@@ -381,7 +383,7 @@ mod tests {
             passed(&mut late).await;
             passed(&mut early).await;
             assert!(Instant::now() >= after(30) && !answered.is_late());
-            assert!(matches!(next(&mut answered).await, Ok(Event::End)));
+            assert!(matches!(next(&mut answered).await, Ok(ReplyEvent::End)));
         });
     }
 }

@@ -7,13 +7,13 @@ use atoll_plugin::protocol::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::observe::timing::Times;
+use crate::observe::timing::RequestTiming;
 
 /// What a worker sends for one of the host's requests.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum ReplyEvent {
     /// The answer: a result or an error; and what it took.
-    Answer(Message, Times),
+    Answer(Message, RequestTiming),
     /// A piece of the answer's body.
     Chunk(Buffer),
     /// The answer's body is complete.
@@ -30,18 +30,18 @@ pub(crate) enum Event {
 
 /// What a message of a worker's is.
 #[derive(Debug)]
-pub(crate) enum Sent {
+pub(crate) enum WorkerMessage {
     /// It is for the host's request of this number.
-    Event(u64, Event),
+    ReplyEvent(u64, ReplyEvent),
     /// A request of the app's own, with its number.
-    Request(u64, Request),
+    CallRequest(u64, CallRequest),
     /// Nobody waits any more for the app's request of this number.
     Cancel(u64),
 }
 
 /// A request of an app's own.
 #[derive(Debug)]
-pub(crate) enum Request {
+pub(crate) enum CallRequest {
     /// A method of another app.
     Call(Message),
     /// An HTTP request to another app.
@@ -53,7 +53,7 @@ const NAME: usize = 64;
 
 /// Why a message of a worker's is none.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SentError {
+pub(crate) enum WorkerMessageError {
     #[error("the app sent a message that cannot be read: {0}")]
     Malformed(#[from] serde_json::Error),
     #[error("the app sent an answer without a number")]
@@ -64,8 +64,8 @@ pub(crate) enum SentError {
 
 /// What is to be made of a message, when its text is read.
 #[derive(Debug)]
-enum Kind {
-    Complete(Sent),
+enum MessageKind {
+    Complete(WorkerMessage),
     Answer(u64),
     Chunk(u64),
     WsMessage(WsMessage),
@@ -73,74 +73,78 @@ enum Kind {
     Fetch(u64),
 }
 
-impl Sent {
+impl WorkerMessage {
     /// Reads a message's envelope, and the parameters of a notification.
-    pub(crate) fn parse(mut message: Message) -> Result<Self, SentError> {
+    pub(crate) fn parse(mut message: Message) -> Result<Self, WorkerMessageError> {
         let kind = kind(&message.json)?;
         let mut buffer = || message.transfer.take(0).unwrap_or_default();
         Ok(match kind {
-            Kind::Complete(sent) => sent,
-            Kind::Chunk(id) => Self::Event(id, Event::Chunk(buffer())),
-            Kind::WsMessage(WsMessage { id, kind }) => Self::Event(id, Event::WsMessage(kind, buffer())),
-            Kind::Answer(id) => Self::Event(id, Event::Answer(message, Times::default())),
-            Kind::Call(id) => Self::Request(id, Request::Call(message)),
-            Kind::Fetch(id) => Self::Request(id, Request::Fetch(message)),
+            MessageKind::Complete(sent) => sent,
+            MessageKind::Chunk(id) => Self::ReplyEvent(id, ReplyEvent::Chunk(buffer())),
+            MessageKind::WsMessage(WsMessage { id, kind }) => {
+                Self::ReplyEvent(id, ReplyEvent::WsMessage(kind, buffer()))
+            }
+            MessageKind::Answer(id) => {
+                Self::ReplyEvent(id, ReplyEvent::Answer(message, RequestTiming::default()))
+            }
+            MessageKind::Call(id) => Self::CallRequest(id, CallRequest::Call(message)),
+            MessageKind::Fetch(id) => Self::CallRequest(id, CallRequest::Fetch(message)),
         })
     }
 }
 
-fn kind(json: &[u8]) -> Result<Kind, SentError> {
+fn kind(json: &[u8]) -> Result<MessageKind, WorkerMessageError> {
     usual(json).map_or_else(|| other(json), Ok)
 }
 
 /// What comes often, in the form in which this workspace's crates write it.
-fn usual(json: &[u8]) -> Option<Kind> {
+fn usual(json: &[u8]) -> Option<MessageKind> {
     match Head::of(json)? {
-        Head::Result { id, .. } => Some(Kind::Answer(id)),
+        Head::Result { id, .. } => Some(MessageKind::Answer(id)),
         Head::Call { id: None, method, params } => piece(method, params),
         Head::Call { id: Some(_), .. } => None,
     }
 }
 
-fn other(json: &[u8]) -> Result<Kind, SentError> {
+fn other(json: &[u8]) -> Result<MessageKind, WorkerMessageError> {
     let Incoming { id, method, params, .. } = serde_json::from_slice(json)?;
-    let Some(name) = method else { return id.map(Kind::Answer).ok_or(SentError::NoNumber) };
+    let Some(name) = method else { return id.map(MessageKind::Answer).ok_or(WorkerMessageError::NoNumber) };
     let (id, event) = match (&*name, id) {
-        (method::BODY_CHUNK, None) => return Ok(Kind::Chunk(read::<Stream>(params)?.id)),
-        (method::WS_MESSAGE, None) => return Ok(Kind::WsMessage(read(params)?)),
-        (method::CALL, Some(id)) => return Ok(Kind::Call(id)),
-        (method::FETCH, Some(id)) => return Ok(Kind::Fetch(id)),
+        (method::BODY_CHUNK, None) => return Ok(MessageKind::Chunk(read::<Stream>(params)?.id)),
+        (method::WS_MESSAGE, None) => return Ok(MessageKind::WsMessage(read(params)?)),
+        (method::CALL, Some(id)) => return Ok(MessageKind::Call(id)),
+        (method::FETCH, Some(id)) => return Ok(MessageKind::Fetch(id)),
         (method::CANCEL, None) => {
-            return Ok(Kind::Complete(Sent::Cancel(read::<protocol::Cancel>(params)?.id)));
+            return Ok(MessageKind::Complete(WorkerMessage::Cancel(read::<protocol::Cancel>(params)?.id)));
         }
-        (method::BODY_END, None) => (read::<Stream>(params)?.id, Event::End),
+        (method::BODY_END, None) => (read::<Stream>(params)?.id, ReplyEvent::End),
         (method::BODY_ERROR, None) => {
             let BodyError { id, message } = read(params)?;
-            (id, Event::Failed(message.into_owned()))
+            (id, ReplyEvent::Failed(message.into_owned()))
         }
         (method::BODY_CREDIT, None) => {
             let Credit { id, bytes } = read(params)?;
-            (id, Event::Credit(bytes))
+            (id, ReplyEvent::Credit(bytes))
         }
         (method::WS_CLOSE, None) => {
             let WsClose { id, code, reason } = read(params)?;
-            (id, Event::WsClose(code, reason.into_owned()))
+            (id, ReplyEvent::WsClose(code, reason.into_owned()))
         }
-        (name, _) => return Err(SentError::Unknown(name.chars().take(NAME).collect())),
+        (name, _) => return Err(WorkerMessageError::Unknown(name.chars().take(NAME).collect())),
     };
-    Ok(Kind::Complete(Sent::Event(id, event)))
+    Ok(MessageKind::Complete(WorkerMessage::ReplyEvent(id, event)))
 }
 
 /// What comes often and is in the usual form; the rest is left to serde_json.
-fn piece(method: &[u8], params: &[u8]) -> Option<Kind> {
+fn piece(method: &[u8], params: &[u8]) -> Option<MessageKind> {
     let params = std::str::from_utf8(params).ok()?;
     if method == method::BODY_CHUNK.as_bytes() {
-        Stream::parse(params).ok().map(|stream| Kind::Chunk(stream.id))
+        Stream::parse(params).ok().map(|stream| MessageKind::Chunk(stream.id))
     } else if method == method::WS_MESSAGE.as_bytes() {
-        WsMessage::parse(params).ok().map(Kind::WsMessage)
+        WsMessage::parse(params).ok().map(MessageKind::WsMessage)
     } else if method == method::BODY_CREDIT.as_bytes() {
         let Credit { id, bytes } = Credit::parse(params).ok()?;
-        Some(Kind::Complete(Sent::Event(id, Event::Credit(bytes))))
+        Some(MessageKind::Complete(WorkerMessage::ReplyEvent(id, ReplyEvent::Credit(bytes))))
     } else {
         None
     }
@@ -152,7 +156,7 @@ pub(crate) fn check_agreement(json: &[u8]) {
     match (usual(json), other(json)) {
         (Some(usual), Ok(other)) => assert_eq!(format!("{usual:?}"), format!("{other:?}")),
         // Whether its result is JSON is seen when the result is read.
-        (Some(Kind::Answer(_)) | None, _) => {}
+        (Some(MessageKind::Answer(_)) | None, _) => {}
         (Some(usual), Err(error)) => panic!("{usual:?} is read, and it is none: {error}"),
     }
 }

@@ -13,7 +13,7 @@ use crate::admin::host_lock::{HostLock, HostLockError};
 use crate::admin::{self, Admin, AdminOrigin, Token};
 use crate::app::services::{Services, ServicesError};
 use crate::config::ConfigError;
-use crate::http::{self, Front, Mount, TrustedProxies};
+use crate::http::{self, HttpSettings, Mount, TrustedProxies};
 use crate::observe::trace::SpanSink;
 use crate::registry::Registry;
 use crate::server::http_server::{ConfigFile, follow_config};
@@ -44,7 +44,7 @@ use crate::watch::Watcher;
 /// ```
 pub struct Host {
     registry: Arc<Registry>,
-    front: Arc<Front>,
+    front: Arc<HttpSettings>,
     watcher: Watcher,
     follow: JoinHandle<()>,
     admin_address: Option<SocketAddr>,
@@ -57,7 +57,7 @@ pub struct Host {
 #[must_use]
 pub struct HostBuilder {
     config: PathBuf,
-    front: Front,
+    front: HttpSettings,
     spans: Option<Arc<dyn SpanSink>>,
     shows_details: bool,
     admin: Option<TcpListener>,
@@ -88,7 +88,7 @@ impl Host {
         let mount = Mount::Registry(Arc::default());
         HostBuilder {
             config: config.into(),
-            front: Front { mount, trusted: TrustedProxies::default(), access_log: false },
+            front: HttpSettings { mount, trusted: TrustedProxies::default(), access_log: false },
             spans: None,
             shows_details: false,
             admin: None,
@@ -120,7 +120,7 @@ impl Host {
 
     /// Ends server-sent events and WebSockets, which else hold up the graceful end of a server.
     pub fn end_streams(&self) {
-        self.front.mount.end_endless();
+        self.front.mount.cancel_endless();
     }
 
     /// Takes all apps down, and waits until they are unloaded. Requests that come later are answered with 404.
@@ -201,7 +201,7 @@ impl HostBuilder {
         Ok(Host {
             admin_address,
             _admin: listener.run().map_err(HostError::Admin)?,
-            front: Arc::new(Front { mount: registry.clone().into(), ..front }),
+            front: Arc::new(HttpSettings { mount: registry.clone().into(), ..front }),
             watcher: services.watcher().clone(),
             follow: tokio::task::spawn_local(follow_config(file, registry.clone(), services)),
             registry,

@@ -18,7 +18,7 @@ use crate::app::services::Services;
 use crate::config::{Config, ConfigError};
 use crate::fs::regular_file;
 use crate::http::connection::{self, Protocols, Shutdown};
-use crate::http::{self, Front, LivePages, Mount, TrustedProxies};
+use crate::http::{self, HttpSettings, LivePages, Mount, TrustedProxies};
 use crate::registry::Registry;
 use crate::server::open_files;
 use crate::server::service_manager;
@@ -40,7 +40,7 @@ const READ_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
-    front: Front,
+    front: HttpSettings,
     protocols: Protocols,
     live: Option<Arc<LivePages>>,
 }
@@ -58,7 +58,8 @@ impl Server {
 
     /// As [`bind`](Self::bind), on a socket that listens already, as a service manager hands it over.
     pub fn on(mount: impl Into<Mount>, listener: TcpListener) -> Self {
-        let front = Front { mount: mount.into(), trusted: TrustedProxies::default(), access_log: false };
+        let front =
+            HttpSettings { mount: mount.into(), trusted: TrustedProxies::default(), access_log: false };
         Self { listener, front, protocols: Protocols::Http1, live: None }
     }
 
@@ -154,7 +155,7 @@ impl Server {
             log::info!("{reason}: finishing the requests in flight");
             shutdown.begin();
             let stopped = handle.stop(true);
-            mount.end_endless();
+            mount.cancel_endless();
             if let Some(live) = &self.live {
                 live.end();
             }
@@ -284,7 +285,7 @@ mod tests {
     use std::net::TcpStream;
 
     use super::*;
-    use crate::Registry;
+    use crate::registry::Registry;
 
     #[test]
     fn many_clients_may_come_at_once() {

@@ -21,9 +21,9 @@ use crate::abi::library_context::LibraryContext;
 use crate::observe::app_log::{FrameEntry, PanicEntry, now_ms};
 use crate::observe::logging;
 
-/// Logs an app's panic, and keeps it in the app's journal, with its backtrace, unless `RUST_BACKTRACE` is `0`.
+/// Logs an app's panic, and keeps it in the app's app log, with its backtrace, unless `RUST_BACKTRACE` is `0`.
 pub(crate) fn write(context: &LibraryContext, report: &PanicReport<'_>, frames: &[usize]) {
-    let Some(only_counted) = context.journal().count_panic() else { return };
+    let Some(only_counted) = context.app_log().count_panic() else { return };
     let location = format!("{}:{}:{}", report.file, report.line, report.column);
     let with_backtrace = std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value != "0");
     let backtrace = if with_backtrace { app_frames(context, frames) } else { Vec::new() };
@@ -40,7 +40,7 @@ pub(crate) fn write(context: &LibraryContext, report: &PanicReport<'_>, frames: 
             let _ = write!(text, "\n      at {location}");
         }
     }
-    context.journal().panicked(PanicEntry {
+    context.app_log().panicked(PanicEntry {
         at_ms: now_ms(),
         generation: context.generation(),
         message: report.message.to_string(),
@@ -51,7 +51,7 @@ pub(crate) fn write(context: &LibraryContext, report: &PanicReport<'_>, frames: 
     logging::write(
         target,
         context.generation(),
-        context.journal(),
+        context.app_log(),
         &LogRecord {
             level: log::Level::Error as u8,
             line: report.line,

@@ -75,14 +75,14 @@ pub(crate) fn forget(context: &LibraryContext) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::app_log::Journal;
+    use crate::observe::app_log::AppLog;
     use crate::observe::events::EventBus;
 
     #[test]
     fn few_libraries_are_kept_and_none_that_is_unloaded() {
         let context = |number| {
-            let journal = Journal::new("a".into(), EventBus::default());
-            LibraryContext::new("a".into(), number, Arc::new(journal))
+            let app_log = AppLog::new("a".into(), EventBus::default());
+            LibraryContext::new("a".into(), number, Arc::new(app_log))
         };
         let contexts: Vec<_> = (0..LIBRARIES as u64 + 2).map(context).collect();
         // There may be too many in a second.

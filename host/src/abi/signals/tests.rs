@@ -3,11 +3,11 @@ use std::sync::atomic::AtomicI32;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::observe::app_log::Journal;
+use crate::observe::app_log::AppLog;
 use crate::observe::events::EventBus;
 
 fn context(app: &str) -> Arc<LibraryContext> {
-    LibraryContext::new(app.into(), 1, Arc::new(Journal::new(app.into(), EventBus::default())))
+    LibraryContext::new(app.into(), 1, Arc::new(AppLog::new(app.into(), EventBus::default())))
 }
 
 /// Sets what is done at a signal; what was done before.

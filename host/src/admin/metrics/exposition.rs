@@ -83,7 +83,7 @@ impl Collector for Apps {
             &m.reload
         })?;
         out.counter("worker_restarts", "Workers that ended without being told to", |m| &m.worker_ends)?;
-        out.values("panics", "Panics", MetricType::Counter, None, |app| Some(app.journal().panic_count()))?;
+        out.values("panics", "Panics", MetricType::Counter, None, |app| Some(app.app_log().panic_count()))?;
         out.gauge("websockets", "WebSockets that are open", None, |app| {
             Some(app.metrics().websockets().max(0).unsigned_abs())
         })?;

@@ -9,15 +9,15 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::oneshot;
 
-use super::{Driver, Input, Next};
+use super::{Input, Next, Supervisor};
 use crate::app::handle::Unavailable;
 use crate::app::lifecycle::{Effect, Number, Phase};
-use crate::app::startup::{self, BringError, Plan};
+use crate::app::startup::{self, Plan, StartupError};
 use crate::app::teardown;
 use crate::library::inspect::Inspected;
 use crate::observe::history::{State, Transition};
 
-impl Driver {
+impl Supervisor {
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Bring(number) => self.bring(number),
@@ -62,10 +62,10 @@ impl Driver {
         let services = self.services.clone();
         tokio::task::spawn_local(async move {
             // Whatever becomes of it is reported: without a report the app would be starting for ever.
-            let input = match AssertUnwindSafe(startup::bring(&services, plan)).catch_unwind().await {
+            let input = match AssertUnwindSafe(startup::start_up(&services, plan)).catch_unwind().await {
                 Ok(Ok(live)) => Input::Ready(Box::new(live)),
                 Ok(Err(error)) => Input::NotReady(number, error),
-                Err(panic) => Input::NotReady(number, BringError::Panicked(text_of(&*panic))),
+                Err(panic) => Input::NotReady(number, StartupError::Panicked(text_of(&*panic))),
             };
             let _ = inputs.send(input);
         });
@@ -122,7 +122,7 @@ impl Driver {
                 // Without a driver there is nobody who would start the app again.
                 let _ = inputs.send(Input::Retired(number, copy.map(Box::new)));
             };
-            let down = AssertUnwindSafe(teardown::take_down(&services, &app, live, gone)).catch_unwind();
+            let down = AssertUnwindSafe(teardown::tear_down(&services, &app, live, gone)).catch_unwind();
             if let Err(panic) = down.await {
                 // What it had was dropped, which leaves the library in the process.
                 let reason = format!("the host failed to unload it: {}", text_of(&*panic));

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::{Driver, Next, policy};
+use super::{Next, Supervisor, policy};
 use crate::app::handle::Unavailable;
 use crate::app::lifecycle::{Cause, Event, Number, Phase};
 use crate::app::prepare::Preparation;
-use crate::app::startup::{BringError, Live};
+use crate::app::startup::{LiveGeneration, StartupError};
 use crate::config::AppConfig;
 use crate::library::inspect::Inspected;
 use crate::observe::history::State;
@@ -39,9 +39,9 @@ pub(crate) enum Input {
     /// The generation that serves is to get no request until the next one is ready; answered when that is so.
     Hold(oneshot::Sender<()>),
     /// A generation has started.
-    Ready(Box<Live>),
+    Ready(Box<LiveGeneration>),
     /// A generation did not come to serve.
-    NotReady(Number, BringError),
+    NotReady(Number, StartupError),
     /// A worker has come back from the app's code.
     Ended(Number, String),
     /// A retired generation is unloaded, and this is the copy of its library; or it is pinned.
@@ -59,7 +59,7 @@ pub(crate) enum Reload {
     Previous,
 }
 
-impl Driver {
+impl Supervisor {
     /// Takes one input; whether the driver has nothing more to do.
     pub(super) fn input(&mut self, input: Input) -> bool {
         match input {
@@ -240,7 +240,7 @@ impl Driver {
         }
     }
 
-    fn ready(&mut self, live: Live) -> bool {
+    fn ready(&mut self, live: LiveGeneration) -> bool {
         let (number, hash) = (live.generation.number(), live.hash);
         self.live.insert(number, live);
         // Its workers may have ended right after they said that they are ready.
@@ -292,12 +292,12 @@ impl Driver {
         self.record(number, State::Refused, error);
     }
 
-    fn not_ready(&mut self, number: Number, error: &BringError) -> bool {
+    fn not_ready(&mut self, number: Number, error: &StartupError) -> bool {
         self.resume();
         let cause = error.cause();
         if cause == Cause::Unchanged {
             log::info!("{}: the library is what serves already: nothing to reload", self.app.name());
-        } else if matches!(error, BringError::Build(_)) {
+        } else if matches!(error, StartupError::Build(_)) {
             // The compiler has said it already.
             self.last_error = error.to_string();
             self.unusable = true;

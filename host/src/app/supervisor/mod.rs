@@ -22,7 +22,7 @@ use crate::app::idle::IdleWatch;
 use crate::app::lifecycle::{Effect, Event, Lifecycle, Number, Phase, RestartPolicy};
 use crate::app::prepare::Preparation;
 use crate::app::services::{Library, Services};
-use crate::app::startup::Live;
+use crate::app::startup::LiveGeneration;
 use crate::config::{AppConfig, Settings};
 use crate::library::source::Source;
 use crate::library::stage::{ContentHash, Kept};
@@ -39,7 +39,7 @@ pub(crate) fn register(config: &AppConfig, services: Rc<Services>, call_sink: Ar
     let library = services.library(&config.path);
     services.staging().register(&config.name);
     let pins = services.pins().changes();
-    let mut driver = Driver {
+    let mut driver = Supervisor {
         app: app.clone(),
         services,
         call_sink,
@@ -84,7 +84,7 @@ fn policy(settings: &Settings) -> RestartPolicy {
     }
 }
 
-struct Driver {
+struct Supervisor {
     app: Arc<App>,
     services: Rc<Services>,
     call_sink: Arc<dyn CallSink>,
@@ -95,7 +95,7 @@ struct Driver {
     watches: Vec<(PathBuf, FileWatch)>,
     inputs: mpsc::UnboundedSender<Input>,
     lifecycle: Lifecycle,
-    live: HashMap<Number, Live>,
+    live: HashMap<Number, LiveGeneration>,
     waiting: Vec<oneshot::Sender<Result<(), Unavailable>>>,
     closing: Vec<oneshot::Sender<()>>,
     /// Who waits until all generations are down.
@@ -152,7 +152,7 @@ enum Wake {
     Pins,
 }
 
-impl Driver {
+impl Supervisor {
     async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Input>) {
         // An app of this name may have left some.
         self.pins_changed();

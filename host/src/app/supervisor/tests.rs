@@ -16,8 +16,8 @@ use crate::config::Origins;
 use crate::library::check::CheckError;
 use crate::library::inspect::Inspected;
 use crate::library::inspect::tests::good_library;
-use crate::library::loaded::{Last, Loaded, Mapping, PinReason};
-use crate::library::loader::{Loader, Room};
+use crate::library::loaded::{FinalCheck, Loaded, Mapping, PinReason};
+use crate::library::loader::{LoadMode, Loader};
 use crate::memory::buffer;
 use crate::port::call_sink::OutgoingCall;
 use crate::port::host_end::Port;
@@ -67,7 +67,7 @@ enum Closing {
 }
 
 impl Mapping for Closing {
-    unsafe fn close(self: Box<Self>, _: Last) -> Result<(), (Option<Box<dyn Mapping>>, PinReason)> {
+    unsafe fn close(self: Box<Self>, _: FinalCheck) -> Result<(), (Option<Box<dyn Mapping>>, PinReason)> {
         match *self {
             Self::Works => Ok(()),
             Self::Panics => panic!("this mapping panics"),
@@ -83,8 +83,8 @@ struct Fake {
 }
 
 impl Loader for Fake {
-    fn prepare(&self, _: ContentHash) -> LocalBoxFuture<'_, Room> {
-        ready(Room::ForBoth).boxed_local()
+    fn prepare(&self, _: ContentHash) -> LocalBoxFuture<'_, LoadMode> {
+        ready(LoadMode::SideBySide).boxed_local()
     }
 
     fn load(

@@ -1,8 +1,8 @@
 //! `atoll dev`.
 
+mod build_queue;
 mod report;
 mod watches;
-mod workshop;
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -17,9 +17,9 @@ use atoll_host::internal::{HostLock, Registry, Services, open_files};
 use atoll_host::logging;
 use clap::Args;
 
+use self::build_queue::BuildQueue;
 use self::report::Report;
 use self::watches::Watches;
-use self::workshop::Workshop;
 use super::{ServeArgs, out, serve};
 
 pub(super) const EXAMPLES: &str = "\
@@ -66,7 +66,7 @@ async fn develop(path: &Path, args: &DevArgs, socket: Option<TcpListener>) -> an
     let (pages, said) = (live.clone().follow(services.events().follow()), report.clone());
     let events = services.events().follow();
     let follow = actix_web::rt::spawn(async move { tokio::join!(pages, said.follow(events)) });
-    let mut workshop = Workshop::new(registry.clone(), services.clone(), live, report, args.release);
+    let mut workshop = BuildQueue::new(registry.clone(), services.clone(), live, report, args.release);
     let mut watches = Watches::new(file);
 
     workshop.take(config, &mut watches);

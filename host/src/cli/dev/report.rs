@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use atoll_host::internal::events::{Happening, HostEvent};
+use atoll_host::internal::events::{EventKind, HostEvent};
 use atoll_host::internal::{Registry, State};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -61,7 +61,7 @@ impl Report {
         loop {
             match events.recv().await {
                 Ok(event) => match &event.what {
-                    Happening::Transition(entry) if entry.state == serving => {
+                    EventKind::Transition(entry) if entry.state == serving => {
                         self.serves(&event.app, entry.generation);
                     }
                     _ => {}

@@ -12,8 +12,8 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::Exchange;
 use super::frames::{Frames, GOING_AWAY};
 use super::upload::{BodySource, Upload};
-use crate::observe::app_warnings::Kind;
-use crate::port::worker_message::Event;
+use crate::observe::app_warnings::WarningKind;
+use crate::port::worker_message::ReplyEvent;
 
 /// A body as the app sends it, and the request's own body on the way to it.
 ///
@@ -39,15 +39,15 @@ impl Download {
         let ends_cleanly = head.headers.iter().any(|header| {
             header.0.eq_ignore_ascii_case("content-type") && header.1.starts_with("text/event-stream")
         });
-        let ending = exchange.in_flight().ending();
-        let ending = Box::pin(if ends_cleanly { ending.of_endless() } else { ending.of_all() });
+        let ending = exchange.in_flight().shutdown();
+        let ending = Box::pin(if ends_cleanly { ending.endless_cancelled() } else { ending.cancelled() });
         Self { exchange, taken: 0, ending, ends_cleanly, frames: None, broken: None, ended: false }
     }
 
     /// The body is a WebSocket's frames, and `source` those of the client.
     pub(crate) fn carry_websocket(&mut self, source: BodySource) {
         self.frames = Some(Frames::default());
-        self.ending = Box::pin(self.exchange.in_flight().ending().of_endless());
+        self.ending = Box::pin(self.exchange.in_flight().shutdown().endless_cancelled());
         self.exchange.upload = Some(Upload::new(source));
     }
 
@@ -77,29 +77,31 @@ impl Download {
         }
         loop {
             match ready!(self.exchange.poll_event(context)) {
-                Ok(Event::Chunk(buffer)) => {
+                Ok(ReplyEvent::Chunk(buffer)) => {
                     self.take(buffer.len());
                     if let Some(frames) = &mut self.frames {
                         frames.follow(&buffer);
                     }
                     return Poll::Ready(Some(Ok(Bytes::from_owner(buffer))));
                 }
-                Ok(Event::End) => {
+                Ok(ReplyEvent::End) => {
                     self.exchange.answer().over();
                     return Poll::Ready(None);
                 }
-                Ok(Event::Failed(message)) => {
+                Ok(ReplyEvent::Failed(message)) => {
                     self.exchange.answer().over();
                     let in_flight = self.exchange.in_flight();
-                    let journal = in_flight.journal();
-                    journal.warnings().write(Kind::Incomplete, || {
-                        let said = journal.shortened(&message);
+                    let app_log = in_flight.app_log();
+                    app_log.warnings().write(WarningKind::Incomplete, || {
+                        let said = app_log.shortened(&message);
                         format!("{:?}: a response is not complete: {said}", **in_flight)
                     });
                     return Poll::Ready(Some(Err(cut(&message))));
                 }
-                Ok(Event::Answer(..)) => return Poll::Ready(Some(Err(cut("the handler did not finish it")))),
-                Ok(Event::WsMessage(..) | Event::WsClose(..) | Event::Credit(_)) => {}
+                Ok(ReplyEvent::Answer(..)) => {
+                    return Poll::Ready(Some(Err(cut("the handler did not finish it"))));
+                }
+                Ok(ReplyEvent::WsMessage(..) | ReplyEvent::WsClose(..) | ReplyEvent::Credit(_)) => {}
                 Err(gone) => return Poll::Ready(Some(Err(cut(&gone.to_string())))),
             }
         }

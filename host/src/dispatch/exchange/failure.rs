@@ -5,7 +5,7 @@ use std::time::Duration;
 use atoll_plugin::protocol::{ErrorData, ErrorObject, code};
 
 use crate::app::handle::{App, Unavailable};
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::port::answer::AnswerError;
 
 pub(super) fn failed(app: &App, generation: u64, request_id: &str, error: AnswerError) -> Problem {
@@ -20,8 +20,8 @@ fn of_answer(app: &App, generation: u64, request_id: &str, error: AnswerError) -
     let name = app.name();
     let who = format!("{name}#{generation}");
     match error {
-        AnswerError::Gone(_) => Problem::new(
-            Kind::BadGateway,
+        AnswerError::WorkerGone(_) => Problem::new(
+            ProblemKind::BadGateway,
             format!(
                 "A worker of the app `{name}` ended while it had this request. It may have been carried out."
             ),
@@ -30,23 +30,23 @@ fn of_answer(app: &App, generation: u64, request_id: &str, error: AnswerError) -
         | AnswerError::NoBuffer(_)
         | AnswerError::NoHead
         | AnswerError::HeadTooLarge { .. } => {
-            app.journal().log_failure(|| format!("{who}: request {request_id}: {error}"));
+            app.app_log().log_failure(|| format!("{who}: request {request_id}: {error}"));
             let what = format!("What the app `{name}` answered is not an HTTP response");
-            Problem::new(Kind::BadGateway, detail(app, &what, "its log says more", &error.to_string()))
+            Problem::new(ProblemKind::BadGateway, detail(app, &what, "its log says more", &error.to_string()))
         }
         AnswerError::Failed(ErrorObject { code: code::HANDLER_PANICKED, message, .. }) => {
-            app.journal()
+            app.app_log()
                 .log_failure(|| format!("{who}: request {request_id}: a handler panicked: {message}"));
             let what = format!("A handler of the app `{name}` panicked");
-            Problem::new(Kind::AppPanicked, detail(app, &what, "its log says more", &message))
+            Problem::new(ProblemKind::AppPanicked, detail(app, &what, "its log says more", &message))
         }
         AnswerError::Failed(ErrorObject { code: code::BODY_TOO_LARGE, .. }) => {
             let limit = app.settings().body_limit;
             let detail = format!("The app `{name}` takes bodies of at most body_limit = {limit} bytes.");
-            Problem::new(Kind::BodyTooLarge, detail)
+            Problem::new(ProblemKind::BodyTooLarge, detail)
         }
         AnswerError::Failed(ErrorObject { code: code::CANCELLED, .. }) => {
-            Problem::new(Kind::DeadlineExceeded, format!("The app `{name}` dropped the request."))
+            Problem::new(ProblemKind::DeadlineExceeded, format!("The app `{name}` dropped the request."))
         }
         AnswerError::Failed(ErrorObject { message, data, .. }) => {
             let status = data
@@ -55,11 +55,11 @@ fn of_answer(app: &App, generation: u64, request_id: &str, error: AnswerError) -
                 .filter(|status| (400..600).contains(status))
                 .unwrap_or(500);
             if status < 500 {
-                return Problem::new(Kind::AppError(status), message);
+                return Problem::new(ProblemKind::AppError(status), message);
             }
-            app.journal().log_failure(|| format!("{who}: request {request_id}: {message}"));
+            app.app_log().log_failure(|| format!("{who}: request {request_id}: {message}"));
             let what = format!("A handler of the app `{name}` failed");
-            Problem::new(Kind::AppError(status), detail(app, &what, "its log says more", &message))
+            Problem::new(ProblemKind::AppError(status), detail(app, &what, "its log says more", &message))
         }
     }
 }
@@ -92,5 +92,5 @@ pub(super) fn unavailable(app: &App, error: &Unavailable) -> Problem {
             Duration::from_secs(5)
         }
     };
-    Problem::new(Kind::Unavailable, detail).retry_after(retry_after)
+    Problem::new(ProblemKind::Unavailable, detail).retry_after(retry_after)
 }

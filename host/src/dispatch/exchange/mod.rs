@@ -20,15 +20,15 @@ use self::upload::Upload;
 pub(crate) use self::upload::WHOLE_LIMIT;
 pub use self::upload::{BodySource, RequestBody};
 use crate::app::handle::App;
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::generation::handle::{Generation, InFlight};
 use crate::memory::buffer;
-use crate::observe::timing::{Taken, Times};
+use crate::observe::timing::{RequestTiming, Taken};
 use crate::port::answer::{self, AnswerError};
 use crate::port::call_context::CallContext;
 use crate::port::host_end::{Answer, CallError};
-use crate::port::reply_queue::Gone;
-use crate::port::worker_message::Event;
+use crate::port::reply_queue::WorkerGone;
+use crate::port::worker_message::ReplyEvent;
 
 /// Who has answered, and how long it took.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub struct Answered<'a> {
     /// The generation.
     pub generation: &'a Generation,
     /// What its worker took.
-    pub times: Times,
+    pub times: RequestTiming,
 }
 
 /// The body of an app's answer.
@@ -61,7 +61,7 @@ pub struct Exchange {
 
 impl Exchange {
     /// The next thing that the app has sent, while the request's body goes to it as it takes it.
-    pub(crate) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Result<Event, Gone>> {
+    pub(crate) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Result<ReplyEvent, WorkerGone>> {
         loop {
             if let Some(upload) = &mut self.upload {
                 let complete = upload.poll_send(&self.answer, context).is_ready();
@@ -71,19 +71,19 @@ impl Exchange {
                 }
             }
             match (ready!(self.answer.poll_event(context)), &mut self.upload) {
-                (Ok(Event::Credit(bytes)), Some(upload)) => upload.grant(bytes),
+                (Ok(ReplyEvent::Credit(bytes)), Some(upload)) => upload.grant(bytes),
                 (event, _) => return Poll::Ready(event),
             }
         }
     }
 
     /// The next thing that the app has sent.
-    pub(crate) async fn event(&mut self) -> Result<Event, Gone> {
+    pub(crate) async fn event(&mut self) -> Result<ReplyEvent, WorkerGone> {
         poll_fn(|context| self.poll_event(context)).await
     }
 
     /// The next thing that the app has sent; `None` when the deadline has passed before.
-    async fn event_in_time(&mut self) -> Option<Result<Event, Gone>> {
+    async fn event_in_time(&mut self) -> Option<Result<ReplyEvent, WorkerGone>> {
         poll_fn(|context| match self.poll_event(context) {
             Poll::Ready(event) => Poll::Ready(Some(event)),
             Poll::Pending if self.answer.is_late() => Poll::Ready(None),
@@ -112,7 +112,7 @@ impl Exchange {
 /// its body, it begins anew with each piece.
 ///
 /// # Errors
-/// See [`Kind`].
+/// See [`ProblemKind`].
 pub fn http<T>(
     app: &App,
     request: HttpRequest<'_>,
@@ -162,7 +162,7 @@ pub(crate) async fn http_on_behalf<T>(
         let first = loop {
             match exchange.event_in_time().await {
                 // For what has all been sent.
-                Some(Ok(Event::Credit(_))) => {}
+                Some(Ok(ReplyEvent::Credit(_))) => {}
                 Some(event) => break event,
                 None => match exchange.sent.map(|sent| sent + limit) {
                     Some(later) if later > deadline => {
@@ -180,7 +180,7 @@ pub(crate) async fn http_on_behalf<T>(
             }
         };
         // A worker that ended before it had the request leaves it to the next one, unless some of its body went with it.
-        let is_given_back = matches!(first, Err(Gone { handed_out: false }));
+        let is_given_back = matches!(first, Err(WorkerGone { handed_out: false }));
         if is_given_back && exchange.sent.is_none() && exchange.upload.is_some() == is_upload {
             upload = exchange.upload.take();
         } else {
@@ -190,7 +190,7 @@ pub(crate) async fn http_on_behalf<T>(
     exchange.in_flight.note_answer();
     let generation = exchange.in_flight.number();
     let (answered, times) = match first {
-        Ok(Event::Answer(message, times)) => {
+        Ok(ReplyEvent::Answer(message, times)) => {
             app.metrics().taken(times);
             let read = |generation: &Generation, head: HttpResponse<'_>, body| {
                 read(Answered { generation, times }, head, body)
@@ -234,7 +234,7 @@ fn send_now(
             "{most} requests are in flight in the app `{}`, its limit (max_concurrency = {most}). Try again.",
             app.name()
         );
-        return Some(Err(Problem::new(Kind::Overloaded, detail).retry_after(Duration::from_secs(1))));
+        return Some(Err(Problem::new(ProblemKind::Overloaded, detail).retry_after(Duration::from_secs(1))));
     }
     match in_flight.call(json, body.cloned().map(buffer::from_bytes), Some(context)) {
         Ok(answer) => Some(Ok((in_flight, answer))),
@@ -243,7 +243,7 @@ fn send_now(
                 "{queue} requests wait for each worker of the app `{}`, its limit (queue = {queue}). Try again.",
                 app.name()
             );
-            Some(Err(Problem::new(Kind::Overloaded, detail).retry_after(Duration::from_secs(1))))
+            Some(Err(Problem::new(ProblemKind::Overloaded, detail).retry_after(Duration::from_secs(1))))
         }
         // Its workers have ended, and the driver knows: it brings the next generation.
         Err(CallError::Closed) => {
@@ -268,7 +268,7 @@ fn left_ms(deadline: Instant) -> u64 {
 pub(crate) fn too_late(app: &App, limit: Duration) -> Problem {
     let (name, within) = (app.name(), within(limit, app.settings().deadline()));
     let detail = format!("The app `{name}` did not answer within {within}. The request was cancelled.");
-    Problem::new(Kind::DeadlineExceeded, detail)
+    Problem::new(ProblemKind::DeadlineExceeded, detail)
 }
 
 /// Which limit it was, of an app with this deadline.
@@ -287,7 +287,7 @@ fn client_too_late(app: &App, limit: Duration) -> Problem {
         limit.as_millis(),
         app.name()
     );
-    Problem::new(Kind::RequestTimeout, detail)
+    Problem::new(ProblemKind::RequestTimeout, detail)
 }
 
 fn read_answer<T>(

@@ -11,12 +11,12 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::app::handle::App;
 use crate::dispatch::exchange;
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::observe::timing::Taken;
 use crate::port::answer::{self, AnswerError};
 use crate::port::call_context::CallContext;
 use crate::port::host_end::to_json;
-use crate::port::reply_queue::Gone;
+use crate::port::reply_queue::WorkerGone;
 
 /// Calls a method of an app's, which starts if need be; its result's text. `note` is told who had the call.
 ///
@@ -44,7 +44,7 @@ pub(crate) async fn call(
         let generation = in_flight.number();
         match timeout_at(deadline, &mut answer).await {
             // The next worker has it.
-            Ok(Err(Gone { handed_out: false })) => {}
+            Ok(Err(WorkerGone { handed_out: false })) => {}
             Ok(answered) => break (in_flight, generation, answered),
             Err(_elapsed) => {
                 note(Taken { generation, times: answer.times() });
@@ -70,9 +70,12 @@ pub(crate) fn too_late(app: &App, limit: Duration) -> ErrorObject<'static> {
 /// What a client would be told by a status, for a caller; what an app has said is passed on as it is.
 pub(crate) fn from_problem(problem: Problem) -> ErrorObject<'static> {
     let code = match problem.kind() {
-        Kind::Overloaded | Kind::RateLimited | Kind::Unavailable | Kind::UnknownApp => code::UNAVAILABLE,
-        Kind::DeadlineExceeded | Kind::RequestTimeout => code::DEADLINE_EXCEEDED,
-        Kind::BodyTooLarge => code::BODY_TOO_LARGE,
+        ProblemKind::Overloaded
+        | ProblemKind::RateLimited
+        | ProblemKind::Unavailable
+        | ProblemKind::UnknownApp => code::UNAVAILABLE,
+        ProblemKind::DeadlineExceeded | ProblemKind::RequestTimeout => code::DEADLINE_EXCEEDED,
+        ProblemKind::BodyTooLarge => code::BODY_TOO_LARGE,
         _ => code::INTERNAL_ERROR,
     };
     let data = problem.retries_after().map(|after| json!({ "retry_after_ms": after.as_millis() as u64 }));
@@ -84,7 +87,7 @@ fn from_answer(app: &App, error: AnswerError) -> ErrorObject<'static> {
     let message = match error {
         AnswerError::Failed(error) => return error,
         // Not `UNAVAILABLE`, after which a caller may try again without a thought.
-        AnswerError::Gone(_) => format!(
+        AnswerError::WorkerGone(_) => format!(
             "a worker of the app `{}` ended while it had this call; it may have been carried out",
             app.name()
         ),
@@ -99,18 +102,18 @@ mod tests {
 
     #[test]
     fn a_caller_learns_what_a_client_would() {
-        let problem = Problem::new(Kind::Overloaded, "full").retry_after(Duration::from_millis(1500));
+        let problem = Problem::new(ProblemKind::Overloaded, "full").retry_after(Duration::from_millis(1500));
         let error = from_problem(problem);
         assert_eq!((error.code, &*error.message), (code::UNAVAILABLE, "full"));
         assert_eq!(error.data, Some(json!({ "retry_after_ms": 1500 })));
-        let error = from_problem(Problem::new(Kind::DeadlineExceeded, "late"));
+        let error = from_problem(Problem::new(ProblemKind::DeadlineExceeded, "late"));
         assert_eq!((error.code, error.data), (code::DEADLINE_EXCEEDED, None));
     }
 
     #[test]
     fn what_an_app_said_is_passed_on() {
         let said = ErrorObject { code: 7, message: "out of stock".into(), data: Some(json!([1])) };
-        let problem = Problem::new(Kind::AppError(500), "").said_by_app(Some(said.clone()));
+        let problem = Problem::new(ProblemKind::AppError(500), "").said_by_app(Some(said.clone()));
         assert_eq!(from_problem(problem), said);
     }
 }

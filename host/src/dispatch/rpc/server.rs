@@ -257,7 +257,7 @@ fn for_client(
     };
     let name = app.name();
     let line = || format!("{name}: request {request_id}: the method {method} {what}: {}", error.message);
-    app.journal().log_failure(line);
+    app.app_log().log_failure(line);
     if !app.shows_details() {
         error.message = format!("The method {method} of the app `{name}` {what}; its log says more.").into();
     }

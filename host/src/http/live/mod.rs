@@ -25,8 +25,8 @@ use tokio::sync::watch;
 
 use self::pieces::Piece;
 use self::stream::PATH;
-use super::{Front, serve};
-use crate::observe::events::{Happening, HostEvent};
+use super::{HttpSettings, serve};
+use crate::observe::events::{EventKind, HostEvent};
 use crate::observe::history::State;
 use crate::registry::Registry;
 
@@ -83,7 +83,7 @@ struct Condition {
 }
 
 /// Adds the host's route to an actix application as [`configure`](super::configure) does, with live pages.
-pub fn configure_live(front: Arc<Front>, live: Arc<LivePages>) -> impl FnOnce(&mut ServiceConfig) {
+pub fn configure_live(front: Arc<HttpSettings>, live: Arc<LivePages>) -> impl FnOnce(&mut ServiceConfig) {
     move |service| {
         let (pages, mount) = (live.clone(), front.clone());
         let script = from_fn(move |request: ServiceRequest, next: Next<BoxBody>| {
@@ -153,8 +153,8 @@ impl LivePages {
         loop {
             match events.recv().await {
                 Ok(event) => match &event.what {
-                    Happening::Transition(entry) if entry.state == serving => self.serves(&event.app),
-                    Happening::Transition(entry) if entry.state == refused => {
+                    EventKind::Transition(entry) if entry.state == serving => self.serves(&event.app),
+                    EventKind::Transition(entry) if entry.state == refused => {
                         self.fail(
                             &event.app,
                             format!("{} does not start", event.app),

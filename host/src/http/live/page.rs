@@ -14,10 +14,10 @@ use serde::Serialize;
 
 use super::super::failure::{prefers_html, problem_response};
 use super::super::target::name_of_app;
-use super::super::{Front, RequestId};
+use super::super::{HttpSettings, RequestId};
 use super::appended::Appended;
 use super::{Condition, LivePages, PATH, policy};
-use crate::dispatch::problem::{Kind, Problem};
+use crate::dispatch::problem::{Problem, ProblemKind};
 
 /// What runs in the page: a function of what the page is.
 const SCRIPT: &str = include_str!("live.js");
@@ -50,7 +50,7 @@ struct Page<'a> {
 /// Answers a request as the host does; to a page, the script is added.
 pub(super) async fn deliver(
     live: Arc<LivePages>,
-    front: Arc<Front>,
+    front: Arc<HttpSettings>,
     mut request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse, Error> {
@@ -96,7 +96,7 @@ pub(super) async fn deliver(
 
 fn still_building(app: &str) -> Problem {
     let detail = format!("{app} is being built for the first time; the terminal shows how far it is.");
-    Problem::new(Kind::Unavailable, detail).retry_after(std::time::Duration::from_secs(1))
+    Problem::new(ProblemKind::Unavailable, detail).retry_after(std::time::Duration::from_secs(1))
 }
 
 /// Whether a browser asks for something to show, and not a script for something to work with.

@@ -14,7 +14,7 @@ use std::thread::{self, JoinHandle};
 use libloading::os::unix::Library;
 
 use super::open_error::loader_says;
-use super::{Last, LoadError, Mapping, PinReason};
+use super::{FinalCheck, LoadError, Mapping, PinReason};
 use crate::abi::current;
 use crate::abi::library_context::LibraryContext;
 
@@ -81,7 +81,7 @@ type Left = Result<(), (Option<Open>, PinReason)>;
 
 /// An order to close the library.
 struct Order {
-    last: Last,
+    last: FinalCheck,
     /// Told the reason against it, or that there is none.
     refused: SyncSender<Option<PinReason>>,
 }
@@ -126,7 +126,7 @@ impl Keeper {
     ///
     /// # Safety
     /// The unload rule, as for [`Open::close`].
-    unsafe fn end(self, last: Last) -> Result<Left, (Self, PinReason)> {
+    unsafe fn end(self, last: FinalCheck) -> Result<Left, (Self, PinReason)> {
         let (refused, answer) = sync_channel(1);
         // One that has ended gives no answer, either.
         let _ = self.order.send(Order { last, refused });
@@ -157,7 +157,7 @@ fn keep(library: Open, ordered: &Receiver<Order>) -> Left {
 }
 
 impl Mapping for Keeper {
-    unsafe fn close(self: Box<Self>, last: Last) -> Result<(), (Option<Box<dyn Mapping>>, PinReason)> {
+    unsafe fn close(self: Box<Self>, last: FinalCheck) -> Result<(), (Option<Box<dyn Mapping>>, PinReason)> {
         let name = self.name.clone();
         let another = |left: Option<Open>, reason: PinReason| match left {
             None => Err((None, reason)),

@@ -2,7 +2,7 @@
 
 mod keeper;
 mod open_error;
-mod passed;
+mod verified;
 
 use std::ffi::{c_int, c_void};
 use std::io;
@@ -18,7 +18,7 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use self::keeper::{Keeper, Open};
 pub use self::open_error::OpenError;
-use self::passed::Passed;
+use self::verified::Verified;
 use crate::abi::abort::Abort;
 use crate::abi::library_context::LibraryContext;
 use crate::abi::{current, exports, signals, vtable};
@@ -68,14 +68,14 @@ pub(crate) trait Mapping: Send {
     /// # Safety
     /// The unload rule of the book's page on safety: no thread runs the library's code, or will, and nobody has an address
     /// in it.
-    unsafe fn close(self: Box<Self>, last: Last) -> Result<(), (Option<Box<dyn Mapping>>, PinReason)>;
+    unsafe fn close(self: Box<Self>, last: FinalCheck) -> Result<(), (Option<Box<dyn Mapping>>, PinReason)>;
 
     /// The library stays for now: what the next one needs of this is released.
     fn pin(&mut self) {}
 }
 
 /// What is done right before a library is closed, and may have a reason against that.
-pub(crate) type Last = Box<dyn FnOnce() -> Result<(), PinReason> + Send>;
+pub(crate) type FinalCheck = Box<dyn FnOnce() -> Result<(), PinReason> + Send>;
 
 /// How many libraries were dropped without having been unloaded.
 static ABANDONED: AtomicUsize = AtomicUsize::new(0);
@@ -333,7 +333,7 @@ pub(crate) unsafe fn check_root(
     header: AbiHeaderRef,
     content: Option<ContentHash>,
 ) -> Result<PluginRef, LoadError> {
-    static PASSED: Passed = Passed::new();
+    static PASSED: Verified = Verified::new();
     let interface = |reason: String| LoadError::Interface { host: atoll_plugin::VERSION, reason };
     let header = header.upgrade().map_err(|error| interface(error.to_string()))?;
     if !content.is_some_and(|content| PASSED.contains(content)) {
@@ -353,7 +353,7 @@ pub(crate) unsafe fn check_root(
 /// Binds a library to its context.
 pub(crate) fn bind(root: PluginRef, context: &Arc<LibraryContext>) {
     // SAFETY: the context lives until the library is unloaded, which drops it last.
-    unsafe { root.bind()(vtable::host(), context.handle(), logging::max_level(context.journal().level())) };
+    unsafe { root.bind()(vtable::host(), context.handle(), logging::max_level(context.app_log().level())) };
 }
 
 /// Runs a library's `main` on the calling thread.

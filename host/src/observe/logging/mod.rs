@@ -14,7 +14,7 @@ use log::kv::Value;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use self::escaping::Escaping;
-use crate::observe::app_log::Journal;
+use crate::observe::app_log::AppLog;
 use crate::observe::text;
 
 /// Without what the HTTP server has to say of its own threads, which is of no use to those who run apps, and what it
@@ -98,8 +98,8 @@ pub(crate) fn max_level(own: Option<LevelFilter>) -> u8 {
 }
 
 /// Whether a record of an app's with this level (1 to 5) and target would be written.
-pub(crate) fn enabled(journal: &Journal, number: u8, target: &str) -> bool {
-    match journal.level() {
+pub(crate) fn enabled(app_log: &AppLog, number: u8, target: &str) -> bool {
+    match app_log.level() {
         Some(own) => level(number) <= own,
         None => {
             let metadata = Metadata::builder().level(level(number)).target(target).build();
@@ -108,18 +108,18 @@ pub(crate) fn enabled(journal: &Journal, number: u8, target: &str) -> bool {
     }
 }
 
-/// Writes an app's record, with the app's name and generation, and keeps it in the app's journal.
-pub(crate) fn write(app: &str, generation: u64, journal: &Journal, record: &LogRecord<'_>) {
-    let message = &*journal.shortened(RStr::as_str(&record.message));
+/// Writes an app's record, with the app's name and generation, and keeps it in the app's app log.
+pub(crate) fn write(app: &str, generation: u64, app_log: &AppLog, record: &LogRecord<'_>) {
+    let message = &*app_log.shortened(RStr::as_str(&record.message));
     let (level, target) = (level(record.level), record.target.as_str());
     // A target is a module's path, and no text.
     let target = text::start(target, TARGET);
-    if !journal.write(level, target, generation, message) {
+    if !app_log.write(level, target, generation, message) {
         return;
     }
     let identity = [("app", Value::from(app)), ("generation", Value::from(generation))];
     let file = record.file.as_str();
-    let logger = match (journal.level(), UNFILTERED.get()) {
+    let logger = match (app_log.level(), UNFILTERED.get()) {
         (Some(_), Some(unfiltered)) => &**unfiltered,
         _ => log::logger(),
     };

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub(crate) use self::histogram::{Histogram, Snapshot};
 
-use crate::observe::timing::Times;
+use crate::observe::timing::RequestTiming;
 
 /// A count that grows.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ impl Metrics {
     }
 
     /// Notes what a worker took for a request.
-    pub(crate) fn taken(&self, times: Times) {
+    pub(crate) fn taken(&self, times: RequestTiming) {
         self.queue.observe(times.queue);
         self.handler.observe(times.handler);
     }

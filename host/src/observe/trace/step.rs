@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::{AttributeValue, Parent, Span, SpanKind, SpanSink, TraceContext};
-use crate::observe::timing::Times;
+use crate::observe::timing::RequestTiming;
 
 /// A span that is not over yet, or one that is not recorded and passes its trace on.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub(crate) struct Step {
     context: TraceContext,
     parent: Option<Parent>,
     begun: SystemTime,
-    answered: Option<(SystemTime, Times)>,
+    answered: Option<(SystemTime, RequestTiming)>,
 }
 
 impl Step {
@@ -40,7 +40,7 @@ impl Step {
     }
 
     /// A worker has answered now, and that took so long.
-    pub(crate) fn answered(&mut self, times: Times) {
+    pub(crate) fn answered(&mut self, times: RequestTiming) {
         self.answered = Some((SystemTime::now(), times));
     }
 

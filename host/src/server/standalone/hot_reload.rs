@@ -19,8 +19,8 @@ use tokio::time::{sleep, timeout};
 use crate::abi::library_context::LibraryContext;
 use crate::library::check::CheckError;
 use crate::library::inspect::Inspected;
-use crate::library::loaded::{self, Last, LoadError, Loaded, Mapping, PinReason};
-use crate::library::loader::{Loader, Room};
+use crate::library::loaded::{self, FinalCheck, LoadError, Loaded, Mapping, PinReason};
+use crate::library::loader::{LoadMode, Loader};
 use crate::library::own_thread::LastingThread;
 use crate::library::stage::ContentHash;
 
@@ -112,12 +112,12 @@ impl fmt::Debug for HotReload {
 }
 
 impl Loader for HotReload {
-    fn prepare(&self, content: ContentHash) -> LocalBoxFuture<'_, Room> {
+    fn prepare(&self, content: ContentHash) -> LocalBoxFuture<'_, LoadMode> {
         async move {
             // After a crash the same library is loaded again, of which there is nothing to notice.
             let other = self.content.get().is_some_and(|loaded| loaded != content);
             self.noticed.set(other && self.is_noticed().await);
-            Room::ForOne
+            LoadMode::OneAtATime
         }
         .boxed_local()
     }
@@ -215,7 +215,10 @@ fn copy_template(folder: &Path, number: usize) -> String {
 
 impl Mapping for Held {
     /// It is closed when the next one is loaded, or at the end of the process.
-    unsafe fn close(mut self: Box<Self>, last: Last) -> Result<(), (Option<Box<dyn Mapping>>, PinReason)> {
+    unsafe fn close(
+        mut self: Box<Self>,
+        last: FinalCheck,
+    ) -> Result<(), (Option<Box<dyn Mapping>>, PinReason)> {
         // One that was pinned has left the slot to the next, and stays.
         let Some((mut slot, context)) = self.0.take() else { return Err((Some(self), PinReason::Lost)) };
         if let Err(reason) = last() {

@@ -91,7 +91,7 @@ macro_rules! standalone {
     };
     ($library:expr) => {
         fn main() -> ::std::process::ExitCode {
-            $crate::server::standalone::main(env!("CARGO_PKG_NAME"), $library)
+            $crate::standalone::main(env!("CARGO_PKG_NAME"), $library)
         }
     };
 }

@@ -19,7 +19,7 @@ use super::report::{LOG, Report, files};
 use super::watches::{Saved, Sources, Watches};
 
 /// Keeps the libraries of a registry's crates what their sources say.
-pub(super) struct Workshop {
+pub(super) struct BuildQueue {
     registry: Arc<Registry>,
     services: Rc<Services>,
     live: Arc<LivePages>,
@@ -58,7 +58,7 @@ struct Work {
     manifests: bool,
 }
 
-impl Workshop {
+impl BuildQueue {
     pub(super) fn new(
         registry: Arc<Registry>,
         services: Rc<Services>,

@@ -1,4 +1,4 @@
-//! Which libraries have passed the check of their interface.
+//! Which libraries have verified the check of their interface.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,10 +8,10 @@ use crate::library::stage::ContentHash;
 /// How many are remembered.
 const REMEMBERED: usize = 1024;
 
-/// The contents that have passed last, the oldest first.
-pub(super) struct Passed(Mutex<VecDeque<ContentHash>>);
+/// The contents that have verified last, the oldest first.
+pub(super) struct Verified(Mutex<VecDeque<ContentHash>>);
 
-impl Passed {
+impl Verified {
     pub(super) const fn new() -> Self {
         Self(Mutex::new(VecDeque::new()))
     }
@@ -21,11 +21,11 @@ impl Passed {
     }
 
     pub(super) fn insert(&self, content: ContentHash) {
-        let mut passed = self.lock();
-        if passed.len() == REMEMBERED {
-            passed.pop_front();
+        let mut verified = self.lock();
+        if verified.len() == REMEMBERED {
+            verified.pop_front();
         }
-        passed.push_back(content);
+        verified.push_back(content);
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<ContentHash>> {
@@ -39,14 +39,14 @@ mod tests {
 
     #[test]
     fn the_last_ones_are_remembered() {
-        let passed = Passed::new();
+        let verified = Verified::new();
         let contents: Vec<_> =
             (0..=REMEMBERED).map(|number| ContentHash::of(&number.to_le_bytes())).collect();
         for &content in &contents {
-            assert!(!passed.contains(content));
-            passed.insert(content);
+            assert!(!verified.contains(content));
+            verified.insert(content);
         }
-        assert!(!passed.contains(contents[0]), "it was the oldest");
-        assert!(contents[1..].iter().all(|&content| passed.contains(content)));
+        assert!(!verified.contains(contents[0]), "it was the oldest");
+        assert!(contents[1..].iter().all(|&content| verified.contains(content)));
     }
 }

@@ -1,4 +1,4 @@
-//! What is noted of a request: in its app's counts and journal, in the access log, and in its trace.
+//! What is noted of a request: in its app's counts and app log, in the access log, and in its trace.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,25 +18,25 @@ use crate::dispatch::exchange::Answered;
 use crate::dispatch::problem::Problem;
 use crate::observe::app_log::{FailureEntry, now_ms};
 use crate::observe::metrics::Metrics;
-use crate::observe::timing::{Taken, Times};
+use crate::observe::timing::{RequestTiming, Taken};
 use crate::observe::trace::{AttributeValue, SpanKind, SpanSink, Step, TraceContext};
 
 /// What the access log is written with, so that `RUST_LOG=access=off` leaves it out.
 const ACCESS: &str = "access";
 
 /// One request, as far as it has come.
-pub(super) struct Record {
+pub(super) struct RequestLog {
     begun: Instant,
     app: Option<Arc<App>>,
     generation: u64,
-    times: Times,
+    times: RequestTiming,
     step: Option<Step>,
 }
 
-impl Record {
+impl RequestLog {
     /// That of a request which has just been read.
     pub(super) fn begin() -> Self {
-        Self { begun: Instant::now(), app: None, generation: 0, times: Times::default(), step: None }
+        Self { begun: Instant::now(), app: None, generation: 0, times: RequestTiming::default(), step: None }
     }
 
     /// Begins the host's step in the trace of the client, or in one of its own where spans are wanted; what the app is to
@@ -72,7 +72,7 @@ impl Record {
         }
         let status = problem.kind().status();
         if let Some(app) = self.app.as_ref().filter(|_| status >= 500) {
-            app.journal().failed(FailureEntry {
+            app.app_log().failed(FailureEntry {
                 at_ms: now_ms(),
                 request_id: request_id.to_owned(),
                 request: format!("{} {}", request.method(), request.uri().path()),
@@ -149,7 +149,7 @@ struct OpenSpan {
 }
 
 impl OpenSpan {
-    fn of(record: &mut Record, request: &HttpRequest, request_id: &str, status: u16) -> Option<Self> {
+    fn of(record: &mut RequestLog, request: &HttpRequest, request_id: &str, status: u16) -> Option<Self> {
         let app = record.app.as_ref()?;
         let sink = app.spans()?.clone();
         let step = record.step.take().filter(|step| step.context().is_sampled())?;
@@ -182,11 +182,11 @@ struct Line {
     app: String,
     generation: u64,
     status: u16,
-    times: Times,
+    times: RequestTiming,
 }
 
 impl Line {
-    fn of(record: &Record, request: &HttpRequest, request_id: &str, status: u16) -> Self {
+    fn of(record: &RequestLog, request: &HttpRequest, request_id: &str, status: u16) -> Self {
         let trace = record.step.as_ref().map(Step::context).or_else(|| trace::of_client(request.headers()));
         Self {
             request: format!("{} {}", request.method(), request.uri()),

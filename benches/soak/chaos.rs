@@ -85,9 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     stop.store(true, Ordering::SeqCst);
     let crashed_clients = clients.into_iter().filter_map(|client| client.join().err()).count();
 
-    wait_until("all apps answer again", || {
-        all_apps().iter().all(|name| host.get(&good_path(name)).status == 200)
-    });
+    wait_until_all_answer(&host)?;
     let counted = host.get(&format!("/apps/{COUNTER}/")).json()["count"].as_u64();
     host.replace("apps.json", registry(&[], 1));
     wait_until("all apps are removed", || {
@@ -122,6 +120,32 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     table.row("resident at the end, KiB", resident_after);
     table.check("host ended with", ended.status, "exit status: 0", ended.status.success());
     Ok(table)
+}
+
+/// Waits until every app serves its good library.
+///
+/// # Errors
+/// One does not: what it answers, and what the host reports of it.
+fn wait_until_all_answer(host: &Host) -> Result<(), String> {
+    const LIMIT: Duration = Duration::from_secs(30);
+    let begun = Instant::now();
+    for name in all_apps() {
+        loop {
+            let reply = host.get(&good_path(name));
+            if reply.status == 200 {
+                break;
+            }
+            if begun.elapsed() > LIMIT {
+                let answer = String::from_utf8_lossy(&reply.body).into_owned();
+                let status = status(host)?;
+                let app = status.apps.iter().find(|app| app.name == name);
+                let pinned: Vec<_> = status.pinned.iter().filter(|pinned| pinned.app == name).collect();
+                return Err(format!("{name} does not answer again: {answer}\n{app:#?}\n{pinned:#?}"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    Ok(())
 }
 
 /// What the host tells of itself. Its admin listener is asked: its control socket is in a file system of its own.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atoll_host::internal::config::Config;
+use atoll_host::config::Config;
 use atoll_host::internal::exchange::{RequestBody, ResponseBody};
 use atoll_host::internal::{App, Registry, Services, exchange};
 use atoll_plugin::protocol::{Header, HttpRequest};

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::{process, thread};
 
 use actix_web::rt::System;
-use atoll_host::internal::config::Config;
+use atoll_host::config::Config;
 use atoll_host::internal::http_server::Server;
 use atoll_host::internal::{Registry, Services};
 use tokio::net::TcpListener as AsyncListener;

@@ -265,6 +265,7 @@ impl Client {
     fn call(&mut self, release: &Path) -> (Call, bool) {
         let file = release.display();
         let signal = attack::any_signal(&mut self.random);
+        let harmless = attack::harmless_signal(&mut self.random);
         let calls = [
             ("/apps/steady/greet/x".to_owned(), false),
             ("/apps/idler/greet/x".to_owned(), false),
@@ -285,7 +286,7 @@ impl Client {
             (format!("POST /apps/process/handle/tokio/{signal}"), false),
             (format!("POST /apps/process/handle/signal-hook/{signal}"), false),
             (format!("POST /apps/process/handle/sigaction/{signal}"), false),
-            (format!("POST /apps/process/send/kill/{signal}"), false),
+            (format!("POST /apps/process/send/kill/{harmless}"), false),
             ("/apps/process/run".to_owned(), false),
             ("/apps/process/leave/0.05".to_owned(), false),
             ("/apps/openssl/openssl/context".to_owned(), false),

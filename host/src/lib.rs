@@ -18,7 +18,10 @@
 //!
 //! | for | there is |
 //! |---|---|
-//! | a host in a program | [`Host`], [`HostBuilder`] |
+//! | a host in a program | [`Host`], [`HostBuilder`], with [`TrustedProxies`], [`AdminToken`], [`trace::SpanSink`] |
+//! | its log | [`logging`] |
+//! | an allocator that gives memory back | [`Allocator`] |
+//! | `apps.json` | [`config`] |
 //! | an app's crate that serves itself | `standalone!`, with the feature `standalone` |
 //! | tests of an app in a host | `testing::TestHost`, with the feature `testing` |
 //!
@@ -31,7 +34,7 @@
 mod abi;
 mod admin;
 mod app;
-mod config;
+pub mod config;
 mod devkit;
 mod dispatch;
 mod fs;
@@ -48,8 +51,16 @@ mod registry;
 mod server;
 mod watch;
 
+pub use abi::exports::in_force as exports_in_force;
+pub use admin::host_lock::HostLockError;
+pub use admin::{AdminOrigin, AdminToken, NoOrigin};
+pub use app::services::ServicesError;
+pub use http::TrustedProxies;
+pub use library::loaded::abandoned as abandoned_libraries;
 pub use memory::allocator::Allocator;
-pub use observe::logging;
+#[cfg(feature = "otlp")]
+pub use observe::otlp;
+pub use observe::{logging, trace};
 pub use server::host::{Host, HostBuilder, HostError};
 #[cfg(feature = "standalone")]
 pub use server::standalone;
@@ -62,9 +73,6 @@ pub mod internal {
     pub mod admin {
         pub use crate::admin::*;
     }
-    pub mod config {
-        pub use crate::config::*;
-    }
     pub mod http {
         pub use crate::http::*;
     }
@@ -74,10 +82,10 @@ pub mod internal {
     pub use crate::abi::abort::Abort;
     pub use crate::abi::exports;
     pub use crate::abi::library_context::LibraryContext;
-    pub use crate::admin::host_lock::{HostLock, HostLockError};
+    pub use crate::admin::host_lock::HostLock;
     pub use crate::app::handle::{App, Unavailable};
     pub use crate::app::lifecycle;
-    pub use crate::app::services::{Library, PinnedGeneration, Services, ServicesError};
+    pub use crate::app::services::{Library, PinnedGeneration, Services};
     pub use crate::devkit::build;
     pub use crate::devkit::deploy;
     pub use crate::devkit::scaffold;
@@ -96,10 +104,7 @@ pub mod internal {
     pub use crate::observe::escape;
     pub use crate::observe::events;
     pub use crate::observe::history::{HistoryEntry, State, Transition};
-    #[cfg(feature = "otlp")]
-    pub use crate::observe::otlp;
     pub use crate::observe::timing::RequestTiming;
-    pub use crate::observe::trace;
     pub use crate::port::answer;
     pub use crate::port::call_context::{CallContext, Cycle};
     pub use crate::port::host_end;

@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
-use atoll_host::internal::config::Config;
+use atoll_host::config::Config;
 use atoll_host::internal::http_server::Server;
 use atoll_host::internal::{Registry, Services};
 use serde_json::json;

@@ -18,7 +18,10 @@ const CONNECTIONS: usize = 500;
 /// How many requests one HTTP/2 connection sends, whose client takes none of the answers.
 const STREAMS: u32 = 2_000;
 
-/// Signals that end no process that has no handler for them: the apps set handlers for them.
+/// Signals that do nothing to a process that has no handler for them.
+const HARMLESS: [i32; 3] = [libc::SIGCHLD, libc::SIGURG, libc::SIGWINCH];
+
+/// Signals that a host takes from outside, and that apps handle.
 const SIGNALS: [i32; 4] = [libc::SIGHUP, libc::SIGCHLD, libc::SIGURG, libc::SIGWINCH];
 
 /// How long an attack lasts.
@@ -27,6 +30,11 @@ const MOMENT: Duration = Duration::from_millis(300);
 /// One of the signals that [`super`]'s apps handle.
 pub(super) fn any_signal(random: &mut fastrand::Rng) -> i32 {
     SIGNALS[random.usize(0..SIGNALS.len())]
+}
+
+/// A signal that an app can send itself and live.
+pub(super) fn harmless_signal(random: &mut fastrand::Rng) -> i32 {
+    HARMLESS[random.usize(0..HARMLESS.len())]
 }
 
 /// Sends the host a signal.

@@ -25,17 +25,17 @@ use crate::http::authority;
 
 /// The secret that whoever changes something has to know. It is kept as its hash, and never shown.
 #[derive(Clone, Copy)]
-pub struct Token(blake3::Hash);
+pub struct AdminToken(blake3::Hash);
 
-impl Token {
+impl AdminToken {
     /// That of a text; white space around it does not count. `None`: there is none.
     ///
     /// ```
-    /// use atoll_host::admin::Token;
+    /// use atoll_host::AdminToken;
     ///
-    /// let token = Token::new("s3cret\n").unwrap();
+    /// let token = AdminToken::new("s3cret\n").unwrap();
     /// assert!(token.is("s3cret") && !token.is("secret"));
-    /// assert!(Token::new(" \n").is_none());
+    /// assert!(AdminToken::new(" \n").is_none());
     /// ```
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -49,16 +49,16 @@ impl Token {
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for AdminToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(***)")
+        f.write_str("AdminToken(***)")
     }
 }
 
 /// The rules of one listener.
 #[derive(Clone, Debug)]
 pub(super) struct Access {
-    pub(super) token: Option<Token>,
+    pub(super) token: Option<AdminToken>,
     /// Where TCP is listened on.
     pub(super) address: Option<SocketAddr>,
     /// Where its pages are, besides.
@@ -116,7 +116,7 @@ impl Access {
             Some(token) if given_token(headers).is_some_and(|text| token.is(text)) => Ok(()),
             Some(_) => Err(Problem::new(
                 ProblemKind::Unauthorized,
-                "To change something takes the admin token: Authorization: Bearer TOKEN, or X-Atoll-Token: TOKEN.",
+                "To change something takes the admin token: Authorization: Bearer TOKEN, or X-Atoll-AdminToken: TOKEN.",
             )),
         }
     }
@@ -227,7 +227,7 @@ mod tests {
     fn what_changes_something_takes_the_token() {
         let own = ("host", "127.0.0.1:3001");
         let with = |authorization| [own, ("authorization", authorization)];
-        let local = Access { token: Token::new("right"), ..local() };
+        let local = Access { token: AdminToken::new("right"), ..local() };
         let public = Access { address: public(), ..local.clone() };
         for (access, host) in [(&local, own), (&public, ("host", "box.example"))] {
             assert_eq!(check(access, &Method::GET, &[host]), Ok(()));
@@ -252,7 +252,7 @@ mod tests {
     fn behind_a_proxy_the_listed_origin_changes_things_with_the_token() {
         let listed: AdminOrigin = "https://admin.example.com".parse().unwrap();
         let open = Access { origins: [listed].into(), ..local() };
-        let closed = Access { token: Token::new("right"), ..open.clone() };
+        let closed = Access { token: AdminToken::new("right"), ..open.clone() };
         let (own, page) = (("host", "127.0.0.1:3001"), ("origin", "https://admin.example.com"));
         let (passed_on, token) = (("host", "admin.example.com"), ("x-atoll-token", "right"));
         for host in [own, passed_on] {
@@ -292,6 +292,6 @@ mod tests {
 
     #[test]
     fn a_token_is_not_shown() {
-        assert_eq!(format!("{:?}", Token::new("s3cret")), "Some(Token(***))");
+        assert_eq!(format!("{:?}", AdminToken::new("s3cret")), "Some(AdminToken(***))");
     }
 }

@@ -31,7 +31,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 
 use self::access::Access;
-pub use self::access::Token;
+pub use self::access::AdminToken;
 use self::access::guard;
 pub use self::client::{AdminClient, AdminError, Followed};
 pub use self::model::{
@@ -51,7 +51,7 @@ pub struct Admin {
     state: State,
     socket: Option<Socket>,
     listener: Option<TcpListener>,
-    token: Option<Token>,
+    token: Option<AdminToken>,
     origins: Vec<AdminOrigin>,
 }
 
@@ -83,7 +83,7 @@ impl Admin {
 
     /// With a token, which is asked of those who change something over TCP.
     #[must_use]
-    pub fn with_token(self, token: Option<Token>) -> Self {
+    pub fn with_token(self, token: Option<AdminToken>) -> Self {
         Self { token, ..self }
     }
 

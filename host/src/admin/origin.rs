@@ -23,7 +23,7 @@ impl FromStr for AdminOrigin {
     type Err = NoOrigin;
 
     /// ```
-    /// use atoll_host::admin::AdminOrigin;
+    /// use atoll_host::AdminOrigin;
     ///
     /// assert_eq!("https://Box.example:443/".parse::<AdminOrigin>().unwrap().to_string(), "https://box.example");
     /// assert!("box.example".parse::<AdminOrigin>().is_err() && "https://a/b".parse::<AdminOrigin>().is_err());

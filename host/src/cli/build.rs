@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
+use atoll_host::config::{AppConfig, Config, FILE_LIMIT};
 use atoll_host::internal::build::{BuildError, BuildOptions, BuiltLibrary, Symbols, Workspace};
 use atoll_host::internal::check::{Checked, check};
-use atoll_host::internal::config::{AppConfig, Config, FILE_LIMIT};
 use atoll_host::internal::deploy::{Deployment, Outcome};
 use atoll_host::internal::http_server::told_to_end;
 use atoll_host::internal::regular_file::read_to_string;

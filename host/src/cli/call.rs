@@ -10,7 +10,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::web::Bytes;
 use anyhow::{Context, bail};
-use atoll_host::internal::config::Config;
+use atoll_host::config::Config;
 use atoll_host::internal::exchange::{RequestBody, ResponseBody};
 use atoll_host::internal::{Problem, Registry, Services, escape, exchange};
 use atoll_host::logging;

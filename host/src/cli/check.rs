@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use atoll_host::config::{AppConfig, Config, ConfigError, Settings};
 use atoll_host::internal::check::{CheckError, Checked, check};
-use atoll_host::internal::config::{AppConfig, Config, ConfigError, Settings};
 use atoll_host::internal::{Source, Staging, escape};
 use atoll_host::logging;
 use clap::Args;

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use atoll_host::config::{Config, ConfigError, Origin, schema_json};
 use atoll_host::internal::admin::{EffectiveApp, EffectiveConfig, SettingInForce};
-use atoll_host::internal::config::{Config, ConfigError, Origin, schema_json};
 use clap::{Args, Subcommand};
 use serde_json::json;
 

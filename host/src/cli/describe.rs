@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
+use atoll_host::config::Origin;
 use atoll_host::internal::HistoryEntry;
 use atoll_host::internal::admin::AppDetails;
 use atoll_host::internal::app_log::{FailureEntry, PanicEntry};
-use atoll_host::internal::config::Origin;
 use atoll_host::internal::escape;
 use clap::Args;
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use actix_web::rt::task::JoinHandle;
 use anyhow::Context;
+use atoll_host::AdminToken;
 use atoll_host::Host;
-use atoll_host::internal::admin::Token;
 use atoll_host::internal::http_server::{self, Server};
 use atoll_host::internal::regular_file::{SMALL_FILE_LIMIT, read_to_string};
 use atoll_host::internal::tls::Tls;
-use atoll_host::internal::trace::SpanSink;
 use atoll_host::internal::{Registry, Watcher, open_files, service_manager};
 use atoll_host::logging;
+use atoll_host::trace::SpanSink;
 
 use super::{ServeArgs, free_port, out};
 
@@ -53,7 +53,7 @@ async fn serve(args: &ServeArgs, socket: Option<TcpListener>, host: &Host) -> an
 #[cfg(feature = "otlp")]
 pub(super) fn spans(args: &ServeArgs) -> anyhow::Result<Option<Arc<dyn SpanSink>>> {
     let Some(url) = &args.otlp else { return Ok(None) };
-    Ok(Some(Arc::new(atoll_host::internal::otlp::Otlp::new(url, args.trace_share)?)))
+    Ok(Some(Arc::new(atoll_host::otlp::Otlp::new(url, args.trace_share)?)))
 }
 
 /// Where spans go, as the arguments say.
@@ -104,11 +104,12 @@ pub(super) fn admin_listener(args: &ServeArgs) -> anyhow::Result<Option<TcpListe
 }
 
 /// The token that changes over the admin listener take.
-pub(super) fn admin_token(args: &ServeArgs) -> anyhow::Result<Option<Token>> {
+pub(super) fn admin_token(args: &ServeArgs) -> anyhow::Result<Option<AdminToken>> {
     let Some(file) = &args.admin_token_file else { return Ok(None) };
     let text = read_to_string(file, SMALL_FILE_LIMIT)
         .with_context(|| format!("cannot read the admin token from {}", file.display()))?;
-    let token = Token::new(&text).with_context(|| format!("{} is empty: it has no token", file.display()))?;
+    let token =
+        AdminToken::new(&text).with_context(|| format!("{} is empty: it has no token", file.display()))?;
     Ok(Some(token))
 }
 

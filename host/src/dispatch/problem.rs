@@ -148,7 +148,7 @@ impl Problem {
     /// A problem, with what happened this time and what to do.
     ///
     /// ```
-    /// use atoll_host::{ProblemKind, Problem};
+    /// use atoll_host::internal::{ProblemKind, Problem};
     /// let problem = Problem::new(ProblemKind::UnknownApp, "no app is named `helo`");
     /// assert_eq!(problem.kind().status(), 404);
     /// assert!(problem.to_json("7").contains(r#""type":"urn:atoll:problem:unknown-app""#));

@@ -17,7 +17,7 @@ fn is_unsafe(c: char) -> bool {
 /// Text on one line: line breaks are escaped as well.
 ///
 /// ```
-/// use atoll_host::escape;
+/// use atoll_host::internal::escape;
 ///
 /// assert_eq!(escape::line("\x1b[2Jgone\nINFO"), r"\u{1b}[2Jgone\nINFO");
 /// assert_eq!(escape::line("żółw 🐢"), "żółw 🐢");
@@ -30,7 +30,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
 /// see [`indented`], so that none of them looks like another record.
 ///
 /// ```
-/// use atoll_host::escape;
+/// use atoll_host::internal::escape;
 ///
 /// assert_eq!(escape::lines("one\r\ntwo\u{202e}"), "one\\r\ntwo\\u{202e}");
 /// ```
@@ -41,7 +41,7 @@ pub fn lines(text: &str) -> Cow<'_, str> {
 /// As [`lines`], with `indent` before the second and all later lines.
 ///
 /// ```
-/// use atoll_host::escape;
+/// use atoll_host::internal::escape;
 ///
 /// assert_eq!(escape::indented("one\ntwo", "  "), "one\n  two");
 /// ```
@@ -53,7 +53,7 @@ pub fn indented<'t>(text: &'t str, indent: &str) -> Cow<'t, str> {
 /// JSON text in which strings have the characters escaped that JSON allows as they are and a terminal obeys.
 ///
 /// ```
-/// use atoll_host::escape;
+/// use atoll_host::internal::escape;
 ///
 /// assert_eq!(escape::json("[\"\u{9b}2J\u{7f}\"]"), "[\"\\u009b2J\\u007f\"]");
 /// ```

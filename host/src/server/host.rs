@@ -10,7 +10,7 @@ use actix_web::web::ServiceConfig;
 use tokio::task::JoinHandle;
 
 use crate::admin::host_lock::{HostLock, HostLockError};
-use crate::admin::{self, Admin, AdminOrigin, Token};
+use crate::admin::{self, Admin, AdminOrigin, AdminToken};
 use crate::app::services::{Services, ServicesError};
 use crate::config::ConfigError;
 use crate::http::{self, HttpSettings, Mount, TrustedProxies};
@@ -61,7 +61,7 @@ pub struct HostBuilder {
     spans: Option<Arc<dyn SpanSink>>,
     shows_details: bool,
     admin: Option<TcpListener>,
-    token: Option<Token>,
+    token: Option<AdminToken>,
     origins: Vec<AdminOrigin>,
 }
 
@@ -161,7 +161,7 @@ impl HostBuilder {
     }
 
     /// Serves the admin API and the dashboard on this listener; without it, only commands of the same user reach them.
-    pub fn with_admin(self, listener: TcpListener, token: Option<Token>) -> Self {
+    pub fn with_admin(self, listener: TcpListener, token: Option<AdminToken>) -> Self {
         Self { admin: Some(listener), token, ..self }
     }
 

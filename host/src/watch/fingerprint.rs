@@ -16,7 +16,7 @@ type Moment = (i64, i64);
 /// What tells one state of a file from another without reading it: which file it is, its size and its times.
 ///
 /// ```
-/// use atoll_host::Fingerprint;
+/// use atoll_host::internal::Fingerprint;
 ///
 /// let file = tempfile::NamedTempFile::new()?;
 /// let before = Fingerprint::of(file.path())?;

@@ -67,7 +67,7 @@ pub struct TreeChange {
 ///
 /// ```no_run
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-/// let watcher = atoll_host::Watcher::new()?;
+/// let watcher = atoll_host::internal::Watcher::new()?;
 /// let mut library = watcher.watch_file("target/debug/libhello.so");
 /// loop {
 ///     let change = library.changed().await;

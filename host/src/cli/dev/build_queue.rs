@@ -8,10 +8,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use atoll_host::config::Config;
 use atoll_host::internal::build::{
     BuildError, BuildOptions, BuiltLibrary, Inputs, Workspace, is_about_builds,
 };
-use atoll_host::internal::config::Config;
 use atoll_host::internal::http::LivePages;
 use atoll_host::internal::{Library, Package, Registry, Services, Source};
 

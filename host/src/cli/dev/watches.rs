@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
-use atoll_host::internal::config::Config;
+use atoll_host::config::Config;
 use atoll_host::internal::http_server::ConfigFile;
 use atoll_host::internal::{FileWatch, TreeWatch, WatchSet, Watcher};
 use futures_util::FutureExt;

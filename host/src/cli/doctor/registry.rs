@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use atoll_host::config::{AppConfig, Config};
 use atoll_host::internal::check::check as check_library;
-use atoll_host::internal::config::{AppConfig, Config};
 use atoll_host::internal::{Source, Staging};
 
 use super::super::{open_library, units};

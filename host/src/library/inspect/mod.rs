@@ -184,7 +184,7 @@ impl Staged {
     /// Its code is not read, only the tables that say where it is: this takes about a millisecond.
     ///
     /// ```
-    /// use atoll_host::{InspectError, Staging};
+    /// use atoll_host::internal::{InspectError, Staging};
     ///
     /// let folder = tempfile::tempdir()?;
     /// let library = folder.path().join("libhello.so");

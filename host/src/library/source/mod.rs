@@ -19,7 +19,7 @@ use crate::fs::regular_file::{self, SMALL_FILE_LIMIT};
 /// any of that changes, locate it again.
 ///
 /// ```
-/// use atoll_host::Source;
+/// use atoll_host::internal::Source;
 ///
 /// let folder = tempfile::tempdir()?;
 /// let source = Source::locate(folder.path().join("libhello.so"), "hello");

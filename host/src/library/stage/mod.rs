@@ -278,7 +278,7 @@ impl Staged {
 /// let library = folder.path().join("libhello.so");
 /// std::fs::write(&library, "a library")?;
 ///
-/// let staging = atoll_host::Staging::within(folder.path())?;
+/// let staging = atoll_host::internal::Staging::within(folder.path())?;
 /// let staged = staging.stage("hello", &library)?;
 /// assert!(staged.path().ends_with("hello-1.so"));
 /// assert_eq!(staged.size(), 9);

@@ -51,7 +51,7 @@ pub enum Library {
     /// What this path leads to, which is watched.
     At(PathBuf),
     /// A file that a build has made. It is not watched: whoever builds tells of the next one, by
-    /// [`App::rebuilt`](crate::App::rebuilt).
+    /// [`App::rebuilt`](crate::app::handle::App::rebuilt).
     Built(PathBuf),
     /// There is none, because the build failed: what the compiler said.
     Failed(String),
@@ -142,7 +142,7 @@ impl Services {
     }
 
     /// Says where the library of the crate in `folder` is, whatever is found there; before the app is registered, or
-    /// followed by [`App::rebuilt`](crate::App::rebuilt).
+    /// followed by [`App::rebuilt`](crate::app::handle::App::rebuilt).
     pub fn set_library(&self, folder: PathBuf, library: Library) {
         self.built.borrow_mut().insert(folder, library);
     }

@@ -1,6 +1,6 @@
 //! The life of an app as a plain state machine: events in, effects out, no threads, no clock, no I/O.
 //!
-//! An [`App`](crate::App)'s driver carries the effects out and reports what came of them.
+//! An [`App`](crate::app::handle::App)'s driver carries the effects out and reports what came of them.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;

@@ -58,7 +58,7 @@ pub enum StageError {
         /// The largest size in bytes.
         limit: u64,
     },
-    /// Somebody has the library open for writing. [`Watcher`](crate::Watcher) reports it when they are done.
+    /// Somebody has the library open for writing. [`Watcher`](crate::watch::Watcher) reports it when they are done.
     #[error("the library {} is being written", path.display())]
     BeingWritten {
         /// The library.

@@ -1,9 +1,4 @@
-//! When an app calls `abort` or `exit`: for a process it would be the end, and so it is for the generation. The thread
-//! that called stops for good, and the host's process stays.
-
-use std::cell::RefCell;
-
-use crate::abi::library_context::LibraryContext;
+//! The call of `abort` or `exit` that ended a generation.
 
 /// The call that ended a generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,28 +12,5 @@ pub struct Abort {
 impl std::fmt::Display for Abort {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} was called on its thread {:?}, which stopped there", self.function, self.thread)
-    }
-}
-
-thread_local! {
-    static WORKER: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
-}
-
-/// Sets what is done if this thread, a worker, stops for good.
-pub(crate) fn on_worker_stop(then: impl FnOnce() + 'static) {
-    WORKER.set(Some(Box::new(then)));
-}
-
-/// The calling thread of the app's has called this function, and will not run on.
-pub(crate) fn aborted(context: &LibraryContext, function: &str) {
-    let thread = match std::thread::current().name() {
-        Some(name) => name.to_owned(),
-        None => crate::abi::library_context::current_thread_name(),
-    };
-    let abort = Abort { function: function.to_owned(), thread };
-    log::error!("{}#{}: {abort} for good", context.app(), context.generation());
-    context.abort(abort);
-    if let Some(then) = WORKER.take() {
-        then();
     }
 }

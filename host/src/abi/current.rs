@@ -7,6 +7,8 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use atoll_plugin::abi::ThreadEvent;
+
 use crate::abi::library_context::LibraryContext;
 
 thread_local! {
@@ -55,6 +57,16 @@ impl Drop for InLinker {
 pub(crate) unsafe fn enter(context: &LibraryContext) {
     note_process();
     CURRENT.set(Current { context, in_linker: false });
+}
+
+/// Books what happens to a thread of this generation's: to the calling one, or to one that it makes. A thread that has
+/// started runs for the generation.
+pub(crate) fn thread_event(context: &LibraryContext, event: ThreadEvent) {
+    context.book_thread(event);
+    if event == ThreadEvent::Started {
+        // SAFETY: the library is not unloaded, nor its context dropped, before a thread that is booked has ended.
+        unsafe { enter(context) };
+    }
 }
 
 /// Calls `f` with the generation that the calling thread runs for. `None` on a thread of the host, and in a forked

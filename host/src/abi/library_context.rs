@@ -8,11 +8,9 @@ use atoll_plugin::abi::{GenerationHandle, ThreadEvent};
 use tokio::sync::Notify;
 
 use crate::abi::abort::Abort;
-use crate::abi::current;
 use crate::abi::descriptors::Maker;
-use crate::abi::exports;
-use crate::abi::panic_report;
-use crate::abi::signals::Signals;
+use crate::abi::panic_report::symbols::DebugInfo;
+use crate::abi::signals::state::Signals;
 use crate::abi::threads::{self, Strangers};
 use crate::memory::heap::Heap;
 use crate::observe::app_log::AppLog;
@@ -33,6 +31,7 @@ pub struct LibraryContext {
     abort: OnceLock<Abort>,
     on_abort: OnceLock<OnAbort>,
     signals: Signals,
+    debug_info: DebugInfo,
     /// The threads that nobody knew before the library was opened: they cannot run its code.
     strangers: OnceLock<Strangers>,
 }
@@ -68,6 +67,7 @@ impl LibraryContext {
             abort: OnceLock::new(),
             on_abort: OnceLock::new(),
             signals: Signals::new(),
+            debug_info: DebugInfo::new(),
             strangers: OnceLock::new(),
         })
     }
@@ -101,7 +101,8 @@ impl LibraryContext {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn thread_event(&self, event: ThreadEvent) {
+    /// Books a thread that the library makes; on the thread itself, from its start.
+    pub(super) fn book_thread(&self, event: ThreadEvent) {
         let mut taken = self.taken();
         match event {
             ThreadEvent::Starting => taken.starting += 1,
@@ -110,8 +111,6 @@ impl LibraryContext {
                 taken.starting -= 1;
                 let thread = threads::begun();
                 taken.threads.insert(thread, threads::own_name(thread));
-                // SAFETY: the library is not unloaded, nor this context dropped, before the thread has ended.
-                unsafe { current::enter(self) };
             }
             // It still runs destructors of thread-locals, the library's code: it stays until the kernel has
             // forgotten it. Those that ended before are struck off here, so that the set does not grow.
@@ -144,6 +143,11 @@ impl LibraryContext {
     /// What the library does at signals.
     pub(crate) fn signals(&self) -> &Signals {
         &self.signals
+    }
+
+    /// What has been read of the library's debug information.
+    pub(super) fn debug_info(&self) -> &DebugInfo {
+        &self.debug_info
     }
 
     /// The file descriptors that the library makes.
@@ -190,13 +194,10 @@ impl LibraryContext {
         self.thread_ended.notified()
     }
 
-    /// The library is about to be opened: what has to be known before any of its code runs.
-    pub(crate) fn note_strangers(&self) {
-        exports::find_libc_functions();
-        if exports::in_force() {
-            // It is opened once. Where they cannot be listed now, all count that run later.
-            let _ = self.strangers.set(Strangers::now().unwrap_or_default());
-        }
+    /// Notes the threads that nobody knows before the library is opened: they cannot run its code.
+    pub(super) fn note_strangers(&self) {
+        // It is opened once. Where they cannot be listed now, all count that run later.
+        let _ = self.strangers.set(Strangers::now().unwrap_or_default());
     }
 
     /// The names of the threads that nobody knows, and that may run the library's code. Blocks for up to two seconds
@@ -226,12 +227,6 @@ impl LibraryContext {
     }
 }
 
-impl Drop for LibraryContext {
-    fn drop(&mut self) {
-        panic_report::forget(self);
-    }
-}
-
 /// The lowest pthread key of this process that is free; 1024, glibc's limit, when none is.
 pub(crate) fn lowest_free_key() -> u32 {
     let mut key = 0;
@@ -243,11 +238,4 @@ pub(crate) fn lowest_free_key() -> u32 {
         libc::pthread_key_delete(key);
     }
     key
-}
-
-/// The kernel's name of the calling thread.
-pub(crate) fn current_thread_name() -> String {
-    // SAFETY: no preconditions.
-    let thread = unsafe { libc::gettid() };
-    threads::own_name(thread).unwrap_or_else(|| thread.to_string())
 }

@@ -2,11 +2,13 @@
 //! `unsafe` code is here.
 
 pub(crate) mod abort;
+pub(crate) mod behind;
 pub(crate) mod current;
 pub(crate) mod descriptors;
 pub mod exports;
 pub(crate) mod library_context;
 pub(crate) mod panic_report;
 pub(crate) mod signals;
+pub(crate) mod thread_stop;
 pub(crate) mod threads;
 pub(crate) mod vtable;

@@ -54,6 +54,12 @@ pub(crate) fn ended() {
     known().threads.remove(&this_thread());
 }
 
+/// The kernel's name of the calling thread.
+pub(crate) fn current_name() -> String {
+    let thread = this_thread();
+    own_name(thread).unwrap_or_else(|| thread.to_string())
+}
+
 /// Whether a thread of this process with the kernel's number `thread` exists.
 pub(crate) fn exists(thread: libc::pid_t) -> bool {
     // SAFETY: signal 0 only asks.

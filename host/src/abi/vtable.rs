@@ -16,7 +16,7 @@ use atoll_plugin::abi::{
 };
 
 use crate::abi::library_context::LibraryContext;
-use crate::abi::{abort, descriptors, panic_report, signals};
+use crate::abi::{current, descriptors, panic_report, signals, thread_stop};
 use crate::memory::buffer;
 use crate::observe::logging;
 use crate::port::forked;
@@ -157,7 +157,7 @@ unsafe extern "C" fn panic_report(generation: GenerationHandle, report: &PanicRe
 
 unsafe extern "C" fn thread_event(generation: GenerationHandle, event: ThreadEvent) {
     // SAFETY: the library that calls is loaded.
-    unsafe { context(generation) }.thread_event(event);
+    current::thread_event(unsafe { context(generation) }, event);
 }
 
 unsafe extern "C" fn key_event(generation: GenerationHandle, key: u32, created: bool) {
@@ -176,7 +176,7 @@ unsafe extern "C" fn descriptor_event(generation: GenerationHandle, descriptor: 
 
 unsafe extern "C" fn aborted(generation: GenerationHandle, function: RStr<'_>) {
     // SAFETY: the library that calls is loaded.
-    abort::aborted(unsafe { context(generation) }, function.as_str());
+    thread_stop::aborted(unsafe { context(generation) }, function.as_str());
 }
 
 unsafe extern "C" fn signal_action(

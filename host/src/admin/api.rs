@@ -21,10 +21,10 @@ use super::openapi::{Refused, Security, Unable};
 use super::state::State;
 use super::stats::{self, Stats};
 use crate::admin::metrics::Exposition;
-use crate::app::handle::Unavailable;
+use crate::app::unavailable::Unavailable;
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::http::sse;
-use crate::observe::app_log::LogEntry;
+use crate::observe::entries::LogEntry;
 use crate::observe::events::HostEvent;
 
 /// How many log records are sent where nobody says.

@@ -10,8 +10,9 @@ use futures_util::StreamExt;
 use tokio::time::timeout;
 
 use super::model::{Invocation, Invoked};
-use crate::app::handle::{App, Unavailable};
+use crate::app::handle::App;
 use crate::app::lifecycle::Phase;
+use crate::app::unavailable::Unavailable;
 use crate::dispatch::exchange::{self, RequestBody, ResponseBody};
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::http::RequestId;

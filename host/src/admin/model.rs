@@ -11,10 +11,10 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
 use crate::admin::limits;
 use crate::app::handle::App;
-use crate::app::services::PinnedGeneration;
+use crate::app::pins::PinnedGeneration;
 use crate::config::{AppConfig, Origin, Route};
 use crate::generation::handle::Generation;
-use crate::observe::app_log::{FailureEntry, PanicEntry};
+use crate::observe::entries::{FailureEntry, PanicEntry};
 use crate::observe::history::{HistoryEntry, State, Transition};
 
 /// What is shown in the place of a variable's value: it may be a secret.

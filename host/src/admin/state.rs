@@ -12,8 +12,8 @@ use crate::config::AppConfig;
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::library::stage::Staging;
 use crate::memory::heap;
-use crate::observe::app_log::now_ms;
 use crate::observe::events::EventBus;
+use crate::observe::unix_time::now_ms;
 use crate::registry::Registry;
 
 use super::model::{AppDetails, AppStatus, EffectiveConfig, HostStatus, ProcessStatus};

@@ -15,8 +15,8 @@ use utoipa::ToSchema;
 use super::state::State;
 use crate::app::handle::App;
 use crate::http::sse::event;
-use crate::observe::app_log::now_ms;
 use crate::observe::metrics::Snapshot;
+use crate::observe::unix_time::now_ms;
 
 /// How long one reading is from the next.
 const INTERVAL: Duration = Duration::from_secs(1);

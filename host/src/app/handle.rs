@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use log::LevelFilter;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
+use crate::app::command::{Command, Commands, Reload};
 use crate::app::lifecycle::Phase;
 use crate::app::rate_limit::RateLimit;
 use crate::app::services::Services;
-use crate::app::supervisor::{Input, Reload};
+use crate::app::unavailable::Unavailable;
 use crate::config::{AppConfig, Settings};
 use crate::generation::handle::{Generation, InFlight};
 use crate::observe::app_log::AppLog;
@@ -21,38 +22,13 @@ use crate::observe::logging;
 use crate::observe::metrics::Metrics;
 use crate::observe::trace::SpanSink;
 
-/// Why an app has no generation to serve a request.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unavailable {
-    /// Its library cannot be used.
-    #[error("{0}")]
-    Unusable(String),
-    /// It did not start, or crashed, and is started again after a pause.
-    #[error("{reason}")]
-    Resting {
-        /// What went wrong last.
-        reason: String,
-        /// Until it is tried again.
-        retry_after: Duration,
-    },
-    /// Too many of its generations are pinned: what to do about it.
-    #[error("{0}")]
-    Blocked(String),
-    /// Someone has switched it off.
-    #[error("the app is disabled: `atoll enable NAME` lets calls start it again")]
-    Disabled,
-    /// It is being taken down.
-    #[error("the app is being taken down")]
-    Closing,
-}
-
 /// One registered app.
 #[derive(Debug)]
 pub struct App {
     name: Arc<str>,
     settings: ArcSwap<Settings>,
     serving: ArcSwapOption<Generation>,
-    inputs: mpsc::UnboundedSender<Input>,
+    commands: Commands,
     shows_details: bool,
     history: Mutex<History>,
     phase: Mutex<Phase>,
@@ -64,7 +40,7 @@ pub struct App {
 }
 
 impl App {
-    pub(crate) fn new(config: &AppConfig, inputs: mpsc::UnboundedSender<Input>, services: &Services) -> Self {
+    pub(crate) fn new(config: &AppConfig, commands: Commands, services: &Services) -> Self {
         let name: Arc<str> = config.name.as_str().into();
         let app_log = Arc::new(AppLog::new(name.clone(), services.events().clone()));
         app_log.configure(&config.settings);
@@ -73,7 +49,7 @@ impl App {
             name,
             settings: ArcSwap::from_pointee(config.settings.clone()),
             serving: ArcSwapOption::empty(),
-            inputs,
+            commands,
             shows_details: services.shows_details(),
             history: Mutex::default(),
             phase: Mutex::new(Phase::Cold),
@@ -178,7 +154,7 @@ impl App {
     /// As for [`acquire`](Self::acquire).
     pub(crate) async fn wait(&self) -> Result<(), Unavailable> {
         let (answer, ready) = oneshot::channel();
-        if self.inputs.send(Input::Wanted(answer)).is_err() {
+        if !self.commands.send(Command::Wanted(answer)) {
             return Err(Unavailable::Closing);
         }
         ready.await.unwrap_or(Err(Unavailable::Closing))
@@ -207,7 +183,7 @@ impl App {
     /// It does not start: see [`Unavailable`].
     pub async fn start(&self) -> Result<u64, Unavailable> {
         let (answer, ready) = oneshot::channel();
-        self.tell(Input::Start(answer));
+        self.tell(Command::Start(answer));
         ready.await.unwrap_or(Err(Unavailable::Closing))?;
         self.acquire().await.map(|in_flight| in_flight.number())
     }
@@ -215,18 +191,18 @@ impl App {
     /// Takes down what serves, once it has finished what it has, and waits until it is gone. The next call starts the
     /// app again.
     pub async fn stop(&self) {
-        self.order(Input::Stop).await;
+        self.order(Command::Stop).await;
     }
 
     /// Takes down what serves, as [`stop`](Self::stop) does, and lets no call start it until it is enabled, or the host
     /// is restarted.
     pub async fn disable(&self) {
-        self.order(Input::Disable).await;
+        self.order(Command::Disable).await;
     }
 
     /// Lets calls start it again; one that starts with the host does so at once.
     pub async fn enable(&self) {
-        self.order(Input::Enable).await;
+        self.order(Command::Enable).await;
     }
 
     /// Filters its log records by this level, instead of what `RUST_LOG` says; `None`: by that again.
@@ -237,8 +213,8 @@ impl App {
         }
     }
 
-    /// Tells the driver what to do, and waits until it is done; one that has ended has nothing left to do it to.
-    async fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> Input) {
+    /// Tells the supervisor what to do, and waits until it is done; one that has ended has nothing left to do it to.
+    async fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> Command) {
         let (answer, done) = oneshot::channel();
         self.tell(order(answer));
         let _ = done.await;
@@ -246,35 +222,35 @@ impl App {
 
     async fn ask(&self, which: Reload) -> Result<u64, String> {
         let (answer, asked) = oneshot::channel();
-        self.tell(Input::Reload(which, answer));
+        self.tell(Command::Reload(which, answer));
         asked.await.unwrap_or_else(|_| Err(Unavailable::Closing.to_string()))
     }
 
     /// Says that a build has made another library of its crate, or none: see [`Library`](crate::Library). `since` is
     /// when the sources were changed.
     pub fn rebuilt(&self, since: Instant) {
-        self.tell(Input::Rebuilt(since));
+        self.tell(Command::Rebuilt(since));
     }
 
     /// Changes its configuration.
     pub(crate) fn configure(&self, config: AppConfig) {
-        self.tell(Input::Configure(Box::new(config)));
+        self.tell(Command::Configure(Box::new(config)));
     }
 
     /// Starts it without a call.
     pub(crate) fn preload(&self) {
         let (answer, _nobody_waits) = oneshot::channel();
-        self.tell(Input::Wanted(answer));
+        self.tell(Command::Wanted(answer));
     }
 
     /// Takes it down; comes back when all its generations are unloaded or pinned.
     pub(crate) async fn close(&self) {
-        self.order(Input::Close).await;
+        self.order(Command::Close).await;
     }
 
-    /// A driver that has ended takes no input, and needs none.
-    fn tell(&self, input: Input) {
-        let _ = self.inputs.send(input);
+    /// A supervisor that has ended takes no command, and needs none.
+    fn tell(&self, command: Command) {
+        let _ = self.commands.send(command);
     }
 
     pub(crate) fn set_settings(&self, settings: Settings) {

@@ -2,12 +2,23 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-
-use crate::app::services::PinnedGeneration;
+use utoipa::ToSchema;
 
 /// With more pinned generations than this in the host, each further one is a warning.
 const MANY: usize = 16;
+
+/// A generation that is kept in the process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PinnedGeneration {
+    /// Its app's name.
+    pub app: String,
+    /// Its number.
+    pub generation: u64,
+    /// Why it could not be unloaded.
+    pub reason: String,
+}
 
 /// The list of them, as it is at any time. Clones share it.
 #[derive(Clone, Debug)]

@@ -7,13 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use utoipa::ToSchema;
 
 use crate::abi::exports;
-use crate::app::pins::Pins;
+use crate::app::pins::{PinnedGeneration, Pins};
 use crate::app::prepare::Preparer;
 use crate::fs::regular_file::in_background;
 use crate::library::loader::{Dlopen, Loader};
@@ -55,17 +53,6 @@ pub enum Library {
     Built(PathBuf),
     /// There is none, because the build failed: what the compiler said.
     Failed(String),
-}
-
-/// A generation that is kept in the process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PinnedGeneration {
-    /// Its app's name.
-    pub app: String,
-    /// Its number.
-    pub generation: u64,
-    /// Why it could not be unloaded.
-    pub reason: String,
 }
 
 /// Why a host cannot start.

@@ -13,17 +13,19 @@ use tokio::task::spawn_blocking;
 use crate::abi::library_context::LibraryContext;
 use crate::app::handle::App;
 use crate::app::lifecycle::{Cause, Number};
+use crate::app::live_generation::LiveGeneration;
 use crate::app::prepare::{Preparation, Prepared};
 use crate::app::services::{Library, Services};
 use crate::app::teardown;
 use crate::generation::handle::{Generation, Shape, StartError};
 use crate::library::check::CheckError;
+use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
-use crate::library::loaded::{LoadError, Loaded};
+use crate::library::loaded::LoadError;
 use crate::library::loader::LoadMode;
 use crate::library::resource_fault;
 use crate::library::source::Source;
-use crate::library::stage::{ContentHash, Kept, Original, StageError, Staging};
+use crate::library::stage::{Kept, Original, StageError, Staging};
 use crate::observe::history::{State, Transition};
 use crate::port::call_sink::CallSink;
 use crate::port::host_end::Limits;
@@ -60,14 +62,6 @@ pub(crate) struct Plan {
     pub(crate) on_exit: Arc<dyn Fn(String) + Send + Sync>,
     /// Takes the predecessor down, where there is room for one library only.
     pub(crate) give_way: Box<dyn Fn()>,
-}
-
-/// A generation that is ready, with its library.
-#[derive(Debug)]
-pub(crate) struct LiveGeneration {
-    pub(crate) generation: Arc<Generation>,
-    pub(crate) loaded: Loaded,
-    pub(crate) hash: ContentHash,
 }
 
 /// Why a generation did not come to serve.

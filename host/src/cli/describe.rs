@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use atoll_host::config::Origin;
 use atoll_host::internal::HistoryEntry;
 use atoll_host::internal::admin::AppDetails;
-use atoll_host::internal::app_log::{FailureEntry, PanicEntry};
 use atoll_host::internal::escape;
+use atoll_host::internal::{FailureEntry, PanicEntry};
 use clap::Args;
 
 use super::arguments::{Form, Format, Registry};

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
+use atoll_host::internal::LogEntry;
 use atoll_host::internal::admin::Followed;
-use atoll_host::internal::app_log::LogEntry;
 use atoll_host::internal::escape;
 use clap::Args;
 use tokio::io::Interest;

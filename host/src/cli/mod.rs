@@ -26,15 +26,10 @@ mod table;
 mod top;
 mod units;
 
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use atoll_host::internal::admin::AdminOrigin;
 use atoll_host::internal::escape;
-use atoll_host::logging::Format;
-use clap::{Args, CommandFactory, Parser, Subcommand};
-use ipnet::IpNet;
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Runs many native Rust apps in one process.
 #[derive(Debug, Parser)]
@@ -50,7 +45,7 @@ enum Command {
     #[command(after_help = new::EXAMPLES)]
     New(new::NewArgs),
     /// Serves the apps of apps.json; a library that changes on disk is reloaded.
-    Serve(ServeArgs),
+    Serve(serve::ServeArgs),
     /// Builds and serves the apps of apps.json; what is saved is built and reloaded.
     #[command(after_help = dev::EXAMPLES)]
     Dev(dev::DevArgs),
@@ -99,69 +94,6 @@ enum Command {
     /// Prints a script by which a shell completes these commands.
     #[command(after_help = completion::EXAMPLES)]
     Completion(completion::CompletionArgs),
-}
-
-/// Where the apps are, and where they are served.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct ServeArgs {
-    /// The registry of apps.
-    #[arg(long, value_name = "FILE", default_value = "apps.json")]
-    config: PathBuf,
-    /// The address to listen on.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
-    listen: SocketAddr,
-    /// When a port is taken, listen on the next one that is free.
-    #[arg(long)]
-    find_free_port: bool,
-    /// Speak TLS, with this certificate: its chain in PEM format. A file that changes is taken over.
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    tls_cert: Option<PathBuf>,
-    /// The private key of the certificate, in PEM format.
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    tls_key: Option<PathBuf>,
-    /// Without TLS, speak HTTP/2 as well, with clients that begin with it.
-    #[arg(long, conflicts_with = "tls_cert")]
-    h2c: bool,
-    /// A proxy whose X-Forwarded headers are believed: an address, or a network such as 10.0.0.0/8. Repeatable.
-    #[arg(long, value_name = "NETWORK", value_parser = network)]
-    trusted_proxy: Vec<IpNet>,
-    /// Where the admin API listens, such as 127.0.0.1:3001. Without it, only `atoll` commands of the
-    /// same user reach the host.
-    #[arg(long, value_name = "ADDRESS")]
-    admin: Option<SocketAddr>,
-    /// A file with the token that is asked of those who change something over --admin.
-    #[arg(long, value_name = "FILE", requires = "admin")]
-    admin_token_file: Option<PathBuf>,
-    /// Where a proxy serves the dashboard, such as `https://admin.example.com`: its pages may change things with the token.
-    /// Repeatable.
-    #[arg(long, value_name = "ORIGIN", requires = "admin_token_file")]
-    admin_origin: Vec<AdminOrigin>,
-    /// Send a span for each request to the OpenTelemetry collector at this URL, such as http://127.0.0.1:4318.
-    #[arg(long, value_name = "URL")]
-    otlp: Option<String>,
-    /// The share of requests that are traced if their client says nothing about it, from 0 to 1.
-    #[arg(long, value_name = "SHARE", default_value = "1", requires = "otlp", value_parser = share)]
-    trace_share: f64,
-    /// Write a line to the log for each request.
-    #[arg(long)]
-    access_log: bool,
-    /// What a line of the log is.
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    log_format: Format,
-}
-
-/// A number from 0 to 1.
-fn share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| "expected a number from 0 to 1".to_owned())
-}
-
-/// A network, or one address.
-fn network(text: &str) -> Result<IpNet, String> {
-    let address = text.parse::<IpAddr>().map(IpNet::from);
-    address
-        .or_else(|_| text.parse())
-        .map_err(|_| "expected an address or a network such as 10.0.0.0/8".to_owned())
 }
 
 /// Runs the command that the process was started with.

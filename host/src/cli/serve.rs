@@ -1,20 +1,87 @@
 //! `atoll serve`.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix_web::rt::task::JoinHandle;
 use anyhow::Context;
 use atoll_host::AdminToken;
 use atoll_host::Host;
+use atoll_host::internal::admin::AdminOrigin;
 use atoll_host::internal::http_server::{self, Server};
 use atoll_host::internal::regular_file::{SMALL_FILE_LIMIT, read_to_string};
 use atoll_host::internal::tls::Tls;
 use atoll_host::internal::{Registry, Watcher, open_files, service_manager};
-use atoll_host::logging;
+use atoll_host::logging::{self, Format};
 use atoll_host::trace::SpanSink;
+use clap::Args;
+use ipnet::IpNet;
 
-use super::{ServeArgs, free_port, out};
+use super::{free_port, out};
+
+/// Where the apps are, and where they are served.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServeArgs {
+    /// The registry of apps.
+    #[arg(long, value_name = "FILE", default_value = "apps.json")]
+    pub(super) config: PathBuf,
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
+    pub(super) listen: SocketAddr,
+    /// When a port is taken, listen on the next one that is free.
+    #[arg(long)]
+    pub(super) find_free_port: bool,
+    /// Speak TLS, with this certificate: its chain in PEM format. A file that changes is taken over.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, in PEM format.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(super) tls_key: Option<PathBuf>,
+    /// Without TLS, speak HTTP/2 as well, with clients that begin with it.
+    #[arg(long, conflicts_with = "tls_cert")]
+    pub(super) h2c: bool,
+    /// A proxy whose X-Forwarded headers are believed: an address, or a network such as 10.0.0.0/8. Repeatable.
+    #[arg(long, value_name = "NETWORK", value_parser = network)]
+    pub(super) trusted_proxy: Vec<IpNet>,
+    /// Where the admin API listens, such as 127.0.0.1:3001. Without it, only `atoll` commands of the
+    /// same user reach the host.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) admin: Option<SocketAddr>,
+    /// A file with the token that is asked of those who change something over --admin.
+    #[arg(long, value_name = "FILE", requires = "admin")]
+    pub(super) admin_token_file: Option<PathBuf>,
+    /// Where a proxy serves the dashboard, such as `https://admin.example.com`: its pages may change things with the token.
+    /// Repeatable.
+    #[arg(long, value_name = "ORIGIN", requires = "admin_token_file")]
+    pub(super) admin_origin: Vec<AdminOrigin>,
+    /// Send a span for each request to the OpenTelemetry collector at this URL, such as http://127.0.0.1:4318.
+    #[arg(long, value_name = "URL")]
+    pub(super) otlp: Option<String>,
+    /// The share of requests that are traced if their client says nothing about it, from 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value = "1", requires = "otlp", value_parser = share)]
+    pub(super) trace_share: f64,
+    /// Write a line to the log for each request.
+    #[arg(long)]
+    pub(super) access_log: bool,
+    /// What a line of the log is.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) log_format: Format,
+}
+
+/// A number from 0 to 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
+/// A network, or one address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address
+        .or_else(|_| text.parse())
+        .map_err(|_| "expected an address or a network such as 10.0.0.0/8".to_owned())
+}
 
 /// Serves the apps of a registry until the process is told to end.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {

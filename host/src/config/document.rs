@@ -1,22 +1,23 @@
 //! The file as a whole: its two forms, and what has to differ between its apps.
 
 use super::{
-    AppConfig, Config, ConfigError, Settings, app,
-    app::Defaults,
+    app::{self, AppConfig, Defaults},
     diagnostic::Report,
+    error::ConfigError,
     fields, json,
     merge::overlay,
     node::{Node, quoted},
     origin::{Origin, Origins},
     route::TakenRoutes,
+    settings::Settings,
 };
 use std::{collections::HashMap, ops::Range, path::Path};
 
 const LIST_EXPECTED: &str = r#"a list of apps such as [{ "name": "hello", "path": "apps/hello" }]"#;
 const APP_EXPECTED: &str = r#"an app such as { "name": "hello", "path": "apps/hello" }"#;
 
-/// Reads a file's text; see [`Config::parse`].
-pub(super) fn read(text: &str, base_dir: &Path, file_name: &str) -> Result<Config, ConfigError> {
+/// Reads the apps of a file's text; see [`Config::parse`](super::Config::parse).
+pub(super) fn read(text: &str, base_dir: &Path, file_name: &str) -> Result<Vec<AppConfig>, ConfigError> {
     // Some editors put a byte order mark first. It is not part of the text, nor of its columns.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let report = Report::new(file_name, text);
@@ -34,7 +35,7 @@ pub(super) fn read(text: &str, base_dir: &Path, file_name: &str) -> Result<Confi
         }
     };
     match report.into_diagnostics() {
-        none if none.is_empty() => Ok(Config { apps }),
+        none if none.is_empty() => Ok(apps),
         diagnostics => Err(ConfigError::Invalid { diagnostics }),
     }
 }
@@ -116,6 +117,7 @@ impl<'d> Taken<'d> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Config;
     use super::*;
 
     fn parse(text: &str) -> Result<Config, String> {

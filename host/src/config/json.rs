@@ -4,7 +4,7 @@
 //! `serde_json` knows JSON exactly but keeps no places. A text has to pass both, and when it does not, the error
 //! of the one that stopped first is the better one.
 
-use super::{ConfigError, diagnostic::Report, node::quoted};
+use super::{diagnostic::Report, error::ConfigError, node::quoted};
 use jsonc_parser::{
     CollectOptions, CommentCollectionStrategy, ParseOptions, ast,
     errors::{ParseError, ParseErrorKind as Kind},

@@ -124,7 +124,7 @@ impl Config {
     /// # Ok::<(), atoll_host::config::ConfigError>(())
     /// ```
     pub fn parse(text: &str, base_dir: &Path, file_name: &str) -> Result<Config, ConfigError> {
-        document::read(text, base_dir, file_name)
+        document::read(text, base_dir, file_name).map(|apps| Config { apps })
     }
 
     /// The app with this name.

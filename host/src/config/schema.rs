@@ -1,6 +1,6 @@
 //! The JSON schema of `apps.json`, for editors: made from the types, kept in `docs/apps.schema.json`.
 
-use super::{AppConfig, Settings};
+use super::{app::AppConfig, settings::Settings};
 use schemars::{Schema, generate::SchemaSettings, json_schema, transform::RecursiveTransform};
 use serde_json::Value;
 

@@ -13,8 +13,8 @@ use atoll_plugin::stamp::Stamp;
 use crate::config::{Config, ConfigError};
 use crate::fs::atomic_file;
 use crate::library::check::Checked;
-use crate::library::checksum;
-use crate::library::stage::ContentHash;
+use crate::library::content_hash::ContentHash;
+use crate::library::seal::seal;
 
 /// The registry's name in the folder.
 const REGISTRY: &str = "apps.json";
@@ -177,8 +177,7 @@ impl Writing {
         if ContentHash::of(&content) != checked.hash {
             return Err(DeployError::Changed { library: from.clone() });
         }
-        let content =
-            checksum::seal(&content).ok_or_else(|| DeployError::NoStamp { library: from.clone() })?;
+        let content = seal(&content).ok_or_else(|| DeployError::NoStamp { library: from.clone() })?;
         let to = self.deployment.library(app);
         let (hash, size) = (ContentHash::of(&content), content.len() as u64);
         let stamp = Stamp { sealed: true, ..checked.stamp };
@@ -309,7 +308,7 @@ mod tests {
         assert_eq!(writing.finish(&registry, text, &["a"]).unwrap(), ["b"]);
         assert_eq!(names(&folder), ["a.so", "apps.json"]);
         let written = fs::read(folder.join("a.so")).unwrap();
-        assert_eq!(written, checksum::seal(&content("two")).unwrap());
+        assert_eq!(written, seal(&content("two")).unwrap());
         assert_eq!((sealed.path, sealed.size), (folder.join("a.so"), written.len() as u64));
         assert_eq!(sealed.hash, ContentHash::of(&written));
     }

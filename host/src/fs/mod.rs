@@ -1,4 +1,5 @@
 //! Files: written whole or not at all, and read within limits.
 
 pub(crate) mod atomic_file;
+pub(crate) mod real_path;
 pub mod regular_file;

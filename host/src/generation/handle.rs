@@ -14,9 +14,9 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::abi::abort;
 use crate::abi::current;
 use crate::abi::library_context::LibraryContext;
+use crate::abi::thread_stop;
 use crate::generation::shutdown::ShutdownSignal;
 use crate::library::loaded;
 use crate::memory::heap::Heap;
@@ -176,7 +176,7 @@ impl Generation {
                 // SAFETY: whoever unloads the library joins this thread first, and keeps the context until then.
                 unsafe { current::enter(&its_own) };
                 let (port, running) = (inside.clone(), running_inside.clone());
-                abort::on_worker_stop(move || running.end(worker));
+                thread_stop::on_worker_stop(move || running.end(worker));
                 let how = match loaded::run(root, inside) {
                     Exit::Stopped | Exit::Returned => "returned from main without being told to",
                     Exit::Panicked => "ended by a panic in main",

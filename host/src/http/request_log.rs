@@ -16,10 +16,11 @@ use super::trace;
 use crate::app::handle::App;
 use crate::dispatch::exchange::Answered;
 use crate::dispatch::problem::Problem;
-use crate::observe::app_log::{FailureEntry, now_ms};
+use crate::observe::entries::FailureEntry;
 use crate::observe::metrics::Metrics;
 use crate::observe::timing::{RequestTiming, Taken};
 use crate::observe::trace::{AttributeValue, SpanKind, SpanSink, Step, TraceContext};
+use crate::observe::unix_time::now_ms;
 
 /// What the access log is written with, so that `RUST_LOG=access=off` leaves it out.
 const ACCESS: &str = "access";

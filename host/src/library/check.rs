@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use atoll_plugin::stamp::Stamp;
 
+use crate::library::content_hash::ContentHash;
 use crate::library::inspect::InspectError;
 use crate::library::loaded::LoadError;
 pub use crate::library::preflight::{OPEN_LIMIT, OpenFailure, Opener, open_and_report};
 use crate::library::source::{Source, SourceError};
-use crate::library::stage::{ContentHash, StageError, Staged, Staging};
+use crate::library::stage::{StageError, Staged, Staging};
 
 /// How often a library that is being written is tried again.
 const ATTEMPTS: usize = 50;

@@ -9,10 +9,10 @@ use futures_util::future::{LocalBoxFuture, ready};
 
 use crate::abi::library_context::LibraryContext;
 use crate::library::check::CheckError;
+use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
 use crate::library::loaded::Loaded;
 use crate::library::own_thread::on_own_thread;
-use crate::library::stage::ContentHash;
 
 /// How many generations of an app can be loaded at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,18 +5,18 @@ use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use log::LevelFilter;
-use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
-use utoipa::ToSchema;
 
 use crate::config::Settings;
 use crate::observe::app_warnings::{AppWarnings, WarningKind};
+use crate::observe::entries::{FailureEntry, LogEntry, PanicEntry};
 use crate::observe::events::{EventBus, EventKind};
 use crate::observe::text;
 use crate::observe::throttle::Throttle;
+use crate::observe::unix_time::now_ms;
 use crate::observe::window::{Admission, Window};
 
 /// How many log records of an app are kept.
@@ -39,63 +39,6 @@ pub(crate) const FAILURES_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("i
 
 /// The level of an app that has none of its own.
 const NO_LEVEL: u8 = u8::MAX;
-
-/// A log record of an app's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct LogEntry {
-    /// Its number, counted from 1 for each app.
-    pub number: u64,
-    /// When, in milliseconds since 1970.
-    pub at_ms: u64,
-    /// `error`, `warn`, `info`, `debug` or `trace`.
-    pub level: String,
-    /// What wrote it: usually a module's path.
-    pub target: String,
-    /// The generation that wrote it.
-    pub generation: u64,
-    /// The text.
-    pub message: String,
-}
-
-/// A panic in an app.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PanicEntry {
-    /// When, in milliseconds since 1970.
-    pub at_ms: u64,
-    /// The generation that panicked.
-    pub generation: u64,
-    /// What the panic said.
-    pub message: String,
-    /// Where it was: `src/lib.rs:12:9`.
-    pub location: String,
-    /// The app's functions on the stack, the innermost first; empty where `RUST_BACKTRACE` is `0`.
-    pub backtrace: Vec<FrameEntry>,
-}
-
-/// A function on the stack of a panic.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct FrameEntry {
-    /// Its name.
-    pub function: String,
-    /// Where in it: `src/lib.rs:12`; absent where the library has no debug information.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub location: Option<String>,
-}
-
-/// A request that the app or the host could not answer, with a status of 500 or above.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct FailureEntry {
-    /// When, in milliseconds since 1970.
-    pub at_ms: u64,
-    /// The request's id.
-    pub request_id: String,
-    /// Its method and path.
-    pub request: String,
-    /// The status of the answer.
-    pub status: u16,
-    /// What was said of it.
-    pub detail: String,
-}
 
 /// The records of one app.
 #[derive(Debug)]
@@ -270,17 +213,6 @@ impl AppLog {
     pub(crate) fn set_level(&self, level: Option<LevelFilter>) {
         self.level.store(level.map_or(NO_LEVEL, |level| level as u8), Ordering::Relaxed);
     }
-}
-
-/// The time in milliseconds since 1970.
-pub(crate) fn now_ms() -> u64 {
-    millis(SystemTime::now())
-}
-
-/// A time in milliseconds since 1970.
-pub(crate) fn millis(at: SystemTime) -> u64 {
-    at.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The first `limit` bytes of a text, as far as they are whole characters, and how much is left out.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
 
-use crate::observe::app_log::{FailureEntry, PanicEntry};
+use crate::observe::entries::{FailureEntry, PanicEntry};
 use crate::observe::history::HistoryEntry;
 
 /// How many events may wait for one who follows them; a slower one misses some.

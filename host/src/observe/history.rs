@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::observe::app_log::millis;
+use crate::observe::unix_time::millis;
 
 /// How many transitions of an app are kept.
 const KEPT: usize = 64;

@@ -2,6 +2,7 @@
 
 pub mod app_log;
 pub(crate) mod app_warnings;
+pub(crate) mod entries;
 pub(crate) mod error_chain;
 pub mod escape;
 pub mod events;
@@ -14,4 +15,5 @@ pub(crate) mod text;
 pub(crate) mod throttle;
 pub(crate) mod timing;
 pub mod trace;
+pub(crate) mod unix_time;
 pub(crate) mod window;

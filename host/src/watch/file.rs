@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::Change;
+use super::change::Change;
 use super::fingerprint::Fingerprint;
 use super::lease::Writers;
 use super::pace::{Pace, backoff};

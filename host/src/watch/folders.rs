@@ -12,7 +12,9 @@ use notify::event::{CreateKind, EventKind, ModifyKind, RemoveKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::chain::Place;
-use super::service::Id;
+
+/// Names one watch.
+pub(super) type Id = u64;
 
 /// The folders being watched, each once for all who are interested.
 ///

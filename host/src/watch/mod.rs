@@ -10,6 +10,7 @@
 //! kernel for as long as anyone has it open for writing, so asking for one tells when the writer is done.
 
 mod chain;
+mod change;
 mod file;
 mod fingerprint;
 mod folders;
@@ -25,41 +26,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+pub use self::change::{Change, TreeChange};
 use self::file::Known;
 pub use self::fingerprint::Fingerprint;
 pub(crate) use self::fingerprint::SETTLE;
+use self::folders::Id;
 pub(crate) use self::lease::{Writers, writers};
 use self::pace::Pace;
-use self::service::{Client, Id};
+use self::service::Client;
 use self::tree::Outbox;
 pub use self::tree::WatchSet;
-
-/// What happened to a watched file.
-#[derive(Clone, Debug)]
-pub struct Change {
-    /// The file as it is now. `None`: there is no such file any more.
-    pub fingerprint: Option<Fingerprint>,
-    /// When the first sign of this change was seen.
-    pub noticed: Instant,
-    /// When the file was found to be complete: with a slow writer, much later than `noticed`.
-    pub complete: Instant,
-}
-
-impl Change {
-    /// Whether the file is there.
-    pub fn is_present(&self) -> bool {
-        self.fingerprint.is_some()
-    }
-}
-
-/// Which files of a set have changed.
-#[derive(Clone, Debug)]
-pub struct TreeChange {
-    /// The files that were written, created or removed, in order, named as in the set or below its folders.
-    pub paths: Vec<PathBuf>,
-    /// When the first sign of the oldest of these changes was seen.
-    pub noticed: Instant,
-}
 
 /// The service that watches files for the whole host. Clones are handles to the same one.
 ///

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::lease::{Writers, writers};
 
+/// How often to find out the folders again, at once, when they keep changing meanwhile.
+pub(super) const MOST_LOOKS: usize = 8;
+
 /// The watcher's waiting times, so that tests can choose others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {

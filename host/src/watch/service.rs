@@ -13,18 +13,12 @@ use notify::event::{AccessKind, AccessMode, EventKind, Flag, ModifyKind};
 use notify::{Event, RecommendedWatcher};
 use tokio::sync::watch;
 
-use super::Change;
 use super::chain::places;
+use super::change::Change;
 use super::file::{Known, WatchedFile};
-use super::folders::Folders;
-use super::pace::Pace;
+use super::folders::{Folders, Id};
+use super::pace::{MOST_LOOKS, Pace};
 use super::tree::{Listing, Outbox, WatchSet, WatchedTree, list};
-
-/// Names one watch.
-pub(super) type Id = u64;
-
-/// How often to find out the folders again, at once, when they keep changing meanwhile.
-pub(super) const MOST_LOOKS: usize = 8;
 
 /// How many messages to take before looking at files that are due, so that a flood cannot put that off.
 const MOST_MESSAGES: usize = 1024;

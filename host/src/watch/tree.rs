@@ -13,11 +13,10 @@ use std::time::{Instant, SystemTime};
 use ignore::{DirEntry, WalkBuilder};
 use tokio::sync::Notify;
 
-use super::TreeChange;
 use super::chain::{Place, places};
+use super::change::TreeChange;
 use super::fingerprint::Fingerprint;
-use super::pace::Pace;
-use super::service::MOST_LOOKS;
+use super::pace::{MOST_LOOKS, Pace};
 
 /// Files to be watched together: what something is built from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

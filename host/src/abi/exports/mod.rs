@@ -8,15 +8,15 @@
 //! that one of its shared libraries has too. So it is enough to define them, and every program that this crate is linked
 //! into does. The definitions are weak: a program may have others.
 
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 use atoll_plugin::abi::ThreadEvent;
 use libc::{pthread_attr_t, pthread_t};
 
+use crate::abi::behind::Behind;
 use crate::abi::library_context::LibraryContext;
-use crate::abi::{abort, current, threads};
+use crate::abi::{current, thread_stop, threads};
 
 /// Defines functions of this module under the same names of libc's. Rust has no way to define a weak one.
 macro_rules! export {
@@ -61,35 +61,6 @@ pub(crate) fn object_of(address: *const c_void) -> Option<*mut c_void> {
     unsafe { (libc::dladdr(address, info.as_mut_ptr()) != 0).then(|| info.assume_init().dli_fbase) }
 }
 
-/// One of libc's functions, behind that of the program.
-pub(crate) struct Behind {
-    name: &'static CStr,
-    found: AtomicPtr<c_void>,
-}
-
-impl Behind {
-    pub(crate) const fn new(name: &'static CStr) -> Self {
-        Self { name, found: AtomicPtr::new(ptr::null_mut()) }
-    }
-
-    /// Its address.
-    pub(crate) fn find(&self) -> *mut c_void {
-        // Relaxed will do: the address is that of code, which was there before.
-        let mut found = self.found.load(Ordering::Relaxed);
-        if found.is_null() {
-            // SAFETY: the name is a C string; `RTLD_NEXT` looks behind the program.
-            found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
-            self.found.store(found, Ordering::Relaxed);
-        }
-        if found.is_null() {
-            // There is no libc to go on with, and nobody to return an error to.
-            // SAFETY: no preconditions.
-            unsafe { libc::_exit(127) };
-        }
-        found
-    }
-}
-
 static ABORT: Behind = Behind::new(c"abort");
 static ASSERT_FAIL: Behind = Behind::new(c"__assert_fail");
 static EXIT: Behind = Behind::new(c"exit");
@@ -97,9 +68,17 @@ static EXIT_NOW: Behind = Behind::new(c"_exit");
 static PTHREAD_CREATE: Behind = Behind::new(c"pthread_create");
 static QUICK_EXIT: Behind = Behind::new(c"quick_exit");
 
+/// The library of this context is about to be opened: does what has to be done before any of its code runs.
+pub(crate) fn prepare(context: &LibraryContext) {
+    find_libc_functions();
+    if in_force() {
+        context.note_strangers();
+    }
+}
+
 /// Looks libc's functions up. A forked child cannot: another thread may have been in the dynamic linker when it was made,
 /// with a lock that nobody releases in the child.
-pub(crate) fn find_libc_functions() {
+fn find_libc_functions() {
     for function in [&ABORT, &ASSERT_FAIL, &EXIT, &EXIT_NOW, &PTHREAD_CREATE, &QUICK_EXIT] {
         function.find();
     }
@@ -125,7 +104,7 @@ unsafe extern "C-unwind" fn run_thread(thread: *mut c_void) -> *mut c_void {
     // SAFETY: a thread that is being made, or runs, keeps its generation from being unloaded.
     let context = unsafe { context.as_ref() };
     match context {
-        Some(context) => context.thread_event(ThreadEvent::Started),
+        Some(context) => current::thread_event(context, ThreadEvent::Started),
         None => {
             threads::begun();
         }
@@ -133,7 +112,7 @@ unsafe extern "C-unwind" fn run_thread(thread: *mut c_void) -> *mut c_void {
     // SAFETY: by the contract of who has made the thread.
     let result = unsafe { start(argument) };
     match context {
-        Some(context) => context.thread_event(ThreadEvent::Ending),
+        Some(context) => current::thread_event(context, ThreadEvent::Ending),
         // One that has come to run for a generation since (a worker) still runs destructors of thread-locals of the app's.
         None if current::with(|_| ()).is_some() => {}
         None => threads::ended(),
@@ -158,7 +137,7 @@ unsafe extern "C" fn pthread_create(
         return unsafe { create(thread, attributes, start, argument) };
     }
     let context = current::with(|context| {
-        context.thread_event(ThreadEvent::Starting);
+        current::thread_event(context, ThreadEvent::Starting);
         ptr::from_ref(context)
     });
     let new = Box::into_raw(Box::new(Thread { context: context.unwrap_or(ptr::null()), start, argument }));
@@ -167,7 +146,7 @@ unsafe extern "C" fn pthread_create(
     if result != 0 {
         // SAFETY: the thread was not made, so the box is still this one's.
         drop(unsafe { Box::from_raw(new) });
-        current::with(|context| context.thread_event(ThreadEvent::Failed));
+        current::with(|context| current::thread_event(context, ThreadEvent::Failed));
     }
     result
 }
@@ -185,7 +164,7 @@ fn stop_thread(function: &str) {
         });
         return;
     }
-    if current::with(|context| abort::aborted(context, function)).is_some() {
+    if current::with(|context| thread_stop::aborted(context, function)).is_some() {
         loop {
             std::thread::park();
         }

@@ -6,7 +6,8 @@ use std::ffi::{c_int, c_void};
 use atoll_plugin::hooks::actions::{self, Actions};
 use libc::pthread_t;
 
-use super::{Behind, stop_thread};
+use super::stop_thread;
+use crate::abi::behind::Behind;
 use crate::abi::{current, signals};
 
 /// The signals of whom the calling thread runs for.

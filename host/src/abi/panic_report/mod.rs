@@ -5,7 +5,7 @@
 //! few libraries that panicked last, and until they are unloaded. So many panics of an app are written in a second: a
 //! client that has found a request that panics can fill neither the log nor the worker's time.
 
-mod symbols;
+pub(super) mod symbols;
 
 use std::ffi::{CStr, OsStr, c_void};
 use std::fmt::Write;
@@ -16,10 +16,11 @@ use std::sync::PoisonError;
 use addr2line::Loader;
 use atoll_plugin::abi::{LogRecord, PanicReport};
 
-pub(crate) use self::symbols::{LIBRARIES, READS_PER_SECOND, forget};
+pub(crate) use self::symbols::{LIBRARIES, READS_PER_SECOND};
 use crate::abi::library_context::LibraryContext;
-use crate::observe::app_log::{FrameEntry, PanicEntry, now_ms};
+use crate::observe::entries::{FrameEntry, PanicEntry};
 use crate::observe::logging;
+use crate::observe::unix_time::now_ms;
 
 /// Logs an app's panic, and keeps it in the app's app log, with its backtrace, unless `RUST_BACKTRACE` is `0`.
 pub(crate) fn write(context: &LibraryContext, report: &PanicReport<'_>, frames: &[usize]) {
@@ -123,7 +124,7 @@ fn app_frames(context: &LibraryContext, addresses: &[usize]) -> Vec<Frame> {
     // The first address is in the app's own panic hook. The host's frames tell nobody anything, and to read its
     // debug information may take seconds.
     let Some(library) = addresses.first().and_then(|&address| Image::of(address)) else { return Vec::new() };
-    let Some(symbols) = symbols::of(context) else { return Vec::new() };
+    let Some(symbols) = context.debug_info().symbols() else { return Vec::new() };
     let mut symbols = symbols.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(symbols) = symbols.read(&library.file) else { return Vec::new() };
     let mut frames: Vec<Frame> = Vec::new();

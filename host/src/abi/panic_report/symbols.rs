@@ -2,11 +2,11 @@
 
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use addr2line::Loader;
 
-use crate::abi::library_context::LibraryContext;
 use crate::observe::throttle::Throttle;
 
 /// Of so many libraries it is kept: those that panicked last. What is kept of one is a mapping of its file and the part of
@@ -29,7 +29,7 @@ impl Symbols {
 }
 
 /// A loaded library, as long as it is one.
-type Key = usize;
+type Key = u64;
 
 /// The one that was asked for last is the last one.
 static KEPT: Mutex<Vec<(Key, Arc<Mutex<Symbols>>)>> = Mutex::new(Vec::new());
@@ -38,69 +38,71 @@ fn kept() -> MutexGuard<'static, Vec<(Key, Arc<Mutex<Symbols>>)>> {
     KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn key(context: &LibraryContext) -> Key {
-    std::ptr::from_ref(context).addr()
-}
+/// What has been read of one loaded library. Dropping it lets go of that.
+#[derive(Debug)]
+pub(crate) struct DebugInfo(Key);
 
-/// The names in a library. They are read, which may take long, when nobody else waits for those of another library. `None`:
-/// others have been read too lately.
-pub(super) fn of(context: &LibraryContext) -> Option<Arc<Mutex<Symbols>>> {
-    static READS: LazyLock<Throttle> = LazyLock::new(|| Throttle::new(READS_PER_SECOND));
-    let (mut kept, key) = (kept(), key(context));
-    let symbols = match kept.iter().position(|(known, _)| *known == key) {
-        Some(place) => kept.remove(place).1,
-        None => {
-            READS.pass()?;
-            if kept.len() == LIBRARIES {
-                kept.remove(0);
-            }
-            Arc::default()
-        }
-    };
-    kept.push((key, symbols.clone()));
-    Some(symbols)
-}
+impl DebugInfo {
+    /// That of a library of which nothing has been read.
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 
-/// Lets go of what has been read of a library that is unloaded, or is about to be.
-pub(crate) fn forget(context: &LibraryContext) {
-    let key = key(context);
-    let found = {
+    /// The names in the library. They are read, which may take long, when nobody else waits for those of another library.
+    /// `None`: others have been read too lately.
+    pub(super) fn symbols(&self) -> Option<Arc<Mutex<Symbols>>> {
+        static READS: LazyLock<Throttle> = LazyLock::new(|| Throttle::new(READS_PER_SECOND));
         let mut kept = kept();
-        kept.iter().position(|(known, _)| *known == key).map(|place| kept.remove(place))
-    };
-    // Its memory is given back without the lock.
-    drop(found);
+        let symbols = match kept.iter().position(|(known, _)| *known == self.0) {
+            Some(place) => kept.remove(place).1,
+            None => {
+                READS.pass()?;
+                if kept.len() == LIBRARIES {
+                    kept.remove(0);
+                }
+                Arc::default()
+            }
+        };
+        kept.push((self.0, symbols.clone()));
+        Some(symbols)
+    }
+}
+
+impl Drop for DebugInfo {
+    fn drop(&mut self) {
+        let found = {
+            let mut kept = kept();
+            kept.iter().position(|(known, _)| *known == self.0).map(|place| kept.remove(place))
+        };
+        // Its memory is given back without the lock.
+        drop(found);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::app_log::AppLog;
-    use crate::observe::events::EventBus;
 
     #[test]
     fn few_libraries_are_kept_and_none_that_is_unloaded() {
-        let context = |number| {
-            let app_log = AppLog::new("a".into(), EventBus::default());
-            LibraryContext::new("a".into(), number, Arc::new(app_log))
-        };
-        let contexts: Vec<_> = (0..LIBRARIES as u64 + 2).map(context).collect();
+        let libraries: Vec<_> = (0..LIBRARIES + 2).map(|_| DebugInfo::new()).collect();
         // There may be too many in a second.
-        let of = |context| loop {
-            if let Some(symbols) = of(context) {
+        let of = |library: &DebugInfo| loop {
+            if let Some(symbols) = library.symbols() {
                 break symbols;
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
         };
-        let first = Arc::downgrade(&of(&contexts[0]));
-        for context in &contexts[1..] {
-            assert!(Arc::ptr_eq(&of(context), &of(context)));
+        let first = Arc::downgrade(&of(&libraries[0]));
+        for library in &libraries[1..] {
+            assert!(Arc::ptr_eq(&of(library), &of(library)));
             assert!(kept().len() <= LIBRARIES);
         }
         assert!(first.upgrade().is_none(), "it has made room");
-        let last = Arc::downgrade(&of(&contexts[LIBRARIES]));
+        let last = Arc::downgrade(&of(&libraries[LIBRARIES]));
         assert!(last.upgrade().is_some());
-        drop(contexts);
+        drop(libraries);
         assert!(last.upgrade().is_none());
     }
 }

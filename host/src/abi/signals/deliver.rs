@@ -9,7 +9,9 @@
 use std::ffi::{c_int, c_void};
 
 use super::action::{Action, Slot, bit, mask_of};
-use super::{HOST, Signals, kind, real, receiver, route};
+use super::host::{HOST, take_over};
+use super::state::Signals;
+use super::{kind, real, receiver, route};
 use crate::abi::current;
 
 /// As the kernel calls it.
@@ -133,6 +135,6 @@ impl Delivery {
         let blocked = real::block_only(!bit(self.signal));
         // It was stopped and goes on, or the default is to do nothing.
         real::block_only(blocked);
-        super::take_over(self.signal);
+        take_over(self.signal, deliver);
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_void};
 
 use super::action::{Action, mask_of, set_of};
-use crate::abi::exports::Behind;
+use crate::abi::behind::Behind;
 
 /// libc's `sigaction`; the error is in `errno`.
 ///

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
 use atoll_plugin::abi::ThreadEvent;
 
@@ -18,43 +18,6 @@ thread_local! {
 /// Whether the calling thread is such a one.
 pub(super) fn is_this_thread() -> bool {
     RECEIVES.get()
-}
-
-/// A number that threads wait for, without what a thread of the standard library has: one is also made while the
-/// dynamic linker holds its locks.
-#[derive(Debug, Default)]
-pub(super) struct Gate(AtomicU32);
-
-impl Gate {
-    /// Lets those pass that wait, and all that come.
-    pub(super) fn open(&self) {
-        self.0.store(1, Ordering::SeqCst);
-        // SAFETY: the word lives through the call.
-        unsafe {
-            libc::syscall(
-                libc::SYS_futex,
-                self.0.as_ptr(),
-                libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
-                i32::MAX,
-            )
-        };
-    }
-
-    fn pass(&self) {
-        while self.0.load(Ordering::SeqCst) == 0 {
-            let no_limit = std::ptr::null::<libc::timespec>();
-            // SAFETY: as above.
-            unsafe {
-                libc::syscall(
-                    libc::SYS_futex,
-                    self.0.as_ptr(),
-                    libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
-                    0,
-                    no_limit,
-                )
-            };
-        }
-    }
 }
 
 /// Makes the thread, and waits until it can be sent signals. The caller has all signals blocked.
@@ -88,8 +51,8 @@ extern "C" fn run(context: *mut c_void) -> *mut c_void {
     let signals = context.signals();
     if current::with(|_| ()).is_none() {
         // The program's `pthread_create` is another one.
-        context.thread_event(ThreadEvent::Starting);
-        context.thread_event(ThreadEvent::Started);
+        current::thread_event(context, ThreadEvent::Starting);
+        current::thread_event(context, ThreadEvent::Started);
     }
     RECEIVES.set(true);
     let name = format!("{}#{} signals\0", context.app(), context.generation());

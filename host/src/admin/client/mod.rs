@@ -27,7 +27,7 @@ use super::model::{AppDetails, EffectiveConfig, HostStatus, LogLevel, ProblemDet
 use super::socket;
 use super::stats::Stats;
 use crate::admin::host_lock;
-use crate::observe::app_log::LogEntry;
+use crate::observe::entries::LogEntry;
 use crate::observe::error_chain::with_sources;
 
 /// How long an answer is awaited: a reload may drain and start.

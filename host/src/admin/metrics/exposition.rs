@@ -15,7 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::plain;
 use super::process::Process;
 use crate::app::handle::App;
-use crate::app::services::PinnedGeneration;
+use crate::app::pins::PinnedGeneration;
 use crate::generation::handle::Generation;
 use crate::observe::metrics::{Counter, Histogram, Metrics};
 

@@ -9,11 +9,12 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::oneshot;
 
-use super::{Input, Next, Supervisor};
-use crate::app::handle::Unavailable;
+use super::input::Input;
+use super::{Next, Supervisor};
 use crate::app::lifecycle::{Effect, Number, Phase};
 use crate::app::startup::{self, Plan, StartupError};
 use crate::app::teardown;
+use crate::app::unavailable::Unavailable;
 use crate::library::inspect::Inspected;
 use crate::observe::history::{State, Transition};
 

@@ -3,6 +3,7 @@
 
 mod effects;
 mod input;
+mod reactions;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,17 +16,20 @@ use futures_util::future::{Either, pending, select_all};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 
-pub(crate) use self::input::{Input, Reload};
-use crate::app::handle::{App, Unavailable};
+use self::input::Input;
+use crate::app::command::{Command, Commands};
+use crate::app::handle::App;
 use crate::app::heap_watch::HeapWatch;
 use crate::app::idle::IdleWatch;
 use crate::app::lifecycle::{Effect, Event, Lifecycle, Number, Phase, RestartPolicy};
+use crate::app::live_generation::LiveGeneration;
 use crate::app::prepare::Preparation;
 use crate::app::services::{Library, Services};
-use crate::app::startup::LiveGeneration;
+use crate::app::unavailable::Unavailable;
 use crate::config::{AppConfig, Settings};
+use crate::library::content_hash::ContentHash;
 use crate::library::source::Source;
-use crate::library::stage::{ContentHash, Kept};
+use crate::library::stage::Kept;
 use crate::port::call_sink::CallSink;
 use crate::watch::{Change, FileWatch};
 
@@ -35,7 +39,9 @@ use crate::watch::{Change, FileWatch};
 /// Outside of a [`LocalSet`](tokio::task::LocalSet).
 pub(crate) fn register(config: &AppConfig, services: Rc<Services>, call_sink: Arc<dyn CallSink>) -> Arc<App> {
     let (inputs, queue) = mpsc::unbounded_channel();
-    let app = Arc::new(App::new(config, inputs.clone(), &services));
+    let commands = inputs.clone();
+    let commands = Commands::new(move |command| commands.send(Input::Command(command)).is_ok());
+    let app = Arc::new(App::new(config, commands, &services));
     let library = services.library(&config.path);
     services.staging().register(&config.name);
     let pins = services.pins().changes();
@@ -161,11 +167,13 @@ impl Supervisor {
         loop {
             let finished = match self.wake(&mut queue).await {
                 Wake::Input(Some(input)) => {
-                    if let Input::Configure(config) = &input {
-                        self.path.clone_from(&config.path);
-                    }
-                    if matches!(input, Input::Configure(_) | Input::Rebuilt(_)) {
-                        self.find_library().await;
+                    match &input {
+                        Input::Command(Command::Configure(config)) => {
+                            self.path.clone_from(&config.path);
+                            self.find_library().await;
+                        }
+                        Input::Command(Command::Rebuilt(_)) => self.find_library().await,
+                        _ => {}
                     }
                     self.input(input)
                 }

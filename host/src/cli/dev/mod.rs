@@ -20,7 +20,8 @@ use clap::Args;
 use self::build_queue::BuildQueue;
 use self::report::Report;
 use self::watches::Watches;
-use super::{ServeArgs, out, serve};
+use super::out;
+use super::serve::{self, ServeArgs};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, Metadata, Package as Member, PackageId, TargetKind};
 
-use super::{features, real_path};
+use super::features;
+use crate::fs::real_path::real_path;
 use crate::library::source::{Package, workspace_above};
 
 /// What the manifests of a workspace say of the crates that are built in it.

@@ -29,6 +29,7 @@ use self::inputs::Messages;
 use self::manifests::{Call, Manifests};
 pub use self::settings::is_about_builds;
 pub use self::symbols::Symbols;
+use crate::fs::real_path::real_path;
 use crate::library::source::Package;
 use crate::watch::WatchSet;
 
@@ -329,11 +330,6 @@ impl Workspace {
 /// A failure with this text, which may have a terminal's control sequences in it.
 fn failed(text: String) -> BuildError {
     BuildError::Failed { message: output::plain(&text), colored: text }
-}
-
-/// Two spellings of a path are the same file; one that is gone is only itself.
-fn real_path(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// The library among an artifact's files, if the artifact is one.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use atoll_plugin::protocol::{ErrorData, ErrorObject, code};
 
-use crate::app::handle::{App, Unavailable};
+use crate::app::handle::App;
+use crate::app::unavailable::Unavailable;
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::port::answer::AnswerError;
 

@@ -1,5 +1,6 @@
 //! One HTTP request through an app's port, whatever it came by.
 
+mod credit;
 mod download;
 mod failure;
 mod frames;
@@ -10,10 +11,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use atoll_plugin::abi::Message;
-use atoll_plugin::protocol::{self, HttpRequest, HttpResponse, INITIAL_CREDIT};
+use atoll_plugin::protocol::{self, HttpRequest, HttpResponse};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
+pub(crate) use self::credit::with_grant;
 pub use self::download::Download;
 use self::failure::{failed, unavailable};
 use self::upload::Upload;
@@ -251,12 +253,6 @@ fn send_now(
             None
         }
     }
-}
-
-/// A stream's credit when the app has granted more: never more than it begins with, as an app cannot have taken what it
-/// was not sent.
-pub(crate) fn with_grant(credit: i64, granted: u64) -> i64 {
-    credit.saturating_add_unsigned(granted).min(INITIAL_CREDIT as i64)
 }
 
 /// Until a deadline, in milliseconds.

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use tokio::time::Instant;
 
-use super::with_grant;
+use super::credit::with_grant;
 use crate::memory::buffer;
 use crate::port::host_end::Answer;
 

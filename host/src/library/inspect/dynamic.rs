@@ -7,8 +7,9 @@ use object::elf::{self, Dyn64, DynamicTag, SectionType, Sym64};
 use object::read::ReadRef;
 use object::read::elf::{ProgramHeader, SectionHeader, SectionTable};
 
-use super::image::{Damage, Extent, Image, Segment, ensure};
-use super::{ENDIAN, Header, relocations, symbols};
+use super::damage::{Damage, ensure};
+use super::header::{ENDIAN, Header};
+use super::image::{Extent, Image, Segment};
 
 pub(super) type Symbol = Sym64<LittleEndian>;
 
@@ -20,22 +21,8 @@ pub(super) struct Dynamic<'data, 'image, R> {
     pub(super) symbols: &'data [Symbol],
 }
 
-/// Follows all that the loader follows.
-pub(super) fn check<'data, R: ReadRef<'data>>(
-    image: &Image<'data, R>,
-    sections: &SectionTable<'data, Header, R>,
-) -> Result<elf::DynamicFlags1, Damage> {
-    let dynamic = Dynamic::read(image, sections)?;
-    dynamic.check_sections(sections)?;
-    dynamic.check_names()?;
-    dynamic.check_functions()?;
-    symbols::check(&dynamic)?;
-    relocations::check(&dynamic)?;
-    Ok(elf::DynamicFlags1(dynamic.value(elf::DT_FLAGS_1).unwrap_or_default()))
-}
-
 impl<'data, 'image, R: ReadRef<'data>> Dynamic<'data, 'image, R> {
-    fn read(
+    pub(super) fn read(
         image: &'image Image<'data, R>,
         sections: &SectionTable<'data, Header, R>,
     ) -> Result<Self, Damage> {
@@ -60,6 +47,18 @@ impl<'data, 'image, R: ReadRef<'data>> Dynamic<'data, 'image, R> {
         let count = section.sh_size(ENDIAN) / size_of::<Symbol>() as u64;
         dynamic.symbols = image.slice("symbol table", address, count)?;
         Ok(dynamic)
+    }
+
+    /// Follows what the table itself leads to, except for symbols and relocations.
+    pub(super) fn check(&self, sections: &SectionTable<'data, Header, R>) -> Result<(), Damage> {
+        self.check_sections(sections)?;
+        self.check_names()?;
+        self.check_functions()
+    }
+
+    /// Whether the library asks to stay mapped for ever.
+    pub(super) fn stays_mapped(&self) -> bool {
+        self.value(elf::DT_FLAGS_1).is_some_and(|flags| flags & elf::DF_1_NODELETE.0 != 0)
     }
 
     pub(super) fn value(&self, tag: DynamicTag) -> Option<u64> {

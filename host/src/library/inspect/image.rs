@@ -3,50 +3,17 @@
 //! The loader follows the addresses of a library without asking whether they lead anywhere. So they are followed here
 //! first, and the program headers are compared with the sections, which say the same in another way.
 
-use std::fmt;
-
 use object::LittleEndian;
 use object::elf::{self, ProgramHeader64, SectionHeader64};
 use object::pod::Pod;
 use object::read::ReadRef;
 use object::read::elf::{ProgramHeader, SectionHeader, SectionTable};
 
-use super::{ENDIAN, Header};
+use super::damage::{Damage, ensure};
+use super::header::{ENDIAN, Header};
 
 /// The smallest page of the machines that Atoll runs on.
 const PAGE: u64 = 4096;
-
-/// What is wrong with a library's file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage(String);
-
-impl Damage {
-    pub(super) fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
-    }
-}
-
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<object::read::Error> for Damage {
-    fn from(error: object::read::Error) -> Self {
-        Self(error.to_string())
-    }
-}
-
-/// `Err` with this text, unless the condition holds.
-macro_rules! ensure {
-    ($condition:expr, $($text:tt)+) => {
-        if !$condition {
-            return Err($crate::library::inspect::image::Damage::new(format!($($text)+)));
-        }
-    };
-}
-pub(super) use ensure;
 
 pub(super) type Segment = ProgramHeader64<LittleEndian>;
 pub(super) type Section = SectionHeader64<LittleEndian>;

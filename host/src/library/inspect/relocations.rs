@@ -5,9 +5,10 @@ use object::U64;
 use object::elf::{self, Rela64, RelocationType};
 use object::read::ReadRef;
 
-use super::ENDIAN;
+use super::damage::{Damage, ensure};
 use super::dynamic::Dynamic;
-use super::image::{Damage, Extent, ensure};
+use super::header::ENDIAN;
+use super::image::Extent;
 
 type Relocation = Rela64<LittleEndian>;
 

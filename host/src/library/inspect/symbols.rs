@@ -8,9 +8,10 @@ use object::pod::Pod;
 use object::read::ReadRef;
 use object::{U16, U32, U64};
 
-use super::ENDIAN;
+use super::damage::{Damage, ensure};
 use super::dynamic::Dynamic;
-use super::image::{Damage, Extent, ensure};
+use super::header::ENDIAN;
+use super::image::Extent;
 
 /// The bits of a version's number; the others say whether it is hidden.
 const VERSION: u16 = 0x7fff;

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};
 
+use super::header::MACHINE;
 use super::*;
 use crate::library::stage::Staging;
 

@@ -4,8 +4,9 @@ use object::elf;
 use object::read::ReadRef;
 use object::read::elf::{SectionHeader, SectionTable};
 
-use super::image::{Damage, Extent, Image, ensure};
-use super::{ENDIAN, Header};
+use super::damage::{Damage, ensure};
+use super::header::{ENDIAN, Header};
+use super::image::{Extent, Image};
 
 /// The only kind that linkers write: relative pointers of four bytes, and a table that is sorted.
 const USUAL: [u8; 4] = [1, 0x1b, 0x03, 0x3b];

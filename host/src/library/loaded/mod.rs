@@ -22,8 +22,9 @@ use self::verified::Verified;
 use crate::abi::abort::Abort;
 use crate::abi::library_context::LibraryContext;
 use crate::abi::{current, exports, signals, vtable};
+use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
-use crate::library::stage::{ContentHash, Staged};
+use crate::library::stage::Staged;
 use crate::observe::logging;
 use crate::port::host_end::Port;
 
@@ -144,7 +145,7 @@ impl Loaded {
             (inspected.staged().path().to_owned(), inspected.staged().hash(), context.clone());
         let open = move || {
             let _entered = current::enter_linker(&bound);
-            bound.note_strangers();
+            exports::prepare(&bound);
             // SAFETY: by the caller's contract.
             let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) }
                 .map_err(|error| OpenError::new(&error, &path))?;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::library::stage::ContentHash;
+use crate::library::content_hash::ContentHash;
 
 /// How many are remembered.
 const REMEMBERED: usize = 1024;

@@ -11,9 +11,10 @@ use std::time::SystemTime;
 
 use tokio::runtime::Handle;
 
-use super::{ContentHash, StageError};
+use super::error::StageError;
 use crate::fs::regular_file;
 use crate::library::checksum::{self, Checksum};
+use crate::library::content_hash::ContentHash;
 use crate::watch::{Fingerprint, Writers, writers};
 
 /// A file that is deleted with its owner.

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Mode, OFlags, openat};
 
-use super::StageError;
+use super::error::StageError;
 
 /// The folder that all hosts of this user share. What is in it is of this user only: somebody else who could write to it
 /// could have a host run their code.

@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::copy::OwnedFile;
+use super::error::StageError;
 use super::folder::ProcessFolder;
-use super::{ContentHash, StageError, Staged};
+use super::staged::Staged;
+use crate::library::content_hash::ContentHash;
 use crate::watch::Fingerprint;
 
 /// A library that is kept for going back to it. Its file is there for as long as it is kept or a clone of

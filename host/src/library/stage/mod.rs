@@ -7,266 +7,24 @@
 
 mod claims;
 mod copy;
+mod error;
 mod folder;
 mod kept;
+mod staged;
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use self::claims::Claims;
-use self::copy::OwnedFile;
+pub use self::error::StageError;
 use self::folder::ProcessFolder;
 pub(crate) use self::folder::{CommonFolder, open_folder};
 pub use self::kept::Kept;
 pub(crate) use self::kept::Original;
 use self::kept::Store;
+pub use self::staged::Staged;
 use crate::config::Settings;
-use crate::library::checksum::Checksum;
-use crate::watch::Fingerprint;
-
-/// Why a library could not be staged.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StageError {
-    /// The library could not be read.
-    #[error("cannot read the library {}: {reason}", path.display())]
-    Read {
-        /// The library.
-        path: PathBuf,
-        /// What the system says.
-        reason: io::Error,
-    },
-    /// The path does not lead to a file.
-    #[error("{} is not a file", path.display())]
-    NotAFile {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The library is larger than it may be.
-    #[error(
-        "the library {} is too large: found {found} bytes, at most {limit} are loaded (the setting `library_limit`)",
-        path.display()
-    )]
-    TooLarge {
-        /// The library.
-        path: PathBuf,
-        /// Its size in bytes.
-        found: u64,
-        /// The largest size in bytes.
-        limit: u64,
-    },
-    /// Somebody has the library open for writing. [`Watcher`](crate::watch::Watcher) reports it when they are done.
-    #[error("the library {} is being written", path.display())]
-    BeingWritten {
-        /// The library.
-        path: PathBuf,
-    },
-    /// The library changed while it was being copied.
-    #[error(
-        "the library {} changed while it was being copied ({} bytes before, {} bytes after)",
-        path.display(),
-        before.size(),
-        after.size()
-    )]
-    Changed {
-        /// The library.
-        path: PathBuf,
-        /// What it was when the copy was begun.
-        before: Box<Fingerprint>,
-        /// What it was when the copy was finished.
-        after: Box<Fingerprint>,
-    },
-    /// Two crates build the same file.
-    #[error(
-        "{} is what the crate in {} builds, and the one in {}, of the app {other}, too: give one of them another `name` \
-         under `[lib]`, or another target folder",
-        path.display(),
-        folder.display(),
-        other_folder.display()
-    )]
-    Shared {
-        /// The file.
-        path: PathBuf,
-        /// The folder of the app's crate.
-        folder: PathBuf,
-        /// The other app.
-        other: String,
-        /// The folder of its crate.
-        other_folder: PathBuf,
-    },
-    /// A library that was kept is not what it was when it was kept.
-    #[error(
-        "the kept library {} is damaged: its hash was {expected} and is {found}; to go back, put the older library \
-         where the app's path leads",
-        path.display()
-    )]
-    Damaged {
-        /// The kept copy.
-        path: PathBuf,
-        /// The hash it was kept under.
-        expected: ContentHash,
-        /// The hash it has.
-        found: ContentHash,
-    },
-    /// The copy could not be written.
-    #[error("cannot write the staged copy {}: {reason}", path.display())]
-    Write {
-        /// The copy.
-        path: PathBuf,
-        /// What the system says.
-        reason: io::Error,
-    },
-    /// The folder for staged copies could not be made.
-    #[error("cannot make the folder {} for staged copies: {reason} (set TMPDIR to choose another place)", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the system says.
-        reason: io::Error,
-    },
-    /// The folder for staged copies is not safe, as somebody else could exchange the libraries in it.
-    #[error(
-        "the folder {} for staged copies is not safe: {found}, needed is a folder of user {user} \
-         (remove it, or set TMPDIR to choose another place)",
-        path.display()
-    )]
-    UnsafeFolder {
-        /// The folder.
-        path: PathBuf,
-        /// What it is.
-        found: String,
-        /// The user that the host runs as.
-        user: u32,
-    },
-    /// The app's name cannot be part of a file's name.
-    #[error("an app called {app:?} cannot have a staged copy, as its name cannot be part of a file's name")]
-    AppName {
-        /// The app's name.
-        app: String,
-    },
-}
-
-impl StageError {
-    /// Whether the library is just being written, so that it is worth trying again when it has changed.
-    pub fn is_temporary(&self) -> bool {
-        matches!(self, StageError::BeingWritten { .. } | StageError::Changed { .. })
-    }
-}
-
-/// What tells the contents of one library from another: a BLAKE3 hash, shown in hexadecimal.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ContentHash([u8; 32]);
-
-impl ContentHash {
-    pub(crate) fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// That of a whole content.
-    pub(crate) fn of(content: &[u8]) -> Self {
-        Self(*blake3::hash(content).as_bytes())
-    }
-
-    /// The hash's bytes.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    /// The first 12 digits, which are enough for people to tell libraries apart.
-    pub fn short(&self) -> String {
-        let mut text = self.to_string();
-        text.truncate(12);
-        text
-    }
-}
-
-impl fmt::Display for ContentHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for ContentHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ContentHash({self})")
-    }
-}
-
-/// A copy of a library, for one generation at a time. Dropping it deletes the copy.
-///
-/// A library that is mapped stays usable without its file, but it must not be dropped before `dlopen`.
-#[derive(Debug)]
-pub struct Staged {
-    file: OwnedFile,
-    app: String,
-    hash: ContentHash,
-    size: u64,
-    source: PathBuf,
-    fingerprint: Fingerprint,
-    /// What the copy itself was when it was made.
-    own_fingerprint: Fingerprint,
-    /// Whether every later write to the source shows in the source's fingerprint.
-    settled: bool,
-    checksum: Option<Checksum>,
-    /// The folder is removed when neither the [`Staging`] nor a copy in it is left.
-    _folder: Arc<ProcessFolder>,
-}
-
-impl Staged {
-    /// Where the copy is.
-    pub fn path(&self) -> &Path {
-        self.file.path()
-    }
-
-    /// The name of the app that it was made for.
-    pub fn app(&self) -> &str {
-        &self.app
-    }
-
-    /// The hash of its contents.
-    pub fn hash(&self) -> ContentHash {
-        self.hash
-    }
-
-    /// Its size in bytes.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// The library that it is a copy of.
-    pub fn source(&self) -> &Path {
-        &self.source
-    }
-
-    /// What the library was when it was copied. A [`Change`](crate::Change) whose fingerprint does not
-    /// [differ](Fingerprint::differs_from) from this one is already in this copy.
-    pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
-    }
-
-    /// What its last bytes are, if they are a checksum. `None`: it is smaller than one.
-    pub(crate) fn checksum(&self) -> Option<Checksum> {
-        self.checksum
-    }
-
-    /// Whether [`is_current`](Self::is_current) can ever say yes: not, if the library had just been written when it
-    /// was copied, nor for a library that was kept.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.settled
-    }
-
-    /// Whether this copy can stand for a new one of `library`: that is still what it was when it was copied, nobody is
-    /// writing to it, and the copy is untouched. In doubt it cannot.
-    pub fn is_current(&self, library: &Path) -> bool {
-        self.settled
-            && self.source == library
-            && copy::is_still(library, &self.fingerprint)
-            && Fingerprint::of(self.path()).is_ok_and(|now| !now.differs_from(&self.own_fingerprint))
-    }
-}
 
 /// The staged copies of this host process, and the last good libraries of each app.
 ///
@@ -357,18 +115,7 @@ impl Staging {
     pub fn stage_up_to(&self, limit: u64, app: &str, library: &Path) -> Result<Staged, StageError> {
         let (folder, path) = self.place_for(app)?;
         let (file, copied) = copy::library(library, path, limit)?;
-        Ok(Staged {
-            file,
-            app: app.to_owned(),
-            hash: copied.hash,
-            size: copied.size,
-            source: library.to_owned(),
-            fingerprint: copied.fingerprint,
-            own_fingerprint: copied.own_fingerprint,
-            settled: copied.settled,
-            checksum: copied.checksum,
-            _folder: folder,
-        })
+        Ok(Staged::new(app, library, file, copied, folder))
     }
 
     /// Keeps the library of a generation for going back to it, as the newest of its app, and forgets all but the
@@ -413,15 +160,14 @@ impl Staging {
     /// It is damaged, or there is no room.
     pub fn restage(&self, app: &str, kept: &Kept) -> Result<Staged, StageError> {
         let staged = self.stage_up_to(u64::MAX, app, kept.path())?;
-        if staged.hash != kept.hash() {
+        if staged.hash() != kept.hash() {
             return Err(StageError::Damaged {
                 path: kept.path().to_owned(),
                 expected: kept.hash(),
-                found: staged.hash,
+                found: staged.hash(),
             });
         }
-        let (source, fingerprint) = (kept.source().to_owned(), kept.fingerprint());
-        Ok(Staged { source, fingerprint, settled: false, ..staged })
+        Ok(staged.of_kept(kept.source().to_owned(), kept.fingerprint()))
     }
 
     /// Takes note of the crate that an app's library is built from.

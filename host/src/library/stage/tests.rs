@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::thread::sleep;
 
-use crate::watch::SETTLE;
+use crate::watch::{Fingerprint, SETTLE};
 
 fn setup() -> (tempfile::TempDir, Staging, PathBuf) {
     let folder = tempfile::tempdir().unwrap();

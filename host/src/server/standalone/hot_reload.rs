@@ -18,11 +18,11 @@ use tokio::time::{sleep, timeout};
 
 use crate::abi::library_context::LibraryContext;
 use crate::library::check::CheckError;
+use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
 use crate::library::loaded::{self, FinalCheck, LoadError, Loaded, Mapping, PinReason};
 use crate::library::loader::{LoadMode, Loader};
 use crate::library::own_thread::LastingThread;
-use crate::library::stage::ContentHash;
 
 /// How long `LibReloader` waits for a file to come to rest. Whether the file is complete is found out otherwise, so this
 /// is only what joins the events of one change.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{TestHost, TestHostError, serve};
+use super::error::TestHostError;
+use super::{TestHost, serve};
 use crate::config::Config;
 use crate::devkit::build::BuildOptions;
 
@@ -79,6 +80,7 @@ impl Builder {
         let folder = std::env::current_dir()?;
         let text = Value::from_iter(self.apps).to_string();
         let config = Config::parse(&text, &folder, "the apps of this test")?;
-        serve::start(config, self.options, self.build_deadline)
+        let host = serve::start(config, self.options, self.build_deadline)?;
+        Ok(TestHost { host })
     }
 }

@@ -1,12 +1,13 @@
 //! The libraries of the apps under test, built from their crates.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::TestHostError;
+use super::error::TestHostError;
 use crate::app::services::{Library, Services};
 use crate::config::Config;
 use crate::devkit::build::{BuildOptions, Workspace};
+use crate::fs::real_path::real_path;
 use crate::library::source::{Package, Source};
 
 /// Builds the crates among the apps, and tells the host where their libraries are.
@@ -45,9 +46,4 @@ fn crates(config: &Config) -> Result<Vec<(PathBuf, Package)>, TestHostError> {
         }
     }
     Ok(crates)
-}
-
-/// Two spellings of a path are the same folder; one that is gone is only itself.
-fn real_path(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

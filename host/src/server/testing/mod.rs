@@ -18,86 +18,27 @@
 //! A segmentation fault in the app ends the test, as it ends a host.
 
 mod builder;
+mod error;
 mod libraries;
 mod serve;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
-
-use tokio::sync::mpsc::UnboundedSender;
+use std::sync::mpsc::channel;
+use std::thread;
 
 pub use self::builder::Builder;
-use self::serve::Order;
+use self::error::PATIENCE;
+pub use self::error::TestHostError;
+use self::serve::{HostThread, Order};
 use crate::app::handle::App;
-use crate::app::services::ServicesError;
-use crate::config::ConfigError;
-use crate::devkit::build::BuildError;
-use crate::registry::Registry;
-
-/// How long a host may take for what it is told. The apps' own limits are shorter, and end what hangs.
-const PATIENCE: Duration = Duration::from_secs(90);
-
-/// Why there is no host, or not what was asked of it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TestHostError {
-    /// The apps or their settings cannot be used.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// An app's path leads to no library, and to no crate: the app, and what is wrong.
-    #[error("{0}: {1}")]
-    Source(String, String),
-    /// A crate cannot be built.
-    #[error(transparent)]
-    Build(#[from] BuildError),
-    /// Cargo has built the crate, and no library that can be loaded.
-    #[error("{0}: the build made no library: its crate needs `crate-type = [\"cdylib\"]` under `[lib]`")]
-    NoLibrary(String),
-    /// The builds took longer than they may.
-    #[error("the build took longer than {0:?}; `Builder::build_deadline` sets another limit")]
-    BuildTooLong(Duration),
-    /// The host cannot start.
-    #[error(transparent)]
-    Services(#[from] ServicesError),
-    /// There is no free port of the loopback address, or no thread.
-    #[error("the host cannot listen: {0}")]
-    Listen(std::io::Error),
-    /// No app has this name.
-    #[error("this host has no app `{0}`: add it by `Builder::app`")]
-    NoApp(String),
-    /// There is no new generation; the one before goes on.
-    #[error("{app} was not reloaded: {reason}")]
-    Reload {
-        /// The app.
-        app: String,
-        /// Why not.
-        reason: String,
-    },
-    /// The host did not do what it was told in time.
-    #[error("the host did not {0} within {PATIENCE:?}")]
-    TooLate(&'static str),
-}
-
-// Not by an attribute, which would make it a `source`: printing the chain would say it twice.
-impl From<std::io::Error> for TestHostError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Listen(error)
-    }
-}
 
 /// A host that serves apps on a free port of the loopback address. Dropping it stops it.
 ///
 /// It logs warnings to standard error, or what `RUST_LOG` says, unless the test has a logger of its own. What it answers for
 /// an app that fails says why, as `atoll dev` does.
 pub struct TestHost {
-    base: String,
-    registry: Arc<Registry>,
-    orders: UnboundedSender<Order>,
-    ended: Receiver<()>,
-    thread: Option<JoinHandle<()>>,
+    host: HostThread,
 }
 
 impl TestHost {
@@ -108,13 +49,13 @@ impl TestHost {
 
     /// The beginning of its URLs: `http://127.0.0.1:4321`.
     pub fn base_url(&self) -> &str {
-        &self.base
+        &self.host.base
     }
 
     /// The URL of a path of an app's.
     pub fn url(&self, app: &str, path: &str) -> String {
         let slash = if path.starts_with('/') { "" } else { "/" };
-        format!("{}/apps/{app}{slash}{path}", self.base)
+        format!("{}/apps/{app}{slash}{path}", self.host.base)
     }
 
     /// An app as the host has it: whether it serves, by which generation, what has become of the others, what it logs.
@@ -122,7 +63,7 @@ impl TestHost {
     /// # Errors
     /// [`TestHostError::NoApp`].
     pub fn app(&self, name: &str) -> Result<Arc<App>, TestHostError> {
-        self.registry.get(name).ok_or_else(|| TestHostError::NoApp(name.to_owned()))
+        self.host.registry.get(name).ok_or_else(|| TestHostError::NoApp(name.to_owned()))
     }
 
     /// Loads an app's library anew, and hands its state over; the number of the generation that serves then. An app that
@@ -134,7 +75,7 @@ impl TestHost {
         let app = self.app(name)?;
         let (answer, answered) = channel();
         // A host that has ended gives no answer.
-        let _ = self.orders.send(Order::Reload(app, answer));
+        let _ = self.host.orders.send(Order::Reload(app, answer));
         answered
             .recv_timeout(PATIENCE)
             .map_err(|_| TestHostError::TooLate("reload"))?
@@ -153,15 +94,15 @@ impl TestHost {
 impl Drop for TestHost {
     fn drop(&mut self) {
         // It fails when the host has ended already.
-        let _ = self.orders.send(Order::Stop);
-        match self.ended.recv_timeout(PATIENCE) {
+        let _ = self.host.orders.send(Order::Stop);
+        match self.host.ended.recv_timeout(PATIENCE) {
             Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
                 let what = TestHostError::TooLate("stop");
                 if thread::panicking() { eprintln!("{what}") } else { panic!("{what}") }
             }
             // It ends either way.
             Ok(()) | Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
-                let ended = self.thread.take().map(JoinHandle::join);
+                let ended = self.host.thread.take().map(JoinHandle::join);
                 if let (Some(Err(panic)), false) = (ended, thread::panicking()) {
                     std::panic::resume_unwind(panic);
                 }
@@ -172,6 +113,6 @@ impl Drop for TestHost {
 
 impl fmt::Debug for TestHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TestHost").field("base", &self.base).finish_non_exhaustive()
+        f.debug_struct("TestHost").field("base", &self.host.base).finish_non_exhaustive()
     }
 }

@@ -2,15 +2,16 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
-use std::thread;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use log::LevelFilter;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
-use super::{TestHost, TestHostError, libraries};
+use super::error::{PATIENCE, TestHostError};
+use super::libraries;
 use crate::app::handle::App;
 use crate::app::services::Services;
 use crate::config::Config;
@@ -25,12 +26,23 @@ pub(super) enum Order {
     Stop,
 }
 
+/// A host that runs on its thread.
+pub(super) struct HostThread {
+    /// The beginning of its URLs.
+    pub(super) base: String,
+    pub(super) registry: Arc<Registry>,
+    pub(super) orders: UnboundedSender<Order>,
+    /// Told when it has ended.
+    pub(super) ended: Receiver<()>,
+    pub(super) thread: Option<JoinHandle<()>>,
+}
+
 /// Starts a host on a thread of its own, and waits until it listens.
 pub(super) fn start(
     config: Config,
     options: BuildOptions,
     build_deadline: Duration,
-) -> Result<TestHost, TestHostError> {
+) -> Result<HostThread, TestHostError> {
     logging::init_at(LevelFilter::Warn);
     let (orders, ordered) = unbounded_channel();
     let (ready, readied) = channel();
@@ -51,9 +63,9 @@ pub(super) fn start(
     };
     let thread = thread::Builder::new().name("test host".to_owned()).spawn(run)?;
     // It is bounded by the deadline of the builds; what else it does takes no time.
-    let limit = build_deadline.saturating_add(super::PATIENCE);
+    let limit = build_deadline.saturating_add(PATIENCE);
     let (base, registry) = readied.recv_timeout(limit).map_err(|_| TestHostError::TooLate("start"))??;
-    Ok(TestHost { base, registry, orders, ended, thread: Some(thread) })
+    Ok(HostThread { base, registry, orders, ended, thread: Some(thread) })
 }
 
 async fn prepare(

@@ -1,0 +1,46 @@
+//! The host's side: what it does at each signal, and its handler, which is the real one of those that are taken over.
+
+use std::ffi::{c_int, c_void};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::action::{Action, Slots, bit};
+use super::{kind, real};
+
+/// What the kernel calls.
+pub(super) type RealHandler = unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+
+/// What the host does at each signal that is [taken over](take_over).
+pub(super) static HOST: Slots = Slots::new();
+
+/// The signals that are taken over.
+static TAKEN_OVER: AtomicU64 = AtomicU64::new(0);
+
+/// The handler of those signals.
+static HANDLER: OnceLock<RealHandler> = OnceLock::new();
+
+pub(super) fn is_taken_over(signal: c_int) -> bool {
+    TAKEN_OVER.load(Ordering::SeqCst) & bit(signal) != 0
+}
+
+/// Makes the host's handler the real one, at first with what there is kept for the host.
+///
+/// Takes no lock and does not allocate where the signal is taken over already.
+pub(super) fn take_over(signal: c_int, handler: RealHandler) {
+    if !is_taken_over(signal) {
+        HANDLER.get_or_init(|| handler);
+        HOST.of(signal).store(real::current(signal));
+        TAKEN_OVER.fetch_or(bit(signal), Ordering::SeqCst);
+    }
+    // The host's handler for stack overflows needs the thread's alternate stack.
+    set_flags(signal, libc::SA_RESTART | HOST.of(signal).load().flags & libc::SA_ONSTACK);
+}
+
+/// Gives the handler of a signal that is taken over these flags.
+pub(super) fn set_flags(signal: c_int, flags: c_int) {
+    let Some(&handler) = HANDLER.get() else { return };
+    let action =
+        Action { handler: handler as usize, flags: flags | libc::SA_SIGINFO, mask: !kind::NEVER_BLOCKED };
+    // SAFETY: the host's handler may be called at any time, on any thread.
+    unsafe { real::set(signal, action) };
+}

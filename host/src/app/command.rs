@@ -1,0 +1,63 @@
+//! What others ask of an app.
+
+use std::fmt;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use crate::app::lifecycle::Number;
+use crate::app::unavailable::Unavailable;
+use crate::config::AppConfig;
+
+/// What others ask of an app, which its supervisor does.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// A call found nothing that serves.
+    Wanted(oneshot::Sender<Result<(), Unavailable>>),
+    /// Someone asks for a generation that serves, also after it has failed.
+    Start(oneshot::Sender<Result<(), Unavailable>>),
+    /// What serves is to go, until the next call; answered when it has gone.
+    Stop(oneshot::Sender<()>),
+    /// What serves is to go, and calls are not to start another; answered when it has gone.
+    Disable(oneshot::Sender<()>),
+    /// Calls may start it again.
+    Enable(oneshot::Sender<()>),
+    /// Someone asks for another generation, and for the number of the one that serves then.
+    Reload(Reload, oneshot::Sender<Result<Number, String>>),
+    /// A build has made another library, from what was changed at this time, or it failed.
+    Rebuilt(Instant),
+    /// The registry has a new entry for the app.
+    Configure(Box<AppConfig>),
+    /// The app is to be taken down.
+    Close(oneshot::Sender<()>),
+}
+
+/// Which library a reload that was asked for brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reload {
+    /// The one on disk, also when it is what serves.
+    Current,
+    /// The one before, of those that were kept.
+    Previous,
+}
+
+/// The way to an app's supervisor.
+pub(crate) struct Commands(Box<dyn Fn(Command) -> bool + Send + Sync>);
+
+impl Commands {
+    /// `send` hands a command over, unless the supervisor has ended: `false`.
+    pub(crate) fn new(send: impl Fn(Command) -> bool + Send + Sync + 'static) -> Self {
+        Self(Box::new(send))
+    }
+
+    /// Whether the supervisor takes the command: one that has ended takes none.
+    pub(crate) fn send(&self, command: Command) -> bool {
+        (self.0)(command)
+    }
+}
+
+impl fmt::Debug for Commands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Commands")
+    }
+}

@@ -1,0 +1,28 @@
+//! Why an app has no generation to serve a request.
+
+use std::time::Duration;
+
+/// Why an app has no generation to serve a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// Its library cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+    /// It did not start, or crashed, and is started again after a pause.
+    #[error("{reason}")]
+    Resting {
+        /// What went wrong last.
+        reason: String,
+        /// Until it is tried again.
+        retry_after: Duration,
+    },
+    /// Too many of its generations are pinned: what to do about it.
+    #[error("{0}")]
+    Blocked(String),
+    /// Someone has switched it off.
+    #[error("the app is disabled: `atoll enable NAME` lets calls start it again")]
+    Disabled,
+    /// It is being taken down.
+    #[error("the app is being taken down")]
+    Closing,
+}

@@ -1,0 +1,134 @@
+//! Why a library is not loaded.
+
+use std::io;
+
+use atoll_plugin::stamp;
+
+use super::damage::Damage;
+use crate::library::content_hash::ContentHash;
+
+/// Why a library is not loaded. Each says what was found, what is needed, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InspectError {
+    /// The staged copy could not be read.
+    #[error("cannot read the staged copy: {0}")]
+    Read(io::Error),
+    /// The file is no ELF file.
+    #[error("not a library: found a file that begins with {found:02x?}, needed an ELF shared object")]
+    NotElf {
+        /// The first bytes of the file.
+        found: Vec<u8>,
+    },
+    /// The file ends before its contents do.
+    #[error(
+        "the library is incomplete: found {found} bytes, needed at least {needed}; \
+         it is tried again when it changes"
+    )]
+    Incomplete {
+        /// The file's size.
+        found: u64,
+        /// Where what is known of the contents ends.
+        needed: u64,
+    },
+    /// The file is made for another kind of machine.
+    #[error(
+        "the library is for another machine: found {found}, needed {needed}; build it for {}",
+        stamp::TARGET
+    )]
+    Machine {
+        /// What the file is for.
+        found: String,
+        /// What the host is.
+        needed: String,
+    },
+    /// The file is an ELF file, but no library.
+    #[error(
+        "not a library: found {found}, needed a shared object; \
+         load the file that `crate-type = [\"cdylib\"]` builds"
+    )]
+    NotALibrary {
+        /// What the file is.
+        found: &'static str,
+    },
+    /// The file's headers and tables contradict themselves, or lead out of the file.
+    #[error("the library is damaged: {0}; build it again, or copy it again")]
+    Damaged(Damage),
+    /// The library has no stamp.
+    #[error(
+        "not an Atoll app: found no section {}; add `atoll_plugin::export_app!(app);` to its lib.rs",
+        stamp::SECTION
+    )]
+    NoStamp,
+    /// The stamp is not what it should be.
+    #[error(
+        "cannot read the library's stamp, {text:?}: {reason}; \
+         build it with the version of atoll-plugin that this host is built with"
+    )]
+    Stamp {
+        /// The contents of the section.
+        text: String,
+        /// What is wrong with them.
+        reason: serde_json::Error,
+    },
+    /// The library is not what `atoll build` wrote.
+    #[error(
+        "the library is not what `atoll build` wrote: its contents have the checksum {}, needed {}; it was damaged on \
+         the way, or another tool has changed it: copy it again, or run `atoll build` again",
+        found.short(),
+        needed.short()
+    )]
+    Checksum {
+        /// That of what is there.
+        found: ContentHash,
+        /// That of what was written.
+        needed: ContentHash,
+    },
+    /// The library is built for another version of the interface.
+    #[error(
+        "the library is for another version of Atoll: found API version {found}, needed {needed}; \
+         {}", if found < needed { "update its atoll-plugin" } else { "update the host" }
+    )]
+    ApiVersion {
+        /// The library's version.
+        found: u32,
+        /// The host's version.
+        needed: u32,
+    },
+    /// The library is built for another target.
+    #[error(
+        "the library is for another target: found {found}, needed {needed}; build it with `--target {needed}`"
+    )]
+    Target {
+        /// The library's target.
+        found: String,
+        /// The host's target.
+        needed: &'static str,
+    },
+    /// The library is of another package than the one asked for.
+    #[error(
+        "the library is of another package: found {found}, needed {needed}; if both build a library of the same file \
+         name into the same folder, give one of them another `name` under `[lib]`, else correct the app's path"
+    )]
+    Package {
+        /// The library's package.
+        found: String,
+        /// The package that was asked for.
+        needed: String,
+    },
+    /// The library ends the process when it panics.
+    #[error(
+        "a panic in the library would end the host: found panic = {found:?}, needed \"unwind\"; \
+         set `panic = \"unwind\"` in the profile that it is built with (in the workspace's Cargo.toml)"
+    )]
+    Panic {
+        /// The library's panic strategy.
+        found: String,
+    },
+}
+
+impl From<object::read::Error> for InspectError {
+    fn from(error: object::read::Error) -> Self {
+        Self::Damaged(error.into())
+    }
+}

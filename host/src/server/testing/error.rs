@@ -1,0 +1,58 @@
+//! What may go wrong with a host in a test.
+
+use std::time::Duration;
+
+use crate::app::services::ServicesError;
+use crate::config::ConfigError;
+use crate::devkit::build::BuildError;
+
+/// How long a host may take for what it is told. The apps' own limits are shorter, and end what hangs.
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Why there is no host, or not what was asked of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TestHostError {
+    /// The apps or their settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An app's path leads to no library, and to no crate: the app, and what is wrong.
+    #[error("{0}: {1}")]
+    Source(String, String),
+    /// A crate cannot be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// Cargo has built the crate, and no library that can be loaded.
+    #[error("{0}: the build made no library: its crate needs `crate-type = [\"cdylib\"]` under `[lib]`")]
+    NoLibrary(String),
+    /// The builds took longer than they may.
+    #[error("the build took longer than {0:?}; `Builder::build_deadline` sets another limit")]
+    BuildTooLong(Duration),
+    /// The host cannot start.
+    #[error(transparent)]
+    Services(#[from] ServicesError),
+    /// There is no free port of the loopback address, or no thread.
+    #[error("the host cannot listen: {0}")]
+    Listen(std::io::Error),
+    /// No app has this name.
+    #[error("this host has no app `{0}`: add it by `Builder::app`")]
+    NoApp(String),
+    /// There is no new generation; the one before goes on.
+    #[error("{app} was not reloaded: {reason}")]
+    Reload {
+        /// The app.
+        app: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The host did not do what it was told in time.
+    #[error("the host did not {0} within {PATIENCE:?}")]
+    TooLate(&'static str),
+}
+
+// Not by an attribute, which would make it a `source`: printing the chain would say it twice.
+impl From<std::io::Error> for TestHostError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Listen(error)
+    }
+}

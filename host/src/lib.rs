@@ -27,9 +27,9 @@
 //!
 //! # How it is made
 //!
-//! A request goes one way: `http` → `dispatch` → `app` → `generation` → `port` → worker, and back. An app's library goes
-//! another: it is found, staged, inspected and loaded (`library`), and served by a `generation`, as the supervisor of its
-//! `app` decides.
+//! Folders are layers: each uses only those below it. The book's page on the architecture has their order.
+
+#![warn(clippy::self_named_module_files)]
 
 mod abi;
 mod admin;
@@ -94,7 +94,8 @@ pub mod internal {
     pub use crate::dispatch::exchange;
     pub use crate::dispatch::problem::{Problem, ProblemKind};
     pub use crate::fs::regular_file;
-    pub use crate::generation::handle::{Generation, InFlight, StartError};
+    pub use crate::generation::error::StartError;
+    pub use crate::generation::handle::{Generation, InFlight};
     pub use crate::library::check;
     pub use crate::library::content_hash::ContentHash;
     pub use crate::library::inspect::{Damage, InspectError, Inspected};

@@ -1,5 +1,7 @@
 //! The `atoll` command.
 
+#![warn(clippy::self_named_module_files)]
+
 use std::process::ExitCode;
 
 mod cli;

@@ -1,9 +1,8 @@
 //! A generation that runs: its workers, and the requests that they have.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,66 +10,22 @@ use atoll_plugin::abi::{Buffer, Exit, PluginRef};
 use atoll_plugin::protocol::{LogLevel, Start, Started, method};
 use futures_util::future::try_join_all;
 use serde_json::Value;
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::abi::current;
 use crate::abi::library_context::LibraryContext;
 use crate::abi::thread_stop;
+use crate::generation::error::{SaveError, StartError};
+use crate::generation::in_flight_count::InFlightCount;
+use crate::generation::running::Running;
 use crate::generation::shutdown::ShutdownSignal;
 use crate::library::loaded;
 use crate::memory::heap::Heap;
 use crate::observe::app_log::AppLog;
-use crate::port::answer::{self, AnswerError};
+use crate::port::answer;
 use crate::port::call_context::CallContext;
 use crate::port::call_sink::CallSink;
 use crate::port::host_end::{Answer, CallError, Limits, Port};
-
-/// Why a generation did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The worker did not take the first message.
-    #[error("worker {worker} did not take `start`: {reason}")]
-    Call {
-        /// The worker's number.
-        worker: usize,
-        /// Why.
-        reason: CallError,
-    },
-    /// There is no thread for a worker.
-    #[error("there is no thread for worker {worker}: {reason}")]
-    Thread {
-        /// The worker's number.
-        worker: usize,
-        /// What the system says.
-        reason: io::Error,
-    },
-    /// The app said no, panicked or ended.
-    #[error("worker {worker} did not start: {reason}")]
-    Refused {
-        /// The worker's number.
-        worker: usize,
-        /// What it answered.
-        reason: AnswerError,
-    },
-    /// The app was not ready in time.
-    #[error("it was not ready within start_timeout_ms = {}", .0.as_millis())]
-    TimedOut(Duration),
-}
-
-/// Why a generation's state could not be saved.
-#[derive(Debug, thiserror::Error)]
-pub enum SaveError {
-    /// A worker did not take the request.
-    #[error(transparent)]
-    Call(#[from] CallError),
-    /// A worker answered with an error.
-    #[error(transparent)]
-    Answer(#[from] AnswerError),
-    /// A worker did not answer in time.
-    #[error("it did not answer within {} ms", .0.as_millis())]
-    TimedOut(Duration),
-}
 
 /// How many workers a generation has, and how much may wait for each.
 #[derive(Clone, Copy, Debug)]
@@ -81,10 +36,6 @@ pub(crate) struct Shape {
     pub limits: Limits,
 }
 
-/// The count of requests in flight moves by this; bit 0 says that the generation is retired.
-const ONE: usize = 2;
-const RETIRED: usize = 1;
-
 /// Workers that run one library's code.
 pub struct Generation {
     context: Arc<LibraryContext>,
@@ -92,8 +43,7 @@ pub struct Generation {
     version: String,
     ports: Box<[Arc<Port>]>,
     next: AtomicUsize,
-    in_flight: AtomicUsize,
-    drained: Notify,
+    in_flight: InFlightCount,
     shutdown: ShutdownSignal,
     running: Arc<Running>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -102,24 +52,6 @@ pub struct Generation {
     noticed: Option<Instant>,
     answered: AtomicBool,
     saves: AtomicBool,
-}
-
-/// The workers that have not come back from `main`, nor stopped in it for good.
-struct Running {
-    workers: Mutex<BTreeSet<usize>>,
-    stopping: AtomicBool,
-    changed: Notify,
-}
-
-impl Running {
-    fn workers(&self) -> MutexGuard<'_, BTreeSet<usize>> {
-        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn end(&self, worker: usize) {
-        self.workers().remove(&worker);
-        self.changed.notify_waiters();
-    }
 }
 
 impl std::fmt::Debug for Generation {
@@ -154,15 +86,11 @@ impl Generation {
                 )
             })
             .collect();
-        let running = Arc::new(Running {
-            workers: Mutex::new((0..shape.workers).collect()),
-            stopping: AtomicBool::new(false),
-            changed: Notify::new(),
-        });
+        let running = Arc::new(Running::new(shape.workers));
         let (all_ports, running_then, on_abort) = (ports.clone(), running.clone(), on_exit.clone());
         context.on_abort(move |abort| {
             // As for a process, this is the end of all workers: their requests fail now. The order is that of `ended` below.
-            if !running_then.stopping.swap(true, Ordering::SeqCst) {
+            if !running_then.stop() {
                 on_abort(abort.to_string());
             }
             all_ports.iter().for_each(|port| port.close());
@@ -182,7 +110,7 @@ impl Generation {
                     Exit::Panicked => "ended by a panic in main",
                 };
                 // Told before the port is closed: whoever finds it closed finds the driver informed.
-                if !running_inside.stopping.load(Ordering::SeqCst) {
+                if !running_inside.is_stopping() {
                     on_exit(format!("worker {worker} {how}"));
                 }
                 port.close();
@@ -202,8 +130,7 @@ impl Generation {
             version,
             ports,
             next: AtomicUsize::new(0),
-            in_flight: AtomicUsize::new(0),
-            drained: Notify::new(),
+            in_flight: InFlightCount::default(),
             shutdown: ShutdownSignal::default(),
             running,
             threads: Mutex::new(threads),
@@ -321,32 +248,22 @@ impl Generation {
 
     /// Admits one request, unless the generation is retired.
     pub fn enter(self: &Arc<Self>) -> Option<InFlight> {
-        if self.in_flight.fetch_add(ONE, Ordering::SeqCst) & RETIRED != 0 {
-            self.leave();
-            return None;
-        }
-        Some(InFlight(self.clone()))
-    }
-
-    fn leave(&self) {
-        if self.in_flight.fetch_sub(ONE, Ordering::SeqCst) == ONE | RETIRED {
-            self.drained.notify_waiters();
-        }
+        self.in_flight.enter().then(|| InFlight(self.clone()))
     }
 
     /// How many requests are in flight.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::SeqCst) / ONE
+        self.in_flight.get()
     }
 
     /// Admits nothing more.
     pub fn retire(&self) {
-        self.in_flight.fetch_or(RETIRED, Ordering::SeqCst);
+        self.in_flight.retire();
     }
 
     /// Admits nothing more, if nothing is in flight; whether that was so.
     pub fn retire_if_idle(&self) -> bool {
-        self.in_flight.compare_exchange(0, RETIRED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        self.in_flight.retire_if_idle()
     }
 
     /// Tells streams and WebSockets to end.
@@ -357,36 +274,24 @@ impl Generation {
     /// Admits requests again.
     pub fn resume(&self) {
         self.shutdown.reset_endless();
-        self.in_flight.fetch_and(!RETIRED, Ordering::SeqCst);
+        self.in_flight.resume();
     }
 
     /// Waits until nothing is in flight, at most for `limit`; how many requests are left.
     pub async fn drain(&self, limit: Duration) -> usize {
-        let empty = async {
-            loop {
-                let drained = self.drained.notified();
-                if self.in_flight() == 0 {
-                    return;
-                }
-                drained.await;
-            }
-        };
-        match timeout(limit, empty).await {
-            Ok(()) => 0,
-            Err(_elapsed) => self.in_flight(),
-        }
+        self.in_flight.drain(limit).await
     }
 
     /// Tells the workers to stop, and waits for their threads: until `limit`, then as long again with their ports
     /// closed. Those that are left, still in the app's code: which they are. One that called `abort` is not counted.
     pub async fn stop(&self, limit: Duration) -> Vec<String> {
-        self.running.stopping.store(true, Ordering::SeqCst);
+        self.running.stop();
         for port in &self.ports {
             port.notify(method::STOP, Value::Null, Vec::new());
         }
-        if self.ended(limit).await.is_err() {
+        if self.running.ended(limit).await.is_err() {
             self.close_ports();
-            if self.ended(limit).await.is_err() {
+            if self.running.ended(limit).await.is_err() {
                 return self.left();
             }
         }
@@ -401,15 +306,12 @@ impl Generation {
 
     /// The workers that have not come back from the app's code, and where they are.
     pub(crate) fn left(&self) -> Vec<String> {
-        let workers = self.running.workers();
-        let left =
-            workers.iter().map(|worker| format!("worker {worker} has not returned from the app's code"));
-        left.collect()
+        self.running.left()
     }
 
     /// Resolves when fewer workers are in the app's code than when this was called.
     pub(crate) fn change(&self) -> impl Future<Output = ()> + '_ {
-        self.running.changed.notified()
+        self.running.change()
     }
 
     /// Waits for the threads of workers that have come back.
@@ -434,19 +336,6 @@ impl Generation {
 
     fn close_ports(&self) {
         self.ports.iter().for_each(|port| port.close());
-    }
-
-    async fn ended(&self, limit: Duration) -> Result<(), tokio::time::error::Elapsed> {
-        timeout(limit, async {
-            loop {
-                let changed = self.running.changed.notified();
-                if self.running.workers().is_empty() {
-                    return;
-                }
-                changed.await;
-            }
-        })
-        .await
     }
 
     /// Sends a request to a worker, the next one in turn whose inbox has room: what `json` writes, of the number that it
@@ -480,7 +369,7 @@ impl Generation {
 /// A generation that was not stopped ends: its workers have nobody left to work for.
 impl Drop for Generation {
     fn drop(&mut self) {
-        self.running.stopping.store(true, Ordering::SeqCst);
+        self.running.stop();
         self.close_ports();
     }
 }
@@ -506,6 +395,6 @@ impl std::ops::Deref for InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.leave();
+        self.0.in_flight.leave();
     }
 }

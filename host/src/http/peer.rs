@@ -2,10 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use actix_web::HttpRequest;
 use compact_str::{CompactString, ToCompactString};
-
-use crate::http::connection::Current;
 
 /// A client's address; one that is IPv4 inside of IPv6 as IPv4.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,11 +12,6 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// That of a request.
-    pub(super) fn of(request: &HttpRequest) -> Option<Self> {
-        Current::peer(|| request.peer_addr().map(Self::from))
-    }
-
     /// The address without its port.
     pub(super) fn ip(&self) -> IpAddr {
         self.ip

@@ -10,8 +10,8 @@ use actix_web::http::Method;
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::connection::Current;
 use super::forwarded::scheme;
-use super::peer::Peer;
 use super::trace;
 use crate::app::handle::App;
 use crate::dispatch::exchange::Answered;
@@ -163,7 +163,7 @@ impl OpenSpan {
             ("atoll.generation", record.generation.into()),
             ("atoll.request_id", request_id.into()),
         ];
-        attributes.extend(Peer::of(request).map(|peer| ("client.address", peer.ip_text().into())));
+        attributes.extend(Current::peer(request).map(|peer| ("client.address", peer.ip_text().into())));
         let name = format!("{} {}", request.method(), app.name());
         Some(Self { step, sink, name, attributes, failed: status >= 500 })
     }
@@ -191,7 +191,7 @@ impl Line {
         let trace = record.step.as_ref().map(Step::context).or_else(|| trace::of_client(request.headers()));
         Self {
             request: format!("{} {}", request.method(), request.uri()),
-            peer: Peer::of(request).map_or_else(String::new, |peer| peer.text().to_owned()),
+            peer: Current::peer(request).map_or_else(String::new, |peer| peer.text().to_owned()),
             request_id: request_id.to_owned(),
             trace_id: trace.map_or_else(String::new, |context| format!("{:032x}", context.trace_id())),
             app: record.app.as_ref().map_or_else(String::new, |app| app.name().to_string()),

@@ -8,9 +8,11 @@ use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use tokio::time::timeout;
 
+use super::failure::problem_response;
+use super::mount::Mount;
 use super::request_log::RequestLog;
 use super::target::unknown_app;
-use super::{Mount, problem_response, trace};
+use super::trace;
 use crate::app::handle::App;
 use crate::dispatch::admission;
 use crate::dispatch::problem::{Problem, ProblemKind};

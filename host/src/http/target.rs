@@ -6,8 +6,9 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::forwarded;
+use super::mount::Mount;
 use super::upgrade::names_websocket;
-use super::{Mount, forwarded};
 use crate::app::handle::App;
 use crate::config::is_reserved;
 use crate::dispatch::problem::{Problem, ProblemKind};

@@ -2,160 +2,18 @@
 //!
 //! An [`App`](crate::app::handle::App)'s driver carries the effects out and reports what came of them.
 
+mod effect;
+mod event;
+mod phase;
+mod restart_policy;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-/// A generation's number, counted from 1 for each app.
-pub type Number = u64;
-
-/// What happens to an app.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Someone wants it to serve: a call, or `preload`.
-    Wanted,
-    /// Its library or its settings have changed, or someone asks for a reload.
-    Changed,
-    /// A generation has started.
-    Ready(Number),
-    /// A generation does not serve, and nothing of it is left.
-    NotReady(Number, Cause),
-    /// A worker of a generation has ended without being told to.
-    Ended(Number),
-    /// A generation had nothing to do for the idle timeout, and admits nothing more.
-    Idle(Number),
-    /// Someone asks that it goes, until the next call.
-    Stopped,
-    /// Someone asks that it goes, and does not come back for calls.
-    Disabled,
-    /// Calls may start it again.
-    Enabled,
-    /// A retired generation is unloaded or pinned.
-    Retired(Number),
-    /// The pause after a crash, or after a fault of the machine, is over.
-    Rested,
-    /// So many of its generations are pinned now.
-    Pinned(usize),
-    /// The app is taken out of the registry, or the host shuts down.
-    Closed,
-}
-
-/// Why a generation did not come to serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The library is what serves already.
-    Unchanged,
-    /// The library is missing or refused: trying it again as it is would be in vain.
-    Unusable,
-    /// It failed on the way, or when it started.
-    Failed,
-    /// The machine had no room for it: no file descriptors, threads, memory or disk. It is tried again without end, and
-    /// is no crash.
-    Machine,
-}
-
-/// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Stage, inspect, load and start a generation; report [`Event::Ready`] or [`Event::NotReady`].
-    Bring(Number),
-    /// Send new requests to this generation, and those that wait for one.
-    Serve(Number),
-    /// Send no new request to any generation.
-    Withdraw,
-    /// Drain, stop and unload a generation; report [`Event::Retired`].
-    Retire(Number),
-    /// Tell those that wait for a generation that there is none.
-    Refuse,
-    /// Report [`Event::Rested`] after this time.
-    Rest(Duration),
-    /// Report that no generation is begun, because too many are pinned.
-    Block,
-    /// All is done.
-    Finish,
-}
-
-/// Why an app does not serve, or that it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Not loaded: the next call starts it.
-    Cold,
-    /// Its first generation, or the one after a crash, is on its way.
-    Starting,
-    /// A generation serves.
-    Serving,
-    /// It crashed and is started again after a pause.
-    Resting,
-    /// It crashed too often, or its library is unusable: it stays down until the library or the settings change, or
-    /// someone asks.
-    Failed,
-    /// Too many of its generations are pinned: it stays down until one of them could be unloaded.
-    Blocked,
-    /// Someone has switched it off: no call starts it.
-    Disabled,
-    /// It is being taken down, or is gone.
-    Closing,
-}
-
-impl std::fmt::Display for Phase {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Cold => "cold",
-            Self::Starting => "starting",
-            Self::Serving => "serving",
-            Self::Resting => "resting",
-            Self::Failed => "failed",
-            Self::Blocked => "blocked",
-            Self::Disabled => "disabled",
-            Self::Closing => "closing",
-        })
-    }
-}
-
-/// How crashes are answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RestartPolicy {
-    /// With more crashes than this within [`window`](Self::window) the app is failed.
-    pub max_restarts: usize,
-    /// How long a crash counts.
-    pub window: Duration,
-    /// The pause after the second crash in a row; it doubles with each one more. After the first there is none.
-    pub first_pause: Duration,
-    /// The longest pause.
-    pub longest_pause: Duration,
-    /// With more pinned generations than this no further one is begun.
-    pub max_pinned: usize,
-}
-
-impl Default for RestartPolicy {
-    fn default() -> Self {
-        Self {
-            max_restarts: 5,
-            window: Duration::from_secs(60),
-            first_pause: Duration::from_millis(100),
-            longest_pause: Duration::from_secs(10),
-            max_pinned: 4,
-        }
-    }
-}
-
-impl RestartPolicy {
-    /// The pause after so many crashes within the window; `None`: no more restarts.
-    fn pause(&self, crashes: usize) -> Option<Duration> {
-        match crashes {
-            n if n > self.max_restarts => None,
-            0 | 1 => Some(Duration::ZERO),
-            n => Some(self.doubled(n - 2)),
-        }
-    }
-
-    /// The first pause, doubled so many times, at most the longest.
-    fn doubled(&self, doublings: usize) -> Duration {
-        let factor = u32::try_from(doublings).ok().and_then(|doublings| 2u32.checked_pow(doublings));
-        factor.map_or(self.longest_pause, |factor| {
-            self.first_pause.saturating_mul(factor).min(self.longest_pause)
-        })
-    }
-}
+pub use self::effect::Effect;
+pub use self::event::{Cause, Event, Number};
+pub use self::phase::Phase;
+pub use self::restart_policy::RestartPolicy;
 
 /// The state of one app.
 #[derive(Clone, Debug)]

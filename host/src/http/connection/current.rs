@@ -4,7 +4,9 @@ use std::cell::OnceCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use crate::http::Peer;
+use actix_web::HttpRequest;
+
+use crate::http::peer::Peer;
 
 tokio::task_local! {
     static CURRENT: Rc<Current>;
@@ -39,14 +41,10 @@ impl Current {
         CURRENT.try_with(|current| current.secure).unwrap_or(false)
     }
 
-    /// The client that the running task serves; `find` is asked once for each connection, as an address is not made into
-    /// text for each request.
-    pub(crate) fn peer(find: impl FnOnce() -> Option<Peer>) -> Option<Peer> {
-        let mut find = Some(find);
-        let mut once = || find.take().and_then(|find| find());
-        match CURRENT.try_with(|current| current.peer.get_or_init(&mut once).clone()) {
-            Ok(peer) => peer,
-            Err(_) => once(),
-        }
+    /// The client that has sent a request; found once for each connection, as an address is not made into text for each
+    /// request.
+    pub(crate) fn peer(request: &HttpRequest) -> Option<Peer> {
+        let find = || request.peer_addr().map(Peer::from);
+        CURRENT.try_with(|current| current.peer.get_or_init(find).clone()).unwrap_or_else(|_| find())
     }
 }

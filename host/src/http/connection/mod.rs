@@ -11,12 +11,14 @@ mod http2;
 pub(crate) mod limits;
 mod negotiate;
 mod prefixed;
+mod protocols;
 mod service;
+mod shared;
 mod shutdown;
 mod transport;
 mod unsent;
 
 pub(crate) use self::current::Current;
-pub(crate) use self::negotiate::{ALPN_HTTP1, ALPN_HTTP1_0, ALPN_HTTP2, Protocols};
+pub(crate) use self::protocols::{ALPN_HTTP1, ALPN_HTTP1_0, ALPN_HTTP2, Protocols};
 pub(crate) use self::service::factory;
 pub(crate) use self::shutdown::Shutdown;

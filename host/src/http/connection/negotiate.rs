@@ -1,11 +1,9 @@
 //! Which protocol a connection speaks.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use rustls::ServerConfig;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
@@ -15,37 +13,18 @@ use tokio_rustls::TlsAcceptor;
 use super::current::Current;
 use super::limits::{HEAD_TIMEOUT, TLS_HANDSHAKE_TIMEOUT};
 use super::prefixed::Prefixed;
-use super::service::{Answer, Shared};
+use super::protocols::{ALPN_HTTP2, Protocols};
+use super::shared::{Answer, Shared};
 use super::{http1, http2};
 
 /// What an HTTP/2 client begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// The name of HTTP/2 in TLS.
-pub(crate) const ALPN_HTTP2: &[u8] = b"h2";
-
-/// The name of HTTP/1.1 in TLS.
-pub(crate) const ALPN_HTTP1: &[u8] = b"http/1.1";
-
-/// The name of HTTP/1.0 in TLS.
-pub(crate) const ALPN_HTTP1_0: &[u8] = b"http/1.0";
 
 /// When the system asks whether the other end of a silent connection is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// How often it asks then, every ten seconds, until the connection is given up.
 const KEEPALIVE_RETRIES: u32 = 6;
-
-/// What is spoken on a listener's connections.
-#[derive(Clone, Debug)]
-pub(crate) enum Protocols {
-    /// HTTP/1.
-    Http1,
-    /// HTTP/1, or HTTP/2 with a client that begins with it.
-    Http1Or2,
-    /// HTTP/1 or HTTP/2 in TLS, as the client prefers.
-    Tls(Arc<ServerConfig>),
-}
 
 /// Serves a connection to its end.
 pub(super) async fn serve<S: Answer>(stream: TcpStream, shared: &Rc<Shared<S>>) {

@@ -4,36 +4,16 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use actix_http::{Request, ServiceConfig};
-use actix_service::{IntoServiceFactory, Service, ServiceFactory, fn_factory, fn_service};
-use actix_web::Error;
-use actix_web::body::BoxBody;
-use actix_web::dev::{AppConfig, ServiceResponse};
+use actix_service::{IntoServiceFactory, ServiceFactory, fn_factory, fn_service};
+use actix_web::dev::AppConfig;
 use tokio::net::TcpStream;
 
 use super::limits::MAX_UNSENT;
-use super::negotiate::{self, Protocols};
+use super::negotiate;
+use super::protocols::Protocols;
+use super::shared::{Answer, Shared};
 use super::shutdown::Shutdown;
 use super::unsent::Budget;
-
-/// What answers requests: an actix-web application.
-pub(crate) trait Answer:
-    Service<Request, Response = ServiceResponse<BoxBody>, Error = Error, Future: 'static> + 'static
-{
-}
-
-impl<S> Answer for S where
-    S: Service<Request, Response = ServiceResponse<BoxBody>, Error = Error, Future: 'static> + 'static
-{
-}
-
-/// What the connections of an HTTP thread share.
-pub(super) struct Shared<S> {
-    pub(super) service: Rc<S>,
-    pub(super) config: ServiceConfig,
-    pub(super) protocols: Protocols,
-    pub(super) shutdown: Shutdown,
-    pub(super) unsent: Rc<Budget>,
-}
 
 /// Makes the service for the connections of an HTTP thread, with an application of its own.
 pub(crate) fn factory<A, I, F>(

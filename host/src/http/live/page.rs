@@ -13,10 +13,13 @@ use actix_web::{Error, HttpResponse};
 use serde::Serialize;
 
 use super::super::failure::{prefers_html, problem_response};
+use super::super::request_id::RequestId;
+use super::super::settings::HttpSettings;
 use super::super::target::name_of_app;
-use super::super::{HttpSettings, RequestId};
 use super::appended::Appended;
-use super::{Condition, LivePages, PATH, policy};
+use super::pages::{Condition, LivePages};
+use super::policy;
+use super::stream::PATH;
 use crate::dispatch::problem::{Problem, ProblemKind};
 
 /// What runs in the page: a function of what the page is.
@@ -206,7 +209,8 @@ fn script(nonce: &str, page: &Page<'_>) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::live::{Failure, Stage, pieces};
+    use crate::http::live::pages::{Failure, Stage};
+    use crate::http::live::pieces;
 
     #[test]
     fn what_a_compiler_says_does_not_end_the_script() {

@@ -11,9 +11,8 @@ use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use super::pages::{Changed, Condition, LivePages};
 use crate::http::sse;
-
-use super::{Changed, Condition, LivePages};
 
 /// Where the stream is. Nothing else is served under `/.atoll/`.
 pub(super) const PATH: &str = "/.atoll/live";

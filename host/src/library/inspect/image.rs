@@ -3,6 +3,8 @@
 //! The loader follows the addresses of a library without asking whether they lead anywhere. So they are followed here
 //! first, and the program headers are compared with the sections, which say the same in another way.
 
+use std::fmt;
+
 use object::LittleEndian;
 use object::elf::{self, ProgramHeader64, SectionHeader64};
 use object::pod::Pod;

@@ -25,7 +25,7 @@ mod serve;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 pub use self::builder::Builder;
 use self::error::PATIENCE;

@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use tokio_util::codec::Decoder;
 use tokio_util::io::poll_read_buf;
 
-use super::Connection;
 use super::body::{Demand, Sender};
-use crate::http::connection::limits::{HEAD_TIMEOUT, HTTP1_IDLE_TIMEOUT, MAX_CHUNK_EXTRAS, MAX_READ_AHEAD};
+use super::connection::Connection;
+use crate::http::connection::limits::{HEAD_TIMEOUT, HTTP1_IDLE_TIMEOUT, MAX_READ_AHEAD};
 use crate::http::connection::transport::Transport;
 
 /// As many bytes are read at once when a head is expected.
@@ -33,9 +33,6 @@ const LARGEST_KEPT: usize = 64 * 1024;
 
 /// With so many bytes of a head, the codec decides that it is too large.
 const LARGEST_HEAD: usize = 128 * 1024;
-
-/// What every chunk may have beside its bytes, without being counted: its length and line ends.
-const CHUNK_FRAME: usize = 24;
 
 /// What has come where a head was expected.
 pub(super) enum Head {
@@ -65,27 +62,6 @@ enum Part {
     /// More has to be read.
     Incomplete,
     Broken,
-}
-
-/// What a request has beside the bytes of its body: the lengths of its chunks, their extensions, and trailers.
-#[derive(Default)]
-pub(super) struct Extras {
-    /// Since the last piece of the body.
-    pending: usize,
-    /// What counts of those before.
-    bytes: usize,
-}
-
-impl Extras {
-    /// Notes more, before a piece or where there is none yet. Whether that is within the limit.
-    fn take(&mut self, taken: usize, is_before_piece: bool) -> bool {
-        self.pending += taken;
-        let bytes = self.bytes + self.pending.saturating_sub(CHUNK_FRAME);
-        if is_before_piece {
-            (self.pending, self.bytes) = (0, bytes);
-        }
-        bytes <= MAX_CHUNK_EXTRAS
-    }
 }
 
 impl<T: Transport> Connection<'_, T> {
@@ -236,27 +212,5 @@ impl<T: Transport> Connection<'_, T> {
         }
         let read = ready!(poll_read_buf(Pin::new(&mut self.stream), context, &mut self.input));
         Poll::Ready(read)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_of_any_size_have_no_extras() {
-        let mut extras = Extras::default();
-        for _ in 0..100_000 {
-            assert!(extras.take(4, false) && extras.take(2, true) && extras.take(0, true));
-        }
-        assert!(extras.take(5, false), "the last chunk");
-    }
-
-    #[test]
-    fn extensions_and_trailers_are_counted_together() {
-        let mut extras = Extras::default();
-        assert!(extras.take(CHUNK_FRAME + MAX_CHUNK_EXTRAS / 2, true));
-        assert!(extras.take(CHUNK_FRAME + MAX_CHUNK_EXTRAS / 2, false));
-        assert!(!extras.take(1, false));
     }
 }

@@ -4,67 +4,32 @@
 //! the request that it has decoded last.
 
 mod body;
+mod connection;
 mod deadline;
+mod extras;
 mod input;
 mod output;
 mod respond;
 
 use std::future::poll_fn;
-use std::io;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::pin::pin;
+use std::task::Poll;
 
-use actix_http::h1::{Codec, MessageType};
+use actix_http::h1::MessageType;
 use actix_http::{ConnectionType, Payload, Request, Response};
 use actix_web::body::{BodySize, BoxBody};
-use actix_web::http::{Method, StatusCode, Version};
+use actix_web::http::{Method, StatusCode};
 use bytes::BytesMut;
 use tokio::time::Instant;
-use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use self::deadline::Deadline;
-use self::input::{Extras, Head, Progress};
-use self::output::Output;
-use self::respond::After;
+use self::connection::Connection;
+use self::extras::Extras;
+use self::input::{Head, Progress};
+use self::respond::{After, Asked};
 use super::closing;
 use super::current::Current;
-use super::limits::WRITE_TIMEOUT;
-use super::service::{Answer, Shared};
-use super::shutdown::Shutdown;
+use super::shared::{Answer, Shared};
 use super::transport::Transport;
-use super::unsent::Account;
-
-/// A connection.
-struct Connection<'a, T> {
-    stream: T,
-    codec: Codec,
-    input: BytesMut,
-    output: Output,
-    /// The body of the request that is being answered, until all of it has been read.
-    body: Option<body::Sender>,
-    extras: Extras,
-    /// The client waits for a 100 before it sends its body.
-    expects_continue: bool,
-    /// The body could not be read to its end: what follows is no request.
-    is_broken: bool,
-    /// The client has closed its end.
-    has_left: bool,
-    /// The client takes nothing for now: there is a deadline for it.
-    is_stalled: bool,
-    deadline: Deadline,
-    unsent: Account,
-    shutdown: &'a Shutdown,
-    shutdown_begun: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-/// What the answer depends on beside itself.
-#[derive(Clone, Copy)]
-struct Asked {
-    is_head: bool,
-    version: Version,
-    /// All that follows on the connection is the request's.
-    takes_all: bool,
-}
 
 /// Serves a connection to its end. `input` has been read already; the first head has to be there by the `deadline`.
 pub(super) async fn serve<T, S>(
@@ -77,22 +42,7 @@ pub(super) async fn serve<T, S>(
     T: Transport,
     S: Answer,
 {
-    let mut connection = Connection {
-        stream,
-        codec: Codec::new(shared.config.clone()),
-        input,
-        output: Output::default(),
-        body: None,
-        extras: Extras::default(),
-        expects_continue: false,
-        is_broken: false,
-        has_left: false,
-        is_stalled: false,
-        deadline: Deadline::new(deadline),
-        unsent: Account::new(&shared.unsent),
-        shutdown: &shared.shutdown,
-        shutdown_begun: Box::pin(shared.shutdown.begun()),
-    };
+    let mut connection = Connection::new(stream, input, deadline, shared);
     let mut is_first = true;
     loop {
         let after = match connection.head(is_first).await {
@@ -174,27 +124,5 @@ impl<T: Transport> Connection<'_, T> {
             Ok(()) => After::Close { unread: true },
             Err(_) => After::Abort,
         }
-    }
-
-    /// Writes all that is encoded. An error when the connection cannot be used any more, also because the client does not
-    /// take it in time, or others need the memory.
-    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let before = self.output.len();
-        let written = self.output.poll_write(&mut self.stream, context);
-        if written.is_ready() {
-            self.unsent.set(0);
-            self.is_stalled = false;
-            return written;
-        }
-        let left = self.output.len();
-        if !self.is_stalled || left < before {
-            self.is_stalled = true;
-            self.deadline.set(Instant::now() + WRITE_TIMEOUT);
-        }
-        self.unsent.set(left);
-        if self.deadline.poll(context).is_ready() || self.unsent.poll_exceeded(context).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        Poll::Pending
     }
 }

@@ -12,9 +12,18 @@ use actix_web::http::{StatusCode, Version};
 use bytes::Bytes;
 use tokio_util::codec::Encoder;
 
+use super::connection::Connection;
 use super::input::Progress;
-use super::{Asked, Connection};
 use crate::http::connection::transport::Transport;
+
+/// What the answer depends on beside itself.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) is_head: bool,
+    pub(super) version: Version,
+    /// All that follows on the connection is the request's.
+    pub(super) takes_all: bool,
+}
 
 /// What becomes of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use super::limits::{
     HEAD_TIMEOUT, HTTP2_CONNECTION_WINDOW, HTTP2_IDLE_TIMEOUT, HTTP2_MAX_CANCELLED, HTTP2_MAX_HEADER_LIST,
     HTTP2_MAX_STREAMS, HTTP2_STREAM_WINDOW, WRITE_TIMEOUT,
 };
-use super::service::{Answer, Shared};
+use super::shared::{Answer, Shared};
 
 /// How often a connection is looked at.
 const TICK: Duration = Duration::from_secs(1);

@@ -1,0 +1,38 @@
+//! Where an app is in its life.
+
+/// Why an app does not serve, or that it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not loaded: the next call starts it.
+    Cold,
+    /// Its first generation, or the one after a crash, is on its way.
+    Starting,
+    /// A generation serves.
+    Serving,
+    /// It crashed and is started again after a pause.
+    Resting,
+    /// It crashed too often, or its library is unusable: it stays down until the library or the settings change, or
+    /// someone asks.
+    Failed,
+    /// Too many of its generations are pinned: it stays down until one of them could be unloaded.
+    Blocked,
+    /// Someone has switched it off: no call starts it.
+    Disabled,
+    /// It is being taken down, or is gone.
+    Closing,
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Cold => "cold",
+            Self::Starting => "starting",
+            Self::Serving => "serving",
+            Self::Resting => "resting",
+            Self::Failed => "failed",
+            Self::Blocked => "blocked",
+            Self::Disabled => "disabled",
+            Self::Closing => "closing",
+        })
+    }
+}

@@ -1,0 +1,35 @@
+//! Why there is no new library.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::output;
+
+/// Why there is no new library.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// There is no cargo, or it cannot be started.
+    #[error("cannot run {}: {reason}; is Rust installed, and `cargo` in PATH?", program.display())]
+    Cargo {
+        /// What was to be run.
+        program: PathBuf,
+        /// What the system says.
+        reason: io::Error,
+    },
+    /// Cargo cannot read the crate or its workspace, or the crate does not compile.
+    #[error("the build failed:\n{message}")]
+    Failed {
+        /// The beginning of what cargo and the compiler said, without colours.
+        message: String,
+        /// The same with the control sequences of a terminal.
+        colored: String,
+    },
+}
+
+impl BuildError {
+    /// A failure with this text, which may have a terminal's control sequences in it.
+    pub(super) fn failed(text: String) -> Self {
+        Self::Failed { message: output::plain(&text), colored: text }
+    }
+}

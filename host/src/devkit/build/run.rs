@@ -1,0 +1,208 @@
+//! Running cargo for a workspace.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use cargo_metadata::{Artifact, Message, Metadata, MetadataCommand};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::Command;
+
+use super::error::BuildError;
+use super::group::Group;
+use super::inputs::{Inputs, Messages};
+use super::manifests::{Call, Manifests};
+use super::options::BuildOptions;
+use super::outcome::{BuildOutcome, BuiltLibrary};
+use super::workspace::Workspace;
+use super::{cargo, output};
+use crate::fs::real_path::real_path;
+
+impl Workspace {
+    /// Reads the manifests: to be called before the first [`build`](Self::build), and when one has changed.
+    ///
+    /// # Errors
+    /// Cargo cannot read them; what was known before stays.
+    pub async fn read_manifests(&mut self) -> Result<(), BuildError> {
+        // All of them, as a crate may be replaced by one elsewhere.
+        let resolved = ["--filter-platform", atoll_plugin::stamp::TARGET];
+        let metadata = match self.metadata(&resolved).await {
+            Ok(metadata) => metadata,
+            // What is not to be had may not be needed for the libraries: cargo will say so if it is.
+            Err(_) => self.metadata(&["--no-deps"]).await.inspect_err(|error| {
+                if let BuildError::Failed { colored, .. } = error {
+                    output::show(colored);
+                    output::show("\n");
+                }
+            })?,
+        };
+        self.manifests = Arc::new(Manifests::new(&metadata, &self.packages));
+        Ok(())
+    }
+
+    async fn metadata(&self, arguments: &[&str]) -> Result<Metadata, BuildError> {
+        let mut command = self.cargo();
+        command.args(["metadata", "--format-version", "1"]).args(arguments).kill_on_drop(true);
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .map_err(|reason| BuildError::Cargo { program: cargo::program(), reason })?;
+        if !output.status.success() {
+            return Err(BuildError::failed(output::excerpt(&String::from_utf8_lossy(&output.stderr))));
+        }
+        MetadataCommand::parse(String::from_utf8_lossy(&output.stdout))
+            .map_err(|error| BuildError::failed(error.to_string()))
+    }
+
+    /// Builds the libraries, and tells of each as soon as it is there. What cargo and the compiler say goes to standard
+    /// error. Dropping the future ends cargo and what it has started.
+    pub async fn build(
+        &self,
+        options: BuildOptions,
+        mut built: impl FnMut(BuiltLibrary<'_>),
+    ) -> BuildOutcome {
+        let mut messages = Messages::default();
+        let mut result = Ok(());
+        for call in &self.manifests.calls {
+            if let Err(error) = self.call(call, options, &mut messages, &mut built).await {
+                result = result.and(Err(error));
+            }
+        }
+        let manifests = self.manifests.clone();
+        let inputs = tokio::task::spawn_blocking(move || Inputs::of(&messages, &manifests)).await;
+        // Without them, all sources are watched.
+        BuildOutcome { inputs: inputs.unwrap_or_default(), result }
+    }
+
+    async fn call(
+        &self,
+        call: &Call,
+        options: BuildOptions,
+        messages: &mut Messages,
+        built: &mut impl FnMut(BuiltLibrary<'_>),
+    ) -> Result<(), BuildError> {
+        let mut child = self
+            .command(call, options)
+            .spawn()
+            .map_err(|reason| BuildError::Cargo { program: cargo::program(), reason })?;
+        let group = Group::of(&child);
+        let manifests: Vec<_> = call
+            .crates
+            .iter()
+            .map(|&place| &self.packages[place])
+            .map(|package| (package, real_path(&package.folder.join("Cargo.toml"))))
+            .collect();
+        let said = each_message(child.stdout.take(), |message| match message {
+            Message::CompilerArtifact(artifact) => {
+                let manifest = real_path(artifact.manifest_path.as_std_path());
+                let package = manifests.iter().find(|(_, of_package)| *of_package == manifest);
+                if let (Some((package, _)), Some(path)) = (package, library(&artifact)) {
+                    built(BuiltLibrary { package, path, fresh: artifact.fresh });
+                }
+                messages.artifacts.push(artifact);
+            }
+            Message::BuildScriptExecuted(script) => messages.scripts.push(script),
+            _ => {}
+        });
+        let (said, text) =
+            tokio::join!(said, output::copy_to_stderr(child.stderr.take(), output::has_colors()));
+        let status = child.wait().await;
+        group.ended();
+        let failure = match said.and(status) {
+            Ok(status) if status.success() => return Ok(()),
+            Ok(_) => text,
+            Err(error) => error.to_string(),
+        };
+        messages.failure.get_or_insert_default().push_str(&output::plain(&failure));
+        Err(BuildError::failed(output::excerpt(&failure)))
+    }
+
+    /// Cargo as in a shell, in the folder of a crate.
+    fn cargo(&self) -> Command {
+        let mut command = Command::from(cargo::cargo());
+        command.current_dir(self.folder());
+        // Cargo writes to a pipe, which does not look like a terminal; whoever reads it can do without the colours.
+        if output::may_color() {
+            command.env("CARGO_TERM_COLOR", "always");
+        }
+        command
+    }
+
+    fn command(&self, call: &Call, options: BuildOptions) -> Command {
+        let mut command = self.cargo();
+        command
+            .args(["build", "--lib", "--keep-going", "--message-format=json-render-diagnostics"])
+            .args(&call.arguments)
+            .args(options.release.then_some("--release"))
+            .args(if options.release { options.symbols.arguments() } else { &[] })
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Its own group, so that the compilers end with it.
+            .process_group(0);
+        let unset = |name| std::env::var_os(name).is_none();
+        if options.progress
+            && output::has_colors()
+            && io::stderr().is_terminal()
+            && unset("CARGO_TERM_PROGRESS_WHEN")
+        {
+            command.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "80");
+        }
+        command
+    }
+}
+
+/// The library among an artifact's files, if the artifact is one.
+fn library(artifact: &Artifact) -> Option<&Path> {
+    let file = artifact.filenames.iter().find(|file| file.extension() == Some("so"))?;
+    artifact.target.is_cdylib().then_some(file.as_std_path())
+}
+
+/// Reads cargo's messages until it has no more.
+async fn each_message(
+    stream: Option<impl AsyncRead + Unpin>,
+    mut take: impl FnMut(Message),
+) -> io::Result<()> {
+    let Some(stream) = stream else { return Ok(()) };
+    let mut lines = BufReader::new(stream).lines();
+    while let Some(line) = lines.next_line().await? {
+        // What compiler plugins print is no message.
+        if let Ok(message) = serde_json::from_str(&line) {
+            take(message);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::library::source::Package;
+
+    fn package(name: &str, workspace: &str) -> Package {
+        Package {
+            name: name.to_owned(),
+            folder: Path::new(workspace).join(name),
+            workspace: workspace.into(),
+            library: format!("lib{name}.so"),
+        }
+    }
+
+    #[test]
+    fn a_build_is_a_call_of_cargo_in_a_crates_folder() {
+        let workspaces = Workspace::group([package("a", "/x"), package("b", "/x")]);
+        let arguments = ["--package", "a", "--package", "b", "--no-default-features"].map(str::to_owned);
+        let call = Call { crates: vec![0, 1], arguments: arguments.to_vec() };
+        let command = workspaces[0].command(&call, BuildOptions { release: true, ..BuildOptions::default() });
+        let arguments: Vec<_> =
+            command.as_std().get_args().map(|it| it.to_string_lossy().into_owned()).collect();
+        assert_eq!(
+            arguments.join(" "),
+            "build --lib --keep-going --message-format=json-render-diagnostics --package a --package b \
+             --no-default-features --release"
+        );
+        assert_eq!(command.as_std().get_current_dir(), Some(Path::new("/x/a")));
+    }
+}

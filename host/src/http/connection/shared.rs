@@ -1,0 +1,33 @@
+//! What the connections of an HTTP thread share.
+
+use std::rc::Rc;
+
+use actix_http::{Request, ServiceConfig};
+use actix_service::Service;
+use actix_web::Error;
+use actix_web::body::BoxBody;
+use actix_web::dev::ServiceResponse;
+
+use super::protocols::Protocols;
+use super::shutdown::Shutdown;
+use super::unsent::Budget;
+
+/// What answers requests: an actix-web application.
+pub(crate) trait Answer:
+    Service<Request, Response = ServiceResponse<BoxBody>, Error = Error, Future: 'static> + 'static
+{
+}
+
+impl<S> Answer for S where
+    S: Service<Request, Response = ServiceResponse<BoxBody>, Error = Error, Future: 'static> + 'static
+{
+}
+
+/// What the connections of an HTTP thread share.
+pub(super) struct Shared<S> {
+    pub(super) service: Rc<S>,
+    pub(super) config: ServiceConfig,
+    pub(super) protocols: Protocols,
+    pub(super) shutdown: Shutdown,
+    pub(super) unsent: Rc<Budget>,
+}

@@ -35,7 +35,7 @@ struct KeptFile {
 }
 
 impl Kept {
-    /// Where it is kept. To load it, [restage](crate::Staging::restage) it.
+    /// Where it is kept. To load it, [restage](super::Staging::restage) it.
     pub fn path(&self) -> &Path {
         self.file.file.path()
     }

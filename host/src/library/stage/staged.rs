@@ -82,7 +82,7 @@ impl Staged {
         &self.source
     }
 
-    /// What the library was when it was copied. A [`Change`](crate::Change) whose fingerprint does not
+    /// What the library was when it was copied. A [`Change`](crate::watch::Change) whose fingerprint does not
     /// [differ](Fingerprint::differs_from) from this one is already in this copy.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint

@@ -1,50 +1,14 @@
 //! From an app's function to a loadable library.
 
-use std::borrow::Cow;
-
 use abi_stable::library::{CheckTypeLayout, LibHeader, RootModuleResult};
 use abi_stable::prefix_type::WithMetadata;
 
-use crate::abi::{Exit, GenerationHandle, HostRef, Plugin, PluginRef, PortHandle};
-use crate::application::Application;
-use crate::call::Call;
-use crate::error::Error;
-use crate::link::{self, Link};
-use crate::panic::{catch, install_hook};
-use crate::port::{Event, Port};
-use crate::protocol::{self, ErrorObject, Start, Started, code, method};
-use crate::{event_loop, hooks, logging};
-
-/// What can be a worker: an [`Application`].
-pub trait App {
-    /// Makes ready for the first request. The host waits for it, up to the start deadline.
-    ///
-    /// # Errors
-    /// The start has failed: the generation is not used, and the one before goes on.
-    fn start(&mut self, start: &Start) -> Result<(), Error>;
-
-    /// Whether it answers [`method::STATE_SAVE`] with a state for the next generation.
-    fn saves(&self) -> bool {
-        false
-    }
-
-    /// Serves the port until it is told to stop, or the port is closed.
-    fn run(self: Box<Self>, start: &Start, port: Port) -> Exit;
-}
-
-impl App for Application {
-    fn start(&mut self, start: &Start) -> Result<(), Error> {
-        Application::start(self, start)
-    }
-
-    fn saves(&self) -> bool {
-        Application::saves(self)
-    }
-
-    fn run(self: Box<Self>, start: &Start, port: Port) -> Exit {
-        event_loop::run(*self, start, port)
-    }
-}
+use crate::abi::link::{self, Link};
+use crate::abi::panic::{catch, install_hook};
+use crate::abi::port::Port;
+use crate::abi::{Exit, GenerationHandle, HostRef, Plugin, PluginRef, PortHandle, hooks, logging};
+use crate::protocol::Start;
+use crate::worker::app::{App, work};
 
 /// What [`export_app!`](crate::export_app) implements for the library that it is used in.
 #[doc(hidden)]
@@ -75,7 +39,7 @@ extern "C" fn root<E: Export + 'static>() -> RootModuleResult {
 
 unsafe extern "C" fn bind<E: Export>(host: HostRef, generation: GenerationHandle, max_level: u8) {
     let bound = catch(|| {
-        if link::set(Link { host, generation, host_heap: E::HOST_HEAP }) {
+        if link::set(Link { host, generation, host_heap: E::HOST_HEAP, is_test: false }) {
             hooks::find_libc_functions();
             hooks::report_early_keys();
             logging::install(max_level);
@@ -95,45 +59,6 @@ unsafe extern "C" fn main<E: Export>(port: PortHandle) -> Exit {
 unsafe extern "C" fn unbind() {
     // What does not work here is left registered, as it would be without.
     drop(catch(hooks::registrations::take_back));
-}
-
-/// What a worker does from its start to its end, with the app that `make` makes.
-pub(crate) fn work(port: Port, make: impl FnOnce(&Start) -> Box<dyn App>) -> Exit {
-    catch(|| start(&port, make).map_or(Exit::Returned, |(app, start)| app.run(&start, port)))
-        .unwrap_or(Exit::Panicked)
-}
-
-/// Waits for the host's `start`, makes the app and answers; `None` when there is nothing to run.
-fn start(port: &Port, make: impl FnOnce(&Start) -> Box<dyn App>) -> Option<(Box<dyn App>, Start)> {
-    let call = loop {
-        match port.receive(None) {
-            Event::Message(message) => break Call::parse(message).ok()?,
-            Event::Woken | Event::TimedOut => {}
-            Event::Closed => return None,
-        }
-    };
-    let id = call.id().filter(|_| call.method() == method::START)?;
-    let made =
-        call.params::<Start>().map_err(|error| (code::INVALID_PARAMS, error.to_string())).and_then(|start| {
-            match catch(|| {
-                let mut app = make(&start);
-                app.start(&start).map(|()| app)
-            }) {
-                Ok(Ok(app)) => Ok((app, start)),
-                Ok(Err(error)) => Err((code::START_FAILED, error.to_string())),
-                Err(panic) => Err((code::HANDLER_PANICKED, panic)),
-            }
-        });
-    let sent = match &made {
-        Ok((app, _)) => {
-            port.send(&protocol::Response::result(id, Started { saves: app.saves() }), Vec::new())
-        }
-        Err((code, message)) => {
-            let error = ErrorObject { code: *code, message: Cow::Borrowed(message), data: None };
-            port.send(&protocol::Response::error(id, error), Vec::new())
-        }
-    };
-    made.ok().filter(|_| sent.is_ok())
 }
 
 /// Makes the crate's library an Atoll app.

@@ -32,70 +32,48 @@
 //! | tests without a host | the feature `test`: `test::TestApp` |
 //! | a worker without any of this | [`export_app!`] with a function that takes the [`Port`] |
 //! | what crosses the boundary | [`abi`], [`protocol`], [`stamp`] |
+//!
+//! The folders of its source are layers, and each uses only those below it: `test` (an app under test), `tower` (apps that
+//! are `tower` services), `worker` (an application in its event loop), `http` (requests and responses), `abi` (the link to
+//! the host). On top of them are the few entries that an app's crate reaches by macros.
 
 pub mod abi;
-mod application;
-mod body;
-mod buffer;
-mod call;
-mod error;
-mod event_loop;
 mod export;
-mod extensions;
-mod handler;
-mod header;
-mod heap;
-#[doc(hidden)]
-pub mod hooks;
-mod host;
-mod link;
-mod logging;
+mod http;
 #[doc(hidden)]
 pub mod make;
-mod outcome;
-mod panic;
-mod params;
-mod pattern;
-mod pipeline;
-mod port;
 pub mod prelude;
 pub mod protocol;
-mod request;
-mod request_builder;
-mod response;
-mod routes;
-mod rpc;
-pub mod sse;
 pub mod stamp;
-mod stream;
-mod sync;
-mod task;
 #[cfg(feature = "test")]
 pub mod test;
 #[cfg(feature = "tower")]
 pub mod tower;
-pub mod ws;
+mod worker;
 
 pub use log;
 pub use serde;
 pub use serde_json;
 
-pub use application::Application;
-pub use body::Body;
-pub use call::Call;
-pub use error::Error;
-pub use export::App;
-pub use extensions::Extensions;
-pub use handler::{BoxedHandler, Handler, streamed};
-pub use host::{Fetched, Host};
-pub use outcome::{IntoOutcome, Json, Outcome};
-pub use params::Params;
-pub use port::{Closed, Event, Port};
-pub use request::Request;
-pub use request_builder::RequestBuilder;
-pub use response::Response;
-pub use rpc::{RpcError, RpcHandler};
-pub use stream::{BodyStream, Chunk};
+pub use abi::call::Call;
+#[doc(hidden)]
+pub use abi::hooks;
+pub use abi::port::{Closed, Event, Port};
+pub use http::body::Body;
+pub use http::error::Error;
+pub use http::extensions::Extensions;
+pub use http::handler::{BoxedHandler, Handler, streamed};
+pub use http::outcome::{IntoOutcome, Json, Outcome};
+pub use http::params::Params;
+pub use http::request::Request;
+pub use http::request_builder::RequestBuilder;
+pub use http::response::Response;
+pub use http::stream::{BodyStream, Chunk};
+pub use http::{sse, ws};
+pub use worker::app::App;
+pub use worker::application::Application;
+pub use worker::host::{Fetched, Host};
+pub use worker::rpc::{RpcError, RpcHandler};
 
 /// The version of this crate.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -106,8 +84,8 @@ pub mod __private {
     pub use abi_stable::library::LibHeader;
     pub use const_format::concatcp;
 
+    pub use crate::abi::heap::HostAllocator;
+    pub use crate::abi::hooks;
     pub use crate::export::{Export, bytes, header};
-    pub use crate::heap::HostAllocator;
-    pub use crate::hooks;
     pub use crate::make;
 }

@@ -7,10 +7,10 @@ use std::fmt::Display;
 use std::marker::PhantomData;
 
 use crate::abi::Exit;
-use crate::error::Error;
-use crate::export::App;
-use crate::port::Port;
+use crate::abi::port::Port;
+use crate::http::error::Error;
 use crate::protocol::Start;
+use crate::worker::app::App;
 
 /// A function that makes an app: `fn() -> R`, `fn(Start) -> R`, or `fn(Start, Port) -> Exit`, a `main` that has the port
 /// to itself. `P`, its parameters, only tells these apart; the compiler finds it.
@@ -173,8 +173,8 @@ mod any {
     use std::fmt::Display;
 
     use super::{Function, Make, MakeApp, TryMakeApp};
-    use crate::export::App;
     use crate::protocol::Start;
+    use crate::worker::app::App;
 
     /// What [`export_app!`](crate::export_app) takes. `K`, the kind, only tells the implementations apart.
     #[diagnostic::on_unimplemented(
@@ -223,9 +223,9 @@ mod any_service {
     use super::{
         AnyFunction, Function, Make, MakeService, MakeServiceLater, TryMakeService, TryMakeServiceLater,
     };
-    use crate::export::App;
     use crate::protocol::Start;
     use crate::tower::HttpService;
+    use crate::worker::app::App;
 
     /// `fn() -> Router`.
     #[derive(Debug)]
@@ -293,10 +293,10 @@ mod services {
     use std::fmt::Display;
 
     use super::{Function, Make};
-    use crate::error::Error;
-    use crate::export::App;
+    use crate::http::error::Error;
     use crate::protocol::Start;
     use crate::tower::{HttpService, ServiceApp};
+    use crate::worker::app::App;
 
     /// A `Router`, or another service.
     pub trait MakeService {

@@ -22,11 +22,11 @@ pub use log;
 pub use serde::{Deserialize, Serialize};
 pub use serde_json::json;
 
-pub use crate::application::Application;
-pub use crate::body::Body;
-pub use crate::error::Error;
-pub use crate::handler::streamed;
-pub use crate::outcome::Json;
+pub use crate::http::body::Body;
+pub use crate::http::error::Error;
+pub use crate::http::handler::streamed;
+pub use crate::http::outcome::Json;
+pub use crate::http::request::Request;
+pub use crate::http::response::Response;
 pub use crate::protocol::Start;
-pub use crate::request::Request;
-pub use crate::response::Response;
+pub use crate::worker::application::Application;

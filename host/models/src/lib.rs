@@ -14,13 +14,13 @@ mod sync;
 #[path = "../../src/port/arrivals.rs"]
 mod arrivals;
 #[expect(dead_code, reason = "the models use a part of it")]
-#[path = "../../../plugin-api/src/stream/credit.rs"]
+#[path = "../../../plugin-api/src/http/stream/credit.rs"]
 mod credit;
 #[path = "../../src/port/doorbell.rs"]
 mod doorbell;
-#[path = "../../../plugin-api/src/stream/inbox.rs"]
+#[path = "../../../plugin-api/src/http/stream/inbox.rs"]
 mod inbox;
-#[path = "../../../plugin-api/src/stream/waiters.rs"]
+#[path = "../../../plugin-api/src/http/stream/waiters.rs"]
 mod waiters;
 
 /// How often each scenario is run.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::HttpRequest;
+use super::http::HttpRequest;
 
 /// The parameters of [`method::CALL`](super::method::CALL).
 #[derive(Debug, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::Body;
+use super::streams::Body;
 
 /// The parameters of [`method::HTTP`](super::method::HTTP).
 ///

@@ -14,11 +14,11 @@ use super::stream::Stream;
 use super::websocket::WebSocket;
 use super::worker::{Maker, Worker};
 use crate::abi::Exit;
-use crate::host::Fetched;
+use crate::http::request_builder::RequestBuilder;
 use crate::make::AnyFunction;
 use crate::protocol::{LogLevel, Start, method};
-use crate::request_builder::RequestBuilder;
-use crate::rpc::RpcError;
+use crate::worker::host::Fetched;
+use crate::worker::rpc::RpcError;
 
 /// An app that runs in the test's own process, on a thread of its own, as a worker does in a host.
 ///

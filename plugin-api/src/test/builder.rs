@@ -8,12 +8,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::TestApp;
+use super::app::TestApp;
 use super::others::{Apps, Others};
 use super::worker::{Maker, Worker};
 use crate::make::AnyFunction;
 use crate::protocol::Start;
-use crate::rpc::RpcError;
+use crate::worker::rpc::RpcError;
 
 /// How long a test waits for anything.
 const DEADLINE: Duration = Duration::from_secs(10);

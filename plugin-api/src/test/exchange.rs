@@ -11,11 +11,11 @@ use super::port::Port;
 use super::reply::Reply;
 use super::worker::Worker;
 use crate::abi::Buffer;
-use crate::body::Payload;
+use crate::http::payload::Payload;
+use crate::http::request_builder::RequestBuilder;
 use crate::protocol::{
     self, Body, Credit, Header, INITIAL_CREDIT, WsClose, WsKind, WsMessage, method, piece_credit,
 };
-use crate::request_builder::RequestBuilder;
 
 /// A body of more bytes is not sent along with its request, but in pieces of as many, as a host does.
 const PIECE: usize = 64 * 1024;

@@ -12,13 +12,13 @@ use super::event::Request;
 use super::exchange::Exchange;
 use super::port::{Port, to_json};
 use super::worker::Worker;
+use crate::abi::panic::catch;
 use crate::abi::{Buffer, Message};
-use crate::panic::catch;
+use crate::http::request_builder::RequestBuilder;
 use crate::protocol::{
     Body, ErrorObject, Fetch, Header, HttpRequest, HttpResponse, Incoming, Response, RpcCall, code,
 };
-use crate::request_builder::RequestBuilder;
-use crate::rpc::RpcError;
+use crate::worker::rpc::RpcError;
 
 /// The other apps, by name.
 pub(super) type Apps = Arc<HashMap<String, Worker>>;

@@ -4,9 +4,9 @@ use serde_json::json;
 
 use super::event::Follows;
 use crate::abi::Message;
-use crate::body::Payload;
-use crate::host::Fetched;
+use crate::http::payload::Payload;
 use crate::protocol::{Body, ErrorData, ErrorObject, Header, HttpResponse, Incoming, code};
+use crate::worker::host::Fetched;
 
 /// An answer, without the body that may follow.
 pub(super) struct Reply {

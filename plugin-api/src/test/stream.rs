@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::event::Follows;
 use super::exchange::{Exchange, Item};
-use crate::body::Payload;
-use crate::error::Error;
-use crate::host::Fetched;
-use crate::sse::Event;
-use crate::stream::Chunk;
+use crate::http::error::Error;
+use crate::http::payload::Payload;
+use crate::http::sse::Event;
+use crate::http::stream::Chunk;
+use crate::worker::host::Fetched;
 
 /// A request whose bodies are sent and read piece by piece, at any speed: of [`TestApp::stream`](super::TestApp::stream)
 /// and [`TestApp::upload`](super::TestApp::upload). Dropped before its end, it is a client that has left: the app drops its handler.
@@ -98,7 +98,7 @@ impl Stream {
         }
     }
 
-    /// The next of the answer's [server-sent events](crate::sse); `None` at the answer's end. Comments are no events.
+    /// The next of the answer's [server-sent events](crate::http::sse); `None` at the answer's end. Comments are no events.
     ///
     /// ```
     /// use atoll_plugin::prelude::*;

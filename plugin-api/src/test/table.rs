@@ -11,12 +11,12 @@ use abi_stable::std_types::RStr;
 use super::buffer;
 use super::journal::Journal;
 use super::port::Port;
+use crate::abi::link::{self, Link};
 use crate::abi::{
     Buffer, Buffers, GenerationHandle, Host, HostRef, LogRecord, Message, PanicReport, PortHandle, Received,
     ThreadEvent,
 };
-use crate::link::{self, Link};
-use crate::{hooks, logging};
+use crate::abi::{hooks, logging};
 
 /// Where blocks are aligned without a word.
 const ALIGNED: usize = 16;
@@ -65,7 +65,12 @@ pub(super) fn bind() -> bool {
     *BOUND.get_or_init(|| {
         let host = HostRef(Table::HOST.static_as_prefix());
         // What allocates the program's vectors is not known here, so they are copied at the port.
-        let bound = link::set(Link { host, generation: GenerationHandle(ptr::null()), host_heap: false });
+        let bound = link::set(Link {
+            host,
+            generation: GenerationHandle(ptr::null()),
+            host_heap: false,
+            is_test: true,
+        });
         if bound {
             hooks::find_libc_functions();
             logging::install(log::LevelFilter::Info as u8);
@@ -74,21 +79,16 @@ pub(super) fn bind() -> bool {
     })
 }
 
-/// Whether this program is bound to a test.
-pub(crate) fn is_bound() -> bool {
-    BOUND.get().is_some_and(|bound| *bound)
-}
-
 /// What is logged on this thread is kept there from now on.
 pub(super) fn keep_log(journal: Arc<Journal>) {
     JOURNAL.set(Some(journal));
 }
 
 /// The worker's end of a port.
-pub(super) fn worker_end(port: &Arc<Port>) -> crate::port::Port {
+pub(super) fn worker_end(port: &Arc<Port>) -> crate::abi::port::Port {
     let handle = PortHandle(Arc::into_raw(port.clone()).cast());
     // SAFETY: the count that was just made is given away, and `bind` was called.
-    unsafe { crate::port::Port::from_handle(handle) }
+    unsafe { crate::abi::port::Port::from_handle(handle) }
 }
 
 /// # Safety

@@ -7,8 +7,8 @@ use tungstenite::protocol::frame::CloseFrame;
 use tungstenite::protocol::{Role, WebSocket};
 
 use super::exchange::{Exchange, Item};
-use crate::stream::Chunk;
-use crate::ws::Message;
+use crate::http::stream::Chunk;
+use crate::http::ws::Message;
 
 /// The close frame of a host that replaces the app: code 1012.
 const REPLACED: &[u8] = &[0x88, 0x02, 0x03, 0xf4];

@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 use super::event::{Endless, Follows};
 use super::exchange::{Exchange, Item};
 use super::port::RESTART;
-use crate::host::Fetched;
+use crate::http::request_builder::RequestBuilder;
+use crate::http::ws::Message;
 use crate::protocol::WsKind;
-use crate::request_builder::RequestBuilder;
-use crate::ws::Message;
+use crate::worker::host::Fetched;
 
 /// The handshake's headers, as a host passes them on; the key is the one of RFC 6455.
 const HANDSHAKE: [(&str, &str); 4] = [
@@ -111,7 +111,7 @@ impl WebSocket {
         }
         let message = match &mut self.inner {
             Inner::Messages(exchange) => match exchange.item() {
-                Item::Message(kind, bytes) => Message::of(crate::stream::Item::Message(kind, bytes)),
+                Item::Message(kind, bytes) => Message::of(crate::http::stream::Item::Message(kind, bytes)),
                 Item::Close(code, reason) => Message::Close(code, reason),
                 Item::Replaced => Message::Close(RESTART.0, RESTART.1.to_owned()),
                 Item::Chunk(_) | Item::End(_) => Message::Close(1011, "the app failed".to_owned()),

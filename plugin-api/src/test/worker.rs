@@ -16,9 +16,9 @@ use super::others::Others;
 use super::port::{Port, to_json};
 use super::table;
 use crate::abi::Exit;
-use crate::export::{App, work};
+use crate::worker::app::{App, work};
 use crate::protocol::{Incoming, Request, Start, Started, code, method};
-use crate::rpc::RpcError;
+use crate::worker::rpc::RpcError;
 
 /// What makes the app, on its worker.
 pub(super) type Maker = Arc<dyn Fn(&Start) -> Box<dyn App> + Send + Sync>;

@@ -3,13 +3,13 @@
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
-use super::HttpService;
 use super::serve::Server;
+use super::service::HttpService;
 use crate::abi::Exit;
-use crate::error::Error;
-use crate::export::App;
-use crate::port::Port;
+use crate::abi::port::Port;
+use crate::http::error::Error;
 use crate::protocol::Start;
+use crate::worker::app::App;
 
 /// A service that is made on its worker, within its runtime.
 pub struct ServiceApp<M, S> {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::lent::Lent;
-use crate::stream::{Channel, Item, Receiver};
+use crate::http::stream::{Channel, Item, Receiver};
 
 /// The body of a request.
 #[derive(Default)]

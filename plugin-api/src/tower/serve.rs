@@ -21,16 +21,17 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::body::Body;
 use super::lent::Lent;
-use super::{BoxError, HttpService, convert, upgrade};
+use super::service::{BoxError, HttpService};
+use super::{convert, upgrade};
+use crate::abi::call::{Arrival, Call};
+use crate::abi::logging;
+use crate::abi::panic::{catch, payload_text};
+use crate::abi::port::{Event, Port};
 use crate::abi::{Buffer, Exit, Message};
-use crate::call::{Arrival, Call};
-use crate::error::Error;
-use crate::host::{Host, Requests};
-use crate::logging;
-use crate::panic::{catch, payload_text};
-use crate::port::{Event, Port};
+use crate::http::error::Error;
+use crate::http::stream::{Channel, Chunk, Joiner, Streams};
 use crate::protocol::{self, ErrorData, ErrorObject, HttpRequest, HttpResponse, code, method};
-use crate::stream::{Channel, Chunk, Joiner, Streams};
+use crate::worker::host::{Host, Requests};
 
 /// After so many messages without a pause, the tasks get their turn.
 const MESSAGES_PER_TURN: usize = 64;

@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 
 use super::body::Body;
 use super::serve::{Exchange, ready_to_send};
-use super::{BoxError, HttpService};
+use super::service::{BoxError, HttpService};
+use crate::http::stream::{Channel, Item, Receiver};
 use crate::protocol;
-use crate::stream::{Channel, Item, Receiver};
 
 /// The size of the pipe, in bytes, in each direction.
 const PIPE: usize = 64 * 1024;

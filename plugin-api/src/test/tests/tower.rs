@@ -12,10 +12,10 @@ use serde_json::Value;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
+use crate::http::request::Request;
+use crate::http::ws::Message;
 use crate::protocol::Start;
-use crate::request::Request;
 use crate::test::TestApp;
-use crate::ws::Message;
 
 fn router() -> Router {
     Router::new()

@@ -1,0 +1,124 @@
+//! Panics: reported to the host, never let through to it.
+
+use std::any::Any;
+use std::ffi::c_void;
+use std::fmt::{self, Write};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+
+use crate::abi::PanicReport;
+use crate::abi::hooks::process;
+use crate::abi::link;
+
+/// How many frames a report carries at most.
+const MAX_FRAMES: usize = 128;
+
+/// The unwinder's interface, which std's own panics use too:
+/// <https://refspecs.linuxbase.org/LSB_5.0.0/LSB-Core-generic/LSB-Core-generic/libgcc-s-ddefs.html>.
+mod unwinder {
+    use std::ffi::{c_int, c_void};
+
+    // SAFETY: the declarations are those of the specification above; the unwinder is linked by std.
+    unsafe extern "C" {
+        pub(super) fn _Unwind_Backtrace(
+            trace: extern "C" fn(*mut c_void, *mut c_void) -> c_int,
+            argument: *mut c_void,
+        ) -> c_int;
+        pub(super) fn _Unwind_GetIP(context: *mut c_void) -> usize;
+    }
+}
+
+struct Frames {
+    addresses: [usize; MAX_FRAMES],
+    len: usize,
+}
+
+extern "C" fn push_frame(context: *mut c_void, frames: *mut c_void) -> i32 {
+    const CONTINUE: i32 = 0;
+    const END_OF_STACK: i32 = 5;
+    // SAFETY: `capture` gives its own `Frames`, for the time of the walk.
+    let frames = unsafe { &mut *frames.cast::<Frames>() };
+    let Some(place) = frames.addresses.get_mut(frames.len) else { return END_OF_STACK };
+    // SAFETY: the unwinder gives a context that is valid for this call.
+    *place = unsafe { unwinder::_Unwind_GetIP(context) };
+    frames.len += 1;
+    CONTINUE
+}
+
+fn capture() -> Frames {
+    let mut frames = Frames { addresses: [0; MAX_FRAMES], len: 0 };
+    // SAFETY: `push_frame` is called with the pointer given here, during this call only.
+    unsafe { unwinder::_Unwind_Backtrace(push_frame, (&raw mut frames).cast()) };
+    frames
+}
+
+/// Makes the host report this library's panics. Only addresses are taken here: resolving them in the library would
+/// keep its debug information in memory.
+pub(crate) fn install_hook() {
+    std::panic::set_hook(Box::new(report));
+}
+
+fn report(info: &PanicHookInfo<'_>) {
+    let Some(link) = link::get() else { return };
+    if process::is_forked_child() {
+        return report_in_child(info);
+    }
+    let frames = capture();
+    let (file, line, column) =
+        info.location().map_or(("", 0, 0), |place| (place.file(), place.line(), place.column()));
+    let report = PanicReport {
+        message: payload_text(info.payload()).into(),
+        file: file.into(),
+        line,
+        column,
+        frames: frames.addresses.as_ptr(),
+        frame_count: frames.len,
+    };
+    // SAFETY: all that the report borrows lives through the call.
+    unsafe { link.host.panic_report()(link.generation, &report) };
+}
+
+/// A forked child has no host, and must not wait for a lock of it, nor allocate: the text goes to standard error.
+fn report_in_child(info: &PanicHookInfo<'_>) {
+    struct StandardError;
+    impl Write for StandardError {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            // SAFETY: the pointer and length are those of `text`.
+            let written = unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
+            if written < 0 { Err(fmt::Error) } else { Ok(()) }
+        }
+    }
+    let text = payload_text(info.payload());
+    // A child without standard error has nowhere to report it.
+    let _ = match info.location() {
+        Some(place) => writeln!(StandardError, "a forked child panicked at {place}: {text}"),
+        None => writeln!(StandardError, "a forked child panicked: {text}"),
+    };
+}
+
+/// A panic's text, when it has one.
+pub(crate) fn payload_text(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a text")
+}
+
+/// The status of a program that has panicked, as std gives it.
+const PANICKED: i32 = 101;
+
+/// Runs `f`; a panic becomes its text. A panic in the payload's own drop is caught too. A forked child that panics does
+/// not come back from here: it ends as any program does, and does not go on as a copy of the worker.
+pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+        if process::is_forked_child() {
+            // SAFETY: no preconditions.
+            unsafe { libc::_exit(PANICKED) };
+        }
+        let text = payload_text(&*payload).to_owned();
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(second);
+        }
+        text
+    })
+}

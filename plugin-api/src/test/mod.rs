@@ -1,0 +1,39 @@
+//! Tests of an app in the test's own process: no host, no sockets, no library to build.
+//!
+//! It is behind the feature `test`, which belongs into the app's `[dev-dependencies]`, so that libraries do not carry it:
+//!
+//! ```toml
+//! [dependencies]
+//! atoll-plugin = "0.1"
+//!
+//! [dev-dependencies]
+//! atoll-plugin = { version = "0.1", features = ["test"] }
+//! ```
+//!
+//! The place for such tests is within the app's crate, in a module with `#[cfg(test)]`: the files in `tests/` cannot use a
+//! `cdylib`. (They can when the crate is an `rlib` as well, and then have the app's allocator, too.) What needs the
+//! built library, and all of a host, is tested there by `atoll_host::testing`.
+
+mod app;
+mod buffer;
+mod builder;
+mod event;
+mod exchange;
+mod journal;
+mod others;
+mod port;
+mod reply;
+mod stream;
+mod table;
+#[cfg(feature = "tower")]
+mod tunnel;
+mod websocket;
+mod worker;
+
+pub use app::TestApp;
+pub use builder::Builder;
+pub use stream::Stream;
+pub use websocket::WebSocket;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,344 @@
+//! An app as its author describes it.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::http::error::Error;
+use crate::http::handler::{BoxedHandler, Handler};
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::http::routes::{Method, Routes};
+use crate::protocol::Start;
+use crate::worker::rpc::{Methods, RpcHandler};
+
+pub(crate) use crate::worker::pipeline::Handled;
+
+/// An app: its routes, and what it does at other times.
+///
+/// `export_app!` makes it of a function that returns one; each worker calls that function and has an
+/// application of its own, on a thread of its own.
+///
+/// # Routes
+/// A pattern is compared with the path as sent. `{name}` stands for one segment or a part of it, `{*name}` at
+/// the end for all the rest, be it empty: `/files/{*path}` matches `/files/`, but not `/files`. `{{` and `}}` are
+/// the braces themselves. Of several patterns that match, the most specific one is taken, whatever the order in
+/// which they were added: at the first segment that differs, plain text goes before `{name}`, and that before
+/// `{*name}`.
+///
+/// Handlers of the same pattern run in the order in which they were added, until one answers; one that returns
+/// `()` or `None` passes the request on. When there is no route, or all have passed on, the answer is 404; when the
+/// path has routes for other methods only, it is 405 with the header `allow`. A `HEAD` request uses the `GET`
+/// handlers when the pattern has none for `HEAD`, and the host drops the body.
+///
+/// ```
+/// use atoll_plugin::prelude::*;
+///
+/// fn app() -> Application {
+///     Application::new()
+///         .get("/greet/{name}", |req: Request| Response::json(req.params()))
+///         .all("/{*path}", |_: Request| Response::json(json!({ "hello": "serverless world!" })))
+/// }
+///
+/// let response = app().oneshot(Request::get("/greet/tobe"));
+/// assert_eq!(response.body_bytes(), br#"{"name":"tobe"}"#);
+/// let response = app().oneshot(Request::post("/"));
+/// assert_eq!(response.body_bytes(), br#"{"hello":"serverless world!"}"#);
+/// ```
+#[derive(Default)]
+#[must_use]
+pub struct Application {
+    pub(crate) routes: Routes,
+    pub(crate) methods: Methods,
+    pub(crate) middleware: Vec<BoxedHandler>,
+    pub(crate) after: Vec<Box<After>>,
+    on_start: Vec<Box<OnStart>>,
+    on_save: Option<Box<OnSave>>,
+    on_restore: Option<Box<OnRestore>>,
+}
+
+type After = dyn Fn(&Request, Response) -> Response;
+type OnStart = dyn Fn(&Start) -> Result<(), Error>;
+type OnSave = dyn Fn() -> Result<Value, Error>;
+type OnRestore = dyn Fn(Value) -> Result<(), Error>;
+
+macro_rules! method {
+    ($(#[doc = $doc:literal] $name:ident $method:literal;)+) => {$(
+        #[doc = $doc]
+        ///
+        /// # Panics
+        /// When the pattern is malformed, or matches the same paths as another one that is there already.
+        #[track_caller]
+        pub fn $name<M>(self, pattern: &str, handler: impl Handler<M>) -> Self {
+            self.route(Some($method), pattern, handler.boxed())
+        }
+    )+};
+}
+
+impl Application {
+    /// An application that answers every request with 404.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    method! {
+        /// Adds a handler for `GET` requests to a pattern, which also serves `HEAD` requests.
+        get "GET";
+        /// Adds a handler for `POST` requests to a pattern.
+        post "POST";
+        /// Adds a handler for `PUT` requests to a pattern.
+        put "PUT";
+        /// Adds a handler for `PATCH` requests to a pattern.
+        patch "PATCH";
+        /// Adds a handler for `DELETE` requests to a pattern.
+        delete "DELETE";
+        /// Adds a handler for `HEAD` requests to a pattern.
+        head "HEAD";
+        /// Adds a handler for `OPTIONS` requests to a pattern.
+        options "OPTIONS";
+    }
+
+    /// Adds a handler for requests of any method to a pattern.
+    ///
+    /// # Panics
+    /// When the pattern is malformed, or matches the same paths as another one that is there already.
+    #[track_caller]
+    pub fn all<M>(self, pattern: &str, handler: impl Handler<M>) -> Self {
+        self.route(None, pattern, handler.boxed())
+    }
+
+    /// Answers calls of a JSON-RPC method: of other apps ([`Host::call`](crate::Host::call)), and of clients at
+    /// `POST /rpc/{app}`. For the parameters and errors see [`RpcHandler`].
+    ///
+    /// # Panics
+    /// When there is a method of this name already, or the name is one of the port's protocol: `http`, `start`, `stop`,
+    /// `cancel`, `call`, `fetch`, or one that begins with `rpc.`, `state.`, `body.` or `ws.`.
+    ///
+    /// ```
+    /// use atoll_plugin::prelude::*;
+    ///
+    /// let app = Application::new()
+    ///     .method("add", |numbers: Vec<f64>| Ok::<_, Error>(numbers.iter().sum::<f64>()));
+    /// ```
+    #[track_caller]
+    pub fn method<M>(mut self, name: &str, handler: impl RpcHandler<M>) -> Self {
+        self.methods.add(name, handler.boxed());
+        self
+    }
+
+    #[track_caller]
+    fn route(mut self, method: Method, pattern: &str, handler: BoxedHandler) -> Self {
+        self.routes.add(method, pattern, handler);
+        self
+    }
+
+    /// Adds a handler that gets every request before the handlers of its route do, also one that has no route.
+    /// It answers itself, or passes the request on by returning `()` or `None`. What it finds out, it can leave in
+    /// [`Request::extensions`].
+    ///
+    /// ```
+    /// use atoll_plugin::prelude::*;
+    ///
+    /// let app = Application::new()
+    ///     .middleware(|req: Request| req.header("authorization").is_none().then_some((401, "who are you?")))
+    ///     .get("/", |_: Request| "welcome");
+    /// assert_eq!(app.oneshot(Request::get("/")).status_code(), 401);
+    /// assert_eq!(app.oneshot(Request::get("/").header("authorization", "me")).status_code(), 200);
+    /// ```
+    pub fn middleware<M>(mut self, handler: impl Handler<M>) -> Self {
+        self.middleware.push(handler.boxed());
+        self
+    }
+
+    /// Adds a function that every response passes through, in the order in which they were added. An
+    /// [`Error`], such as the one for a path without a route, is no response: the host answers it.
+    ///
+    /// ```
+    /// use atoll_plugin::prelude::*;
+    ///
+    /// let app = Application::new()
+    ///     .get("/", |_: Request| "welcome")
+    ///     .after(|_: &Request, res: Response| res.header("x-served-by", "atoll"));
+    /// let response = app.oneshot(Request::get("/"));
+    /// assert_eq!(response.get_header("x-served-by").as_deref(), Some("atoll"));
+    /// ```
+    pub fn after(mut self, change: impl Fn(&Request, Response) -> Response + 'static) -> Self {
+        self.after.push(Box::new(change));
+        self
+    }
+
+    /// Adds a hook that runs once on each worker, before its first request: [`Start`] has the app's settings.
+    /// When it fails, so does the start of the app.
+    ///
+    /// ```
+    /// use std::{cell::RefCell, rc::Rc};
+    /// use atoll_plugin::prelude::*;
+    ///
+    /// fn app() -> Application {
+    ///     let greeting = Rc::new(RefCell::new(String::new()));
+    ///     let configured = greeting.clone();
+    ///     Application::new()
+    ///         .on_start(move |start| {
+    ///             let text = start.config["greeting"].as_str().ok_or_else(|| Error::internal("no greeting"))?;
+    ///             configured.replace(text.to_owned());
+    ///             Ok(())
+    ///         })
+    ///         .get("/", move |_: Request| greeting.borrow().clone())
+    /// }
+    /// # app();
+    /// ```
+    pub fn on_start(mut self, hook: impl Fn(&Start) -> Result<(), Error> + 'static) -> Self {
+        self.on_start.push(Box::new(hook));
+        self
+    }
+
+    /// Sets the hook that gives the state for the next generation, when the app's library is replaced while it
+    /// runs. It may be anything that can be written as JSON; see [`on_restore`](Self::on_restore).
+    ///
+    /// When it fails, the next generation starts without a state.
+    pub fn on_save<T: Serialize>(mut self, hook: impl Fn() -> Result<T, Error> + 'static) -> Self {
+        self.on_save = Some(Box::new(move || Ok(serde_json::to_value(hook()?)?)));
+        self
+    }
+
+    /// Sets the hook that takes the state over from the generation before; it runs after
+    /// [`on_start`](Self::on_start), and only when there is a state.
+    ///
+    /// When the state is not a `T` or the hook fails, the app starts all the same, without it: the log has a
+    /// warning. A `T` of [`serde_json::Value`] takes any state.
+    ///
+    /// ```
+    /// use std::{cell::Cell, rc::Rc};
+    /// use atoll_plugin::prelude::*;
+    ///
+    /// fn app() -> Application {
+    ///     let count = Rc::new(Cell::new(0));
+    ///     let (save, restore) = (count.clone(), count.clone());
+    ///     Application::new()
+    ///         .on_save(move || Ok(save.get()))
+    ///         .on_restore(move |saved: u64| {
+    ///             restore.set(saved);
+    ///             Ok(())
+    ///         })
+    ///         .get("/", move |_: Request| {
+    ///             count.set(count.get() + 1);
+    ///             count.get().to_string()
+    ///         })
+    /// }
+    /// # app();
+    /// ```
+    pub fn on_restore<T: DeserializeOwned>(
+        mut self,
+        hook: impl Fn(T) -> Result<(), Error> + 'static,
+    ) -> Self {
+        self.on_restore = Some(Box::new(move |state| hook(serde_json::from_value(state)?)));
+        self
+    }
+
+    /// Runs the hooks of the start.
+    ///
+    /// # Errors
+    /// That of an `on_start` hook. A state that cannot be restored is no error.
+    pub(crate) fn start(&self, start: &Start) -> Result<(), Error> {
+        for hook in &self.on_start {
+            hook(start)?;
+        }
+        if let (Some(state), Some(restore)) = (&start.state, &self.on_restore)
+            && let Err(error) = restore(state.clone())
+        {
+            log::warn!("the state of the generation before cannot be restored, starting without it: {error}");
+        }
+        Ok(())
+    }
+
+    /// Whether there is a state for the next generation.
+    pub(crate) fn saves(&self) -> bool {
+        self.on_save.is_some()
+    }
+
+    /// The state for the next generation; `null` when the app has none.
+    ///
+    /// # Errors
+    /// That of the `on_save` hook.
+    pub(crate) fn save(&self) -> Result<Value, Error> {
+        self.on_save.as_ref().map_or(Ok(Value::Null), |hook| hook())
+    }
+}
+
+impl fmt::Debug for Application {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Application")
+            .field("routes", &self.routes)
+            .field("methods", &self.methods)
+            .field("middleware", &self.middleware.len())
+            .field("after", &self.after.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn start(state: Option<Value>) -> Start {
+        Start {
+            app: "test".to_owned(),
+            generation: 2,
+            worker: 0,
+            env: [("NAME".to_owned(), "value".to_owned())].into(),
+            config: json!({ "n": 1 }),
+            state,
+            body_limit: 1 << 20,
+        }
+    }
+
+    #[test]
+    fn state_goes_from_one_generation_to_the_next() {
+        let count = Rc::new(Cell::new(5));
+        let (save, restore) = (count.clone(), count.clone());
+        let app = Application::new().on_save(move || Ok(save.get())).on_restore(move |saved: u64| {
+            restore.set(saved);
+            Ok(())
+        });
+        assert_eq!(app.save().unwrap(), json!(5));
+        app.start(&start(Some(json!(7)))).unwrap();
+        assert_eq!(count.get(), 7);
+        app.start(&start(Some(json!("not a number")))).unwrap();
+        app.start(&start(None)).unwrap();
+        assert_eq!(count.get(), 7);
+    }
+
+    #[test]
+    fn an_app_without_hooks_has_no_state() {
+        assert_eq!(Application::new().save().unwrap(), Value::Null);
+        Application::new().start(&start(Some(json!(1)))).unwrap();
+    }
+
+    #[test]
+    fn a_hook_that_fails_says_so() {
+        let app = Application::new().on_save(|| Err::<(), _>(Error::internal("busy")));
+        assert_eq!(app.save().unwrap_err().message(), "busy");
+
+        let reached = Rc::new(Cell::new(false));
+        let seen = reached.clone();
+        let app = Application::new()
+            .on_start(|start| match start.env.get("NAME").map(String::as_str) {
+                Some("value") => Ok(()),
+                _ => Err(Error::internal("no NAME")),
+            })
+            .on_start(|_| Err(Error::internal("no database")))
+            .on_restore(move |_: Value| {
+                seen.set(true);
+                Ok(())
+            });
+        assert_eq!(app.start(&start(Some(json!(1)))).unwrap_err().message(), "no database");
+        assert!(!reached.get());
+    }
+}

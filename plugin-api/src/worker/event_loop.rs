@@ -1,0 +1,330 @@
+//! What a worker does: messages in, handlers run, answers out.
+//!
+//! One thread serves many requests at once: handlers that are futures are polled when they are woken, between
+//! messages, as on an isolate's event loop.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_util::future::{AbortHandle, LocalBoxFuture};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::abi::call::{Arrival, Call};
+use crate::abi::logging;
+use crate::abi::panic::catch;
+use crate::abi::port::{Closed, Event, Port};
+use crate::abi::{Exit, Message};
+use crate::http::body::{ChunkStream, Content};
+use crate::http::error::Error;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::http::stream::{BodyStream, Channel, Joiner, Streams};
+use crate::http::ws::WebSocket;
+use crate::protocol::{self, ErrorObject, HttpResponse, Start, code, method};
+use crate::worker::application::{Application, Handled};
+use crate::worker::host::{Host, Requests};
+use crate::worker::rpc::{RpcError, RpcStep};
+use crate::worker::task::{Outcome, Task};
+
+/// After so many messages without a pause, the futures that were woken get their turn.
+const MESSAGES_PER_TURN: usize = 64;
+
+/// What comes of a task.
+enum Done {
+    /// A handler's answer.
+    Http(Result<Response, Error>),
+    /// A method's answer.
+    Rpc(Result<Box<RawValue>, RpcError>),
+    /// The answer was given before, and what it announced has been sent.
+    Streamed,
+}
+
+/// Serves an application until it is told to stop, or the port is closed.
+pub(crate) fn run(application: Application, start: &Start, port: Port) -> Exit {
+    let waker = port.waker();
+    let event_loop = EventLoop {
+        application: Rc::new(application),
+        body_limit: start.body_limit,
+        requests: Requests::new(port.clone()),
+        port,
+        tasks: FuturesUnordered::new(),
+        running: HashMap::new(),
+        streams: Streams::default(),
+        waker,
+        stopping: false,
+    };
+    event_loop.run()
+}
+
+struct EventLoop {
+    application: Rc<Application>,
+    body_limit: u64,
+    requests: Arc<Requests>,
+    port: Port,
+    tasks: FuturesUnordered<Task<Done>>,
+    running: HashMap<u64, AbortHandle>,
+    streams: Streams,
+    waker: Waker,
+    stopping: bool,
+}
+
+/// Own threads of the app's may wait for answers that will not come any more.
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        self.requests.close();
+    }
+}
+
+impl EventLoop {
+    fn run(mut self) -> Exit {
+        while !(self.stopping && self.tasks.is_empty()) {
+            if self.turn().is_err() {
+                break;
+            }
+        }
+        Exit::Stopped
+    }
+
+    /// Waits for something to do, then does all that there is.
+    fn turn(&mut self) -> Result<(), Closed> {
+        let mut event = self.port.receive(None);
+        for _ in 0..MESSAGES_PER_TURN {
+            match event {
+                Event::Message(message) => self.message(message)?,
+                Event::Woken => {}
+                Event::TimedOut => break,
+                Event::Closed => return Err(Closed),
+            }
+            event = self.port.receive(Some(Duration::ZERO));
+        }
+        if let Event::Message(message) = event {
+            self.message(message)?;
+        }
+        self.poll_tasks()
+    }
+
+    fn message(&mut self, message: Message) -> Result<(), Closed> {
+        match Arrival::parse(message) {
+            Ok(Arrival::Call(call)) => self.call(call),
+            Ok(Arrival::Answer(id, message)) => {
+                self.requests.answered(id, message);
+                Ok(())
+            }
+            Err(error) => {
+                log::error!("a message of the host's cannot be read: {error}");
+                Ok(())
+            }
+        }
+    }
+
+    fn call(&mut self, call: Call) -> Result<(), Closed> {
+        match (call.method(), call.id()) {
+            (method::HTTP, Some(id)) => return self.http(id, call),
+            (method::STATE_SAVE, Some(id)) => return self.save(id),
+            (method::CANCEL, None) => self.cancel(&call),
+            (method::STOP, None) => self.stopping = true,
+            (method::LOG_LEVEL, None) => logging::follow(&call),
+            (_, Some(id)) => return self.rpc(id, &call),
+            (_, None) => _ = self.streams.notification(call),
+        }
+        Ok(())
+    }
+
+    fn http(&mut self, id: u64, call: Call) -> Result<(), Closed> {
+        let (json, params, transfer) = call.into_parts();
+        let request = match Request::parse(json, params, transfer) {
+            Ok(request) => request,
+            Err(error) => return self.fail(id, code::INVALID_PARAMS, error.to_string()),
+        };
+        let host = self.requests.host(Some(id));
+        if request.is_streamed() {
+            let stream = BodyStream::of_channel(self.streams.open(id, &self.port));
+            if !self.application.streams(&request) {
+                let work = whole(self.application.clone(), request, stream, self.body_limit);
+                self.spawn(id, host, work.boxed_local());
+                return Ok(());
+            }
+            request.set_stream(stream);
+        } else if request.body().len() as u64 > self.body_limit && !self.application.streams(&request) {
+            return self.done(id, Outcome::Returned(too_large(self.body_limit)));
+        }
+        match catch(|| host.scope(|| self.application.handle(request))) {
+            Ok(Handled::Ready(answer)) => self.done(id, Outcome::Returned(Done::Http(answer))),
+            Ok(Handled::Pending(work)) => {
+                self.spawn(id, host, work.map(Done::Http).boxed_local());
+                Ok(())
+            }
+            Err(panic) => self.done(id, Outcome::Panicked(panic)),
+        }
+    }
+
+    fn rpc(&mut self, id: u64, call: &Call) -> Result<(), Closed> {
+        let host = self.requests.host(Some(id));
+        match catch(|| host.scope(|| self.application.methods.call(call.method(), call.raw_params()))) {
+            Ok(RpcStep::Done(result)) => self.done(id, Outcome::Returned(Done::Rpc(result))),
+            Ok(RpcStep::Waiting(work)) => {
+                self.spawn(id, host, work.map(Done::Rpc).boxed_local());
+                Ok(())
+            }
+            Err(panic) => self.done(id, Outcome::Panicked(panic)),
+        }
+    }
+
+    fn spawn(&mut self, id: u64, host: Host, work: LocalBoxFuture<'static, Done>) {
+        let (task, abort) = Task::new(id, Some(host), work);
+        self.running.insert(id, abort);
+        self.tasks.push(task);
+    }
+
+    fn cancel(&mut self, call: &Call) {
+        if let Ok(protocol::Cancel { id }) = call.params() {
+            self.streams.close(id, "nobody waits for this request any more");
+            if let Some(abort) = self.running.get(&id) {
+                abort.abort();
+            }
+        }
+    }
+
+    fn poll_tasks(&mut self) -> Result<(), Closed> {
+        let waker = self.waker.clone();
+        let mut context = Context::from_waker(&waker);
+        while let Poll::Ready(Some((id, outcome))) = self.tasks.poll_next_unpin(&mut context) {
+            self.running.remove(&id);
+            self.done(id, outcome)?;
+        }
+        Ok(())
+    }
+
+    /// Answers a request, or goes on to what its answer announces.
+    fn done(&mut self, id: u64, outcome: Outcome<Done>) -> Result<(), Closed> {
+        let sent = match outcome {
+            Outcome::Returned(Done::Http(Ok(response))) => return self.respond(id, response),
+            Outcome::Returned(Done::Http(Err(error))) => self.refuse(id, error.into()),
+            Outcome::Returned(Done::Rpc(Ok(value))) => self.result(id, value),
+            Outcome::Returned(Done::Rpc(Err(error))) => self.refuse(id, error),
+            Outcome::Returned(Done::Streamed) => Ok(()),
+            Outcome::Panicked(text) => self.fail(id, code::HANDLER_PANICKED, text),
+            Outcome::Cancelled => self.fail(id, code::CANCELLED, "the request was cancelled"),
+        };
+        self.streams.close(id, "the request is answered");
+        sent
+    }
+
+    fn respond(&mut self, id: u64, response: Response) -> Result<(), Closed> {
+        let (status, headers, content) = response.into_parts();
+        let (body, buffer, work) = match content {
+            Content::Whole(payload) => {
+                let buffer = payload.into_buffer(&self.port);
+                (buffer.is_some().then_some(protocol::Body::Transfer(0)), buffer, None)
+            }
+            Content::Stream(chunks) => {
+                let channel = self.streams.open(id, &self.port);
+                (Some(protocol::Body::STREAM), None, Some(send(chunks, channel).boxed_local()))
+            }
+            Content::WebSocket(serve) => {
+                let socket = WebSocket::new(self.streams.open(id, &self.port));
+                (Some(protocol::Body::WEBSOCKET), None, Some(serve(socket)))
+            }
+        };
+        self.port.send_with(HttpResponse { status, headers, body }.message(id), buffer)?;
+        match work {
+            Some(work) => {
+                self.spawn(id, self.requests.host(Some(id)), work.map(|()| Done::Streamed).boxed_local());
+            }
+            None => self.streams.close(id, "the request is answered"),
+        }
+        Ok(())
+    }
+
+    fn save(&self, id: u64) -> Result<(), Closed> {
+        match catch(|| self.application.save()) {
+            Ok(Ok(state)) => self.result(id, state),
+            Ok(Err(error)) => self.refuse(id, error.into()),
+            Err(panic) => self.fail(id, code::HANDLER_PANICKED, panic),
+        }
+    }
+
+    fn result(&self, id: u64, result: impl Serialize) -> Result<(), Closed> {
+        self.port.send(&protocol::Response::result(id, result), Vec::new())
+    }
+
+    fn fail(&self, id: u64, code: i64, message: impl Into<String>) -> Result<(), Closed> {
+        self.refuse(id, RpcError::new(code, message))
+    }
+
+    fn refuse(&self, id: u64, error: RpcError) -> Result<(), Closed> {
+        let error: ErrorObject<'_> = error.into_object();
+        self.port.send(&protocol::Response::error(id, error), Vec::new())
+    }
+}
+
+fn too_large(limit: u64) -> Done {
+    Done::Rpc(Err(RpcError::new(
+        code::BODY_TOO_LARGE,
+        format!("the body is larger than body_limit = {limit} bytes"),
+    )))
+}
+
+/// Waits for the whole body, for handlers that want it so, and calls them.
+async fn whole(application: Rc<Application>, mut request: Request, body: BodyStream, limit: u64) -> Done {
+    let declared = request.header("content-length").and_then(|length| length.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > limit) {
+        return too_large(limit);
+    }
+    match body.collect(limit).await {
+        Ok(bytes) => request.set_body(bytes),
+        Err(error) if error.status() == 413 => return too_large(limit),
+        Err(error) => return Done::Http(Err(error)),
+    }
+    Done::Http(match application.handle(request) {
+        Handled::Ready(answer) => answer,
+        Handled::Pending(work) => work.await,
+    })
+}
+
+/// Sends a body piece by piece, as the client takes it.
+async fn send(mut chunks: ChunkStream, channel: Arc<Channel>) {
+    /// Says that the body is not complete, unless it is.
+    struct Incomplete(Arc<Channel>, bool);
+    impl Drop for Incomplete {
+        fn drop(&mut self) {
+            if !self.1 {
+                self.0.send_error("the app did not finish it");
+            }
+        }
+    }
+    let mut unfinished = Incomplete(channel, false);
+    let mut joiner = Joiner::default();
+    loop {
+        if unfinished.0.ready().await.is_err() {
+            return;
+        }
+        let next =
+            |context: &mut Context<'_>| joiner.poll_next(context, |context| chunks.poll_next_unpin(context));
+        match poll_fn(next).await {
+            Some(Ok(chunk)) => {
+                if let Some(buffer) = chunk.into_buffer(unfinished.0.port()) {
+                    unfinished.0.send_chunk(buffer);
+                }
+            }
+            Some(Err(error)) => {
+                log::error!("a response ends before it is complete: {error}");
+                unfinished.0.send_error(error.message());
+                unfinished.1 = true;
+                return;
+            }
+            None => {
+                unfinished.0.send_end();
+                unfinished.1 = true;
+                return;
+            }
+        }
+    }
+}

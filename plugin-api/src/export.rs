@@ -293,6 +293,31 @@ macro_rules! __jump {
     };
 }
 
+/// The stamp's text, put together at compile time from the constants of the crate that it is expanded in.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __stamp {
+    () => {
+        $crate::__private::concatcp!(
+            "{\"api\":",
+            $crate::abi::API_VERSION,
+            ",\"rustc\":\"",
+            $crate::stamp::RUSTC,
+            "\",\"target\":\"",
+            $crate::stamp::TARGET,
+            "\",\"panic\":\"",
+            if cfg!(panic = "abort") { "abort" } else { "unwind" },
+            "\",\"name\":\"",
+            env!("CARGO_PKG_NAME"),
+            "\",\"version\":\"",
+            env!("CARGO_PKG_VERSION"),
+            "\",",
+            $crate::stamp::UNSEALED,
+            "}"
+        )
+    };
+}
+
 /// A text's bytes as an array, for the stamp.
 #[doc(hidden)]
 pub const fn bytes<const N: usize>(text: &str) -> [u8; N] {

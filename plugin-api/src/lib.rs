@@ -44,13 +44,13 @@ mod http;
 pub mod make;
 pub mod prelude;
 pub mod protocol;
-pub mod stamp;
 #[cfg(feature = "test")]
 pub mod test;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod worker;
 
+pub use atoll_protocol::{Error, stamp};
 pub use log;
 pub use serde;
 pub use serde_json;
@@ -60,7 +60,6 @@ pub use abi::call::Call;
 pub use abi::hooks;
 pub use abi::port::{Closed, Event, Port};
 pub use http::body::Body;
-pub use http::error::Error;
 pub use http::extensions::Extensions;
 pub use http::handler::{BoxedHandler, Handler, streamed};
 pub use http::outcome::{IntoOutcome, Json, Outcome};

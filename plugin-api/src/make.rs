@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use crate::abi::Exit;
 use crate::abi::port::Port;
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::protocol::Start;
 use crate::worker::app::App;
 
@@ -293,7 +293,7 @@ mod services {
     use std::fmt::Display;
 
     use super::{Function, Make};
-    use crate::http::error::Error;
+    use atoll_protocol::Error;
     use crate::protocol::Start;
     use crate::tower::{HttpService, ServiceApp};
     use crate::worker::app::App;

@@ -23,7 +23,7 @@ pub use serde::{Deserialize, Serialize};
 pub use serde_json::json;
 
 pub use crate::http::body::Body;
-pub use crate::http::error::Error;
+pub use atoll_protocol::Error;
 pub use crate::http::handler::streamed;
 pub use crate::http::outcome::Json;
 pub use crate::http::request::Request;

@@ -1,7 +1,6 @@
 //! What crosses between the host and an app, and the app's side of it: the types, the link to the host, the heap, the port,
 //! and the functions of libc that are replaced.
 
-pub(crate) mod buffer;
 pub(crate) mod call;
 pub(crate) mod heap;
 #[doc(hidden)]
@@ -10,6 +9,5 @@ pub(crate) mod link;
 pub(crate) mod logging;
 pub(crate) mod panic;
 pub(crate) mod port;
-mod types;
 
-pub use self::types::*;
+pub use atoll_protocol::abi::*;

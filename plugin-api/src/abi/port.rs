@@ -1,6 +1,5 @@
 //! A worker's end of its port.
 
-use std::mem;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -157,12 +156,5 @@ impl Wake for PortWaker {
     fn wake_by_ref(self: &Arc<Self>) {
         // SAFETY: the port inside holds a count.
         unsafe { self.0.link().host.port_wake()(self.0.handle) };
-    }
-}
-
-impl Message {
-    /// Takes the JSON text out and leaves an empty one.
-    pub fn take_json(&mut self) -> Buffer {
-        mem::take(&mut self.json)
     }
 }

@@ -7,7 +7,7 @@ use futures_util::stream::LocalBoxStream;
 use futures_util::{Stream, StreamExt};
 
 use crate::abi::Buffer;
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::http::payload::Payload;
 use crate::http::request::Inner;
 use crate::http::stream::{BodyStream, Chunk};

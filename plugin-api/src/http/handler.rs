@@ -158,7 +158,7 @@ mod tests {
     use std::pin::Pin;
 
     use super::*;
-    use crate::http::error::Error;
+    use atoll_protocol::Error;
     use crate::http::response::Response;
 
     fn answer<M>(handler: impl Handler<M>) -> String {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::protocol::{Header, header_text};
 
 /// A header as the protocol writes it, or why it must not be sent.

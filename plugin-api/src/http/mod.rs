@@ -1,7 +1,6 @@
 //! HTTP as an app sees it: requests, responses, bodies and streams of them, and the routes to handlers.
 
 pub(crate) mod body;
-pub(crate) mod error;
 pub(crate) mod extensions;
 pub(crate) mod handler;
 pub(crate) mod header;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::http::body::Body;
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::http::response::{Response, TEXT};
 
 /// What a handler came to: an answer, an error, or `Ok(None)`: the next handler is to have a look.

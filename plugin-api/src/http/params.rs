@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 
-use crate::http::error::Error;
+use atoll_protocol::Error;
 
 /// The parts of a path that the route's pattern has names for: with `/greet/{name}`, the path `/greet/tobe` has
 /// `name = tobe`.

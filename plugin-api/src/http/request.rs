@@ -14,7 +14,7 @@ use serde::de::{DeserializeOwned, Error as _};
 
 use crate::abi::{Buffer, Buffers};
 use crate::http::body::Body;
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::http::extensions::Extensions;
 use crate::http::header;
 use crate::http::params::Params;
@@ -328,19 +328,17 @@ mod tests {
 
     /// A buffer of leaked bytes, as if it were the host's.
     fn buffer(bytes: &str) -> Buffer {
+        extern "C" fn nothing(_: *const u8, _: *mut u8, _: usize, _: usize) {}
         let bytes = bytes.as_bytes().to_vec().leak();
-        Buffer {
-            data: bytes.as_mut_ptr(),
-            len: bytes.len(),
-            capacity: bytes.len(),
-            owner: ptr::null(),
-            release: None,
-        }
+        // SAFETY: the bytes are never freed, and nothing else has them.
+        unsafe { Buffer::from_raw_parts(bytes.as_mut_ptr(), bytes.len(), bytes.len(), ptr::null(), nothing) }
     }
 
     fn transfer(body: &str) -> Buffers {
+        extern "C" fn nothing(_: *const u8, _: *mut Buffer, _: usize, _: usize) {}
         let list = vec![buffer(body)].leak();
-        Buffers { data: list.as_mut_ptr(), len: 1, capacity: 1, owner: ptr::null(), release: None }
+        // SAFETY: as for `buffer`.
+        unsafe { Buffers::from_raw_parts(list.as_mut_ptr(), 1, 1, ptr::null(), nothing) }
     }
 
     fn message(params: &str, body: &str) -> Result<Request, serde_json::Error> {

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::http::body::{Body, Content};
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::http::header;
 use crate::http::ws;
 use crate::protocol::Header;

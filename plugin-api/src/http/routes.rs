@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::fmt;
 
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::http::handler::BoxedHandler;
 use crate::http::params::Params;
 use crate::http::pattern::{Pattern, Rest};

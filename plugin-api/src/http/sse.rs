@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 
 use crate::http::body::Body;
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::http::response::Response;
 use crate::http::stream::Chunk;
 

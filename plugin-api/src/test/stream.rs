@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::event::Follows;
 use super::exchange::{Exchange, Item};
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::http::payload::Payload;
 use crate::http::sse::Event;
 use crate::http::stream::Chunk;

@@ -7,7 +7,7 @@ use super::serve::Server;
 use super::service::HttpService;
 use crate::abi::Exit;
 use crate::abi::port::Port;
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::protocol::Start;
 use crate::worker::app::App;
 

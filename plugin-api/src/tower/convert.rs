@@ -10,7 +10,7 @@ use http::{Method, Request, Uri, response};
 use super::body::Body;
 use super::lent::Lent;
 use crate::abi::Buffer;
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::http::stream::Chunk;
 use crate::protocol::{Header, HttpRequest, header_text};
 use crate::worker::host::Host;

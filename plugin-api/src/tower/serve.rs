@@ -28,7 +28,7 @@ use crate::abi::logging;
 use crate::abi::panic::{catch, payload_text};
 use crate::abi::port::{Event, Port};
 use crate::abi::{Buffer, Exit, Message};
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::http::stream::{Channel, Chunk, Joiner, Streams};
 use crate::protocol::{self, ErrorData, ErrorObject, HttpRequest, HttpResponse, code, method};
 use crate::worker::host::{Host, Requests};

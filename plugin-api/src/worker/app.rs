@@ -6,7 +6,7 @@ use crate::abi::Exit;
 use crate::abi::call::Call;
 use crate::abi::panic::catch;
 use crate::abi::port::{Event, Port};
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::protocol::{self, ErrorObject, Start, Started, code, method};
 use crate::worker::application::Application;
 use crate::worker::event_loop;

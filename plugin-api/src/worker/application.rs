@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::http::handler::{BoxedHandler, Handler};
 use crate::http::request::Request;
 use crate::http::response::Response;

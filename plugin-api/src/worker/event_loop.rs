@@ -22,7 +22,7 @@ use crate::abi::panic::catch;
 use crate::abi::port::{Closed, Event, Port};
 use crate::abi::{Exit, Message};
 use crate::http::body::{ChunkStream, Content};
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::stream::{BodyStream, Channel, Joiner, Streams};

@@ -10,7 +10,7 @@ use std::thread::{self, Thread};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::http::handler::Step;
 use crate::http::outcome::Outcome;
 use crate::http::request::Request;

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::protocol::{ErrorData, ErrorObject, code, method};
 
 /// The error of a JSON-RPC method or call.

@@ -72,7 +72,7 @@ struct Frame {
 impl Frame {
     /// Whether this is what runs each of the app's functions: beyond it is the host.
     fn is_boundary(&self) -> bool {
-        self.name.starts_with("atoll_plugin::panic::catch")
+        self.name.starts_with("atoll_plugin::abi::panic::catch")
     }
 
     fn into_entry(self) -> FrameEntry {

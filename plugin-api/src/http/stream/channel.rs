@@ -11,7 +11,7 @@ use super::inbox::Inbox;
 use super::waiters::Place;
 use crate::abi::Buffer;
 use crate::abi::port::Port;
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::protocol::{self, INITIAL_CREDIT, WsClose, WsKind, WsMessage, method, piece_credit};
 
 /// What comes in on a stream.

@@ -20,7 +20,7 @@ pub use reader::BodyStream;
 use crate::abi::Buffer;
 use crate::abi::call::Call;
 use crate::abi::port::Port;
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::protocol::{self, method};
 
 /// The open streams of a worker.

@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt};
 
 use super::channel::{Channel, Item, Receiver};
 use super::chunk::Chunk;
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::http::payload::Payload;
 
 /// A request's body as it comes, piece by piece: see [`streamed`](crate::streamed). The client is asked for more only as

@@ -1,7 +1,7 @@
 //! The request for a WebSocket, and its answer.
 
 use super::WebSocket;
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::http::request::Request;
 use crate::http::response::Response;
 

@@ -12,7 +12,7 @@ use futures_util::Stream;
 use futures_util::future::LocalBoxFuture;
 
 use crate::abi::Buffer;
-use crate::http::error::Error;
+use atoll_protocol::Error;
 use crate::http::stream::{Channel, Chunk, Item, Receiver};
 use crate::protocol::WsKind;
 

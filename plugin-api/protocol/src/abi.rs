@@ -102,7 +102,7 @@ pub enum Exit {
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug)]
 pub struct LogRecord<'a> {
-    /// 1 (error) to 5 (trace), as in [`log::Level`].
+    /// 1 (error) to 5 (trace), as in `log::Level`.
     pub level: u8,
     /// The line in `file`, or 0.
     pub line: u32,

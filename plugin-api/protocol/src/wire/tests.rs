@@ -3,7 +3,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
-use crate::protocol::{Credit, Request, Response, Stream, WsKind, WsMessage};
+use crate::{Credit, Request, Response, Stream, WsKind, WsMessage};
 
 fn text() -> impl Strategy<Value = Cow<'static, str>> {
     // Plain, with what must be escaped, and with anything.

@@ -1,7 +1,7 @@
 //! What every piece of a stream and every WebSocket message costs, written and read in one go.
 
 use super::{Reader, Writer};
-use crate::protocol::{Credit, Stream, WsKind, WsMessage};
+use crate::streams::{Credit, Stream, WsKind, WsMessage};
 
 /// Room for any of these messages.
 const LENGTH: usize = 128;
@@ -23,8 +23,8 @@ impl Stream {
         writer.0
     }
 
-    /// Reads the parameters of [`method::BODY_CHUNK`](crate::protocol::method::BODY_CHUNK) and
-    /// [`method::BODY_END`](crate::protocol::method::BODY_END).
+    /// Reads the parameters of [`method::BODY_CHUNK`](crate::method::BODY_CHUNK) and
+    /// [`method::BODY_END`](crate::method::BODY_END).
     ///
     /// # Errors
     /// The text is not JSON, or names no stream.
@@ -56,7 +56,7 @@ impl Credit {
         writer.0
     }
 
-    /// Reads the parameters of [`method::BODY_CREDIT`](crate::protocol::method::BODY_CREDIT).
+    /// Reads the parameters of [`method::BODY_CREDIT`](crate::method::BODY_CREDIT).
     ///
     /// # Errors
     /// The text is not JSON, or grants nothing.
@@ -92,7 +92,7 @@ impl WsMessage {
         writer.0
     }
 
-    /// Reads the parameters of [`method::WS_MESSAGE`](crate::protocol::method::WS_MESSAGE).
+    /// Reads the parameters of [`method::WS_MESSAGE`](crate::method::WS_MESSAGE).
     ///
     /// # Errors
     /// The text is not JSON, or not about a WebSocket message.

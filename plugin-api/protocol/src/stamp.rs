@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 /// The name of the ELF section that holds the stamp.
 pub const SECTION: &str = ".atoll.stamp";
 
-/// The compiler that this copy of `atoll-plugin` was built with, as `rustc --version` prints it.
+/// The compiler that this copy of `atoll-protocol` was built with, as `rustc --version` prints it.
 pub const RUSTC: &str = env!("ATOLL_RUSTC");
 
-/// The target that this copy of `atoll-plugin` was built for.
+/// The target that this copy of `atoll-protocol` was built for.
 pub const TARGET: &str = env!("ATOLL_TARGET");
 
 /// What a library says of itself.
@@ -44,28 +44,3 @@ pub const UNSEALED: &str = "\"sealed\":false";
 
 /// What a stamp says of a file that ends with its checksum, in as many bytes.
 pub const SEALED: &str = "\"sealed\":true ";
-
-/// The stamp's text, put together at compile time from the constants of the crate that it is expanded in.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __stamp {
-    () => {
-        $crate::__private::concatcp!(
-            "{\"api\":",
-            $crate::abi::API_VERSION,
-            ",\"rustc\":\"",
-            $crate::stamp::RUSTC,
-            "\",\"target\":\"",
-            $crate::stamp::TARGET,
-            "\",\"panic\":\"",
-            if cfg!(panic = "abort") { "abort" } else { "unwind" },
-            "\",\"name\":\"",
-            env!("CARGO_PKG_NAME"),
-            "\",\"version\":\"",
-            env!("CARGO_PKG_VERSION"),
-            "\",",
-            $crate::stamp::UNSEALED,
-            "}"
-        )
-    };
-}

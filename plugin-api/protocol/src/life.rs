@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::http::error::Error;
+use super::error::Error;
 
 /// The parameters of [`method::START`](super::method::START).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

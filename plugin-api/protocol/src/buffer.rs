@@ -1,9 +1,9 @@
-//! Safe use of [`Buffer`] and [`Buffers`].
+//! Safe use of [`Buffer`], [`Buffers`] and [`Message`].
 
 use std::ops::{Deref, DerefMut};
 use std::{mem, ptr, slice};
 
-use crate::abi::{Buffer, Buffers, ReleaseBuffer, ReleaseBuffers};
+use crate::abi::{Buffer, Buffers, Message, ReleaseBuffer, ReleaseBuffers};
 
 // SAFETY: a buffer is the only owner of its bytes, and `release` may be called on any thread; the host, which
 // implements every `release`, keeps that.
@@ -129,5 +129,12 @@ impl Drop for Buffers {
             // SAFETY: as for `Buffer`.
             unsafe { release(self.owner, self.data, self.len, self.capacity) };
         }
+    }
+}
+
+impl Message {
+    /// Takes the JSON text out and leaves an empty one.
+    pub fn take_json(&mut self) -> Buffer {
+        mem::take(&mut self.json)
     }
 }

@@ -4,6 +4,21 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+/// How much credit each direction of a stream begins with: what may be sent before the receiver has granted more by
+/// [`method::BODY_CREDIT`](super::method::BODY_CREDIT). See [`piece_credit`].
+pub const INITIAL_CREDIT: u64 = 256 * 1024;
+
+/// The credit that a piece of a stream or a WebSocket message of so many bytes takes: its bytes, and 64 for the message
+/// that carries them, so that empty ones have an end as well.
+///
+/// ```
+/// use atoll_plugin::protocol::piece_credit;
+/// assert_eq!((piece_credit(0), piece_credit(1000)), (64, 1064));
+/// ```
+pub const fn piece_credit(bytes: usize) -> u64 {
+    64 + bytes as u64
+}
+
 /// Where a body is.
 ///
 /// ```

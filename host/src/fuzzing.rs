@@ -7,13 +7,13 @@ use std::str;
 use atoll_plugin::Call;
 use atoll_plugin::abi::Message;
 use atoll_plugin::protocol::{Head, HttpRequest, HttpResponse, Request, Response};
+use atoll_port::WorkerMessage;
+use atoll_port::answer::{self, AnswerError};
 
 use crate::config::{Config, Route};
 use crate::dispatch::routes::Routes;
 use crate::library::stage::Staging;
 use crate::memory::buffer;
-use crate::port::answer::{self, AnswerError};
-use crate::port::worker_message::{self, WorkerMessage};
 
 fn message_of(bytes: &[u8]) -> Message {
     Message { json: buffer::from_vec(bytes.to_vec()), transfer: buffer::list(Vec::new()) }
@@ -22,7 +22,7 @@ fn message_of(bytes: &[u8]) -> Message {
 /// A message of an app's.
 pub fn message(bytes: &[u8]) {
     let _ = WorkerMessage::parse(message_of(bytes));
-    worker_message::check_agreement(bytes);
+    atoll_port::check_agreement(bytes);
     let result: Result<serde_json::Value, AnswerError> = answer::result(Ok(message_of(bytes)));
     if let Ok(response) = answer::http(bytes) {
         assert!(result.is_ok(), "an HTTP response is a result");

@@ -46,7 +46,6 @@ mod http;
 mod library;
 mod memory;
 mod observe;
-mod port;
 mod registry;
 mod server;
 mod watch;
@@ -110,14 +109,13 @@ pub mod internal {
     pub use crate::observe::events;
     pub use crate::observe::history::{HistoryEntry, State, Transition};
     pub use crate::observe::timing::RequestTiming;
-    pub use crate::port::answer;
-    pub use crate::port::call_context::{CallContext, Cycle};
-    pub use crate::port::host_end;
-    pub use crate::port::reply_queue::WorkerGone;
     pub use crate::registry::{Changes, Registry};
     pub use crate::server::http_server;
     pub use crate::server::open_files;
     pub use crate::server::service_manager;
     pub use crate::server::tls;
     pub use crate::watch::{Change, FileWatch, Fingerprint, TreeChange, TreeWatch, WatchSet, Watcher};
+    pub use atoll_port::WorkerGone;
+    pub use atoll_port::answer;
+    pub use atoll_port::{CallContext, Cycle};
 }

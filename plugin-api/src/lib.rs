@@ -50,6 +50,7 @@ pub mod test;
 pub mod tower;
 mod worker;
 
+#[doc(inline)]
 pub use atoll_protocol::{Error, stamp};
 pub use log;
 pub use serde;

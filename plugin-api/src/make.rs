@@ -8,9 +8,9 @@ use std::marker::PhantomData;
 
 use crate::abi::Exit;
 use crate::abi::port::Port;
-use atoll_protocol::Error;
 use crate::protocol::Start;
 use crate::worker::app::App;
+use atoll_protocol::Error;
 
 /// A function that makes an app: `fn() -> R`, `fn(Start) -> R`, or `fn(Start, Port) -> Exit`, a `main` that has the port
 /// to itself. `P`, its parameters, only tells these apart; the compiler finds it.
@@ -293,10 +293,10 @@ mod services {
     use std::fmt::Display;
 
     use super::{Function, Make};
-    use atoll_protocol::Error;
     use crate::protocol::Start;
     use crate::tower::{HttpService, ServiceApp};
     use crate::worker::app::App;
+    use atoll_protocol::Error;
 
     /// A `Router`, or another service.
     pub trait MakeService {

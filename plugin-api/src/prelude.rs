@@ -23,10 +23,10 @@ pub use serde::{Deserialize, Serialize};
 pub use serde_json::json;
 
 pub use crate::http::body::Body;
-pub use atoll_protocol::Error;
 pub use crate::http::handler::streamed;
 pub use crate::http::outcome::Json;
 pub use crate::http::request::Request;
 pub use crate::http::response::Response;
 pub use crate::protocol::Start;
 pub use crate::worker::application::Application;
+pub use atoll_protocol::Error;

@@ -2,6 +2,7 @@
 //!
 //! `docs/src/protocol.md` describes it with examples. Text borrows from the message wherever JSON allows it.
 
+#[doc(inline)]
 pub use atoll_protocol::{
     Body, BodyError, Cancel, Credit, ErrorData, ErrorObject, Fetch, Head, Header, HttpRequest, HttpResponse,
     INITIAL_CREDIT, Incoming, LogLevel, Request, Response, RpcCall, Start, Started, Stream, WsClose, WsKind,

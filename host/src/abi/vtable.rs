@@ -4,23 +4,16 @@
 //! methods do not, and a panic here would end the process at the `extern "C"` edge.
 
 use std::slice;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RStr;
-use atoll_plugin::abi::{
-    Buffer, Buffers, GenerationHandle, Host, HostRef, LogRecord, Message, PanicReport, PortHandle, Received,
-    ThreadEvent,
-};
+use atoll_plugin::abi::{Buffer, GenerationHandle, Host, HostRef, LogRecord, PanicReport, ThreadEvent};
+use atoll_port::{forked, table};
 
 use crate::abi::library_context::LibraryContext;
 use crate::abi::{current, descriptors, panic_report, signals, thread_stop};
 use crate::memory::buffer;
 use crate::observe::logging;
-use crate::port::forked;
-use crate::port::host_end::Port;
 
 const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
     heap_alloc,
@@ -28,8 +21,8 @@ const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
     heap_realloc,
     heap_free,
     buffer_adopt,
-    buffer_copy,
-    buffers_move,
+    buffer_copy: table::buffer_copy,
+    buffers_move: table::buffers_move,
     log_enabled,
     log_write,
     panic_report,
@@ -38,13 +31,13 @@ const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
     descriptor_event,
     aborted,
     signal_action,
-    port_receive,
-    port_send,
-    port_wake,
-    port_doorbell,
-    port_sleep,
-    port_retain,
-    port_release,
+    port_receive: table::port_receive,
+    port_send: table::port_send,
+    port_wake: table::port_wake,
+    port_doorbell: table::port_doorbell,
+    port_sleep: table::port_sleep,
+    port_retain: table::port_retain,
+    port_release: table::port_release,
 });
 
 /// The host's functions, for [`Plugin::bind`](abi::Plugin::bind).
@@ -54,35 +47,11 @@ pub(crate) fn host() -> HostRef {
     HostRef(TABLE.static_as_prefix())
 }
 
-/// Gives one count of a port away, as the handle that an app's `main` takes.
-pub(crate) fn port_handle(port: Arc<Port>) -> PortHandle {
-    port.lent().fetch_add(1, Ordering::Relaxed);
-    PortHandle(Arc::into_raw(port).cast())
-}
-
-/// Takes back the counts of a port that its library has not given up, as those in statics.
-///
-/// # Safety
-/// The library is out of the process.
-pub(crate) unsafe fn reclaim(port: &Arc<Port>) {
-    for _ in 0..port.lent().swap(0, Ordering::Relaxed) {
-        // SAFETY: the library had this count, and nobody has it any more, by the caller's contract.
-        unsafe { Arc::decrement_strong_count(Arc::as_ptr(port)) };
-    }
-}
-
 /// # Safety
 /// The handle is one of [`LibraryContext::handle`], and the context lives: the library that uses it is loaded.
 unsafe fn context<'a>(handle: GenerationHandle) -> &'a LibraryContext {
     // SAFETY: by the caller's contract.
     unsafe { &*handle.0.cast::<LibraryContext>() }
-}
-
-/// # Safety
-/// The handle is one of [`port_handle`], and the caller holds a count of it.
-unsafe fn port<'a>(handle: PortHandle) -> &'a Port {
-    // SAFETY: by the caller's contract.
-    unsafe { &*handle.0.cast::<Port>() }
 }
 
 unsafe extern "C" fn heap_alloc(generation: GenerationHandle, size: usize, align: usize) -> *mut u8 {
@@ -119,21 +88,6 @@ unsafe extern "C" fn buffer_adopt(
 ) -> Buffer {
     // SAFETY: the library that calls is loaded, and gives up a vector of its allocator's.
     unsafe { buffer::from_heap(context(generation).heap(), data, len, capacity) }
-}
-
-unsafe extern "C" fn buffer_copy(data: *const u8, len: usize) -> Buffer {
-    // SAFETY: the caller's bytes live through the call.
-    buffer::from_vec(unsafe { slice::from_raw_parts(data, len) }.to_vec())
-}
-
-unsafe extern "C" fn buffers_move(data: *mut Buffer, len: usize) -> Buffers {
-    let mut buffers = Vec::with_capacity(len);
-    // SAFETY: the caller gives up `len` initialised buffers and will not drop them.
-    unsafe {
-        std::ptr::copy_nonoverlapping(data, buffers.as_mut_ptr(), len);
-        buffers.set_len(len);
-    }
-    buffer::list(buffers)
 }
 
 unsafe extern "C" fn log_enabled(generation: GenerationHandle, level: u8, target: RStr<'_>) -> bool {
@@ -187,44 +141,4 @@ unsafe extern "C" fn signal_action(
 ) -> i32 {
     // SAFETY: the library that calls is loaded, and keeps the contract of `sigaction`.
     unsafe { signals::sigaction(Some(context(generation)), signal, new.cast(), old.cast()) }
-}
-
-unsafe extern "C" fn port_receive(handle: PortHandle, timeout_ns: u64, message: &mut Message) -> Received {
-    let timeout = (timeout_ns != u64::MAX).then(|| Duration::from_nanos(timeout_ns));
-    // SAFETY: the caller holds a count of the port.
-    unsafe { port(handle) }.receive(timeout, message)
-}
-
-unsafe extern "C" fn port_send(handle: PortHandle, message: Message) -> bool {
-    // SAFETY: the caller holds a count of the port.
-    unsafe { port(handle) }.accept(message)
-}
-
-unsafe extern "C" fn port_wake(handle: PortHandle) {
-    // SAFETY: the caller holds a count of the port.
-    unsafe { port(handle) }.wake();
-}
-
-unsafe extern "C" fn port_doorbell(handle: PortHandle) -> i32 {
-    // SAFETY: the caller holds a count of the port.
-    unsafe { port(handle) }.doorbell()
-}
-
-unsafe extern "C" fn port_sleep(handle: PortHandle) -> bool {
-    // SAFETY: the caller holds a count of the port.
-    unsafe { port(handle) }.sleep()
-}
-
-unsafe extern "C" fn port_retain(handle: PortHandle) {
-    // SAFETY: the caller holds a count of the port.
-    unsafe {
-        port(handle).lent().fetch_add(1, Ordering::Relaxed);
-        Arc::increment_strong_count(handle.0.cast::<Port>());
-    }
-}
-
-unsafe extern "C" fn port_release(handle: PortHandle) {
-    // SAFETY: the caller gives up a count that it holds.
-    let port = unsafe { Arc::from_raw(handle.0.cast::<Port>()) };
-    port.lent().fetch_sub(1, Ordering::Relaxed);
 }

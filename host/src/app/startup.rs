@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use atoll_plugin::protocol::Start;
+use atoll_port::{CallSink, Limits};
 use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 use tokio::task::spawn_blocking;
@@ -28,8 +29,6 @@ use crate::library::resource_fault;
 use crate::library::source::Source;
 use crate::library::stage::{Kept, Original, StageError, Staging};
 use crate::observe::history::{State, Transition};
-use crate::port::call_sink::CallSink;
-use crate::port::host_end::Limits;
 
 /// How often a library that is written to while it is copied is copied again.
 const STAGE_ATTEMPTS: usize = 50;

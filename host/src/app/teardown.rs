@@ -4,11 +4,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use atoll_port::table;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 
 use crate::abi::library_context::LibraryContext;
-use crate::abi::vtable;
 use crate::app::handle::App;
 use crate::app::live_generation::LiveGeneration;
 use crate::app::pins::{Entry, PinnedGeneration, Pins};
@@ -158,7 +158,7 @@ async fn threads_end(context: &LibraryContext, limit: Duration) {
 /// Takes back what the library of a generation had of the host's; it is unloaded.
 fn reclaim(generation: &Generation) {
     // SAFETY: the library is out of the process, as `unload` has verified.
-    generation.ports().iter().for_each(|port| unsafe { vtable::reclaim(port) });
+    generation.ports().iter().for_each(|port| unsafe { table::reclaim(port) });
 }
 
 /// Waits as long as there is no thread for it.

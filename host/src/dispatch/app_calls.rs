@@ -8,6 +8,7 @@ use atoll_plugin::abi::{Buffer, Message};
 use atoll_plugin::protocol::{
     self, ErrorObject, Fetch, Header, HttpRequest, HttpResponse, Incoming, Response, RpcCall, code,
 };
+use atoll_port::{CallContext, CallRequest, CallSink, OutgoingCall, Port};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::future::Abortable;
@@ -23,10 +24,6 @@ use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::dispatch::rpc;
 use crate::memory::buffer;
 use crate::observe::trace::{SpanKind, Step, TraceContext};
-use crate::port::call_context::CallContext;
-use crate::port::call_sink::{CallSink, OutgoingCall};
-use crate::port::host_end::Port;
-use crate::port::worker_message::CallRequest;
 
 /// Carries out the calls of apps on the thread that it was started on.
 #[derive(Clone, Debug)]
@@ -151,7 +148,7 @@ async fn traced<T>(
         Some(caller) => Step::within(caller),
         None => Step::first(&**sink),
     };
-    context.set_trace(step.context());
+    context.set_traceparent(&step.context().to_string());
     let result = work(context).await;
     let attributes = vec![("atoll.app", (&**app.name()).into()), ("atoll.caller", caller.into())];
     step.end(&**sink, name(), SpanKind::Internal, attributes, result.is_err());
@@ -285,7 +282,7 @@ mod tests {
 
     use super::*;
     use crate::observe::app_warnings::AppWarnings;
-    use crate::port::host_end::Limits;
+    use atoll_port::Limits;
 
     /// What a worker of the app `a` gets for what it sends, when there are no other apps.
     fn answers<const N: usize>(sent: [&str; N]) -> [Value; N] {

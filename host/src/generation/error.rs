@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use crate::port::answer::AnswerError;
-use crate::port::host_end::CallError;
+use atoll_port::CallError;
+use atoll_port::answer::AnswerError;
 
 /// Why a generation did not start.
 #[derive(Debug, thiserror::Error)]

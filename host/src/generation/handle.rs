@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use atoll_plugin::abi::{Buffer, Exit, PluginRef};
 use atoll_plugin::protocol::{LogLevel, Start, Started, method};
+use atoll_port::answer;
+use atoll_port::{Answer, CallContext, CallError, CallSink, Limits, Port};
 use futures_util::future::try_join_all;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -22,10 +24,6 @@ use crate::generation::shutdown::ShutdownSignal;
 use crate::library::loaded;
 use crate::memory::heap::Heap;
 use crate::observe::app_log::AppLog;
-use crate::port::answer;
-use crate::port::call_context::CallContext;
-use crate::port::call_sink::CallSink;
-use crate::port::host_end::{Answer, CallError, Limits, Port};
 
 /// How many workers a generation has, and how much may wait for each.
 #[derive(Clone, Copy, Debug)]

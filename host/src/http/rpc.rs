@@ -6,6 +6,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use atoll_port::CallContext;
 use tokio::time::timeout;
 
 use super::failure::problem_response;
@@ -17,7 +18,6 @@ use crate::app::handle::App;
 use crate::dispatch::admission;
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::dispatch::rpc::server;
-use crate::port::call_context::CallContext;
 
 /// The types of JSON-RPC bodies. A type is demanded, as a web page may send others to any host without asking it first.
 const TYPES: [&str; 3] = ["application/json", "application/json-rpc", "application/jsonrequest"];

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use atoll_plugin::abi::Buffer;
 use atoll_plugin::protocol::{INITIAL_CREDIT, WsClose, WsKind, WsMessage, method, piece_credit};
+use atoll_port::{ReplyEvent, WorkerGone};
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,8 +17,6 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use crate::dispatch::exchange::{Exchange, with_grant};
 use crate::memory::buffer;
 use crate::observe::text;
-use crate::port::reply_queue::WorkerGone;
-use crate::port::worker_message::ReplyEvent;
 
 /// How long the other side may take to close, once one side has.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use atoll_port::Warnings;
 use tokio::runtime::Handle;
 
 use crate::observe::window::{self, Admission, Window};
@@ -76,6 +77,26 @@ pub(crate) struct AppWarnings {
     windows: Mutex<[Window; WarningKind::ALL.len()]>,
     /// Where the counts are written from.
     runtime: Option<Handle>,
+}
+
+impl From<atoll_port::WarningKind> for WarningKind {
+    fn from(kind: atoll_port::WarningKind) -> Self {
+        match kind {
+            atoll_port::WarningKind::Malformed => Self::Malformed,
+            atoll_port::WarningKind::Numberless => Self::Numberless,
+            atoll_port::WarningKind::Unknown => Self::Unknown,
+            atoll_port::WarningKind::Answer => Self::Answer,
+            atoll_port::WarningKind::Credit => Self::Credit,
+            atoll_port::WarningKind::MessageSize => Self::MessageSize,
+            atoll_port::WarningKind::Calls => Self::Calls,
+        }
+    }
+}
+
+impl Warnings for AppWarnings {
+    fn warn(self: Arc<Self>, kind: atoll_port::WarningKind, what: &dyn Display) {
+        AppWarnings::warn(&self, kind.into(), what);
+    }
 }
 
 impl AppWarnings {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use atoll_port::CallSink;
 use futures_util::future::join_all;
 
 use crate::app::handle::App;
@@ -13,7 +14,6 @@ use crate::config::{AppConfig, Config, Route};
 use crate::dispatch::app_calls::AppCalls;
 use crate::dispatch::app_index::{AppIndex, Table};
 use crate::dispatch::routes::Routes;
-use crate::port::call_sink::CallSink;
 
 /// The registered apps. Reading is free of locks; it is changed by [`apply`](Self::apply) alone.
 #[derive(Debug, Default)]

@@ -38,6 +38,11 @@ fn the_layers_of_the_host_hold() {
     holds("host/src");
 }
 
+#[test]
+fn the_layers_of_the_app_side_hold() {
+    holds("plugin-api/src");
+}
+
 /// What is wrong with these files: their paths and texts. The layers, from the top: `http`, `app`, `port`.
 fn problems(files: &[(&str, &str)]) -> Vec<String> {
     let layer = |name: &str, may_use: &[&str]| Layer {

@@ -10,4 +10,5 @@ pub(crate) mod logging;
 pub(crate) mod panic;
 pub(crate) mod port;
 
+#[doc(inline)]
 pub use atoll_protocol::abi::*;

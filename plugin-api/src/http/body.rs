@@ -7,11 +7,11 @@ use futures_util::stream::LocalBoxStream;
 use futures_util::{Stream, StreamExt};
 
 use crate::abi::Buffer;
-use atoll_protocol::Error;
 use crate::http::payload::Payload;
 use crate::http::request::Inner;
 use crate::http::stream::{BodyStream, Chunk};
 use crate::http::ws;
+use atoll_protocol::Error;
 
 /// The bytes of a response.
 ///

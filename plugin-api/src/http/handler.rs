@@ -158,8 +158,8 @@ mod tests {
     use std::pin::Pin;
 
     use super::*;
-    use atoll_protocol::Error;
     use crate::http::response::Response;
+    use atoll_protocol::Error;
 
     fn answer<M>(handler: impl Handler<M>) -> String {
         let step = handler.boxed().call(Request::get("/").build());

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use atoll_protocol::Error;
 use crate::protocol::{Header, header_text};
+use atoll_protocol::Error;
 
 /// A header as the protocol writes it, or why it must not be sent.
 ///

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::http::body::Body;
-use atoll_protocol::Error;
 use crate::http::response::{Response, TEXT};
+use atoll_protocol::Error;
 
 /// What a handler came to: an answer, an error, or `Ok(None)`: the next handler is to have a look.
 pub type Outcome = Result<Option<Response>, Error>;

@@ -14,13 +14,13 @@ use serde::de::{DeserializeOwned, Error as _};
 
 use crate::abi::{Buffer, Buffers};
 use crate::http::body::Body;
-use atoll_protocol::Error;
 use crate::http::extensions::Extensions;
 use crate::http::header;
 use crate::http::params::Params;
 use crate::http::payload::Payload;
 use crate::http::stream::BodyStream;
 use crate::protocol::{self, HttpRequest};
+use atoll_protocol::Error;
 
 /// An HTTP request.
 ///

@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::http::body::{Body, Content};
-use atoll_protocol::Error;
 use crate::http::header;
 use crate::http::ws;
 use crate::protocol::Header;
+use atoll_protocol::Error;
 
 /// The answer to a request: a status, headers and a body.
 ///

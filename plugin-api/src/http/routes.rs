@@ -3,10 +3,10 @@
 use std::cell::OnceCell;
 use std::fmt;
 
-use atoll_protocol::Error;
 use crate::http::handler::BoxedHandler;
 use crate::http::params::Params;
 use crate::http::pattern::{Pattern, Rest};
+use atoll_protocol::Error;
 
 /// The routes of an application.
 #[derive(Default)]

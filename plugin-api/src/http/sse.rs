@@ -7,9 +7,9 @@ use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 
 use crate::http::body::Body;
-use atoll_protocol::Error;
 use crate::http::response::Response;
 use crate::http::stream::Chunk;
+use atoll_protocol::Error;
 
 /// One event of a [`Response::events`].
 ///

@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::event::Follows;
 use super::exchange::{Exchange, Item};
-use atoll_protocol::Error;
 use crate::http::payload::Payload;
 use crate::http::sse::Event;
 use crate::http::stream::Chunk;
 use crate::worker::host::Fetched;
+use atoll_protocol::Error;
 
 /// A request whose bodies are sent and read piece by piece, at any speed: of [`TestApp::stream`](super::TestApp::stream)
 /// and [`TestApp::upload`](super::TestApp::upload). Dropped before its end, it is a client that has left: the app drops its handler.

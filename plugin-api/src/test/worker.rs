@@ -16,8 +16,8 @@ use super::others::Others;
 use super::port::{Port, to_json};
 use super::table;
 use crate::abi::Exit;
-use crate::worker::app::{App, work};
 use crate::protocol::{Incoming, Request, Start, Started, code, method};
+use crate::worker::app::{App, work};
 use crate::worker::rpc::RpcError;
 
 /// What makes the app, on its worker.

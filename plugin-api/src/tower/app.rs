@@ -7,9 +7,9 @@ use super::serve::Server;
 use super::service::HttpService;
 use crate::abi::Exit;
 use crate::abi::port::Port;
-use atoll_protocol::Error;
 use crate::protocol::Start;
 use crate::worker::app::App;
+use atoll_protocol::Error;
 
 /// A service that is made on its worker, within its runtime.
 pub struct ServiceApp<M, S> {

@@ -10,10 +10,10 @@ use http::{Method, Request, Uri, response};
 use super::body::Body;
 use super::lent::Lent;
 use crate::abi::Buffer;
-use atoll_protocol::Error;
 use crate::http::stream::Chunk;
 use crate::protocol::{Header, HttpRequest, header_text};
 use crate::worker::host::Host;
+use atoll_protocol::Error;
 
 /// The client's address, in a request's extensions. With the feature `axum`, the extractor `ConnectInfo<SocketAddr>` has
 /// it, too.

@@ -28,10 +28,10 @@ use crate::abi::logging;
 use crate::abi::panic::{catch, payload_text};
 use crate::abi::port::{Event, Port};
 use crate::abi::{Buffer, Exit, Message};
-use atoll_protocol::Error;
 use crate::http::stream::{Channel, Chunk, Joiner, Streams};
 use crate::protocol::{self, ErrorData, ErrorObject, HttpRequest, HttpResponse, code, method};
 use crate::worker::host::{Host, Requests};
+use atoll_protocol::Error;
 
 /// After so many messages without a pause, the tasks get their turn.
 const MESSAGES_PER_TURN: usize = 64;

@@ -6,10 +6,10 @@ use crate::abi::Exit;
 use crate::abi::call::Call;
 use crate::abi::panic::catch;
 use crate::abi::port::{Event, Port};
-use atoll_protocol::Error;
 use crate::protocol::{self, ErrorObject, Start, Started, code, method};
 use crate::worker::application::Application;
 use crate::worker::event_loop;
+use atoll_protocol::Error;
 
 /// What can be a worker: an [`Application`].
 pub trait App {

@@ -6,13 +6,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use atoll_protocol::Error;
 use crate::http::handler::{BoxedHandler, Handler};
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::routes::{Method, Routes};
 use crate::protocol::Start;
 use crate::worker::rpc::{Methods, RpcHandler};
+use atoll_protocol::Error;
 
 pub(crate) use crate::worker::pipeline::Handled;
 

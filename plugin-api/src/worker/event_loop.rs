@@ -22,7 +22,6 @@ use crate::abi::panic::catch;
 use crate::abi::port::{Closed, Event, Port};
 use crate::abi::{Exit, Message};
 use crate::http::body::{ChunkStream, Content};
-use atoll_protocol::Error;
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::stream::{BodyStream, Channel, Joiner, Streams};
@@ -32,6 +31,7 @@ use crate::worker::application::{Application, Handled};
 use crate::worker::host::{Host, Requests};
 use crate::worker::rpc::{RpcError, RpcStep};
 use crate::worker::task::{Outcome, Task};
+use atoll_protocol::Error;
 
 /// After so many messages without a pause, the futures that were woken get their turn.
 const MESSAGES_PER_TURN: usize = 64;

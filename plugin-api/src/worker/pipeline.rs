@@ -10,13 +10,13 @@ use std::thread::{self, Thread};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use atoll_protocol::Error;
 use crate::http::handler::Step;
 use crate::http::outcome::Outcome;
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::routes::Found;
 use crate::worker::application::Application;
+use atoll_protocol::Error;
 
 /// What comes of a request.
 pub(crate) enum Handled {

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use atoll_protocol::Error;
 use crate::protocol::{ErrorData, ErrorObject, code, method};
+use atoll_protocol::Error;
 
 /// The error of a JSON-RPC method or call.
 ///

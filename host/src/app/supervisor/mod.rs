@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use atoll_port::CallSink;
 use futures_util::FutureExt;
 use futures_util::future::{Either, pending, select_all};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -30,7 +31,6 @@ use crate::config::{AppConfig, Settings};
 use crate::library::content_hash::ContentHash;
 use crate::library::source::Source;
 use crate::library::stage::Kept;
-use crate::port::call_sink::CallSink;
 use crate::watch::{Change, FileWatch};
 
 /// Registers an app: makes its handle and starts its driver on this thread. `call_sink` carries out its calls.

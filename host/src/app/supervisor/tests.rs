@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use abi_stable::prefix_type::WithMetadata;
 use atoll_plugin::abi::{Exit, GenerationHandle, HostRef, Message, Plugin, PluginRef, PortHandle, Received};
+use atoll_port::{OutgoingCall, Port};
 use futures_util::future::{LocalBoxFuture, ready};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
@@ -19,8 +20,6 @@ use crate::library::inspect::tests::good_library;
 use crate::library::loaded::{FinalCheck, Loaded, Mapping, PinReason};
 use crate::library::loader::{LoadMode, Loader};
 use crate::memory::buffer;
-use crate::port::call_sink::OutgoingCall;
-use crate::port::host_end::Port;
 
 const LIMIT: Duration = Duration::from_secs(20);
 

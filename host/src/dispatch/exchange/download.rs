@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use atoll_plugin::protocol::{HttpResponse, INITIAL_CREDIT, piece_credit};
+use atoll_port::ReplyEvent;
 use bytes::Bytes;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
@@ -13,7 +14,6 @@ use super::Exchange;
 use super::frames::{Frames, GOING_AWAY};
 use super::upload::{BodySource, Upload};
 use crate::observe::app_warnings::WarningKind;
-use crate::port::worker_message::ReplyEvent;
 
 /// A body as the app sends it, and the request's own body on the way to it.
 ///

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use atoll_plugin::protocol::{ErrorData, ErrorObject, code};
+use atoll_port::answer::AnswerError;
 
 use crate::app::handle::App;
 use crate::app::unavailable::Unavailable;
 use crate::dispatch::problem::{Problem, ProblemKind};
-use crate::port::answer::AnswerError;
 
 pub(super) fn failed(app: &App, generation: u64, request_id: &str, error: AnswerError) -> Problem {
     let said = match &error {

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use atoll_plugin::abi::Message;
 use atoll_plugin::protocol::{self, HttpRequest, HttpResponse};
+use atoll_port::answer::{self, AnswerError};
+use atoll_port::{Answer, CallContext, CallError, ReplyEvent, WorkerGone};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
@@ -26,11 +28,6 @@ use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::generation::handle::{Generation, InFlight};
 use crate::memory::buffer;
 use crate::observe::timing::{RequestTiming, Taken};
-use crate::port::answer::{self, AnswerError};
-use crate::port::call_context::CallContext;
-use crate::port::host_end::{Answer, CallError};
-use crate::port::reply_queue::WorkerGone;
-use crate::port::worker_message::ReplyEvent;
 
 /// Who has answered, and how long it took.
 #[derive(Clone, Copy, Debug)]

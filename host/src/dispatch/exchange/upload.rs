@@ -6,13 +6,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use atoll_plugin::protocol::{Body, BodyError, INITIAL_CREDIT, Stream, method, piece_credit};
+use atoll_port::Answer;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use tokio::time::Instant;
 
 use super::credit::with_grant;
 use crate::memory::buffer;
-use crate::port::host_end::Answer;
 
 /// A body as the client sends it; an error says why it is not complete.
 pub type BodySource = Pin<Box<dyn futures_util::Stream<Item = Result<Bytes, String>>>>;

@@ -5,6 +5,8 @@ pub(crate) mod server;
 use std::time::Duration;
 
 use atoll_plugin::protocol::{ErrorObject, Request, code, method};
+use atoll_port::answer::{self, AnswerError};
+use atoll_port::{CallContext, WorkerGone, to_json};
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
@@ -13,10 +15,6 @@ use crate::app::handle::App;
 use crate::dispatch::exchange;
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::observe::timing::Taken;
-use crate::port::answer::{self, AnswerError};
-use crate::port::call_context::CallContext;
-use crate::port::host_end::to_json;
-use crate::port::reply_queue::WorkerGone;
 
 /// Calls a method of an app's, which starts if need be; its result's text. `note` is told who had the call.
 ///

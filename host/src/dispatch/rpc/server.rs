@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 
 use atoll_plugin::protocol::{ErrorData, ErrorObject, code};
+use atoll_port::CallContext;
 use futures_util::future::join_all;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -14,7 +15,6 @@ use super::{call, from_problem};
 use crate::app::handle::App;
 use crate::dispatch::admission;
 use crate::observe::timing::Taken;
-use crate::port::call_context::CallContext;
 
 /// The most members that a batch may have.
 pub(crate) const BATCH_LIMIT: usize = 1_000;

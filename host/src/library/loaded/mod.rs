@@ -14,6 +14,7 @@ use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::{CheckingGlobals, check_layout_compatibility_with_globals};
 use abi_stable::library::AbiHeaderRef;
 use atoll_plugin::abi::{Exit, PluginRef, ROOT_SYMBOL};
+use atoll_port::{Port, table};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use self::keeper::{Keeper, Open};
@@ -26,7 +27,6 @@ use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
 use crate::library::stage::Staged;
 use crate::observe::logging;
-use crate::port::host_end::Port;
 
 /// How long a signal's handler may take that runs when its library is to go.
 const HANDLERS_END: Duration = Duration::from_secs(1);
@@ -360,5 +360,5 @@ pub(crate) fn bind(root: PluginRef, context: &Arc<LibraryContext>) {
 /// Runs a library's `main` on the calling thread.
 pub(crate) fn run(root: PluginRef, port: Arc<Port>) -> Exit {
     // SAFETY: the library is bound; the handle carries one count of the port.
-    unsafe { root.main()(vtable::port_handle(port)) }
+    unsafe { root.main()(table::port_handle(port)) }
 }

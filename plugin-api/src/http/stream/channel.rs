@@ -11,8 +11,8 @@ use super::inbox::Inbox;
 use super::waiters::Place;
 use crate::abi::Buffer;
 use crate::abi::port::Port;
-use atoll_protocol::Error;
 use crate::protocol::{self, INITIAL_CREDIT, WsClose, WsKind, WsMessage, method, piece_credit};
+use atoll_protocol::Error;
 
 /// What comes in on a stream.
 #[derive(Debug)]

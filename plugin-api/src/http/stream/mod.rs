@@ -20,8 +20,8 @@ pub use reader::BodyStream;
 use crate::abi::Buffer;
 use crate::abi::call::Call;
 use crate::abi::port::Port;
-use atoll_protocol::Error;
 use crate::protocol::{self, method};
+use atoll_protocol::Error;
 
 /// The open streams of a worker.
 #[derive(Default)]

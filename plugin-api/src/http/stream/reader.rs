@@ -9,8 +9,8 @@ use futures_util::{Stream, StreamExt};
 
 use super::channel::{Channel, Item, Receiver};
 use super::chunk::Chunk;
-use atoll_protocol::Error;
 use crate::http::payload::Payload;
+use atoll_protocol::Error;
 
 /// A request's body as it comes, piece by piece: see [`streamed`](crate::streamed). The client is asked for more only as
 /// the pieces are taken, so that a body of any size needs little memory.

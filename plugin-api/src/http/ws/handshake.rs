@@ -1,9 +1,9 @@
 //! The request for a WebSocket, and its answer.
 
 use super::WebSocket;
-use atoll_protocol::Error;
 use crate::http::request::Request;
 use crate::http::response::Response;
+use atoll_protocol::Error;
 
 impl Request {
     /// Whether the client asks for a WebSocket.

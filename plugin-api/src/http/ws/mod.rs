@@ -12,9 +12,9 @@ use futures_util::Stream;
 use futures_util::future::LocalBoxFuture;
 
 use crate::abi::Buffer;
-use atoll_protocol::Error;
 use crate::http::stream::{Channel, Chunk, Item, Receiver};
 use crate::protocol::WsKind;
+use atoll_protocol::Error;
 
 /// The most bytes that a ping or a pong may have (RFC 6455, section 5.5).
 const MAX_CONTROL: usize = 125;

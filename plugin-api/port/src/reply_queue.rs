@@ -15,9 +15,9 @@ use std::task::{Context, Poll, Waker};
 use slab::Slab;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::port::arrivals::Arrivals;
-use crate::port::doorbell::Doorbell;
-use crate::port::worker_message::ReplyEvent;
+use crate::arrivals::Arrivals;
+use crate::transport::Bell;
+use crate::worker_message::ReplyEvent;
 
 /// The worker has ended, and the request was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,7 +99,7 @@ struct ReplyQueue {
     /// that is rarely set costs next to nothing, and one for each reply does not.
     alarm: Cell<Option<Instant>>,
     /// The doorbells to be rung.
-    bells: RefCell<Vec<Arc<Doorbell>>>,
+    bells: RefCell<Vec<Arc<dyn Bell>>>,
 }
 
 thread_local! {
@@ -250,10 +250,10 @@ impl ReplyReceiver {
 
 impl ReplyReceiver {
     /// Rings when this thread has done all that it has to do now.
-    pub(crate) fn ring_later(&self, doorbell: &Arc<Doorbell>) {
+    pub(crate) fn ring_later<B: Bell + 'static>(&self, bell: &Arc<B>) {
         let mut bells = self.lane.bells.borrow_mut();
-        if !bells.iter().any(|bell| Arc::ptr_eq(bell, doorbell)) {
-            bells.push(doorbell.clone());
+        if !bells.iter().any(|known| std::ptr::addr_eq(Arc::as_ptr(known), Arc::as_ptr(bell))) {
+            bells.push(bell.clone());
             self.lane.shared.wake();
         }
     }
@@ -288,6 +288,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::doorbell::Doorbell;
 
     fn on_local_set<F: Future>(work: F) -> F::Output {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

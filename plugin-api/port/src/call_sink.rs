@@ -5,22 +5,25 @@ use std::sync::Arc;
 
 use futures_util::future::AbortRegistration;
 
-use super::host_end::Port;
-use super::worker_message::CallRequest;
+use crate::in_process::InProcess;
+use crate::port::Port;
+use crate::transport::Transport;
+use crate::worker_message::CallRequest;
 
 /// A call of an app to another one, on its way.
-pub(crate) struct OutgoingCall {
+pub struct OutgoingCall<T: Transport = InProcess> {
     /// The port that it came by, which takes the answer.
-    pub(crate) port: Arc<Port>,
+    pub port: Arc<Port<T>>,
     /// The number that the app gave it.
-    pub(crate) id: u64,
-    pub(crate) request: CallRequest,
+    pub id: u64,
+    /// What it asks for.
+    pub request: CallRequest,
     /// Aborts it when the app cancels it.
-    pub(crate) cancelled: AbortRegistration,
+    pub cancelled: AbortRegistration,
 }
 
 /// Carries out the calls of apps.
-pub(crate) trait CallSink: Debug + Send + Sync {
+pub trait CallSink<T: Transport = InProcess>: Debug + Send + Sync {
     /// Takes a call, on any thread, without waiting.
-    fn accept(&self, call: OutgoingCall);
+    fn accept(&self, call: OutgoingCall<T>);
 }

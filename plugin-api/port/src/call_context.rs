@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use atoll_plugin::protocol::HttpRequest;
+use atoll_protocol::HttpRequest;
 use compact_str::{CompactString, format_compact};
 use tokio::time::Instant;
-
-use crate::observe::trace::TraceContext;
 
 /// Where a request comes from: its id and trace context, how long whoever asked first waits, and the apps that wait for
 /// it. Making and cloning one allocates nothing, unless the id is longer than the host's own or there is a trace context.
@@ -51,7 +49,7 @@ impl CallContext {
     }
 
     /// That of work which an app does of its own accord.
-    pub(crate) fn background(app: &str) -> Self {
+    pub fn background(app: &str) -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Self {
             request_id: format_compact!("{app}-{:x}", LAST.fetch_add(1, Ordering::Relaxed)),
@@ -65,7 +63,7 @@ impl CallContext {
     ///
     /// # Errors
     /// `target` is `caller`, or waits for it.
-    pub(crate) fn call(&self, caller: &Arc<str>, target: &str) -> Result<Self, Cycle> {
+    pub fn call(&self, caller: &Arc<str>, target: &str) -> Result<Self, Cycle> {
         let callers = Caller { app: caller.clone(), before: self.callers.clone() };
         if callers.chain().any(|app| app == target) {
             let mut way: Vec<&str> = callers.chain().collect();
@@ -75,28 +73,28 @@ impl CallContext {
         Ok(Self { callers: Some(Arc::new(callers)), ..self.clone() })
     }
 
-    /// In another step of the same trace, or of a new one.
-    pub(crate) fn set_trace(&mut self, trace: TraceContext) {
-        self.traceparent = Some(trace.to_string().into());
+    /// In another step of the same trace, or of a new one, by its W3C trace context.
+    pub fn set_traceparent(&mut self, traceparent: &str) {
+        self.traceparent = Some(traceparent.into());
     }
 
     /// With this deadline, which is not later than the one before.
-    pub(crate) fn set_deadline(&mut self, deadline: Instant) {
+    pub fn set_deadline(&mut self, deadline: Instant) {
         self.deadline = Some(deadline);
     }
 
     /// When whoever asked first stops waiting, if that is fixed.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
     /// Notes that the deadline does not count any more, as the request is answered and goes on as a stream.
-    pub(crate) fn clear_deadline(&mut self) {
+    pub fn clear_deadline(&mut self) {
         self.deadline = None;
     }
 
     /// How long to wait for an app that has `limit`: no longer than whoever asked first waits.
-    pub(crate) fn remaining(&self, limit: Duration) -> Duration {
+    pub fn remaining(&self, limit: Duration) -> Duration {
         self.deadline.map_or(limit, |deadline| limit.min(deadline.saturating_duration_since(Instant::now())))
     }
 

@@ -1,11 +1,11 @@
 //! What a worker answered: a result, or why there is none.
 
-use atoll_plugin::abi::Message;
-use atoll_plugin::protocol::{ErrorObject, Head, Header, HttpResponse, Incoming};
+use atoll_protocol::abi::Message;
+use atoll_protocol::{ErrorObject, Head, Header, HttpResponse, Incoming};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::port::reply_queue::WorkerGone;
+use crate::reply_queue::WorkerGone;
 
 /// Why a request has no result.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ pub fn raw_result(json: &[u8]) -> Result<&RawValue, AnswerError> {
 ///
 /// # Errors
 /// [`AnswerError::Failed`] and [`AnswerError::Malformed`].
-pub(crate) fn http(json: &[u8]) -> Result<HttpResponse<'_>, AnswerError> {
+pub fn http(json: &[u8]) -> Result<HttpResponse<'_>, AnswerError> {
     if let Some(Head::Result { result, .. }) = Head::of(json)
         && let Ok(text) = std::str::from_utf8(result)
         && let Ok(response) = HttpResponse::parse(text)
@@ -65,7 +65,7 @@ pub(crate) fn http(json: &[u8]) -> Result<HttpResponse<'_>, AnswerError> {
 ///
 /// # Errors
 /// [`AnswerError::HeadTooLarge`].
-pub(crate) fn check_head(head: &HttpResponse<'_>, bytes: usize, limit: usize) -> Result<(), AnswerError> {
+pub fn check_head(head: &HttpResponse<'_>, bytes: usize, limit: usize) -> Result<(), AnswerError> {
     // A message is larger than what it holds.
     if bytes <= limit {
         return Ok(());

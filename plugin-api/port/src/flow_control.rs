@@ -1,8 +1,8 @@
 //! What a worker has sent for one request, so that it cannot send more than its host takes.
 
-use atoll_plugin::protocol::{INITIAL_CREDIT, piece_credit};
+use atoll_protocol::{INITIAL_CREDIT, piece_credit};
 
-use crate::port::worker_message::ReplyEvent;
+use crate::worker_message::ReplyEvent;
 
 /// How many grants of credit may wait until the host reads them. An app that grants for each piece it has taken has fewer.
 const GRANTS: u32 = 2 * (INITIAL_CREDIT / piece_credit(0)) as u32;
@@ -86,8 +86,8 @@ impl FlowControl {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::buffer;
-    use atoll_plugin::abi::Message;
+    use crate::buffer;
+    use atoll_protocol::abi::Message;
 
     fn chunk(bytes: usize) -> ReplyEvent {
         ReplyEvent::Chunk(buffer::from_vec(vec![0; bytes]))

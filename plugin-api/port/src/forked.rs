@@ -15,7 +15,7 @@ extern "C" fn note_child() {
 }
 
 /// From now on children are known.
-pub(crate) fn watch() {
+pub fn watch() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // Without memory for it, children are not known.

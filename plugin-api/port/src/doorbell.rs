@@ -11,7 +11,7 @@ use super::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, PoisonError}
 
 /// A port's doorbell.
 #[derive(Debug, Default)]
-pub(crate) struct Doorbell {
+pub struct Doorbell {
     /// Whether anything sleeps, for those who ring: changed under the lock of `door` only, read without it.
     awaited: AtomicBool,
     door: Mutex<Door>,

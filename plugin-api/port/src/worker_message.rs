@@ -1,17 +1,17 @@
 //! What a worker sends for one request.
 
-use atoll_plugin::abi::{Buffer, Message};
-use atoll_plugin::protocol::{
-    self, BodyError, Credit, Head, Incoming, Stream, WsClose, WsKind, WsMessage, method,
+use atoll_protocol::abi::{Buffer, Message};
+use atoll_protocol::{
+    self as protocol, BodyError, Credit, Head, Incoming, Stream, WsClose, WsKind, WsMessage, method,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::observe::timing::RequestTiming;
+use crate::timing::RequestTiming;
 
 /// What a worker sends for one of the host's requests.
 #[derive(Debug)]
-pub(crate) enum ReplyEvent {
+pub enum ReplyEvent {
     /// The answer: a result or an error; and what it took.
     Answer(Message, RequestTiming),
     /// A piece of the answer's body.
@@ -30,7 +30,7 @@ pub(crate) enum ReplyEvent {
 
 /// What a message of a worker's is.
 #[derive(Debug)]
-pub(crate) enum WorkerMessage {
+pub enum WorkerMessage {
     /// It is for the host's request of this number.
     ReplyEvent(u64, ReplyEvent),
     /// A request of the app's own, with its number.
@@ -41,7 +41,7 @@ pub(crate) enum WorkerMessage {
 
 /// A request of an app's own.
 #[derive(Debug)]
-pub(crate) enum CallRequest {
+pub enum CallRequest {
     /// A method of another app.
     Call(Message),
     /// An HTTP request to another app.
@@ -53,11 +53,14 @@ const NAME: usize = 64;
 
 /// Why a message of a worker's is none.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum WorkerMessageError {
+pub enum WorkerMessageError {
+    /// It is not JSON, or has not the parameters of its method.
     #[error("the app sent a message that cannot be read: {0}")]
     Malformed(#[from] serde_json::Error),
+    /// An answer without the number of its request.
     #[error("the app sent an answer without a number")]
     NoNumber,
+    /// A method that no host has.
     #[error("the app sent the message {0}, which this host does not know")]
     Unknown(String),
 }
@@ -75,7 +78,7 @@ enum MessageKind {
 
 impl WorkerMessage {
     /// Reads a message's envelope, and the parameters of a notification.
-    pub(crate) fn parse(mut message: Message) -> Result<Self, WorkerMessageError> {
+    pub fn parse(mut message: Message) -> Result<Self, WorkerMessageError> {
         let kind = kind(&message.json)?;
         let mut buffer = || message.transfer.take(0).unwrap_or_default();
         Ok(match kind {
@@ -152,7 +155,7 @@ fn piece(method: &[u8], params: &[u8]) -> Option<MessageKind> {
 
 /// Checks that the ways of reading a message come to the same.
 #[cfg(feature = "fuzzing")]
-pub(crate) fn check_agreement(json: &[u8]) {
+pub fn check_agreement(json: &[u8]) {
     match (usual(json), other(json)) {
         (Some(usual), Ok(other)) => assert_eq!(format!("{usual:?}"), format!("{other:?}")),
         // Whether its result is JSON is seen when the result is read.

@@ -1,0 +1,56 @@
+//! The host's end of a worker's port: the requests that the worker has not answered yet, with their deadlines, cancellation
+//! and streams with credit, the calls that the app makes, and the way back of what workers send to the threads that wait
+//! for it.
+//!
+//! What a port is does not depend on what carries its messages, which is a [`Transport`]. There is one of them,
+//! [`InProcess`]: a channel to a worker on a thread of this process, and a doorbell. Its functions in the table that an app
+//! gets are those in [`table`].
+//!
+//! | for | there is |
+//! |---|---|
+//! | requests to a worker | [`Port::reserve`], [`Port::call`], which give an [`Answer`] |
+//! | what comes back for one | [`ReplyEvent`], or that the [worker is gone](WorkerGone) |
+//! | what a worker sends | [`Port::accept`] |
+//! | the calls of its app | a [`CallSink`] of the host's |
+//! | what its app does against the protocol | [`Warnings`] of the host's |
+//!
+//! Answers wait on a [`LocalSet`](tokio::task::LocalSet) of tokio's: each thread has one queue for all that it waits for.
+//!
+//! The crate is in the folder of `atoll-plugin`, whose `TestApp` is this port with a worker and no HTTP.
+
+pub mod answer;
+mod arrivals;
+pub mod buffer;
+mod call_context;
+mod call_sink;
+mod doorbell;
+mod flow_control;
+pub mod forked;
+mod in_process;
+mod message;
+mod outgoing_calls;
+mod port;
+mod reply;
+mod reply_queue;
+mod sync;
+pub mod table;
+mod timing;
+mod transport;
+mod warnings;
+mod worker_end;
+mod worker_message;
+
+pub use self::call_context::{CallContext, Cycle};
+pub use self::call_sink::{CallSink, OutgoingCall};
+pub use self::doorbell::Doorbell;
+pub use self::in_process::InProcess;
+pub use self::message::{message, to_json};
+pub use self::port::{Limits, Port};
+pub use self::reply::{Answer, CallError, Permit};
+pub use self::reply_queue::WorkerGone;
+pub use self::timing::RequestTiming;
+pub use self::transport::{Bell, Item, Transport};
+pub use self::warnings::{WarningKind, Warnings};
+#[cfg(feature = "fuzzing")]
+pub use self::worker_message::check_agreement;
+pub use self::worker_message::{CallRequest, ReplyEvent, WorkerMessage, WorkerMessageError};

@@ -1,0 +1,350 @@
+//! The host's end of a port: the worker's inbox, and the requests that it has not answered yet.
+
+use std::fmt::{self, Display};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use atoll_protocol::abi::{Buffer, Message};
+use atoll_protocol::{self as protocol, ErrorObject, HttpRequest, Incoming, Response, code};
+use foldhash::{HashMap, HashMapExt};
+use serde::Serialize;
+
+use crate::call_context::CallContext;
+use crate::call_sink::{CallSink, OutgoingCall};
+use crate::flow_control::FlowControl;
+use crate::forked;
+use crate::in_process::InProcess;
+use crate::message::{message, to_json};
+use crate::outgoing_calls::{NotBegun, OutgoingCalls};
+use crate::reply_queue::ReplySender;
+use crate::timing::{RequestTiming, Stopwatch};
+use crate::transport::{Bell, Item, Transport};
+use crate::warnings::{WarningKind, Warnings};
+use crate::worker_message::{CallRequest, ReplyEvent, WorkerMessage, WorkerMessageError};
+
+/// What a worker may do to its host.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many requests may wait in its inbox.
+    pub queue: usize,
+    /// How many requests of its own may be open, and answered without that it has taken the answer.
+    pub calls: usize,
+    /// How many bytes the text of a message may have.
+    pub message: usize,
+}
+
+/// A request that is to be answered.
+pub(crate) struct Pending {
+    pub(crate) sender: ReplySender,
+    /// What the calls carry on that the app makes for it.
+    pub(crate) context: Option<CallContext>,
+    /// The numbers of those calls, as far as they are not over.
+    pub(crate) calls: Vec<u64>,
+    pub(crate) clock: Stopwatch,
+    pub(crate) outgoing: FlowControl,
+}
+
+/// A port between the host and one worker.
+///
+/// How it reaches its worker is up to `T`. What the worker sends comes to [`accept`](Self::accept), whatever brings it.
+pub struct Port<T: Transport = InProcess> {
+    this: Weak<Self>,
+    app: Arc<str>,
+    pub(crate) transport: T,
+    /// Requests that the worker has not taken yet.
+    pub(crate) waiting: AtomicUsize,
+    /// Answers that the worker has not taken yet.
+    answers: AtomicUsize,
+    pub(crate) limits: Limits,
+    warnings: Arc<dyn Warnings>,
+    pub(crate) next_id: AtomicU64,
+    /// The requests to be answered, by number; `None` when the port is closed.
+    pending: Mutex<Option<HashMap<u64, Pending>>>,
+    call_sink: Arc<dyn CallSink<T>>,
+    pub(crate) calls: OutgoingCalls,
+    closed: AtomicBool,
+}
+
+impl Pending {
+    /// Notes that the worker takes it now; `None`: its deadline has passed. What is returned is how much of that is left,
+    /// where it has waited so long that the message does not say it.
+    fn hand_out(&mut self) -> Option<Option<Duration>> {
+        /// The unit of the deadline in the message.
+        const UNIT: Duration = Duration::from_millis(1);
+        let now = std::time::Instant::now();
+        let waited = now.saturating_duration_since(self.clock.sent());
+        let left = match self.context.as_ref().and_then(CallContext::deadline) {
+            Some(deadline) => Some(deadline.into_std().checked_duration_since(now)?),
+            None => None,
+        };
+        self.clock.take(now);
+        Some(left.filter(|_| waited >= UNIT))
+    }
+}
+
+impl<T: Transport> Port<T> {
+    /// A port to a worker of `app`, with this transport. It reports to `warnings` what the worker does against the
+    /// protocol; `call_sink` carries out the worker's calls.
+    pub fn with_transport(
+        app: Arc<str>,
+        limits: Limits,
+        warnings: Arc<dyn Warnings>,
+        call_sink: Arc<dyn CallSink<T>>,
+        transport: T,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            app,
+            transport,
+            waiting: AtomicUsize::new(0),
+            answers: AtomicUsize::new(0),
+            limits,
+            warnings,
+            // Odd numbers are the host's, even ones the app's.
+            next_id: AtomicU64::new(1),
+            pending: Mutex::new(Some(HashMap::new())),
+            call_sink,
+            calls: OutgoingCalls::default(),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// What carries its messages.
+    pub fn transport(&self) -> &T {
+        &self.transport
+    }
+
+    /// The message of what [`Transport::put`] was given, for the worker that takes it now; `None`: nobody waits for it any
+    /// more.
+    pub fn hand_out(&self, item: Item) -> Option<Message> {
+        match item {
+            Item::Request(id, json, transfer) => self.hand_out_request(id, json, transfer),
+            Item::Notification(message) => Some(message),
+            Item::Answer(message) => {
+                self.answers.fetch_sub(1, Ordering::Relaxed);
+                Some(message)
+            }
+            Item::Wake => None,
+        }
+    }
+
+    /// Sends a notification, which is never refused: a closed port has nobody to tell.
+    pub fn notify(&self, method: &str, params: impl Serialize, transfer: Vec<Buffer>) {
+        self.push(Item::Notification(message(
+            to_json(&protocol::Request::notification(method, params)),
+            transfer,
+        )));
+    }
+
+    /// Answers a request of the app's own.
+    pub fn answer(&self, answer: &impl Serialize, transfer: Vec<Buffer>) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        self.push(Item::Answer(message(to_json(answer), transfer)));
+    }
+
+    /// The app's name.
+    pub fn app(&self) -> &Arc<str> {
+        &self.app
+    }
+
+    /// Ends the port: the worker's next `receive` says so, whoever waits for an answer gets [`WorkerGone`](crate::WorkerGone), and
+    /// what the app has asked for is cancelled.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
+        for Pending { sender, clock, .. } in pending.into_iter().flat_map(HashMap::into_values) {
+            if clock.is_taken() {
+                drop(sender);
+            } else {
+                sender.give_back();
+            }
+        }
+        self.calls.cancel_all();
+        self.push(Item::Wake);
+    }
+
+    /// Whether the port is closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// How many requests wait in the inbox.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// The message of a request, with the time that is left for it; `None` when its deadline has passed, or its client
+    /// has left.
+    fn hand_out_request(&self, id: u64, mut json: Vec<u8>, transfer: Option<Buffer>) -> Option<Message> {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let left = self.with_pending(|pending| pending.get_mut(&id).and_then(Pending::hand_out))??;
+        if let Some(left) = left {
+            // Methods of the app's own have none to be changed.
+            let _ = HttpRequest::set_deadline(&mut json, u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+        }
+        Some(message(json, transfer.into_iter().collect()))
+    }
+
+    /// Takes a message of the worker's; called on a thread of the app's. `false`: the port is closed.
+    pub fn accept(&self, sent: Message) -> bool {
+        forked::end_child();
+        if sent.json.len() > self.limits.message {
+            self.too_large(&sent.json);
+            return !self.is_closed();
+        }
+        match WorkerMessage::parse(sent) {
+            Ok(WorkerMessage::ReplyEvent(id, event)) => self.take_event(id, event),
+            Ok(WorkerMessage::CallRequest(id, request)) => self.begin_call(id, request),
+            Ok(WorkerMessage::Cancel(id)) => self.calls.cancel(&[id]),
+            Err(error) => {
+                let kind = match error {
+                    WorkerMessageError::Malformed(_) => WarningKind::Malformed,
+                    WorkerMessageError::NoNumber => WarningKind::Numberless,
+                    WorkerMessageError::Unknown(_) => WarningKind::Unknown,
+                };
+                self.warn(kind, &error);
+            }
+        }
+        !self.is_closed()
+    }
+
+    fn take_event(&self, id: u64, mut event: ReplyEvent) {
+        let is_answer = matches!(event, ReplyEvent::Answer(..));
+        let taken = self.with_pending(|pending| {
+            let Pending { sender, context, clock, outgoing, .. } = pending.get_mut(&id)?;
+            let admitted = outgoing.admit(&event);
+            match admitted {
+                Ok(true) => {
+                    if let ReplyEvent::Answer(_, times) = &mut event {
+                        *times = clock.stop();
+                        context.iter_mut().for_each(CallContext::clear_deadline);
+                    }
+                    sender.send(event);
+                }
+                Ok(false) => {}
+                Err(breach) => sender.send(ReplyEvent::Failed(breach.to_string())),
+            }
+            Some(admitted)
+        });
+        match taken {
+            Some(Some(Err(breach))) => {
+                self.warn(WarningKind::Credit, &format_args!("{breach}, for request {id}"));
+            }
+            // One that was asked may be answered after whoever asked has left.
+            Some(None) if is_answer && !self.has_asked(id) => {
+                let what = format_args!("the app answered request {id}, which was never asked");
+                self.warn(WarningKind::Answer, &what);
+            }
+            _ => {}
+        }
+    }
+
+    fn warn(&self, kind: WarningKind, what: &dyn Display) {
+        self.warnings.clone().warn(kind, what);
+    }
+
+    /// Answers for what is too large to be read as a whole.
+    fn too_large(&self, json: &[u8]) {
+        let (bytes, limit) = (json.len(), self.limits.message);
+        let what = format!("a message of the app has {bytes} bytes, more than message_limit = {limit}");
+        self.warn(WarningKind::MessageSize, &what);
+        let error = |code| ErrorObject { code, message: what.as_str().into(), data: None };
+        match serde_json::from_slice(json) {
+            Ok(Incoming { id: Some(id), method: None, .. }) => {
+                let json = to_json(&Response::error(id, error(code::INTERNAL_ERROR)));
+                self.take_event(id, ReplyEvent::Answer(message(json, Vec::new()), RequestTiming::default()));
+            }
+            Ok(Incoming { id: Some(id), method: Some(_), .. }) => {
+                self.refuse_call(id, error(code::INVALID_PARAMS));
+            }
+            // Nobody waits for what is left out.
+            Ok(Incoming { id: None, .. }) | Err(_) => {}
+        }
+    }
+
+    /// Answers a request of the app's own that is not begun; one whose app takes no answers ends the port.
+    fn refuse_call(&self, id: u64, error: ErrorObject<'_>) {
+        if self.answers.load(Ordering::Relaxed) < self.limits.calls.saturating_mul(2) {
+            self.answer(&Response::error(id, error), Vec::new());
+        } else if !self.is_closed() {
+            log::error!(
+                "{}: a worker asks for more and more, and takes no answers: its port is closed (max_calls = {})",
+                self.app,
+                self.limits.calls
+            );
+            self.close();
+        }
+    }
+
+    fn begin_call(&self, id: u64, request: CallRequest) {
+        let Some(port) = self.this.upgrade() else { return };
+        let most = self.limits.calls.saturating_sub(self.answers.load(Ordering::Relaxed));
+        let cancelled = match self.calls.begin(id, most) {
+            Ok(cancelled) => cancelled,
+            Err(why) => {
+                let (code, what) = match why {
+                    NotBegun::TooMany => {
+                        let calls = self.limits.calls;
+                        let what = format!(
+                            "{calls} calls of a worker are in flight, or answered and not read: its limit (max_calls = {calls})"
+                        );
+                        (code::UNAVAILABLE, what)
+                    }
+                    NotBegun::Repeated => {
+                        (code::INVALID_REQUEST, format!("the app asked again with the number {id}"))
+                    }
+                };
+                self.warn(WarningKind::Calls, &what);
+                return self.refuse_call(id, ErrorObject { code, message: what.into(), data: None });
+            }
+        };
+        // Whoever closed the port meanwhile may not have seen it.
+        if self.is_closed() {
+            self.calls.cancel(&[id]);
+        }
+        self.call_sink.accept(OutgoingCall { port, id, request, cancelled });
+    }
+
+    /// Makes a request of the app's own end with the host's request `parent`, if that is still to be answered; its
+    /// context.
+    pub fn adopt_call(&self, id: u64, parent: u64) -> Option<Option<CallContext>> {
+        self.with_pending(|pending| {
+            let pending = pending.get_mut(&parent)?;
+            pending.calls.push(id);
+            self.calls.set_parent(id, parent);
+            Some(pending.context.clone())
+        })?
+    }
+
+    /// Notes that a request of the app's own is over.
+    pub fn end_call(&self, id: u64) {
+        if let Some(parent) = self.calls.end(id) {
+            self.with_pending(|pending| {
+                if let Some(Pending { calls, .. }) = pending.get_mut(&parent) {
+                    calls.retain(|call| *call != id);
+                }
+            });
+        }
+    }
+
+    /// Whether the host has sent a request of this number.
+    fn has_asked(&self, id: u64) -> bool {
+        id % 2 == 1 && id < self.next_id.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn push(&self, item: Item) {
+        self.transport.put(item);
+        self.transport.bell().ring();
+    }
+
+    pub(crate) fn with_pending<R>(&self, f: impl FnOnce(&mut HashMap<u64, Pending>) -> R) -> Option<R> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(f)
+    }
+}
+
+impl<T: Transport> fmt::Debug for Port<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Port").field("app", &self.app).finish_non_exhaustive()
+    }
+}

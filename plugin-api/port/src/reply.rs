@@ -1,0 +1,231 @@
+//! A request of the host's: its place in the inbox, and what comes back for it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+
+use atoll_protocol::abi::{Buffer, Message};
+use atoll_protocol::{self as protocol, Cancel, Credit, Stream, method};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::call_context::CallContext;
+use crate::flow_control::FlowControl;
+use crate::in_process::InProcess;
+use crate::message::{message, to_json};
+use crate::port::{Pending, Port};
+use crate::reply_queue::{self, ReplyReceiver, WorkerGone};
+use crate::timing::{RequestTiming, Stopwatch};
+use crate::transport::{Bell, Item, Transport};
+use crate::worker_message::ReplyEvent;
+
+/// Why a port does not take a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// As many requests wait in the inbox as may.
+    #[error("the worker's inbox is full: {0} requests wait")]
+    Full(usize),
+    /// The worker has ended.
+    #[error("the worker has ended")]
+    Closed,
+}
+
+impl<T: Transport> Port<T> {
+    /// Reserves a place in the inbox for one request.
+    ///
+    /// # Errors
+    /// There is none: see [`CallError`].
+    pub fn reserve(self: &Arc<Self>) -> Result<Permit<T>, CallError> {
+        if self.is_closed() {
+            return Err(CallError::Closed);
+        }
+        let place = Permit { port: self.clone(), used: false, context: None };
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.limits.queue {
+            return Err(CallError::Full(self.limits.queue));
+        }
+        Ok(place)
+    }
+
+    /// Sends a request; what is returned waits for the answer. When it is dropped before, the worker is told that
+    /// nobody waits.
+    ///
+    /// # Errors
+    /// The request was not taken: see [`CallError`].
+    ///
+    /// # Panics
+    /// As for [`Permit::send`], and when `params` cannot be written as JSON.
+    pub fn call(
+        self: &Arc<Self>,
+        method: &str,
+        params: impl Serialize,
+        transfer: Option<Buffer>,
+    ) -> Result<Answer<T>, CallError> {
+        let mut transfer = transfer;
+        self.reserve()?.send(|id| to_json(&protocol::Request::new(id, method, params)), &mut transfer)
+    }
+}
+
+/// A place in a port's inbox, given back when it is not used.
+pub struct Permit<T: Transport = InProcess> {
+    port: Arc<Port<T>>,
+    used: bool,
+    context: Option<CallContext>,
+}
+
+impl<T: Transport> Permit<T> {
+    /// With a context for the request, which the calls carry on that the app makes for it.
+    #[must_use]
+    pub fn on_behalf(mut self, context: Option<&CallContext>) -> Self {
+        self.context = context.cloned();
+        self
+    }
+
+    /// Sends the request that `json` writes, of the number that it is told, in this place: see [`Port::call`]. The
+    /// buffer is taken only when it is sent.
+    ///
+    /// # Errors
+    /// [`CallError::Closed`].
+    ///
+    /// # Panics
+    /// Outside of a [`LocalSet`](tokio::task::LocalSet).
+    pub fn send(
+        mut self,
+        json: impl FnOnce(u64) -> Vec<u8>,
+        transfer: &mut Option<Buffer>,
+    ) -> Result<Answer<T>, CallError> {
+        let port = self.port.clone();
+        let id = port.next_id.fetch_add(2, Ordering::Relaxed);
+        let json = json(id);
+        let (sender, reply) = reply_queue::open();
+        let waiting = Pending {
+            sender,
+            context: self.context.take(),
+            calls: Vec::new(),
+            clock: Stopwatch::start(),
+            outgoing: FlowControl::default(),
+        };
+        port.with_pending(|pending| pending.insert(id, waiting)).ok_or(CallError::Closed)?;
+        self.used = true;
+        port.transport.put(Item::Request(id, json, transfer.take()));
+        if port.transport.bell().is_awaited() {
+            reply.ring_later(port.transport.bell());
+        }
+        Ok(Answer { port, id, reply, over: false })
+    }
+}
+
+impl<T: Transport> Drop for Permit<T> {
+    fn drop(&mut self) {
+        if !self.used {
+            self.port.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Waits for what comes back for one request: its answer, and the streams that may follow it. When it is dropped
+/// before that is over, the worker is told that nobody waits.
+pub struct Answer<T: Transport = InProcess> {
+    port: Arc<Port<T>>,
+    id: u64,
+    reply: ReplyReceiver,
+    over: bool,
+}
+
+impl<T: Transport> Answer<T> {
+    /// The next thing that has come.
+    pub fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Result<ReplyEvent, WorkerGone>> {
+        let event = ready!(self.reply.poll_next(context));
+        if let Ok(ReplyEvent::Credit(_)) = event {
+            self.with_outgoing(FlowControl::note_credit_read);
+        }
+        Poll::Ready(event)
+    }
+
+    fn with_outgoing(&self, change: impl FnOnce(&mut FlowControl)) {
+        self.port.with_pending(|pending| pending.get_mut(&self.id).map(|it| change(&mut it.outgoing)));
+    }
+
+    /// Wakes whoever waits for this when `deadline` has passed; it takes the place of the one before.
+    pub fn set_deadline(&mut self, deadline: Instant) {
+        self.reply.set_deadline(deadline);
+    }
+
+    /// Whether the deadline has passed.
+    pub fn is_late(&self) -> bool {
+        self.reply.is_late()
+    }
+
+    /// Notes that nothing more will come that matters.
+    pub fn over(&mut self) {
+        self.over = true;
+    }
+
+    /// What the worker has taken for it until now; nothing when the port is closed.
+    pub fn times(&self) -> RequestTiming {
+        let clock = self.port.with_pending(|pending| pending.get(&self.id).map(|pending| pending.clock));
+        clock.flatten().map(Stopwatch::stop).unwrap_or_default()
+    }
+
+    /// The request's number.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Tells the worker something about this request.
+    pub fn notify(&self, method: &str, params: impl Serialize) {
+        self.send(to_json(&protocol::Request::notification(method, params)), Vec::new());
+    }
+
+    /// Sends the worker a message about this request; it is woken when this thread has sent all that it has to send now.
+    pub fn send(&self, json: Vec<u8>, transfer: Vec<Buffer>) {
+        let transport = &self.port.transport;
+        transport.put(Item::Notification(message(json, transfer)));
+        if transport.bell().is_awaited() {
+            self.reply.ring_later(transport.bell());
+        }
+    }
+
+    /// Sends a piece of the request's body.
+    pub fn send_chunk(&self, chunk: Buffer) {
+        self.send(Stream { id: self.id }.chunk_message(), vec![chunk]);
+    }
+
+    /// Grants the worker so much more credit.
+    pub fn grant(&self, bytes: u64) {
+        self.with_outgoing(|outgoing| outgoing.grant(bytes));
+        self.send(Credit { id: self.id, bytes }.message(), Vec::new());
+    }
+}
+
+/// The answer itself, and what it took, for requests that have no streams.
+impl<T: Transport> Future for Answer<T> {
+    type Output = Result<(Message, RequestTiming), WorkerGone>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let event = ready!(self.poll_event(context));
+            self.over = true;
+            match event {
+                Ok(ReplyEvent::Answer(message, times)) => return Poll::Ready(Ok((message, times))),
+                Ok(_) => {}
+                Err(gone) => return Poll::Ready(Err(gone)),
+            }
+        }
+    }
+}
+
+impl<T: Transport> Drop for Answer<T> {
+    fn drop(&mut self) {
+        let pending = self.port.with_pending(|pending| pending.remove(&self.id)).flatten();
+        if let Some(Pending { sender, calls, clock, .. }) = pending {
+            sender.forget();
+            self.port.calls.cancel(&calls);
+            // What the worker does not have yet, it will not get.
+            if !self.over && clock.is_taken() {
+                // The thread may be ending, and have nothing that would wake the worker later.
+                self.port.notify(method::CANCEL, Cancel { id: self.id }, Vec::new());
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What carries a port's messages to its worker.
+
+use std::sync::Arc;
+
+use atoll_protocol::abi::{Buffer, Message};
+
+/// What a host sends to a worker. It becomes a message when the worker takes it: [`Port::hand_out`](crate::Port::hand_out).
+pub enum Item {
+    /// A request with its number and its text, which is not a message yet: its deadline may have to be changed, and it is not
+    /// handed out at all when nobody waits for it any more.
+    Request(u64, Vec<u8>, Option<Buffer>),
+    /// A notification.
+    Notification(Message),
+    /// The answer to a request of the app's own.
+    Answer(Message),
+    /// Nothing: the worker is to look whether the port is closed, or whether it was woken.
+    Wake,
+}
+
+/// Wakes a worker that sleeps.
+pub trait Bell: Send + Sync {
+    /// Whether the worker sleeps, and does not see what is put in before it is woken.
+    fn is_awaited(&self) -> bool;
+
+    /// Wakes the worker, if it sleeps.
+    fn ring(&self);
+}
+
+/// Carries what a host sends to a worker.
+///
+/// The other direction needs none: whatever brings a message of the worker's calls [`Port::accept`](crate::Port::accept).
+pub trait Transport: Send + Sync + 'static {
+    /// What wakes the worker. It is apart, so that a thread that has sent much wakes each worker once.
+    type Bell: Bell + 'static;
+
+    /// Puts something in, behind what is there. It is not refused, and does not wake the worker.
+    fn put(&self, item: Item);
+
+    /// What wakes the worker.
+    fn bell(&self) -> &Arc<Self::Bell>;
+}

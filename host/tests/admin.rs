@@ -148,7 +148,7 @@ fn the_level_of_one_app_is_changed_while_it_runs() {
     wait_until("the next generation follows", || heard("again"));
     assert_eq!(
         put(json!("loud")).problem(400, "bad-request")["detail"],
-        "\"loud\" is no level: expected off, error, warn, info, debug, trace or null."
+        "invalid level \"loud\": expected off, error, warn, info, debug, trace or null."
     );
     assert_eq!(put(Value::Null).status, 204);
     assert_eq!(watched.app("probe")["log_level"], Value::Null);
@@ -204,9 +204,9 @@ fn an_invocation_shows_what_an_app_answers() {
     assert_eq!((&answer["status"], &answer["body"]), (&json!(200), &json!(r#"{"name":"ada"}"#)));
     assert_eq!(answer["truncated"], false);
     let refused = |body| invoke(body).problem(400, "bad-request")["detail"].clone();
-    let no_path = "\"greet\" is no path: expected one such as /greet/ada?x=1.";
+    let no_path = "invalid path \"greet\": expected a path such as /greet/ada?x=1.";
     assert_eq!(refused(json!({ "path": "greet" })), no_path);
-    assert_eq!(refused(json!({ "path": "/", "method": "a b" })), "\"a b\" is no HTTP method.");
+    assert_eq!(refused(json!({ "path": "/", "method": "a b" })), "invalid HTTP method \"a b\".");
     let unknown = refused(json!({ "path": "/", "bdy": "" }));
     assert!(unknown.as_str().unwrap().contains("unknown field `bdy`"), "{unknown}");
 }

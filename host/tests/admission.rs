@@ -45,7 +45,7 @@ fn a_heap_above_its_limit_is_replaced_and_no_request_is_lost() {
     let host = Host::start(json!([app]), &[]);
     assert_eq!(host.post("/apps/counter/", "").json(), json!({ "count": 1 }));
     host.wait_for_log(&["WARN", "counter#1", "heap_soft_limit = 1"]);
-    host.wait_for_log(&["counter#2 serves"]);
+    host.wait_for_log(&["counter#2 is serving"]);
     assert_eq!(host.post("/apps/counter/", "").json(), json!({ "count": 2 }), "its state is handed over");
 }
 

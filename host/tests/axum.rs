@@ -108,7 +108,7 @@ fn reloads_lose_no_request_and_leave_nothing_behind() {
         // A byte more is another library that does the same.
         library.push(0);
         host.replace("libaxum-app.so", &library);
-        host.wait_for_log(&[&format!("axum-app#{generation} serves")]);
+        host.wait_for_log(&[&format!("axum-app#{generation} is serving")]);
     }
     for reply in load.stop().into_iter().flatten() {
         assert_eq!((reply.status, reply.text()), (200, "slept".to_owned()));

@@ -192,7 +192,7 @@ fn a_new_version_is_deployed_and_rolled_back_under_load() {
     let built = project.atoll(&["build"]);
     assert_eq!(built.code, Some(0), "{}", built.stderr);
     assert!(
-        built.stdout.contains("build-b is no longer registered: its library was removed\n"),
+        built.stdout.contains("build-b is no longer registered: removed its library\n"),
         "{}",
         built.stdout
     );
@@ -261,19 +261,19 @@ fn what_is_not_good_changes_nothing() {
         assert_eq!(project.deployed(), ["apps.json", "build-bad.so"]);
     };
 
-    refused(&["build-bda"], "no app is named `build-bda`: did you mean `build-bad`?");
+    refused(&["build-bda"], "unknown app `build-bda`: did you mean `build-bad`?");
     refused(&["--config", "none.json"], "none.json: no such file");
     // The project's own registry would be lost.
-    refused(&["--out", "."], "apps.json is not one that `atoll build` has written");
+    refused(&["--out", "."], "apps.json was not created by `atoll build`");
     project.save(name, "compile_error!(\"not yet\");");
     refused(&[], "not yet");
-    refused(&[], "atoll: the build failed; deploy is as it was");
+    refused(&[], "atoll: the build failed; deploy is unchanged");
 
     project.save(name, &answers("good"));
     let stampless =
         json!([{ "name": name, "path": name }, { "name": "other", "path": library("stampless") }]);
     project.write("apps.json", &stampless.to_string());
-    refused(&[], "a host would not run other: not an Atoll app");
+    refused(&[], "other was refused: not an Atoll app");
     let missing = json!([{ "name": name, "path": name }, { "name": "other", "path": "none.so" }]);
     project.write("apps.json", &missing.to_string());
     refused(&[], "other: no library at ");
@@ -316,7 +316,7 @@ fn crates_that_build_the_same_file_are_told() {
     }
     let said = project.atoll(&["build"]);
     assert_eq!(said.code, Some(1), "{}{}", said.stdout, said.stderr);
-    assert!(said.stderr.contains("the library is of another package: found build-"), "{}", said.stderr);
+    assert!(said.stderr.contains("the library is from another package: found build-"), "{}", said.stderr);
     assert!(said.stderr.contains("give one of them another `name` under `[lib]`"), "{}", said.stderr);
     assert_eq!(project.deployed(), Vec::<String>::new());
 }
@@ -331,10 +331,7 @@ fn a_folder_that_cannot_be_written_is_told() {
         assert!(said.stderr.contains(because), "{because:?} in {}", said.stderr);
     };
     project.write("file", "");
-    refused(
-        "file",
-        "apps.json: cannot be read: Not a directory (os error 20); name another folder with --out",
-    );
+    refused("file", "cannot read apps.json: Not a directory (os error 20); choose another folder with --out");
     // Nobody makes folders there.
     refused("/proc/deploy", "cannot write /proc/deploy: ");
     let library = project.path("there/probe.so");
@@ -372,7 +369,7 @@ fn cargo_ends_with_the_command() {
     let deploy = command.folder().join("deploy");
     let ended = command.stop();
     assert_eq!(ended.status.code(), Some(1));
-    assert!(ended.stderr.contains("atoll: ended by SIGTERM; deploy is as it was"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("atoll: interrupted by SIGTERM; deploy is unchanged"), "{}", ended.stderr);
     assert!(!deploy.exists());
     // One that nobody has waited for yet is dead all the same.
     let state = || fs::read_to_string(format!("/proc/{id}/stat")).ok();
@@ -411,10 +408,10 @@ fn a_library_that_was_changed_on_the_way_is_refused() {
     let mut damaged = sealed.clone();
     damaged[sealed.len() / 2] ^= 1;
     for damaged in [&damaged[..], &sealed[..sealed.len() - 1], &[&sealed[..], b"x"].concat()] {
-        let before = host.log_lines(&["its contents have the checksum"]).len();
+        let before = host.log_lines(&["checksum mismatch"]).len();
         fs::write(project.path("new.so"), damaged).unwrap();
         fs::rename(project.path("new.so"), &library).unwrap();
-        wait_until("it is refused", || host.log_lines(&["its contents have the checksum"]).len() > before);
+        wait_until("it is refused", || host.log_lines(&["checksum mismatch"]).len() > before);
     }
     assert_eq!(host.get("/apps/probe/start").json()["generation"], 1);
 }

@@ -88,7 +88,7 @@ fn failures_are_an_exit_code_and_a_reason() {
     let unknown = call(&["prbe"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(
-        unknown.stderr.contains("apps.json: no app is named `prbe`: did you mean `probe`?"),
+        unknown.stderr.contains("apps.json: unknown app `prbe`: did you mean `probe`?"),
         "{}",
         unknown.stderr
     );
@@ -129,5 +129,5 @@ fn the_apps_that_it_calls_are_started_as_well() {
     assert_eq!(staged_copies(&ended), Vec::<PathBuf>::new());
     let ended = run("/call/none/get_data");
     assert_eq!(ended.status.code(), Some(1));
-    assert!(ended.stderr.contains("The app `none` did not start"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("The app `none` failed to start"), "{}", ended.stderr);
 }

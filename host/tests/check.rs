@@ -46,11 +46,11 @@ fn a_bad_library_is_refused_with_what_to_do() {
     let stampless = check(&[library("stampless").to_str().unwrap()]);
     assert_eq!(stampless.status.code(), Some(1));
     assert!(stampless.stdout.contains("add `atoll_plugin::export_app!(app);`"), "{}", stampless.stdout);
-    assert_eq!(stampless.stderr, "atoll: it would not run");
+    assert_eq!(stampless.stderr, "atoll: the library was refused");
 
     let text = Launch::command("check").arg("page.so").write("page.so", "<html>").run();
     assert_eq!(text.status.code(), Some(1));
-    assert!(text.stdout.contains("needed an ELF shared object"), "{}", text.stdout);
+    assert!(text.stdout.contains("expected an ELF shared object"), "{}", text.stdout);
 
     let missing = check(&["nothing"]);
     assert_eq!(missing.status.code(), Some(1));
@@ -63,7 +63,7 @@ fn a_registry_is_checked_with_all_its_apps() {
     let good = json!({ "name": "good", "path": library("probe") });
     let bad = json!({ "name": "bad", "path": library("stampless") });
     let both = Launch::command("check").write("apps.json", json!([good, bad]).to_string()).run();
-    assert_eq!((both.status.code(), both.stderr.as_str()), (Some(1), "atoll: 1 of 2 apps would not run"));
+    assert_eq!((both.status.code(), both.stderr.as_str()), (Some(1), "atoll: 1 of 2 apps were refused"));
     assert!(both.stdout.contains("good: ok\n") && both.stdout.contains("bad: refused\n"), "{}", both.stdout);
 
     let both = Launch::command("check")
@@ -121,17 +121,17 @@ fn a_temporary_folder_that_cannot_be_used_is_told() {
         let ended = launch.arg(&library).run();
         assert_eq!((ended.status.code(), ended.stdout.as_str()), (Some(1), ""), "{}", ended.stderr);
         assert!(ended.stderr.contains(because), "{because:?} in {}", ended.stderr);
-        assert!(ended.stderr.ends_with("set TMPDIR to choose another place)"), "{}", ended.stderr);
+        assert!(ended.stderr.ends_with("set TMPDIR to another folder)"), "{}", ended.stderr);
     };
     // Nobody makes folders there.
-    refused(Launch::command("check").env("TMPDIR", "/proc"), "cannot make the folder /proc/atoll-");
+    refused(Launch::command("check").env("TMPDIR", "/proc"), "cannot create the folder /proc/atoll-");
 
     let launch = Launch::command("check");
     let user = std::fs::metadata(launch.folder()).unwrap().uid();
     let common = launch.folder().join(format!("tmp/atoll-{user}"));
     std::fs::write(&common, "").unwrap();
     let is_file = format!(
-        "{} for staged copies is not safe: it is a file, needed is a folder of user {user}",
+        "{} for staged copies is not safe: it is a file; expected a folder that only user {user} can write to",
         common.display()
     );
     refused(launch, &is_file);
@@ -140,7 +140,11 @@ fn a_temporary_folder_that_cannot_be_used_is_told() {
     let common = launch.folder().join(format!("tmp/atoll-{user}"));
     std::fs::create_dir(&common).unwrap();
     match std::os::unix::fs::chown(&common, Some(12_345), None) {
-        Ok(()) => refused(launch, "is not safe: it belongs to user 12345, needed is a folder of user 0"),
+        Ok(()) => refused(
+            launch,
+            "is not safe: it belongs to user 12345; expected a folder that only user 0 can \
+            write to",
+        ),
         Err(error) => println!("not tried, as only root gives a folder to somebody else: {error}"),
     }
 }
@@ -154,10 +158,7 @@ fn the_exit_code_tells_what_is_wrong() {
     assert!(report["error"].as_str().unwrap().starts_with("apps.json:1:2: apps[0].name: "), "{report}");
 
     let none = Launch::command("check").write("apps.json", "[]").run();
-    assert_eq!(
-        (none.status.code(), none.stdout.as_str()),
-        (Some(0), "apps.json: no apps are registered yet")
-    );
+    assert_eq!((none.status.code(), none.stdout.as_str()), (Some(0), "apps.json: no apps registered yet"));
 
     for wrong in [&["--fromat", "json"][..], &["x.so", "--config", "apps.json"], &["--format", "xml"]] {
         let ended = check(wrong);
@@ -193,7 +194,7 @@ fn a_library_whose_headers_are_damaged_is_refused() {
     // Two program headers, which say what is loaded.
     library[0x40..0x80].fill(0);
     let said = refused(&library);
-    contains(&said, &["the library is damaged: ", "build it again, or copy it again"]);
+    contains(&said, &["the library is damaged: ", "rebuild it, or copy it again"]);
 }
 
 #[test]
@@ -201,7 +202,7 @@ fn a_library_that_ends_the_process_ends_only_the_one_that_tries_it() {
     let (mut library, init) = probe_with(".init");
     library[init.start..init.start + 2].copy_from_slice(&[0x0f, 0x0b]);
     let said = refused(&library);
-    contains(&said, &["opening it ended the process that tried it, by signal 4 (SIGILL)", "is damaged, or "]);
+    contains(&said, &["opening it killed the preflight process with signal 4 (SIGILL)", "is damaged, or "]);
 
     // A jump to itself.
     library[init.start..init.start + 2].copy_from_slice(&[0xeb, 0xfe]);
@@ -233,7 +234,7 @@ fn no_damage_ends_what_checks_it() {
         reasons.extend(found.err().map(|error| error.to_string()));
     }
     let count = |word: &str| reasons.iter().filter(|reason| reason.contains(word)).count();
-    let (damaged, died) = (count("the library is damaged"), count("opening it ended the process"));
+    let (damaged, died) = (count("the library is damaged"), count("opening it killed the preflight process"));
     println!("of 200: {} refused, {damaged} without opening them, {died} ended the process", reasons.len());
     assert!(damaged > died, "most of what would end a process is seen before: {reasons:#?}");
 }
@@ -263,7 +264,7 @@ fn why_a_library_cannot_be_opened_is_told_with_what_to_do() {
         &refused(&library),
         &[
             "libgcc_x.so.1: cannot open shared object file: No such file or directory",
-            "it needs the shared library libgcc_x.so.1, which is not installed here",
+            "it needs the shared library libgcc_x.so.1, which is not installed",
         ],
     );
 
@@ -281,7 +282,10 @@ fn why_a_library_cannot_be_opened_is_told_with_what_to_do() {
     }
     contains(
         &refused(&library),
-        &["version `GLIBC_2.99' not found", "it was built for a newer C library than the glibc 2."],
+        &[
+            "version `GLIBC_2.99' not found",
+            "it was built for a newer C library than this machine's glibc 2.",
+        ],
     );
 }
 
@@ -299,7 +303,7 @@ fn a_temporary_folder_that_others_could_write_to_is_refused() {
     assert_eq!(ended.status.code(), Some(1));
     contains(
         &ended.stderr,
-        &["is not safe: others could write to it (its mode is 777)", "remove it, or set TMPDIR"],
+        &["is not safe: others can write to it (its mode is 777)", "remove it, or set TMPDIR"],
     );
     assert_eq!(fs::read(ended.folder().join("target")).unwrap(), b"mine");
 }

@@ -27,14 +27,14 @@ fn prepared(names: &[&str], settings: &Value) -> Host {
     }
     let host = launch.start();
     for name in names {
-        host.wait_for_log(&[&format!("{name}: "), "is prepared"]);
+        host.wait_for_log(&[&format!("{name}: "), "is preloaded"]);
     }
     host
 }
 
 #[track_caller]
 fn used_the_copy(host: &Host, generation: &str) {
-    host.wait_for_log(&[&format!("{generation} staged"), "copied before"]);
+    host.wait_for_log(&[&format!("{generation} staged"), "staged before"]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn what_someone_asks_for_is_not_the_copy() {
         generation.unwrap().to_owned()
     };
     let line = host.wait_for_log(&[&format!("{} staged", ask("reload"))]);
-    assert!(!line.contains("copied before"), "{line}");
+    assert!(!line.contains("staged before"), "{line}");
 
     host.replace("libv.so", versioned(2));
     wait_until("version 2 answers", || host.get("/apps/v/").text() == "2");
@@ -124,7 +124,7 @@ fn replaced_libraries_of_a_cold_app_do_not_pile_up() {
     }
     // What is dropped while it is being copied goes when that is done.
     assert!(most <= 3, "there were {most} copies");
-    wait_until("the last one is prepared, and it alone", || {
+    wait_until("the last one is preloaded, and it alone", || {
         host.staged().len() == 1 && fs::read(&host.staged()[0]).is_ok_and(|copy| copy == versioned(50))
     });
     assert_eq!(host.get("/apps/v/").text(), "50");

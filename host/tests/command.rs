@@ -55,10 +55,13 @@ fn an_app_is_described_with_all_that_happened_to_it() {
     let text = done(&host, &["describe", "probe"]);
     contains(
         &text,
-        &["phase         serving", "generation    #1", "/apps/probe/", "heap  ", "as RUST_LOG says"],
+        &["phase         serving", "generation    #1", "/apps/probe/", "heap  ", "from RUST_LOG"],
     );
     contains(&text, &["queue    7", "defaults", r#"{"KEY":"***"}"#]);
-    contains(&text, &["GET /apps/probe/panic", "Panics, 1 in all", "lib.rs:", "this handler panics", "0: "]);
+    contains(
+        &text,
+        &["GET /apps/probe/panic", "Panics (1 in total)", "lib.rs:", "this handler panics", "0: "],
+    );
     assert!(!text.contains("workers  1  ") && !text.contains("s3cret"), "{text}");
     let history = &text[text.find("History").unwrap()..];
     assert!(history.find("staged") < history.find("it is ready"), "the newest is last: {history}");
@@ -116,9 +119,9 @@ fn several_apps_are_started_stopped_disabled_and_enabled() {
         let apps = status["apps"].as_array().unwrap().iter();
         apps.map(|app| app["phase"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(done(&host, &["start", "hello", "probe"]), "hello#1 serves\nprobe#1 serves");
+    assert_eq!(done(&host, &["start", "hello", "probe"]), "hello#1 is serving\nprobe#1 is serving");
     assert_eq!(phases(), "serving serving");
-    contains(&done(&host, &["reload", "hello", "probe"]), &["hello#2 serves", "probe#2 serves"]);
+    contains(&done(&host, &["reload", "hello", "probe"]), &["hello#2 is serving", "probe#2 is serving"]);
     contains(&done(&host, &["stop", "probe"]), &["its next request starts it"]);
     assert_eq!(phases(), "serving cold");
     contains(&done(&host, &["disable", "hello", "probe"]), &["atoll enable hello"]);
@@ -131,17 +134,17 @@ fn several_apps_are_started_stopped_disabled_and_enabled() {
 
     // One that is not there does not keep the others from it.
     let some = run(&host, &["start", "prob", "probe"]);
-    assert_eq!((some.status.code(), some.stdout.as_str()), (Some(1), "probe#3 serves"));
-    contains(&some.stderr, &["No app is named `prob`", "Did you mean `probe`?"]);
+    assert_eq!((some.status.code(), some.stdout.as_str()), (Some(1), "probe#3 is serving"));
+    contains(&some.stderr, &["Unknown app `prob`", "Did you mean `probe`?"]);
 }
 
 #[test]
 fn the_level_of_an_apps_log_is_changed() {
     let host = host();
-    contains(&done(&host, &["log-level", "probe", "off"]), &["probe logs at off"]);
+    contains(&done(&host, &["log-level", "probe", "off"]), &["log level of probe set to off"]);
     contains(&done(&host, &["describe", "probe"]), &["log level     off"]);
-    assert_eq!(done(&host, &["log-level", "probe", "default"]), "probe logs as RUST_LOG says");
-    contains(&done(&host, &["describe", "probe"]), &["log level     as RUST_LOG says"]);
+    assert_eq!(done(&host, &["log-level", "probe", "default"]), "log level of probe set by RUST_LOG");
+    contains(&done(&host, &["describe", "probe"]), &["log level     from RUST_LOG"]);
 }
 
 #[test]
@@ -187,7 +190,7 @@ fn the_screen_says_that_the_host_has_ended() {
     top.wait_for("requests/s");
     host.stop();
     assert_eq!(top.ended().code(), Some(1));
-    top.wait_for("the host has ended");
+    top.wait_for("the host has exited");
     contains(&top.shown(), &SCREEN);
 }
 
@@ -252,19 +255,22 @@ fn the_next_free_port_is_used_if_that_is_wanted() {
     let serve = || Launch::command("serve").args(["--listen", &address.to_string()]).write("apps.json", "[]");
     let refused = serve().run();
     assert_eq!(refused.status.code(), Some(1));
-    contains(&refused.stderr, &["is taken by", "--find-free-port", "--listen"]);
+    contains(&refused.stderr, &["is in use by", "--find-free-port", "--listen"]);
     // An address for examples, which no machine has.
     let strange =
         Launch::command("serve").args(["--listen", "192.0.2.1:8080"]).write("apps.json", "[]").run();
     assert_eq!(strange.status.code(), Some(1));
     contains(
         &strange.stderr,
-        &["atoll: cannot listen on 192.0.2.1:8080: ", "; choose an address of this machine with --listen"],
+        &[
+            "atoll: cannot listen on 192.0.2.1:8080: ",
+            "; choose one of this machine's addresses with --listen",
+        ],
     );
     let host = serve().args(["--admin", &address.to_string(), "--find-free-port"]).start();
     assert!(host.address().port() > address.port());
     assert_eq!(host.get("/healthz").status, 200);
-    host.wait_for_log(&["is taken by", &format!("listening on {}", host.address())]);
+    host.wait_for_log(&["is in use by", &format!("listening on {}", host.address())]);
     wait_until("the admin listener has a port of its own", || host.stdout().contains("dashboard at http://"));
 }
 
@@ -286,7 +292,7 @@ fn the_exit_code_says_what_happened() {
         let (command, rest) = args.split_first().unwrap();
         let ended = Launch::command(command).args(rest).write("apps.json", "[]").run();
         assert_eq!((ended.status.code(), ended.stdout.as_str()), (Some(3), ""), "{args:?}");
-        contains(&ended.stderr, &["no host runs for apps.json", "atoll serve"]);
+        contains(&ended.stderr, &["no host is running for apps.json", "atoll serve"]);
         let wrong = Launch::command(command).arg("--no-such-option").run();
         assert_eq!(wrong.status.code(), Some(2), "{args:?}");
     }
@@ -298,7 +304,7 @@ fn the_exit_code_says_what_happened() {
         assert_eq!(ended.status.code(), Some(1), "{args:?}");
         contains(&ended.stderr, &["Did you mean `probe`?"]);
     }
-    contains(&Launch::command("help").run().stdout, &["Exit codes:", "3  no host runs"]);
+    contains(&Launch::command("help").run().stdout, &["Exit codes:", "3  no host is running"]);
 }
 
 #[test]
@@ -309,7 +315,7 @@ fn a_command_that_finds_no_host_says_which_registries_have_one() {
     let served = host.folder().canonicalize().unwrap().join("apps.json");
     contains(
         &asked().stderr,
-        &["no host runs for apps.json", &format!("; running hosts serve {}", served.display())],
+        &["no host is running for apps.json", &format!("; running hosts serve {}", served.display())],
     );
 
     host.signal(libc::SIGKILL);
@@ -317,7 +323,7 @@ fn a_command_that_finds_no_host_says_which_registries_have_one() {
     let left = ended.temporary_files();
     assert!(left.iter().any(|file| file.extension().is_some_and(|kind| kind == "lock")), "{left:?}");
     let told = asked().stderr;
-    assert!(told.contains("no host runs for apps.json") && !told.contains("running hosts"), "{told}");
+    assert!(told.contains("no host is running for apps.json") && !told.contains("running hosts"), "{told}");
 }
 
 /// Whether a terminal would do anything with this but show it.

@@ -158,11 +158,11 @@ fn a_start_that_fails() {
         assert!(!problem.to_string().contains(text), "{problem}");
         let seconds: u64 = reply.header("retry-after").expect("a time to wait").parse().unwrap();
         assert!((1..=60).contains(&seconds), "{seconds}");
-        host.wait_for_log(&["ERROR", "bad", "did not come to serve", "worker 0 did not start: ", text]);
+        host.wait_for_log(&["ERROR", "bad", "failed to start", "worker 0 failed to start: ", text]);
         others_are_fine(&host);
 
         wait_for_failed(&host);
-        let tries = || host.log_lines(&["did not come to serve"]).len();
+        let tries = || host.log_lines(&["failed to start"]).len();
         wait_until("one try and two more are in the log", || tries() >= 3);
         let reply = host.get("/apps/bad/");
         reply.problem(503, "unavailable");
@@ -186,14 +186,14 @@ fn a_next_generation_that_does_not_start_leaves_the_old_one() {
     let load = Load::start(host.address(), &["/apps/bad/"; 2]);
     // It panics before it is ready.
     host.replace("libbad.so", patched("misbehave", "app-panics"));
-    host.wait_for_log(&["ERROR", "bad: generation 2 did not come to serve", "this app function panics"]);
-    host.wait_for_log(&["(code -32001); generation 1 goes on"]);
+    host.wait_for_log(&["ERROR", "bad: generation 2 failed to start", "this app function panics"]);
+    host.wait_for_log(&["(code -32001); generation 1 keeps serving"]);
     // It fails as it starts.
     let failing = apps(&json!({ "config": { "at_start": "fail" } }));
     host.replace("libbad.so", patched("misbehave", ""));
     wait_until("the next one serves", || host.get("/apps/bad/").text() == "fine");
     host.replace("apps.json", failing.to_string());
-    host.wait_for_log(&["ERROR", "did not come to serve", "this start fails", "; generation 3 goes on"]);
+    host.wait_for_log(&["ERROR", "failed to start", "this start fails", "; generation 3 goes on"]);
     wait_until("nothing of the tries is left", || mapped(&host) == 1);
     host.replace("libbad.so", versioned("next"));
     wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
@@ -215,7 +215,7 @@ fn a_next_generation_that_ends_at_once_is_no_end_of_the_app() {
         host.wait_for_log(&[
             "ERROR",
             "bad",
-            if mark == "returns" { "returned from main" } else { "panic in main" },
+            if mark == "returns" { "returned from main" } else { "panicked in main" },
         ]);
         host.replace("libbad.so", versioned("next"));
         wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
@@ -250,9 +250,7 @@ fn a_start_that_hangs() {
 
 #[test]
 fn a_main_that_ends_at_once_is_restarted_ever_later_and_then_no_more() {
-    for (mark, text) in
-        [("returns", "returned from main without being told to"), ("panics", "ended by a panic in main")]
-    {
+    for (mark, text) in [("returns", "returned from main unexpectedly"), ("panics", "panicked in main")] {
         let host = start(mark, &json!({ "max_restarts": 3 }));
         let reply = host.get("/apps/bad/");
         assert!([502, 503].contains(&reply.status), "{}", reply.text());
@@ -275,14 +273,13 @@ fn a_main_that_ends_at_once_is_restarted_ever_later_and_then_no_more() {
 #[test]
 fn a_main_that_ends_with_requests_in_flight() {
     let host = start("by-hand", &json!({}));
-    for (path, text, generation) in
-        [("/return", "returned from main", 1), ("/panic", "ended by a panic in main", 2)]
+    for (path, text, generation) in [("/return", "returned from main", 1), ("/panic", "panicked in main", 2)]
     {
         assert_eq!(host.get("/apps/bad/").text(), "by hand");
         let mut waits = host.connect();
         waits.send(&Call::get("/apps/bad/never")).unwrap();
         let problem = host.get(&format!("/apps/bad{path}")).problem(502, "bad-gateway");
-        assert!(problem["detail"].as_str().unwrap().contains("may have been carried out"), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("may have taken effect"), "{problem}");
         // Sent before on another connection, it may come to the worker after its end: then the next one has it.
         waits.set_patience(std::time::Duration::from_secs(1));
         match waits.receive("GET") {
@@ -291,7 +288,7 @@ fn a_main_that_ends_with_requests_in_flight() {
         }
         host.wait_for_log(&["ERROR", &format!("bad#{generation}"), text]);
         wait_until("the next generation answers", || host.get("/apps/bad/").status == 200);
-        host.wait_for_log(&[&format!("bad#{} serves", generation + 1)]);
+        host.wait_for_log(&[&format!("bad#{} is serving", generation + 1)]);
     }
     others_are_fine(&host);
 }
@@ -300,15 +297,15 @@ fn a_main_that_ends_with_requests_in_flight() {
 fn an_answer_that_is_none() {
     let host = start("by-hand", &json!({}));
     let problem = host.get("/apps/bad/not-a-response").problem(502, "bad-gateway");
-    assert_eq!(problem["detail"], "What the app `bad` answered is not an HTTP response; its log says more.");
+    assert_eq!(problem["detail"], "The app `bad` did not return a valid HTTP response; see its log.");
     assert_eq!(host.get("/apps/bad/unasked").text(), "answered one that nobody asked");
-    host.wait_for_log(&["WARN", "bad: the app answered request", "which was never asked"]);
+    host.wait_for_log(&["WARN", "bad: the app responded to the unknown request"]);
     host.get("/apps/bad/body-first").problem(502, "bad-gateway");
-    host.wait_for_log(&["ERROR", "bad#1: request ", "the app sent a body before its answer"]);
+    host.wait_for_log(&["ERROR", "bad#1: request ", "the app sent a body before its response head"]);
     assert_eq!(host.get("/apps/bad/numberless").text(), "answered nobody");
-    host.wait_for_log(&["WARN", "bad: the app sent an answer without a number"]);
+    host.wait_for_log(&["WARN", "bad: the app sent a response without an id"]);
     assert_eq!(host.get("/apps/bad/unknown").text(), "asked for what there is not");
-    host.wait_for_log(&["WARN", "bad: the app sent the message make.coffee, which this host does not know"]);
+    host.wait_for_log(&["WARN", "bad: the app sent the unknown message make.coffee"]);
     assert_eq!(host.get("/apps/bad/").text(), "by hand");
 }
 
@@ -316,12 +313,12 @@ fn an_answer_that_is_none() {
 fn an_answer_that_http_has_no_form_for() {
     let host = start("by-hand", &json!({}));
     for (path, what) in [
-        ("status", "the status 42, where 200 to 599 are expected"),
-        ("header-name", "a header named \"no name\", which is no name of one"),
-        ("header-value", "a value of the header `x-lines` that no header can have"),
+        ("status", "the status 42; expected 200 to 599"),
+        ("header-name", "invalid header name \"no name\""),
+        ("header-value", "invalid value of the header `x-lines`"),
     ] {
         let problem = host.get(&format!("/apps/bad/{path}")).problem(502, "bad-gateway");
-        assert_eq!(problem["detail"], format!("The app's answer has {what}."));
+        assert_eq!(problem["detail"], format!("Invalid response from the app: {what}."));
     }
     assert_eq!(host.get("/apps/bad/").text(), "by hand");
 }
@@ -335,7 +332,7 @@ fn a_request_that_is_never_answered_is_cut_off() {
     // The worker takes them in turn.
     assert_eq!(host.get("/apps/bad/").text(), "by hand");
     host.replace("libbad.so", versioned("next"));
-    host.wait_for_log(&["WARN", "bad#1: 1 request was cut off, unfinished after drain_timeout_ms = 100"]);
+    host.wait_for_log(&["WARN", "bad#1: cancelled 1 unfinished request after drain_timeout_ms = 100"]);
     waits.receive("GET").unwrap().problem(502, "bad-gateway");
     wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
 }
@@ -353,12 +350,12 @@ fn a_handler_that_blocks_is_504_and_pins_its_library() {
     wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
     host.wait_for_log(&[
         "WARN",
-        "bad#1 is pinned, its memory stays: worker 0 has not returned from the app's code",
+        "bad#1 is pinned and stays in memory: worker 0 has not returned from the app's code",
     ]);
     assert_eq!(mapped(&host), 2);
 
     touch(&file);
-    host.wait_for_log(&["bad#1 is unloaded, and no longer pinned"]);
+    host.wait_for_log(&["bad#1 is no longer pinned and was unloaded"]);
     assert_eq!(host.get("/apps/bad/").text(), "next");
     assert_eq!(mapped(&host), 1);
     others_are_fine(&host);
@@ -383,14 +380,14 @@ fn a_thread_of_the_apps_that_outlives_it_pins_it_by_name() {
     wait_until("the thread runs", || host.threads().contains(&"lingering".to_owned()));
     host.replace("libbad.so", versioned("next"));
     wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
-    let line = host.wait_for_log(&["WARN", "bad#1 is pinned", "threads of its own still run"]);
+    let line = host.wait_for_log(&["WARN", "bad#1 is pinned", "its threads are still running"]);
     assert!(line.contains("\"lingering\""), "{line}");
     assert_eq!(mapped(&host), 2);
 
     // It ends in code that is still there.
     touch(&file);
     wait_until("the thread has ended", || !host.threads().contains(&"lingering".to_owned()));
-    host.wait_for_log(&["bad#1 is unloaded, and no longer pinned"]);
+    host.wait_for_log(&["bad#1 is no longer pinned and was unloaded"]);
     assert_eq!(mapped(&host), 1);
     assert_eq!(host.get("/apps/bad/").text(), "next");
     others_are_fine(&host);
@@ -419,22 +416,22 @@ fn more_pinned_generations_than_there_may_be() {
     let first = pin(1);
     host.replace("libbad.so", patched("misbehave", "1"));
     host.wait_for_log(&["bad#1 is pinned"]);
-    wait_until("the next one serves", || !host.log_lines(&["bad#2 serves"]).is_empty());
+    wait_until("the next one serves", || !host.log_lines(&["bad#2 is serving"]).is_empty());
     let second = pin(2);
     host.replace("libbad.so", patched("misbehave", "2"));
     host.wait_for_log(&["bad#2 is pinned"]);
-    wait_until("with as many as there may be", || !host.log_lines(&["bad#3 serves"]).is_empty());
+    wait_until("with as many as there may be", || !host.log_lines(&["bad#3 is serving"]).is_empty());
 
     // One more than there may be: what serves goes on, and takes no successor.
     host.replace("libbad.so", versioned("next"));
     host.wait_for_log(&[
         "ERROR",
         "bad",
-        "no further generation is started, as 2 are pinned (max_pinned = 1)",
+        "no new generation is started because 2 are pinned (max_pinned = 1)",
     ]);
     assert_eq!(host.get("/apps/bad/").text(), "fine");
     let status = admin(&host, &["describe", "bad"]);
-    assert!(status.contains("no further generation is started, as 2 are pinned"), "{status}");
+    assert!(status.contains("no new generation is started because 2 are pinned"), "{status}");
     let reload = admin(&host, &["reload", "bad"]);
     assert!(reload.contains("(max_pinned = 1)"), "{reload}");
 
@@ -451,7 +448,7 @@ fn more_pinned_generations_than_there_may_be() {
     touch(&first);
     touch(&second);
     wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
-    assert_eq!(host.log_lines(&["bad#4 serves"]).len(), 1, "nothing was started in vain");
+    assert_eq!(host.log_lines(&["bad#4 is serving"]).len(), 1, "nothing was started in vain");
 }
 
 /// What a command says to this host.
@@ -510,7 +507,7 @@ fn an_idle_app_is_unloaded_and_started_by_the_next_call() {
     let host = start("", &json!({ "idle_timeout_ms": 200 }));
     for generation in 1..=3 {
         assert_eq!(host.get("/apps/bad/").text(), "fine");
-        host.wait_for_log(&[&format!("bad#{generation} serves")]);
+        host.wait_for_log(&[&format!("bad#{generation} is serving")]);
         wait_until("the library is unloaded", || mapped(&host) == 0);
     }
     assert_eq!(host.log_lines(&["bad#4"]), [""; 0], "nothing starts it but a call");
@@ -610,7 +607,7 @@ fn a_stream_without_credit_is_cut() {
     let before = host.resident_kib();
     connection.send(&Call::get("/apps/bad/without-credit?100000")).unwrap();
     assert!(connection.receive("GET").is_err(), "the body is not complete");
-    host.wait_for_log(&["WARN", "bad: ", "more of a stream than it has credit for"]);
+    host.wait_for_log(&["WARN", "bad: ", "more of a stream than its credit allows"]);
     wait_until("the worker goes on", || host.get("/apps/bad/").text() == "by hand");
     let more = host.resident_kib().saturating_sub(before);
     assert!(more < 50 * 1024, "{more} KiB of 100 MiB that were sent");
@@ -625,11 +622,14 @@ fn calls_beyond_the_limit_fail_and_an_app_that_reads_no_answers_loses_its_port()
     }
     assert_eq!(host.log_lines(&["max_calls"]), [""; 0]);
     assert_eq!(host.get("/apps/bad/calls?101").text(), "called");
-    host.wait_for_log(&["WARN", "bad: ", "its limit (max_calls = 100)"]);
+    host.wait_for_log(&["WARN", "bad: ", "unread responses (max_calls = 100)"]);
     assert_eq!(host.get("/apps/bad/").text(), "by hand");
 
     host.get("/apps/bad/calls-unread?100000").problem(502, "bad-gateway");
-    host.wait_for_log(&["ERROR", "bad: a worker asks for more and more, and takes no answers"]);
+    host.wait_for_log(&[
+        "ERROR",
+        "bad: closing the port of a worker that makes calls without reading the responses",
+    ]);
     wait_until("the app is started again", || host.get("/apps/bad/").text() == "by hand");
     others_are_fine(&host);
 }
@@ -659,14 +659,14 @@ fn a_request_that_panics_fills_neither_the_log_nor_the_workers_time() {
     assert!(metrics.contains("atoll_app_panics_total{app=\"probe\"} 2001"), "{metrics}");
     wait_until("the next one says how many were left out", || {
         connection.call(&Call::get("/apps/probe/panic")).unwrap();
-        !host.log_lines(&["more panics before it are counted"]).is_empty()
+        !host.log_lines(&["earlier panics counted but not logged"]).is_empty()
     });
 
     // What was read of the library does not outlive it.
     let mut other = std::fs::read(support::library("probe")).unwrap();
     other.push(0);
     host.replace("libprobe.so", other);
-    host.wait_for_log(&["probe#2 serves"]);
+    host.wait_for_log(&["probe#2 is serving"]);
     wait_until("the first library is unmapped", || host.mapped().len() == 1);
     host.get("/apps/probe/panic").problem(500, "app-panicked");
     let is_shown = || host.log_lines(&["probe::app"]).len() > 1;

@@ -109,11 +109,11 @@ fn the_counter_loses_nothing_over_reloads_under_load() {
         })
         .collect();
     // A library that is replaced before the first call is the first generation's.
-    host.wait_for_log(&["counter#1 serves"]);
+    host.wait_for_log(&["counter#1 is serving"]);
     for number in 1..6 {
         host.replace("libcounter.so", counter(number));
         let name = format!("counter#{}", number + 1);
-        wait_until(&name, || !host.log_lines(&[&format!("{name} serves")]).is_empty());
+        wait_until(&name, || !host.log_lines(&[&format!("{name} is serving")]).is_empty());
     }
     for client in clients {
         client.join().unwrap();
@@ -134,9 +134,9 @@ fn a_kept_library_that_is_damaged_is_not_gone_back_to() {
     std::fs::write(&kept, versioned(3)).unwrap();
     let refused = atoll(&host, &["rollback", "app"]);
     assert_eq!(refused.status.code(), Some(1));
-    let damaged = format!("the kept library {} is damaged: its hash was ", kept.display());
+    let damaged = format!("the kept library {} is damaged: expected hash ", kept.display());
     assert!(refused.stderr.contains(&damaged), "{}", refused.stderr);
-    let remedy = "; to go back, put the older library where the app's path leads";
+    let remedy = "; to roll back, install the older library at the app's path";
     assert!(refused.stderr.contains(remedy), "{}", refused.stderr);
     assert_eq!(host.get("/apps/app/").text(), "2");
 }
@@ -150,11 +150,11 @@ fn what_is_no_host_is_told() {
         ended.stderr
     };
     let silent = said(None);
-    assert!(silent.starts_with("atoll: the host did not answer: "), "{silent}");
-    assert!(silent.ends_with("; try again, and see its log if it stays so"), "{silent}");
+    assert!(silent.starts_with("atoll: the host did not respond: "), "{silent}");
+    assert!(silent.ends_with("; try again; if this persists, see its log"), "{silent}");
     let strange = said(Some("{}"));
-    assert!(strange.starts_with("atoll: the host's answer cannot be read: missing field "), "{strange}");
-    assert!(strange.contains("; if it is of another version than this command, "), "{strange}");
+    assert!(strange.starts_with("atoll: cannot parse the host's response: missing field "), "{strange}");
+    assert!(strange.contains("; if its version differs from this command's, "), "{strange}");
 }
 
 /// Starts a second host of the same registry, which refuses to start.
@@ -165,7 +165,7 @@ fn a_second_host_is_refused(host: &Host) {
         .env("TMPDIR", host.folder().join("tmp"))
         .run();
     assert_eq!(ended.status.code(), Some(1), "{}{}", ended.stdout, ended.stderr);
-    contains(&ended.stderr, &[&format!("another host (process {}) serves ", host.pid())]);
+    contains(&ended.stderr, &[&format!("another host (process {}) is serving ", host.pid())]);
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn a_request_is_seen_as_it_happens() {
         browser.until(&format!("{}?.innerText.includes('serving')", row("hello"))).await;
         browser.until(&format!("/✓ served/.test({}?.innerText)", row("hello"))).await;
         browser.until(&format!("{}.cells[5].innerText.includes(' ms')", row("hello"))).await;
-        browser.says(".figures", "1 in all").await;
+        browser.says(".figures", "1 in total").await;
         browser
             .until("/requests\\/s: .* at last/.test(document.querySelector('.chart svg').ariaLabel)")
             .await;
@@ -120,7 +120,7 @@ fn an_app_shows_its_generations_panics_log_and_settings() {
         assert!(settings.contains("queue 7 app") && settings.contains("***"), "{settings}");
         assert!(!settings.contains("s3cret"));
         browser.click("#do-reload").await;
-        browser.says("#done", "Generation 2 serves").await;
+        browser.says("#done", "Generation 2 is serving").await;
         browser.says("[data-generation='2']", "serving").await;
         browser.says("[data-generation='1']", "unloaded").await;
     });
@@ -144,22 +144,22 @@ fn the_buttons_change_an_app() {
         assert_eq!(phase(), "serving", "what is not agreed to is not done");
         browser.click("#do-stop").await;
         browser.click("dialog .danger").await;
-        browser.says("#done", "hello is stopped").await;
+        browser.says("#done", "hello stopped").await;
         assert_eq!(phase(), "cold");
         browser.until("!document.querySelector('#do-start').ariaDisabled").await;
         browser.click("#do-start").await;
-        browser.says("#done", "Generation 2 serves").await;
+        browser.says("#done", "Generation 2 is serving").await;
         browser.click("#do-disable").await;
         browser.click("dialog .danger").await;
-        browser.says("#done", "hello is disabled").await;
+        browser.says("#done", "hello disabled").await;
         browser.says(".phase", "disabled").await;
         host.get("/apps/hello/").problem(503, "unavailable");
         browser.until("!document.querySelector('#do-enable').ariaDisabled").await;
         browser.click("#do-enable").await;
-        browser.says("#done", "hello is enabled").await;
+        browser.says("#done", "hello enabled").await;
         assert_eq!(host.get("/apps/hello/").status, 200);
         browser.run("const level = document.querySelector('.level select'); level.value = 'debug'; level.dispatchEvent(new Event('change'))").await;
-        browser.says("#done", "logs from debug up").await;
+        browser.says("#done", "set to debug").await;
         assert_eq!(ask(&host, &Call::get("/api/v1/apps/hello")).json()["log_level"], "debug");
     });
 }
@@ -192,12 +192,12 @@ fn the_token_is_asked_for_once() {
         browser.says("dialog h2", "Admin token").await;
         browser.fill("#token", "wrong").await;
         browser.press(Key::Enter).await;
-        browser.says("dialog", "That was not this host's token").await;
+        browser.says("dialog", "Invalid token").await;
         browser.fill("#token", "the-token").await;
         browser.press(Key::Enter).await;
-        browser.says("#done", "Generation 1 serves").await;
+        browser.says("#done", "Generation 1 is serving").await;
         browser.click("#do-reload").await;
-        browser.says("#done", "Generation 2 serves").await;
+        browser.says("#done", "Generation 2 is serving").await;
         // The browser itself writes down each refusal.
         let refused = browser.log("browser");
         assert!(
@@ -218,7 +218,7 @@ fn a_host_that_is_gone_is_missed_and_found_again() {
         browser.goto(&page(&host, "")).await;
         browser.says("#link", "live").await;
         host.stop();
-        browser.says("#lost", "The host does not answer").await;
+        browser.says("#lost", "Cannot reach the host").await;
         again = Some(launch());
         browser.says("#link", "live").await;
         browser.until("document.querySelector('#lost').innerText === ''").await;

@@ -31,7 +31,7 @@ fn a_save_is_built_and_served() {
     wait_for_answer(&host, name, "two");
     host.wait_for_log(&["dev-save/src/lib.rs changed: building dev-save"]);
     host.wait_for_log(&["dev-save: built in", " s"]);
-    host.wait_for_log(&["dev-save: reloaded in", " ms; generation 2 serves", " s after the save"]);
+    host.wait_for_log(&["dev-save: reloaded in", " ms; generation 2 is serving", " s after the save"]);
 
     // What does not compile changes nothing.
     save(&host, name, &answers("broken").replace("new()", "nwe()"));
@@ -247,7 +247,7 @@ fn a_file_that_is_only_touched_is_built_and_not_reloaded() {
     assert_eq!(host.get("/apps/dev-touch/").text(), "one");
     let file = fs::File::options().append(true).open(host.folder().join(name).join("src/lib.rs")).unwrap();
     file.set_modified(std::time::SystemTime::now()).unwrap();
-    host.wait_for_log(&["dev-touch: the library is what serves already: nothing to reload"]);
+    host.wait_for_log(&["dev-touch: the library is unchanged: nothing to reload"]);
     assert_eq!(builds(&host, name), 2);
     assert_eq!(host.log_lines(&["dev-touch: reloaded"]), Vec::<String>::new());
 }

@@ -338,7 +338,7 @@ fn a_function_that_makes_no_app_is_named() {
             words.iter().all(|word| text.contains(word)) && !text.contains("E0599") && !text.contains("&&&")
         });
     };
-    expect(&["the exported function returns `", "Option<", "or a `Result<Application, E>`"]);
+    expect(&["the exported function returns `", "Option<", "or `Result<Application, E>`"]);
     let save = |source: &str| crates::save(&host, name, source);
     save(&returns("Result<Application, Shown>", "Err(Shown)"));
     expect(&["the exported function returns `", "Shown>`", "implements `Display`"]);
@@ -349,7 +349,7 @@ fn a_function_that_makes_no_app_is_named() {
     save(&returns("Application", "todo!()").replace("app()", "app(_: u32)"));
     // Other errors follow from this one.
     wait_until("the compiler names the function", || {
-        detail(&host).contains("`fn(u32) -> atoll_plugin::Application {app}` does not make an app")
+        detail(&host).contains("`fn(u32) -> atoll_plugin::Application {app}` cannot be exported as an app")
     });
 }
 

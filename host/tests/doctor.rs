@@ -37,7 +37,7 @@ fn the_doctor_finds_nothing_where_all_is_well() {
     let text = doctor(&host, &["--listen", &address]).stdout;
     contains(&text, &[&format!("host: process {}, ", host.pid()), " up, version "]);
     contains(&text, &["ok       kernel: Linux", "library of probe: probe 0.1.0", "app probe: serving"]);
-    contains(&text, &[&format!("address {address}: this host listens"), "0 problems"]);
+    contains(&text, &[&format!("address {address}: this host is listening"), "0 problems"]);
     let findings: Value = serde_json::from_str(&doctor(&host, &["--format", "json"]).stdout).unwrap();
     assert!(findings.as_array().unwrap().iter().all(|finding| finding["level"] != "problem"), "{findings}");
 }
@@ -56,7 +56,7 @@ fn the_doctor_says_what_to_do() {
     let wrong = Launch::command("doctor").write("apps.json", r#"[{ "name": 1, "path": "a" }]"#).run();
     contains(
         &wrong.stdout,
-        &["problem  registry: apps.json:1:12: apps[0].name", "host: none runs for this registry"],
+        &["problem  registry: apps.json:1:12: apps[0].name", "host: not running for this apps.json"],
     );
 
     let nowhere = Launch::command("doctor").env("TMPDIR", "/nowhere/at/all").write("apps.json", "[]").run();
@@ -67,7 +67,7 @@ fn the_doctor_says_what_to_do() {
         Launch::command("doctor").args(["--listen", "192.0.2.1:8080"]).write("apps.json", "[]").run();
     contains(
         &strange.stdout,
-        &["problem  address 192.0.2.1:8080: ", "-> choose an address of this machine with --listen"],
+        &["problem  address 192.0.2.1:8080: ", "-> choose one of this machine's addresses with --listen"],
     );
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -103,10 +103,10 @@ fn the_doctor_knows_what_became_of_each_app() {
     host.get("/apps/ends/");
     let text = wait_for("the app rests", || {
         let text = doctor(&host, &[]).stdout;
-        text.contains("waits before it is started again").then_some(text)
+        text.contains("waiting to restart").then_some(text)
     });
-    contains(&text, &["warning  app ends: waits before it is started again: #", "-> see `atoll logs ends`"]);
-    contains(&text, &["warning  app off: is disabled\n", "-> `atoll enable off`"]);
+    contains(&text, &["warning  app ends: waiting to restart: #", "-> see `atoll logs ends`"]);
+    contains(&text, &["warning  app off: disabled\n", "-> `atoll enable off`"]);
 }
 
 #[test]
@@ -129,26 +129,26 @@ fn the_doctor_finds_a_host_that_does_not_answer() {
     assert_eq!(ended.status.code(), Some(1));
     contains(
         &ended.stdout,
-        &["problem  host: the host did not answer: ", "-> if it stays so, restart the host"],
+        &["problem  host: the host did not respond: ", "-> if this persists, restart the host"],
     );
 }
 
 #[test]
 fn the_doctor_looks_for_the_compiler() {
-    let remedy = "-> `atoll dev` cannot build apps; `atoll serve` does not need it.";
+    let remedy = "-> `atoll dev` needs cargo to build apps; `atoll serve` does not.";
     let with_path = |launch: Launch| {
         let folder = launch.folder().join("bin");
         alone(launch.env("PATH", folder).env("CARGO", "cargo")).stdout
     };
     let none = with_path(Launch::command("doctor"));
-    contains(&none, &["warning  cargo: is not found: No such file", remedy, "https://rustup.rs"]);
+    contains(&none, &["warning  cargo: not found: No such file", remedy, "https://rustup.rs"]);
 
     let launch = Launch::command("doctor");
     let cargo = launch.folder().join("bin/cargo");
     fs::create_dir(launch.folder().join("bin")).unwrap();
     fs::write(&cargo, "#!/bin/sh\necho no default toolchain >&2\nexit 1\n").unwrap();
     fs::set_permissions(cargo, fs::Permissions::from_mode(0o755)).unwrap();
-    contains(&with_path(launch), &["warning  cargo: does not run: no default toolchain\n", remedy]);
+    contains(&with_path(launch), &["warning  cargo: failed to run: no default toolchain\n", remedy]);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn the_doctor_measures_the_limits_of_the_process() {
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stdout);
     contains(
         &ended.stdout,
-        &["warning  open files: at most 100\n", "-> it limits connections and apps: run `ulimit"],
+        &["warning  open files: at most 100\n", "-> this limits connections and apps: run `ulimit"],
     );
     contains(
         &ended.stdout,
@@ -169,12 +169,12 @@ fn the_doctor_measures_the_limits_of_the_process() {
 #[test]
 fn the_doctor_measures_the_temporary_folder() {
     for (options, code, words) in [
-        ("noexec", 1, ["/tmp is mounted noexec\n", "-> libraries cannot be loaded from there: set TMPDIR"]),
-        ("size=64m", 0, ["warning  temporary folder: ", "-> make room: "]),
+        ("noexec", 1, ["/tmp is mounted noexec\n", "-> libraries cannot be loaded from it: set TMPDIR"]),
+        ("size=64m", 0, ["warning  temporary folder: ", "-> free some space: "]),
         (
             "size=8m",
             1,
-            ["problem  temporary folder: ", "-> make room, or set TMPDIR to a folder on a larger file"],
+            ["problem  temporary folder: ", "-> free some space, or set TMPDIR to a folder on a larger file"],
         ),
     ] {
         let setup = format!("mount -t tmpfs -o {options} tmpfs tmp");
@@ -192,7 +192,7 @@ fn the_doctor_tries_whether_files_can_be_watched() {
         let Some(launch) = Launch::isolated(&setup, "doctor") else { return };
         let ended = alone(launch);
         assert_eq!(ended.status.code(), Some(1), "{}", ended.stdout);
-        contains(&ended.stdout, &["problem  inotify: files cannot be watched: "]);
+        contains(&ended.stdout, &["problem  inotify: cannot watch files: "]);
         contains(&ended.stdout, &["-> raise fs.inotify.max_user_instances and fs.inotify.max_user_watches"]);
     }
 }

@@ -422,7 +422,7 @@ fn by_call() {
         .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
     let output = command(folder, "chat", &handshake).output().unwrap();
     assert!(!output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("use a WebSocket client"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("a WebSocket client"));
 }
 
 #[test]
@@ -439,7 +439,7 @@ fn reload(host: &Host, library: &Path, generation: usize) {
     let new = library.with_extension("new");
     std::fs::write(&new, bytes).unwrap();
     std::fs::rename(new, library).unwrap();
-    host.wait_for_log(&[&format!("#{generation} serves")]);
+    host.wait_for_log(&[&format!("#{generation} is serving")]);
 }
 
 /// One app in a host, with its library in the host's folder; or alone.
@@ -495,7 +495,7 @@ fn a_chat_goes_on_over_a_reload() {
         let messages = way.send("chat", &Call::get("/rooms/reef/messages")).json();
         let acts: Vec<_> = messages.as_array().unwrap().iter().map(act).collect();
         assert_eq!(acts, ["joined ann ", "said bob before", "said bob after"]);
-        assert!(way.host().log_lines(&["still ran"]).is_empty());
+        assert!(way.host().log_lines(&["still running"]).is_empty());
     }
 }
 

@@ -170,7 +170,7 @@ fn headers_of_the_connection_are_the_hosts() {
 fn an_unknown_app_is_a_problem_document_or_a_page() {
     let host = probe(json!({}));
     let problem = host.get("/apps/prob/x").problem(404, "unknown-app");
-    assert_eq!(problem["detail"], "No app is named `prob`. Did you mean `probe`?");
+    assert_eq!(problem["detail"], "Unknown app `prob`. Did you mean `probe`?");
     let problem = host
         .call(&Call::get("/apps/nothing").header("x-request-id", "mine").header("accept", "application/json"))
         .problem(404, "unknown-app");
@@ -183,7 +183,7 @@ fn an_unknown_app_is_a_problem_document_or_a_page() {
     let page = host.call(&Call::get("/apps/a&b").header("accept", accept));
     assert_eq!(page.status, 404);
     assert_eq!(page.header("content-type").as_deref(), Some("text/html; charset=utf-8"));
-    assert!(page.text().contains("There is no such app"), "{}", page.text());
+    assert!(page.text().contains("Unknown app"), "{}", page.text());
     assert!(page.text().contains("a&amp;b") && !page.text().contains("a&b"), "{}", page.text());
 }
 
@@ -210,7 +210,7 @@ fn a_handlers_error_has_its_status_and_only_a_clients_its_message() {
         let call =
             Call::get(&format!("/apps/probe/error/{status}")).header("x-request-id", format!("r{status}"));
         let problem = host.call(&call).problem(status, "app-error");
-        assert_eq!(problem["detail"], "A handler of the app `probe` failed; its log says more.");
+        assert_eq!(problem["detail"], "A handler of the app `probe` failed; see its log.");
         host.wait_for_log(&["ERROR", "probe#1", &format!("r{status}"), "the error's message"]);
     }
     // Not a number: the error of a `?`.
@@ -223,7 +223,7 @@ fn a_panic_is_500_and_the_worker_goes_on() {
     let thread = host.get("/apps/probe/thread").text();
     for (path, text) in [("/panic", "this handler panics"), ("/panic-later", "this handler panics later")] {
         let problem = host.get(&format!("/apps/probe{path}")).problem(500, "app-panicked");
-        assert_eq!(problem["detail"], "A handler of the app `probe` panicked; its log says more.");
+        assert_eq!(problem["detail"], "A handler of the app `probe` panicked; see its log.");
         host.wait_for_log(&["ERROR", "panicked at", "probe/src/lib.rs", text]);
         assert_eq!(host.get("/apps/probe/thread").text(), thread);
     }
@@ -248,7 +248,7 @@ fn a_panics_backtrace_begins_and_ends_in_the_app() {
         let mut bytes = std::fs::read(host.folder().join("libprobe.so")).unwrap();
         bytes.push(0);
         host.replace("libprobe.so", bytes);
-        host.wait_for_log(&[&format!("probe#{} serves", generation + 1)]);
+        host.wait_for_log(&[&format!("probe#{} is serving", generation + 1)]);
     }
 }
 
@@ -388,7 +388,7 @@ fn a_thousand_first_calls_start_an_app_once() {
         assert_eq!((reply.status, &reply.json()["generation"]), (200, &json!(1)));
     }
     assert_eq!(std::fs::read_to_string(host.path("note")).unwrap(), "probe 1 0\n");
-    host.wait_for_log(&["probe#1 serves"]);
+    host.wait_for_log(&["probe#1 is serving"]);
     assert_eq!(host.log_lines(&["serves"]).len(), 1);
 }
 
@@ -483,7 +483,7 @@ fn health_checks_say_what_is() {
     for _ in 0..20 {
         assert_eq!(host.get("/readyz").text(), "ready\n");
     }
-    assert_eq!(host.log_lines(&["slow#1 serves"]), [""; 0]);
+    assert_eq!(host.log_lines(&["slow#1 is serving"]), [""; 0]);
     assert_eq!(host.log_lines(&["cold#1"]), [""; 0], "a cold app is no reason not to be ready");
 }
 

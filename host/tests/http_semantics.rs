@@ -330,7 +330,7 @@ fn options_are_the_apps_and_of_the_host_the_hosts() {
     let reply = twice(&host, &Call::new("OPTIONS", "/healthz"));
     assert_eq!(reply.header("allow").as_deref(), Some("GET, HEAD, OPTIONS"));
     let problem = host.post("/readyz", "x").problem(405, "method-not-allowed");
-    assert_eq!(problem["detail"], "This answers GET and HEAD, not POST.");
+    assert_eq!(problem["detail"], "Use GET or HEAD here, not POST.");
     let reply = host.call(&Call::new("CONNECT", "example.com:443"));
     reply.problem(405, "method-not-allowed");
     assert_eq!(reply.header("connection").as_deref(), Some("close"));

@@ -43,7 +43,7 @@ fn a_target_past_the_limit_is_414() {
     let mut connection = host.connect();
     for length in [32 * 1024 + 1, 60 * 1024] {
         let problem = connection.call(&Call::get(&target(length))).unwrap().problem(414, "url-too-long");
-        let detail = format!("The path and query have {length} bytes; the host takes at most 32768.");
+        let detail = format!("The path and query have {length} bytes; the limit is 32768.");
         assert_eq!(problem["detail"], detail);
     }
     // All of it is a well-formed request, so the connection goes on.
@@ -73,7 +73,7 @@ fn headers_past_the_limit_are_431() {
         let problem = connection.call(&call).unwrap().problem(431, "headers-too-large");
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.starts_with("The request has 3 headers with "), "{detail}");
-        assert!(detail.ends_with(" bytes; the host takes at most 96 with 65536."), "{detail}");
+        assert!(detail.ends_with(" bytes; the limits are 96 headers and 65536 bytes."), "{detail}");
     }
     // Past what the library can hold.
     assert_eq!(host.call(&many(97)).status, 431);

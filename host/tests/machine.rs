@@ -32,7 +32,7 @@ fn is_refused(host: &Host, connection: &mut Connection, why: &str) {
         let seconds: u64 = reply.header("retry-after").unwrap().parse().unwrap();
         assert!(seconds <= 10, "{seconds}");
     }
-    host.wait_for_log(&["ERROR", "cold: generation", "did not come to serve", why]);
+    host.wait_for_log(&["ERROR", "cold: generation", "failed to start", why]);
     assert_eq!(text(connection, &Call::get("/readyz")), "ready\n", "it waits, and has not failed");
     assert_eq!(text(connection, &Call::get("/apps/bad/")), "fine", "what serves goes on");
 }
@@ -50,11 +50,11 @@ fn file_descriptors_are_used_up_for_a_moment() {
     is_refused(&host, &mut connection, "(os error 24)");
     // A reload finds no room either, and comes later.
     host.replace("libbad.so", patched("misbehave", "2"));
-    host.wait_for_log(&["ERROR", "bad: generation", "(os error 24)", "generation 1 goes on"]);
+    host.wait_for_log(&["ERROR", "bad: generation", "(os error 24)", "generation 1 keeps serving"]);
 
     assert_eq!(text(&mut connection, &Call::post("/apps/bad/let-go", "")), "let go");
     wait_until("the cold app answers", || host.get("/apps/cold/").text() == "1");
-    host.wait_for_log(&["bad#", " serves: it is ready, "]);
+    host.wait_for_log(&["bad#", " is serving: it is ready, "]);
     wait_until("what is retired is gone", || host.mapped().len() == 2);
     let errors = host.log_lines(&["Error accepting connection"]).len();
     assert!(errors < 100, "{errors}");

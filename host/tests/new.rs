@@ -190,15 +190,15 @@ fn what_cannot_be_made_leaves_nothing_behind() {
     fs::create_dir(folder.join("there")).unwrap();
 
     refused(folder, &["fn"], "cargo refuses: invalid package name `fn`: it is a Rust keyword");
-    refused(folder, &["a b"], "`a b` cannot be the name of an app: expected a name of 1 to 64 characters");
+    refused(folder, &["a b"], "invalid app name `a b`: expected a name of 1 to 64 characters");
     refused(folder, &["a.b"], "invalid character `.` in package name");
-    refused(folder, &["taken"], "apps.json has an app `taken` already, whose path is ");
-    refused(folder, &["there"], "there is there already; choose another name, or another folder by --path");
-    refused(folder, &["atoll-plugin"], "it depends on a crate of that name");
+    refused(folder, &["taken"], "apps.json already has an app `taken` with the path ");
+    refused(folder, &["there"], "there already exists; choose another name, or another folder with --path");
+    refused(folder, &["atoll-plugin"], "the app depends on a crate of that name");
     refused(
         folder,
         &["shop", "--config", "nowhere/apps.json"],
-        "there is no such folder; make it, or correct",
+        "its folder does not exist; create it, or correct",
     );
     refused(folder, &["shop", "--path", "apps.json/shop"], "apps.json");
     // Found by cargo when the crate is there.
@@ -210,7 +210,7 @@ fn what_cannot_be_made_leaves_nothing_behind() {
     );
 
     fs::write(folder.join("bad.json"), "[{\"name\":\"a\"").unwrap();
-    refused(folder, &["shop", "--config", "bad.json"], "bad.json:1:2: `{` is never closed");
+    refused(folder, &["shop", "--config", "bad.json"], "bad.json:1:2: unclosed `{`");
 
     let before = all_files(folder);
     let no_cargo = atoll_new(folder, &["shop"]).env("PATH", "/nowhere").env_remove("CARGO").output().unwrap();
@@ -256,7 +256,7 @@ fn what_cannot_be_written_or_taken_back_is_told() {
     };
     let stderr = said(&folder, make);
     assert!(
-        stderr.starts_with("atoll: cargo has made a Cargo.toml that cannot be read: TOML parse"),
+        stderr.starts_with("atoll: cannot parse the Cargo.toml that cargo created: TOML parse"),
         "{stderr}"
     );
     assert_eq!(all_files(&folder), []);
@@ -269,7 +269,7 @@ fn what_cannot_be_written_or_taken_back_is_told() {
     for line in [
         "atoll: cargo refuses: no more".to_owned(),
         format!("cannot remove {}: Not a directory", folder.join("shop").display()),
-        format!("cannot make {} what it was: Is a directory", manifest.display()),
+        format!("cannot restore {}: Is a directory", manifest.display()),
     ] {
         assert!(stderr.contains(&line), "{line:?} in {stderr}");
     }

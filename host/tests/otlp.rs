@@ -201,9 +201,9 @@ fn a_collector_that_is_not_there_costs_spans_and_no_request() {
         .env("OTEL_BSP_SCHEDULE_DELAY", "10")
         .start();
     assert_eq!(host.get("/apps/probe/start").status, 200);
-    host.wait_for_log(&["WARN", "spans are lost", &free.to_string()]);
+    host.wait_for_log(&["WARN", "dropping spans", &free.to_string()]);
     assert_eq!(host.get("/apps/probe/start").status, 200);
-    assert_eq!(host.log_lines(&["spans are lost"]).len(), 1, "it is said once");
+    assert_eq!(host.log_lines(&["dropping spans"]).len(), 1, "it is said once");
     let _collector = Collector::at(free);
     assert_eq!(host.get("/apps/probe/start").status, 200);
     host.wait_for_log(&["INFO", &format!("http://{free}/ takes spans again")]);

@@ -48,7 +48,7 @@ fn ends(host: &Host, generation: usize, how: &str, thread: &str, named: &str) {
     assert_eq!(host.get("/apps/p/lock").text(), "free");
     let how = if how == "assert" { "abort" } else { how };
     let pinned =
-        format!("p#{generation} is pinned, its memory stays: {how} was called on its thread {named}");
+        format!("p#{generation} is pinned and stays in memory: {how} was called on its thread {named}");
     host.wait_for_log(&[&pinned]);
     others_are_fine(host);
 }
@@ -206,7 +206,7 @@ fn a_hangup_reaches_the_host_and_every_app() {
             wait_for_calls(&host, app, 1);
         }
         assert_eq!(ask(&host, "c", "calls"), "0");
-        host.wait_for_log(&["SIGHUP: reading the registry file"]);
+        host.wait_for_log(&["SIGHUP: rereading apps.json"]);
         assert!(host.stop().status.success());
     }
 }
@@ -294,9 +294,9 @@ fn a_pinned_library_gets_no_signal_for_the_process() {
     handle(&host, "p", "ctrlc", libc::SIGINT);
     host.replace("libp.so", patched("process", "2"));
     let pinned = host.wait_for_log(&["p#1 is pinned"]);
-    assert!(pinned.contains("threads of its own") && !pinned.contains("signals"), "{pinned}");
+    assert!(pinned.contains("its threads are still running") && !pinned.contains("signals"), "{pinned}");
     send(&host, libc::SIGHUP);
-    host.wait_for_log(&["SIGHUP: reading the registry file"]);
+    host.wait_for_log(&["SIGHUP: rereading apps.json"]);
     others_are_fine(&host);
     assert!(host.stop().status.success());
 }

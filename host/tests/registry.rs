@@ -72,7 +72,7 @@ fn an_app_is_added_changed_and_removed() {
 #[test]
 fn the_last_app_may_go_and_the_first_one_come() {
     let host = Launch::serve("[]").library("probe").start();
-    assert!(host.stdout().contains("no apps are registered yet"), "{}", host.stdout());
+    assert!(host.stdout().contains("no apps registered yet"), "{}", host.stdout());
     host.replace("apps.json", apps(&["a", "b"]));
     wait_until("the first app answers", || host.get("/apps/a/start").status == 200);
     assert_eq!(generation(&host, "b"), 1);
@@ -122,21 +122,17 @@ fn a_broken_file_changes_nothing_and_is_explained() {
     for (number, (text, place)) in broken.into_iter().enumerate() {
         host.replace("apps.json", text);
         wait_until("the log says so", || {
-            host.log_lines(&["ERROR", "the apps go on as they are"]).len() > number
+            host.log_lines(&["ERROR", "keeping the current apps"]).len() > number
         });
         host.wait_for_log(&[place]);
         assert_eq!(generation(&host, "keep"), 1, "{text}");
         assert_eq!(host.get("/apps/new/start").status, 404, "{text}");
     }
-    assert_eq!(
-        host.log_lines(&["the apps go on as they are"]).len(),
-        broken.len(),
-        "each error is said once"
-    );
+    assert_eq!(host.log_lines(&["keeping the current apps"]).len(), broken.len(), "each error is said once");
     assert!(host.log().contains("`workers`"), "an unknown field comes with the nearest known one");
 
     std::fs::remove_file(host.folder().join("apps.json")).unwrap();
-    host.wait_for_log(&["WARN", "apps.json was removed; the apps go on as they are"]);
+    host.wait_for_log(&["WARN", "apps.json was removed; keeping the current apps"]);
     assert_eq!(generation(&host, "keep"), 1);
 
     host.replace("apps.json", apps(&["keep", "new"]));
@@ -228,7 +224,7 @@ fn an_address_that_is_taken_is_said_to_be_so() {
     let address = host.address().to_string();
     let ended = Launch::command("serve").args(["--listen", &address]).write("apps.json", "[]").run();
     assert_eq!(ended.status.code(), Some(1));
-    let expected = format!("cannot listen on {address}: it is taken by `atoll` (process {})", host.pid());
+    let expected = format!("cannot listen on {address}: it is in use by `atoll` (process {})", host.pid());
     assert!(ended.stderr.contains(&expected), "{}", ended.stderr);
 }
 
@@ -244,11 +240,11 @@ fn what_is_no_regular_file_is_never_waited_for() {
     let folder = host.folder().join("folder");
     std::fs::create_dir(&folder).unwrap();
     let cases = [
-        (pipe, "it is a named pipe, and not a regular file"),
-        (large, "it is too large: found 4294967296 bytes, at most 16777216 are read"),
-        (folder, "it is a folder, and not a regular file"),
-        ("/dev/zero".into(), "it is a device, and not a regular file"),
-        ("/proc/kmsg".into(), "cannot be read: "),
+        (pipe, "expected a regular file, found a named pipe"),
+        (large, "it is too large: found 4294967296 bytes, the limit is 16777216"),
+        (folder, "expected a regular file, found a folder"),
+        ("/dev/zero".into(), "expected a regular file, found a device"),
+        ("/proc/kmsg".into(), "cannot read "),
     ];
     for (number, (what, told)) in cases.iter().enumerate() {
         let link = host.folder().join("link");
@@ -274,7 +270,7 @@ fn a_library_at_its_limit_is_loaded_and_one_above_is_not() {
     let host = Launch::serve(json!([app("at", size), app("above", size - 1)])).library("probe").start();
     assert_eq!(host.get("/apps/at/start").status, 200);
     assert_eq!(host.get("/apps/above/start").status, 503);
-    let limit = format!("found {size} bytes, at most {} are loaded (the setting `library_limit`)", size - 1);
+    let limit = format!("found {size} bytes, the limit is {} (the setting `library_limit`)", size - 1);
     host.wait_for_log(&["above", "is too large", &limit]);
 }
 
@@ -300,7 +296,7 @@ fn an_app_does_not_answer_with_the_library_of_another_crate() {
     assert_eq!(host.get("/apps/b/start").status, 503);
     host.wait_for_log(&[
         "b: ",
-        "of another package: found probe, needed other",
+        "from another package: found probe, expected other",
         "another `name` under `[lib]`",
     ]);
 }

@@ -196,7 +196,7 @@ fn what_cannot_be_loaded_changes_nothing_but_the_log() {
     let host = first_version();
     let load = load(&host);
     for (bytes, reason) in bad {
-        let words = ["ERROR", "v: ", "did not come to serve", reason, "generation 1 goes on"];
+        let words = ["ERROR", "v: ", "failed to start", reason, "generation 1 keeps serving"];
         let before = host.log_lines(&words).len();
         host.replace("libv.so", bytes);
         wait_until(&format!("the log says: {reason}"), || host.log_lines(&words).len() > before);
@@ -206,7 +206,7 @@ fn what_cannot_be_loaded_changes_nothing_but_the_log() {
     assert_eq!(host.mapped().len(), 1);
     wait_until("the refused copies are deleted", || host.staged().len() == 1);
     fs::remove_file(host.folder().join("libv.so")).unwrap();
-    host.wait_for_log(&["v: ", "the library was removed; what is loaded goes on"]);
+    host.wait_for_log(&["v: ", "the library file was removed; the loaded generation keeps serving"]);
     assert_eq!(host.get("/apps/v/").text(), "1");
     host.replace("libv.so", good);
     wait_for_version(&host, 2);

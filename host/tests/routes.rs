@@ -102,7 +102,7 @@ fn a_route_that_is_taken_changes_nothing() {
     let both =
         json!([app("one", json!({ "path_prefix": "/a" })), app("two", json!({ "path_prefix": "/a" }))]);
     host.replace("apps.json", both.to_string());
-    host.wait_for_log(&["apps[1].route", "found \"/a\" of the app `two` again, which is that of `one`"]);
+    host.wait_for_log(&["apps[1].route", "duplicate route \"/a\" of the app `two` (first used by `one`)"]);
     assert_eq!(name(&host.get("/a/start")), "one");
     host.get("/apps/two/start").problem(404, "unknown-app");
 }

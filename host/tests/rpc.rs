@@ -127,7 +127,7 @@ fn the_examples_of_the_specification() {
         let expected: Value = serde_json::from_str(expected).unwrap();
         assert_eq!(without_data(reply.json()), expected, "{sent}");
     }
-    for (sent, why) in [("[", "EOF while parsing"), ("[]", "a batch has to have at least one member")] {
+    for (sent, why) in [("[", "EOF while parsing"), ("[]", "a batch must have at least one member")] {
         let error = host.call(&post(sent)).json()["error"].clone();
         assert!(error["data"].as_str().unwrap().starts_with(why), "{error}");
     }
@@ -181,7 +181,7 @@ fn the_protocols_own_methods_are_not_found() {
 fn other_requests_are_refused_by_http() {
     let host = host(json!({ "body_limit": "1KiB" }));
     let get = host.get("/rpc/rpc");
-    assert_eq!(get.problem(405, "method-not-allowed")["detail"], "JSON-RPC takes POST, not GET.");
+    assert_eq!(get.problem(405, "method-not-allowed")["detail"], "JSON-RPC requires POST, not GET.");
     assert_eq!(get.header("allow").as_deref(), Some("POST, OPTIONS"));
     assert_eq!(host.call(&Call::new("OPTIONS", "/rpc/rpc")).status, 204);
     let body = r#"{"jsonrpc":"2.0","method":"sum","params":[1],"id":1}"#;
@@ -190,10 +190,7 @@ fn other_requests_are_refused_by_http() {
     for kind in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "nonsense"] {
         let problem = host.call(&typed(kind)).problem(415, "unsupported-media-type");
         let detail = problem["detail"].as_str().unwrap();
-        assert!(
-            detail.starts_with("JSON-RPC takes a body with the content-type application/json, "),
-            "{detail}"
-        );
+        assert!(detail.starts_with("JSON-RPC requires the content-type application/json, "), "{detail}");
     }
     for kind in ["application/json; charset=utf-8", "application/json-rpc", "Application/JSONRequest"] {
         assert_eq!(host.call(&typed(kind)).json()["result"], 1, "{kind}");

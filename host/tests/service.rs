@@ -55,7 +55,7 @@ fn what_is_handed_over_and_is_no_listening_socket_is_an_error() {
     let script = "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve 3</dev/null";
     let ended = Launch::program("sh").args(["-c", script]).arg(atoll()).write("apps.json", "[]").run();
     assert_eq!(ended.status.code(), Some(1));
-    assert!(ended.stderr.contains("the socket of the service manager"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the socket from the service manager"), "{}", ended.stderr);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_file_has_one_host() {
     for command in ["serve", "dev"] {
         let refused = second(command).run();
         assert_eq!(refused.status.code(), Some(1));
-        let expected = format!("another host (process {}) serves", host.pid());
+        let expected = format!("another host (process {}) is serving", host.pid());
         assert!(refused.stderr.contains(&expected), "{}", refused.stderr);
     }
     assert_eq!(host.get("/healthz").status, 200);
@@ -94,21 +94,14 @@ fn a_lock_that_cannot_be_taken_is_told() {
     assert_eq!(refused.status.code(), Some(1));
     let expected = format!("atoll: cannot lock {}: ", lock.display());
     assert!(refused.stderr.contains(&expected), "{}", refused.stderr);
-    assert!(
-        refused.stderr.ends_with("(remove it, or set TMPDIR to choose another place)"),
-        "{}",
-        refused.stderr
-    );
+    assert!(refused.stderr.ends_with("(remove it, or set TMPDIR to another folder)"), "{}", refused.stderr);
 }
 
 #[test]
 fn without_notifications_a_host_looks_at_its_files_itself() {
     for (limit, words) in [
-        (
-            "instances",
-            ["no notifications about files", "every 2s instead (see fs.inotify.max_user_instances)"],
-        ),
-        ("watches", ["cannot watch ", "by looking regularly instead (see fs.inotify.max_user_watches)"]),
+        ("instances", ["cannot use inotify", "every 2s (see fs.inotify.max_user_instances)"]),
+        ("watches", ["cannot watch ", "falling back to polling (see fs.inotify.max_user_watches)"]),
     ] {
         let setup = format!("echo 0 > /proc/sys/user/max_inotify_{limit}");
         let Some(launch) = Launch::isolated(&setup, "serve") else { return };
@@ -149,9 +142,6 @@ fn a_socket_that_nobody_would_serve_is_an_error() {
         let script = format!("LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\" {command} 9<&{first} 4<&{second} 3<&9");
         let ended = Launch::program("sh").args(["-c", &script]).arg(atoll()).write("apps.json", "[]").run();
         assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
-        support::contains(
-            &ended.stderr,
-            &["2 sockets were handed over, and the host serves one", "ListenStream="],
-        );
+        support::contains(&ended.stderr, &["passed 2 sockets, but the host uses one", "ListenStream="]);
     }
 }

@@ -122,7 +122,7 @@ fn a_thread_of_a_shared_library_is_the_app_s_that_made_it() {
     host.get(&format!("/apps/a/native/shared/detach?file={file}"));
     reload(&host, FIXTURE, 2);
     let pinned = host.wait_for_log(&["a#1 is pinned"]);
-    assert!(pinned.contains("threads of its own still run"), "{pinned}");
+    assert!(pinned.contains("its threads are still running"), "{pinned}");
 
     // The other app has nothing to do with it, nor has the next generation.
     host.replace("libb.so", patched(FIXTURE, "c"));
@@ -171,7 +171,7 @@ fn a_thread_that_nobody_knows_pins_what_was_loaded_before_it() {
     assert_eq!(host.get("/apps/a/native/static/timer").text(), "0");
     reload(&host, FIXTURE, 2);
     let pinned = host.wait_for_log(&["a#1 is pinned"]);
-    assert!(pinned.contains("were not made by pthread_create"), "{pinned}");
+    assert!(pinned.contains("were not created with pthread_create"), "{pinned}");
     // What was loaded later is not in that thread's way, and takes its own timer along.
     assert_eq!(host.get("/apps/a/native/static/timer").text(), "0");
     reload(&host, FIXTURE, 3);

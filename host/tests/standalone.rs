@@ -160,10 +160,10 @@ fn what_is_no_library_changes_nothing() {
     wait_until("version 1 serves", || host.get("/").text() == "1");
     let second = versioned("2");
     alone.write(&second[..second.len() / 2]);
-    host.wait_for_log(&["incomplete", "generation 1 goes on"]);
+    host.wait_for_log(&["incomplete", "generation 1 keeps serving"]);
     assert_eq!(host.get("/").text(), "1");
     alone.rename("no library at all, and long enough to be the beginning of one: it has more than 64 bytes");
-    host.wait_for_log(&["not a library", "generation 1 goes on"]);
+    host.wait_for_log(&["not a library", "generation 1 keeps serving"]);
     assert_eq!(host.get("/").text(), "1");
     std::fs::remove_file(alone.library()).unwrap();
     host.wait_for_log(&["was removed"]);
@@ -194,7 +194,7 @@ fn an_app_that_crashes_is_loaded_again() {
     for crash in 1..=3 {
         wait_until("it serves", || host.get("/").text() == "by hand");
         host.get("/panic").problem(502, "bad-gateway");
-        wait_until("the crash is logged", || host.log_lines(&["ended by a panic in main"]).len() == crash);
+        wait_until("the crash is logged", || host.log_lines(&["panicked in main"]).len() == crash);
     }
     wait_until("it serves", || host.get("/").text() == "by hand");
     assert_eq!(host.mapped().len(), 1, "one library is loaded: {:?}", host.mapped());

@@ -276,7 +276,7 @@ fn open_streams_end_when_their_app_is_replaced() {
         let mut other = std::fs::read(library(app)).unwrap();
         other.push(0);
         host.replace(&format!("lib{app}.so"), other);
-        host.wait_for_log(&[&format!("{app}#2 serves")]);
+        host.wait_for_log(&[&format!("{app}#2 is serving")]);
         if app == "streams" {
             assert_eq!(host.call(&Call::post("/apps/streams/tell", "to nobody")).text(), "0");
         }

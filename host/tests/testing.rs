@@ -93,7 +93,7 @@ fn a_host_that_cannot_start_says_why() {
     let script = "fn main() { std::thread::sleep(std::time::Duration::from_secs(100)); }";
     fs::write(folder.path().join("slow/build.rs"), script).unwrap();
     let slow = error(slow.build_deadline(Duration::from_secs(1)));
-    assert_eq!(slow, "the build took longer than 1s; `Builder::build_deadline` sets another limit");
+    assert_eq!(slow, "the build took longer than 1s; set another limit with `Builder::build_deadline`");
     let no_app = TestHost::builder().start().unwrap().reload("a").unwrap_err();
-    assert_eq!(no_app.to_string(), "this host has no app `a`: add it by `Builder::app`");
+    assert_eq!(no_app.to_string(), "unknown app `a`: add it with `Builder::app`");
 }

@@ -247,10 +247,14 @@ fn a_new_certificate_is_taken_over_and_connections_go_on() {
             connect(host.address(), &old.root, &[], BOTH).await.unwrap();
         };
         host.replace("cert.pem", "not a certificate");
-        host.wait_for_log(&["WARN", "goes on as it was", "cert.pem holds no certificate"]);
+        host.wait_for_log(&[
+            "WARN",
+            "keeping the current certificate",
+            "cert.pem contains no usable certificate",
+        ]);
         goes_on(&host).await;
         host.replace("cert.pem", &new.certificate);
-        host.wait_for_log(&["WARN", "the key key.pem is not that of the certificate cert.pem"]);
+        host.wait_for_log(&["WARN", "the key key.pem does not match the certificate cert.pem"]);
         goes_on(&host).await;
         host.replace("key.pem", &new.key);
         host.wait_for_log(&["INFO", "cert.pem is taken over"]);
@@ -276,15 +280,15 @@ fn files_that_cannot_be_used_are_named() {
     assert!(message.contains("the certificate cert.pem cannot be read: No such file"), "{message}");
 
     for (file, content, expected) in [
-        ("cert.pem", "", "cert.pem holds no certificate in PEM format"),
+        ("cert.pem", "", "cert.pem contains no usable certificate in PEM format"),
         (
             "key.pem",
             "",
-            "key.pem holds no private key in PEM format that can be used (one with a passphrase cannot)",
+            "key.pem contains no usable private key in PEM format (a key with a passphrase is not supported)",
         ),
-        ("key.pem", &*one.certificate, "key.pem holds no private key"),
+        ("key.pem", &*one.certificate, "key.pem contains no usable private key"),
         ("key.pem", "-----BEGIN PRIVATE KEY-----\nx", "key.pem is not in PEM format"),
-        ("key.pem", &*other.key, "the key key.pem is not that of the certificate cert.pem"),
+        ("key.pem", &*other.key, "the key key.pem does not match the certificate cert.pem"),
     ] {
         let message = error(launch(&one).write(file, content));
         assert!(message.contains(expected), "{message}");

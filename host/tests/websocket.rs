@@ -187,7 +187,7 @@ fn what_is_no_websocket_message_closes_it() {
 
     let mut socket = open(&host, "/apps/streams/ws");
     socket.send(Message::Frame(Frame::message("x", OpCode::Data(Data::Continue), true))).unwrap();
-    assert_eq!(told(&mut socket), (1002, "the WebSocket protocol is broken".to_owned()));
+    assert_eq!(told(&mut socket), (1002, "WebSocket protocol error".to_owned()));
     assert_eq!(host.get("/apps/streams/zeros/0").status, 200);
 }
 
@@ -384,5 +384,5 @@ fn a_ping_that_is_too_long_is_not_sent() {
     let (mut socket, _) = open_with(&host, "/apps/bad/websocket?ping=125", &[]).unwrap();
     assert_eq!(socket.read().unwrap(), Message::Ping(vec![7; 125].into()));
     let (mut socket, _) = open_with(&host, "/apps/bad/websocket?ping=126", &[]).unwrap();
-    assert_eq!(told(&mut socket), (1011, "the app sent a ping or pong of more than 125 bytes".to_owned()));
+    assert_eq!(told(&mut socket), (1011, "the app sent a ping or pong longer than 125 bytes".to_owned()));
 }

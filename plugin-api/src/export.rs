@@ -89,8 +89,8 @@ unsafe extern "C" fn unbind() {
 /// # fn main() {}
 /// ```
 ///
-/// A function of the [`Start`] and the [`Port`] is the worker's `main`: it has the port to itself, and is called when the
-/// host has been told that the worker is ready. It serves until it is told to stop, or the port is closed:
+/// A function of the [`Start`] and the [`Port`] is the worker's `main`: it has exclusive use of the port, and is called
+/// when the worker has reported that it is ready. It serves until it receives `stop` or the port is closed:
 ///
 /// ```
 /// use atoll_plugin::abi::Exit;
@@ -120,8 +120,8 @@ unsafe extern "C" fn unbind() {
 /// # fn main() {}
 /// ```
 ///
-/// The library allocates from a heap of its own in the host, which is destroyed when the library is unloaded.
-/// A library that brings its own `#[global_allocator]` says so, and its buffers are then copied at the port:
+/// The library allocates from a private heap in the host, which is destroyed when the library is unloaded.
+/// If your library has its own `#[global_allocator]`, declare it; its buffers are then copied at the port:
 ///
 /// ```
 /// # use atoll_plugin::prelude::*;
@@ -263,7 +263,7 @@ macro_rules! __hooked_weakly {
     };
 }
 
-/// Assembly that goes on at `function`.
+/// Assembly that jumps to `function`.
 #[cfg(target_arch = "x86_64")]
 #[doc(hidden)]
 #[macro_export]
@@ -273,7 +273,7 @@ macro_rules! __jump {
     };
 }
 
-/// Assembly that goes on at `function`.
+/// Assembly that jumps to `function`.
 #[cfg(target_arch = "aarch64")]
 #[doc(hidden)]
 #[macro_export]
@@ -283,7 +283,7 @@ macro_rules! __jump {
     };
 }
 
-/// Assembly that goes on at `function`.
+/// Assembly that jumps to `function`.
 #[cfg(target_arch = "riscv64")]
 #[doc(hidden)]
 #[macro_export]

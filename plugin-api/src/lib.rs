@@ -16,8 +16,8 @@
 //! assert_eq!(response.body_bytes(), br#"{"name":"reef"}"#);
 //! ```
 //!
-//! Its `Cargo.toml` has `crate-type = ["cdylib"]` under `[lib]`. A host runs it on threads, a heap and a port of its own,
-//! and swaps a rebuilt library in while requests are in flight.
+//! Its `Cargo.toml` has `crate-type = ["cdylib"]` under `[lib]`. A host runs it with its own threads, heap and port,
+//! and switches to a rebuilt library while requests are in flight.
 //!
 //! | for | there is |
 //! |---|---|

@@ -15,10 +15,10 @@ use atoll_protocol::Error;
 /// A function that makes an app: `fn() -> R`, `fn(Start) -> R`, or `fn(Start, Port) -> Exit`, a `main` that has the port
 /// to itself. `P`, its parameters, only tells these apart; the compiler finds it.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not make an app",
-    label = "not a function that makes an app",
-    note = "an app's function is `fn() -> Application`, or one that takes a `Start`",
-    note = "with the feature `tower` it may be `async` and return a `tower` service, such as an `axum::Router`"
+    message = "`{Self}` cannot be exported as an app",
+    label = "not an app function",
+    note = "expected `fn() -> Application`, optionally with a `Start` parameter",
+    note = "with the feature `tower`, it may be `async` and return a `tower` service such as an `axum::Router`"
 )]
 pub trait Function<P>: Clone + 'static {
     /// What it makes.
@@ -126,19 +126,19 @@ impl<F: Fn(Start, Port) -> Exit> App for Main<F> {
 #[cfg_attr(
     not(feature = "tower"),
     diagnostic::on_unimplemented(
-        message = "`{Self}` is not what an app's function may return",
+        message = "an app function cannot return `{Self}`",
         label = "the exported function returns `{Self}`",
-        note = "it may return an `Application`, or a `Result<Application, E>` where `E` implements `Display`",
-        note = "an `axum::Router` or another `tower` service needs the feature `tower` of `atoll-plugin`"
+        note = "expected `Application`, or `Result<Application, E>` where `E` implements `Display`",
+        note = "to return an `axum::Router` or another `tower` service, enable the feature `tower` of `atoll-plugin`"
     )
 )]
 #[cfg_attr(
     feature = "tower",
     diagnostic::on_unimplemented(
-        message = "`{Self}` is not what an app's function may return",
+        message = "an app function cannot return `{Self}`",
         label = "the exported function returns `{Self}`",
-        note = "it may return an `Application`, or a `Result<Application, E>` where `E` implements `Display`",
-        note = "or a `tower` service, such as an `axum::Router`, or a `Result` of one, and then it may be `async`"
+        note = "expected `Application`, or `Result<Application, E>` where `E` implements `Display`",
+        note = "or a `tower` service such as an `axum::Router`, or a `Result` of one; the function may then be `async`"
     )
 )]
 pub trait Returned {}
@@ -178,10 +178,10 @@ mod any {
 
     /// What [`export_app!`](crate::export_app) takes. `K`, the kind, only tells the implementations apart.
     #[diagnostic::on_unimplemented(
-        message = "`{Self}` does not make an app",
-        label = "not a function that makes an app",
-        note = "an app's function is `fn() -> Application`, or one that takes a `Start`",
-        note = "with the feature `tower` it may be `async` and return a `tower` service, such as an `axum::Router`"
+        message = "`{Self}` cannot be exported as an app",
+        label = "not an app function",
+        note = "expected `fn() -> Application`, optionally with a `Start` parameter",
+        note = "with the feature `tower`, it may be `async` and return a `tower` service such as an `axum::Router`"
     )]
     pub trait AnyFunction<K>: Clone + 'static {
         fn make(&self, start: &Start) -> Box<dyn App>;

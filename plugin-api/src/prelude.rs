@@ -1,6 +1,7 @@
 //! What nearly every app uses: `use atoll_plugin::prelude::*;`.
 //!
-//! A type that derives `Serialize` or `Deserialize` says where they are, as an app needs no `serde` of its own:
+//! A type that derives `Serialize` or `Deserialize` must name their crate, because an app does not need its own `serde`
+//! dependency:
 //!
 //! ```
 //! use atoll_plugin::prelude::*;

@@ -11,6 +11,6 @@ pub struct Abort {
 
 impl std::fmt::Display for Abort {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} was called on its thread {:?}, which stopped there", self.function, self.thread)
+        write!(f, "{} was called on its thread {:?}, which stopped", self.function, self.thread)
     }
 }

@@ -1,5 +1,5 @@
-//! Which generation the calling thread runs for. What a shared library does on it, of which nobody else knows for whom, is
-//! booked there.
+//! Which generation the calling thread runs for. The actions of a shared library on the thread are attributed to that
+//! generation.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -70,7 +70,7 @@ pub(crate) fn thread_event(context: &LibraryContext, event: ThreadEvent) {
 }
 
 /// Calls `f` with the generation that the calling thread runs for. `None` on a thread of the host, and in a forked
-/// child, which is a process of its own.
+/// child, which is a separate process.
 ///
 /// Takes no lock and does not allocate.
 pub(crate) fn with<T>(f: impl FnOnce(&LibraryContext) -> T) -> Option<T> {

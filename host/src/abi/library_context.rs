@@ -204,9 +204,7 @@ impl LibraryContext {
     /// where there is one, to look again.
     pub(crate) fn strangers(&self) -> Vec<String> {
         let Some(before) = self.strangers.get() else { return Vec::new() };
-        before
-            .since()
-            .unwrap_or_else(|error| vec![format!("the process's threads cannot be listed: {error}")])
+        before.since().unwrap_or_else(|error| vec![format!("cannot list the process's threads: {error}")])
     }
 
     /// Gives back what the library has left to the process: its pthread keys and file descriptors.

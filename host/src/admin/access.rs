@@ -1,8 +1,8 @@
 //! Who may look at a host, and who may change it.
 //!
-//! Over the Unix socket the file's permissions say so. Over TCP, whoever reaches the listener may look; to change
-//! something takes the token, where there is one or the listener is reached from other machines. A page of another site
-//! in the operator's browser can do neither: it is told apart by `Host`, `Origin` and `Sec-Fetch-Site`. Behind a proxy on
+//! Over the Unix socket the file's permissions say so. Over TCP, anyone who can reach the listener can read; changes
+//! require the token if there is one or the listener is reachable from other machines. A page of another site in the
+//! operator's browser can do neither: it is detected by `Host`, `Origin` and `Sec-Fetch-Site`. Behind a proxy on
 //! another name, the operator says which origin the pages have there.
 
 use std::any::Any;
@@ -23,7 +23,7 @@ use super::origin::AdminOrigin;
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::http::authority;
 
-/// The secret that whoever changes something has to know. It is kept as its hash, and never shown.
+/// The secret that is required for changes. It is kept as its hash, and never shown.
 #[derive(Clone, Copy)]
 pub struct AdminToken(blake3::Hash);
 
@@ -95,8 +95,8 @@ impl Access {
         let is_listed = self.origins.iter().any(|origin| origin.is_on(host));
         if is_loopback && !names_loopback(host) && !is_listed {
             let detail = format!(
-                "This is not the host {host:?}: the admin listener on loopback answers to localhost, 127.0.0.1 and [::1] \
-                 only, and to the names of --admin-origin."
+                "Unknown host name {host:?}: on a loopback address, the admin API accepts only localhost, 127.0.0.1, \
+                [::1] and the names in --admin-origin."
             );
             return Err(Problem::new(ProblemKind::Forbidden, detail));
         }
@@ -110,8 +110,8 @@ impl Access {
             None if is_local => Ok(()),
             None => Err(Problem::new(
                 ProblemKind::Forbidden,
-                "This admin listener is reached from other machines and has no token, so nothing can be changed here. \
-                 Start the host with --admin-token-file, or use the command on the host's own machine.",
+                "Changes are disabled because this admin listener is reachable from other machines and has no token. \
+                Start the host with --admin-token-file, or use the atoll command on the host's machine.",
             )),
             Some(token) if given_token(headers).is_some_and(|text| token.is(text)) => Ok(()),
             Some(_) => Err(Problem::new(
@@ -139,8 +139,8 @@ impl Access {
             }
         };
         found.ok_or_else(|| {
-            let detail = "A page of another site asked for this change. Behind a proxy on another name, --admin-origin \
-                          says which origin the pages have there.";
+            let detail = "Cross-origin request rejected. If a proxy serves the dashboard under another name, start \
+                the host with --admin-origin and the origin of the pages.";
             Problem::new(ProblemKind::Forbidden, detail)
         })
     }
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(
             check(&open, &Method::POST, &[passed_on]),
             Err(403),
-            "whoever comes by the proxy is not local"
+            "clients behind the proxy are not local"
         );
         assert_eq!(check(&open, &Method::POST, &[own]), Ok(()), "the operator on the machine is");
         assert_eq!(check(&closed, &Method::GET, &[("host", "evil.example")]), Err(403));

@@ -27,7 +27,7 @@ use crate::http::sse;
 use crate::observe::entries::LogEntry;
 use crate::observe::events::HostEvent;
 
-/// How many log records are sent where nobody says.
+/// The default number of log records.
 const RECORDS: usize = 100;
 
 /// The description of the API in the OpenAPI form.
@@ -35,7 +35,7 @@ const RECORDS: usize = 100;
 #[openapi(
     info(
         title = "Atoll admin API",
-        description = "Looks at a running Atoll host, and changes what it does. See the book's page on operating a host.",
+        description = "Inspect and control a running Atoll host. See the page on operating a host in the book.",
         license(name = "MIT OR Apache-2.0")
     ),
     paths(
@@ -93,21 +93,21 @@ pub(super) fn methods_at(path: &str) -> Option<String> {
 
 type Answer<T> = Result<Json<T>, Failure>;
 
-/// The host, and all its apps
+/// The host and all its apps
 #[utoipa::path(tag = "host", params(Past), responses((status = 200, body = HostStatus), Refused))]
 #[get("/api/v1/status")]
 async fn show_status(state: Data<State>, past: Query<Past>) -> Json<HostStatus> {
     Json(state.host(past.limit()))
 }
 
-/// The apps, by name
+/// The apps by name
 #[utoipa::path(tag = "apps", params(Past), responses((status = 200, body = Vec<AppStatus>), Refused))]
 #[get("/api/v1/apps")]
 async fn list_apps(state: Data<State>, past: Query<Past>) -> Json<Vec<AppStatus>> {
     Json(state.apps(past.limit()))
 }
 
-/// All that is known of one app
+/// All details of one app
 #[utoipa::path(
     tag = "apps",
     params(Named),
@@ -118,7 +118,7 @@ async fn show_app(state: Data<State>, path: Path<Named>) -> Answer<AppDetails> {
     Ok(Json(state.details(&path.app)?))
 }
 
-/// Starts an app, also one that has failed before
+/// Starts an app, including one that has failed
 #[utoipa::path(
     tag = "apps",
     params(Named),
@@ -136,7 +136,7 @@ async fn start_app(state: Data<State>, path: Path<Named>) -> Answer<Serving> {
     }
 }
 
-/// Takes down what serves, once it has finished what it has; the next request starts the app again
+/// Stops an app after it has finished its requests; the next request starts it again
 #[utoipa::path(
     tag = "apps",
     params(Named),
@@ -149,7 +149,7 @@ async fn stop_app(state: Data<State>, path: Path<Named>) -> Result<HttpResponse,
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Loads an app's library anew, also when it seems unchanged
+/// Reloads an app's library, even if it seems unchanged
 #[utoipa::path(
     tag = "apps",
     params(Named),
@@ -161,7 +161,7 @@ async fn reload_app(state: Data<State>, path: Path<Named>) -> Answer<Serving> {
     serving(state.app(&path.app)?.reload().await)
 }
 
-/// Goes back to an app's previous good library; the next change on disk is loaded as usual
+/// Rolls an app back to its previous good library; changes on disk are still reloaded
 #[utoipa::path(
     tag = "apps",
     params(Named),
@@ -180,7 +180,7 @@ fn serving(done: Result<u64, String>) -> Answer<Serving> {
     }
 }
 
-/// Lets requests start an app again
+/// Enables an app, so that requests start it again
 #[utoipa::path(
     tag = "apps",
     params(Named),
@@ -193,7 +193,7 @@ async fn enable_app(state: Data<State>, path: Path<Named>) -> Result<HttpRespons
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Takes an app down, and lets no request start it until it is enabled, or the host is restarted
+/// Stops an app and rejects its requests until it is enabled or the host restarts
 #[utoipa::path(
     tag = "apps",
     params(Named),
@@ -206,7 +206,7 @@ async fn disable_app(state: Data<State>, path: Path<Named>) -> Result<HttpRespon
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Filters an app's log records by another level than `RUST_LOG` says, until the host is restarted
+/// Sets an app's log level, overriding `RUST_LOG` until the host restarts
 #[utoipa::path(
     tag = "logs",
     params(Named),
@@ -224,7 +224,7 @@ async fn set_log_level(
     let LogLevel { level } = level.into_inner();
     let parsed = level.as_deref().map(str::parse::<LevelFilter>).transpose().map_err(|_| {
         let detail = format!(
-            "{:?} is no level: expected off, error, warn, info, debug, trace or null.",
+            "invalid level {:?}: expected off, error, warn, info, debug, trace or null.",
             level.unwrap_or_default()
         );
         Problem::new(ProblemKind::BadRequest, detail)
@@ -233,7 +233,7 @@ async fn set_log_level(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Which app is meant.
+/// The app.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct Named {
@@ -241,11 +241,11 @@ struct Named {
     app: String,
 }
 
-/// How much of the past is wanted.
+/// How much of the history to return.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Past {
-    /// How many of the last things that happened to each app are told at most; all that are kept where it is not given.
+    /// The maximum number of recent transitions of each app; by default all that are kept.
     #[param(value_type = Option<u64>, maximum = 4294967295_u64)]
     history: Option<u32>,
 }
@@ -256,11 +256,11 @@ impl Past {
     }
 }
 
-/// How much of a log is wanted.
+/// How much of a log to return.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Amount {
-    /// How many records at most, the last ones; 100 where it is not given.
+    /// The maximum number of most recent records; 100 by default.
     #[param(value_type = Option<u64>, maximum = 4294967295_u64)]
     limit: Option<u32>,
 }
@@ -271,7 +271,7 @@ impl Amount {
     }
 }
 
-/// The last log records of an app, the oldest first
+/// The most recent log records of an app, oldest first
 #[utoipa::path(
     tag = "logs",
     params(Named, Amount),
@@ -288,8 +288,8 @@ async fn show_log(
     Ok(HttpResponse::Ok().json(entries))
 }
 
-/// The last log records of an app, and those that come, as server-sent events: `record`, and `missed` with a number
-/// where a slow reader has missed some
+/// The most recent log records of an app and all new ones, as server-sent events: `record`, and `missed` with the
+/// number of records that a slow reader has missed
 #[utoipa::path(
     tag = "logs",
     params(Named, Amount),
@@ -305,29 +305,29 @@ async fn follow_log(
     Ok(sse::response("record", last, next))
 }
 
-/// What happens to the apps, as server-sent events: `event`, and `missed` with a number where a slow reader has missed
-/// some
+/// The transitions of all apps, as server-sent events: `event`, and `missed` with the number of events that a slow
+/// reader has missed
 #[utoipa::path(tag = "host", responses((status = 200, body = HostEvent, content_type = "text/event-stream")))]
 #[get("/api/v1/events")]
 async fn follow_events(state: Data<State>) -> HttpResponse {
     sse::response("event", Vec::new(), state.events.follow())
 }
 
-/// What the apps do, second by second, as server-sent events: `stats`
+/// The figures of all apps once a second, as server-sent events: `stats`
 #[utoipa::path(tag = "host", responses((status = 200, body = Stats, content_type = "text/event-stream")))]
 #[get("/api/v1/stats")]
 async fn follow_stats(state: Data<State>) -> HttpResponse {
     stats::response(state.into_inner())
 }
 
-/// The configuration in force, with where each setting comes from
+/// The effective configuration with the origin of each setting
 #[utoipa::path(tag = "host", responses((status = 200, body = EffectiveConfig)))]
 #[get("/api/v1/config")]
 async fn show_config(state: Data<State>) -> Json<EffectiveConfig> {
     Json(state.effective_config())
 }
 
-/// All counts for Prometheus, in the text form of OpenMetrics where that is accepted
+/// All metrics in the Prometheus text format, or OpenMetrics if the client accepts it
 #[utoipa::path(tag = "host", responses((status = 200, body = String, content_type = "text/plain")))]
 #[get("/metrics")]
 async fn show_metrics(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Failure> {
@@ -338,7 +338,7 @@ async fn show_metrics(request: HttpRequest, state: Data<State>) -> Result<HttpRe
     Ok(HttpResponse::Ok().content_type(form.content_type()).body(text))
 }
 
-/// Sends an app a request, and shows the answer
+/// Sends a request to an app and returns the response
 #[utoipa::path(
     tag = "apps",
     params(Named),
@@ -351,7 +351,7 @@ async fn invoke_app(state: Data<State>, path: Path<Named>, invocation: Json<Invo
     Ok(Json(invoke::invoke(&*state.app(&path.app)?, &invocation).await?))
 }
 
-/// This description
+/// This OpenAPI document
 #[utoipa::path(tag = "host", responses((status = 200, description = "The OpenAPI document", body = Object)))]
 #[get("/api/v1/openapi.json")]
 async fn show_api() -> HttpResponse {

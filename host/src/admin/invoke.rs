@@ -20,7 +20,7 @@ use crate::http::RequestId;
 /// So many bytes of the answer are shown.
 const SHOWN: usize = 64 * 1024;
 
-/// How long the pieces of a body that goes on are awaited.
+/// How long to wait for the chunks of a streamed body.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Sends the request, and reads what is answered.
@@ -28,10 +28,10 @@ pub(super) async fn invoke(app: &App, invocation: &Invocation) -> Result<Invoked
     let bad = |detail: String| Problem::new(ProblemKind::BadRequest, detail);
     let uri: Uri =
         invocation.path.parse().ok().filter(|_| invocation.path.starts_with('/')).ok_or_else(|| {
-            bad(format!("{:?} is no path: expected one such as /greet/ada?x=1.", invocation.path))
+            bad(format!("invalid path {:?}: expected a path such as /greet/ada?x=1.", invocation.path))
         })?;
     actix_web::http::Method::from_bytes(invocation.method.as_bytes())
-        .map_err(|_| bad(format!("{:?} is no HTTP method.", invocation.method)))?;
+        .map_err(|_| bad(format!("invalid HTTP method {:?}.", invocation.method)))?;
     if app.phase() == Phase::Disabled {
         return Err(Problem::new(ProblemKind::Conflict, Unavailable::Disabled.to_string()));
     }
@@ -70,9 +70,9 @@ fn headers(invocation: &Invocation) -> Result<Vec<(HeaderName, &str)>, Problem> 
     let bad = |detail: String| Problem::new(ProblemKind::BadRequest, detail);
     let checked = invocation.headers.iter().map(|(name, value)| {
         let known = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| bad(format!("{name:?} is no name of a header: expected letters, digits and -.")))?;
+            .map_err(|_| bad(format!("invalid header name {name:?}: expected letters, digits and -.")))?;
         HeaderValue::from_bytes(value.as_bytes())
-            .map_err(|_| bad(format!("{value:?} cannot be the value of the header {name}.")))?;
+            .map_err(|_| bad(format!("invalid value {value:?} of the header {name}.")))?;
         Ok((known, value.as_str()))
     });
     checked.collect()

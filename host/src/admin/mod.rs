@@ -1,8 +1,8 @@
 //! The admin listener: an HTTP API that looks at a running host and changes what it does, and a
 //! page that shows it.
 //!
-//! It listens on a Unix socket that only the host's user can open, by which `atoll ls` and its like reach the host, and,
-//! if it is told to, on a TCP address as well.
+//! It listens on a Unix socket that only the host's user can open, through which `atoll ls` and similar commands reach
+//! the host, and optionally on a TCP address as well.
 
 mod access;
 mod api;
@@ -64,7 +64,9 @@ impl Admin {
         let socket =
             common.and_then(|common| Socket::bind(common.path(), &config).map_err(|error| error.to_string()));
         let socket = socket
-            .inspect_err(|error| log::warn!("`atoll ls` and its like will not reach this host: {error}"))
+            .inspect_err(|error| {
+                log::warn!("`atoll ls` and similar commands cannot reach this host: {error}")
+            })
             .ok();
         Self {
             state: State::new(registry, services, config),
@@ -98,7 +100,7 @@ impl Admin {
         self.listener.as_ref()?.local_addr().ok()
     }
 
-    /// Begins to answer, on a thread of its own, until what is returned is dropped.
+    /// Starts serving on a separate thread, until the returned value is dropped.
     ///
     /// # Errors
     /// The listeners cannot be used.

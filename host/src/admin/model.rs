@@ -1,4 +1,4 @@
-//! What the admin API says, as types.
+//! The types of the admin API.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::generation::handle::Generation;
 use crate::observe::entries::{FailureEntry, PanicEntry};
 use crate::observe::history::{HistoryEntry, State, Transition};
 
-/// What is shown in the place of a variable's value: it may be a secret.
+/// Shown in place of the value of an environment variable, which may be a secret.
 const HIDDEN: &str = "***";
 
 /// The host and all its apps.
@@ -25,9 +25,9 @@ const HIDDEN: &str = "***";
 pub struct HostStatus {
     /// The registered apps, by name.
     pub apps: Vec<AppStatus>,
-    /// The generations that could not be unloaded.
+    /// The pinned generations.
     pub pinned: Vec<PinnedGeneration>,
-    /// The process as a whole.
+    /// The host's process.
     pub process: ProcessStatus,
 }
 
@@ -44,7 +44,7 @@ pub struct ProcessStatus {
     pub config: String,
     /// The lowest pthread key that is free: it grows when libraries leave theirs behind.
     pub lowest_free_key: u32,
-    /// How many heaps there are: one for each generation that is loaded, or whose memory is still in use.
+    /// The number of heaps: one for each generation that is loaded or whose memory is still in use.
     pub heaps: usize,
 }
 
@@ -53,20 +53,20 @@ pub struct ProcessStatus {
 pub struct AppStatus {
     /// Its name.
     pub name: String,
-    /// Where it is served besides `/apps/{name}/`: `api.example.com/v1`.
+    /// Additional routes besides `/apps/{name}/`, such as `api.example.com/v1`.
     #[serde(default)]
     pub routes: Vec<String>,
-    /// Whether it serves, and if not, why: `cold`, `starting`, `serving`, `resting`, `failed`, `blocked`, `disabled` or
+    /// Its phase: `cold`, `starting`, `serving`, `resting`, `failed`, `blocked`, `disabled` or
     /// `closing`.
     pub phase: String,
-    /// The generation that serves.
+    /// The serving generation.
     pub serving: Option<GenerationStatus>,
-    /// What came of the last time that a library was loaded: `serving` or `refused`, with the reason.
+    /// The result of the last load: `serving` or `refused`, with the reason.
     #[serde(default)]
     pub last_load: Option<HistoryEntry>,
-    /// The last things that happened, the oldest first.
+    /// The most recent transitions, oldest first.
     pub history: Vec<HistoryEntry>,
-    /// The hashes of the libraries that it can be rolled back to, the newest first.
+    /// The hashes of the libraries to roll back to, newest first.
     pub kept: Vec<String>,
 }
 
@@ -81,53 +81,53 @@ pub struct GenerationStatus {
     pub workers: usize,
     /// Its requests in flight.
     pub in_flight: usize,
-    /// Of those, how many no worker has taken yet.
+    /// Of those, the number waiting for a worker.
     pub waiting: usize,
-    /// The calls that it was sent.
+    /// The number of requests and calls sent to it.
     pub calls: usize,
-    /// The bytes that are allocated in its heap.
+    /// Bytes allocated in its heap.
     pub live_bytes: u64,
-    /// The most that they have been.
+    /// The peak heap size in bytes.
     pub peak_bytes: u64,
 }
 
-/// All that is known of one app.
+/// All details of one app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AppDetails {
-    /// What the list of apps says of it.
+    /// Its status, as in the list of apps.
     #[serde(flatten)]
     pub status: AppStatus,
-    /// Where its library comes from.
+    /// The source of its library.
     pub path: String,
-    /// Its settings, with where each comes from.
+    /// Its settings with their origin.
     pub settings: BTreeMap<String, SettingInForce>,
-    /// The level of its log records, where it is not what `RUST_LOG` says.
+    /// Its log level if it overrides `RUST_LOG`.
     pub log_level: Option<String>,
-    /// The last requests that could not be answered, the oldest first.
+    /// The most recent failed requests, oldest first.
     pub failures: Vec<FailureEntry>,
-    /// The last panics, the oldest first.
+    /// The most recent panics, oldest first.
     pub panics: Vec<PanicEntry>,
-    /// How many panics there have been.
+    /// The total number of panics.
     pub panic_count: u64,
 }
 
-/// A setting as it is now.
+/// An effective setting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SettingInForce {
-    /// Its value. Those of variables are not shown.
+    /// Its value. Values of environment variables are hidden.
     pub value: Value,
-    /// Where it comes from.
+    /// Its origin.
     pub origin: Origin,
 }
 
-/// The configuration in force.
+/// The effective configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EffectiveConfig {
-    /// The file that it was read from.
+    /// The path of apps.json.
     pub file: String,
     /// Its apps, by name.
     pub apps: Vec<EffectiveApp>,
-    /// The limits of the host itself, which no setting changes: times in milliseconds, sizes in bytes.
+    /// The fixed limits of the host: times in milliseconds, sizes in bytes.
     pub limits: BTreeMap<String, u64>,
 }
 
@@ -136,15 +136,15 @@ pub struct EffectiveConfig {
 pub struct EffectiveApp {
     /// Its name.
     pub name: String,
-    /// Where its library comes from.
+    /// The source of its library.
     pub path: String,
-    /// Where it is served besides `/apps/{name}/`.
+    /// Additional routes besides `/apps/{name}/`.
     pub routes: Vec<String>,
-    /// Its settings, with where each comes from.
+    /// Its settings with their origin.
     pub settings: BTreeMap<String, SettingInForce>,
 }
 
-/// The generation that serves after what was asked for.
+/// The serving generation after the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Serving {
     /// Its number.
@@ -155,13 +155,13 @@ pub struct Serving {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogLevel {
-    /// `off`, `error`, `warn`, `info`, `debug` or `trace`; `null`: what `RUST_LOG` says.
+    /// `off`, `error`, `warn`, `info`, `debug` or `trace`; `null` follows `RUST_LOG`.
     #[serde(deserialize_with = "Option::deserialize")]
     #[schema(required, pattern = "^(off|error|warn|info|debug|trace)$")]
     pub level: Option<String>,
 }
 
-/// A request to an app, to see what it answers.
+/// A request to send to an app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Invocation {
@@ -181,7 +181,7 @@ pub struct Invocation {
     pub body: Option<String>,
 }
 
-/// What the OpenAPI document says of pairs of a header's name and value.
+/// The OpenAPI schema of pairs of header name and value.
 fn pairs() -> Array {
     let text = |pattern: &str| ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).build();
     let pair = [text("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"), text(r"^[^\u0000-\u0008\u000a-\u001f\u007f]*$")];
@@ -193,7 +193,7 @@ fn get() -> String {
     "GET".to_owned()
 }
 
-/// What an app answered to an [`Invocation`].
+/// The response to an [`Invocation`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Invoked {
     /// The status.
@@ -201,25 +201,25 @@ pub struct Invoked {
     /// The headers, as pairs of name and value.
     #[schema(schema_with = pairs)]
     pub headers: Vec<(String, String)>,
-    /// The body, as far as it is text and not longer than 64 KiB.
+    /// The body as text, truncated to 64 KiB.
     pub body: String,
-    /// Whether the body is longer, or goes on.
+    /// Whether the body is truncated or continues.
     pub truncated: bool,
     /// How long it took, in milliseconds.
     pub took_ms: f64,
 }
 
-/// What went wrong: problem details (RFC 9457).
+/// Problem details (RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProblemDetails {
-    /// What kind of problem: `urn:atoll:problem:…`.
+    /// The type of the problem: `urn:atoll:problem:…`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The same for all problems of the kind.
+    /// The title, the same for all problems of this type.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What happened this time, and what to do.
+    /// The details of this occurrence and how to fix it.
     pub detail: String,
     /// The request's id.
     pub request_id: String,

@@ -1,4 +1,4 @@
-//! What the OpenAPI document says besides the paths.
+//! The parts of the OpenAPI document besides the paths.
 
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};

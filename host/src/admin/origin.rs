@@ -16,7 +16,7 @@ pub struct AdminOrigin {
 
 /// A text is no origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no origin: expected one such as https://admin.example.com, without a path")]
+#[error("invalid origin {0:?}: expected an origin such as https://admin.example.com, without a path")]
 pub struct NoOrigin(String);
 
 impl FromStr for AdminOrigin {

@@ -67,7 +67,7 @@ impl Socket {
         if is_listened_on(&path) {
             return Err(io::Error::new(
                 io::ErrorKind::AddrInUse,
-                format!("another host listens on {}", path.display()),
+                format!("another host is listening on {}", path.display()),
             ));
         }
         match std::fs::remove_file(&path) {

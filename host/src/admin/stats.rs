@@ -21,27 +21,27 @@ use crate::observe::unix_time::now_ms;
 /// How long one reading is from the next.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the apps have done in one second, as far as they have ever been used.
+/// The figures of one second for all apps that have been used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Stats {
-    /// When, in milliseconds since 1970.
+    /// The time, in milliseconds since 1970.
     pub at_ms: u64,
-    /// All of them together.
+    /// The sum of all apps.
     pub host: HostStats,
-    /// The apps, by name.
+    /// The apps by name.
     pub apps: Vec<AppStats>,
 }
 
 /// What all apps together have done since the reading before.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HostStats {
-    /// Answers for each second.
+    /// Responses per second.
     pub per_second: f64,
-    /// Failures for each second.
+    /// Failures per second.
     pub failures_per_second: f64,
-    /// The time, in milliseconds, in which half of the answers were there; absent where there were none.
+    /// The median response time in milliseconds; absent without responses.
     pub p50_ms: Option<f64>,
-    /// The time, in milliseconds, in which 99 of 100 answers were there; absent where there were none.
+    /// The 99th percentile response time in milliseconds; absent without responses.
     pub p99_ms: Option<f64>,
 }
 
@@ -50,27 +50,27 @@ pub struct HostStats {
 pub struct AppStats {
     /// Its name.
     pub name: String,
-    /// Whether it serves, and if not, why.
+    /// Its phase.
     pub phase: String,
-    /// The generation that serves.
+    /// The serving generation.
     pub generation: Option<u64>,
-    /// All requests that were ever answered.
+    /// The total number of responses.
     pub requests: u64,
-    /// Of those, the ones whose answer's status was 500 or above.
+    /// Of those, the number with status 500 or above.
     pub failures: u64,
-    /// Answers for each second.
+    /// Responses per second.
     pub per_second: f64,
-    /// Failures for each second.
+    /// Failures per second.
     pub failures_per_second: f64,
-    /// The time, in milliseconds, in which half of the answers were there; absent where there were none.
+    /// The median response time in milliseconds; absent without responses.
     pub p50_ms: Option<f64>,
-    /// The time, in milliseconds, in which 99 of 100 answers were there; absent where there were none.
+    /// The 99th percentile response time in milliseconds; absent without responses.
     pub p99_ms: Option<f64>,
     /// Requests in flight.
     pub in_flight: usize,
-    /// Of those, how many no worker has taken yet.
+    /// Of those, the number waiting for a worker.
     pub waiting: usize,
-    /// The bytes that are allocated in its heap.
+    /// Bytes allocated in its heap.
     pub live_bytes: u64,
 }
 

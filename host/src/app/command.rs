@@ -28,7 +28,7 @@ pub(crate) enum Command {
     Rebuilt(Instant),
     /// The registry has a new entry for the app.
     Configure(Box<AppConfig>),
-    /// The app is to be taken down.
+    /// Stop the app.
     Close(oneshot::Sender<()>),
 }
 

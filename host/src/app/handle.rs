@@ -60,7 +60,7 @@ impl App {
         }
     }
 
-    /// The app's name in the registry.
+    /// The name of the app in apps.json.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
@@ -95,7 +95,7 @@ impl App {
         self.spans.as_ref()
     }
 
-    /// Whether its problems say what went wrong inside of it.
+    /// Whether its problems contain its internal errors.
     pub(crate) fn shows_details(&self) -> bool {
         self.shows_details
     }
@@ -160,10 +160,10 @@ impl App {
         ready.await.unwrap_or(Err(Unavailable::Closing))
     }
 
-    /// Loads the library anew, also when it seems unchanged; the number of the generation that serves then.
+    /// Reloads the library, even if it seems unchanged, and returns the number of the serving generation.
     ///
     /// # Errors
-    /// Why no new generation serves; the one before goes on.
+    /// The reason why no new generation is serving; the previous one keeps serving.
     pub async fn reload(&self) -> Result<u64, String> {
         self.ask(Reload::Current).await
     }
@@ -188,13 +188,13 @@ impl App {
         self.acquire().await.map(|in_flight| in_flight.number())
     }
 
-    /// Takes down what serves, once it has finished what it has, and waits until it is gone. The next call starts the
-    /// app again.
+    /// Stops the serving generation after it has finished its requests, and waits until it is gone. The next call
+    /// starts the app again.
     pub async fn stop(&self) {
         self.order(Command::Stop).await;
     }
 
-    /// Takes down what serves, as [`stop`](Self::stop) does, and lets no call start it until it is enabled, or the host
+    /// Stops the app as [`stop`](Self::stop) does, and rejects calls until it is enabled or the host
     /// is restarted.
     pub async fn disable(&self) {
         self.order(Command::Disable).await;
@@ -205,7 +205,7 @@ impl App {
         self.order(Command::Enable).await;
     }
 
-    /// Filters its log records by this level, instead of what `RUST_LOG` says; `None`: by that again.
+    /// Sets its log level, overriding `RUST_LOG`; `None` resets it.
     pub fn set_log_level(&self, level: Option<LevelFilter>) {
         self.app_log.set_level(level);
         if let Some(generation) = self.serving() {

@@ -36,7 +36,7 @@ impl RateLimit {
         rate
     }
 
-    /// Follows the settings; a limit that stays the same goes on with what it has counted.
+    /// Follows the settings; an unchanged limit keeps its count.
     pub(crate) fn configure(&self, settings: &Settings) {
         let wanted = settings.rate.and_then(NonZeroU32::new);
         if self.0.load().as_ref().map(|limit| limit.per_second) != wanted {

@@ -48,7 +48,7 @@ pub struct Services {
 pub enum Library {
     /// What this path leads to, which is watched.
     At(PathBuf),
-    /// A file that a build has made. It is not watched: whoever builds tells of the next one, by
+    /// A file that a build has made. It is not watched: the builder announces the next one with
     /// [`App::rebuilt`](crate::app::handle::App::rebuilt).
     Built(PathBuf),
     /// There is none, because the build failed: what the compiler said.
@@ -62,7 +62,7 @@ pub enum ServicesError {
     #[error(transparent)]
     Staging(#[from] StageError),
     /// The watcher cannot be started.
-    #[error("files cannot be watched: {0}")]
+    #[error("cannot watch files: {0}")]
     Watch(io::Error),
 }
 
@@ -74,7 +74,10 @@ impl Services {
     pub fn new() -> Result<Self, ServicesError> {
         let staging = Arc::new(Staging::new()?);
         if !exports::in_force() {
-            log::warn!("threads and aborts of the apps' shared libraries are not seen: {}", exports::REMEDY);
+            log::warn!(
+                "threads and aborts of the apps' shared libraries are not tracked: {}",
+                exports::REMEDY
+            );
         }
         Ok(Self {
             preparer: Preparer::new(staging.clone()),
@@ -90,7 +93,7 @@ impl Services {
         })
     }
 
-    /// With problems that say what went wrong inside of the apps: for those who write them, not for their users.
+    /// With problems that contain internal errors of the apps: for their developers, not for their users.
     #[must_use]
     pub fn with_details(self) -> Self {
         Self { shows_details: true, ..self }
@@ -118,7 +121,7 @@ impl Services {
         &*self.loader
     }
 
-    /// Whether problems say what went wrong inside of the apps.
+    /// Whether problems contain internal errors of the apps.
     pub(crate) fn shows_details(&self) -> bool {
         self.shows_details
     }
@@ -172,7 +175,7 @@ impl Services {
         &self.pins
     }
 
-    /// Where the apps' events are told.
+    /// The channel for the apps' events.
     pub fn events(&self) -> &EventBus {
         &self.events
     }

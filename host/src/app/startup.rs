@@ -46,7 +46,7 @@ pub(crate) struct Plan {
     pub(crate) library: Library,
     /// When the change that this brings was noticed.
     pub(crate) noticed: Option<Instant>,
-    /// A library that was kept, in the place of that one.
+    /// A kept library, instead of that one.
     pub(crate) kept: Option<Kept>,
     /// What was made ready ahead of the library, if it is still that.
     pub(crate) prepared: Option<Preparation>,
@@ -58,13 +58,13 @@ pub(crate) struct Plan {
     pub(crate) call_sink: Arc<dyn CallSink>,
     /// Makes new requests wait for this generation, instead of going to the predecessor.
     pub(crate) hold: Box<dyn Fn() -> LocalBoxFuture<'static, ()>>,
-    /// Told, with the reason, when a worker comes back without having been told to stop.
+    /// Called with the reason when a worker returns unexpectedly.
     pub(crate) on_exit: Arc<dyn Fn(String) + Send + Sync>,
     /// Takes the predecessor down, where there is room for one library only.
     pub(crate) give_way: Box<dyn Fn()>,
 }
 
-/// Why a generation did not come to serve.
+/// Why a generation failed to start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartupError {
     #[error("{0}")]
@@ -73,9 +73,9 @@ pub(crate) enum StartupError {
     Check(#[from] CheckError),
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("the library is the one that serves")]
+    #[error("the library is unchanged")]
     Unchanged,
-    #[error("the host failed to start it: {0}; this is a fault of the host's, please report it")]
+    #[error("the host failed to start it: {0}; this is a bug in the host, please report it")]
     Panicked(String),
 }
 
@@ -171,7 +171,7 @@ pub(crate) async fn start_up(
     let kept =
         kept.map_err(|error| error.to_string()).and_then(|kept| kept.map_err(|error| error.to_string()));
     if let Err(error) = kept {
-        log::warn!("{}: its library cannot be kept for a rollback: {error}", plan.app.name());
+        log::warn!("{}: cannot keep its library for a rollback: {error}", plan.app.name());
     }
     Ok(live)
 }
@@ -246,7 +246,7 @@ impl Wanted {
                 let prepared = self.prepared.and_then(|prepared| prepared.copy_of(library));
                 if let Some(copy) = prepared.filter(fits) {
                     claim(staging, &self.app, origin.as_ref())?;
-                    return Ok((copy, ", copied before"));
+                    return Ok((copy, ", staged before"));
                 }
                 staging.stage_up_to(self.limit, &self.app, library)
             }
@@ -280,12 +280,13 @@ async fn hand_over(plan: &Plan, limit: Duration) -> Vec<Value> {
     let left = predecessor.drain(HOLD_LIMIT).await;
     if left > 0 {
         log::warn!(
-            "{name}: {left} requests still ran {} ms after the change; what they do to the state is not handed over",
+            "{name}: {left} requests were still running {} ms after the change; their changes to the state are not \
+            handed over",
             HOLD_LIMIT.as_millis()
         );
     }
     predecessor.save(limit).await.unwrap_or_else(|error| {
-        log::warn!("{name}: its state could not be saved, so it starts without: {error}");
+        log::warn!("{name}: cannot save its state, starting without it: {error}");
         Vec::new()
     })
 }

@@ -19,7 +19,7 @@ use crate::library::loaded::{Loaded, PinReason, Pinned};
 use crate::library::own_thread::{OwnThreadError, on_own_thread};
 use crate::observe::history::{State, Transition};
 
-/// How long streams and WebSockets that have been told to end may take for it.
+/// How long streams and WebSockets may take to end after the shutdown signal.
 const STREAMS_END: Duration = Duration::from_secs(1);
 
 /// The first pause before a pinned generation is looked at again, unless it reports that something has ended. Each
@@ -29,8 +29,8 @@ const FIRST_LOOK: Duration = Duration::from_millis(5);
 /// The longest pause before a pinned generation is looked at again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Takes a generation that admits nothing more out of the process. `gone` is given what is left, the copy of its library,
-/// before anybody is told that the generation is unloaded: who asks for the app then finds the copy.
+/// Takes a generation that admits nothing more out of the process. `gone` receives the copy of its library before the
+/// generation is reported as unloaded, so that the next start finds the copy.
 pub(crate) async fn tear_down(
     services: &Rc<Services>,
     app: &Arc<App>,
@@ -47,7 +47,7 @@ pub(crate) async fn tear_down(
     let left = if left > 0 { generation.drain(STREAMS_END).await } else { 0 };
     if left > 0 {
         log::warn!(
-            "{}#{number}: {left} request{} cut off, unfinished after drain_timeout_ms = {}",
+            "{}#{number}: cancelled {left} unfinished request{} after drain_timeout_ms = {}",
             app.name(),
             if left == 1 { " was" } else { "s were" },
             settings.drain_timeout_ms
@@ -84,7 +84,7 @@ pub(crate) async fn tear_down(
 
 /// Reports that a generation stays in the process.
 pub(crate) fn pin(pins: &Pins, app: &App, number: u64, reason: &str) -> Entry {
-    log::warn!("{}#{number} is pinned, its memory stays: {reason}", app.name());
+    log::warn!("{}#{number} is pinned and stays in memory: {reason}", app.name());
     record(app, number, State::Pinned, reason.to_owned());
     let app = app.name().to_string();
     pins.add(PinnedGeneration { app, generation: number, reason: reason.to_owned() })
@@ -118,7 +118,7 @@ impl Remains {
                     match unload(self.pinned.into_library()).await {
                         Ok(_copy) => {
                             reclaim(&self.generation);
-                            log::info!("{:?} is unloaded, and no longer pinned", self.generation);
+                            log::info!("{:?} is no longer pinned and was unloaded", self.generation);
                             record(&self.app, self.generation.number(), State::Unloaded, String::new());
                             return self.pins.remove(self.entry);
                         }
@@ -171,7 +171,7 @@ async fn unload(mut loaded: Loaded) -> Result<Inspected, Pinned> {
         match on_own_thread("unload", loaded, unload).await {
             Ok(unloaded) => return unloaded,
             Err(OwnThreadError::NoThread(error, again)) => {
-                log::warn!("{again:?} is unloaded later: there is no thread for it: {error}");
+                log::warn!("{again:?} will be unloaded later: cannot start a thread: {error}");
                 loaded = again;
             }
             // The library is held by a thread that nobody knows any more.

@@ -20,9 +20,9 @@ pub enum Unavailable {
     #[error("{0}")]
     Blocked(String),
     /// Someone has switched it off.
-    #[error("the app is disabled: `atoll enable NAME` lets calls start it again")]
+    #[error("the app is disabled: run `atoll enable NAME` to enable it")]
     Disabled,
-    /// It is being taken down.
-    #[error("the app is being taken down")]
+    /// It is shutting down.
+    #[error("the app is shutting down")]
     Closing,
 }

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 /// The registry file.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Registry {
-    /// The registry of apps that the host was started with.
+    /// The apps.json file that the host was started with.
     #[arg(long, value_name = "FILE", default_value = "apps.json")]
     pub(super) config: PathBuf,
 }
@@ -23,7 +23,7 @@ impl Registry {
 /// Apps of a running host.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Apps {
-    /// The apps' names in the registry.
+    /// The names of the apps in apps.json.
     #[arg(required = true, value_name = "APP")]
     pub(super) names: Vec<String>,
     #[command(flatten)]
@@ -33,16 +33,16 @@ pub(super) struct Apps {
 /// How data is printed.
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct Form {
-    /// What is printed.
+    /// The output format.
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) format: Format,
 }
 
-/// What is printed.
+/// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// Text for people.
+    /// Human-readable text.
     Table,
-    /// JSON for programs, with all there is.
+    /// JSON, with all details.
     Json,
 }

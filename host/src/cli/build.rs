@@ -24,32 +24,33 @@ use super::{open_library, out, style, units};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  atoll build                              all apps of ./apps.json, into ./deploy
-  atoll build hello --out /srv/apps        one app anew; the others that are there stay
-  atoll serve --config deploy/apps.json    serves what was built, without cargo
+  atoll build                              all apps in ./apps.json, into ./deploy
+  atoll build hello --out /srv/apps        rebuild one app and keep the others
+  atoll serve --config deploy/apps.json    serve the built apps, without cargo
 
-Each app is built with the profile `release` and checked as by `atoll check`. Only when all are good, the folder is \
-written: each library and then apps.json by a rename, so that a host that serves the folder reloads what has changed \
-and loses no request. Libraries of apps that are no longer registered are removed then. An app whose path is a library \
-is copied. Each library gets a checksum of itself at its end, by which a host knows that it is what was built.
+Each app is built with the `release` profile and checked as with `atoll check`. The folder is only written when all \
+apps pass: first the libraries, then apps.json, each with an atomic rename, so a host that serves the folder reloads \
+the changed apps without losing requests. Libraries of apps that are no longer registered are removed. If an app's \
+path is a library, the library is copied. Each library gets a checksum at its end, with which the host detects \
+damaged files.
 
 Exit codes:
-  0  the folder is as apps.json says
-  1  a build failed, or a host would not run a library; the folder is as it was
+  0  the folder matches apps.json
+  1  a build or check failed; the folder is unchanged
   2  the arguments are wrong";
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct BuildArgs {
-    /// The apps to build; without any, all of them.
+    /// The apps to build [default: all].
     #[arg(value_name = "APP")]
     apps: Vec<String>,
-    /// The folder to write.
+    /// The output folder.
     #[arg(long, value_name = "DIR", default_value = "deploy")]
     out: PathBuf,
-    /// The registry of apps.
+    /// The apps.json file.
     #[arg(long, value_name = "FILE", default_value = "apps.json")]
     config: PathBuf,
-    /// What the libraries keep for the backtraces of panics.
+    /// The symbols to keep for panic backtraces.
     #[arg(long, value_name = "SYMBOLS", default_value = "names")]
     symbols: Symbols,
     #[command(flatten)]
@@ -69,7 +70,7 @@ pub(super) fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     let is_wanted = |app: &&AppConfig| args.apps.is_empty() || args.apps.contains(&app.name);
     let wanted: Vec<&AppConfig> = config.apps.iter().filter(is_wanted).collect();
     let Some(mut libraries) = libraries(&wanted, args)? else {
-        eprintln!("atoll: the build failed; {} is as it was", args.out.display());
+        eprintln!("atoll: the build failed; {} is unchanged", args.out.display());
         return Ok(ExitCode::FAILURE);
     };
 
@@ -91,12 +92,12 @@ pub(super) fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
             Ok(good) => checked.push((name, good)),
             Err(error) => {
                 refused += 1;
-                eprintln!("atoll: a host would not run {name}: {error}");
+                eprintln!("atoll: {name} was refused: {error}");
             }
         }
     }
     if refused > 0 {
-        eprintln!("atoll: {} is as it was", args.out.display());
+        eprintln!("atoll: {} is unchanged", args.out.display());
         return Ok(ExitCode::FAILURE);
     }
 
@@ -120,7 +121,7 @@ struct Deployed<'a> {
     outcome: Outcome,
 }
 
-/// Where the libraries of apps are, by their names, those of crates built anew. `None`: a build failed, and cargo has said why.
+/// The paths of the apps' libraries by name; crates are rebuilt. `None`: a build failed, and cargo has said why.
 fn libraries<'a>(
     apps: &[&'a AppConfig],
     args: &BuildArgs,
@@ -141,14 +142,14 @@ fn libraries<'a>(
         tokio::select! {
             built = build(workspaces, args.symbols) => built,
             // Cargo ends with the future that waits for it.
-            signal = told_to_end => Err(anyhow!("ended by {signal}; {} is as it was", args.out.display())),
+            signal = told_to_end => Err(anyhow!("interrupted by {signal}; {} is unchanged", args.out.display())),
         }
     })?;
     let Some(built) = built else { return Ok(None) };
     for (name, package) in crates {
         let library = built.get(&package.folder).with_context(|| {
             format!(
-                "cargo says nothing of the library of {name}; run `cargo build --release -p {}`",
+                "cargo did not report a library for {name}; run `cargo build --release -p {}`",
                 package.name
             )
         })?;
@@ -206,11 +207,11 @@ fn report(
     let rows: Vec<[Cell; 7]> = deployed.iter().map(row).collect();
     let mut text = table(columns, &rows);
     for name in removed {
-        text += &format!("{name} is no longer registered: its library was removed\n");
+        text += &format!("{name} is no longer registered: removed its library\n");
     }
     for app in deployed {
         if let Some(reason) = &app.checked.stays {
-            text += &format!("{} stays in the process after a reload: {reason}\n", app.name);
+            text += &format!("{} stays in memory after a reload: {reason}\n", app.name);
         }
     }
     let serve = format!("atoll serve --config {}", args.out.join("apps.json").display());

@@ -29,31 +29,31 @@ Examples:
   atoll call shop /orders/7 -X PUT -H 'if-match: \"3\"' -d @order.json
   jq -n '{item: 7}' | atoll call shop /orders -d -
 
-The app is loaded and started for this one request, and taken down after it; so are the apps that it calls. The body goes to standard output. The exit \
-code is 0 for an answer below 400, else 1.";
+The app is started for this one request and stopped afterwards, as are the apps that it calls. The response body is \
+written to standard output. The exit code is 0 for a status below 400, else 1.";
 
 const REQUEST_ID: &str = "call";
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct CallArgs {
-    /// The app's name in the registry.
+    /// The name of the app in apps.json.
     app: String,
-    /// The path below the app, with its query.
+    /// The path below the app, with an optional query.
     #[arg(default_value = "/")]
     path: String,
-    /// The method [default: GET, with data POST].
+    /// The method [default: GET, or POST with --data].
     #[arg(short = 'X', long = "request", value_name = "METHOD")]
     method: Option<Method>,
-    /// A header; may be given more than once.
+    /// A request header. Repeatable.
     #[arg(short = 'H', long = "header", value_name = "NAME:VALUE", value_parser = parse_header)]
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// The body; `@FILE` takes it from a file, and `-` or `@-` from standard input, as it is.
+    /// The request body; `@FILE` reads it from a file, `-` or `@-` from standard input, without changes.
     #[arg(short = 'd', long, value_name = "DATA", allow_hyphen_values = true)]
     data: Option<String>,
-    /// Print the status and the headers of the answer before its body.
+    /// Print the response status and headers before the body.
     #[arg(short = 'i', long)]
     include: bool,
-    /// The registry of apps.
+    /// The apps.json file.
     #[arg(long, value_name = "FILE", default_value = "apps.json")]
     config: PathBuf,
 }
@@ -64,7 +64,7 @@ struct Head {
     headers: Vec<(String, Vec<u8>)>,
 }
 
-/// Starts an app, sends it one request, prints the answer and takes the app down.
+/// Starts an app, sends it one request, prints the response and stops the app.
 pub(super) fn run(args: &CallArgs) -> anyhow::Result<ExitCode> {
     logging::init_at(LevelFilter::Warn);
     let uri = parse_path(&args.path)?;
@@ -74,7 +74,7 @@ pub(super) fn run(args: &CallArgs) -> anyhow::Result<ExitCode> {
         let services = Rc::new(Services::new()?.with_details());
         let registry = Registry::default();
         registry.apply(&config, &services);
-        let app = registry.get(&args.app).context("the app was not registered")?;
+        let app = registry.get(&args.app).context("the app is not registered")?;
         let prefix = format!("/apps/{}", args.app);
         let request = request(args, &uri, &prefix, body.as_deref());
         let method = request.method.clone();
@@ -135,11 +135,11 @@ async fn print(answer: &Head, body: ResponseBody, include: bool) -> anyhow::Resu
         ResponseBody::Whole(bytes) => out::print(&bytes)?,
         ResponseBody::Stream(mut download) => {
             while let Some(chunk) = download.next().await {
-                out::print(&chunk.context("the answer is not complete")?)?;
+                out::print(&chunk.context("the response is incomplete")?)?;
             }
         }
         ResponseBody::WebSocket(_) => {
-            bail!("the app opened a WebSocket; use a WebSocket client with `atoll serve`")
+            bail!("the app opened a WebSocket; use `atoll serve` and a WebSocket client")
         }
     }
     if answer.status < 400 {
@@ -214,16 +214,16 @@ fn content_type(body: &[u8]) -> &'static str {
 fn parse_path(path: &str) -> anyhow::Result<Uri> {
     let rooted = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     rooted.parse().with_context(|| {
-        format!("the path {path:?} cannot be in a request; write what is not ASCII, and spaces, as %XX (a space is %20)")
+        format!("the path {path:?} is invalid; percent-encode spaces (%20) and non-ASCII characters")
     })
 }
 
 fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("expected NAME:VALUE, as in `accept: text/html`")?;
     let name = HeaderName::from_bytes(name.trim().as_bytes())
-        .map_err(|_| format!("{name:?} is no name of a header: expected letters, digits and -"))?;
+        .map_err(|_| format!("invalid header name {name:?}: expected letters, digits and -"))?;
     let value = HeaderValue::from_bytes(value.trim().as_bytes())
-        .map_err(|_| format!("{value:?} cannot be in a header: it has control characters"))?;
+        .map_err(|_| format!("invalid header value {value:?}: it contains control characters"))?;
     Ok((name, value))
 }
 
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(sent(&["x"]).path, "/");
         assert_eq!(header(&request, "content-length"), None);
         let error = parse_path("/a b").unwrap_err();
-        assert!(error.to_string().contains("a space is %20"), "{error}");
+        assert!(error.to_string().contains("percent-encode spaces (%20)"), "{error}");
     }
 
     #[test]
@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(request.traceparent.as_deref(), Some("00-1-2-01"));
         assert_eq!(request.headers.iter().filter(|header| header.0 == "accept").count(), 1);
         assert!(args(&["x", "/", "-H", "none"]).unwrap_err().contains("expected NAME:VALUE"));
-        assert!(args(&["x", "/", "-H", "a b: c"]).unwrap_err().contains("is no name of a header"));
+        assert!(args(&["x", "/", "-H", "a b: c"]).unwrap_err().contains("invalid header name"));
         assert!(args(&["x", "/", "-X", "A B"]).is_err());
     }
 

@@ -14,26 +14,24 @@ type Change = fn(&mut AdminClient, &str) -> Result<String, AdminError>;
 
 /// Starts apps, also those that have failed.
 pub(super) fn start(apps: &Apps) -> anyhow::Result<ExitCode> {
-    each(apps, |host, app| host.start(app).map(|number| format!("{app}#{number} serves")))
+    each(apps, |host, app| host.start(app).map(|number| format!("{app}#{number} is serving")))
 }
 
 /// Takes apps down.
 pub(super) fn stop(apps: &Apps) -> anyhow::Result<ExitCode> {
-    each(apps, |host, app| {
-        host.stop(app).map(|()| format!("{app} is stopped; its next request starts it again"))
-    })
+    each(apps, |host, app| host.stop(app).map(|()| format!("{app} stopped; its next request starts it")))
 }
 
-/// Loads the libraries of apps anew.
+/// Reload the libraries of apps.
 pub(super) fn reload(apps: &Apps) -> anyhow::Result<ExitCode> {
-    each(apps, |host, app| host.reload(app).map(|number| format!("{app}#{number} serves")))
+    each(apps, |host, app| host.reload(app).map(|number| format!("{app}#{number} is serving")))
 }
 
 /// Goes back to the previous libraries of apps.
 pub(super) fn rollback(apps: &Apps) -> anyhow::Result<ExitCode> {
     each(apps, |host, app| {
         let said = |number| {
-            format!("{app}#{number} serves the previous library; the next change on disk is loaded as usual")
+            format!("{app}#{number} is serving the previous library; changes on disk are still reloaded")
         };
         host.rollback(app).map(said)
     })
@@ -41,14 +39,13 @@ pub(super) fn rollback(apps: &Apps) -> anyhow::Result<ExitCode> {
 
 /// Lets requests start apps again.
 pub(super) fn enable(apps: &Apps) -> anyhow::Result<ExitCode> {
-    each(apps, |host, app| host.enable(app).map(|()| format!("{app} is enabled; its next request starts it")))
+    each(apps, |host, app| host.enable(app).map(|()| format!("{app} enabled; its next request starts it")))
 }
 
-/// Takes apps down, and lets no request start them.
+/// Stop apps and reject their requests until they are enabled.
 pub(super) fn disable(apps: &Apps) -> anyhow::Result<ExitCode> {
     each(apps, |host, app| {
-        let said =
-            |()| format!("{app} is disabled until `atoll enable {app}`, or until the host is restarted");
+        let said = |()| format!("{app} disabled until `atoll enable {app}` or a restart of the host");
         host.disable(app).map(said)
     })
 }
@@ -72,9 +69,9 @@ fn each(apps: &Apps, change: Change) -> anyhow::Result<ExitCode> {
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct LogLevelArgs {
-    /// The app's name in the registry.
+    /// The name of the app in apps.json.
     app: String,
-    /// The level of the records that are written.
+    /// The minimum level to log; `default` follows RUST_LOG.
     level: Level,
     #[command(flatten)]
     registry: Registry,
@@ -89,7 +86,7 @@ enum Level {
     Info,
     Debug,
     Trace,
-    /// What the host's `RUST_LOG` says.
+    /// The level from the host's `RUST_LOG`.
     Default,
 }
 
@@ -99,8 +96,8 @@ pub(super) fn log_level(args: &LogLevelArgs) -> anyhow::Result<ExitCode> {
     let level = name.as_deref().filter(|_| args.level != Level::Default);
     args.registry.connect()?.set_log_level(&args.app, level)?;
     let said = match level {
-        Some(level) => format!("{} logs at {level}, until the host is restarted\n", args.app),
-        None => format!("{} logs as RUST_LOG says\n", args.app),
+        Some(level) => format!("log level of {} set to {level} until the host restarts\n", args.app),
+        None => format!("log level of {} set by RUST_LOG\n", args.app),
     };
     out::print(said)?;
     Ok(ExitCode::SUCCESS)

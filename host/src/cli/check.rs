@@ -18,25 +18,25 @@ use super::{open_library, out};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  atoll check                              all apps of ./apps.json
+  atoll check                              all apps in ./apps.json
   atoll check apps/hello                   the newest library of a crate
   atoll check a/liba.so b/libb.so          libraries
-  atoll check --format json | jq -e .ok    for programs, which get all there is to know of each
+  atoll check --format json | jq -e .ok    for scripts, with all details
 
 Exit codes:
-  0  a host would run all of them
-  1  it would not run one of them, or cannot read the registry; the output says why
+  0  all libraries are good
+  1  a library was refused, or apps.json is invalid; the output has the reason
   2  the arguments are wrong
 
-A library is opened, which runs its constructors, and closed again, in a process of its own, which has 30 seconds for \
-it; the app is not started.";
+Each library is opened (which runs its constructors) and closed in a separate process, within 30 seconds; the app is \
+not started.";
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct CheckArgs {
-    /// Libraries, folders with one in them, or folders of crates.
+    /// Libraries, folders that contain one, or crate folders.
     #[arg(value_name = "LIBRARY")]
     libraries: Vec<PathBuf>,
-    /// The registry of apps, to check all of them.
+    /// The apps.json file whose apps to check.
     #[arg(long, value_name = "FILE", default_value = "apps.json", conflicts_with = "libraries")]
     config: PathBuf,
     #[command(flatten)]
@@ -73,12 +73,12 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         Format::Table => print_text(checked)?,
     };
     if apps.is_empty() && args.form.format == Format::Table {
-        out::print(format!("{}: no apps are registered yet\n", args.config.display()))?;
+        out::print(format!("{}: no apps registered yet\n", args.config.display()))?;
     }
     if refused > 0 {
         match apps.len() {
-            1 => eprintln!("atoll: it would not run"),
-            count => eprintln!("atoll: {refused} of {count} apps would not run"),
+            1 => eprintln!("atoll: the library was refused"),
+            count => eprintln!("atoll: {refused} of {count} apps were refused"),
         }
         return Ok(ExitCode::FAILURE);
     }
@@ -150,7 +150,7 @@ pub(super) fn described(name: &str, checked: &Checked) -> Value {
     })
 }
 
-/// What a library is called before it says so itself: `hello` for `…/libhello.so` and for `…/hello/`.
+/// The name of a library before its stamp is read: `hello` for `…/libhello.so` and for `…/hello/`.
 fn name_of(path: &Path) -> String {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let is_library = path.extension().is_some_and(|extension| extension == "so");
@@ -173,7 +173,7 @@ fn describe(name: &str, checked: &Checked) -> String {
     line("target", &stamp.target);
     line("API", &stamp.api.to_string());
     if let Some(reason) = stays {
-        line("warning", &format!("it stays in the process after a reload: {reason}"));
+        line("warning", &format!("it stays in memory after a reload: {reason}"));
     }
     text
 }

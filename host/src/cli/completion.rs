@@ -8,7 +8,7 @@ use clap_complete::{Shell, generate};
 use super::out;
 
 pub(super) const EXAMPLES: &str = "\
-Where a shell looks for it:
+Where to install it:
   atoll completion bash > ~/.local/share/bash-completion/completions/atoll
   atoll completion zsh > ~/.zfunc/_atoll         with fpath+=~/.zfunc before compinit
   atoll completion fish > ~/.config/fish/completions/atoll.fish";

@@ -14,11 +14,12 @@ use super::{out, style, units};
 
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Shows the settings of all apps, with where each comes from, and the limits of the host; values of `env` are hidden.
+    /// Show the effective settings of all apps with their origin, and the limits of the host; values of `env` are
+    /// hidden.
     Show(ConfigArgs),
-    /// Says whether a host would accept the file, and if not, all that is wrong.
+    /// Check that apps.json is valid, and list all errors.
     Validate(ConfigArgs),
-    /// Prints the JSON schema of apps.json.
+    /// Print the JSON schema of apps.json.
     Schema,
 }
 

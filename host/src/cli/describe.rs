@@ -15,7 +15,7 @@ use super::{config, out, style, units};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct DescribeArgs {
-    /// The app's name in the registry.
+    /// The name of the app in apps.json.
     app: String,
     #[command(flatten)]
     registry: Registry,
@@ -38,7 +38,7 @@ fn text(app: &AppDetails) -> String {
     let given: Vec<_> =
         app.settings.iter().filter(|(_, setting)| setting.origin != Origin::BuiltIn).collect();
     if !given.is_empty() {
-        text += &section("Settings that are not built in", &config::settings(given.into_iter()));
+        text += &section("Changed settings", &config::settings(given.into_iter()));
     }
     if !app.status.history.is_empty() {
         text += &section("History", &history(&app.status.history));
@@ -48,7 +48,7 @@ fn text(app: &AppDetails) -> String {
     }
     if !app.panics.is_empty() {
         let panics: String = app.panics.iter().map(panic).collect();
-        text += &section(&format!("Panics, {} in all", app.panic_count), &panics);
+        text += &section(&format!("Panics ({} in total)", app.panic_count), &panics);
     }
     text
 }
@@ -71,17 +71,17 @@ fn facts(app: &AppDetails) -> String {
         fact(
             "requests",
             &format!(
-                "{} in flight, of them {} waiting; {} taken so far",
+                "{} in flight ({} waiting); {} in total",
                 serving.in_flight, serving.waiting, serving.calls
             ),
         );
         let [live, peak] = [serving.live_bytes, serving.peak_bytes].map(units::bytes);
-        fact("heap", &format!("{live}, at most {peak}"));
+        fact("heap", &format!("{live} (peak {peak})"));
     }
     fact("path", &app.path);
     let routes = std::iter::once(format!("/apps/{}/", status.name)).chain(status.routes.iter().cloned());
     fact("routes", &routes.collect::<Vec<_>>().join(", "));
-    fact("log level", app.log_level.as_deref().unwrap_or("as RUST_LOG says"));
+    fact("log level", app.log_level.as_deref().unwrap_or("from RUST_LOG"));
     let kept = if status.kept.is_empty() { "none".to_owned() } else { status.kept.join(", ") };
     fact("roll back to", &kept);
     text

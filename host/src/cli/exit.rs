@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use atoll_host::internal::admin::AdminError;
 
-/// What the help says of them.
+/// Their description in the help.
 pub(super) const HELP: &str = "\
 Exit codes:
   0  done
-  1  failed or refused; standard error says why
+  1  failed; the reason is on standard error
   2  the arguments are wrong
-  3  no host runs for the registry";
+  3  no host is running for apps.json";
 
 const NO_HOST: u8 = 3;
 

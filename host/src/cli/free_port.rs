@@ -10,8 +10,8 @@ use super::port_owner::PortOwner;
 /// How many ports are tried. Where so many are taken, something else is wrong.
 const TRIED: u16 = 100;
 
-/// Listens by `bind` on `address`, which `option` has given; on the next free port, if `find_free` says so and this one
-/// is taken.
+/// Listens with `bind` on `address`, the value of `option`; on the next free port if `find_free` is set and this one is
+/// in use.
 pub(super) fn listen<T>(
     address: SocketAddr,
     option: &str,
@@ -25,15 +25,15 @@ pub(super) fn listen<T>(
     let by = PortOwner::of(address).map(|owner| format!(" by {owner}")).unwrap_or_default();
     if !find_free {
         bail!(
-            "cannot listen on {address}: it is taken{by}; choose another address with {option}, or let \
-             --find-free-port choose the next one"
+            "cannot listen on {address}: it is in use{by}; choose another address with {option}, or use \
+            --find-free-port"
         );
     }
     for port in (1..=TRIED).map_while(|more| address.port().checked_add(more)) {
         let next = SocketAddr::new(address.ip(), port);
         match bind(next) {
             Ok(bound) => {
-                log::warn!("{address} is taken{by}: listening on {next}");
+                log::warn!("{address} is in use{by}: listening on {next}");
                 return Ok(bound);
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
@@ -41,17 +41,16 @@ pub(super) fn listen<T>(
         }
     }
     bail!(
-        "cannot listen on {address}, nor on the {TRIED} ports after it: all are taken; choose another address with {option}"
+        "cannot listen on {address} or the {TRIED} ports after it: all are in use; choose another address with {option}"
     )
 }
 
 /// An address that is not taken and cannot be listened on all the same.
 fn refused(address: SocketAddr, option: &str, error: &io::Error) -> anyhow::Error {
     let remedy = match error.kind() {
-        io::ErrorKind::AddrNotAvailable => format!("; choose an address of this machine with {option}"),
+        io::ErrorKind::AddrNotAvailable => format!("; choose one of this machine's addresses with {option}"),
         io::ErrorKind::PermissionDenied => format!(
-            "; ports below 1024 are not for every user: choose another with {option}, or give the command \
-             CAP_NET_BIND_SERVICE"
+            "; ports below 1024 need a privilege: choose another with {option}, or grant CAP_NET_BIND_SERVICE"
         ),
         _ => String::new(),
     };
@@ -88,6 +87,6 @@ mod tests {
         assert!(privileged.starts_with("cannot listen on 127.0.0.1:81: permission denied; ports below 1024"));
         assert!(privileged.contains("choose another with --admin"), "{privileged}");
         let all = refused(io::ErrorKind::AddrInUse);
-        assert!(all.contains("nor on the 100 ports after it: all are taken; choose another"), "{all}");
+        assert!(all.contains("or the 100 ports after it: all are in use; choose another"), "{all}");
     }
 }

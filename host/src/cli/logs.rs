@@ -19,20 +19,20 @@ use super::{out, style, units};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  atoll logs hello             what the host has kept: up to 500 records
-  atoll logs -n 20 -f hello    the last 20, and those that come, until Ctrl-C
+  atoll logs hello             the most recent records, up to 500
+  atoll logs -n 20 -f hello    the last 20, and new ones until Ctrl-C
   atoll logs --format json hello | jq 'select(.level == \"error\")'
 
-With --format json, each line is a record.";
+With --format json, each line is one record.";
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct LogsArgs {
-    /// The app's name in the registry.
+    /// The name of the app in apps.json.
     app: String,
-    /// Go on with the records that come, until SIGINT.
+    /// Follow new records until SIGINT.
     #[arg(short, long)]
     follow: bool,
-    /// How many of the last records are shown [default: all that are kept].
+    /// The number of most recent records to show [default: all].
     #[arg(short = 'n', long, value_name = "N")]
     tail: Option<u32>,
     #[command(flatten)]
@@ -64,7 +64,7 @@ pub(super) fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits until it is enough: for SIGINT, or until nobody reads standard output any more.
+/// Waits for SIGINT, or until standard output is closed.
 async fn end() {
     tokio::select! {
         Ok(()) = ctrl_c() => {}
@@ -92,7 +92,7 @@ fn print(followed: &Followed, format: Format) -> io::Result<ControlFlow<()>> {
         }
         (Followed::Missed(count), _) => {
             let records = units::count(usize::try_from(*count).unwrap_or(usize::MAX), "record");
-            eprintln!("atoll: {records} came too fast to be read, and are missing here");
+            eprintln!("atoll: {records} skipped: reading was too slow");
             Ok(ControlFlow::Continue(()))
         }
     }

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use atoll_host::internal::escape;
 use clap::{CommandFactory, Parser, Subcommand};
 
-/// Runs many native Rust apps in one process.
+/// Run many native Rust apps in one process.
 #[derive(Debug, Parser)]
 #[command(name = "atoll", version, after_help = exit::HELP)]
 struct Cli {
@@ -41,57 +41,57 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes a new app: a crate from a template, registered in apps.json.
+    /// Create a new app from a template and register it in apps.json.
     #[command(after_help = new::EXAMPLES)]
     New(new::NewArgs),
-    /// Serves the apps of apps.json; a library that changes on disk is reloaded.
+    /// Serve the apps in apps.json and reload their libraries when they change on disk.
     Serve(serve::ServeArgs),
-    /// Builds and serves the apps of apps.json; what is saved is built and reloaded.
+    /// Build and serve the apps in apps.json; rebuild and reload them when you save.
     #[command(after_help = dev::EXAMPLES)]
     Dev(dev::DevArgs),
-    /// Builds the apps of apps.json for deployment, into a folder that `atoll serve` runs without cargo.
+    /// Build the apps in apps.json for deployment, into a folder that `atoll serve` runs without cargo.
     #[command(after_help = build::EXAMPLES)]
     Build(build::BuildArgs),
-    /// Sends one request to an app, without a server.
+    /// Send one request to an app, without a server.
     #[command(after_help = call::EXAMPLES)]
     Call(call::CallArgs),
-    /// Says whether a host would run a library, or all of apps.json, and if not, why.
+    /// Check that a host can load a library, or all libraries in apps.json.
     #[command(after_help = check::EXAMPLES)]
     Check(check::CheckArgs),
-    /// Shows the apps of the host that runs for apps.json.
+    /// List the apps of the host that serves apps.json.
     Ls(ls::LsArgs),
-    /// Shows all that the host knows of an app: its generation, settings, history, failures and panics.
+    /// Show the state of an app: its generation, settings, history, failures and panics.
     Describe(describe::DescribeArgs),
-    /// Shows an app's log records.
+    /// Show the log records of an app.
     #[command(after_help = logs::EXAMPLES)]
     Logs(logs::LogsArgs),
-    /// Shows live what the apps do.
+    /// Show live request rates, latencies and heap sizes of all apps.
     #[command(after_help = top::EXAMPLES)]
     Top(top::TopArgs),
-    /// Starts apps before their first request, or after they have failed.
+    /// Start apps before their first request, or after a failure.
     Start(arguments::Apps),
-    /// Takes apps down; their next request starts them again.
+    /// Stop apps; their next request starts them again.
     Stop(arguments::Apps),
-    /// Loads the libraries of apps anew.
+    /// Reload the libraries of apps.
     Reload(arguments::Apps),
-    /// Goes back to the previous good libraries of apps.
+    /// Roll apps back to their previous good libraries.
     Rollback(arguments::Apps),
-    /// Lets requests start apps that were disabled.
+    /// Enable disabled apps; their next request starts them.
     Enable(arguments::Apps),
-    /// Takes apps down, and lets no request start them.
+    /// Stop apps and reject their requests until they are enabled.
     Disable(arguments::Apps),
-    /// Filters an app's log records by another level than RUST_LOG says.
+    /// Set the log level of an app, overriding RUST_LOG.
     LogLevel(change::LogLevelArgs),
-    /// Shows and checks apps.json, without a host.
+    /// Show and check apps.json, without a host.
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Says what is wrong with this machine, apps.json, its libraries and the host, and what to do.
+    /// Diagnose problems with this machine, apps.json, its libraries and the host, and suggest fixes.
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::DoctorArgs),
-    /// Opens one library, for `atoll check` and its like.
+    /// Open one library; used by `atoll check` and similar commands.
     #[command(name = open_library::NAME, hide = true)]
     OpenLibrary(open_library::OpenLibraryArgs),
-    /// Prints a script by which a shell completes these commands.
+    /// Print a shell completion script.
     #[command(after_help = completion::EXAMPLES)]
     Completion(completion::CompletionArgs),
 }

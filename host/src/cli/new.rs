@@ -13,32 +13,32 @@ use super::{out, style};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  atoll new greeter                        in apps/greeter if there is a folder apps, else in greeter
+  atoll new greeter                        in apps/greeter if a folder apps exists, else in greeter
   atoll new shop --template axum --path ../shop
 
-Inside of a cargo workspace the crate becomes a member of it; elsewhere it is a repository of its own. It depends on \
-atoll-plugin as the workspace says under [workspace.dependencies]; else on the source that this command was built from, \
-by path, if that is still there; else on the version of this command. When something fails, nothing is left behind.";
+Inside a cargo workspace, the crate becomes a workspace member; elsewhere it becomes a new repository. Its \
+atoll-plugin dependency is the one under [workspace.dependencies], else a path to the source that this command was \
+built from, if it still exists, else the version of this command. If a step fails, all files are removed again.";
 
-/// Where a host listens if it is not told otherwise.
+/// The default address of a host.
 const BASE: &str = "http://127.0.0.1:3000";
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct NewArgs {
-    /// The name of the app, and of its crate.
+    /// The name of the app and its crate.
     name: String,
-    /// What it begins as.
+    /// The template to start from.
     #[arg(long, value_name = "TEMPLATE", default_value = "hello")]
     template: Template,
-    /// The folder to make the crate in, which must not be there yet.
+    /// The folder to create the crate in; it must not exist yet.
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
-    /// The registry to add the app to; it is made if there is none.
+    /// The apps.json file to add the app to; created if it does not exist.
     #[arg(long, value_name = "FILE", default_value = "apps.json")]
     config: PathBuf,
 }
 
-/// Makes an app, and says how to go on.
+/// Creates an app and prints the next steps.
 pub(super) fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
     logging::init_at(LevelFilter::Warn);
     let NewArgs { name, template, path, config } = args.clone();
@@ -64,11 +64,12 @@ fn how_to_go_on(args: &NewArgs, made: &Made, current: &Path) -> String {
         false => format!("cargo test --manifest-path {}", folder.join("Cargo.toml").display()),
     };
     let commands = [
-        ("serve it, and build what is saved:", format!("{program} dev{registry}")),
+        ("serve it and rebuild on save:", format!("{program} dev{registry}")),
         ("test it:", test),
-        ("ask it, while it is served:", format!("curl {}", template.request(BASE, name))),
+        ("send it a request:", format!("curl {}", template.request(BASE, name))),
     ];
-    let mut text = format!("{name} is in {}, and registered in {}.\n", folder.display(), config.display());
+    let mut text =
+        format!("Created {name} in {} and registered it in {}.\n", folder.display(), config.display());
     for (what, command) in commands {
         text += &format!("\n{what}\n  {}\n", style::paint(style::TITLE, &command));
     }
@@ -90,7 +91,7 @@ mod tests {
     #[test]
     fn the_commands_are_for_the_current_folder() {
         let text = said("apps.json", "/srv/apps/shop", "/srv");
-        assert!(text.starts_with("shop is in apps/shop, and registered in apps.json.\n"), "{text}");
+        assert!(text.starts_with("Created shop in apps/shop and registered it in apps.json.\n"), "{text}");
         for line in
             [" dev\n", "  cargo test -p shop\n", "  curl http://127.0.0.1:3000/apps/shop/greet/reef\n"]
         {

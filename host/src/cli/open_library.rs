@@ -1,4 +1,5 @@
-//! `atoll open-library`: what `atoll check` and its like run for each library, in a process that may die of it.
+//! `atoll open-library`: run by `atoll check` and similar commands for each library, in a process that the library may
+//! crash.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

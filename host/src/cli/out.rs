@@ -1,4 +1,4 @@
-//! Standard output, which may be a pipe that nobody reads to the end.
+//! Standard output, which may be a pipe that is closed early.
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -17,7 +17,7 @@ pub(super) fn print_text(text: &str) -> io::Result<()> {
     print_on(text).map(|_| ())
 }
 
-/// As [`print_text`]; [`ControlFlow::Break`] when nobody reads it any more.
+/// As [`print_text`]; [`ControlFlow::Break`] when it is closed.
 pub(super) fn print_on(text: &str) -> io::Result<ControlFlow<()>> {
     let mut stdout = anstream::AutoStream::auto(io::stdout().lock());
     unless_gone(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))

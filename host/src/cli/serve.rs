@@ -23,48 +23,48 @@ use super::{free_port, out};
 /// Where the apps are, and where they are served.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServeArgs {
-    /// The registry of apps.
+    /// The apps.json file.
     #[arg(long, value_name = "FILE", default_value = "apps.json")]
     pub(super) config: PathBuf,
     /// The address to listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
     pub(super) listen: SocketAddr,
-    /// When a port is taken, listen on the next one that is free.
+    /// If the port is in use, listen on the next free one.
     #[arg(long)]
     pub(super) find_free_port: bool,
-    /// Speak TLS, with this certificate: its chain in PEM format. A file that changes is taken over.
+    /// Serve HTTPS with this PEM certificate chain; reloaded when the file changes.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(super) tls_cert: Option<PathBuf>,
-    /// The private key of the certificate, in PEM format.
+    /// The certificate's private key, in PEM format.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(super) tls_key: Option<PathBuf>,
-    /// Without TLS, speak HTTP/2 as well, with clients that begin with it.
+    /// Accept HTTP/2 without TLS (h2c with prior knowledge).
     #[arg(long, conflicts_with = "tls_cert")]
     pub(super) h2c: bool,
-    /// A proxy whose X-Forwarded headers are believed: an address, or a network such as 10.0.0.0/8. Repeatable.
+    /// Trust the X-Forwarded headers of this proxy: an address, or a network such as 10.0.0.0/8. Repeatable.
     #[arg(long, value_name = "NETWORK", value_parser = network)]
     pub(super) trusted_proxy: Vec<IpNet>,
-    /// Where the admin API listens, such as 127.0.0.1:3001. Without it, only `atoll` commands of the
-    /// same user reach the host.
+    /// The address for the admin API and dashboard, such as 127.0.0.1:3001. Without it, only `atoll` commands of the
+    /// same user can reach the host.
     #[arg(long, value_name = "ADDRESS")]
     pub(super) admin: Option<SocketAddr>,
-    /// A file with the token that is asked of those who change something over --admin.
+    /// A file with the token that changes over --admin require.
     #[arg(long, value_name = "FILE", requires = "admin")]
     pub(super) admin_token_file: Option<PathBuf>,
-    /// Where a proxy serves the dashboard, such as `https://admin.example.com`: its pages may change things with the token.
-    /// Repeatable.
+    /// Accept changes from dashboard pages at this origin, such as `https://admin.example.com` behind a proxy; they
+    /// need the token. Repeatable.
     #[arg(long, value_name = "ORIGIN", requires = "admin_token_file")]
     pub(super) admin_origin: Vec<AdminOrigin>,
     /// Send a span for each request to the OpenTelemetry collector at this URL, such as http://127.0.0.1:4318.
     #[arg(long, value_name = "URL")]
     pub(super) otlp: Option<String>,
-    /// The share of requests that are traced if their client says nothing about it, from 0 to 1.
+    /// The fraction of requests to trace when the client makes no sampling decision, from 0 to 1.
     #[arg(long, value_name = "SHARE", default_value = "1", requires = "otlp", value_parser = share)]
     pub(super) trace_share: f64,
-    /// Write a line to the log for each request.
+    /// Log each request.
     #[arg(long)]
     pub(super) access_log: bool,
-    /// What a line of the log is.
+    /// The format of log lines.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: Format,
 }
@@ -83,7 +83,7 @@ fn network(text: &str) -> Result<IpNet, String> {
         .map_err(|_| "expected an address or a network such as 10.0.0.0/8".to_owned())
 }
 
-/// Serves the apps of a registry until the process is told to end.
+/// Serves the apps of a registry until the process is stopped.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
     logging::init(args.log_format);
     open_files::allow_many_files();
@@ -116,28 +116,29 @@ async fn serve(args: &ServeArgs, socket: Option<TcpListener>, host: &Host) -> an
     Ok(served?)
 }
 
-/// Where spans go, as the arguments say.
+/// The destination of spans, from the arguments.
 #[cfg(feature = "otlp")]
 pub(super) fn spans(args: &ServeArgs) -> anyhow::Result<Option<Arc<dyn SpanSink>>> {
     let Some(url) = &args.otlp else { return Ok(None) };
     Ok(Some(Arc::new(atoll_host::otlp::Otlp::new(url, args.trace_share)?)))
 }
 
-/// Where spans go, as the arguments say.
+/// The destination of spans, from the arguments.
 #[cfg(not(feature = "otlp"))]
 pub(super) fn spans(args: &ServeArgs) -> anyhow::Result<Option<Arc<dyn SpanSink>>> {
     match args.otlp {
-        Some(_) => anyhow::bail!("this command has no traces: build it with `--features otlp` to use --otlp"),
+        Some(_) => anyhow::bail!("--otlp is not available: build atoll with `--features otlp`"),
         None => Ok(None),
     }
 }
 
 /// The socket that a service manager hands over. What cannot be used is found before anything is started.
 pub(super) fn handed_over() -> anyhow::Result<Option<TcpListener>> {
-    service_manager::socket().context("cannot use the socket of the service manager")
+    service_manager::socket().context("cannot use the socket from the service manager")
 }
 
-/// Listens on the socket that was handed over, or else as the arguments say; with TLS, the task that follows the certificate's files.
+/// Listens on the socket from the service manager, or else on the configured address; with TLS, also returns the task
+/// that watches the certificate's files.
 pub(super) fn listen(
     args: &ServeArgs,
     handed_over: Option<TcpListener>,
@@ -164,7 +165,7 @@ pub(super) fn listen(
     Ok((server, tls.map(|tls| actix_web::rt::spawn(tls.follow()))))
 }
 
-/// The admin listener as the arguments say.
+/// The admin listener, from the arguments.
 pub(super) fn admin_listener(args: &ServeArgs) -> anyhow::Result<Option<TcpListener>> {
     let listen = |address| free_port::listen(address, "--admin", args.find_free_port, TcpListener::bind);
     args.admin.map(listen).transpose().context("the admin API")
@@ -176,11 +177,11 @@ pub(super) fn admin_token(args: &ServeArgs) -> anyhow::Result<Option<AdminToken>
     let text = read_to_string(file, SMALL_FILE_LIMIT)
         .with_context(|| format!("cannot read the admin token from {}", file.display()))?;
     let token =
-        AdminToken::new(&text).with_context(|| format!("{} is empty: it has no token", file.display()))?;
+        AdminToken::new(&text).with_context(|| format!("{} is empty: expected a token", file.display()))?;
     Ok(Some(token))
 }
 
-/// Says where the admin listener is.
+/// Prints the address of the admin listener.
 pub(super) fn say_admin(address: Option<SocketAddr>) -> anyhow::Result<()> {
     if let Some(address) = address {
         out::print(format!("Admin API and dashboard at http://{address}/\n"))?;

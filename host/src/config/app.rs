@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 /// The longest name of an app, in bytes.
 pub(crate) const MAX_APP_NAME: usize = 64;
 pub(super) const NAME: &str = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
-const NAME_EXPECTED: &str = "a name of 1 to 64 characters a-z A-Z 0-9 - _ . that starts with a letter or a digit \
-                             (it is part of the URL /apps/{name}/)";
+const NAME_EXPECTED: &str = "a name of 1 to 64 characters a-z A-Z 0-9 - _ . that starts with a letter or digit (it is \
+    part of the URL /apps/{name}/)";
 const PATH: &str = r"^[^\u0000]+$";
-const PATH_EXPECTED: &str = "the path of a crate's folder, of a folder with the library, or of the library";
+const PATH_EXPECTED: &str = "the path of a crate folder, a folder with a library, or a library";
 
-/// An app: its name, where its library comes from, and its settings.
+/// An app: its name, the source of its library, and its settings.
 ///
 /// ```
 /// use atoll_host::config::Config;
@@ -36,24 +36,24 @@ const PATH_EXPECTED: &str = "the path of a crate's folder, of a folder with the 
 #[schemars(
     rename = "App",
     deny_unknown_fields,
-    description = "An app: its name, where its library comes from, and its settings."
+    description = "An app: its name, the source of its library, and its settings."
 )]
 pub struct AppConfig {
-    /// An identifier of your own for the app. No two apps have the same.
+    /// An optional identifier for the app. It must be unique.
     #[schemars(length(min = 1), default, skip_serializing_if = "Option::is_none", with = "String")]
     pub id: Option<String>,
 
     /// The app's name, which is part of its URL `/apps/{name}/`: 1 to 64 characters a-z A-Z 0-9 - _ . that start with a
-    /// letter or a digit. No two apps have the same.
+    /// letter or a digit. It must be unique.
     #[schemars(regex(pattern = NAME))]
     pub name: String,
 
-    /// Where the app's library comes from: the folder of a crate, a folder that holds the library, or the library
-    /// itself. Relative to the folder of this file.
+    /// The source of the app's library: a crate folder, a folder with the library, or the library. Relative to the
+    /// folder of this file.
     #[schemars(regex(pattern = PATH))]
     pub path: PathBuf,
 
-    /// Where the app is served besides `/apps/{name}/`: a route, or a list of them. No two apps have the same.
+    /// Additional routes of the app besides `/apps/{name}/`: a route or a list of routes. It must be unique.
     #[schemars(
         rename = "route",
         schema_with = "route::schema",
@@ -85,7 +85,7 @@ pub(super) fn read<'d>(
     base_dir: &Path,
     taken: &mut TakenRoutes<'d>,
 ) -> Option<AppConfig> {
-    let id = fields.optional("id", |node| node.text("a text that is not empty", |id| !id.is_empty()));
+    let id = fields.optional("id", |node| node.text("a non-empty string", |id| !id.is_empty()));
     let name = fields.required("name", NAME_EXPECTED, |node| node.text(NAME_EXPECTED, is_name));
     let path = fields.required("path", PATH_EXPECTED, |node| {
         node.text(PATH_EXPECTED, |path| !path.is_empty() && !path.contains('\0'))
@@ -175,7 +175,7 @@ mod tests {
             (json!(null), ", found null"),
         ] {
             let error = parse(json!({ "id": id, "name": "a", "path": "x" })).unwrap_err();
-            assert_eq!(error, format!("apps[0].id: expected a text that is not empty{found}"));
+            assert_eq!(error, format!("apps[0].id: expected a non-empty string{found}"));
         }
     }
 

@@ -36,7 +36,7 @@ pub(super) fn suggest(text: &str) -> Option<String> {
     parse(&meant).map(|_| meant)
 }
 
-/// What the schema says of a size.
+/// The schema of a size.
 pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
     let units: Vec<_> = UNITS.iter().map(|(name, _)| *name).collect();
     json_schema!({
@@ -47,14 +47,14 @@ pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// What the schema says of a size that cannot be next to nothing.
+/// The schema of a size with a minimum.
 pub(super) fn some_schema(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = schema(generator);
     schema.insert("minimum".into(), (*SOME_BYTES.start()).into());
     schema
 }
 
-/// What the schema says of a size that may be left out by `null`.
+/// The schema of a size or `null`.
 pub(super) fn nullable_schema(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = schema(generator);
     schema.insert("type".into(), serde_json::json!(["integer", "string", "null"]));

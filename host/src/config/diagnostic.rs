@@ -112,7 +112,7 @@ impl<'a> Report<'a> {
         let mut diagnostics = self.diagnostics.into_inner();
         diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
         if let (Some(last), more @ 1..) = (diagnostics.last_mut(), self.left_out.get()) {
-            last.message += &format!(" ({more} more errors are not shown)");
+            last.message += &format!(" ({more} more errors not shown)");
         }
         diagnostics
     }
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_hundred_are_shown_and_the_others_are_counted() {
-        for (errors, more) in [(MOST, None), (MOST + 1, Some("wrong (1 more errors are not shown)"))] {
+        for (errors, more) in [(MOST, None), (MOST + 1, Some("wrong (1 more errors not shown)"))] {
             let report = Report::new("apps.json", "one");
             (0..errors).for_each(|_| report.add("", 0..1, "wrong"));
             let shown = report.into_diagnostics();

@@ -107,10 +107,7 @@ impl<'d> Taken<'d> {
             self.seen.insert(text, (app.into(), span));
             return;
         };
-        let message = format!(
-            "expected {field}s that differ, found {} again, which is that of {first}",
-            quoted('"', text)
-        );
+        let message = format!("duplicate app {field} {} (first used by {first})", quoted('"', text));
         self.report.add_repeat(&format!("{app}.{field}"), first_span.clone(), span, message);
     }
 }
@@ -190,7 +187,7 @@ mod tests {
         assert_error(
             "[\n  { \"name\": \"a\", \"path\": \"a\" },\n  { \"name\": \"a\", \"path\": \"b\" }\n]",
             &[
-                r#"apps.json:3:13: apps[1].name: expected names that differ, found "a" again, which is that of apps[0]"#,
+                r#"apps.json:3:13: apps[1].name: duplicate app name "a" (first used by apps[0])"#,
                 r#"  2 |   { "name": "a", "path": "a" },"#,
                 r#"    |             --- first here"#,
                 r#"  3 |   { "name": "a", "path": "b" }"#,
@@ -222,19 +219,20 @@ mod tests {
                 "apps.json:2:3: default: unknown field `default`, did you mean `defaults`?",
                 r#"  2 |   "default": { "workers": 0 },"#,
                 "    |   ^^^^^^^^^",
-                r#"apps.json:4:15: apps[0].name: expected a name of 1 to 64 characters a-z A-Z 0-9 - _ . that starts with a letter or a digit (it is part of the URL /apps/{name}/), found "my app""#,
+                r#"apps.json:4:15: apps[0].name: expected a name of 1 to 64 characters a-z A-Z 0-9 - _ . that starts with a letter or digit (it is part of the URL /apps/{name}/), found "my app""#,
                 r#"  4 |     { "name": "my app", "path": "a", "wokers": 2 },"#,
                 "    |               ^^^^^^^^",
                 "apps.json:4:38: apps[0].wokers: unknown field `wokers`, did you mean `workers`?",
                 r#"  4 |     { "name": "my app", "path": "a", "wokers": 2 },"#,
                 "    |                                      ^^^^^^^^",
-                "apps.json:5:5: apps[1].path: expected the path of a crate's folder, of a folder with the library, or of the library, found no field `path`",
+                "apps.json:5:5: apps[1].path: missing field `path`, expected the path of a crate folder, a folder \
+                with a library, or a library",
                 r#"  5 |     { "name": "b", "queue": 0, "queue": 1 },"#,
                 "    |     ^",
                 "apps.json:5:29: apps[1].queue: expected a whole number from 1 to 1000000, found 0",
                 r#"  5 |     { "name": "b", "queue": 0, "queue": 1 },"#,
                 "    |                             ^",
-                "apps.json:5:32: apps[1].queue: expected `queue` only once in this object, found it again",
+                "apps.json:5:32: apps[1].queue: duplicate field `queue`",
                 r#"  5 |     { "name": "b", "queue": 0, "queue": 1 },"#,
                 "    |                    ------- first here",
                 r#"  5 |     { "name": "b", "queue": 0, "queue": 1 },"#,
@@ -255,7 +253,8 @@ mod tests {
             ),
             (
                 "{}",
-                "apps.json:1:1: apps: expected a list of apps such as [{ \"name\": \"hello\", \"path\": \"apps/hello\" }], found no field `apps`",
+                "apps.json:1:1: apps: missing field `apps`, expected a list of apps such as [{ \"name\": \"hello\", \
+                \"path\": \"apps/hello\" }]",
             ),
             (r#"{ "apps": {} }"#, "apps.json:1:11: apps: expected a list of apps such as"),
             (r#"{ "apps": [], "defaults": [] }"#, "apps.json:1:27: defaults: expected an object of settings"),

@@ -183,8 +183,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_and_nothing_is_added() {
         let with = |text| Config::with_app(Some(text), "a", "x", "apps.json").unwrap_err().to_string();
-        assert!(with("[").contains("never closed"));
+        assert!(with("[").contains("unclosed"));
         let twice = with("[{ \"name\": \"a\", \"path\": \"y\" }]");
-        assert!(twice.contains("expected names that differ, found \"a\" again"), "{twice}");
+        assert!(twice.contains("duplicate app name \"a\""), "{twice}");
     }
 }

@@ -23,7 +23,7 @@ const PRINTED: usize = 20;
 pub enum ConfigError {
     /// There is no file.
     #[error(
-        "{}: no such file. It lists the apps to run; write one with a name and the folder of a crate for each:\n  \
+        "{}: no such file. It lists the apps to run; create it with the name and crate folder of each app:\n  \
          [{{ \"name\": \"hello\", \"path\": \"apps/hello\" }}]",
         file.display()
     )]
@@ -34,7 +34,7 @@ pub enum ConfigError {
 
     /// The operating system refused to read the file.
     // The reason is in the text and is therefore not a `source`, or printing the chain would say it twice.
-    #[error("{}: cannot be read: {reason}", file.display())]
+    #[error("cannot read {}: {reason}", file.display())]
     Unreadable {
         /// The path that was given.
         file: PathBuf,
@@ -110,7 +110,7 @@ mod tests {
     fn a_folder_is_unreadable() {
         let error = Config::load("/").unwrap_err();
         assert!(matches!(error, ConfigError::Unreadable { .. }));
-        assert!(error.to_string().starts_with("/: cannot be read: "), "{error}");
+        assert!(error.to_string().starts_with("cannot read /: "), "{error}");
     }
 
     #[test]
@@ -123,7 +123,7 @@ mod tests {
         text.push(' ');
         std::fs::write(&file, &text).unwrap();
         let error = Config::load(&file).unwrap_err().to_string();
-        assert!(error.ends_with("found 16777217 bytes, at most 16777216 are read"), "{error}");
+        assert!(error.ends_with("found 16777217 bytes, the limit is 16777216"), "{error}");
     }
 
     #[test]

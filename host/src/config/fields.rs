@@ -105,7 +105,7 @@ impl<'d> Fields<'d> {
         for (name, what) in &self.missing {
             // It is there, mistyped, and was reported as that.
             if !mistyped.contains(name) {
-                let message = format!("expected {what}, found no field `{name}`");
+                let message = format!("missing field `{name}`, expected {what}");
                 self.report.add(&join(&self.path, name), self.start(), message);
             }
         }
@@ -133,10 +133,7 @@ pub(super) fn report_repeated_keys<'d>(report: &Report<'d>, path: &str, value: &
                 match seen.get(name) {
                     None => drop(seen.insert(name, span)),
                     Some(first) => {
-                        let message = format!(
-                            "expected {} only once in this object, found it again",
-                            quoted('`', name)
-                        );
+                        let message = format!("duplicate field {}", quoted('`', name));
                         report.add_repeat(&path, Range::clone(first), span, message);
                     }
                 }
@@ -197,16 +194,13 @@ mod tests {
 
     #[test]
     fn a_missing_field_is_reported_once() {
-        assert_eq!(errors("{}"), ["name: expected a name, found no field `name`"]);
+        assert_eq!(errors("{}"), ["name: missing field `name`, expected a name"]);
         assert_eq!(errors(r#"{ "nmae": "a" }"#), ["nmae: unknown field `nmae`, did you mean `name`?"]);
     }
 
     #[test]
     fn repeated_keys_at_any_depth() {
-        assert_eq!(
-            errors(r#"{ "name": "a", "name": "b" }"#),
-            ["name: expected `name` only once in this object, found it again"]
-        );
+        assert_eq!(errors(r#"{ "name": "a", "name": "b" }"#), ["name: duplicate field `name`"]);
         let text = r#"[{ "config": [0, { "x y": 1, "\u0078 y": 2 }] }]"#;
         let report = Report::new("f", text);
         report_repeated_keys(&report, "apps", &json::parse(text).unwrap());

@@ -38,7 +38,7 @@ pub(super) fn utf8<'a>(bytes: &'a [u8], file_name: &str) -> Result<&'a str, Conf
         let text = String::from_utf8_lossy(bytes);
         let report = Report::new(file_name, &text);
         let at = error.valid_up_to();
-        report.add("", at..at + '\u{fffd}'.len_utf8(), "expected UTF-8 text, found bytes that are not");
+        report.add("", at..at + '\u{fffd}'.len_utf8(), "expected UTF-8 text, found invalid bytes");
         ConfigError::Invalid { diagnostics: report.into_diagnostics() }
     })
 }
@@ -62,7 +62,7 @@ fn empty(text: &str) -> SyntaxError {
     SyntaxError {
         span: text.len()..text.len(),
         message:
-            r#"expected a list of apps such as [{ "name": "hello", "path": "apps/hello" }], found nothing"#
+            r#"expected a list of apps such as [{ "name": "hello", "path": "apps/hello" }], found an empty file"#
                 .into(),
     }
 }
@@ -71,16 +71,17 @@ fn from_tree(text: &str, error: &ParseError) -> SyntaxError {
     let mut span = error.range().start..error.range().end;
     let found = text.get(span.clone()).filter(|found| !found.is_empty());
     let found = found.map_or("the end of the file".into(), |found| quoted('`', found));
-    let value = "expected a value (text in double quotes, a number, true, false, null, a list or an object)";
+    let value =
+        "expected a value (a string in double quotes, a number, true, false, null, a list or an object)";
     let message = match error.kind() {
         Kind::ExpectedComma if text[span.start..].starts_with(|c: char| c.is_ascii_digit()) => {
             "expected a number that does not start with 0".into()
         }
         Kind::ExpectedComma => "expected a comma here".into(),
         Kind::TrailingCommasNotAllowed => {
-            "expected another entry after this comma; remove it if there is none".into()
+            "trailing comma: expected another entry, or remove the comma".into()
         }
-        Kind::CommentsNotAllowed => "comments are not allowed here: expected plain JSON".into(),
+        Kind::CommentsNotAllowed => "comments are not allowed in JSON".into(),
         Kind::SingleQuotedStringsNotAllowed => "expected double quotes, found a single quote".into(),
         Kind::ExpectedStringObjectProperty => {
             format!("expected a field name in double quotes, found {found}")
@@ -93,17 +94,14 @@ fn from_tree(text: &str, error: &ParseError) -> SyntaxError {
         Kind::UnterminatedArray | Kind::UnterminatedObject => {
             // The whole rest of the file is the range; the bracket is what has to be found.
             span.end = span.start + 1;
-            format!("`{}` is never closed", &text[span.clone()])
+            format!("unclosed `{}`", &text[span.clone()])
         }
         Kind::String(jsonc_parser::ParseStringErrorKind::UnterminatedStringLiteral) => UNCLOSED.into(),
         Kind::String(_) => {
             // The range may take in the closing quote.
             let escape = text[span.clone()].trim_end_matches('"');
             span.end = span.start + escape.len();
-            format!(
-                "expected an escape that JSON knows, such as \\n, \\\\ or \\u00e9, found {}",
-                quoted('`', escape)
-            )
+            format!("expected a JSON escape such as \\n, \\\\ or \\u00e9, found {}", quoted('`', escape))
         }
         Kind::NestingDepthExceeded => "nested too deeply".into(),
         Kind::HexadecimalNumbersNotAllowed
@@ -139,10 +137,10 @@ fn from_serde(text: &str, error: &serde_json::Error) -> SyntaxError {
     let message = match text[at..].chars().next() {
         Some('\r' | '\n') if message.starts_with("control character") => UNCLOSED.into(),
         Some(c) if message.starts_with("control character") => {
-            format!("expected control characters in text to be written as \\u{:04x}", u32::from(c))
+            format!("control character in a string: write it as \\u{:04x}", u32::from(c))
         }
         Some(c) if c.is_control() || (c.is_whitespace() && !c.is_ascii()) => {
-            format!("expected plain spaces between values, found the character U+{:04X}", u32::from(c))
+            format!("expected ASCII whitespace between values, found the character U+{:04X}", u32::from(c))
         }
         _ if message.starts_with("recursion limit") => "nested too deeply".into(),
         _ => lowercase(message),
@@ -174,22 +172,23 @@ mod tests {
         for (text, at, message) in [
             ("", 0, "expected a list of apps such as"),
             (" \n ", 3, "expected a list of apps such as"),
-            ("[1,]", 2, "expected another entry after this comma; remove it if there is none"),
-            ("[{\"a\":1,}]", 7, "expected another entry after this comma"),
+            ("[1,]", 2, "trailing comma: expected another entry, or remove the comma"),
+            ("[{\"a\":1,}]", 7, "trailing comma: "),
             ("[1 2]", 2, "expected a comma here"),
             ("[{\"a\":1\n\"b\":2}]", 7, "expected a comma here"),
             ("[{a:1}]", 2, "expected a field name in double quotes, found `a`"),
             ("['x']", 1, "expected double quotes, found a single quote"),
             ("[{\"a\" 1}]", 6, "expected a colon after the field's name, found `1`"),
-            ("[{\"a\":}]", 6, "expected a value (text in double quotes,"),
-            ("[{\"a\":", 6, "expected a value (text in double quotes,"),
+            ("[{\"a\":}]", 6, "expected a value (a string in double quotes,"),
+            ("[{\"a\":", 6, "expected a value (a string in double quotes,"),
             (
                 "[True]",
                 1,
-                "expected a value (text in double quotes, a number, true, false, null, a list or an object), found `True`",
+                "expected a value (a string in double quotes, a number, true, false, null, a list or an object), \
+                found `True`",
             ),
-            ("[1, {\"a\":1", 4, "`{` is never closed"),
-            ("[1", 0, "`[` is never closed"),
+            ("[1, {\"a\":1", 4, "unclosed `{`"),
+            ("[1", 0, "unclosed `[`"),
             ("{\"a\":1]", 6, "expected a field or the end of the object, found `]`"),
             ("[1}", 2, "expected a value"),
             ("[01]", 2, "expected a number that does not start with 0"),
@@ -198,20 +197,16 @@ mod tests {
             ("[-]", 2, "expected a number such as"),
             ("[1e999]", 5, "number out of range"),
             ("[] []", 3, "expected the end of the file, found `[`"),
-            ("// c\n[]", 0, "comments are not allowed here: expected plain JSON"),
-            ("[1 /* c */]", 3, "comments are not allowed here"),
+            ("// c\n[]", 0, "comments are not allowed in JSON"),
+            ("[1 /* c */]", 3, "comments are not allowed in JSON"),
             ("[\"a", 1, UNCLOSED),
             ("[\n \"a,\n \"b\"]", 6, UNCLOSED),
             ("[\n \"a,\r\n \"b\"]", 6, UNCLOSED),
-            ("[\"\\x\"]", 2, r"expected an escape that JSON knows, such as \n, \\ or \u00e9, found `\x`"),
-            (
-                "[\"\\ud800\"]",
-                2,
-                r"expected an escape that JSON knows, such as \n, \\ or \u00e9, found `\ud800`",
-            ),
-            ("[\"a\u{1}b\"]", 3, "expected control characters in text to be written as \\u0001"),
-            ("[\u{a0}1]", 1, "expected plain spaces between values, found the character U+00A0"),
-            ("[\u{b}1]", 1, "expected plain spaces between values, found the character U+000B"),
+            ("[\"\\x\"]", 2, r"expected a JSON escape such as \n, \\ or \u00e9, found `\x`"),
+            ("[\"\\ud800\"]", 2, r"expected a JSON escape such as \n, \\ or \u00e9, found `\ud800`"),
+            ("[\"a\u{1}b\"]", 3, "control character in a string: write it as \\u0001"),
+            ("[\u{a0}1]", 1, "expected ASCII whitespace between values, found the character U+00A0"),
+            ("[\u{b}1]", 1, "expected ASCII whitespace between values, found the character U+000B"),
         ] {
             let (found_at, found) = error(text);
             assert_eq!(found_at, at, "{text:?}: {found}");
@@ -242,7 +237,7 @@ mod tests {
         let error = utf8(b"[\n \"\xff\"]", "apps.json").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "apps.json:2:3: expected UTF-8 text, found bytes that are not\n  2 |  \"\u{fffd}\"]\n    |   ^"
+            "apps.json:2:3: expected UTF-8 text, found invalid bytes\n  2 |  \"\u{fffd}\"]\n    |   ^"
         );
     }
 }

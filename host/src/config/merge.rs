@@ -98,10 +98,10 @@ fn variables(node: &Node<'_>) -> Option<BTreeMap<String, String>> {
     let fields = node.object(r#"an object of variables such as { "RUST_LOG": "info" }"#)?;
     let variable = |(name, key, value): (&str, _, Node<'_>)| {
         if name.is_empty() || name.contains(['=', '\0']) {
-            value.report_key(key, "expected a variable's name, which is not empty and has no `=` or NUL");
+            value.report_key(key, "expected a variable name, non-empty and without `=` or NUL");
             return None;
         }
-        let text = value.text("the variable's value as text", |_| true)?;
+        let text = value.text("the variable's value as a string", |_| true)?;
         if text.contains('\0') {
             return value.expected("a variable's value without NUL");
         }
@@ -244,11 +244,11 @@ mod tests {
     fn variables_are_what_the_system_can_hold() {
         assert_eq!(
             error(json!({ "env": { "PORT": 80 } })),
-            "apps[0].env.PORT: expected the variable's value as text in double quotes, found 80"
+            "apps[0].env.PORT: expected the variable's value as a string in double quotes, found 80"
         );
         for name in ["", "A=B", "A\0"] {
             let error = error(json!({ "env": { name: "x" } }));
-            assert!(error.contains("expected a variable's name"), "{error}");
+            assert!(error.contains("expected a variable name"), "{error}");
         }
         assert!(error(json!({ "env": { "A": "\0" } })).contains("found \"\\0\""));
     }
@@ -267,7 +267,7 @@ mod tests {
         let text = r#"[{ "name": "a", "path": "x", "env": { "A=B": "1", "C": "a\u0000b" } }]"#;
         let error = super::super::Config::parse(text, std::path::Path::new("/srv"), "apps.json").unwrap_err();
         let said: Vec<_> = error.diagnostics().iter().map(|found| found.message.as_str()).collect();
-        assert!(said[0].starts_with("expected a variable's name, which is not empty"), "{said:?}");
+        assert!(said[0].starts_with("expected a variable name, non-empty"), "{said:?}");
         assert!(said[1].starts_with("expected a variable's value without NUL"), "{said:?}");
     }
 }

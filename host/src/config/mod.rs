@@ -149,16 +149,16 @@ impl Config {
     /// # use std::path::Path;
     /// let text = r#"[{ "name": "hello", "path": "apps/hello" }]"#;
     /// let config = Config::parse(text, Path::new("/srv"), "apps.json")?;
-    /// assert_eq!(config.no_such_app("helo"), "no app is named `helo`: did you mean `hello`?");
+    /// assert_eq!(config.no_such_app("helo"), "unknown app `helo`: did you mean `hello`?");
     /// assert_eq!(config.no_such_app("shop"), "no app is named `shop`; registered: hello");
     /// # Ok::<(), atoll_host::config::ConfigError>(())
     /// ```
     pub fn no_such_app(&self, name: &str) -> String {
         let names: Vec<&str> = self.apps.iter().map(|app| app.name.as_str()).collect();
         match suggest::nearest(name, &names) {
-            Some(near) => format!("no app is named `{name}`: did you mean `{near}`?"),
-            None if names.is_empty() => format!("no app is named `{name}`; none is registered"),
-            None => format!("no app is named `{name}`; registered: {}", names.join(", ")),
+            Some(near) => format!("unknown app `{name}`: did you mean `{near}`?"),
+            None if names.is_empty() => format!("unknown app `{name}`; no apps are registered"),
+            None => format!("unknown app `{name}`; registered: {}", names.join(", ")),
         }
     }
 }

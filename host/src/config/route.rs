@@ -14,11 +14,11 @@ const HOST: &str = r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A
 const HOST_EXPECTED: &str = r#"a host name without a port, such as "api.example.com" or "*.example.com""#;
 const MAX_HOST: usize = 253;
 const PATH_PREFIX: &str = r"^(?!/(apps|rpc|healthz|readyz)(/|$))(/|(/(?!\.{1,2}(/|$))([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)+)$";
-const PATH_PREFIX_EXPECTED: &str = r#"a path such as "/v1" that begins with / and does not end with one, outside of /apps, /rpc, /healthz and /readyz, which are the host's"#;
+const PATH_PREFIX_EXPECTED: &str = r#"a path such as "/v1" that starts but does not end with /, outside the reserved paths /apps, /rpc, /healthz and /readyz"#;
 const MAX_PATH_PREFIX: usize = 1024;
-const EXPECTED: &str = r#"a route such as { "host": "api.example.com", "path_prefix": "/v1" }, either of them alone, or a list of routes"#;
+const EXPECTED: &str = r#"a route with `host`, `path_prefix` or both, such as { "host": "api.example.com", "path_prefix": "/v1" }, or a list of routes"#;
 
-/// Requests that go to an app: those to a host, below a path, or both.
+/// A route to an app, by host name, path prefix or both.
 ///
 /// ```
 /// use atoll_host::config::Config;
@@ -34,16 +34,16 @@ const EXPECTED: &str = r#"a route such as { "host": "api.example.com", "path_pre
 #[schemars(
     deny_unknown_fields,
     extend("minProperties" = 1),
-    description = "Requests that go to an app: those to a host, below a path, or both."
+    description = "A route to an app, by host name, path prefix or both."
 )]
 pub struct Route {
-    /// The name in the request's `Host`, without its port; upper and lower case are the same. `*.example.com` stands for
-    /// all names with one more label. Without it, any host.
+    /// The host name in the request, without port and case-insensitive. `*.example.com` matches names with one more
+    /// label. Default: any host.
     #[schemars(regex(pattern = HOST), length(max = MAX_HOST), default, skip_serializing_if = "Option::is_none", with = "String")]
     pub host: Option<String>,
 
-    /// What the request's path begins with, segment by segment, as it is sent; the app does not see it. The longest one
-    /// that fits counts. Without it, any path.
+    /// The prefix of the request path, compared by segments as sent and stripped before the app sees the path. The
+    /// longest matching prefix wins. Default: any path.
     #[schemars(regex(pattern = PATH_PREFIX), length(max = MAX_PATH_PREFIX), default, skip_serializing_if = "Option::is_none", with = "String")]
     pub path_prefix: Option<String>,
 }
@@ -109,7 +109,7 @@ impl<'d> TakenRoutes<'d> {
             None => drop(self.seen.insert(key, (app.to_owned(), node.span()))),
             Some((first, span)) => {
                 let message = format!(
-                    "expected routes that differ, found {} of the app {} again, which is that of {}",
+                    "duplicate route {} of the app {} (first used by {})",
                     quoted('"', &route.to_string()),
                     quoted('`', app),
                     quoted('`', first),
@@ -152,7 +152,7 @@ fn is_path_prefix(text: &str) -> bool {
         && (rest.is_empty() || rest.split('/').all(is_segment))
 }
 
-/// What the schema says of the field: a route, or a list of them.
+/// The schema of the field: a route or a list of routes.
 pub(super) fn schema(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = Route::json_schema(generator);
     // The keywords of a route apply to objects only.
@@ -270,9 +270,7 @@ mod tests {
             (json!({ "host": "a.example" }), json!([{ "host": "A.example", "path_prefix": "/" }]));
         assert_eq!(
             parse(&[host.clone(), json!({ "path_prefix": "/" }), same]).unwrap_err(),
-            [
-                r#"apps[2].route[0]: expected routes that differ, found "a.example/" of the app `three` again, which is that of `one`"#
-            ]
+            [r#"apps[2].route[0]: duplicate route "a.example/" of the app `three` (first used by `one`)"#]
         );
         assert!(
             parse(&[

@@ -22,13 +22,15 @@ pub fn schema() -> Value {
     let mut schema = json_schema!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "apps.json",
-        "description": "The apps that an Atoll host runs: a list of apps, or an object with `apps` and the `defaults` of their settings.",
+        "description": "The apps that an Atoll host runs: a list of apps, or an object with `apps` and default \
+            settings in `defaults`.",
         "type": ["array", "object"],
         "items": app,
         "properties": {
             "$schema": { "description": "The path or URL of this schema, for editors.", "type": "string" },
-            "defaults": { "description": "Settings that every app starts from; its own win.", "$ref": settings.get("$ref") },
-            "apps": { "description": "The apps. Names differ, and so do ids and routes.", "type": "array", "items": app },
+            "defaults": { "description": "Default settings for all apps; the settings of an app override \
+                them.", "$ref": settings.get("$ref") },
+            "apps": { "description": "The apps. Names, ids and routes must be unique.", "type": "array", "items": app },
         },
         "required": ["apps"],
         "additionalProperties": false,

@@ -31,7 +31,7 @@ pub(super) const LOG_RATE: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const ENV_NAME: &str = r"^[^=\u0000]+$";
 pub(super) const ENV_VALUE: &str = r"^[^\u0000]*$";
 
-/// How an app is run. Each setting can be given for one app, or for all of them in `defaults`.
+/// The settings of an app. Each can be set for one app, or for all apps in `defaults`.
 ///
 /// ```
 /// use atoll_host::config::Settings;
@@ -47,125 +47,124 @@ pub(super) const ENV_VALUE: &str = r"^[^\u0000]*$";
 #[schemars(
     default,
     deny_unknown_fields,
-    description = "How an app is run. Each setting can be given for one app, or for all of them in `defaults`."
+    description = "The settings of an app. Each can be set for one app, or for all apps in `defaults`."
 )]
 pub struct Settings {
-    /// How many workers the app has: threads that each run its library's `main`. Default 1.
+    /// The number of workers: threads that each run the library's `main`. Default 1.
     #[schemars(range(min = *WORKERS.start(), max = *WORKERS.end()))]
     pub workers: usize,
 
-    /// How long the head of an answer may take, in milliseconds, before the request is answered with 504; while the
-    /// request's body is still coming, from its last piece. Default 30000.
+    /// The maximum time until the response head, in milliseconds; then the request gets 504. While the request body is
+    /// still arriving, the time counts from its last chunk. Default 30000.
     #[schemars(range(min = *SOME_TIME.start(), max = *SOME_TIME.end()))]
     pub deadline_ms: u64,
 
-    /// How many requests may wait in a worker's inbox; one more is answered with 503. Default 1024.
+    /// The maximum number of requests queued for each worker; more get 503. Default 1024.
     #[schemars(range(min = *QUEUE.start(), max = *QUEUE.end()))]
     pub queue: usize,
 
-    /// How many requests may be in flight at once, those that wait in inboxes and open streams and WebSockets among them;
-    /// one more is answered with 503. `null` means no limit. Default 10000.
+    /// The maximum number of requests in flight, including queued requests, open streams and WebSockets; more get 503.
+    /// `null` means no limit. Default 10000.
     #[schemars(range(min = *MAX_CONCURRENCY.start(), max = *MAX_CONCURRENCY.end()))]
     pub max_concurrency: Option<usize>,
 
-    /// How many requests from outside are taken for each second; one more is answered with 429. `null` means no limit.
-    /// Default null.
+    /// The maximum number of external requests per second; more get 429. `null` means no limit. Default null.
     #[schemars(range(min = *RATE.start(), max = *RATE.end()))]
     pub rate: Option<u32>,
 
-    /// How many bytes may be allocated in the app's heap, in bytes or as text with a unit, before that is reported and
-    /// the app goes on in a new generation, at most once a minute. `null` means no limit. Default null.
+    /// The heap size, in bytes or as a string with a unit, above which the host logs a warning and replaces the
+    /// generation with a new one, at most once a minute. `null` means no limit. Default null.
     #[schemars(schema_with = "byte_size::nullable_schema")]
     pub heap_soft_limit: Option<usize>,
 
-    /// The largest request body that is held in memory whole, and the largest WebSocket message, in bytes, or as text
-    /// with a unit: `"512kB"` is 512000, `"8MiB"` is 8388608. Units are B, kB, MB, GB, TB (powers of 1000) and KiB, MiB,
-    /// GiB, TiB (powers of 1024). A larger body is answered with 413; one that a handler reads as a stream has no limit.
+    /// The largest request body that is buffered in memory, and the largest WebSocket message, in bytes, or as a string
+    /// with a unit: `"512kB"` is 512000, `"8MiB"` is 8388608. Units are B, kB, MB, GB, TB (powers of 1000) and KiB,
+    /// MiB, GiB, TiB (powers of 1024). Larger bodies get 413; bodies that a handler reads as a stream are not limited.
     /// Default 8388608.
     #[schemars(schema_with = "byte_size::schema")]
     pub body_limit: usize,
 
-    /// The largest head of a response, in bytes or as text with a unit: the names and values of its headers, and four
-    /// bytes for each. A larger one is answered with 502. Default 262144.
+    /// The largest response head, in bytes or as a string with a unit: the names and values of its headers, plus four
+    /// bytes for each. Larger heads get 502. Default 262144.
     #[schemars(schema_with = "byte_size::some_schema")]
     pub head_limit: usize,
 
-    /// The largest text of a message that the app sends through its port, in bytes or as text with a unit: the head of a
-    /// response, the result of a method, the parameters of a call. Bodies are not in it. A larger answer is an error.
+    /// The largest message text that the app may send through its port, in bytes or as a string with a unit: a response
+    /// head, the result of a method, the parameters of a call. Bodies do not count. Larger responses are errors.
     /// Default 16777216.
     #[schemars(schema_with = "byte_size::some_schema")]
     pub message_limit: usize,
 
-    /// How many calls to other apps each worker may have in flight; one more fails. Default 1024.
+    /// The maximum number of calls to other apps that each worker may have in flight; more fail. Default 1024.
     #[schemars(range(min = *MAX_CALLS.start(), max = *MAX_CALLS.end()))]
     pub max_calls: usize,
 
-    /// How many log records of the app are taken in a second; more are left out and counted. Default 1000.
+    /// The maximum number of log records per second; more are dropped and counted. Default 1000.
     #[schemars(range(min = *LOG_RATE.start(), max = *LOG_RATE.end()))]
     pub log_rate: u32,
 
-    /// The longest text of a log record, in bytes or as text with a unit; the rest of a longer one is left out.
+    /// The maximum length of a log message, in bytes or as a string with a unit; longer ones are truncated.
     /// Default 16384.
     #[schemars(schema_with = "byte_size::some_schema")]
     pub log_record_limit: usize,
 
-    /// Whether the app starts with the host, rather than at its first request. Default false.
+    /// Whether to start the app with the host rather than at its first request. Default false.
     pub preload: bool,
 
-    /// After how many milliseconds without a request the app is stopped; its next request starts it again. `null`
-    /// means never. Default null.
+    /// The time without requests, in milliseconds, after which the app is stopped; its next request starts it again.
+    /// `null` means never. Default null.
     #[schemars(range(min = *SOME_TIME.start(), max = *SOME_TIME.end()))]
     pub idle_timeout_ms: Option<u64>,
 
-    /// How long a worker may take, in milliseconds, to say that it is ready. Default 10000.
+    /// How long a worker may take to become ready, in milliseconds. Default 10000.
     #[schemars(range(min = *SOME_TIME.start(), max = *SOME_TIME.end()))]
     pub start_timeout_ms: u64,
 
-    /// How long a retired generation may finish the requests it has, in milliseconds; then streams and WebSockets that
-    /// are still open are ended. 0 means not at all. Default 30000.
+    /// How long a retired generation may finish its requests, in milliseconds; then open streams and WebSockets are
+    /// closed. 0 means no time. Default 30000.
     #[schemars(range(min = *ANY_TIME.start(), max = *ANY_TIME.end()))]
     pub drain_timeout_ms: u64,
 
-    /// How long the threads that the app started itself are awaited, in milliseconds, before its generation is pinned
-    /// (kept in memory, because code that may still run cannot be unloaded). Default 5000.
+    /// How long to wait for threads that the app started, in milliseconds, before its generation is pinned (kept in
+    /// memory, because code that may still run cannot be unloaded). Default 5000.
     #[schemars(range(min = *ANY_TIME.start(), max = *ANY_TIME.end()))]
     pub stop_timeout_ms: u64,
 
-    /// Variables handed to the app at its start: text by name. An app's own are merged over those of `defaults`, name
-    /// by name. Default {}.
+    /// Variables passed to the app when it starts: an object of strings. The variables of an app override those in
+    /// `defaults` by name. Default {}.
     #[schemars(extend(
         "propertyNames" = { "pattern": ENV_NAME },
         "additionalProperties" = { "type": "string", "pattern": ENV_VALUE },
     ))]
     pub env: BTreeMap<String, String>,
 
-    /// Any JSON, handed to the app as it is at its start. An app's own replaces that of `defaults`. Default null.
+    /// Any JSON, passed to the app when it starts. The value of an app replaces the one in `defaults`. Default null.
     pub config: Value,
 
-    /// How many times within a minute a worker that crashed is restarted before the app is `failed`: answered with 503
-    /// until its library changes or someone starts it. Default 5.
+    /// How often a crashed worker is restarted within a minute before the app is `failed`: its requests get 503 until
+    /// its library changes or you start it. Default 5.
     #[schemars(range(min = *MAX_RESTARTS.start(), max = *MAX_RESTARTS.end()))]
     pub max_restarts: u32,
 
-    /// How many generations of the app may be pinned (kept in memory, as their code may still run). With more than that no
-    /// further one is started, until one of them could be unloaded. Default 4.
+    /// The maximum number of pinned generations (kept in memory because their code may still run). Above it, no new
+    /// generation is started until one of them is unloaded. Default 4.
     #[schemars(range(min = *MAX_PINNED.start(), max = *MAX_PINNED.end()))]
     pub max_pinned: usize,
 
-    /// Whether responses say in `Server-Timing` how long the request waited for a worker and how long the app took, in
-    /// milliseconds, as `queue;dur=0.1, app;dur=1.2`. Default false.
+    /// Whether responses have a `Server-Timing` header with the time in the queue and in the app, in milliseconds, such
+    /// as `queue;dur=0.1, app;dur=1.2`. Default false.
     pub server_timing: bool,
 
-    /// Whether responses say in `X-Atoll-App` what answered: `NAME/VERSION#GENERATION`, with the version of the library's
+    /// Whether responses have the header `X-Atoll-App: NAME/VERSION#GENERATION`, with the version of the library's
     /// package. Default false.
     pub app_header: bool,
 
-    /// The largest library that is loaded, in bytes or as text with a unit; a larger one is refused, and the one before
-    /// stays. Default 1073741824.
+    /// The largest library that is loaded, in bytes or as a string with a unit; larger ones are refused and the
+    /// previous one stays. Default 1073741824.
     #[schemars(schema_with = "byte_size::schema")]
     pub library_limit: usize,
 
-    /// How many previous libraries of the app are kept to roll back to. Default 3.
+    /// The number of previous libraries to keep for rollbacks. Default 3.
     #[schemars(range(min = *KEEP.start(), max = *KEEP.end()))]
     pub keep: usize,
 }

@@ -28,17 +28,17 @@ const LIBRARY_MODE: u32 = 0o755;
 pub enum DeployError {
     /// The folder is used for something else.
     #[error(
-        "{} is not one that `atoll build` has written: {reason}; name another folder with --out",
+        "{} was not created by `atoll build`: {reason}; choose another folder with --out",
         registry.display()
     )]
     NotOurs {
         /// The `apps.json` that is there.
         registry: PathBuf,
-        /// How that can be told.
+        /// The evidence for it.
         reason: String,
     },
     /// Somebody writes to it.
-    #[error("another `atoll build` writes to {}; wait for its end", folder.display())]
+    #[error("another `atoll build` is writing to {}; wait for it to finish", folder.display())]
     Busy {
         /// The folder.
         folder: PathBuf,
@@ -50,7 +50,7 @@ pub enum DeployError {
         library: PathBuf,
     },
     /// A library has no place for what says that it has a checksum.
-    #[error("{} has no stamp that can be completed; build it with the atoll-plugin of this version", library.display())]
+    #[error("{} has no stamp for a checksum; build it with this version of atoll-plugin", library.display())]
     NoStamp {
         /// The library.
         library: PathBuf,
@@ -63,7 +63,7 @@ pub enum DeployError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         reason: io::Error,
     },
     /// A file or folder cannot be written.
@@ -71,7 +71,7 @@ pub enum DeployError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         reason: io::Error,
     },
 }

@@ -12,7 +12,7 @@ pub(crate) fn admit(app: &App) -> Result<(), Problem> {
     app.rate_limit().check().map_err(|RateLimited { per_second, retry_after }| {
         let name = app.name();
         let detail = format!(
-            "The app `{name}` takes {per_second} requests for each second, its limit (rate = {per_second})."
+            "The app `{name}` has reached its rate limit of {per_second} requests per second (rate = {per_second})."
         );
         Problem::new(ProblemKind::RateLimited, detail).retry_after(retry_after)
     })

@@ -51,7 +51,7 @@ impl AppCalls {
 impl CallSink for AppCalls {
     fn accept(&self, call: OutgoingCall) {
         if let Err(mpsc::error::SendError(call)) = self.0.send(call) {
-            Caller::of(&call).deliver(Err(failure(code::UNAVAILABLE, "the host ends")));
+            Caller::of(&call).deliver(Err(failure(code::UNAVAILABLE, "the host is shutting down")));
         }
     }
 }
@@ -99,7 +99,7 @@ impl Caller {
                 let buffer = message.transfer.take(0);
                 let Fetch { app, request, parent } = params(&message)?;
                 if !request.path.starts_with('/') {
-                    let what = format!("the path {:?} does not begin with /", request.path);
+                    let what = format!("the path {:?} failed to start with /", request.path);
                     return Err(failure(code::INVALID_PARAMS, what));
                 }
                 check(&request)?;
@@ -191,7 +191,8 @@ async fn fetch(
             ResponseBody::Whole(bytes) => bytes,
             ResponseBody::Stream(download) => collect(app, download, body_limit).await?,
             ResponseBody::WebSocket(_) => {
-                let what = format!("the app `{}` opened a WebSocket, which `fetch` cannot use", app.name());
+                let what =
+                    format!("the app `{}` opened a WebSocket, which `fetch` does not support", app.name());
                 return Err(failure(code::INTERNAL_ERROR, what));
             }
         };
@@ -208,14 +209,17 @@ fn check(request: &HttpRequest<'_>) -> Result<(), ErrorObject<'static>> {
             && header.value_bytes().is_some_and(|value| HeaderValue::from_bytes(&value).is_ok())
     };
     if let Some(Header(name, _)) = request.headers.iter().find(|header| !is_header(header)) {
-        return invalid(format!("the header {name:?} has a name or a value that no header can have"));
+        return invalid(format!("invalid name or value of the header {name:?}"));
     }
     if Method::from_bytes(request.method.as_bytes()).is_err() {
-        return invalid(format!("{:?} is no HTTP method", request.method));
+        return invalid(format!("invalid HTTP method {:?}", request.method));
     }
     let has_controls = |text: &str| text.bytes().any(|byte| byte <= b' ' || byte == 0x7f);
     if has_controls(&request.path) || has_controls(&request.query) {
-        return invalid(format!("the path {:?} or its query has spaces or control characters", request.path));
+        return invalid(format!(
+            "the path {:?} or its query contains spaces or control characters",
+            request.path
+        ));
     }
     Ok(())
 }
@@ -245,11 +249,11 @@ async fn collect(app: &App, mut download: Download, limit: usize) -> Result<Byte
     let mut body = BytesMut::new();
     while let Some(chunk) = download.next().await {
         let chunk = chunk.map_err(|error| {
-            failure(code::INTERNAL_ERROR, format!("the answer of `{}` is not complete: {error}", app.name()))
+            failure(code::INTERNAL_ERROR, format!("the response of `{}` is incomplete: {error}", app.name()))
         })?;
         if body.len() + chunk.len() > limit {
             let what = format!(
-                "the answer of `{}` is larger than body_limit = {limit} bytes of the app that asked for it",
+                "the response of `{}` is larger than body_limit = {limit} bytes of the calling app",
                 app.name()
             );
             return Err(failure(code::BODY_TOO_LARGE, what));
@@ -270,7 +274,7 @@ fn failure(code: i64, message: impl Into<String>) -> ErrorObject<'static> {
 }
 
 fn nobody_waits() -> ErrorObject<'static> {
-    failure(code::CANCELLED, "nobody waits any more for the request on whose behalf this was")
+    failure(code::CANCELLED, "the request that made this call is no longer pending")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The table of apps, for whoever looks one up.
+//! The table of apps, for lookups.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -44,7 +44,9 @@ impl AppIndex {
     pub(crate) fn no_such_app(&self, name: &str) -> String {
         if name.len() > MAX_APP_NAME {
             let length = name.len();
-            return format!("No app has a name of {length} bytes; app names have at most {MAX_APP_NAME}.");
+            return format!(
+                "Unknown app: the name has {length} bytes; app names have at most {MAX_APP_NAME}."
+            );
         }
         let table = self.table();
         let near = nearest(name, table.apps.keys().map(String::as_str));
@@ -52,7 +54,7 @@ impl AppIndex {
             || " Register it in apps.json.".to_owned(),
             |known| format!(" Did you mean `{known}`?"),
         );
-        format!("No app is named `{name}`.{hint}")
+        format!("Unknown app `{name}`.{hint}")
     }
 }
 

@@ -16,11 +16,11 @@ pub enum ProblemKind {
     NotFound,
     /// To change something takes the admin token.
     Unauthorized,
-    /// Whoever asks may not.
+    /// The caller is not allowed to do this.
     Forbidden,
     /// What is asked for is not possible as things are.
     Conflict,
-    /// The host does not answer this method here.
+    /// Method not allowed.
     MethodNotAllowed,
     /// The path and query are longer than the host takes.
     UrlTooLong,
@@ -28,7 +28,7 @@ pub enum ProblemKind {
     HeadersTooLarge,
     /// The request's body is larger than `body_limit`.
     BodyTooLarge,
-    /// The request cannot be read.
+    /// Malformed request.
     BadRequest,
     /// What is at this path does not take a body of this type.
     UnsupportedMediaType,
@@ -46,7 +46,7 @@ pub enum ProblemKind {
     RateLimited,
     /// The inbox is full, or as many requests are in flight as may be.
     Overloaded,
-    /// The app does not serve now.
+    /// App unavailable.
     Unavailable,
     /// There was no answer within `deadline_ms`.
     DeadlineExceeded,
@@ -106,27 +106,27 @@ impl ProblemKind {
     /// A short text that is the same for all problems of the kind.
     pub fn title(self) -> &'static str {
         match self {
-            Self::UnknownApp => "There is no such app",
-            Self::NotFound => "There is nothing here",
-            Self::Unauthorized => "The admin token is missing or wrong",
-            Self::Forbidden => "This is not allowed",
-            Self::Conflict => "This is not possible now",
-            Self::MethodNotAllowed => "The host does not answer this method here",
-            Self::UrlTooLong => "The request's URL is too long",
-            Self::HeadersTooLarge => "The request's headers are too large",
-            Self::BodyTooLarge => "The request's body is too large",
-            Self::BadRequest => "The request cannot be read",
-            Self::UnsupportedMediaType => "A body of this type is not for here",
-            Self::UpgradeRequired => "This is a WebSocket",
-            Self::RequestTimeout => "The request did not come in time",
-            Self::AppError(400..=499) => "The app refused the request",
-            Self::AppError(_) => "The app could not answer",
-            Self::AppPanicked => "The app failed on this request",
-            Self::BadGateway => "The app ended before it answered",
-            Self::RateLimited => "Requests to the app come too fast",
-            Self::Overloaded => "The app has too many requests waiting",
-            Self::Unavailable => "The app does not serve now",
-            Self::DeadlineExceeded => "The app did not answer in time",
+            Self::UnknownApp => "Unknown app",
+            Self::NotFound => "Not found",
+            Self::Unauthorized => "Missing or invalid admin token",
+            Self::Forbidden => "Forbidden",
+            Self::Conflict => "Conflict with the current state",
+            Self::MethodNotAllowed => "Method not allowed",
+            Self::UrlTooLong => "URL too long",
+            Self::HeadersTooLarge => "Request headers too large",
+            Self::BodyTooLarge => "Request body too large",
+            Self::BadRequest => "Malformed request",
+            Self::UnsupportedMediaType => "Unsupported media type",
+            Self::UpgradeRequired => "WebSocket upgrade required",
+            Self::RequestTimeout => "Request timeout",
+            Self::AppError(400..=499) => "The app rejected the request",
+            Self::AppError(_) => "Internal error in the app",
+            Self::AppPanicked => "The app panicked",
+            Self::BadGateway => "Bad response from the app",
+            Self::RateLimited => "Rate limit exceeded",
+            Self::Overloaded => "App overloaded",
+            Self::Unavailable => "App unavailable",
+            Self::DeadlineExceeded => "Deadline exceeded",
         }
     }
 }
@@ -138,7 +138,7 @@ pub struct Problem {
     kind: ProblemKind,
     detail: String,
     retry_after: Option<Duration>,
-    /// The app's own words, for other apps: clients are not told all of them.
+    /// The app's error, for other apps: clients do not get all of it.
     said: Option<Box<ErrorObject<'static>>>,
     /// Who had the request, if a worker did.
     taken: Option<Box<Taken>>,
@@ -149,7 +149,7 @@ impl Problem {
     ///
     /// ```
     /// use atoll_host::internal::{ProblemKind, Problem};
-    /// let problem = Problem::new(ProblemKind::UnknownApp, "no app is named `helo`");
+    /// let problem = Problem::new(ProblemKind::UnknownApp, "unknown app `helo`");
     /// assert_eq!(problem.kind().status(), 404);
     /// assert!(problem.to_json("7").contains(r#""type":"urn:atoll:problem:unknown-app""#));
     /// ```
@@ -157,7 +157,7 @@ impl Problem {
         Self { kind, detail: detail.into(), retry_after: None, said: None, taken: None }
     }
 
-    /// Says when it is worth trying again.
+    /// Sets when to try again.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);

@@ -32,7 +32,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let too_large = |size: String| {
-        let text = format!("it is too large: found {size} bytes, at most {limit} are read");
+        let text = format!("it is too large: found {size} bytes, the limit is {limit}");
         io::Error::new(io::ErrorKind::FileTooLarge, text)
     };
     let size = file.metadata()?.len();
@@ -56,7 +56,7 @@ pub fn read_to_string(path: &Path, limit: u64) -> io::Result<String> {
     String::from_utf8(read(path, limit)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// Runs `work`, which reads files, on a thread of its own. The thread may be stuck in a file system that does not answer:
+/// Runs `work`, which reads files, on a separate thread. The thread may be stuck in a file system that does not answer:
 /// nothing but the result waits for it, not even the end of the process.
 ///
 /// # Errors
@@ -85,7 +85,7 @@ fn check(metadata: &Metadata) -> io::Result<()> {
     } else {
         "a device"
     };
-    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {found}, and not a regular file")))
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("expected a regular file, found {found}")))
 }
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
         fs::write(&file, "12345").unwrap();
         assert_eq!(read(&file, 5).unwrap(), b"12345");
         let error = read(&file, 4).unwrap_err().to_string();
-        assert_eq!(error, "it is too large: found 5 bytes, at most 4 are read");
+        assert_eq!(error, "it is too large: found 5 bytes, the limit is 4");
         fs::write(&file, [0xff]).unwrap();
         assert!(read_to_string(&file, 5).is_err());
     }
@@ -116,7 +116,7 @@ mod tests {
             (Path::new("/dev/zero"), "a device"),
         ] {
             let error = read(path, 5).unwrap_err().to_string();
-            assert_eq!(error, format!("it is {found}, and not a regular file"));
+            assert_eq!(error, format!("expected a regular file, found {found}"));
         }
         assert_eq!(read(&folder.path().join("none"), 5).unwrap_err().kind(), io::ErrorKind::NotFound);
         // It says that it is a file of no bytes.

@@ -1,4 +1,4 @@
-//! Why a generation does not start, or does not save its state.
+//! Why a generation failed to start, or does not save its state.
 
 use std::io;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use atoll_port::answer::AnswerError;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The worker did not take the first message.
-    #[error("worker {worker} did not take `start`: {reason}")]
+    #[error("worker {worker} rejected `start`: {reason}")]
     Call {
         /// The worker's number.
         worker: usize,
@@ -18,15 +18,15 @@ pub enum StartError {
         reason: CallError,
     },
     /// There is no thread for a worker.
-    #[error("there is no thread for worker {worker}: {reason}")]
+    #[error("cannot start a thread for worker {worker}: {reason}")]
     Thread {
         /// The worker's number.
         worker: usize,
-        /// What the system says.
+        /// The system's error.
         reason: io::Error,
     },
     /// The app said no, panicked or ended.
-    #[error("worker {worker} did not start: {reason}")]
+    #[error("worker {worker} failed to start: {reason}")]
     Refused {
         /// The worker's number.
         worker: usize,
@@ -48,6 +48,6 @@ pub enum SaveError {
     #[error(transparent)]
     Answer(#[from] AnswerError),
     /// A worker did not answer in time.
-    #[error("it did not answer within {} ms", .0.as_millis())]
+    #[error("it did not respond within {} ms", .0.as_millis())]
     TimedOut(Duration),
 }

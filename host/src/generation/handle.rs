@@ -59,8 +59,8 @@ impl std::fmt::Debug for Generation {
 }
 
 impl Generation {
-    /// Starts a thread for each worker of a bound library. `call_sink` carries out their calls; `noticed` is when the change was seen that it brings;
-    /// `on_exit` is called, on the worker's thread, when a worker has come back without being told to stop.
+    /// Starts a thread for each worker of a bound library. `call_sink` performs their calls; `noticed` is when the
+    /// change was noticed; `on_exit` is called on the worker's thread when a worker returns unexpectedly.
     ///
     /// The caller keeps the library loaded until [`stop`](Self::stop) says that no worker is left. Where a thread
     /// cannot be made, [`start`](Self::start) fails.
@@ -104,8 +104,8 @@ impl Generation {
                 let (port, running) = (inside.clone(), running_inside.clone());
                 thread_stop::on_worker_stop(move || running.end(worker));
                 let how = match loaded::run(root, inside) {
-                    Exit::Stopped | Exit::Returned => "returned from main without being told to",
-                    Exit::Panicked => "ended by a panic in main",
+                    Exit::Stopped | Exit::Returned => "returned from main unexpectedly",
+                    Exit::Panicked => "panicked in main",
                 };
                 // Told before the port is closed: whoever finds it closed finds the driver informed.
                 if !running_inside.is_stopping() {
@@ -157,7 +157,7 @@ impl Generation {
         if let Some(noticed) = self.noticed {
             let time = noticed.elapsed().as_secs_f64() * 1000.0;
             log::info!(
-                "{}#{} gave its first answer {time:.1} ms after the change",
+                "{}#{} sent its first response {time:.1} ms after the change",
                 self.app(),
                 self.number()
             );
@@ -336,8 +336,8 @@ impl Generation {
         self.ports.iter().for_each(|port| port.close());
     }
 
-    /// Sends a request to a worker, the next one in turn whose inbox has room: what `json` writes, of the number that it
-    /// is told. What the app calls for it carries its `context` on.
+    /// Sends a request to a worker, the next one in turn whose inbox has room: the text that `json` writes for the
+    /// given id. What the app calls for it carries its `context` on.
     ///
     /// # Errors
     /// No worker took it: why the last one did not.

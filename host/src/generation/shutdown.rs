@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// Tells the streams of a generation to end: first those without an end of their own, then all.
+/// Signals the streams of a generation to end: first the endless ones, then all.
 #[derive(Debug, Default)]
 pub(crate) struct ShutdownSignal {
     all: CancellationToken,

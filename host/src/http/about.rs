@@ -1,4 +1,4 @@
-//! What a response says of how it was made, for those who look for the slow part or the wrong version.
+//! Response headers for debugging: timing and version.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub(super) fn add_times(response: &mut HttpResponse, times: RequestTiming) {
     append(response, HeaderName::from_static("server-timing"), value);
 }
 
-/// Says what has answered, in the place of what the app says of it.
+/// Sets the header that identifies the app, replacing the app's value.
 pub(super) fn add_app(response: &mut HttpResponse, generation: &Generation) {
     let name = HeaderName::from_static("x-atoll-app");
     response.headers_mut().remove(&name);

@@ -20,14 +20,14 @@ pub(super) fn check(request: &HttpRequest) -> Result<(), Problem> {
     if let Some(target) = target
         && (!is_host_and_port(target) || target.starts_with(b":") || target.is_empty())
     {
-        return Err(no_host("The authority of the target", target));
+        return Err(no_host("The authority of the request target", target));
     }
     let host = check_hosts(request.headers())?;
     if request.version() == Version::HTTP_2
         && let (Some(target), Some(host)) = (target, host)
         && !target.eq_ignore_ascii_case(host)
     {
-        return Err(Problem::new(ProblemKind::BadRequest, "`Host` is not the same as `:authority`."));
+        return Err(Problem::new(ProblemKind::BadRequest, "`Host` and `:authority` differ."));
     }
     Ok(())
 }
@@ -63,7 +63,7 @@ pub(crate) fn check_hosts(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem>
         return Err(no_host("`Host`", host));
     }
     if hosts.next().is_some() {
-        return Err(Problem::new(ProblemKind::BadRequest, "The request has more than one `Host`."));
+        return Err(Problem::new(ProblemKind::BadRequest, "The request has more than one `Host` header."));
     }
     Ok(Some(host))
 }
@@ -72,7 +72,7 @@ fn no_host(what: &str, value: &[u8]) -> Problem {
     let value = value.escape_ascii();
     Problem::new(
         ProblemKind::BadRequest,
-        format!("{what} is \"{value}\", which is no host name or address with a port."),
+        format!("{what} is \"{value}\"; expected a host name or address with an optional port."),
     )
 }
 

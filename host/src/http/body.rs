@@ -90,7 +90,7 @@ async fn yield_once() {
     .await;
 }
 
-/// The body of a response, with the length that is told to the client. `length` is what the app says of it.
+/// The body of a response, with the length that the client gets. `length` is what the app says of it.
 pub(super) fn response_body(
     method: &Method,
     status: StatusCode,

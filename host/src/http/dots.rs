@@ -14,7 +14,8 @@ pub(super) fn check(path: &str) -> Result<(), Problem> {
     // Few paths have any of these.
     let may_have_one = path.contains("/.") || path.contains('%') || path.contains('\\');
     if may_have_one && has_dot_segment(path.as_bytes()) {
-        let detail = "The path has a segment `.` or `..`. Send it resolved: /b instead of /a/../b.";
+        let detail =
+            "The path contains a `.` or `..` segment. Send the normalized path: /b instead of /a/../b.";
         return Err(Problem::new(ProblemKind::BadRequest, detail));
     }
     Ok(())

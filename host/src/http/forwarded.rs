@@ -1,4 +1,4 @@
-//! `X-Forwarded-…`: what an app is told of the connection that it does not see.
+//! `X-Forwarded-…`: describes the client's connection to the app.
 //!
 //! What a client says in these headers counts only when it is one of the proxies that the operator trusts; any other
 //! client's are replaced, as it could claim to be anyone.

@@ -51,7 +51,7 @@ pub(super) fn response(
     let status = StatusCode::from_u16(head.status)
         .ok()
         .filter(|status| (200..600).contains(&status.as_u16()))
-        .ok_or_else(|| bad(format!("the status {}, where 200 to 599 are expected", head.status)))?;
+        .ok_or_else(|| bad(format!("the status {}; expected 200 to 599", head.status)))?;
     let length = values(head, "content-length").next().and_then(|length| length.parse().ok());
     let mut response = HttpResponse::with_body(status, response_body(method, status, length, body));
     add_headers(&mut response, head, length)?;
@@ -59,7 +59,7 @@ pub(super) fn response(
 }
 
 fn bad(what: String) -> Problem {
-    Problem::new(ProblemKind::BadGateway, format!("The app's answer has {what}."))
+    Problem::new(ProblemKind::BadGateway, format!("Invalid response from the app: {what}."))
 }
 
 fn values<'a>(head: &'a protocol::HttpResponse<'_>, name: &'static str) -> impl Iterator<Item = &'a str> {
@@ -78,7 +78,7 @@ pub(super) fn add_headers(
     for header in &head.headers {
         let Header(name, _) = header;
         let name = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| bad(format!("a header named {name:?}, which is no name of one")))?;
+            .map_err(|_| bad(format!("invalid header name {name:?}")))?;
         // The one answer that has to say which protocol it would speak.
         let advertised = name == header::UPGRADE && status == StatusCode::UPGRADE_REQUIRED;
         // The length is the body's, except of one that is not sent: 304 says what it would be.
@@ -93,7 +93,7 @@ pub(super) fn add_headers(
         let value = header
             .value_bytes()
             .and_then(|bytes| HeaderValue::from_bytes(&bytes).ok())
-            .ok_or_else(|| bad(format!("a value of the header `{name}` that no header can have")))?;
+            .ok_or_else(|| bad(format!("invalid value of the header `{name}`")))?;
         response.headers_mut().append(name, value);
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What says whether the host is alive, and whether it is ready.
+//! Health checks: whether the host is alive, and whether it is ready.
 
 use actix_web::HttpResponse;
 use actix_web::http::{Method, header};
@@ -36,7 +36,7 @@ impl Health {
         if method != Method::GET && method != Method::HEAD {
             return Err(Problem::new(
                 ProblemKind::MethodNotAllowed,
-                format!("This answers GET and HEAD, not {method}."),
+                format!("Use GET or HEAD here, not {method}."),
             ));
         }
         Ok(match self {

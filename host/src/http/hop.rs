@@ -11,8 +11,7 @@ pub(super) fn is_hop_by_hop(name: &str) -> bool {
 }
 
 /// The names in `Connection` headers, in lower case, that are not in [`is_hop_by_hop`] already: usually none, which costs
-/// nothing. Whoever sends them chooses how many there are, so that each of the other headers is looked up and not compared
-/// with all.
+/// nothing. The sender chooses their number, so each other header is looked up instead of compared with all.
 pub(super) fn named_by<'a>(connection: impl Iterator<Item = &'a str>) -> HashSet<String> {
     connection
         .flat_map(elements)

@@ -1,6 +1,6 @@
 //! How large a request's head may be.
 //!
-//! The parser of HTTP/1 has limits of its own: the same number of headers, 64 KiB for the target, and 128 KiB in all. It
+//! The HTTP/1 parser has separate limits: the same number of headers, 64 KiB for the target, and 128 KiB in all. It
 //! answers what is past them without a word of explanation, with 431, or with 400 for the target.
 
 use actix_web::HttpRequest;
@@ -18,7 +18,7 @@ pub(crate) const MAX_HEADER_BYTES: usize = 64 * 1024;
 pub(super) fn check(request: &HttpRequest) -> Result<(), Problem> {
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target > MAX_TARGET {
-        let detail = format!("The path and query have {target} bytes; the host takes at most {MAX_TARGET}.");
+        let detail = format!("The path and query have {target} bytes; the limit is {MAX_TARGET}.");
         return Err(Problem::new(ProblemKind::UrlTooLong, detail));
     }
     let headers = request.headers();
@@ -27,7 +27,8 @@ pub(super) fn check(request: &HttpRequest) -> Result<(), Problem> {
         .fold((0, 0), |(count, bytes), (name, value)| (count + 1, bytes + name.as_str().len() + value.len()));
     if count > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
         let detail = format!(
-            "The request has {count} headers with {bytes} bytes; the host takes at most {MAX_HEADERS} with {MAX_HEADER_BYTES}."
+            "The request has {count} headers with {bytes} bytes; the limits are {MAX_HEADERS} headers and \
+            {MAX_HEADER_BYTES} bytes."
         );
         return Err(Problem::new(ProblemKind::HeadersTooLarge, detail));
     }

@@ -24,7 +24,7 @@ struct Pipe {
     bytes: BytesMut,
     /// One of the ends is gone.
     closed: bool,
-    /// Whoever waits for the other end, of which there is one at most.
+    /// The waker of the task that waits for the other end, at most one.
     waiting: Option<Waker>,
 }
 

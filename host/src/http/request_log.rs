@@ -40,8 +40,8 @@ impl RequestLog {
         Self { begun: Instant::now(), app: None, generation: 0, times: RequestTiming::default(), step: None }
     }
 
-    /// Begins the host's step in the trace of the client, or in one of its own where spans are wanted; what the app is to
-    /// be told of it.
+    /// Starts the host's span in the trace of the client, or in a new trace if spans are enabled; returns the context
+    /// for the app.
     pub(super) fn trace(&mut self, client: Option<TraceContext>) -> Option<TraceContext> {
         let sink = self.app.as_ref().and_then(|app| app.spans());
         self.step = client.map(Step::of_client).or_else(|| sink.map(|sink| Step::first(&**sink)));

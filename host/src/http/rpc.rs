@@ -45,7 +45,7 @@ pub(super) async fn answer(
         return Ok(HttpResponse::NoContent().insert_header((header::ALLOW, "POST, OPTIONS")).finish());
     }
     if request.method() != Method::POST {
-        let detail = format!("JSON-RPC takes POST, not {}.", request.method());
+        let detail = format!("JSON-RPC requires POST, not {}.", request.method());
         let problem = Problem::new(ProblemKind::MethodNotAllowed, detail);
         let mut response = problem_response(&problem, request.headers(), request_id);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
@@ -71,7 +71,7 @@ fn check_type(request: &HttpRequest) -> Result<(), Problem> {
     if given.is_some_and(|given| TYPES.contains(&given.essence_str())) {
         return Ok(());
     }
-    let detail = format!("JSON-RPC takes a body with the content-type {}.", TYPES.join(", "));
+    let detail = format!("JSON-RPC requires the content-type {}.", TYPES.join(", "));
     Err(Problem::new(ProblemKind::UnsupportedMediaType, detail))
 }
 
@@ -82,13 +82,13 @@ async fn read(app: &App, payload: Payload) -> Result<Bytes, Problem> {
         Ok(Ok(Ok(body))) => Ok(body),
         Ok(Ok(Err(error))) => Err(Problem::new(ProblemKind::BadRequest, error.to_string())),
         Ok(Err(_too_large)) => {
-            let detail = format!("The app `{name}` takes bodies of at most body_limit = {limit} bytes.");
+            let detail = format!("The app `{name}` accepts bodies of at most body_limit = {limit} bytes.");
             Err(Problem::new(ProblemKind::BodyTooLarge, detail))
         }
         Err(_elapsed) => {
             let ms = settings.deadline_ms;
             let detail =
-                format!("The request's body did not come within deadline_ms = {ms} of the app `{name}`.");
+                format!("The request body did not arrive within deadline_ms = {ms} of the app `{name}`.");
             Err(Problem::new(ProblemKind::RequestTimeout, detail))
         }
     }

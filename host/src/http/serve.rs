@@ -70,10 +70,9 @@ async fn answer(
         return rpc::answer(request, payload, &app, request_id, record).await;
     }
     match (request.method(), request.uri().path(), &front.mount) {
-        (&Method::CONNECT, ..) => Err(Problem::new(
-            ProblemKind::MethodNotAllowed,
-            "The host opens no tunnels: it has no answer to CONNECT.",
-        )),
+        (&Method::CONNECT, ..) => {
+            Err(Problem::new(ProblemKind::MethodNotAllowed, "The host does not support CONNECT."))
+        }
         (&Method::OPTIONS, "*", _) => Ok(about_the_host()),
         (method, path, Mount::Registry(registry)) => match Health::at(path) {
             Some(health) => health.answer(method, registry),
@@ -90,8 +89,8 @@ fn about_the_host() -> HttpResponse {
         .finish()
 }
 
-/// Whether a browser asks on its own whether a page of another site may send a request (the CORS protocol). Whoever
-/// wrote the page has no say in how many of these there are.
+/// Whether a browser asks on its own whether a page of another site may send a request (the CORS protocol). The page's
+/// author does not control their number.
 fn is_preflight(request: &HttpRequest) -> bool {
     request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ORIGIN)
@@ -162,7 +161,7 @@ async fn forward(
             }
             (ResponseBody::WebSocket(_), None) => {
                 let detail = format!(
-                    "The app `{}` has a WebSocket here. Connect with a WebSocket client.",
+                    "The app `{}` serves a WebSocket at this path. Connect with a WebSocket client.",
                     app.name()
                 );
                 return Err(Problem::new(ProblemKind::UpgradeRequired, detail));

@@ -1,4 +1,4 @@
-//! Server-sent events of what is told on a channel.
+//! Server-sent events from a channel.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -103,7 +103,7 @@ pub(crate) fn check_target(host: &[u8], path: &str) {
 fn not_found(path: &str) -> Problem {
     Problem::new(
         ProblemKind::NotFound,
-        format!("The host has nothing at {path}. Apps are at /apps/NAME/, and where their routes say."),
+        format!("Nothing is served at {path}. Apps are served at /apps/NAME/ and at their routes."),
     )
 }
 

@@ -29,15 +29,16 @@ pub(super) fn asks_for_websocket(request: &HttpRequest) -> Result<bool, Problem>
     let has_body = headers.contains_key(header::TRANSFER_ENCODING)
         || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
     if request.method() != Method::GET || request.version() != Version::HTTP_11 || !has_option || has_body {
-        let detail = "A request with `Upgrade: websocket` is a GET in HTTP/1.1 with `Connection: upgrade` and without a body.";
+        let detail = "A request with `Upgrade: websocket` must be an HTTP/1.1 GET with `Connection: upgrade` and no \
+            body.";
         return Err(Problem::new(ProblemKind::BadRequest, detail));
     }
     if only(headers, &header::SEC_WEBSOCKET_VERSION) != Some(WEBSOCKET_VERSION.as_bytes()) {
-        let detail = "A WebSocket handshake has one `Sec-WebSocket-Version`, which is 13.";
+        let detail = "A WebSocket handshake requires one `Sec-WebSocket-Version: 13` header.";
         return Err(Problem::new(ProblemKind::UpgradeRequired, detail));
     }
     if !only(headers, &header::SEC_WEBSOCKET_KEY).is_some_and(is_key) {
-        let detail = "A WebSocket handshake has one `Sec-WebSocket-Key`, which is 16 bytes in base64.";
+        let detail = "A WebSocket handshake requires one `Sec-WebSocket-Key` header with 16 bytes in base64.";
         return Err(Problem::new(ProblemKind::BadRequest, detail));
     }
     Ok(true)

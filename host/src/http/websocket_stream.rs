@@ -25,7 +25,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const MAX_CONTROL: usize = 125;
 
 /// How much is read at once, in bytes. All of it is cleared before each read, and messages that an app keeps keep it; a
-/// message of more bytes has a buffer of its own size.
+/// larger message has a separate buffer of its size.
 const READ_BUFFER: usize = 4 * 1024;
 
 /// Serves an open WebSocket until both sides have closed it. Messages of more than `message_limit` bytes close it with
@@ -199,7 +199,7 @@ fn shortened(reason: &str) -> &str {
 fn message(kind: WsKind, bytes: Buffer) -> Result<Message, &'static str> {
     let bytes = Bytes::from_owner(bytes);
     if matches!(kind, WsKind::Ping | WsKind::Pong) && bytes.len() > MAX_CONTROL {
-        return Err("the app sent a ping or pong of more than 125 bytes");
+        return Err("the app sent a ping or pong longer than 125 bytes");
     }
     Ok(match kind {
         WsKind::Text => {
@@ -214,8 +214,8 @@ fn message(kind: WsKind, bytes: Buffer) -> Result<Message, &'static str> {
 /// What a broken protocol, or a broken connection, means for the WebSocket.
 fn closed_by(error: &Error) -> Closed {
     match error {
-        Error::Protocol(_) => Closed::ByHost(CloseCode::Protocol, "the WebSocket protocol is broken"),
-        Error::Utf8(_) => Closed::ByHost(CloseCode::Invalid, "text is not UTF-8"),
+        Error::Protocol(_) => Closed::ByHost(CloseCode::Protocol, "WebSocket protocol error"),
+        Error::Utf8(_) => Closed::ByHost(CloseCode::Invalid, "the text is not UTF-8"),
         Error::Capacity(_) => Closed::ByHost(CloseCode::Size, "the message is too large"),
         _ => Closed::Lost,
     }

@@ -37,7 +37,7 @@ pub enum CheckError {
     #[error(transparent)]
     Open(#[from] OpenFailure),
     /// No thread could be made for the check, or one of the library's constructors panicked.
-    #[error("it could not be opened: {0}")]
+    #[error("cannot open it: {0}")]
     Thread(io::Error),
 }
 
@@ -59,7 +59,7 @@ impl From<&SourceError> for CheckError {
 pub struct Checked {
     /// Its file.
     pub path: PathBuf,
-    /// What it says of itself.
+    /// Its stamp.
     pub stamp: Stamp,
     /// Its size in bytes.
     pub size: u64,

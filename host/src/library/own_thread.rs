@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 /// Why there is no result.
 #[derive(Debug)]
 pub(crate) enum OwnThreadError<V> {
-    /// There is no thread for it now: what the system says, and the value, with which nothing was done.
+    /// A thread could not be started: the system's error, and the unused value.
     NoThread(io::Error, V),
     /// The work panicked.
     Panicked,
@@ -52,8 +52,8 @@ pub(crate) async fn on_own_thread<V: Send + 'static, T: Send + 'static>(
     result.await.map_err(|_| OwnThreadError::Panicked)
 }
 
-/// A thread that lives as long as the process, for libraries that come and go on it: what their constructors have touched
-/// belongs to it.
+/// A thread that lives as long as the process, on which libraries are opened and closed: it owns the thread-locals that
+/// their constructors have touched.
 #[cfg(feature = "standalone")]
 pub(crate) struct LastingThread(std::sync::mpsc::Sender<Box<dyn FnOnce() + Send>>);
 

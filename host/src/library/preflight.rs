@@ -51,8 +51,8 @@ pub enum OpenFailure {
     Refused(String),
     /// The process has ended in the middle of it.
     #[error(
-        "opening it ended the process that tried it, by {end}{}; it is damaged, or one of its constructors does that: \
-         build it again, or copy it again",
+        "opening it killed the preflight process with {end}{}; it is damaged, or one of its constructors crashes: \
+        rebuild it, or copy it again",
         if words.is_empty() { String::new() } else { format!(", which wrote {words:?}") }
     )]
     Died {
@@ -63,7 +63,7 @@ pub enum OpenFailure {
     },
     /// It took too long.
     #[error(
-        "opening it took longer than {} s: one of its constructors or destructors does not return, or it is damaged",
+        "opening it took longer than {} s: one of its constructors or destructors hangs, or it is damaged",
         limit.as_secs_f64()
     )]
     Hangs {
@@ -71,7 +71,7 @@ pub enum OpenFailure {
         limit: Duration,
     },
     /// There is no process to try it in.
-    #[error("no process can be started to open it in: {0}")]
+    #[error("cannot start a preflight process: {0}")]
     Process(io::Error),
 }
 

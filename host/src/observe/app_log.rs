@@ -1,4 +1,4 @@
-//! What an app has said lately, and what went wrong with it: in bounded memory, for whoever looks after the fact.
+//! An app's recent log records, failures and panics, in bounded memory, for later inspection.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -37,7 +37,7 @@ pub(crate) const PANICS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("it 
 /// How many lines about failed requests of an app are written to the log in a second. The rest is counted.
 pub(crate) const FAILURES_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("it is not zero");
 
-/// The level of an app that has none of its own.
+/// The level of an app without a separate level.
 const NO_LEVEL: u8 = u8::MAX;
 
 /// The records of one app.
@@ -110,7 +110,7 @@ impl AppLog {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         if let Admission::LeftOut { .. } = log.window.admit(Instant::now(), rate) {
             drop(log);
-            let what = format_args!("it logs more than {rate} records in a second, its limit (log_rate)");
+            let what = format_args!("it exceeds its limit of {rate} log records per second (log_rate)");
             self.warnings.warn(WarningKind::LogRecords, what);
             return false;
         }
@@ -171,14 +171,14 @@ impl AppLog {
         self.panicked.load(Ordering::Relaxed)
     }
 
-    /// Writes to the log that a request failed, what `line` says of it.
+    /// Logs a failed request with the text of `line`.
     pub(crate) fn log_failure(&self, line: impl FnOnce() -> String) {
         match self.written_failures.pass() {
             Some(0) => log::error!("{}", line()),
             Some(more) => {
                 let limit = FAILURES_PER_SECOND;
                 log::error!(
-                    "{} ({more} more failures before it are not written, as more than {limit} a second are not)",
+                    "{} ({more} earlier failures not logged: the limit is {limit} per second)",
                     line()
                 );
             }

@@ -12,11 +12,11 @@ use crate::observe::window::{self, Admission, Window};
 /// What an app may do again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WarningKind {
-    /// It sends messages that cannot be read.
+    /// It sends malformed messages.
     Malformed,
-    /// It sends answers without a number.
+    /// It sends responses without an id.
     Numberless,
-    /// It sends messages that this host does not know.
+    /// It sends unknown messages.
     Unknown,
     /// It answers requests that were never asked, or twice.
     Answer,
@@ -48,15 +48,15 @@ impl WarningKind {
     /// What is counted of it.
     fn counted(self) -> &'static str {
         match self {
-            Self::Malformed => "messages that cannot be read",
-            Self::Numberless => "answers without a number",
-            Self::Unknown => "messages that this host does not know",
-            Self::Answer => "answers that nobody asked for",
-            Self::Credit => "pieces of streams without credit",
-            Self::MessageSize => "messages above message_limit",
-            Self::Calls => "calls above max_calls",
-            Self::LogRecords => "log records above log_rate",
-            Self::Incomplete => "responses that are not complete",
+            Self::Malformed => "malformed messages",
+            Self::Numberless => "responses without an id",
+            Self::Unknown => "unknown messages",
+            Self::Answer => "responses to unknown requests",
+            Self::Credit => "stream chunks without credit",
+            Self::MessageSize => "messages over message_limit",
+            Self::Calls => "calls over max_calls",
+            Self::LogRecords => "log records over log_rate",
+            Self::Incomplete => "incomplete responses",
         }
     }
 

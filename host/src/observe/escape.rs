@@ -26,8 +26,8 @@ pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, is_unsafe)
 }
 
-/// Text that keeps its line breaks, and has everything else escaped. Whoever shows it sets its second and later lines in,
-/// see [`indented`], so that none of them looks like another record.
+/// Text that keeps its line breaks, and has everything else escaped. Indent its second and later lines when you show
+/// it, see [`indented`], so that none of them looks like another record.
 ///
 /// ```
 /// use atoll_host::internal::escape;

@@ -1,4 +1,4 @@
-//! What happens in a host, for whoever follows it as it happens.
+//! The events of a host, for live subscribers.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub enum EventKind {
     Failure(FailureEntry),
 }
 
-/// Where events are told, and heard. A clone is the same one.
+/// The channel on which events are published. A clone is the same one.
 #[derive(Clone, Debug)]
 pub struct EventBus(broadcast::Sender<Arc<HostEvent>>);
 

@@ -20,7 +20,7 @@ pub enum State {
     Inspected,
     /// It is open in the process.
     Loaded,
-    /// Its workers have been told to start.
+    /// Its workers are starting.
     Starting,
     /// It gets new requests.
     Serving,
@@ -32,7 +32,7 @@ pub enum State {
     Unloaded,
     /// It is kept in the process, because it cannot be unloaded safely.
     Pinned,
-    /// It did not come to serve.
+    /// It failed to start.
     Refused,
 }
 
@@ -66,7 +66,7 @@ pub struct Transition {
     pub reason: String,
 }
 
-/// A [`Transition`] as it is told.
+/// A [`Transition`] as it is reported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HistoryEntry {
     /// Milliseconds since 1970.

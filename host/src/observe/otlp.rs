@@ -15,14 +15,14 @@ use opentelemetry_sdk::trace::{
 
 use crate::observe::trace::{AttributeValue, Span, SpanKind, SpanSink};
 
-/// What the service is called, unless `OTEL_SERVICE_NAME` says otherwise.
+/// The service name, unless `OTEL_SERVICE_NAME` is set.
 const SERVICE: &str = "atoll";
 
 /// How long the last spans may take to be sent at the host's end.
 const LAST: Duration = Duration::from_secs(5);
 
-/// Sends spans in batches, on a thread of its own. When more come than the collector takes, the newest are dropped. What is
-/// left is sent when it is dropped.
+/// Sends spans in batches, on a separate thread. When more come than the collector takes, the newest are dropped. What
+/// is left is sent when it is dropped.
 ///
 /// The environment variables `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_BSP_…` of
 /// OpenTelemetry are obeyed.
@@ -35,7 +35,7 @@ pub struct Otlp {
 
 /// Why spans cannot be sent.
 #[derive(Debug, thiserror::Error)]
-#[error("spans cannot be sent to {endpoint}: {reason}; expected a URL such as http://127.0.0.1:4318")]
+#[error("cannot send spans to {endpoint}: {reason}; expected a URL such as http://127.0.0.1:4318")]
 pub struct OtlpError {
     endpoint: String,
     reason: ExporterBuildError,
@@ -132,9 +132,9 @@ impl SpanExporter for Reporting {
         let was_refused = self.is_refused.swap(result.is_err(), Ordering::Relaxed);
         match &result {
             Err(error) if !was_refused => {
-                log::warn!("spans are lost: {} does not take them: {error}", self.endpoint)
+                log::warn!("dropping spans: cannot send them to {}: {error}", self.endpoint)
             }
-            Ok(()) if was_refused => log::info!("{} takes spans again", self.endpoint),
+            Ok(()) if was_refused => log::info!("sending spans to {} again", self.endpoint),
             _ => {}
         }
         result

@@ -30,9 +30,9 @@ pub struct Registry {
 pub struct Changes {
     /// Apps that are new.
     pub added: Vec<String>,
-    /// Apps that go on with other settings.
+    /// Apps that continue with changed settings.
     pub changed: Vec<String>,
-    /// Apps that are being taken down.
+    /// Apps that are shutting down.
     pub removed: Vec<String>,
 }
 
@@ -91,7 +91,7 @@ impl Registry {
         apps
     }
 
-    /// Makes the registry what the configuration says. Apps that are the same there are not touched.
+    /// Applies a configuration to the registry. Apps that are the same there are not touched.
     ///
     /// # Panics
     /// Outside of a [`LocalSet`](tokio::task::LocalSet), on which the apps' drivers run.

@@ -78,7 +78,7 @@ pub enum HostError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The admin listener cannot be used.
-    #[error("the admin API cannot be served: {0}")]
+    #[error("cannot serve the admin API: {0}")]
     Admin(io::Error),
 }
 
@@ -138,7 +138,7 @@ impl Drop for Host {
 }
 
 impl HostBuilder {
-    /// Believes what these clients say in `X-Forwarded-…`.
+    /// Trusts the `X-Forwarded-…` headers of these clients.
     pub fn trusting(mut self, proxies: TrustedProxies) -> Self {
         self.front.trusted = proxies;
         self
@@ -150,7 +150,7 @@ impl HostBuilder {
         self
     }
 
-    /// With problems that say what went wrong inside of the apps: for those who write them, not for their users.
+    /// With problems that contain internal errors of the apps: for their developers, not for their users.
     pub fn with_details(self) -> Self {
         Self { shows_details: true, ..self }
     }

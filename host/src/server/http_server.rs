@@ -25,7 +25,7 @@ use crate::server::service_manager;
 use crate::server::tls::Tls;
 use crate::watch::{FileWatch, Watcher};
 
-/// How long open connections may finish their requests when the server is told to end, in seconds.
+/// How long open connections may take to finish their requests on shutdown, in seconds.
 const SHUTDOWN_TIMEOUT: u64 = 30;
 
 /// How many connections wait at most until they are accepted. The standard library's 128 are not enough for many clients
@@ -77,7 +77,7 @@ impl Server {
         Self { protocols: Protocols::Http1Or2, ..self }
     }
 
-    /// Believes what these clients say in `X-Forwarded-…`.
+    /// Trusts the `X-Forwarded-…` headers of these clients.
     #[must_use]
     pub fn trusting(mut self, proxies: TrustedProxies) -> Self {
         self.front.trusted = proxies;
@@ -123,7 +123,7 @@ impl Server {
         self.run_until(told).await
     }
 
-    /// As [`run`](Self::run), until `told` brings the reason to end.
+    /// Like [`run`](Self::run), until `told` returns the reason to stop.
     ///
     /// # Errors
     /// The listener cannot be used.
@@ -165,7 +165,7 @@ impl Server {
     }
 }
 
-/// Waits until the process is told to end; by which signal. From this call on, these signals do not end it by
+/// Waits for a signal that stops the process and returns its name. From this call on, these signals do not end it by
 /// themselves.
 ///
 /// # Errors
@@ -184,10 +184,10 @@ pub fn told_to_end() -> io::Result<impl Future<Output = &'static str>> {
 pub fn banner(registry: &Registry, base: &str) -> String {
     let apps = registry.apps();
     if apps.is_empty() {
-        return format!("Atoll serves at {base}; no apps are registered yet");
+        return format!("Serving at {base}; no apps registered yet");
     }
     let width = apps.iter().map(|app| app.name().len()).max().unwrap_or(0).max(3);
-    let mut table = format!("Atoll serves {} app{}\n", apps.len(), if apps.len() == 1 { "" } else { "s" });
+    let mut table = format!("Serving {} app{}\n", apps.len(), if apps.len() == 1 { "" } else { "s" });
     // Writing to a string does not fail.
     let _ = writeln!(table, "  {:width$}  WORKERS  URL", "APP");
     for app in apps {
@@ -203,7 +203,7 @@ pub fn banner(registry: &Registry, base: &str) -> String {
     table
 }
 
-/// Keeps the registry what its file says; a file that cannot be used changes nothing but the log.
+/// Reloads the registry when its file changes; an invalid file is logged and ignored.
 pub async fn follow_config(mut file: ConfigFile, registry: Arc<Registry>, services: Rc<Services>) {
     loop {
         let config = file.changed().await;
@@ -220,7 +220,7 @@ pub fn reread_at_hangup(watcher: Watcher) -> io::Result<impl Future<Output = ()>
     let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
         while hangup.recv().await.is_some() {
-            log::info!("SIGHUP: reading the registry file, certificates and libraries again");
+            log::info!("SIGHUP: rereading apps.json, certificates and libraries");
             watcher.reread();
         }
     })
@@ -260,7 +260,7 @@ impl ConfigFile {
     pub async fn changed(&mut self) -> Config {
         loop {
             if !self.is_news && !self.watch.changed().await.is_present() {
-                log::warn!("{} was removed; the apps go on as they are", self.path.display());
+                log::warn!("{} was removed; the apps keep running", self.path.display());
                 continue;
             }
             self.is_news = true;
@@ -269,9 +269,9 @@ impl ConfigFile {
             self.is_news = false;
             match loaded {
                 Ok(Ok(config)) => return config,
-                Ok(Err(error)) => log::error!("the apps go on as they are, because of\n{error}"),
+                Ok(Err(error)) => log::error!("keeping the current apps:\n{error}"),
                 Err(error) => {
-                    log::warn!("{} cannot be read now, and is tried again: {error}", self.path.display());
+                    log::warn!("cannot read {}, trying again: {error}", self.path.display());
                     self.is_news = true;
                     tokio::time::sleep(READ_AGAIN).await;
                 }

@@ -1,4 +1,4 @@
-//! What a service manager such as systemd hands over, and is told; see
+//! Sockets from a service manager such as systemd, and notifications to it; see
 //! [its protocol](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html).
 
 use std::io;
@@ -12,7 +12,7 @@ use sd_notify::NotifyState;
 pub enum SocketError {
     /// The clients of the others would wait for ever.
     #[error(
-        "{0} sockets were handed over, and the host serves one: keep one ListenStream= in the .socket unit"
+        "the service manager passed {0} sockets, but the host uses one: keep one ListenStream= in the .socket unit"
     )]
     Several(usize),
     /// It is no TCP socket that listens.
@@ -32,12 +32,12 @@ pub fn socket() -> Result<Option<TcpListener>, SocketError> {
     }
 }
 
-/// Says that the process serves.
+/// Notifies the service manager that the process is ready.
 pub fn ready() {
     tell(NotifyState::Ready);
 }
 
-/// Says that the process ends.
+/// Notifies the service manager that the process is stopping.
 pub(crate) fn stopping() {
     tell(NotifyState::Stopping);
 }
@@ -45,6 +45,6 @@ pub(crate) fn stopping() {
 /// Without a service manager there is nobody to tell.
 fn tell(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
-        log::warn!("the service manager cannot be told: {error}");
+        log::warn!("cannot notify the service manager: {error}");
     }
 }

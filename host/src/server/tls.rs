@@ -1,4 +1,4 @@
-//! TLS: the server's certificate, taken over from its files whenever they change.
+//! TLS: the server's certificate, reloaded when its files change.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::watch::{FileWatch, Watcher};
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file is missing, or cannot be read.
-    #[error("the {what} {} cannot be read: {reason}", path.display())]
+    #[error("cannot read the {what} {}: {reason}", path.display())]
     Unreadable {
         /// Certificate or key.
         what: &'static str,
@@ -30,7 +30,7 @@ pub enum TlsError {
         reason: io::Error,
     },
     /// A file has none of what it should hold.
-    #[error("{} holds no {what} in PEM format that can be used{hint}", path.display())]
+    #[error("{} contains no usable {what} in PEM format{hint}", path.display())]
     Empty {
         /// Certificate or key.
         what: &'static str,
@@ -50,7 +50,7 @@ pub enum TlsError {
         reason: pem::Error,
     },
     /// The key is another certificate's.
-    #[error("the key {} is not that of the certificate {}", key.display(), certificate.display())]
+    #[error("the key {} does not match the certificate {}", key.display(), certificate.display())]
     Mismatch {
         /// The certificate's file.
         certificate: PathBuf,
@@ -58,7 +58,7 @@ pub enum TlsError {
         key: PathBuf,
     },
     /// The certificate or the key is of a kind that is not supported, or damaged.
-    #[error("the certificate {} with the key {} cannot be used: {reason}", certificate.display(), key.display())]
+    #[error("cannot use the certificate {} with the key {}: {reason}", certificate.display(), key.display())]
     Unusable {
         /// The certificate's file.
         certificate: PathBuf,
@@ -86,7 +86,7 @@ impl Files {
             return Err(unreadable("certificate", &self.certificate, pem::Error::NoItemsFound, ""));
         }
         let key = read(&self.key).and_then(|text| PrivateKeyDer::from_pem_slice(&text)).map_err(|error| {
-            unreadable("private key", &self.key, error, " (one with a passphrase cannot)")
+            unreadable("private key", &self.key, error, " (a key with a passphrase is not supported)")
         })?;
         let Self { certificate, key: key_file } = self.clone();
         CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|reason| match reason {
@@ -152,8 +152,8 @@ impl Tls {
         Ok(config)
     }
 
-    /// Takes over what the files become, for as long as it is polled. What cannot be used changes nothing but the log;
-    /// connections that are open go on with what they have.
+    /// Reloads the files when they change, as long as it is polled. Unusable files are logged and ignored; open
+    /// connections are not affected.
     pub async fn follow(mut self) {
         loop {
             tokio::select! {
@@ -171,10 +171,10 @@ impl Tls {
             match loaded {
                 Ok(new) => {
                     self.current.0.store(Arc::new(new));
-                    log::info!("the certificate {} is taken over", self.files.certificate.display());
+                    log::info!("reloaded the certificate {}", self.files.certificate.display());
                 }
                 // One of the two files is replaced before the other.
-                Err(error) => log::warn!("the certificate goes on as it was: {error}"),
+                Err(error) => log::warn!("keeping the current certificate: {error}"),
             }
         }
     }

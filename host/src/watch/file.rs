@@ -51,7 +51,7 @@ pub(super) fn first_look(path: &Path, writers: fn(&File) -> Writers) -> Known {
 /// What a look at a file finds.
 enum Look {
     Missing,
-    /// Nobody has it open for writing.
+    /// No process has it open for writing.
     Complete(Fingerprint),
     BeingWritten,
     /// The kernel does not say whether it is being written.

@@ -24,7 +24,7 @@ pub(super) struct Folders {
     kernel: Option<RecommendedWatcher>,
     folders: HashMap<PathBuf, Folder>,
     places: HashMap<Id, HashSet<Place>>,
-    /// Those whose folders were watched anew, so that notifications may be missing.
+    /// Watches whose folders were added again, so that notifications may be missing.
     disturbed: HashSet<Id>,
     warned: bool,
 }
@@ -93,7 +93,7 @@ impl Folders {
         settled
     }
 
-    /// Those who have to look again because others had folders of theirs watched anew.
+    /// Watches that must be checked again because others added some of their folders again.
     pub(super) fn take_disturbed(&mut self) -> HashSet<Id> {
         std::mem::take(&mut self.disturbed)
     }
@@ -144,8 +144,7 @@ impl Folders {
                 // The most common reason is the limit on watches, and then every folder fails: once is enough.
                 if !std::mem::replace(&mut self.warned, true) {
                     log::warn!(
-                        "cannot watch {}: {error}; changes there are noticed by looking regularly instead \
-                         (see fs.inotify.max_user_watches)",
+                        "cannot watch {}: {error}; falling back to polling (see fs.inotify.max_user_watches)",
                         path.display()
                     );
                 }

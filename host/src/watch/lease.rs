@@ -12,7 +12,7 @@ const F_SETSIG: c_int = 10;
 /// Whether a file is being written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Writers {
-    /// Nobody has it open for writing.
+    /// No process has it open for writing.
     None,
     /// Somebody has, or has it mapped writable.
     Some,

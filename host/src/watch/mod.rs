@@ -1,6 +1,6 @@
 //! Noticing that files have changed, and when they are complete.
 //!
-//! One [`Watcher`] serves the whole host with one thread of its own. The kernel's notifications (inotify, by
+//! One [`Watcher`] serves the whole host with one thread. The kernel's notifications (inotify, by
 //! way of `notify`) only say *where to look*; what is reported is always read from the file afterwards. So a
 //! notification that is lost, doubled or late does no harm, and a look at every file every two seconds
 //! covers what inotify cannot see: network file systems, writes through another hard link, a folder far up
@@ -65,8 +65,8 @@ pub struct Watcher {
 impl Watcher {
     /// Starts the service.
     ///
-    /// Where the kernel grants no inotify instance, files are looked at every two seconds instead, and the
-    /// log says so.
+    /// Where the kernel grants no inotify instance, files are polled every two seconds instead, and a warning is
+    /// logged.
     ///
     /// # Errors
     /// The thread could not be started.
@@ -142,7 +142,7 @@ impl FileWatch {
     /// Waits until the file is complete and other than it was when it was last reported, or is to be
     /// [read again](Watcher::reread).
     ///
-    /// Changes that happen while nobody waits are not lost; of several, the last one is reported.
+    /// Changes that happen between calls are not lost; of several, the last one is reported.
     /// Cancel safe: dropping the future loses nothing.
     pub async fn changed(&mut self) -> Change {
         loop {
@@ -185,7 +185,7 @@ impl TreeWatch {
 
     /// Waits until files of the set have changed.
     ///
-    /// What changes within about 20 ms comes in one batch, and so does what changes while nobody waits.
+    /// Changes within about 20 ms are reported in one batch, and so are changes between calls.
     /// Cancel safe: dropping the future loses nothing.
     pub async fn changed(&mut self) -> TreeChange {
         self.outbox.take().await

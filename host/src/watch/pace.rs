@@ -18,7 +18,7 @@ pub(super) struct Pace {
     /// How long a file must stay as it is where the kernel cannot say whether it is being written.
     pub(super) quiet: Duration,
     /// How long a file must be missing to be reported so: cargo and linkers remove one just before they
-    /// put the next in its place. Nobody waits for this report, so it may take its time.
+    /// put the next in its place. No task waits for this report, so it may take longer.
     pub(super) missing: Duration,
     /// How long a tree must be quiet before its batch goes out.
     pub(super) batch: Duration,

@@ -47,8 +47,7 @@ impl Client {
         let (service, inbox) = unbounded();
         let kernel = pace.events.then(|| ask_the_kernel(service.clone())).transpose().unwrap_or_else(|error| {
             log::warn!(
-                "no notifications about files ({error}): changes are noticed by looking every {:?} instead \
-                 (see fs.inotify.max_user_instances)",
+                "cannot use inotify ({error}): falling back to polling every {:?} (see fs.inotify.max_user_instances)",
                 pace.poll
             );
             None
@@ -117,7 +116,7 @@ impl Drop for Client {
 fn ask_the_kernel(service: Sender<Message>) -> notify::Result<RecommendedWatcher> {
     notify::recommended_watcher(move |event: notify::Result<Event>| {
         let event = event.unwrap_or_else(|error| {
-            log::warn!("notifications about files failed, so all are looked at: {error}");
+            log::warn!("inotify failed, checking all files: {error}");
             Event::new(EventKind::Other).set_flag(Flag::Rescan)
         });
         // Reading changes nothing, and our own look at a file is one.

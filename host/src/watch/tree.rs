@@ -115,8 +115,8 @@ impl WatchedTree {
         pending.due = (at + pace.batch).min(pending.noticed + pace.batch_limit);
     }
 
-    /// Lists the files and sends what has changed. `watch` is told which folders there are, and says whether
-    /// that is settled, as they are all watched already. `false`: it was not, in the end.
+    /// Lists the files and sends what has changed. `watch` gets the folders and returns whether all of them were
+    /// watched already. `false`: it was not, in the end.
     pub(super) fn look(&mut self, pace: &Pace, mut watch: impl FnMut(Vec<Place>) -> bool) -> bool {
         let started = Instant::now();
         let noticed = self.pending.take().map_or(started, |pending| pending.noticed);

@@ -17,13 +17,13 @@ pub enum AnswerError {
     #[error("{} (code {})", .0.message, .0.code)]
     Failed(ErrorObject<'static>),
     /// The answer is not what the protocol says.
-    #[error("the app's answer cannot be read: {0}")]
+    #[error("malformed response from the app: {0}")]
     Malformed(#[from] serde_json::Error),
     /// The answer refers to a buffer that did not come along.
-    #[error("the app's answer refers to buffer {0}, which did not come along")]
+    #[error("the app's response refers to buffer {0}, which is missing")]
     NoBuffer(usize),
     /// The answer has more headers than its app may send.
-    #[error("the head of the app's answer has {size} bytes, more than head_limit = {limit}")]
+    #[error("the app's response head has {size} bytes, more than head_limit = {limit}")]
     HeadTooLarge {
         /// The bytes of its headers.
         size: usize,
@@ -31,7 +31,7 @@ pub enum AnswerError {
         limit: usize,
     },
     /// A stream began before the answer.
-    #[error("the app sent a body before its answer")]
+    #[error("the app sent a body before its response head")]
     NoHead,
 }
 

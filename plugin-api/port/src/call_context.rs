@@ -8,8 +8,9 @@ use atoll_protocol::HttpRequest;
 use compact_str::{CompactString, format_compact};
 use tokio::time::Instant;
 
-/// Where a request comes from: its id and trace context, how long whoever asked first waits, and the apps that wait for
-/// it. Making and cloning one allocates nothing, unless the id is longer than the host's own or there is a trace context.
+/// Where a request comes from: its id and trace context, the deadline of the first caller, and the apps that wait for
+/// it. Making and cloning one allocates nothing, unless the id is longer than the host's own or there is a trace
+/// context.
 #[derive(Clone, Debug)]
 pub struct CallContext {
     request_id: CompactString,
@@ -29,7 +30,7 @@ struct Caller {
 
 /// A call would come back to an app that waits for it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the call would come back to an app that waits for it: {0}")]
+#[error("call cycle: {0}")]
 pub struct Cycle(String);
 
 impl CallContext {
@@ -48,7 +49,7 @@ impl CallContext {
         Self::new(&request.request_id, request.traceparent.as_deref())
     }
 
-    /// That of work which an app does of its own accord.
+    /// The context of work without a request.
     pub fn background(app: &str) -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Self {
@@ -83,17 +84,17 @@ impl CallContext {
         self.deadline = Some(deadline);
     }
 
-    /// When whoever asked first stops waiting, if that is fixed.
+    /// When the first caller stops waiting, if there is a deadline.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// Notes that the deadline does not count any more, as the request is answered and goes on as a stream.
+    /// Removes the deadline, because the response has started and is streaming.
     pub fn clear_deadline(&mut self) {
         self.deadline = None;
     }
 
-    /// How long to wait for an app that has `limit`: no longer than whoever asked first waits.
+    /// How long to wait for an app that has `limit`: no longer than the first caller waits.
     pub fn remaining(&self, limit: Duration) -> Duration {
         self.deadline.map_or(limit, |deadline| limit.min(deadline.saturating_duration_since(Instant::now())))
     }

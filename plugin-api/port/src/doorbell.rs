@@ -1,5 +1,5 @@
-//! How workers that sleep learn that something has come: they wait here, or in an event loop of their own, such as
-//! tokio's, for an eventfd. Neither costs a system call unless a worker has announced that it sleeps.
+//! Wakes sleeping workers: they wait here, or in their own event loop, such as tokio's, for an eventfd. Neither costs a
+//! system call unless a worker has announced that it sleeps.
 //!
 //! An app may use its port from any number of threads, and each of them may sleep.
 

@@ -11,10 +11,10 @@ const GRANTS: u32 = 2 * (INITIAL_CREDIT / piece_credit(0)) as u32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CreditError {
     /// A piece of a stream, or a WebSocket message.
-    #[error("the app sent more of a stream than it has credit for")]
+    #[error("the app sent more of a stream than its credit allows")]
     NoCredit,
     /// Credit for what it was not sent.
-    #[error("the app granted credit {GRANTS} times for what it was not sent")]
+    #[error("the app granted credit {GRANTS} times without receiving data")]
     Grants,
 }
 

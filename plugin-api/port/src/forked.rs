@@ -34,7 +34,7 @@ pub(crate) fn end_child() {
 
 #[cold]
 fn end() -> ! {
-    const TEXT: &str = "a forked child came back to its worker, which it is not, and ends\n";
+    const TEXT: &str = "a forked child returned to the worker's code and exits\n";
     // SAFETY: the pointer and length are those of the text.
     unsafe {
         libc::write(libc::STDERR_FILENO, TEXT.as_ptr().cast(), TEXT.len());

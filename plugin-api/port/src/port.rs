@@ -28,7 +28,7 @@ use crate::worker_message::{CallRequest, ReplyEvent, WorkerMessage, WorkerMessag
 pub struct Limits {
     /// How many requests may wait in its inbox.
     pub queue: usize,
-    /// How many requests of its own may be open, and answered without that it has taken the answer.
+    /// How many requests from the app may be open or have unread responses.
     pub calls: usize,
     /// How many bytes the text of a message may have.
     pub message: usize,
@@ -115,8 +115,8 @@ impl<T: Transport> Port<T> {
         &self.transport
     }
 
-    /// The message of what [`Transport::put`] was given, for the worker that takes it now; `None`: nobody waits for it any
-    /// more.
+    /// The message of what [`Transport::put`] was given, for the worker that takes it now; `None`: it is no longer
+    /// pending.
     pub fn hand_out(&self, item: Item) -> Option<Message> {
         match item {
             Item::Request(id, json, transfer) => self.hand_out_request(id, json, transfer),
@@ -148,8 +148,8 @@ impl<T: Transport> Port<T> {
         &self.app
     }
 
-    /// Ends the port: the worker's next `receive` says so, whoever waits for an answer gets [`WorkerGone`](crate::WorkerGone), and
-    /// what the app has asked for is cancelled.
+    /// Closes the port: the worker's next `receive` reports it, pending requests get [`WorkerGone`](crate::WorkerGone),
+    /// and what the app has asked for is cancelled.
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -233,7 +233,7 @@ impl<T: Transport> Port<T> {
             }
             // One that was asked may be answered after whoever asked has left.
             Some(None) if is_answer && !self.has_asked(id) => {
-                let what = format_args!("the app answered request {id}, which was never asked");
+                let what = format_args!("the app responded to the unknown request {id}");
                 self.warn(WarningKind::Answer, &what);
             }
             _ => {}
@@ -247,7 +247,7 @@ impl<T: Transport> Port<T> {
     /// Answers for what is too large to be read as a whole.
     fn too_large(&self, json: &[u8]) {
         let (bytes, limit) = (json.len(), self.limits.message);
-        let what = format!("a message of the app has {bytes} bytes, more than message_limit = {limit}");
+        let what = format!("a message from the app has {bytes} bytes, more than message_limit = {limit}");
         self.warn(WarningKind::MessageSize, &what);
         let error = |code| ErrorObject { code, message: what.as_str().into(), data: None };
         match serde_json::from_slice(json) {
@@ -269,7 +269,7 @@ impl<T: Transport> Port<T> {
             self.answer(&Response::error(id, error), Vec::new());
         } else if !self.is_closed() {
             log::error!(
-                "{}: a worker asks for more and more, and takes no answers: its port is closed (max_calls = {})",
+                "{}: closing the port of a worker that makes calls without reading the responses (max_calls = {})",
                 self.app,
                 self.limits.calls
             );
@@ -287,12 +287,13 @@ impl<T: Transport> Port<T> {
                     NotBegun::TooMany => {
                         let calls = self.limits.calls;
                         let what = format!(
-                            "{calls} calls of a worker are in flight, or answered and not read: its limit (max_calls = {calls})"
+                            "a worker has reached its limit of {calls} calls in flight or with unread responses \
+                            (max_calls = {calls})"
                         );
                         (code::UNAVAILABLE, what)
                     }
                     NotBegun::Repeated => {
-                        (code::INVALID_REQUEST, format!("the app asked again with the number {id}"))
+                        (code::INVALID_REQUEST, format!("the app reused the request id {id}"))
                     }
                 };
                 self.warn(WarningKind::Calls, &what);

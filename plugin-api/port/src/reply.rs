@@ -24,10 +24,10 @@ use crate::worker_message::ReplyEvent;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// As many requests wait in the inbox as may.
-    #[error("the worker's inbox is full: {0} requests wait")]
+    #[error("the worker's inbox is full: {0} requests are queued")]
     Full(usize),
     /// The worker has ended.
-    #[error("the worker has ended")]
+    #[error("the worker has exited")]
     Closed,
 }
 
@@ -47,8 +47,7 @@ impl<T: Transport> Port<T> {
         Ok(place)
     }
 
-    /// Sends a request; what is returned waits for the answer. When it is dropped before, the worker is told that
-    /// nobody waits.
+    /// Sends a request; what is returned waits for the answer. If it is dropped earlier, the request is cancelled.
     ///
     /// # Errors
     /// The request was not taken: see [`CallError`].
@@ -81,7 +80,7 @@ impl<T: Transport> Permit<T> {
         self
     }
 
-    /// Sends the request that `json` writes, of the number that it is told, in this place: see [`Port::call`]. The
+    /// Sends the request that `json` writes for the given id, in this place: see [`Port::call`]. The
     /// buffer is taken only when it is sent.
     ///
     /// # Errors
@@ -123,8 +122,8 @@ impl<T: Transport> Drop for Permit<T> {
     }
 }
 
-/// Waits for what comes back for one request: its answer, and the streams that may follow it. When it is dropped
-/// before that is over, the worker is told that nobody waits.
+/// Waits for what comes back for one request: its answer, and the streams that may follow it. If it is dropped before
+/// it is finished, the request is cancelled.
 pub struct Answer<T: Transport = InProcess> {
     port: Arc<Port<T>>,
     id: u64,
@@ -146,7 +145,7 @@ impl<T: Transport> Answer<T> {
         self.port.with_pending(|pending| pending.get_mut(&self.id).map(|it| change(&mut it.outgoing)));
     }
 
-    /// Wakes whoever waits for this when `deadline` has passed; it takes the place of the one before.
+    /// Wakes the waiting task when `deadline` has passed; it replaces the previous deadline.
     pub fn set_deadline(&mut self, deadline: Instant) {
         self.reply.set_deadline(deadline);
     }

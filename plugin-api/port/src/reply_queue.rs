@@ -21,7 +21,7 @@ use crate::worker_message::ReplyEvent;
 
 /// The worker has ended, and the request was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the worker ended before it answered")]
+#[error("the worker exited before it responded")]
 pub struct WorkerGone {
     /// Whether the worker had the request: if not, another one can have it.
     pub handed_out: bool,
@@ -54,7 +54,7 @@ impl ReplySender {
         self.push(Ok(event));
     }
 
-    /// Gives the right up, as nobody waits any more.
+    /// Gives up the reservation, because the request is no longer pending.
     pub(crate) fn forget(mut self) {
         self.open = false;
     }
@@ -258,7 +258,7 @@ impl ReplyReceiver {
         }
     }
 
-    /// Wakes whoever waits when `deadline` has passed; it takes the place of the one before.
+    /// Wakes the waiting task when `deadline` has passed; it replaces the previous deadline.
     pub(crate) fn set_deadline(&mut self, deadline: Instant) {
         let slot = &mut self.lane.slots.borrow_mut()[self.key.place];
         (slot.deadline, slot.late) = (Some(deadline), false);

@@ -39,7 +39,7 @@ impl Stopwatch {
         self.taken.is_some()
     }
 
-    /// It was answered now, or nobody waits for the answer any more.
+    /// It was answered now, or is no longer pending.
     pub(crate) fn stop(self) -> RequestTiming {
         match self.taken {
             Some(taken) => RequestTiming { queue: taken - self.sent, handler: taken.elapsed() },

@@ -6,11 +6,11 @@ use std::sync::Arc;
 /// What an app may do again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WarningKind {
-    /// It sends messages that cannot be read.
+    /// It sends malformed messages.
     Malformed,
-    /// It sends answers without a number.
+    /// It sends responses without an id.
     Numberless,
-    /// It sends messages that this host does not know.
+    /// It sends unknown messages.
     Unknown,
     /// It answers requests that were never asked, or twice.
     Answer,

@@ -71,7 +71,7 @@ impl Port {
         self.transport.outlet.is_empty() && !self.is_closed()
     }
 
-    /// The descriptor by which an app with an event loop of its own learns that something has come.
+    /// The descriptor that wakes an app with its own event loop.
     pub fn doorbell(&self) -> RawFd {
         self.transport.doorbell.descriptor()
     }

@@ -35,7 +35,7 @@ pub enum WorkerMessage {
     ReplyEvent(u64, ReplyEvent),
     /// A request of the app's own, with its number.
     CallRequest(u64, CallRequest),
-    /// Nobody waits any more for the app's request of this number.
+    /// The app's request with this id is no longer pending.
     Cancel(u64),
 }
 
@@ -55,13 +55,13 @@ const NAME: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerMessageError {
     /// It is not JSON, or has not the parameters of its method.
-    #[error("the app sent a message that cannot be read: {0}")]
+    #[error("the app sent a malformed message: {0}")]
     Malformed(#[from] serde_json::Error),
     /// An answer without the number of its request.
-    #[error("the app sent an answer without a number")]
+    #[error("the app sent a response without an id")]
     NoNumber,
     /// A method that no host has.
-    #[error("the app sent the message {0}, which this host does not know")]
+    #[error("the app sent the unknown message {0}")]
     Unknown(String),
 }
 

@@ -5,7 +5,7 @@
 //!
 //! Two rules keep it sound. Every object that is shared belongs to the host: an app holds opaque handles and
 //! gives them back through the [`Host`] table, so a host thread never runs or drops anything of the app's.
-//! And no panic crosses: all functions here are `extern "C"`, and whoever implements one catches.
+//! And no panic crosses: all functions here are `extern "C"`, and each implementation catches panics.
 
 use abi_stable::StableAbi;
 use abi_stable::library::RootModule;
@@ -13,7 +13,7 @@ use abi_stable::package_version_strings;
 use abi_stable::sabi_types::VersionStrings;
 use abi_stable::std_types::RStr;
 
-/// The version of this interface. A host loads libraries of its own version only; it is part of the
+/// The version of this interface. A host only loads libraries with the same version; it is part of the
 /// [stamp](crate::stamp).
 pub const API_VERSION: u32 = 1;
 
@@ -32,7 +32,8 @@ pub struct PortHandle(pub *const u8);
 
 /// Bytes with one owner, which move between host and app without a copy.
 ///
-/// Whoever holds a buffer may read its bytes, hand it on, or drop it; dropping calls `release`, which is always the host's code, so a buffer may outlive the library that filled it.
+/// The owner of a buffer may read its bytes, pass it on, or drop it; dropping calls `release`, which is always the
+/// host's code, so a buffer may outlive the library that filled it.
 #[repr(C)]
 #[derive(StableAbi, Debug)]
 pub struct Buffer {
@@ -90,9 +91,9 @@ pub enum Received {
 #[repr(u8)]
 #[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// It was told to stop, or its port was closed, and it has finished its work.
+    /// It received `stop`, or its port was closed, and it has finished its work.
     Stopped,
-    /// It returned without being told to.
+    /// It returned unexpectedly.
     Returned,
     /// It panicked.
     Panicked,
@@ -148,7 +149,7 @@ pub enum ThreadEvent {
 
 /// The host's functions, as an app sees them.
 ///
-/// A prefix type: a later version may add fields at the end, and older libraries go on working.
+/// A prefix type: a later version may add fields at the end, and older libraries keep working.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = HostRef)))]
@@ -204,7 +205,7 @@ pub struct Host {
     /// The port's doorbell, an eventfd of the host's that lives as long as the port: it becomes readable when something
     /// has come since [`Host::port_sleep`] said yes. Negative when there is none.
     pub port_doorbell: unsafe extern "C" fn(PortHandle) -> i32,
-    /// Says that nobody will look at the port before its doorbell rings. `false`: something is there already.
+    /// Announces that the worker will wait for the doorbell. `false`: a message is available already.
     pub port_sleep: unsafe extern "C" fn(PortHandle) -> bool,
     /// Counts one more holder of the port.
     pub port_retain: unsafe extern "C" fn(PortHandle),
@@ -224,8 +225,8 @@ pub struct Plugin {
     /// Called once, before anything else: installs the heap, the logger and the panic hook.
     /// `max_level` is the host's maximum log level, 0 (off) to 5 (trace).
     pub bind: unsafe extern "C" fn(HostRef, GenerationHandle, max_level: u8),
-    /// Runs one worker on the calling thread, until it is told to stop or its port is closed.
-    /// It takes over one count of the port.
+    /// Runs one worker on the calling thread, until it receives `stop` or its port is closed.
+    /// It takes ownership of one reference to the port.
     pub main: unsafe extern "C" fn(PortHandle) -> Exit,
     /// Called when all workers and threads of the library have ended, before it is closed: takes back what it has
     /// registered for the process, and would be called by. May be called again.

@@ -74,7 +74,7 @@ impl Buffers {
     /// A list from its parts, for the host.
     ///
     /// # Safety
-    /// As for [`Buffer::from_raw_parts`], with initialised buffers in the place of bytes; `release` frees the
+    /// As for [`Buffer::from_raw_parts`], with initialised buffers instead of bytes; `release` frees the
     /// list's own memory only, and is called when its buffers have been moved out or dropped.
     pub unsafe fn from_raw_parts(
         data: *mut Buffer,

@@ -18,7 +18,7 @@ pub const HANDLER_PANICKED: i64 = -32001;
 pub const CANCELLED: i64 = -32002;
 /// The app could not start.
 pub const START_FAILED: i64 = -32003;
-/// An app that was called cannot serve now, or does not exist.
+/// A called app is unavailable or unknown.
 pub const UNAVAILABLE: i64 = -32004;
 /// No answer came in time.
 pub const DEADLINE_EXCEEDED: i64 = -32005;

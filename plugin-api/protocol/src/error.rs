@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The failure of a handler or a hook: an HTTP status, and one sentence that says what went wrong.
+/// The failure of a handler or a hook: an HTTP status and a message.
 ///
 /// Any [`std::error::Error`] becomes one by `?`, with status 500 and the errors that caused it in its message.
 /// For that reason this type is not a [`std::error::Error`] itself, as with `anyhow`. What is displayable but

@@ -39,7 +39,7 @@ impl Start {
     /// The setting `config` as a `T`; the default one when it is not set.
     ///
     /// # Errors
-    /// The setting is no `T`; the message says where and why.
+    /// The setting is not a `T`; the message contains position and reason.
     ///
     /// ```
     /// use atoll_plugin::prelude::*;
@@ -60,7 +60,7 @@ impl Start {
             return Ok(T::default());
         }
         T::deserialize(&self.config)
-            .map_err(|error| Error::internal(format!("the setting `config` does not fit: {error}")))
+            .map_err(|error| Error::internal(format!("cannot deserialize the setting `config`: {error}")))
     }
 }
 
@@ -84,7 +84,7 @@ pub struct Started {
 /// The parameters of [`method::CANCEL`](super::method::CANCEL).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {
-    /// The number of the request that nobody waits for any more.
+    /// The id of the cancelled request.
     pub id: u64,
 }
 

@@ -8,7 +8,7 @@ pub const START: &str = "start";
 pub const HTTP: &str = "http";
 /// host → app: the state for the next generation; result: any JSON.
 pub const STATE_SAVE: &str = "state.save";
-/// host → app, notification: nobody waits for a request any more; params [`Cancel`](super::Cancel).
+/// host → app, notification: cancels a request; params [`Cancel`](super::Cancel).
 pub const CANCEL: &str = "cancel";
 /// host → app, notification: finish what is in flight and return.
 pub const STOP: &str = "stop";

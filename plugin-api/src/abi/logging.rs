@@ -24,11 +24,11 @@ pub(crate) fn install(max_level: u8) {
     }
 }
 
-/// Follows what the host says of the level by [`method::LOG_LEVEL`](crate::protocol::method::LOG_LEVEL).
+/// Applies the log level from the host's [`method::LOG_LEVEL`](crate::protocol::method::LOG_LEVEL).
 pub(crate) fn follow(call: &Call) {
     match call.params() {
         Ok(LogLevel { level }) => log::set_max_level(level_filter(level)),
-        Err(error) => log::error!("the host's log level cannot be read: {error}"),
+        Err(error) => log::error!("cannot parse the host's log level: {error}"),
     }
 }
 

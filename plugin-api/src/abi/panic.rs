@@ -108,7 +108,7 @@ pub(crate) fn payload_text(payload: &(dyn Any + Send)) -> &str {
 const PANICKED: i32 = 101;
 
 /// Runs `f`; a panic becomes its text. A panic in the payload's own drop is caught too. A forked child that panics does
-/// not come back from here: it ends as any program does, and does not go on as a copy of the worker.
+/// not come back from here: it exits as any program does, and does not continue as a copy of the worker.
 pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
         if process::is_forked_child() {

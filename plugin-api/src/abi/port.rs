@@ -31,12 +31,12 @@ pub enum Event {
     Closed,
 }
 
-/// The port is closed: the host does not listen any more.
+/// The port is closed: the host no longer receives messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
 
 impl Port {
-    /// Takes over one count of the port.
+    /// Takes ownership of one reference to the port.
     ///
     /// # Safety
     /// The host has given this count away, and the library is bound to it.

@@ -38,8 +38,8 @@ use crate::http::request::Request;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     label = "not a handler",
-    note = "a handler is `|req: Request| ..`, `async |req: Request| ..`, or a function like it",
-    note = "it returns a `Response`, `()`, `Option`, `Result`, text, bytes, `Json` or `(u16, ..)`, and owns what it uses"
+    note = "expected `|req: Request| ..`, `async |req: Request| ..`, or a function with that signature",
+    note = "that returns a `Response`, `()`, `Option`, `Result`, string, bytes, `Json` or `(u16, ..)`, and is `'static`"
 )]
 pub trait Handler<M>: Sized + 'static {
     /// The handler as the application keeps it.

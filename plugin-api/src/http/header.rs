@@ -7,16 +7,13 @@ use atoll_protocol::Error;
 
 /// A header as the protocol writes it, or why it must not be sent.
 ///
-/// A line break in a value would let whoever chose the value write headers of their own.
+/// A line break in a value would let its author inject headers.
 pub(crate) fn checked(name: &str, value: &str) -> Result<Header<'static>, Error> {
     if name.is_empty() || !name.bytes().all(is_token) {
-        return Err(Error::new(500, format!("{name:?} is not a header's name")));
+        return Err(Error::new(500, format!("invalid header name {name:?}")));
     }
     if let Some(bad) = value.chars().find(|&c| c.is_ascii_control() && c != '\t') {
-        return Err(Error::new(
-            500,
-            format!("the header {name} has a value with the character {bad:?}, which no header may have"),
-        ));
+        return Err(Error::new(500, format!("invalid value of the header {name}: it contains {bad:?}")));
     }
     let name = name.to_ascii_lowercase();
     Ok(Header(name.into(), header_text(value.as_bytes()).into_owned().into()))

@@ -45,7 +45,7 @@ pub type Outcome = Result<Option<Response>, Error>;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
-    note = "it can return a `Response`, `()`, `Option`, `Result`, text, bytes, `Json` or `(u16, ..)`"
+    note = "expected a `Response`, `()`, `Option`, `Result`, string, bytes, `Json` or `(u16, ..)`"
 )]
 pub trait IntoOutcome {
     /// What the returned value means.

@@ -44,7 +44,7 @@ impl Params {
     pub(crate) fn decode<'a>(raw: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Error> {
         let decode = |(name, value): (&str, &str)| match percent_decode_str(value).decode_utf8() {
             Ok(text) => Ok((name.into(), text.into())),
-            Err(_) => Err(Error::bad_request(format!("the path's part `{name}` is not UTF-8"))),
+            Err(_) => Err(Error::bad_request(format!("the path parameter `{name}` is not UTF-8"))),
         };
         let pairs = raw.map(decode).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { pairs: (!pairs.is_empty()).then(|| Rc::new(pairs)) })
@@ -78,7 +78,7 @@ impl Params {
         // Numbers and the like are read out of text here; `serde_urlencoded` has that, for this form of it.
         let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(self.iter()).finish();
         serde_urlencoded::from_str(&text)
-            .map_err(|error| Error::bad_request(format!("the path does not fit: {error}")))
+            .map_err(|error| Error::bad_request(format!("cannot deserialize the path parameters: {error}")))
     }
 }
 
@@ -127,6 +127,9 @@ mod tests {
         assert_eq!(fields, Fields { n: -5, text: "&+=".into(), missing: None });
         let error = Params::decode([("n", "x")].into_iter()).unwrap().parse::<Fields>().unwrap_err();
         assert_eq!(error.status(), 400);
-        assert!(error.message().starts_with("the path does not fit: invalid digit"), "{error}");
+        assert!(
+            error.message().starts_with("cannot deserialize the path parameters: invalid digit"),
+            "{error}"
+        );
     }
 }

@@ -41,15 +41,15 @@ impl Pattern {
         use matchit::InsertError;
 
         if !text.starts_with('/') {
-            return Err("it does not begin with `/`".to_owned());
+            return Err("it failed to start with `/`".to_owned());
         }
         // A router of its own has nothing to conflict with: what it refuses is malformed.
         matchit::Router::new().insert(text, ()).map_err(|error| match error {
-            InsertError::InvalidParamSegment => "a segment can have one parameter only".to_owned(),
+            InsertError::InvalidParamSegment => "a segment can have only one parameter".to_owned(),
             InsertError::InvalidParam => {
-                "a parameter is `{name}`, and a brace that is meant as such is `{{` or `}}`".to_owned()
+                "write a parameter as `{name}` and a literal brace as `{{` or `}}`".to_owned()
             }
-            InsertError::InvalidCatchAll => "`{*name}` can only be at the end".to_owned(),
+            InsertError::InvalidCatchAll => "`{*name}` must be at the end".to_owned(),
             other => other.to_string(),
         })?;
 
@@ -137,12 +137,12 @@ mod tests {
     #[test]
     fn what_is_malformed_is_explained() {
         let reason = |text| Pattern::parse(text).unwrap_err();
-        assert!(reason("").contains("begin with `/`"));
-        assert!(reason("x").contains("begin with `/`"));
+        assert!(reason("").contains("start with `/`"));
+        assert!(reason("x").contains("start with `/`"));
         assert!(reason("/{").contains("`{name}`"));
         assert!(reason("/{}").contains("`{name}`"));
         assert!(reason("/x}").contains("`{name}`"));
-        assert!(reason("/{a}-{b}").contains("one parameter only"));
+        assert!(reason("/{a}-{b}").contains("only one parameter"));
         assert!(reason("/{*a}/b").contains("at the end"));
     }
 }

@@ -99,7 +99,7 @@ impl Request {
         let body = match request.body {
             None => Payload::Empty,
             Some(protocol::Body::Transfer(index)) => body(index).ok_or_else(|| {
-                serde_json::Error::custom(format_args!("there is no buffer {index} for the body"))
+                serde_json::Error::custom(format_args!("missing buffer {index} for the body"))
             })?,
             Some(protocol::Body::Stream(_)) => Payload::Empty,
             Some(protocol::Body::Websocket(_)) => {
@@ -183,7 +183,7 @@ impl Request {
     /// ```
     pub fn query_as<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
         serde_urlencoded::from_str(self.query())
-            .map_err(|error| Error::bad_request(format!("the query does not fit: {error}")))
+            .map_err(|error| Error::bad_request(format!("cannot deserialize the query: {error}")))
     }
 
     /// The parameters of the route's pattern.
@@ -259,9 +259,8 @@ impl Request {
     /// # Ok::<_, Error>(())
     /// ```
     pub fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
-        serde_json::from_slice(self.body()).map_err(|error| {
-            Error::bad_request(format!("the body is not the JSON that is expected: {error}"))
-        })
+        serde_json::from_slice(self.body())
+            .map_err(|error| Error::bad_request(format!("cannot deserialize the JSON body: {error}")))
     }
 
     /// Reads the body as a form's fields (`application/x-www-form-urlencoded`).
@@ -270,7 +269,7 @@ impl Request {
     /// Status 400 when a field is missing, is there twice, or is not what the field takes.
     pub fn form<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_urlencoded::from_bytes(self.body())
-            .map_err(|error| Error::bad_request(format!("the form does not fit: {error}")))
+            .map_err(|error| Error::bad_request(format!("cannot deserialize the form: {error}")))
     }
 
     /// The client's address, when it is known.
@@ -375,10 +374,10 @@ mod tests {
         assert!(error.message().contains("line 1 column 2"), "{error}");
         let error = req.query_as::<(u8, u8)>().unwrap_err();
         assert_eq!(error.status(), 400);
-        assert!(error.message().starts_with("the query does not fit: invalid type"), "{error}");
+        assert!(error.message().starts_with("cannot deserialize the query: invalid type"), "{error}");
         let error = req.form::<(u8, u8)>().unwrap_err();
         assert_eq!(error.status(), 400);
-        assert!(error.message().starts_with("the form does not fit: invalid type"), "{error}");
+        assert!(error.message().starts_with("cannot deserialize the form: invalid type"), "{error}");
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl RequestBuilder {
     pub fn json(mut self, value: impl Serialize) -> Self {
         match serde_json::to_vec(&value) {
             Ok(body) => self.body = body,
-            Err(error) => panic!("the body cannot be written as JSON: {error}"),
+            Err(error) => panic!("cannot serialize the body as JSON: {error}"),
         }
         self.head.headers.push(Header("content-type".into(), "application/json".into()));
         self
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "is not a header's name")]
+    #[should_panic(expected = "invalid header name")]
     fn a_bad_header_is_a_bug_of_the_test() {
         let _ = Request::get("/").header("a b", "");
     }

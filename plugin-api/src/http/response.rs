@@ -55,9 +55,9 @@ impl Response {
         match serde_json::to_vec(&value) {
             Ok(bytes) => Self::of_type("application/json", bytes.into()),
             Err(error) => {
-                log::error!("a response cannot be written as JSON: {error}");
+                log::error!("cannot serialize a response as JSON: {error}");
                 Self::new(500)
-                    .failed(Error::internal(format_args!("the answer cannot be written as JSON: {error}")))
+                    .failed(Error::internal(format_args!("cannot serialize the response as JSON: {error}")))
             }
         }
     }
@@ -111,7 +111,7 @@ impl Response {
     pub fn status(mut self, status: u16) -> Self {
         if !(200..=599).contains(&status) {
             return self
-                .failed(Error::new(500, format!("{status} is not a status of a response: 200 to 599 are")));
+                .failed(Error::new(500, format!("invalid response status {status}: expected 200 to 599")));
         }
         self.status = status;
         self
@@ -126,7 +126,7 @@ impl Response {
         self
     }
 
-    /// Sets a header, in the place of all those of the same name.
+    /// Sets a header, replacing all headers of the same name.
     ///
     /// ```
     /// use atoll_plugin::prelude::*;

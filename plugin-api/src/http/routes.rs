@@ -63,11 +63,11 @@ impl Routes {
         }
         let pattern = match Pattern::parse(text) {
             Ok(pattern) => pattern,
-            Err(reason) => panic!("the route {text:?} is malformed: {reason}"),
+            Err(reason) => panic!("malformed route {text:?}: {reason}"),
         };
         if let Some(other) = self.routes.iter().find(|route| route.pattern.shape == pattern.shape) {
             let other = &other.pattern.text;
-            panic!("the route {text:?} matches the same paths as the route {other:?} that is there already");
+            panic!("the route {text:?} conflicts with the route {other:?}");
         }
         self.routes.push(Route { pattern, handlers: vec![(method, handler)] });
     }
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(found(&routes, "GET", "/a/c%20d"), r#"/a/{x} {"x": "c d"}"#);
         assert_eq!(found(&routes, "GET", "/a/c/d/e"), r#"/a/{x}/{*rest} {"x": "c", "rest": "d/e"}"#);
         assert_eq!(found(&routes, "GET", "/b"), r#"/{*all} {"all": "b"}"#);
-        assert_eq!(found(&routes, "GET", "/%ff"), "the path's part `all` is not UTF-8");
+        assert_eq!(found(&routes, "GET", "/%ff"), "the path parameter `all` is not UTF-8");
     }
 
     #[test]
@@ -266,13 +266,13 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = r#"the route "/{b}/x" matches the same paths as the route "/{a}/x""#)]
+    #[should_panic(expected = r#"the route "/{b}/x" conflicts with the route "/{a}/x""#)]
     fn a_conflict_names_both_routes() {
         routes(&[(None, "/{a}/x"), (None, "/{b}/x")]);
     }
 
     #[test]
-    #[should_panic(expected = r#"the route "/{*a}/b" is malformed: `{*name}` can only be at the end"#)]
+    #[should_panic(expected = r#"the route "/{*a}/b" is malformed: `{*name}` must be at the end"#)]
     fn a_bad_pattern_is_named() {
         routes(&[(None, "/{*a}/b")]);
     }

@@ -86,7 +86,7 @@ impl Event {
         lines.join("\n")
     }
 
-    /// Its type, when it has one of its own.
+    /// Its type, if it was set.
     pub fn get_event(&self) -> Option<&str> {
         self.get("event: ")
     }

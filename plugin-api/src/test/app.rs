@@ -20,7 +20,7 @@ use crate::protocol::{LogLevel, Start, method};
 use crate::worker::host::Fetched;
 use crate::worker::rpc::RpcError;
 
-/// An app that runs in the test's own process, on a thread of its own, as a worker does in a host.
+/// An app that runs in the test's own process, on a separate thread, like a worker in a host.
 ///
 /// What it gets is what a host sends: the same messages by the same port, served by the same event loop, or by the same
 /// tokio runtime. Requests and their answers are as a client's; what a handler says of an error, or of a panic, is in
@@ -60,12 +60,12 @@ impl TestApp {
     /// Starts an app: what [`export_app!`](crate::export_app) takes, or a closure like it.
     ///
     /// # Panics
-    /// It does not start; the message is the app's.
+    /// It failed to start; the message is the app's.
     #[track_caller]
     pub fn new<K>(app: impl AnyFunction<K> + Send + Sync) -> Self {
         match Self::builder(app).start() {
             Ok(app) => app,
-            Err(error) => panic!("the app does not start: {error}"),
+            Err(error) => panic!("the app failed to start: {error}"),
         }
     }
 
@@ -118,7 +118,7 @@ impl TestApp {
         match self.try_websocket(request) {
             Ok(socket) => socket,
             Err(response) => {
-                panic!("no WebSocket was opened, but answered {}: {}", response.status(), response.text())
+                panic!("no WebSocket was opened, got {}: {}", response.status(), response.text())
             }
         }
     }
@@ -144,7 +144,7 @@ impl TestApp {
         if method::is_reserved(name) {
             return Err(RpcError::new(
                 crate::protocol::code::METHOD_NOT_FOUND,
-                format!("`{name}` is a method of the protocol's, and none of an app's"),
+                format!("the method name `{name}` is reserved for the protocol"),
             ));
         }
         self.worker.ask(name, params)
@@ -187,7 +187,7 @@ impl TestApp {
     /// ```
     ///
     /// # Panics
-    /// The new generation does not start; or the app has a state, and the test has requests open that do not end.
+    /// The new generation failed to start; or the app has a state, and the test has requests open that do not end.
     #[track_caller]
     pub fn reload(self) -> Self {
         let make = self.make.clone();
@@ -220,11 +220,11 @@ impl TestApp {
         let others = Others::new(settings.app.clone(), old.port().others().apps().clone());
         let new = match Worker::start(&make, start, others, old.patience()) {
             Ok(new) => new,
-            Err(error) => panic!("generation {} does not start: {error}", settings.generation + 1),
+            Err(error) => panic!("generation {} failed to start: {error}", settings.generation + 1),
         };
         if let Some(why) = lost {
             new.journal()
-                .add(Level::Warn, &format!("starting without the state of the generation before: {why}"));
+                .add(Level::Warn, &format!("starting without the state of the previous generation: {why}"));
         }
         self.make = make;
         let mut old = std::mem::replace(&mut self.worker, new);
@@ -271,8 +271,8 @@ impl TestApp {
         self.worker.port().notify(method::LOG_LEVEL, LogLevel { level: level as u8 });
     }
 
-    /// What this generation has logged on its worker's thread so far: levels and texts. Empty when the test has
-    /// installed a logger of its own, which then has them.
+    /// What this generation has logged on its worker's thread so far: levels and texts. Empty if the test has installed
+    /// its own logger, which then gets the records.
     ///
     /// ```
     /// use atoll_plugin::log::Level;

@@ -152,7 +152,7 @@ impl Builder {
             let worker = Worker::start(&make, start, none, deadline).map_err(|error| {
                 RpcError::new(
                     error.code(),
-                    format!("the other app `{name}` does not start: {}", error.message()),
+                    format!("the other app `{name}` failed to start: {}", error.message()),
                 )
             })?;
             apps.insert(name, worker);
@@ -172,7 +172,7 @@ pub(super) fn maker<K>(app: impl AnyFunction<K> + Send + Sync) -> Maker {
 fn json(value: impl Serialize) -> Value {
     match serde_json::to_value(value) {
         Ok(value) => value,
-        Err(error) => panic!("it cannot be written as JSON: {error}"),
+        Err(error) => panic!("cannot serialize it as JSON: {error}"),
     }
 }
 

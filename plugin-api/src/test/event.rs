@@ -11,7 +11,7 @@ use crate::protocol::{
 /// What comes for a request.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// Its answer, and whether a body follows that has no end of its own.
+    /// Its response, and whether an endless body follows.
     Answer(Message, Follows),
     /// A piece of the answer's body.
     Chunk(Buffer),
@@ -23,7 +23,7 @@ pub(super) enum Event {
     Credit(u64),
     WsMessage(WsKind, Buffer),
     WsClose(u16, String),
-    /// Not of the app's: it is being replaced, which ends what has no end of its own.
+    /// Not of the app's: it is being replaced, which ends endless streams.
     Replaced,
 }
 
@@ -35,17 +35,17 @@ pub(super) enum Follows {
     Endless(Endless),
 }
 
-/// A body without an end of its own.
+/// An endless body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endless {
     Events,
     WebSocket,
-    /// A connection that a `tower` service has taken over.
+    /// A connection that was upgraded by a `tower` service.
     Tunnel,
 }
 
 impl Event {
-    /// What begins with it that has no end of its own.
+    /// The endless stream that starts with it.
     pub(super) fn begins(&self) -> Option<Endless> {
         match self {
             Self::Answer(_, Follows::Endless(endless)) => Some(*endless),
@@ -69,7 +69,7 @@ pub(super) enum Sent {
     Event(u64, Event),
     /// A request of the app's own, with its number.
     Request(u64, Request),
-    /// Nobody waits any more for the app's request of this number.
+    /// The app's request with this id is no longer pending.
     Cancel(u64),
 }
 
@@ -115,8 +115,8 @@ impl Sent {
                 let WsClose { id, code, reason } = read(params)?;
                 (id, Event::WsClose(code, reason.into_owned()))
             }
-            (Some(name), _) => return Err(format!("no host knows the message {name}")),
-            (None, None) => return Err("an answer without a number".to_owned()),
+            (Some(name), _) => return Err(format!("unknown message {name}")),
+            (None, None) => return Err("a response without an id".to_owned()),
         };
         Ok(Self::Event(id, event))
     }

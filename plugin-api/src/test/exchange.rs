@@ -20,7 +20,7 @@ use crate::protocol::{
 /// A body of more bytes is not sent along with its request, but in pieces of as many, as a host does.
 const PIECE: usize = 64 * 1024;
 
-/// A request whose answer, or whose streams, are not over yet. Dropped before, the app is told that nobody waits.
+/// A request whose answer, or whose streams, are not over yet. Dropping it earlier cancels the request.
 pub(super) struct Exchange {
     app: String,
     port: Arc<Port>,
@@ -157,7 +157,7 @@ impl Exchange {
                 self.stop_upload();
                 self.gone = true;
                 self.reply.get_or_insert_with(|| Reply::gone(&self.app));
-                self.items.push_back(Item::End(Err("the worker has ended".to_owned())));
+                self.items.push_back(Item::End(Err("the worker has exited".to_owned())));
             }
         }
     }
@@ -235,7 +235,7 @@ impl Exchange {
             match self.item_until(until, what) {
                 Item::Chunk(bytes) => body.extend_from_slice(&bytes),
                 Item::End(Ok(())) | Item::Replaced => return body,
-                Item::End(Err(why)) => panic!("the answer of the app `{}` is not complete: {why}", self.app),
+                Item::End(Err(why)) => panic!("the response of the app `{}` is incomplete: {why}", self.app),
                 Item::Message(..) | Item::Close(..) => {}
             }
         }
@@ -317,7 +317,7 @@ impl Exchange {
         self.items.push_back(item);
     }
 
-    /// The bytes of a connection that a service has taken over go both ways as bodies do.
+    /// The bytes of an upgraded connection are sent like bodies, in both directions.
     #[cfg(feature = "tower")]
     pub(super) fn begin_tunnel(&mut self) {
         self.upload = Upload::Open;

@@ -69,12 +69,12 @@ impl Others {
         };
         let name = format!("{} calls", port.others().caller);
         if let Err(error) = thread::Builder::new().name(name).spawn(carry_out) {
-            let error = failure(code::UNAVAILABLE, format!("no thread for the call: {error}"));
+            let error = failure(code::UNAVAILABLE, format!("cannot start a thread for the call: {error}"));
             port.send(to_json(&Response::error(id, error)), Vec::new());
         }
     }
 
-    /// Nobody waits for this any more.
+    /// This is no longer pending.
     pub(super) fn cancel(&self, id: u64) {
         if let Some((port, asked)) = self.asked().remove(&id).flatten() {
             port.forget(asked);
@@ -101,7 +101,7 @@ impl Others {
                 let body = message.transfer.take(0);
                 let Fetch { app, request, .. } = params(&message)?;
                 if !request.path.starts_with('/') {
-                    let what = format!("the path {:?} does not begin with /", request.path);
+                    let what = format!("the path {:?} failed to start with /", request.path);
                     return Err(failure(code::INVALID_PARAMS, what));
                 }
                 let body = body.map_or_else(Vec::new, |body| body.to_vec());
@@ -135,7 +135,7 @@ impl Others {
             return Err(failure(code::CALL_CYCLE, format!("the app `{app}` would call itself")));
         }
         self.apps.get(app).ok_or_else(|| {
-            let what = format!("this test has no app `{app}`: give it one with `Builder::other_app`");
+            let what = format!("unknown app `{app}`: add it with `Builder::other_app`");
             failure(code::UNAVAILABLE, what)
         })
     }
@@ -166,7 +166,7 @@ fn params<'a, T: serde::Deserialize<'a>>(message: &'a Message) -> Result<T, Erro
 }
 
 fn nobody_waits() -> ErrorObject<'static> {
-    failure(code::CANCELLED, "nobody waits any more for the request on whose behalf this was")
+    failure(code::CANCELLED, "the request that made this call is no longer pending")
 }
 
 fn failure(code: i64, message: impl Into<String>) -> ErrorObject<'static> {

@@ -55,7 +55,7 @@ struct Requests {
 /// A request that the app has not finished yet.
 struct Open {
     events: Sender<Event>,
-    /// It has no end of its own.
+    /// It is endless.
     endless: Option<Endless>,
 }
 
@@ -80,7 +80,7 @@ impl Port {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends the request that `json` writes, of the number that it is told; its number, and what the app sends for it.
+    /// Sends the request that `json` writes for the given id; returns the id and the app's events for it.
     /// From a worker that has ended nothing comes.
     pub(super) fn ask(
         &self,
@@ -118,7 +118,7 @@ impl Port {
         self.send(Stream { id }.chunk_message(), vec![buffer::from_vec(bytes)]);
     }
 
-    /// Nobody waits for this request any more.
+    /// This request is no longer pending.
     pub(super) fn forget(&self, id: u64) {
         if self.requests().open.remove(&id).is_some() {
             self.notify(method::CANCEL, Cancel { id });
@@ -126,7 +126,7 @@ impl Port {
         }
     }
 
-    /// Ends what has no end of its own, as a host does when the app is replaced.
+    /// Ends endless streams, as a host does when the app is replaced.
     pub(super) fn end_endless(&self) {
         let mut ended = Vec::new();
         for (id, open) in &mut self.requests().open {
@@ -163,7 +163,7 @@ impl Port {
         &self.others
     }
 
-    /// Ends the port: the worker's next `receive` says so, and nobody waits for an answer any more.
+    /// Closes the port: the worker's next `receive` reports it, and all pending requests end.
     pub(super) fn close(&self) {
         self.change(|inbox| inbox.closed = true);
         self.requests().open.clear();
@@ -233,7 +233,7 @@ impl Port {
                 }
             }
             Ok(Sent::Cancel(id)) => self.others.cancel(id),
-            Err(error) => eprintln!("a message of the app's cannot be read: {error}"),
+            Err(error) => eprintln!("malformed message from the app: {error}"),
         }
         !self.inbox().closed
     }
@@ -242,8 +242,7 @@ impl Port {
         self.change(|inbox| inbox.woken = true);
     }
 
-    /// The eventfd that tells an app with an event loop of its own that something has come; negative when the system has
-    /// none to give.
+    /// The eventfd that wakes an app with its own event loop; negative if the system cannot create one.
     pub(super) fn doorbell(&self) -> RawFd {
         let make = || {
             // SAFETY: no preconditions.

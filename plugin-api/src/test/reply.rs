@@ -23,8 +23,8 @@ impl Reply {
     pub(super) fn read(app: &str, mut message: Message, follows: Follows) -> Self {
         let json = message.take_json();
         let malformed = |error: serde_json::Error| {
-            let detail = format!("What the app `{app}` answered is not an HTTP response: {error}");
-            Self::refused(502, "bad-gateway", "The app ended before it answered", &detail, None)
+            let detail = format!("The app `{app}` did not return a valid HTTP response: {error}");
+            Self::refused(502, "bad-gateway", "Bad response from the app", &detail, None)
         };
         let incoming: Incoming<'_> = match serde_json::from_slice(&json) {
             Ok(incoming) => incoming,
@@ -60,36 +60,35 @@ impl Reply {
 
     /// The worker has ended.
     pub(super) fn gone(app: &str) -> Self {
-        let detail = format!(
-            "A worker of the app `{app}` ended while it had this request. It may have been carried out."
-        );
+        let detail =
+            format!("A worker of the app `{app}` exited during this request, which may have taken effect.");
         let error = ErrorObject { code: code::UNAVAILABLE, message: detail.clone().into(), data: None };
-        Self::refused(502, "bad-gateway", "The app ended before it answered", &detail, Some(error))
+        Self::refused(502, "bad-gateway", "Bad response from the app", &detail, Some(error))
     }
 
     fn failed(app: &str, error: ErrorObject<'static>) -> Self {
         let (status, slug, title, detail) = match error.code {
             code::HANDLER_PANICKED => {
                 let detail = format!("A handler of the app `{app}` panicked: {}", error.message);
-                (500, "app-panicked", "The app failed on this request", detail)
+                (500, "app-panicked", "The app panicked", detail)
             }
             code::BODY_TOO_LARGE => {
-                (413, "body-too-large", "The request's body is too large", error.message.clone().into_owned())
+                (413, "body-too-large", "Request body too large", error.message.clone().into_owned())
             }
             code::CANCELLED => {
                 let detail = format!("The app `{app}` dropped the request.");
-                (504, "deadline-exceeded", "The app did not answer in time", detail)
+                (504, "deadline-exceeded", "Deadline exceeded", detail)
             }
             _ => {
                 let data = error.data.clone().and_then(|data| serde_json::from_value::<ErrorData>(data).ok());
                 match data.map(|data| data.status).filter(|status| (400..600).contains(status)) {
                     Some(status) if status < 500 => {
                         let detail = error.message.clone().into_owned();
-                        (status, "app-error", "The app refused the request", detail)
+                        (status, "app-error", "The app rejected the request", detail)
                     }
                     status => {
                         let detail = format!("A handler of the app `{app}` failed: {}", error.message);
-                        (status.unwrap_or(500), "app-error", "The app could not answer", detail)
+                        (status.unwrap_or(500), "app-error", "Internal error in the app", detail)
                     }
                 }
             }

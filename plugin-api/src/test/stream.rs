@@ -53,7 +53,7 @@ impl Stream {
         self.exchange.end_upload(Ok(()));
     }
 
-    /// The request's body ends before it is complete, and the app is told why.
+    /// Aborts the request's body; the app gets the reason.
     pub fn fail(&mut self, why: &str) {
         self.exchange.end_upload(Err(why));
     }
@@ -122,7 +122,7 @@ impl Stream {
             }
             match self.chunk()? {
                 Ok(chunk) => self.events.add(&chunk),
-                Err(error) => panic!("the events are not complete: {error}"),
+                Err(error) => panic!("the event stream is incomplete: {error}"),
             }
         }
     }

@@ -1,5 +1,5 @@
-//! A WebSocket on a connection that a `tower` service has taken over: the app speaks the frames of RFC 6455 itself, and
-//! so does the client.
+//! A WebSocket on a connection that was upgraded by a `tower` service: app and client handle the frames of RFC 6455
+//! themselves.
 
 use std::io::{self, Read, Write};
 

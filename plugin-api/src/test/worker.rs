@@ -1,4 +1,4 @@
-//! One worker of an app, on a thread of its own.
+//! One worker of an app, on a separate thread.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,7 +42,7 @@ impl Worker {
         patience: Duration,
     ) -> Result<Self, RpcError> {
         if !table::bind() {
-            let what = "this is a library in a host: a `TestApp` is for programs that test";
+            let what = "a `TestApp` cannot run inside a host: use it in tests";
             return Err(RpcError::new(code::START_FAILED, what));
         }
         let (port, journal) = (Port::new(others), Arc::new(Journal::default()));
@@ -56,10 +56,9 @@ impl Worker {
             let _ = at_end.send(exit);
         };
         let name = format!("{}#{}", start.app, start.generation);
-        let thread = thread::Builder::new()
-            .name(name)
-            .spawn(run)
-            .map_err(|error| RpcError::new(code::START_FAILED, format!("no thread for the app: {error}")))?;
+        let thread = thread::Builder::new().name(name).spawn(run).map_err(|error| {
+            RpcError::new(code::START_FAILED, format!("cannot start a thread for the app: {error}"))
+        })?;
         let mut worker = Self {
             start,
             port,
@@ -104,12 +103,12 @@ impl Worker {
     pub(super) fn ask<R: DeserializeOwned>(&self, name: &str, params: impl Serialize) -> Result<R, RpcError> {
         let result = self.ask_raw(name, params, |_| true)?;
         serde_json::from_str(result.get()).map_err(|error| {
-            let what = format!("the result of `{name}` is not what was expected: {error}; it is {result}");
+            let what = format!("cannot deserialize the result of `{name}`: {error}; it is {result}");
             RpcError::new(code::INTERNAL_ERROR, what)
         })
     }
 
-    /// As [`ask`](Self::ask). `note` is told the request's number; `false`: nobody waits for it.
+    /// As [`ask`](Self::ask). `note` gets the request's id; `false`: it is no longer pending.
     pub(super) fn ask_raw(
         &self,
         name: &str,
@@ -121,7 +120,7 @@ impl Worker {
         let (id, events) = self.port.ask(|id| to_json(&Request::new(id, name, &params)), Vec::new());
         let asked = Asked { port: &self.port, id };
         if !note(id) {
-            return Err(RpcError::new(code::CANCELLED, "nobody waits any more for this call"));
+            return Err(RpcError::new(code::CANCELLED, "this call is no longer pending"));
         }
         loop {
             let message = match events.recv_timeout(self.patience) {
@@ -129,11 +128,11 @@ impl Worker {
                 Ok(_) => continue,
                 Err(RecvTimeoutError::Timeout) => {
                     let (app, patience) = (self.name(), self.patience);
-                    let what = format!("the app `{app}` did not answer `{name}` within {patience:?}");
+                    let what = format!("the app `{app}` did not respond to `{name}` within {patience:?}");
                     return Err(RpcError::new(code::DEADLINE_EXCEEDED, what));
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    let what = format!("the worker of the app `{}` has ended", self.name());
+                    let what = format!("the worker of the app `{}` has exited", self.name());
                     return Err(RpcError::new(code::UNAVAILABLE, what));
                 }
             };
@@ -175,7 +174,7 @@ impl Worker {
     }
 }
 
-/// A request that waits; when it is dropped, the app is told that nobody does.
+/// A pending request; dropping it cancels the request.
 struct Asked<'a> {
     port: &'a Port,
     id: u64,
@@ -194,7 +193,7 @@ impl Drop for Worker {
         }
         let (app, patience) = (self.name(), self.patience);
         let what = format!(
-            "the thread of the app `{app}` did not end within {patience:?}: a handler blocks it, and it is left running"
+            "the thread of the app `{app}` did not exit within {patience:?}: a handler blocks it; leaving it running"
         );
         if thread::panicking() { eprintln!("{what}") } else { panic!("{what}") }
     }

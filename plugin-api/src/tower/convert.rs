@@ -40,14 +40,14 @@ pub(super) fn request(
     request.headers_mut().reserve(head.headers.len());
     for header in &head.headers {
         let name =
-            HeaderName::from_bytes(header.0.as_bytes()).map_err(|_| bad("a header's name", &header.0))?;
+            HeaderName::from_bytes(header.0.as_bytes()).map_err(|_| bad("a header name", &header.0))?;
         let value = header
             .value_bytes()
             .and_then(|bytes| match bytes {
                 Cow::Borrowed(_) => HeaderValue::from_maybe_shared(shared(message, header.1.clone())).ok(),
                 Cow::Owned(bytes) => HeaderValue::from_bytes(&bytes).ok(),
             })
-            .ok_or_else(|| bad("a header's value", &header.1))?;
+            .ok_or_else(|| bad("a header value", &header.1))?;
         request.headers_mut().append(name, value);
     }
     if let Some(peer) = head.peer.as_ref().and_then(|peer| peer.parse().ok()) {

@@ -119,7 +119,7 @@ impl<S: HttpService> Server<S> {
         match Arrival::parse(message) {
             Ok(Arrival::Call(call)) => self.call(call),
             Ok(Arrival::Answer(id, message)) => self.requests.answered(id, message),
-            Err(error) => log::error!("a message of the host's cannot be read: {error}"),
+            Err(error) => log::error!("malformed message from the host: {error}"),
         }
     }
 
@@ -131,7 +131,7 @@ impl<S: HttpService> Server<S> {
             (method::STOP, None) => self.stopping = true,
             (method::LOG_LEVEL, None) => logging::follow(&call),
             (name, Some(id)) => {
-                fail(&self.port, id, code::METHOD_NOT_FOUND, &format!("this app has no method {name}"), None);
+                fail(&self.port, id, code::METHOD_NOT_FOUND, &format!("unknown method {name}"), None);
             }
             (_, None) => _ = self.streams.borrow().notification(call),
         }
@@ -139,7 +139,7 @@ impl<S: HttpService> Server<S> {
 
     fn cancel(&mut self, call: &Call) {
         if let Ok(protocol::Cancel { id }) = call.params() {
-            self.streams.borrow_mut().close(id, "nobody waits for this request any more");
+            self.streams.borrow_mut().close(id, "this request is no longer pending");
             if let Some(abort) = self.running.get(&id) {
                 abort.abort();
             }
@@ -179,7 +179,7 @@ impl<S: HttpService> Server<S> {
 
     /// Ends what is open for a request that is answered.
     fn over(&self, id: u64) {
-        self.streams.borrow_mut().close(id, "the request is answered");
+        self.streams.borrow_mut().close(id, "the request is finished");
     }
 
     fn ended(&mut self, ended: Result<(tokio::task::Id, ()), tokio::task::JoinError>) {
@@ -202,7 +202,7 @@ impl<S: HttpService> Server<S> {
     }
 }
 
-/// Whether a client asks to go on with another protocol.
+/// Whether a client requests a protocol upgrade.
 fn is_upgrade(request: &Request<Body>) -> bool {
     request.headers().contains_key(http::header::UPGRADE)
 }
@@ -290,7 +290,7 @@ impl Exchange {
         match send_rest(&channel, body, self.lent.as_deref()).await {
             Ok(()) => channel.send_end(),
             Err(error) => {
-                log::error!("a response ends before it is complete: {error}");
+                log::error!("incomplete response: {error}");
                 channel.send_error(&error.to_string());
             }
         }
@@ -357,15 +357,15 @@ fn fail(port: &Port, id: u64, code: i64, message: &str, data: Option<serde_json:
     let _ = port.send(&protocol::Response::error(id, error), Vec::new());
 }
 
-/// The port's doorbell in the runtime's driver. The descriptor is a copy, so that the driver has one of its own to close.
+/// The port's doorbell in the runtime's driver. The descriptor is a copy, so that the driver has one to close.
 fn doorbell(port: &Port) -> std::io::Result<AsyncFd<OwnedFd>> {
     let copy = port.doorbell()?.as_fd().try_clone_to_owned()?;
     // SAFETY: an owned descriptor stays the same until it is dropped, which the result does.
     Ok(unsafe { AsyncFd::register_with_interest(copy, Interest::READABLE) }?)
 }
 
-/// Waits until the doorbell rings. It is not read: the driver is told of each time that it rings, and what it counts has
-/// room for all that ever will.
+/// Waits until the doorbell rings. It is not read: the driver is notified each time that it rings, and its counter
+/// cannot overflow.
 async fn rings(doorbell: &AsyncFd<OwnedFd>) {
     // The driver fails only when the runtime ends.
     if let Ok(mut ready) = doorbell.readable().await {

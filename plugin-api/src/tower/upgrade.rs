@@ -1,4 +1,4 @@
-//! A request that asks to go on with another protocol, as WebSocket handshakes do.
+//! A request for a protocol upgrade, such as a WebSocket handshake.
 //!
 //! Services take a connection over by way of hyper's `OnUpgrade`, which only hyper's own server can make. So the service
 //! is served by hyper here, over a pipe within the process; at the pipe's other end is hyper's client.

@@ -16,7 +16,7 @@ pub trait App {
     /// Makes ready for the first request. The host waits for it, up to the start deadline.
     ///
     /// # Errors
-    /// The start has failed: the generation is not used, and the one before goes on.
+    /// The start failed: the generation is discarded, and the previous one keeps serving.
     fn start(&mut self, start: &Start) -> Result<(), Error>;
 
     /// Whether it answers [`method::STATE_SAVE`] with a state for the next generation.
@@ -24,7 +24,7 @@ pub trait App {
         false
     }
 
-    /// Serves the port until it is told to stop, or the port is closed.
+    /// Serves the port until it receives `stop` or the port is closed.
     fn run(self: Box<Self>, start: &Start, port: Port) -> Exit;
 }
 

@@ -18,8 +18,8 @@ pub(crate) use crate::worker::pipeline::Handled;
 
 /// An app: its routes, and what it does at other times.
 ///
-/// `export_app!` makes it of a function that returns one; each worker calls that function and has an
-/// application of its own, on a thread of its own.
+/// Pass a function that returns one to `export_app!`; each worker calls that function and runs its own application on
+/// its own thread.
 ///
 /// # Routes
 /// A pattern is compared with the path as sent. `{name}` stands for one segment or a part of it, `{*name}` at
@@ -248,7 +248,7 @@ impl Application {
         if let (Some(state), Some(restore)) = (&start.state, &self.on_restore)
             && let Err(error) = restore(state.clone())
         {
-            log::warn!("the state of the generation before cannot be restored, starting without it: {error}");
+            log::warn!("cannot restore the state of the previous generation, starting without it: {error}");
         }
         Ok(())
     }

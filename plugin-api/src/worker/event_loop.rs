@@ -46,7 +46,7 @@ enum Done {
     Streamed,
 }
 
-/// Serves an application until it is told to stop, or the port is closed.
+/// Serves an application until it receives `stop` or the port is closed.
 pub(crate) fn run(application: Application, start: &Start, port: Port) -> Exit {
     let waker = port.waker();
     let event_loop = EventLoop {
@@ -118,7 +118,7 @@ impl EventLoop {
                 Ok(())
             }
             Err(error) => {
-                log::error!("a message of the host's cannot be read: {error}");
+                log::error!("malformed message from the host: {error}");
                 Ok(())
             }
         }
@@ -185,7 +185,7 @@ impl EventLoop {
 
     fn cancel(&mut self, call: &Call) {
         if let Ok(protocol::Cancel { id }) = call.params() {
-            self.streams.close(id, "nobody waits for this request any more");
+            self.streams.close(id, "this request is no longer pending");
             if let Some(abort) = self.running.get(&id) {
                 abort.abort();
             }
@@ -202,7 +202,7 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Answers a request, or goes on to what its answer announces.
+    /// Sends the response to a request, or starts the stream that it announces.
     fn done(&mut self, id: u64, outcome: Outcome<Done>) -> Result<(), Closed> {
         let sent = match outcome {
             Outcome::Returned(Done::Http(Ok(response))) => return self.respond(id, response),
@@ -213,7 +213,7 @@ impl EventLoop {
             Outcome::Panicked(text) => self.fail(id, code::HANDLER_PANICKED, text),
             Outcome::Cancelled => self.fail(id, code::CANCELLED, "the request was cancelled"),
         };
-        self.streams.close(id, "the request is answered");
+        self.streams.close(id, "the request is finished");
         sent
     }
 
@@ -238,7 +238,7 @@ impl EventLoop {
             Some(work) => {
                 self.spawn(id, self.requests.host(Some(id)), work.map(|()| Done::Streamed).boxed_local());
             }
-            None => self.streams.close(id, "the request is answered"),
+            None => self.streams.close(id, "the request is finished"),
         }
         Ok(())
     }
@@ -315,7 +315,7 @@ async fn send(mut chunks: ChunkStream, channel: Arc<Channel>) {
                 }
             }
             Some(Err(error)) => {
-                log::error!("a response ends before it is complete: {error}");
+                log::error!("incomplete response: {error}");
                 unfinished.0.send_error(error.message());
                 unfinished.1 = true;
                 return;

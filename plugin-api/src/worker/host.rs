@@ -105,8 +105,8 @@ impl Host {
         CURRENT.with_borrow(Clone::clone)
     }
 
-    /// The host, on behalf of no request: for work that goes on when the request is answered, at which what is asked for
-    /// on its behalf is cancelled.
+    /// The host, without a request: for work that continues after the response; calls made for a request are cancelled
+    /// when it ends.
     #[must_use]
     pub fn detached(&self) -> Self {
         Self { requests: self.requests.clone(), parent: None }
@@ -178,7 +178,7 @@ impl Host {
         let requests = &self.requests;
         let id = requests.next_id.fetch_add(2, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
-        let closed = || RpcError::new(code::UNAVAILABLE, "the host does not listen any more");
+        let closed = || RpcError::new(code::UNAVAILABLE, "the host no longer receives messages");
         match &mut *requests.waiting() {
             Some(waiting) => _ = waiting.insert(id, answer),
             None => return Err(closed()),
@@ -194,7 +194,7 @@ impl Host {
     }
 }
 
-/// A request that waits; when it is dropped, the host is told that nobody does.
+/// A pending request; dropping it cancels the request.
 struct Asked<'a> {
     requests: &'a Requests,
     id: u64,
@@ -222,7 +222,7 @@ fn answer(message: &Message) -> Result<&str, RpcError> {
 }
 
 fn unreadable(error: &serde_json::Error) -> RpcError {
-    RpcError::new(code::INTERNAL_ERROR, format!("the answer is not what was expected: {error}"))
+    RpcError::new(code::INTERNAL_ERROR, format!("cannot deserialize the response: {error}"))
 }
 
 impl fmt::Debug for Host {
@@ -231,7 +231,7 @@ impl fmt::Debug for Host {
     }
 }
 
-/// A whole answer, as whoever asked gets it: another app's to a [`fetch`](Host::fetch), or that of an app under test.
+/// A complete response: of another app to a [`fetch`](Host::fetch), or of an app under test.
 #[derive(Debug)]
 pub struct Fetched {
     status: u16,

@@ -187,7 +187,7 @@ impl Pipeline {
             }
             Found::Malformed(error) => Err(error.clone()),
             Found::Nothing | Found::Route { .. } => {
-                Err(Error::not_found(format!("nothing answers {method} {path}")))
+                Err(Error::not_found(format!("no route for {method} {path}")))
             }
         }
     }

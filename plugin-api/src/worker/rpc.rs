@@ -89,7 +89,7 @@ impl From<Error> for RpcError {
 /// [`RpcError`] or [`Error`]. `M` only tells the two kinds apart; the compiler finds it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a JSON-RPC method",
-    note = "a method is `|params: P| Ok::<_, RpcError>(..)`, or an async function like it"
+    note = "expected `|params: P| Ok::<_, RpcError>(..)`, or an async function with that signature"
 )]
 pub trait RpcHandler<M>: Sized + 'static {
     #[doc(hidden)]
@@ -167,10 +167,10 @@ impl Methods {
     pub(crate) fn add(&mut self, name: &str, handler: BoxedMethod) {
         assert!(
             !method::is_reserved(name),
-            "the name {name:?} is the protocol's: choose another for the method"
+            "the method name {name:?} is reserved for the protocol: choose another"
         );
         let before = self.0.insert(name.to_owned(), handler);
-        assert!(before.is_none(), "there is a method {name:?} already");
+        assert!(before.is_none(), "duplicate method {name:?}");
     }
 
     /// Calls a method.
@@ -178,7 +178,7 @@ impl Methods {
         match self.0.get(name) {
             Some(BoxedMethod(function)) => function(params),
             None => {
-                let error = RpcError::new(code::METHOD_NOT_FOUND, format!("this app has no method {name}"));
+                let error = RpcError::new(code::METHOD_NOT_FOUND, format!("unknown method {name}"));
                 RpcStep::Done(Err(error))
             }
         }

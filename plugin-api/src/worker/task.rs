@@ -1,4 +1,4 @@
-//! A handler that goes on after its first call: its future, and what comes of it.
+//! A handler that continues after its first call: its future and its result.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -64,7 +64,7 @@ impl Maker {
     }
 }
 
-/// Strikes off a descriptor, whoever made it: it is about to be closed, or is no longer its maker's to close.
+/// Removes a descriptor, regardless of its creator: it is about to be closed, or its creator no longer owns it.
 pub(crate) fn gone(descriptor: RawFd) {
     if let Some((_, maker)) = place(descriptor) {
         maker.store(0, Ordering::Relaxed);
@@ -72,7 +72,7 @@ pub(crate) fn gone(descriptor: RawFd) {
 }
 
 /// The descriptor's number and place in the table. Standard input, output and error have none: the host needs them,
-/// whoever has replaced them.
+/// even if an app has replaced them.
 fn place(descriptor: RawFd) -> Option<(usize, &'static AtomicU64)> {
     let number = usize::try_from(descriptor).ok().filter(|&number| number > 2)?;
     Some((number, MAKERS.get(number)?))

@@ -151,13 +151,13 @@ unsafe extern "C" fn pthread_create(
     result
 }
 
-/// Ends the calling thread in the place of the process, if it runs for a generation. Not where the dynamic linker waits
+/// Ends the calling thread instead of the process, if it runs for a generation. Not where the dynamic linker waits
 /// for it to return: nothing could be loaded any more.
 fn stop_thread(function: &str) {
     if current::is_in_linker() {
         current::with(|context| {
             log::error!(
-                "{}#{} calls {function} while its library is opened or closed, which ends the host",
+                "{}#{} calls {function} while its library is opened or closed, which terminates the host",
                 context.app(),
                 context.generation()
             );

@@ -32,7 +32,7 @@ pub(crate) fn write(context: &LibraryContext, report: &PanicReport<'_>, frames: 
     let mut text = format!("panicked at {location}: {}", report.message);
     if only_counted > 0 {
         // Writing to a string does not fail.
-        let _ = write!(text, "\n  ({only_counted} more panics before it are counted, and not written)");
+        let _ = write!(text, "\n  ({only_counted} earlier panics counted but not logged)");
     }
     for frame in &backtrace {
         // Writing to a string does not fail.

@@ -1,8 +1,8 @@
 //! The handler of every signal that an app handles: the host's code, which decides who gets it.
 //!
 //! A signal for the whole process goes to the host's own handler, and is passed on to the threads that the generations
-//! have for it. One for a thread goes to the generation that the thread runs for, right there. So an app's handler runs
-//! on threads of its own only.
+//! have for it. One for a thread goes to the generation that the thread runs for, right there. So an app's handler only
+//! runs on the app's threads.
 //!
 //! Nothing here takes a lock or allocates.
 

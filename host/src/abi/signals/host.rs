@@ -1,4 +1,4 @@
-//! The host's side: what it does at each signal, and its handler, which is the real one of those that are taken over.
+//! The host's side: its action at each signal, and its handler, which is the real one for the hooked signals.
 
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
@@ -10,10 +10,10 @@ use super::{kind, real};
 /// What the kernel calls.
 pub(super) type RealHandler = unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
 
-/// What the host does at each signal that is [taken over](take_over).
+/// The host's handler for each signal that it has [installed](take_over).
 pub(super) static HOST: Slots = Slots::new();
 
-/// The signals that are taken over.
+/// The hooked signals.
 static TAKEN_OVER: AtomicU64 = AtomicU64::new(0);
 
 /// The handler of those signals.
@@ -25,7 +25,7 @@ pub(super) fn is_taken_over(signal: c_int) -> bool {
 
 /// Makes the host's handler the real one, at first with what there is kept for the host.
 ///
-/// Takes no lock and does not allocate where the signal is taken over already.
+/// Takes no lock and does not allocate if the signal is hooked already.
 pub(super) fn take_over(signal: c_int, handler: RealHandler) {
     if !is_taken_over(signal) {
         HANDLER.get_or_init(|| handler);
@@ -36,7 +36,7 @@ pub(super) fn take_over(signal: c_int, handler: RealHandler) {
     set_flags(signal, libc::SA_RESTART | HOST.of(signal).load().flags & libc::SA_ONSTACK);
 }
 
-/// Gives the handler of a signal that is taken over these flags.
+/// Sets these flags for the handler of a hooked signal.
 pub(super) fn set_flags(signal: c_int, flags: c_int) {
     let Some(&handler) = HANDLER.get() else { return };
     let action =

@@ -12,7 +12,7 @@ const FAULTS: u64 = bit(libc::SIGSEGV)
     | bit(libc::SIGTRAP)
     | bit(libc::SIGSYS);
 
-/// Signals that mean the thread on which they come, whoever has sent them: faults, a write to a pipe that nobody reads, and
+/// Signals for the thread on which they arrive, whatever their sender: faults, a write to a pipe that nobody reads, and
 /// the clocks of profilers.
 const OF_A_THREAD: u64 = FAULTS
     | bit(libc::SIGPIPE)

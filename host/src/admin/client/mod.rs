@@ -39,7 +39,7 @@ pub enum AdminError {
     /// No host listens.
     // The reason is in the text and is therefore not a `source`, or printing the chain would say it twice.
     #[error(
-        "no host runs for {}: start one with `atoll serve`, or say with --config which registry it serves ({reason}){}",
+        "no host is running for {}: start one with `atoll serve`, or pass its apps.json with --config ({reason}){}",
         config.display(),
         those(others)
     )]
@@ -52,20 +52,20 @@ pub enum AdminError {
         reason: io::Error,
     },
     /// The connection broke.
-    #[error("the host did not answer: {}; try again, and see its log if it stays so", with_sources(.0))]
+    #[error("the host did not respond: {}; try again; if this persists, see its log", with_sources(.0))]
     Broken(hyper::Error),
-    /// The connection broke while the host told what happens.
-    #[error("the host has ended, or was restarted")]
+    /// The connection broke while events were being received.
+    #[error("the host has exited or was restarted")]
     Lost(#[source] hyper::Error),
     /// No answer came in time.
-    #[error("the host did not answer within {} s", ANSWER_TIMEOUT.as_secs())]
+    #[error("the host did not respond within {} s", ANSWER_TIMEOUT.as_secs())]
     TimedOut,
     /// The host said no.
     #[error("{}", .0.detail)]
     Refused(Box<ProblemDetails>),
     /// What came is not an answer.
     #[error(
-        "the host's answer cannot be read: {0}; if it is of another version than this command, {own}, restart it",
+        "cannot parse the host's response: {0}; if its version differs from this command's, {own}, restart it",
         own = env!("CARGO_PKG_VERSION")
     )]
     Malformed(serde_json::Error),
@@ -90,7 +90,7 @@ impl From<serde_json::Error> for AdminError {
     }
 }
 
-/// What one who follows a log is told.
+/// An item of a followed log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Followed {
     /// A record.
@@ -140,7 +140,7 @@ impl AdminClient {
         let (sender, connection) = runtime.block_on(handshake(TokioIo::new(stream)))?;
         let connection = runtime.spawn(async move {
             if let Err(error) = connection.await {
-                log::debug!("the connection to the host ended: {error}");
+                log::debug!("lost the connection to the host: {error}");
             }
         });
         Ok(Self { runtime, sender, connection })
@@ -162,7 +162,7 @@ impl AdminClient {
         self.get(&of_app(app, ""))
     }
 
-    /// The configuration in force.
+    /// The effective configuration.
     ///
     /// # Errors
     /// See [`AdminError`].
@@ -178,7 +178,7 @@ impl AdminClient {
         self.post::<Serving>(&of_app(app, "/start")).map(|serving| serving.generation)
     }
 
-    /// Takes down what serves of an app.
+    /// Stops an app.
     ///
     /// # Errors
     /// See [`AdminError`].
@@ -186,7 +186,7 @@ impl AdminClient {
         self.post(&of_app(app, "/stop"))
     }
 
-    /// Loads an app's library anew; the number of the generation that serves then.
+    /// Reloads an app's library and returns the number of the serving generation.
     ///
     /// # Errors
     /// See [`AdminError`].
@@ -202,7 +202,7 @@ impl AdminClient {
         self.post::<Serving>(&of_app(app, "/rollback")).map(|serving| serving.generation)
     }
 
-    /// Lets requests start an app again.
+    /// Enables an app, so that requests start it again.
     ///
     /// # Errors
     /// See [`AdminError`].
@@ -218,7 +218,7 @@ impl AdminClient {
         self.post(&of_app(app, "/disable"))
     }
 
-    /// Filters an app's log records by this level; `None`: by what `RUST_LOG` says.
+    /// Sets the log level of an app; `None` resets it to `RUST_LOG`.
     ///
     /// # Errors
     /// See [`AdminError`].
@@ -227,7 +227,7 @@ impl AdminClient {
         self.ask(Method::PUT, &of_app(app, "/log-level"), Some(&level))
     }
 
-    /// The last log records of an app, the oldest first.
+    /// The most recent log records of an app, oldest first.
     ///
     /// # Errors
     /// See [`AdminError`].

@@ -7,41 +7,41 @@ import { tellDone, tellFailed } from "./outcome.js";
 import { store } from "./store.js";
 
 const LEVELS = ["off", "error", "warn", "info", "debug", "trace"];
-const serves = (done) => `Generation ${done.generation} serves.`;
+const serves = (done) => `Generation ${done.generation} is serving.`;
 
 /** `ask` is the question before, `possible` whether it can be done now (and if not, why), `told` what is said after. */
 const ACTIONS = [
   {
     id: "reload", label: "Reload", possible: (app) => enabled(app),
-    told: (name, done) => `${name} is reloaded. ${serves(done)}`,
+    told: (name, done) => `${name} reloaded. ${serves(done)}`,
   },
   {
     id: "rollback", label: "Roll back", isDangerous: true,
-    possible: (app) => enabled(app) ?? (app.kept.length > 0 ? null : "No previous library is kept."),
-    ask: (name) => `${name} will be served by its previous good library, until the next change on disk. No request fails.`,
-    told: (name, done) => `${name} is rolled back. ${serves(done)}`,
+    possible: (app) => enabled(app) ?? (app.kept.length > 0 ? null : "No previous library to roll back to."),
+    ask: (name) => `${name} goes back to its previous good library until the next change on disk. No request fails.`,
+    told: (name, done) => `${name} rolled back. ${serves(done)}`,
   },
   {
-    id: "start", label: "Start", possible: (app) => enabled(app) ?? (app.serving ? "It serves already." : null),
-    told: (name, done) => `${name} is started. ${serves(done)}`,
+    id: "start", label: "Start", possible: (app) => enabled(app) ?? (app.serving ? "Already running." : null),
+    told: (name, done) => `${name} started. ${serves(done)}`,
   },
   {
-    id: "stop", label: "Stop", isDangerous: true, possible: (app) => (app.serving ? null : "It does not run."),
-    ask: (name) => `${name} finishes the requests that it has, and is taken down. What it has only in memory is lost. The next request starts it again.`,
-    told: (name) => `${name} is stopped.`,
+    id: "stop", label: "Stop", isDangerous: true, possible: (app) => (app.serving ? null : "Not running."),
+    ask: (name) => `${name} finishes its requests and stops. State that it keeps only in memory is lost. The next request starts it again.`,
+    told: (name) => `${name} stopped.`,
   },
   {
     id: "disable", label: "Disable", isDangerous: true, possible: (app) => enabled(app),
-    ask: (name) => `${name} is taken down, and its requests are answered with 503 until it is enabled or the host is restarted.`,
-    told: (name) => `${name} is disabled.`,
+    ask: (name) => `${name} stops, and its requests get 503 until it is enabled or the host restarts.`,
+    told: (name) => `${name} disabled.`,
   },
   {
-    id: "enable", label: "Enable", possible: (app) => (app.phase === "disabled" ? null : "It is enabled."),
-    told: (name) => `${name} is enabled.`,
+    id: "enable", label: "Enable", possible: (app) => (app.phase === "disabled" ? null : "Already enabled."),
+    told: (name) => `${name} enabled.`,
   },
 ];
 
-const enabled = (app) => (app.phase === "disabled" ? "It is disabled." : null);
+const enabled = (app) => (app.phase === "disabled" ? "Disabled." : null);
 
 /** Returns the element, and the function that draws what is possible. `changed` is called when something was done. */
 export function actions(name, changed) {
@@ -84,9 +84,9 @@ export function actions(name, changed) {
     onchange: () => run(level, "Log level: ", async () => {
       const wanted = level.value || null;
       await setLogLevel(name, wanted);
-      return wanted ? `${name} logs from ${wanted} up.` : `${name} logs what RUST_LOG says.`;
+      return wanted ? `Log level of ${name} set to ${wanted}.` : `Log level of ${name} set by RUST_LOG.`;
     }),
-  }, h("option", { value: "" }, "as RUST_LOG says"), LEVELS.map((each) => h("option", {}, each)));
+  }, h("option", { value: "" }, "from RUST_LOG"), LEVELS.map((each) => h("option", {}, each)));
 
   function draw(app) {
     current = app;

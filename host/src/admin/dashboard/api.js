@@ -26,7 +26,7 @@ async function send(method, path, body) {
   const options = { method, headers, cache: "no-store", body: body === undefined ? undefined : JSON.stringify(body) };
   const sent = token();
   const response = await fetch(path, options).catch(() => {
-    throw new Error("The host does not answer.");
+    throw new Error("Cannot reach the host.");
   });
   if (response.status === 401 && (await askToken(sent))) return send(method, path, body);
   if (!response.ok) throw await Refused.of(response);

@@ -85,7 +85,7 @@ export function appPage(name) {
       ["p50 / p99", app ? `${millis(app.series.recent("p50"))} / ${millis(app.series.recent("p99"))}` : NONE],
       ["Errors", count(stats?.failures ?? 0)],
       ["In flight / queue", `${count(stats?.in_flight ?? 0)} / ${count(stats?.waiting ?? 0)}`],
-      ["Heap / most", serving ? `${bytes(stats?.live_bytes ?? serving.live_bytes)} / ${bytes(serving.peak_bytes)}` : NONE],
+      ["Heap / peak", serving ? `${bytes(stats?.live_bytes ?? serving.live_bytes)} / ${bytes(serving.peak_bytes)}` : NONE],
     ]);
   }
 

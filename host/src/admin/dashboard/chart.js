@@ -89,7 +89,7 @@ function describe(title, lines, points, format) {
     const values = points.map((point) => point[line.name]).filter((value) => value !== null && value !== undefined);
     if (values.length === 0) return `${line.label}: none`;
     const [least, most] = [Math.min(...values), Math.max(...values)];
-    return `${line.label}: ${format(values.at(-1))} at last, between ${format(least)} and ${format(most)}`;
+    return `${line.label}: ${format(values.at(-1))} now, between ${format(least)} and ${format(most)}`;
   });
   return `${title} in the last two minutes. ${said.join(". ")}.`;
 }

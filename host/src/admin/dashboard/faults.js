@@ -9,12 +9,12 @@ const at = (ms) => h("time", { datetime: moment(ms), title: moment(ms) }, time(m
 export function panics({ panics, total }) {
   if (total === 0) return [h("p", { class: "empty" }, "None.")];
   const kept = total > panics.length ? [h("p", { class: "hint" }, `The last ${panics.length} of ${total}.`)] : [];
-  return [...kept, h("ol", { class: "faults scroll", tabindex: "0", "aria-label": "Panics, the newest first" }, panics.toReversed().map((panic, i) =>
+  return [...kept, h("ol", { class: "faults scroll", tabindex: "0", "aria-label": "Panics, newest first" }, panics.toReversed().map((panic, i) =>
     h("li", {},
       h("p", { class: "what" }, at(panic.at_ms), h("b", {}, panic.message)),
       h("p", { class: "hint" }, `${panic.location} · generation ${panic.generation}`),
       panic.backtrace.length === 0
-        ? h("p", { class: "hint" }, "No backtrace: the host runs with RUST_BACKTRACE=0.")
+        ? h("p", { class: "hint" }, "No backtrace: the host is running with RUST_BACKTRACE=0.")
         : h("details", { open: i === 0, "data-key": `${panic.at_ms} ${panic.message}` }, h("summary", {}, "Backtrace"), h("ol", { class: "backtrace" }, panic.backtrace.map(frame))))))];
 }
 
@@ -23,7 +23,7 @@ const frame = ({ function: name, location }) => h("li", {}, h("code", {}, name),
 /** The last failures, the newest first. */
 export function failures(list) {
   if (list.length === 0) return [h("p", { class: "empty" }, "None.")];
-  return [h("ol", { class: "faults scroll", tabindex: "0", "aria-label": "Failed requests, the newest first" }, list.toReversed().map((failure) =>
+  return [h("ol", { class: "faults scroll", tabindex: "0", "aria-label": "Failed requests, newest first" }, list.toReversed().map((failure) =>
     h("li", {},
       h("p", { class: "what" }, at(failure.at_ms), h("span", { class: "status", "data-class": "5" }, String(failure.status)), h("code", {}, failure.request)),
       h("p", { class: "detail" }, failure.detail),

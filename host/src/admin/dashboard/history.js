@@ -5,14 +5,14 @@ import { moment, time } from "./format.js";
 
 /** The newest generation first; in each, its steps in their order. */
 export function timeline(history) {
-  if (history.length === 0) return [h("p", { class: "empty" }, "Nothing yet: it was never loaded.")];
+  if (history.length === 0) return [h("p", { class: "empty" }, "Nothing yet: never loaded.")];
   const generations = new Map();
   for (const step of history) {
     if (!generations.has(step.generation)) generations.set(step.generation, []);
     generations.get(step.generation).push(step);
   }
   const newest = [...generations].sort(([a], [b]) => b - a);
-  return [h("ol", { class: "timeline scroll", tabindex: "0", "aria-label": "Generations, the newest first" }, newest.map(([number, steps]) =>
+  return [h("ol", { class: "timeline scroll", tabindex: "0", "aria-label": "Generations, newest first" }, newest.map(([number, steps]) =>
     h("li", { class: "generation", "data-generation": number },
       h("h3", {}, `Generation ${number}`, h("span", { class: "phase", "data-phase": steps.at(-1).state }, steps.at(-1).state)),
       h("ol", { class: "steps" }, steps.map(row)))))];

@@ -25,7 +25,7 @@ export function logTail(name) {
     waiting = [];
     while (lines.children.length > SHOWN) lines.firstChild.remove();
     if (isAtEnd) lines.scrollTop = lines.scrollHeight;
-    setText(state, `${lines.children.length} records. New ones come by themselves; scroll up to stay where you are.`);
+    setText(state, `${lines.children.length} records. New records appear automatically; scroll up to stop following.`);
   }
 
   function add(line) {
@@ -41,7 +41,7 @@ export function logTail(name) {
       lines.replaceChildren();
     },
     event: (kind, record) => add(kind === "record" ? line(record) : h("p", { class: "missed" }, `${record} records were too fast for this page.`)),
-    lost: () => setText(state, "The log is not followed now."),
+    lost: () => setText(state, "Not following the log."),
   });
   return { element: h("div", {}, lines, state), close };
 }

@@ -22,8 +22,8 @@ function route() {
 }
 
 function nothing() {
-  const heading = h("h1", { tabindex: "-1" }, "There is no such page");
-  return { title: "No such page", heading, element: h("div", { class: "page" }, heading, h("p", {}, h("a", { href: "#/" }, "All apps"))), close() {} };
+  const heading = h("h1", { tabindex: "-1" }, "Page not found");
+  return { title: "Page not found", heading, element: h("div", { class: "page" }, heading, h("p", {}, h("a", { href: "#/" }, "All apps"))), close() {} };
 }
 
 function show() {
@@ -44,7 +44,7 @@ function showLink() {
   const isLost = state === "lost";
   document.body.dataset.link = state;
   setText(document.getElementById("link-text"), isLost ? "no connection" : state);
-  const text = isLost ? `The host does not answer, so what is shown is old. Trying again every ${span(Math.max(1000, retryMs))}. (${reason})` : "";
+  const text = isLost ? `Cannot reach the host; the data shown is outdated. Retrying every ${span(Math.max(1000, retryMs))}. (${reason})` : "";
   setText(document.getElementById("lost"), text);
 }
 

@@ -1,4 +1,4 @@
-//! The dashboard: a page that shows the host to its operator in a browser, by what the admin API says.
+//! The dashboard: a page that shows the host to its operator in a browser, with the admin API.
 //!
 //! Its files are in the command. A path is looked up among their names, so that nothing else can be reached.
 

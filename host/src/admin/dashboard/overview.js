@@ -14,10 +14,10 @@ export function overview() {
   const table = new AppsTable(store);
   const pinned = h("div");
   const drawPinned = drawn(pinned, (list) => (list.length === 0 ? [] : section("Pinned generations",
-    h("p", { class: "hint" }, "They could not be unloaded, and keep their memory until the host is restarted."),
+    h("p", { class: "hint" }, "These generations could not be unloaded; they use memory until the host restarts."),
     h("ul", { class: "pinned" }, list.map((each) => h("li", {}, h("b", {}, `${each.app}, generation ${each.generation}`), `: ${each.reason}`))))));
   const element = h("div", { class: "page" }, heading, tiles.element,
-    h("section", { "aria-label": "The host's throughput and latency" }, both.element),
+    h("section", { "aria-label": "Throughput and latency of the host" }, both.element),
     h("section", { "aria-label": "All apps" }, table.element), pinned);
 
   const list = () => {
@@ -63,9 +63,9 @@ function figures() {
     const last = store.series.points.at(-1);
     const failed = inPhase("failed");
     set(serving, count(inPhase("serving")), failed ? `${failed} failed, of ${count(apps.length)} apps` : `of ${count(apps.length)} apps`);
-    set(requests, rate(last?.rate ?? 0), `${count(total("requests"))} in all`);
+    set(requests, rate(last?.rate ?? 0), `${count(total("requests"))} in total`);
     set(latency, millis(store.series.recent("p50")), `p99 ${millis(store.series.recent("p99"))}`);
-    set(errors, rate(last?.failures ?? 0), `${count(total("failures"))} in all`);
+    set(errors, rate(last?.failures ?? 0), `${count(total("failures"))} in total`);
     set(flight, count(total("in_flight")), `${count(total("waiting"))} waiting`);
     set(heap, bytes(total("live_bytes")), store.host ? `${count(store.host.heaps)} heaps` : "");
     setAttribute(serving.element, "data-mark", failed ? "bad" : null);

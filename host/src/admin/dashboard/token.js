@@ -25,8 +25,8 @@ export function askToken(refused) {
 async function ask(wasWrong) {
   const input = h("input", { id: "token", type: "password", autocomplete: "off", required: true, "aria-describedby": "token-help" });
   const help = wasWrong
-    ? "That was not this host's token. It is the text in the file that was given with --admin-token-file."
-    : "This host asks for its token before it changes something. It is the text in the file that was given with --admin-token-file. This tab keeps it until it is closed.";
+    ? "Invalid token. Enter the text in the host's --admin-token-file."
+    : "Changes require the admin token: the text in the host's --admin-token-file. This tab keeps it until you close it.";
   const agreed = await open("Admin token", [
     h("p", { id: "token-help", role: wasWrong ? "alert" : null }, help),
     h("label", { for: "token" }, "Token"),

@@ -44,7 +44,7 @@ pub struct HostLock {
 pub enum HostLockError {
     /// Another one is.
     #[error(
-        "another host{} serves {}: stop it, or name another file with --config",
+        "another host{} is serving {}: stop it, or choose another file with --config",
         .process.as_deref().map_or(String::new(), |process| format!(" (process {process})")),
         .config.display()
     )]
@@ -55,7 +55,7 @@ pub enum HostLockError {
         config: PathBuf,
     },
     /// The lock cannot be taken.
-    #[error("cannot lock {}: {reason} (remove it, or set TMPDIR to choose another place)", .path.display())]
+    #[error("cannot lock {}: {reason} (remove it, or set TMPDIR to another folder)", .path.display())]
     Unusable {
         /// The folder that is locked.
         path: PathBuf,
@@ -116,7 +116,7 @@ impl Drop for HostLock {
         if is_at(&self.lock, &self.folder) {
             let removed = std::fs::remove_file(self.folder.join(HOLDER));
             if let Err(error) = removed.and_then(|()| std::fs::remove_dir(&self.folder)) {
-                log::debug!("{} stays: {error}", self.folder.display());
+                log::debug!("cannot remove {}: {error}", self.folder.display());
             }
         }
     }

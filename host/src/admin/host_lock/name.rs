@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 pub(super) struct Name(#[expect(dead_code, reason = "it is held")] UnixListener);
 
 impl Name {
-    /// Takes the name. `None`: it cannot be told whether another host has it. The namespace is that of the network, and
+    /// Takes the name. `None`: cannot determine whether another host has it. The namespace is that of the network, and
     /// it is open to all: another user may have taken the name, which must not keep a host from starting.
     ///
     /// # Errors
@@ -22,12 +22,12 @@ impl Name {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => match owner(address) {
                 Ok((process, true)) => Err(process),
                 other => {
-                    log::debug!("the name {address:?} is in use: {other:?}");
+                    log::debug!("the socket name {address:?} is in use: {other:?}");
                     Ok(None)
                 }
             },
             Err(error) => {
-                log::debug!("the name {address:?} cannot be taken: {error}");
+                log::debug!("cannot bind the socket name {address:?}: {error}");
                 Ok(None)
             }
         }
@@ -61,7 +61,7 @@ fn address_of(address: &SocketAddr) -> io::Result<rustix::net::SocketAddrUnix> {
     Ok(rustix::net::SocketAddrUnix::new_abstract_name(name)?)
 }
 
-/// A socket that waits for nobody, as whoever listens may not accept.
+/// A non-blocking socket, because the listener may not accept.
 fn unconnected() -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)

@@ -72,36 +72,38 @@ impl Collector for Apps {
         out.host()?;
         out.phases()?;
         out.responses()?;
-        out.histogram("request_duration", "Time from a request to the head of its answer", |m| &m.total)?;
-        out.histogram("queue_duration", "Time that a request waited for a worker", |m| &m.queue)?;
-        out.histogram("handler_duration", "Time that a worker took for a request", |m| &m.handler)?;
-        out.counter("received_bytes", "Bytes of the bodies of requests", |m| &m.received)?;
-        out.counter("sent_bytes", "Bytes of the bodies of answers", |m| &m.sent)?;
-        out.counter("cold_starts", "Generations that were started for want of one", |m| &m.cold_starts)?;
+        out.histogram("request_duration", "Time from a request to its response head", |m| &m.total)?;
+        out.histogram("queue_duration", "Time that requests waited for a worker", |m| &m.queue)?;
+        out.histogram("handler_duration", "Time that workers spent on requests", |m| &m.handler)?;
+        out.counter("received_bytes", "Bytes in request bodies", |m| &m.received)?;
+        out.counter("sent_bytes", "Bytes in response bodies", |m| &m.sent)?;
+        out.counter("cold_starts", "Cold starts: generations started while none was serving", |m| {
+            &m.cold_starts
+        })?;
         out.reloads()?;
         out.histogram("reload_duration", "Time from a change to the generation that serves it", |m| {
             &m.reload
         })?;
-        out.counter("worker_restarts", "Workers that ended without being told to", |m| &m.worker_ends)?;
+        out.counter("worker_restarts", "Workers that exited unexpectedly", |m| &m.worker_ends)?;
         out.values("panics", "Panics", MetricType::Counter, None, |app| Some(app.app_log().panic_count()))?;
-        out.gauge("websockets", "WebSockets that are open", None, |app| {
+        out.gauge("websockets", "Open WebSockets", None, |app| {
             Some(app.metrics().websockets().max(0).unsigned_abs())
         })?;
-        out.of_generation("requests_in_flight", "Requests that are not answered yet", None, |serving| {
+        out.of_generation("requests_in_flight", "Requests in flight", None, |serving| {
             serving.in_flight() as u64
         })?;
-        out.of_generation("queue_depth", "Requests that no worker has taken yet", None, |serving| {
+        out.of_generation("queue_depth", "Requests waiting for a worker", None, |serving| {
             serving.waiting() as u64
         })?;
-        out.of_generation(
-            "heap_live",
-            "Bytes that are allocated in the heap",
-            Some(&Unit::Bytes),
-            |serving| serving.heap().live_bytes(),
-        )?;
-        out.of_generation("heap_peak", "The most bytes of one generation", Some(&Unit::Bytes), |serving| {
-            serving.heap().peak_bytes()
+        out.of_generation("heap_live", "Bytes allocated in the heap", Some(&Unit::Bytes), |serving| {
+            serving.heap().live_bytes()
         })?;
+        out.of_generation(
+            "heap_peak",
+            "Peak heap size of one generation in bytes",
+            Some(&Unit::Bytes),
+            |serving| serving.heap().peak_bytes(),
+        )?;
         out.generations(&self.pinned)
     }
 }
@@ -208,7 +210,7 @@ impl Families<'_, '_> {
     }
 
     fn phases(&mut self) -> fmt::Result {
-        let help = "The phase that each app is in: 1 for that one";
+        let help = "The phase of each app: 1 for the current phase";
         self.family("atoll_app_phase", help, None, MetricType::Gauge, |family, apps| {
             for app in apps {
                 let phase = app.phase().to_string();
@@ -219,7 +221,7 @@ impl Families<'_, '_> {
     }
 
     fn responses(&mut self) -> fmt::Result {
-        let help = "Requests, by the class of their answer's status";
+        let help = "Requests by response status class";
         self.family("atoll_app_requests", help, None, MetricType::Counter, |family, apps| {
             for app in apps.iter().filter(|app| is_used(app)) {
                 for (class, count) in
@@ -240,7 +242,7 @@ impl Families<'_, '_> {
     }
 
     fn reloads(&mut self) -> fmt::Result {
-        let help = "Reloads, by their outcome";
+        let help = "Reloads by outcome";
         self.family("atoll_app_reloads", help, None, MetricType::Counter, |family, apps| {
             for app in apps.iter().filter(|app| is_used(app)) {
                 let metrics = app.metrics();
@@ -254,7 +256,7 @@ impl Families<'_, '_> {
     }
 
     fn generations(&mut self, pinned: &[PinnedGeneration]) -> fmt::Result {
-        let help = "Generations, by their state";
+        let help = "Generations by state";
         self.family("atoll_app_generations", help, None, MetricType::Gauge, |family, apps| {
             for app in apps.iter().filter(|app| is_used(app)) {
                 let name = &**app.name();

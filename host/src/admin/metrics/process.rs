@@ -23,14 +23,19 @@ impl Collector for Process {
             metric.encode(metric_encoder)
         };
         let seconds = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
-        write("process_cpu", "Processor time", Some(&Unit::Seconds), &ConstCounter::new(seconds))?;
+        write("process_cpu", "CPU time", Some(&Unit::Seconds), &ConstCounter::new(seconds))?;
         let resident = stat.rss_bytes().get();
         write("process_resident_memory", "Resident memory", Some(&Unit::Bytes), &ConstGauge::new(resident))?;
         write("process_virtual_memory", "Virtual memory", Some(&Unit::Bytes), &ConstGauge::new(stat.vsize))?;
         write("process_threads", "Threads", None, &ConstGauge::new(stat.num_threads))?;
         if let Ok(booted) = procfs::boot_time_secs() {
             let started = booted as f64 + stat.starttime as f64 / procfs::ticks_per_second() as f64;
-            write("process_start_time", "Start since 1970", Some(&Unit::Seconds), &ConstGauge::new(started))?;
+            write(
+                "process_start_time",
+                "Start time since 1970",
+                Some(&Unit::Seconds),
+                &ConstGauge::new(started),
+            )?;
         }
         if let Ok(open) = process.fd_count() {
             write("process_open_fds", "Open file descriptors", None, &ConstGauge::new(open as u64))?;
@@ -38,7 +43,12 @@ impl Collector for Process {
         if let Ok(limits) = process.limits()
             && let procfs::process::LimitValue::Value(most) = limits.max_open_files.soft_limit
         {
-            write("process_max_fds", "The most file descriptors", None, &ConstGauge::new(most))?;
+            write(
+                "process_max_fds",
+                "Maximum number of open file descriptors",
+                None,
+                &ConstGauge::new(most),
+            )?;
         }
         Ok(())
     }

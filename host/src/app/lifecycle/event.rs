@@ -14,7 +14,7 @@ pub enum Event {
     Ready(Number),
     /// A generation does not serve, and nothing of it is left.
     NotReady(Number, Cause),
-    /// A worker of a generation has ended without being told to.
+    /// A worker of a generation has exited unexpectedly.
     Ended(Number),
     /// A generation had nothing to do for the idle timeout, and admits nothing more.
     Idle(Number),
@@ -34,7 +34,7 @@ pub enum Event {
     Closed,
 }
 
-/// Why a generation did not come to serve.
+/// Why a generation failed to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The library is what serves already.

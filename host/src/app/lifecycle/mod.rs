@@ -167,7 +167,7 @@ impl Lifecycle {
         self.pinned > self.policy.max_pinned
     }
 
-    /// Goes on after what was held up because too many generations were pinned, if they are no longer.
+    /// Resumes starts that were held back because too many generations were pinned, if they no longer are.
     fn unblock(&mut self, effects: &mut Vec<Effect>) {
         match self.phase {
             _ if self.is_blocked() => {}
@@ -254,7 +254,7 @@ impl Lifecycle {
         self.faults = self.faults.saturating_add(1);
     }
 
-    /// Begins a generation, unless too many are pinned; what serves goes on until it is ready.
+    /// Starts a generation, unless too many are pinned; the serving one continues until it is ready.
     fn bring(&mut self, effects: &mut Vec<Effect>) {
         self.retries = false;
         if self.is_blocked() {

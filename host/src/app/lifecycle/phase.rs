@@ -18,7 +18,7 @@ pub enum Phase {
     Blocked,
     /// Someone has switched it off: no call starts it.
     Disabled,
-    /// It is being taken down, or is gone.
+    /// It is shutting down or gone.
     Closing,
 }
 

@@ -233,7 +233,7 @@ fn with_too_many_pinned_nothing_is_begun() {
     assert_eq!(app.on(Event::Wanted, at(0)), [Effect::Bring(4)]);
 }
 
-/// The world as the driver would see it: what was ordered, and what callers were told.
+/// The world as the driver would see it: the effects, and the replies to callers.
 #[derive(Default)]
 struct World {
     bringing: Option<Number>,

@@ -100,7 +100,7 @@ impl Preparer {
         let copied = spawn_blocking(move || {
             let _turn = turn;
             self.copy(&app, &path, limit).unwrap_or_else(|error| {
-                log::debug!("{app}: its library cannot be prepared: {error}");
+                log::debug!("{app}: cannot preload its library: {error}");
                 None
             })
         });
@@ -111,7 +111,7 @@ impl Preparer {
         let source = Source::locate(path, app);
         let library = source.library()?;
         let Some(room) = Fingerprint::of(library).ok().and_then(|file| self.take_room(file.size())) else {
-            log::debug!("{app}: there is no room to prepare its library");
+            log::debug!("{app}: not enough room to preload its library");
             return Ok(None);
         };
         let package = source.package().map(|package| package.name.as_str());
@@ -119,7 +119,7 @@ impl Preparer {
         if !copy.staged().is_settled() {
             return Ok(None);
         }
-        log::debug!("{app}: {} is prepared", library.display());
+        log::debug!("{app}: {} is preloaded", library.display());
         Ok(Some(Prepared { copy, _room: Some(room) }))
     }
 

@@ -72,7 +72,7 @@ impl Supervisor {
         });
     }
 
-    /// What a bring calls to have the predecessor taken down.
+    /// What a start-up calls to stop the predecessor.
     fn way_request(&self) -> Box<dyn Fn()> {
         let (inputs, before) = (self.inputs.clone(), self.lifecycle.serving());
         Box::new(move || {
@@ -108,7 +108,7 @@ impl Supervisor {
                 || "it is ready".to_owned(),
                 |noticed| format!("it is ready, {:.1} ms after the change", millis(noticed.elapsed())),
             );
-            log::info!("{}#{number} serves: {reason}", self.app.name());
+            log::info!("{}#{number} is serving: {reason}", self.app.name());
             self.record(number, State::Serving, reason);
         }
         self.answer(&Ok(()));
@@ -160,9 +160,8 @@ impl Supervisor {
         let (app, limit) = (self.app.name(), self.app.settings().max_pinned);
         let count = self.services.pins().of(app);
         let error = format!(
-            "no further generation is started, as {count} are pinned (max_pinned = {limit}): `atoll ls` shows what keeps \
-             each in memory. It goes on when one of them could be unloaded; otherwise raise max_pinned, or restart the \
-             host"
+            "no new generation is started because {count} are pinned (max_pinned = {limit}): run `atoll ls` to see \
+            why. The app resumes when one of them is unloaded; otherwise raise max_pinned, or restart the host"
         );
         log::error!("{app}: {error}");
         self.record(self.lifecycle.last(), State::Refused, error.clone());

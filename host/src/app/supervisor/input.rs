@@ -18,7 +18,7 @@ pub(crate) enum Input {
     Hold(oneshot::Sender<()>),
     /// A generation has started.
     Ready(Box<LiveGeneration>),
-    /// A generation did not come to serve.
+    /// A generation failed to start.
     NotReady(Number, StartupError),
     /// A worker has come back from the app's code.
     Ended(Number, String),

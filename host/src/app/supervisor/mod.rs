@@ -134,9 +134,9 @@ struct Supervisor {
 struct Next {
     /// When the change was noticed that it brings.
     changed: Option<Instant>,
-    /// Whether it is brought also if the library is the one that serves.
+    /// Whether it is brought also if the library is unchanged.
     forced: bool,
-    /// Its library, in the place of the one on disk.
+    /// Its library, instead of the one on disk.
     kept: Option<Kept>,
     /// A copy of the one on disk, made ahead.
     prepared: Option<Preparation>,
@@ -220,11 +220,7 @@ impl Supervisor {
                 self.watches.extend(new);
             }
             Err(error) => {
-                log::warn!(
-                    "{}: cannot find out what to watch at {}: {error}",
-                    self.app.name(),
-                    self.path.display()
-                );
+                log::warn!("{}: cannot watch {}: {error}", self.app.name(), self.path.display());
             }
         }
     }
@@ -278,7 +274,8 @@ impl Supervisor {
         }
         let (app, number) = (self.app.name(), live.generation.number());
         log::warn!(
-            "{app}#{number} has {bytes} bytes in its heap, more than heap_soft_limit = {}: a new generation takes over",
+            "{app}#{number} uses {bytes} bytes of heap, more than heap_soft_limit = {}: replacing it with a new \
+            generation",
             limit.unwrap_or_default()
         );
         self.replaces_heap = true;

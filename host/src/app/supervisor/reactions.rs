@@ -82,7 +82,7 @@ impl Supervisor {
         }
     }
 
-    /// Takes down what serves.
+    /// Stops the serving generation.
     fn stop(&mut self, event: Event, done: oneshot::Sender<()>) -> bool {
         self.held = false;
         self.stopping.push(done);
@@ -112,7 +112,8 @@ impl Supervisor {
             let previous = kept.into_iter().find(|kept| Some(kept.hash()) != self.last_hash);
             if previous.is_none() {
                 // Whoever asked may have left.
-                let _ = asked.send(Err("no earlier library is kept (see the setting `keep`)".to_owned()));
+                let _ =
+                    asked.send(Err("no earlier library to roll back to (see the setting `keep`)".to_owned()));
                 return false;
             }
             self.next.kept = previous;
@@ -154,7 +155,10 @@ impl Supervisor {
     pub(super) fn changed(&mut self, change: &Change) -> bool {
         // A library that is gone is no reason to stop what serves; it is usually about to be written again.
         if !change.is_present() {
-            log::info!("{}: the library was removed; what is loaded goes on", self.app.name());
+            log::info!(
+                "{}: the library file was removed; the loaded generation keeps serving",
+                self.app.name()
+            );
             return false;
         }
         self.replaced(change.noticed)
@@ -244,13 +248,13 @@ impl Supervisor {
         }
     }
 
-    /// Reports that a generation did not come to serve.
+    /// Reports that a generation failed to start.
     fn refused(&mut self, number: Number, error: String) {
         let stays = self
             .lifecycle
             .serving()
-            .map_or(String::new(), |serving| format!("; generation {serving} goes on"));
-        log::error!("{}: generation {number} did not come to serve: {error}{stays}", self.app.name());
+            .map_or(String::new(), |serving| format!("; generation {serving} keeps serving"));
+        log::error!("{}: generation {number} failed to start: {error}{stays}", self.app.name());
         self.app.metrics().refused.add(1);
         self.last_error.clone_from(&error);
         self.record(number, State::Refused, error);
@@ -260,7 +264,7 @@ impl Supervisor {
         self.resume();
         let cause = error.cause();
         if cause == Cause::Unchanged {
-            log::info!("{}: the library is what serves already: nothing to reload", self.app.name());
+            log::info!("{}: the library is unchanged: nothing to reload", self.app.name());
         } else if matches!(error, StartupError::Build(_)) {
             // The compiler has said it already.
             self.last_error = error.to_string();

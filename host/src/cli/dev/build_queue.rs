@@ -18,7 +18,7 @@ use atoll_host::internal::{Library, Package, Registry, Services, Source};
 use super::report::{LOG, Report, files};
 use super::watches::{Saved, Sources, Watches};
 
-/// Keeps the libraries of a registry's crates what their sources say.
+/// Keeps the libraries of a registry's crates up to date with their sources.
 pub(super) struct BuildQueue {
     registry: Arc<Registry>,
     services: Rc<Services>,
@@ -26,9 +26,9 @@ pub(super) struct BuildQueue {
     report: Rc<Report>,
     release: bool,
     config: Config,
-    /// Whether the host has yet to be told of all of `config`: it is when its crates have been built.
+    /// Whether `config` has not been applied completely: it is when its crates have been built.
     config_waits: bool,
-    /// What the host was told.
+    /// The configuration applied to the host.
     applied: RefCell<Config>,
     /// The apps whose path is a crate's folder.
     apps: Vec<CrateApp>,
@@ -197,7 +197,7 @@ impl BuildQueue {
         }
     }
 
-    /// Tells the host of the apps that can be served already: of the others it has what it was told before.
+    /// Applies the apps that can be served already; the others keep their previous configuration.
     fn apply_ready(&self) {
         let before = self.applied.take();
         let apps = self.config.apps.iter().filter_map(|app| {
@@ -327,7 +327,7 @@ impl BuildQueue {
         }
     }
 
-    /// Says for each app without a new library what goes on instead.
+    /// Logs for each app without a new library what keeps serving instead.
     fn failed(&self, folders: &[PathBuf], since: Instant, begun: Instant, error: &BuildError) {
         if !matches!(error, BuildError::Failed { .. }) {
             log::error!(target: LOG, "{error}");
@@ -337,10 +337,10 @@ impl BuildQueue {
             let serving = registered.as_ref().and_then(|app| app.serving());
             let goes_on = match (serving, self.services.library(&app.path)) {
                 (Some(generation), _) => {
-                    format!("generation {} of {} goes on serving", generation.number(), app.name)
+                    format!("generation {} of {} keeps serving", generation.number(), app.name)
                 }
-                (None, Library::Built(_)) => "the last good build is what the next request starts".to_owned(),
-                (None, _) => "requests are answered with 503 until it can be built".to_owned(),
+                (None, Library::Built(_)) => "the next request starts the last good build".to_owned(),
+                (None, _) => "requests get 503 until it builds".to_owned(),
             };
             if !matches!(self.services.library(&app.path), Library::Built(_)) {
                 self.services.set_library(app.path.clone(), Library::Failed(error.to_string()));

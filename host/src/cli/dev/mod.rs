@@ -25,24 +25,24 @@ use super::serve::{self, ServeArgs};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  atoll dev                                   the apps of ./apps.json
+  atoll dev                                   all apps in ./apps.json
   atoll dev --release --listen 0.0.0.0:8080
 
-Apps whose path is the folder of a crate are built with cargo, at the start and whenever a file changes \
-that cargo would build them for. Each is served as soon as it is built. While it builds, and when it does not compile, the last version goes on. A crate's \
-default feature `standalone` is left out. Error pages say what went wrong inside of the app, so do not \
-serve the world with this command: use `atoll serve`.";
+Apps whose path is a crate folder are built with cargo, at startup and whenever a source file changes. Each is served \
+as soon as it is built. While an app builds, or when it does not compile, the last version keeps serving. A crate's \
+default feature `standalone` is disabled. Error pages show internal errors of the app, so do not expose this command \
+to the internet: use `atoll serve`.";
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct DevArgs {
     #[command(flatten)]
     serve: ServeArgs,
-    /// Build with the profile `release`: slower to build, faster to run.
+    /// Build with the `release` profile: slower to build, faster to run.
     #[arg(long)]
     release: bool,
 }
 
-/// Builds and serves the apps of a registry until the process is told to end.
+/// Builds and serves the apps of a registry until the process is stopped.
 pub(super) fn run(args: &DevArgs) -> anyhow::Result<()> {
     logging::init_for_development(args.serve.log_format);
     open_files::allow_many_files();
@@ -85,7 +85,7 @@ async fn develop(path: &Path, args: &DevArgs, socket: Option<TcpListener>) -> an
     let build = actix_web::rt::spawn(async move {
         workshop.work_off(&mut watches).await;
         if let Err(error) = out::print(format!("{}\n", http_server::banner(&built, &base))) {
-            log::debug!("nobody reads the table of apps: {error}");
+            log::debug!("cannot print the table of apps: {error}");
         }
         workshop.follow(watches).await;
     });

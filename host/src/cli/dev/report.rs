@@ -17,7 +17,7 @@ pub(super) const LOG: &str = "atoll::dev";
 /// How many files that have changed are named.
 const NAMED: usize = 3;
 
-/// Says what was built, and when it serves.
+/// Logs builds and reloads.
 #[derive(Debug)]
 pub(super) struct Report {
     registry: Arc<Registry>,
@@ -44,7 +44,7 @@ impl Report {
         let registered = self.registry.get(app);
         if let Some(took) = took {
             let then = match &registered {
-                None => format!("; it is at {}/apps/{app}/", self.base),
+                None => format!("; serving at {}/apps/{app}/", self.base),
                 Some(app) if app.serving().is_none() => "; the next request starts it".to_owned(),
                 Some(_) => String::new(),
             };
@@ -55,7 +55,7 @@ impl Report {
         }
     }
 
-    /// Says what comes to serve, for as long as it is polled.
+    /// Logs each generation that starts serving, as long as it is polled.
     pub(super) async fn follow(&self, mut events: Receiver<Arc<HostEvent>>) {
         let serving = State::Serving.to_string();
         loop {
@@ -76,11 +76,11 @@ impl Report {
         match self.handed_over.borrow_mut().remove(app) {
             Some(HandedOver { since, at }) => log::info!(
                 target: LOG,
-                "{app}: reloaded in {:.0} ms; generation {generation} serves {:.2} s after the save",
+                "{app}: reloaded in {:.0} ms; generation {generation} is serving {:.2} s after the save",
                 at.elapsed().as_secs_f64() * 1000.0,
                 since.elapsed().as_secs_f64(),
             ),
-            None => log::info!(target: LOG, "{app}: generation {generation} serves"),
+            None => log::info!(target: LOG, "{app}: generation {generation} is serving"),
         }
     }
 }

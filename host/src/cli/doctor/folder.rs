@@ -20,7 +20,7 @@ pub(super) fn check() -> Vec<Finding> {
     let folder = std::env::temp_dir();
     vec![look(&folder).unwrap_or_else(|error| {
         let found = format!("{}: {error}", folder.display());
-        Finding::problem(CHECK, found, "make it, or set TMPDIR to a folder that can be used")
+        Finding::problem(CHECK, found, "create it, or set TMPDIR to a usable folder")
     })]
 }
 
@@ -29,8 +29,8 @@ fn look(folder: &Path) -> std::io::Result<Finding> {
     let name = folder.display();
     let free = system.f_bavail.saturating_mul(system.f_frsize);
     if system.f_flag.contains(StatVfsMountFlags::NOEXEC) {
-        let remedy = "libraries cannot be loaded from there: set TMPDIR to a folder on another file system, or \
-                      mount it exec";
+        let remedy = "libraries cannot be loaded from it: set TMPDIR to a folder on another file system, or mount it \
+            with `exec`";
         return Ok(Finding::problem(CHECK, format!("{name} is mounted noexec"), remedy));
     }
     // A host begins in the same way: a folder that others can write to is refused, too.
@@ -46,9 +46,13 @@ fn room(folder: &str, free: u64) -> Finding {
     match free {
         ROOM.. => Finding::ok(CHECK, found),
         LEAST_ROOM.. => {
-            Finding::warning(CHECK, found, format!("make room: {} are enough", units::bytes(ROOM)))
+            Finding::warning(CHECK, found, format!("free some space: {} are enough", units::bytes(ROOM)))
         }
-        _ => Finding::problem(CHECK, found, "make room, or set TMPDIR to a folder on a larger file system"),
+        _ => Finding::problem(
+            CHECK,
+            found,
+            "free some space, or set TMPDIR to a folder on a larger file system",
+        ),
     }
 }
 
@@ -61,7 +65,7 @@ mod tests {
         assert_eq!(room("/tmp", ROOM).remedy, None);
         let said = |free| room("/tmp", free).to_text();
         let (some, none) = (said(ROOM - 1), said(LEAST_ROOM - 1));
-        assert!(some.contains("-> make room: ") && some.contains(" are enough"), "{some}");
+        assert!(some.contains("-> free some space: ") && some.contains(" are enough"), "{some}");
         assert!(none.contains("problem") && none.contains("or set TMPDIR to a folder on a larger"), "{none}");
     }
 }

@@ -14,9 +14,9 @@ pub(super) fn check(config: &Path, listen: SocketAddr) -> Vec<Finding> {
     let status = AdminClient::connect(config).and_then(|mut host| host.status());
     let mut findings = match &status {
         Ok(status) => running(status),
-        Err(AdminError::NoHost { .. }) => vec![Finding::ok("host", "none runs for this registry")],
+        Err(AdminError::NoHost { .. }) => vec![Finding::ok("host", "not running for this apps.json")],
         Err(error) => {
-            vec![Finding::problem("host", error.to_string(), "if it stays so, restart the host")]
+            vec![Finding::problem("host", error.to_string(), "if this persists, restart the host")]
         }
     };
     findings.push(port(listen, status.ok().map(|status| status.process.pid)));
@@ -47,7 +47,7 @@ fn running(status: &HostStatus) -> Vec<Finding> {
         Finding::warning(
             format!("{}#{}", pinned.app, pinned.generation),
             format!("pinned: {}", pinned.reason),
-            "it takes memory until that is over, or the host is restarted",
+            "it uses memory until this ends or the host is restarted",
         )
     }));
     findings
@@ -63,35 +63,36 @@ fn app(app: &AppStatus) -> Finding {
             check,
             format!("failed: {last}"),
             format!(
-                "see `atoll describe {name}` and `atoll logs {name}`; then `atoll start {name}`, or put a good \
-                 library there"
+                "see `atoll describe {name}` and `atoll logs {name}`; then run `atoll start {name}`, or install a \
+                good library"
             ),
         ),
         "blocked" => Finding::problem(
             check,
             format!("blocked: {last}"),
             format!(
-                "`atoll ls` shows what keeps its pinned generations in memory; raise `max_pinned` of {name}, or restart the host"
+                "run `atoll ls` to see why its generations are pinned; raise `max_pinned` of {name}, or restart the \
+                host"
             ),
         ),
-        "resting" => Finding::warning(
-            check,
-            format!("waits before it is started again: {last}"),
-            format!("see `atoll logs {name}`"),
-        ),
-        "disabled" => Finding::warning(check, "is disabled", format!("`atoll enable {name}`")),
+        "resting" => {
+            Finding::warning(check, format!("waiting to restart: {last}"), format!("see `atoll logs {name}`"))
+        }
+        "disabled" => Finding::warning(check, "disabled", format!("`atoll enable {name}`")),
         phase => match refused(app) {
             Some(reason) => Finding::warning(
                 check,
                 format!("{phase}; its newest library was refused: {reason}"),
-                format!("the one before goes on; put a good library there, or see `atoll describe {name}`"),
+                format!(
+                    "the previous one keeps serving; install a good library, or see `atoll describe {name}`"
+                ),
             ),
             None => Finding::ok(check, phase),
         },
     }
 }
 
-/// Why the newest library did not come to serve.
+/// Why the newest library failed to start.
 fn refused(app: &AppStatus) -> Option<&str> {
     let decided = app.history.iter().rev().find(|entry| matches!(&*entry.state, "serving" | "refused"))?;
     (decided.state == "refused").then_some(&*decided.reason)
@@ -106,20 +107,20 @@ fn port(address: SocketAddr, host: Option<u32>) -> Finding {
     let owner = PortOwner::of(address);
     match (error.kind(), owner) {
         (ErrorKind::AddrInUse, Some(owner)) if Some(owner.pid) == host => {
-            Finding::ok(check, "this host listens")
+            Finding::ok(check, "this host is listening")
         }
         (ErrorKind::AddrInUse, owner) => {
             let by = owner.map_or_else(|| "another user's process".to_owned(), |owner| owner.to_string());
-            let remedy =
-                "end that process, or give `atoll serve` another address with --listen, or --find-free-port";
-            Finding::warning(check, format!("taken by {by}"), remedy)
+            let remedy = "stop that process, choose another address with --listen, or use --find-free-port";
+            Finding::warning(check, format!("in use by {by}"), remedy)
         }
         (ErrorKind::PermissionDenied, _) => Finding::problem(
             check,
             error.to_string(),
-            "ports below 1024 are not for every user: choose another with --listen, or give the command \
-             CAP_NET_BIND_SERVICE",
+            "ports below 1024 need a privilege: choose another with --listen, or grant CAP_NET_BIND_SERVICE",
         ),
-        _ => Finding::problem(check, error.to_string(), "choose an address of this machine with --listen"),
+        _ => {
+            Finding::problem(check, error.to_string(), "choose one of this machine's addresses with --listen")
+        }
     }
 }

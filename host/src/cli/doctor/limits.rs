@@ -25,29 +25,29 @@ pub(super) fn check() -> Vec<Finding> {
     let mut findings = match Process::myself().and_then(|process| process.limits()) {
         Ok(limits) => of_process(&limits),
         Err(error) => {
-            vec![Finding::warning("limits", format!("cannot be read: {error}"), "mount /proc")]
+            vec![Finding::warning("limits", format!("cannot read it: {error}"), "mount /proc")]
         }
     };
     findings.push(watches());
     findings.push(kernel(
         "/proc/sys/fs/inotify/max_user_watches",
         WATCHES,
-        "with many crates `atoll dev` cannot watch all folders: sysctl fs.inotify.max_user_watches=65536",
+        "with many crates, `atoll dev` cannot watch all folders: run `sysctl fs.inotify.max_user_watches=65536`",
     ));
     findings.push(kernel(
         "/proc/sys/fs/inotify/max_user_instances",
         INSTANCES,
-        "another program may leave none for the host: sysctl fs.inotify.max_user_instances=512",
+        "other programs may use all of them: run `sysctl fs.inotify.max_user_instances=512`",
     ));
     findings.push(kernel(
         "/proc/sys/net/core/somaxconn",
         BACKLOG,
-        "when many clients come at once, some wait a second for their connection: sysctl net.core.somaxconn=4096",
+        "when many clients connect at once, some wait a second: run `sysctl net.core.somaxconn=4096`",
     ));
     findings.push(kernel(
         "/proc/sys/vm/max_map_count",
         MAPPINGS,
-        "many apps may not fit into the process: sysctl vm.max_map_count=262144",
+        "many apps may not fit into the process: run `sysctl vm.max_map_count=262144`",
     ));
     findings.push(overcommit(number("/proc/sys/vm/overcommit_memory")));
     findings.extend(control_group());
@@ -55,8 +55,8 @@ pub(super) fn check() -> Vec<Finding> {
 }
 
 fn of_process(limits: &Limits) -> Vec<Finding> {
-    let remedy = "it limits connections and apps: run `ulimit -n 65536` before, or set LimitNOFILE=65536 in the \
-                  systemd unit";
+    let remedy = "this limits connections and apps: run `ulimit -n 65536` first, or set LimitNOFILE=65536 in the \
+        systemd unit";
     // A host raises its soft limit to this.
     let files = match limits.max_open_files.hard_limit {
         LimitValue::Unlimited => Finding::ok("open files", "unlimited"),
@@ -69,8 +69,8 @@ fn of_process(limits: &Limits) -> Vec<Finding> {
         LimitValue::Value(most) => Finding::warning(
             "address space",
             format!("at most {}", units::bytes(most)),
-            "heaps reserve far more than they use: run `ulimit -v unlimited` before; to limit memory, use MemoryMax= \
-             of systemd, or a container's limit",
+            "heaps reserve far more than they use: run `ulimit -v unlimited` first; to limit memory, use systemd's \
+            MemoryMax= or a container limit",
         ),
     };
     vec![files, space]
@@ -85,9 +85,9 @@ fn watches() -> Finding {
         Ok(()) => Finding::ok("inotify", "files can be watched"),
         Err(error) => Finding::problem(
             "inotify",
-            format!("files cannot be watched: {error}"),
-            "raise fs.inotify.max_user_instances and fs.inotify.max_user_watches, or end programs that watch \
-             many files",
+            format!("cannot watch files: {error}"),
+            "raise fs.inotify.max_user_instances and fs.inotify.max_user_watches, or stop programs that watch many \
+            files",
         ),
     }
 }
@@ -105,8 +105,8 @@ fn overcommit(mode: Option<u64>) -> Finding {
     match mode {
         Some(2) => Finding::warning(
             "vm.overcommit_memory",
-            "2: memory that is only reserved counts",
-            "heaps reserve more than they use, and may be refused: sysctl vm.overcommit_memory=0",
+            "2: reserved memory counts as used",
+            "heaps reserve more than they use, so allocations may fail: run `sysctl vm.overcommit_memory=0`",
         ),
         Some(mode) => Finding::ok("vm.overcommit_memory", mode.to_string()),
         None => Finding::ok("vm.overcommit_memory", "is not limited here"),
@@ -126,8 +126,8 @@ fn memory(most: u64) -> Finding {
         most,
         128 << 20,
         "memory",
-        format!("the control group may use {}", units::bytes(most)),
-        "the host and its apps end when they use more: raise MemoryMax=, or the container's limit",
+        format!("the control group's limit is {}", units::bytes(most)),
+        "the kernel kills the host when it uses more: raise MemoryMax= or the container's limit",
     )
 }
 
@@ -154,12 +154,12 @@ mod tests {
     #[test]
     fn memory_that_is_limited_or_counted_early_has_a_remedy() {
         let low = memory(64 << 20).to_text();
-        assert!(low.contains("warning") && low.contains("memory: the control group may use 64"), "{low}");
-        assert!(low.contains("-> the host and its apps end when they use more: raise MemoryMax="), "{low}");
+        assert!(low.contains("warning") && low.contains("memory: the control group's limit is 64"), "{low}");
+        assert!(low.contains("-> the kernel kills the host when it uses more: raise MemoryMax="), "{low}");
         assert_eq!(memory(1 << 30).level, Level::Ok);
         let strict = overcommit(Some(2)).to_text();
-        assert!(strict.contains("2: memory that is only reserved counts"), "{strict}");
-        assert!(strict.contains("-> heaps reserve more than they use, and may be refused"), "{strict}");
+        assert!(strict.contains("2: reserved memory counts as used"), "{strict}");
+        assert!(strict.contains("-> heaps reserve more than they use, so allocations may fail"), "{strict}");
         assert_eq!([overcommit(Some(0)).level, overcommit(None).level], [Level::Ok, Level::Ok]);
     }
 }

@@ -21,22 +21,22 @@ use super::arguments::{Form, Format};
 use super::{out, units};
 
 pub(super) const EXAMPLES: &str = "\
-The exit code is 1 if there is a problem, else 0. Each library is opened as a host opens it, which runs its \
-constructors; no app is started.";
+The exit code is 1 if a problem was found, else 0. Each library is opened (which runs its constructors) and closed in \
+a separate process; no app is started.";
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct DoctorArgs {
-    /// The registry of apps.
+    /// The apps.json file.
     #[arg(long, value_name = "FILE", default_value = "apps.json")]
     config: PathBuf,
-    /// The address that a host is to listen on.
+    /// The address that you want a host to listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
     #[command(flatten)]
     form: Form,
 }
 
-/// Says what is wrong with the machine, the registry, the libraries and the host, and what to do.
+/// Diagnoses problems with the machine, the registry, the libraries and the host.
 pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     // What the checks find is printed, and not logged as well.
     logging::init_at(LevelFilter::Off);

@@ -34,8 +34,8 @@ fn library(staging: &Staging, app: &AppConfig) -> Finding {
                 None => Finding::ok(check, found),
                 Some(reason) => Finding::warning(
                     check,
-                    format!("{found}: it stays in the process after a reload: {reason}"),
-                    "each reload takes memory until the host is restarted",
+                    format!("{found}: it stays in memory after a reload: {reason}"),
+                    "each reload uses more memory until the host is restarted",
                 ),
             }
         }

@@ -31,9 +31,9 @@ pub(super) fn check() -> Vec<Finding> {
 fn shared_libraries() -> Finding {
     let check = "shared libraries of apps";
     if exports::in_force() {
-        Finding::ok(check, "their threads and aborts are seen")
+        Finding::ok(check, "their threads and aborts are tracked")
     } else {
-        Finding::warning(check, "their threads and aborts are not seen", exports::REMEDY)
+        Finding::warning(check, "their threads and aborts are not tracked", exports::REMEDY)
     }
 }
 
@@ -42,7 +42,7 @@ fn architecture(found: &str) -> Finding {
         return Finding::ok("architecture", found);
     }
     let known = ARCHITECTURES.join(", ");
-    Finding::problem("architecture", format!("{found} is not known"), format!("use a machine of {known}"))
+    Finding::problem("architecture", format!("unsupported: {found}"), format!("use a machine with {known}"))
 }
 
 fn of_version(check: &str, found: &str, version: Option<(u32, u32)>, oldest: (u32, u32)) -> Finding {
@@ -53,7 +53,7 @@ fn of_version(check: &str, found: &str, version: Option<(u32, u32)>, oldest: (u3
         None => Finding::warning(
             check,
             found,
-            format!("its version cannot be read; {major}.{minor} or newer is needed"),
+            format!("cannot read its version; {major}.{minor} or newer is required"),
         ),
     }
 }
@@ -65,17 +65,17 @@ fn version(text: &str) -> Option<(u32, u32)> {
 }
 
 fn compiler() -> Finding {
-    let remedy = "`atoll dev` cannot build apps; `atoll serve` does not need it. Install Rust from https://rustup.rs, \
-                  or add its folder to PATH";
+    let remedy = "`atoll dev` needs cargo to build apps; `atoll serve` does not. Install Rust from https://rustup.rs, \
+        or add its folder to PATH";
     match cargo().arg("--version").output() {
         Ok(output) if output.status.success() => {
             Finding::ok("cargo", String::from_utf8_lossy(&output.stdout).trim())
         }
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Finding::warning("cargo", format!("does not run: {said}"), remedy)
+            Finding::warning("cargo", format!("failed to run: {said}"), remedy)
         }
-        Err(error) => Finding::warning("cargo", format!("is not found: {error}"), remedy),
+        Err(error) => Finding::warning("cargo", format!("not found: {error}"), remedy),
     }
 }
 
@@ -99,9 +99,9 @@ mod tests {
         let said = |text| of_version("C library", text, version(text), GLIBC).to_text();
         let (old, unread) = (said("2.9"), said("new"));
         assert!(old.contains("C library: 2.9\n         -> use 2.17 or newer"), "{old}");
-        assert!(unread.contains("-> its version cannot be read; 2.17 or newer is needed"), "{unread}");
+        assert!(unread.contains("-> cannot read its version; 2.17 or newer is required"), "{unread}");
         let other = architecture("s390x").to_text();
         assert!(other.contains("architecture: s390x is not known"), "{other}");
-        assert!(other.contains("-> use a machine of x86_64, aarch64, riscv64"), "{other}");
+        assert!(other.contains("-> use a machine with x86_64, aarch64, riscv64"), "{other}");
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn cells(app: &AppStats) -> [String; COLUMNS.len()] {
     ]
 }
 
-/// What the apps are sorted by.
+/// The sort key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum SortKey {
     Name,

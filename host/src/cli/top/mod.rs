@@ -17,14 +17,14 @@ use super::table::table;
 use super::{out, style, table};
 
 pub(super) const EXAMPLES: &str = "\
-Keys: n r f p i h sort by name, requests, failures, p99, in flight, heap; the same key again turns the order round. \
-Up and down, page up and page down scroll. q ends it.
+Keys: n r f p i h sort by name, requests, failures, p99, in flight, heap; the same key again reverses the order. Up, \
+down, page up and page down scroll; q quits.
 
-When standard output is no terminal, or with --format json, one reading is printed: what was done in one second.";
+When standard output is not a terminal, or with --format json, the figures of one second are printed.";
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct TopArgs {
-    /// What the apps are sorted by.
+    /// The sort key.
     #[arg(long, value_name = "KEY", default_value = "requests")]
     sort: SortKey,
     #[command(flatten)]
@@ -62,7 +62,7 @@ fn reading(host: &mut AdminClient, order: Order) -> anyhow::Result<Stats> {
         // The first has no rates: nothing was counted before it.
         if readings.len() < 2 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    let mut stats = readings.pop().context("the host has ended")?;
+    let mut stats = readings.pop().context("the host has exited")?;
     order.sort(&mut stats.apps);
     Ok(stats)
 }

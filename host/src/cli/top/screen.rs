@@ -49,9 +49,9 @@ pub(super) fn run(mut host: AdminClient, order: Order) -> anyhow::Result<()> {
     let mut screen = Screen { process, order, stats: None, state: TableState::default() };
     // This restores it in a panic, too.
     let shown = ratatui::try_init()
-        .context("the terminal cannot be used")
+        .context("cannot use the terminal")
         .and_then(|mut terminal| screen.show(&mut terminal, &readings, &told_to_end));
-    ratatui::try_restore().context("the terminal cannot be restored: type `reset`")?;
+    ratatui::try_restore().context("cannot restore the terminal: type `reset`")?;
     shown
 }
 
@@ -89,7 +89,7 @@ impl Screen {
                     is_new = true;
                 }
                 Ok(Err(Some(error))) => return Err(error.into()),
-                Ok(Err(None)) | Err(TryRecvError::Disconnected) => bail!("the host has ended"),
+                Ok(Err(None)) | Err(TryRecvError::Disconnected) => bail!("the host has exited"),
                 Err(TryRecvError::Empty) => {}
             }
         }
@@ -102,7 +102,7 @@ impl Screen {
         }
     }
 
-    /// Does what a key says.
+    /// Handles a key.
     fn take(&mut self, event: &Event) -> ControlFlow<()> {
         let Event::Key(KeyEvent { code, modifiers, .. }) = event else { return ControlFlow::Continue(()) };
         match code {

@@ -14,7 +14,7 @@ pub enum BuildError {
     Cargo {
         /// What was to be run.
         program: PathBuf,
-        /// What the system says.
+        /// The system's error.
         reason: io::Error,
     },
     /// Cargo cannot read the crate or its workspace, or the crate does not compile.

@@ -79,7 +79,7 @@ impl Inputs {
         read.extend(files.filter(|file| !manifests.is_output(file)));
     }
 
-    /// Takes over what a later build has shown. One that has failed shows only a part.
+    /// Merges the results of a later build. One that has failed shows only a part.
     pub(super) fn update(&mut self, later: Self) {
         if later.complete {
             *self = later;

@@ -40,7 +40,7 @@ pub(super) struct Local {
 pub(super) struct Call {
     /// Their places in the list of all.
     pub(super) crates: Vec<usize>,
-    /// How cargo is told which they are, and their features.
+    /// The cargo arguments that select them and their features.
     pub(super) arguments: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What cargo and the compiler say: shown as it comes, and kept for those who do not see the terminal.
+//! The output of cargo and the compiler: shown immediately, and kept for browsers.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -47,8 +47,8 @@ pub(super) async fn copy_to_stderr(stream: Option<impl AsyncRead + Unpin>, color
     String::from_utf8_lossy(&kept).into_owned()
 }
 
-/// The first errors in what cargo said, with its colours; all of it, if there is none. What is written over a line is a
-/// line of its own.
+/// The first errors in what cargo said, with its colours; all of it, if there is none. Text written over a line becomes
+/// a separate line.
 pub(super) fn excerpt(text: &str) -> String {
     let text = text.replace('\r', "\n");
     let lines: Vec<&str> = text.lines().collect();

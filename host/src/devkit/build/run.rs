@@ -56,8 +56,8 @@ impl Workspace {
             .map_err(|error| BuildError::failed(error.to_string()))
     }
 
-    /// Builds the libraries, and tells of each as soon as it is there. What cargo and the compiler say goes to standard
-    /// error. Dropping the future ends cargo and what it has started.
+    /// Builds the libraries, and tells of each as soon as it is there. The output of cargo and the compiler goes to
+    /// standard error. Dropping the future ends cargo and what it has started.
     pub async fn build(
         &self,
         options: BuildOptions,

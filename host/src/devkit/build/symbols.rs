@@ -2,15 +2,15 @@
 
 use clap::ValueEnum;
 
-/// What a library keeps of its symbols.
+/// The symbols to keep in a library.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Symbols {
-    /// As the profile says, in Cargo.toml: files and lines only if it asks for debug information.
+    /// As configured in the Cargo.toml profile: files and lines only if it enables debug information.
     #[default]
     Profile,
-    /// Function names, and no debug information: backtraces name functions without their lines.
+    /// Function names but no debug information: backtraces have function names without line numbers.
     Names,
-    /// Nothing: the smallest library, whose backtraces name nothing.
+    /// No symbols: the smallest library, with no names in backtraces.
     None,
 }
 

@@ -97,7 +97,7 @@ impl Workspace {
         set
     }
 
-    /// Takes over what a build has shown of what the libraries are made from.
+    /// Records the inputs of the libraries that a build has reported.
     pub fn learn(&mut self, inputs: Inputs) {
         self.inputs.update(inputs);
     }

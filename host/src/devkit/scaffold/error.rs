@@ -10,7 +10,7 @@ use crate::config::ConfigError;
 #[non_exhaustive]
 pub enum ScaffoldError {
     /// The registry does not take such a name.
-    #[error("`{name}` cannot be the name of an app: {reason}")]
+    #[error("invalid app name `{name}`: {reason}")]
     Name {
         /// The name.
         name: String,
@@ -18,14 +18,14 @@ pub enum ScaffoldError {
         reason: String,
     },
     /// The crate would depend on one that is called like itself.
-    #[error("`{name}` cannot be the name of the app: it depends on a crate of that name; choose another one")]
+    #[error("invalid app name `{name}`: the app depends on a crate of that name; choose another name")]
     OfDependency {
         /// The name.
         name: String,
     },
     /// The registry has an app of that name.
     #[error(
-        "{} has an app `{name}` already, whose path is {}; choose another name, or remove that one",
+        "{} already has an app `{name}` with the path {}; choose another name, or remove that app",
         registry.display(),
         path.display()
     )]
@@ -41,49 +41,49 @@ pub enum ScaffoldError {
     #[error(transparent)]
     Registry(#[from] ConfigError),
     /// The registry is to be in a folder that is not there.
-    #[error("cannot make {}: there is no such folder; make it, or correct --config", registry.display())]
+    #[error("cannot create {}: its folder does not exist; create it, or correct --config", registry.display())]
     NoFolder {
         /// The registry.
         registry: PathBuf,
     },
     /// Something is where the crate is to be.
-    #[error("{} is there already; choose another name, or another folder by --path", folder.display())]
+    #[error("{} already exists; choose another name, or another folder with --path", folder.display())]
     Exists {
         /// The crate's folder.
         folder: PathBuf,
     },
     /// The registry cannot name the folder.
-    #[error("{} is no UTF-8 text, as a path in the registry has to be; choose another folder by --path", folder.display())]
+    #[error("the path {} is not UTF-8; choose another folder with --path", folder.display())]
     NotText {
         /// The crate's folder.
         folder: PathBuf,
     },
     /// There is no cargo, or it cannot be started.
     #[error(
-        "cannot run {}: {reason}; install Rust from https://rustup.rs, or put `cargo` into PATH",
+        "cannot run {}: {reason}; install Rust from https://rustup.rs, or add `cargo` to PATH",
         program.display()
     )]
     NoCargo {
         /// What was to be run.
         program: PathBuf,
-        /// What the system says.
+        /// The system's error.
         reason: io::Error,
     },
     /// Cargo refuses: the name, or what would become of the workspace.
-    #[error("cargo refuses: {message}")]
+    #[error("cargo failed: {message}")]
     Cargo {
-        /// What cargo says.
+        /// Cargo's error.
         message: String,
     },
     /// The manifest that cargo has made is no TOML.
-    #[error("cargo has made a Cargo.toml that cannot be read: {0}")]
+    #[error("cannot parse the Cargo.toml that cargo created: {0}")]
     Manifest(toml_edit::TomlError),
     /// A file cannot be read.
     #[error("cannot read {}: {reason}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         reason: io::Error,
     },
     /// A file cannot be written.
@@ -91,7 +91,7 @@ pub enum ScaffoldError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         reason: io::Error,
     },
 }

@@ -54,7 +54,7 @@ impl Drop for HalfMade {
                 continue;
             }
             if let Err(error) = atomic_file::replace(path, before) {
-                log::error!("cannot make {} what it was: {error}", path.display());
+                log::error!("cannot restore {}: {error}", path.display());
             }
         }
     }

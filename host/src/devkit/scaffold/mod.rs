@@ -27,7 +27,7 @@ use crate::library::source::workspace_above;
 pub struct NewApp {
     /// Its name, in the registry and as a crate.
     pub name: String,
-    /// What it begins as.
+    /// The template to start from.
     pub template: Template,
     /// The folder that its crate is made in; without one it is chosen beside the registry.
     pub folder: Option<PathBuf>,

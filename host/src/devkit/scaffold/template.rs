@@ -1,8 +1,8 @@
-//! What a new app begins as.
+//! The template of a new app.
 
 use clap::ValueEnum;
 
-/// What a new app begins as.
+/// The template of a new app.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Template {
     /// Routes and handlers.

@@ -94,7 +94,7 @@ impl Download {
                     let app_log = in_flight.app_log();
                     app_log.warnings().write(WarningKind::Incomplete, || {
                         let said = app_log.shortened(&message);
-                        format!("{:?}: a response is not complete: {said}", **in_flight)
+                        format!("{:?}: incomplete response: {said}", **in_flight)
                     });
                     return Poll::Ready(Some(Err(cut(&message))));
                 }

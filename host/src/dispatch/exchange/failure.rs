@@ -1,4 +1,4 @@
-//! What a client is told when an app does not answer.
+//! The problems that a client gets when an app does not respond.
 
 use std::time::Duration;
 
@@ -23,27 +23,25 @@ fn of_answer(app: &App, generation: u64, request_id: &str, error: AnswerError) -
     match error {
         AnswerError::WorkerGone(_) => Problem::new(
             ProblemKind::BadGateway,
-            format!(
-                "A worker of the app `{name}` ended while it had this request. It may have been carried out."
-            ),
+            format!("A worker of the app `{name}` exited during this request, which may have taken effect."),
         ),
         AnswerError::Malformed(_)
         | AnswerError::NoBuffer(_)
         | AnswerError::NoHead
         | AnswerError::HeadTooLarge { .. } => {
             app.app_log().log_failure(|| format!("{who}: request {request_id}: {error}"));
-            let what = format!("What the app `{name}` answered is not an HTTP response");
-            Problem::new(ProblemKind::BadGateway, detail(app, &what, "its log says more", &error.to_string()))
+            let what = format!("The app `{name}` did not return a valid HTTP response");
+            Problem::new(ProblemKind::BadGateway, detail(app, &what, "see its log", &error.to_string()))
         }
         AnswerError::Failed(ErrorObject { code: code::HANDLER_PANICKED, message, .. }) => {
             app.app_log()
                 .log_failure(|| format!("{who}: request {request_id}: a handler panicked: {message}"));
             let what = format!("A handler of the app `{name}` panicked");
-            Problem::new(ProblemKind::AppPanicked, detail(app, &what, "its log says more", &message))
+            Problem::new(ProblemKind::AppPanicked, detail(app, &what, "see its log", &message))
         }
         AnswerError::Failed(ErrorObject { code: code::BODY_TOO_LARGE, .. }) => {
             let limit = app.settings().body_limit;
-            let detail = format!("The app `{name}` takes bodies of at most body_limit = {limit} bytes.");
+            let detail = format!("The app `{name}` accepts bodies of at most body_limit = {limit} bytes.");
             Problem::new(ProblemKind::BodyTooLarge, detail)
         }
         AnswerError::Failed(ErrorObject { code: code::CANCELLED, .. }) => {
@@ -60,12 +58,12 @@ fn of_answer(app: &App, generation: u64, request_id: &str, error: AnswerError) -
             }
             app.app_log().log_failure(|| format!("{who}: request {request_id}: {message}"));
             let what = format!("A handler of the app `{name}` failed");
-            Problem::new(ProblemKind::AppError(status), detail(app, &what, "its log says more", &message))
+            Problem::new(ProblemKind::AppError(status), detail(app, &what, "see its log", &message))
         }
     }
 }
 
-/// What happened, with the reason for those who write the app, and for others with where it is told.
+/// What happened, with the reason for the app's developers, or with a pointer to the log.
 fn detail(app: &App, what: &str, elsewhere: &str, reason: &str) -> String {
     if app.shows_details() { format!("{what}: {reason}") } else { format!("{what}; {elsewhere}.") }
 }
@@ -74,18 +72,18 @@ pub(super) fn unavailable(app: &App, error: &Unavailable) -> Problem {
     let detail = match error {
         Unavailable::Unusable(reason) | Unavailable::Resting { reason, .. } => {
             log::debug!("{}: {error}", app.name());
-            let what = format!("The app `{}` did not start", app.name());
-            detail(app, &what, "the host's log says why", reason)
+            let what = format!("The app `{}` failed to start", app.name());
+            detail(app, &what, "see the host's log", reason)
         }
         Unavailable::Blocked(reason) => {
             let what = format!(
-                "The app `{}` is not started, as too many of its earlier generations could not be unloaded",
+                "The app `{}` was not started because too many of its earlier generations could not be unloaded",
                 app.name()
             );
-            detail(app, &what, "the host's log says what to do", reason)
+            detail(app, &what, "see the host's log", reason)
         }
-        Unavailable::Disabled => format!("The app `{}` is switched off.", app.name()),
-        Unavailable::Closing => format!("The app `{}` is being taken down.", app.name()),
+        Unavailable::Disabled => format!("The app `{}` is disabled.", app.name()),
+        Unavailable::Closing => format!("The app `{}` is shutting down.", app.name()),
     };
     let retry_after = match error {
         Unavailable::Resting { retry_after, .. } => *retry_after,

@@ -49,7 +49,7 @@ pub enum ResponseBody {
 }
 
 /// One request, from the moment that it was sent to a generation: its answer, and the streams in both directions.
-/// Dropped before the end, the app is told that nobody waits.
+/// If it is dropped before the end, the request is cancelled.
 pub struct Exchange {
     in_flight: InFlight,
     answer: Answer,
@@ -105,10 +105,11 @@ impl Exchange {
     }
 }
 
-/// Sends a request to an app, and reads its answer with `read`, which is told who gave it: status and headers borrow from it, the body holds the memory that it is in and may outlive the app's library.
+/// Sends a request to an app, and reads its answer with `read`, which also gets the generation that sent it: status and
+/// headers borrow from it, the body holds the memory that it is in and may outlive the app's library.
 ///
 /// The app's deadline covers its start as well, and ends with the head of the answer. While the client is still sending
-/// its body, it begins anew with each piece.
+/// its body, it restarts with each chunk.
 ///
 /// # Errors
 /// See [`ProblemKind`].
@@ -122,7 +123,7 @@ pub fn http<T>(
     http_on_behalf(app, request, body, context, read)
 }
 
-/// As [`http`], for a request that may be one app's to another: it ends when whoever asked first stops waiting.
+/// As [`http`], for a request that may be one app's to another: it ends when the first caller stops waiting.
 pub(crate) async fn http_on_behalf<T>(
     app: &App,
     mut request: HttpRequest<'_>,
@@ -204,7 +205,7 @@ pub(crate) async fn http_on_behalf<T>(
     })
 }
 
-/// Sends a request of any method to the generation that serves: what `json` writes, of the number that it is told. Where
+/// Sends a request of any method to the generation that serves: the text that `json` writes for the given id. Where
 /// none serves, one is started.
 pub(crate) async fn send(
     app: &App,
@@ -230,7 +231,8 @@ fn send_now(
     let in_flight = app.enter()?;
     if let Some(most) = app.max_concurrency().filter(|most| in_flight.in_flight() > *most) {
         let detail = format!(
-            "{most} requests are in flight in the app `{}`, its limit (max_concurrency = {most}). Try again.",
+            "The app `{}` has reached its limit of {most} concurrent requests (max_concurrency = {most}). Try again \
+            later.",
             app.name()
         );
         return Some(Err(Problem::new(ProblemKind::Overloaded, detail).retry_after(Duration::from_secs(1))));
@@ -239,7 +241,8 @@ fn send_now(
         Ok(answer) => Some(Ok((in_flight, answer))),
         Err(CallError::Full(queue)) => {
             let detail = format!(
-                "{queue} requests wait for each worker of the app `{}`, its limit (queue = {queue}). Try again.",
+                "Each worker of the app `{}` has reached its limit of {queue} queued requests (queue = {queue}). Try \
+                again later.",
                 app.name()
             );
             Some(Err(Problem::new(ProblemKind::Overloaded, detail).retry_after(Duration::from_secs(1))))
@@ -260,7 +263,7 @@ fn left_ms(deadline: Instant) -> u64 {
 
 pub(crate) fn too_late(app: &App, limit: Duration) -> Problem {
     let (name, within) = (app.name(), within(limit, app.settings().deadline()));
-    let detail = format!("The app `{name}` did not answer within {within}. The request was cancelled.");
+    let detail = format!("The app `{name}` did not respond within {within}. The request was cancelled.");
     Problem::new(ProblemKind::DeadlineExceeded, detail)
 }
 
@@ -268,7 +271,7 @@ pub(crate) fn too_late(app: &App, limit: Duration) -> Problem {
 fn within(limit: Duration, deadline: Duration) -> String {
     let ms = limit.as_millis();
     if limit < deadline {
-        format!("the {ms} ms that its caller had left")
+        format!("the {ms} ms left of its caller's deadline")
     } else {
         format!("deadline_ms = {ms}")
     }
@@ -276,7 +279,7 @@ fn within(limit: Duration, deadline: Duration) -> String {
 
 fn client_too_late(app: &App, limit: Duration) -> Problem {
     let detail = format!(
-        "Nothing of the request's body came for deadline_ms = {} of the app `{}`.",
+        "No data of the request body arrived within deadline_ms = {} of the app `{}`.",
         limit.as_millis(),
         app.name()
     );
@@ -318,7 +321,7 @@ mod tests {
     #[test]
     fn a_limit_is_the_callers_or_the_apps_own() {
         let [short, long] = [200, 600].map(Duration::from_millis);
-        assert_eq!(within(short, long), "the 200 ms that its caller had left");
+        assert_eq!(within(short, long), "the 200 ms left of its caller's deadline");
         assert_eq!(within(long, long), "deadline_ms = 600");
     }
 }

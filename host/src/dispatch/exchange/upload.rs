@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::credit::with_grant;
 use crate::memory::buffer;
 
-/// A body as the client sends it; an error says why it is not complete.
+/// A body as the client sends it; an error contains the reason why it is incomplete.
 pub type BodySource = Pin<Box<dyn futures_util::Stream<Item = Result<Bytes, String>>>>;
 
 /// The body of a request.

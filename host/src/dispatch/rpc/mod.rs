@@ -1,4 +1,4 @@
-//! One RPC method of an app's, whoever calls it.
+//! One RPC method of an app, for all callers.
 
 pub(crate) mod server;
 
@@ -16,7 +16,8 @@ use crate::dispatch::exchange;
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::observe::timing::Taken;
 
-/// Calls a method of an app's, which starts if need be; its result's text. `note` is told who had the call.
+/// Calls a method of an app's, which starts if need be; its result's text. `note` gets the generation that had the
+/// call.
 ///
 /// # Errors
 /// The app's own, or one of the host's: [`code::METHOD_NOT_FOUND`] for the protocol's own methods,
@@ -29,7 +30,7 @@ pub(crate) async fn call(
     note: impl FnOnce(Taken),
 ) -> Result<Box<RawValue>, ErrorObject<'static>> {
     if method::is_reserved(method) {
-        let message = format!("the name {method} is the protocol's, and no app's method");
+        let message = format!("the method name {method} is reserved for the protocol");
         return Err(ErrorObject { code: code::METHOD_NOT_FOUND, message: message.into(), data: None });
     }
     let limit = context.remaining(app.settings().deadline());
@@ -65,7 +66,7 @@ pub(crate) fn too_late(app: &App, limit: Duration) -> ErrorObject<'static> {
     from_problem(exchange::too_late(app, limit))
 }
 
-/// What a client would be told by a status, for a caller; what an app has said is passed on as it is.
+/// Converts an HTTP problem into an RPC error for a caller; errors of the app are passed on unchanged.
 pub(crate) fn from_problem(problem: Problem) -> ErrorObject<'static> {
     let code = match problem.kind() {
         ProblemKind::Overloaded
@@ -86,7 +87,7 @@ fn from_answer(app: &App, error: AnswerError) -> ErrorObject<'static> {
         AnswerError::Failed(error) => return error,
         // Not `UNAVAILABLE`, after which a caller may try again without a thought.
         AnswerError::WorkerGone(_) => format!(
-            "a worker of the app `{}` ended while it had this call; it may have been carried out",
+            "a worker of the app `{}` exited during this call, which may have taken effect",
             app.name()
         ),
         error => error.to_string(),

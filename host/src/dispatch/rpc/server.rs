@@ -63,7 +63,7 @@ impl<'de> Visitor<'de> for Members {
         let mut members = Vec::new();
         while let Some(member) = sequence.next_element()? {
             if members.len() == BATCH_LIMIT {
-                return Err(A::Error::custom(format_args!("a batch has at most {BATCH_LIMIT} members")));
+                return Err(A::Error::custom(format_args!("a batch can have at most {BATCH_LIMIT} members")));
             }
             members.push(member);
         }
@@ -123,7 +123,7 @@ async fn all(app: &App, body: &[u8], context: &CallContext, note: &impl Fn(Taken
         return one(app, body, true, context, note).await.map(|answer| written(&answer));
     }
     let members = match serde_json::from_str(body.get()) {
-        Ok(Batch(members)) if members.is_empty() => Err("a batch has to have at least one member".to_owned()),
+        Ok(Batch(members)) if members.is_empty() => Err("a batch must have at least one member".to_owned()),
         Ok(Batch(members)) => Ok(members),
         Err(error) => Err(error.to_string()),
     };
@@ -172,21 +172,21 @@ impl<'a> Call<'a> {
         let invalid = |id: Option<&'a RawValue>, why| Answer::invalid(id.unwrap_or(RawValue::NULL), why);
         // A derived struct would take an array as well.
         if !request.get().starts_with('{') {
-            return Err(invalid(None, "a request has to be an object"));
+            return Err(invalid(None, "a request must be an object"));
         }
         let Envelope { jsonrpc, method, params, id } = serde_json::from_str(request.get())
             .map_err(|error| Answer::invalid(RawValue::NULL, &error.to_string()))?;
         if id.is_some_and(|id| id.get().starts_with(['{', '[', 't', 'f'])) {
-            return Err(invalid(None, "`id` has to be a text, a number or null"));
+            return Err(invalid(None, "`id` must be a string, a number or null"));
         }
         if text(jsonrpc).as_deref() != Some("2.0") {
-            return Err(invalid(id, "`jsonrpc` has to be \"2.0\""));
+            return Err(invalid(id, "`jsonrpc` must be \"2.0\""));
         }
         let Some(method) = text(method) else {
-            return Err(invalid(id, "`method` has to be a text"));
+            return Err(invalid(id, "`method` must be a string"));
         };
         if params.is_some_and(|params| !params.get().starts_with(['{', '['])) {
-            return Err(invalid(id, "`params` has to be an array or an object"));
+            return Err(invalid(id, "`params` must be an array or an object"));
         }
         Ok(Self { method, params, id })
     }
@@ -215,8 +215,9 @@ impl<'a> Answer<'a> {
             }
             None => {
                 let limit = BATCH_RESULTS_LIMIT;
-                let message =
-                    format!("the results of a batch have at most {limit} bytes; send this call by itself");
+                let message = format!(
+                    "the results of a batch can have at most {limit} bytes; send this call separately"
+                );
                 Self::of(
                     self.id,
                     Err(ErrorObject { code: code::BODY_TOO_LARGE, message: message.into(), data: None }),
@@ -238,7 +239,7 @@ fn written(answer: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(answer).expect("an answer can be written as JSON")
 }
 
-/// What a client is told of an error: not what went wrong inside of the app, unless it is its author's own host.
+/// The error that a client gets: without internal details of the app, except in `atoll dev`.
 fn for_client(
     app: &App,
     method: &str,
@@ -259,7 +260,7 @@ fn for_client(
     let line = || format!("{name}: request {request_id}: the method {method} {what}: {}", error.message);
     app.app_log().log_failure(line);
     if !app.shows_details() {
-        error.message = format!("The method {method} of the app `{name}` {what}; its log says more.").into();
+        error.message = format!("The method {method} of the app `{name}` {what}; see its log.").into();
     }
     error
 }
@@ -303,21 +304,21 @@ mod tests {
 
     #[test]
     fn what_is_no_request_is_refused_with_its_id() {
-        refused("1", "null", "a request has to be an object");
+        refused("1", "null", "a request must be an object");
         refused(r#"["2.0","a",[],1]"#, "null", "an object");
-        refused(r#"{"method":"a","id":7}"#, "7", "`jsonrpc` has to be \"2.0\"");
+        refused(r#"{"method":"a","id":7}"#, "7", "`jsonrpc` must be \"2.0\"");
         refused(r#"{"jsonrpc":2.0,"method":"a","id":7}"#, "7", "jsonrpc");
-        refused(r#"{"jsonrpc":"2.0","id":"x"}"#, "\"x\"", "`method` has to be a text");
+        refused(r#"{"jsonrpc":"2.0","id":"x"}"#, "\"x\"", "`method` must be a string");
         refused(r#"{"jsonrpc":"2.0","method":["a"],"id":null}"#, "null", "method");
         refused(
             r#"{"jsonrpc":"2.0","method":"a","params":"b","id":7}"#,
             "7",
-            "`params` has to be an array or an object",
+            "`params` must be an array or an object",
         );
         refused(
             r#"{"jsonrpc":"2.0","method":"a","id":{}}"#,
             "null",
-            "`id` has to be a text, a number or null",
+            "`id` must be a string, a number or null",
         );
         refused(r#"{"jsonrpc":"2.0","method":"a","id":true}"#, "null", "id");
         refused(r#"{"jsonrpc":"2.0","method":"a","id":1,"id":2}"#, "null", "duplicate");

@@ -12,7 +12,7 @@ tokio::task_local! {
     static CURRENT: Rc<Current>;
 }
 
-/// What requests are told of the connection that they came by.
+/// What requests know about their connection.
 #[derive(Debug)]
 pub(crate) struct Current {
     address: Option<SocketAddr>,

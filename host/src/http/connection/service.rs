@@ -15,7 +15,7 @@ use super::shared::{Answer, Shared};
 use super::shutdown::Shutdown;
 use super::unsent::Budget;
 
-/// Makes the service for the connections of an HTTP thread, with an application of its own.
+/// Makes the service for the connections of an HTTP thread, with a separate application.
 pub(crate) fn factory<A, I, F>(
     application: A,
     protocols: Protocols,

@@ -40,7 +40,7 @@ const NO_LONGER: [&str; 10] = [
     "content-length",
 ];
 
-/// What the script is told.
+/// The data passed to the script.
 #[derive(Serialize)]
 struct Page<'a> {
     app: &'a str,
@@ -98,7 +98,7 @@ pub(super) async fn deliver(
 }
 
 fn still_building(app: &str) -> Problem {
-    let detail = format!("{app} is being built for the first time; the terminal shows how far it is.");
+    let detail = format!("{app} is being built for the first time; see the terminal for progress.");
     Problem::new(ProblemKind::Unavailable, detail).retry_after(std::time::Duration::from_secs(1))
 }
 

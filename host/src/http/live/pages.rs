@@ -35,7 +35,7 @@ struct Known {
     failure: Option<Failure>,
 }
 
-/// What open pages are told.
+/// The state sent to open pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Changed {
     Something,
@@ -93,7 +93,7 @@ impl LivePages {
         self.tell();
     }
 
-    /// A library was built, from what was changed at `since` unless it is the one before; the app has been told of it if
+    /// A library was built, from what was changed at `since` unless it is the one before; the app has been notified if
     /// it is registered.
     pub fn built(&self, app: &str, since: Option<Instant>) {
         let registered = self.registry.get(app);
@@ -110,7 +110,7 @@ impl LivePages {
 
     /// A build has failed: with this text, which may have a terminal's control sequences in it.
     pub fn build_failed(&self, app: &str, text: &str) {
-        self.fail(app, format!("{app} does not build"), text, Stage::Build);
+        self.fail(app, format!("{app} failed to build"), text, Stage::Build);
     }
 
     /// Follows how the apps fare, for as long as it is polled.
@@ -123,7 +123,7 @@ impl LivePages {
                     EventKind::Transition(entry) if entry.state == refused => {
                         self.fail(
                             &event.app,
-                            format!("{} does not start", event.app),
+                            format!("{} failed to start", event.app),
                             &entry.reason,
                             Stage::Start,
                         );

@@ -7,7 +7,7 @@ use atoll_plugin::stamp;
 use super::damage::Damage;
 use crate::library::content_hash::ContentHash;
 
-/// Why a library is not loaded. Each says what was found, what is needed, and what to do.
+/// Why a library is not loaded. Each contains what was found, what was expected, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InspectError {
@@ -15,15 +15,14 @@ pub enum InspectError {
     #[error("cannot read the staged copy: {0}")]
     Read(io::Error),
     /// The file is no ELF file.
-    #[error("not a library: found a file that begins with {found:02x?}, needed an ELF shared object")]
+    #[error("not a library: the file starts with {found:02x?}, expected an ELF shared object")]
     NotElf {
         /// The first bytes of the file.
         found: Vec<u8>,
     },
     /// The file ends before its contents do.
     #[error(
-        "the library is incomplete: found {found} bytes, needed at least {needed}; \
-         it is tried again when it changes"
+        "the library is incomplete: found {found} bytes, expected at least {needed}; it is loaded again when it changes"
     )]
     Incomplete {
         /// The file's size.
@@ -33,7 +32,7 @@ pub enum InspectError {
     },
     /// The file is made for another kind of machine.
     #[error(
-        "the library is for another machine: found {found}, needed {needed}; build it for {}",
+        "the library is for another machine: found {found}, expected {needed}; build it for {}",
         stamp::TARGET
     )]
     Machine {
@@ -44,26 +43,24 @@ pub enum InspectError {
     },
     /// The file is an ELF file, but no library.
     #[error(
-        "not a library: found {found}, needed a shared object; \
-         load the file that `crate-type = [\"cdylib\"]` builds"
+        "not a library: found {found}, expected a shared object; use the file that `crate-type = [\"cdylib\"]` builds"
     )]
     NotALibrary {
         /// What the file is.
         found: &'static str,
     },
     /// The file's headers and tables contradict themselves, or lead out of the file.
-    #[error("the library is damaged: {0}; build it again, or copy it again")]
+    #[error("the library is damaged: {0}; rebuild it, or copy it again")]
     Damaged(Damage),
     /// The library has no stamp.
     #[error(
-        "not an Atoll app: found no section {}; add `atoll_plugin::export_app!(app);` to its lib.rs",
+        "not an Atoll app: missing section {}; add `atoll_plugin::export_app!(app);` to its lib.rs",
         stamp::SECTION
     )]
     NoStamp,
     /// The stamp is not what it should be.
     #[error(
-        "cannot read the library's stamp, {text:?}: {reason}; \
-         build it with the version of atoll-plugin that this host is built with"
+        "cannot parse the library's stamp {text:?}: {reason}; build it with this host's version of atoll-plugin"
     )]
     Stamp {
         /// The contents of the section.
@@ -73,8 +70,8 @@ pub enum InspectError {
     },
     /// The library is not what `atoll build` wrote.
     #[error(
-        "the library is not what `atoll build` wrote: its contents have the checksum {}, needed {}; it was damaged on \
-         the way, or another tool has changed it: copy it again, or run `atoll build` again",
+        "checksum mismatch: found {}, expected {}; the library was damaged or modified after `atoll build`: copy it \
+        again, or run `atoll build` again",
         found.short(),
         needed.short()
     )]
@@ -86,7 +83,7 @@ pub enum InspectError {
     },
     /// The library is built for another version of the interface.
     #[error(
-        "the library is for another version of Atoll: found API version {found}, needed {needed}; \
+        "the library is for another version of Atoll: found API version {found}, expected {needed}; \
          {}", if found < needed { "update its atoll-plugin" } else { "update the host" }
     )]
     ApiVersion {
@@ -97,7 +94,7 @@ pub enum InspectError {
     },
     /// The library is built for another target.
     #[error(
-        "the library is for another target: found {found}, needed {needed}; build it with `--target {needed}`"
+        "the library is for another target: found {found}, expected {needed}; build it with `--target {needed}`"
     )]
     Target {
         /// The library's target.
@@ -107,8 +104,8 @@ pub enum InspectError {
     },
     /// The library is of another package than the one asked for.
     #[error(
-        "the library is of another package: found {found}, needed {needed}; if both build a library of the same file \
-         name into the same folder, give one of them another `name` under `[lib]`, else correct the app's path"
+        "the library is from another package: found {found}, expected {needed}; if both packages build the same file \
+        name into the same folder, give one of them another `name` under `[lib]`, else correct the app's path"
     )]
     Package {
         /// The library's package.
@@ -118,8 +115,8 @@ pub enum InspectError {
     },
     /// The library ends the process when it panics.
     #[error(
-        "a panic in the library would end the host: found panic = {found:?}, needed \"unwind\"; \
-         set `panic = \"unwind\"` in the profile that it is built with (in the workspace's Cargo.toml)"
+        "a panic in the library would abort the host: found panic = {found:?}, expected \"unwind\"; set `panic = \
+        \"unwind\"` in its build profile (in the workspace's Cargo.toml)"
     )]
     Panic {
         /// The library's panic strategy.

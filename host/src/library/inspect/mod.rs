@@ -1,4 +1,4 @@
-//! The check before loading: what a staged file says of itself, read without running any of it.
+//! The check before loading: the stamp and tables of a staged file, read without running its code.
 
 mod damage;
 mod dynamic;
@@ -41,7 +41,7 @@ impl Inspected {
         &self.staged
     }
 
-    /// What it says of itself. Its compiler may be another one than the host's: the layout of everything
+    /// Its stamp. Its compiler may be another one than the host's: the layout of everything
     /// that crosses is checked when it is loaded.
     pub fn stamp(&self) -> &Stamp {
         &self.stamp
@@ -59,10 +59,10 @@ impl Inspected {
 }
 
 impl Staged {
-    /// Reads what the copy says of itself, and refuses what this host cannot run. `package`: the name of the
+    /// Reads the copy's stamp and tables, and refuses libraries that this host cannot run. `package`: the name of the
     /// package that it has to be of, if that matters.
     ///
-    /// Its code is not read, only the tables that say where it is: this takes about a millisecond.
+    /// Its code is not read, only the tables that refer to it: this takes about a millisecond.
     ///
     /// ```
     /// use atoll_host::internal::{InspectError, Staging};

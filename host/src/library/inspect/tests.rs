@@ -215,7 +215,7 @@ fn what_is_no_library_is_refused() {
 fn libraries_for_other_machines_are_refused() {
     let other = Library { machine: elf::EM_S390, ..Library::good() };
     let error = inspect(&other.bytes()).unwrap_err();
-    assert!(error.to_string().contains("found machine number 22, needed 64-bit"), "{error}");
+    assert!(error.to_string().contains("found machine number 22, expected 64-bit"), "{error}");
     let other = Library { is_64: false, machine: elf::EM_386, ..Library::good() };
     assert!(matches!(inspect(&other.bytes()), Err(InspectError::Machine { .. })));
 }
@@ -250,14 +250,14 @@ fn stamps_that_do_not_fit_are_refused() {
 
     let target = Stamp { target: "wasm32-wasip1".into(), ..stamp() };
     let error = inspect(&Library::stamped(&target).bytes()).unwrap_err();
-    assert!(error.to_string().contains("found wasm32-wasip1, needed"), "{error}");
+    assert!(error.to_string().contains("found wasm32-wasip1, expected"), "{error}");
 
     let panic = Stamp { panic: "abort".into(), ..stamp() };
     let error = inspect(&Library::stamped(&panic).bytes()).unwrap_err();
     assert!(error.to_string().contains("set `panic = \"unwind\"`"), "{error}");
 
     let error = inspect_for(&Library::good().bytes(), Some("other")).unwrap_err();
-    assert!(error.to_string().contains("found hello, needed other"), "{error}");
+    assert!(error.to_string().contains("found hello, expected other"), "{error}");
 
     let garbage = Library { stamp: Some("not JSON".into()), ..Library::good() };
     let error = inspect(&garbage.bytes()).unwrap_err();

@@ -41,7 +41,7 @@ impl Open {
     /// Closes the library on this thread, and gives back what it has left behind. `Err` if it is still there.
     ///
     /// # Safety
-    /// The unload rule: no thread runs the library's code, or will; nobody else has an address in it.
+    /// The unload rule: no thread runs the library's code, or will; no other code has an address in it.
     unsafe fn close(mut self) -> Result<(), (Self, PinReason)> {
         let Some(Parts { library, context, path }) = self.parts.take() else { return Ok(()) };
         let entered = current::enter_linker(&context);
@@ -82,7 +82,7 @@ type Left = Result<(), (Option<Open>, PinReason)>;
 /// An order to close the library.
 struct Order {
     last: FinalCheck,
-    /// Told the reason against it, or that there is none.
+    /// Receives the reason against it, if any.
     refused: SyncSender<Option<PinReason>>,
 }
 
@@ -117,7 +117,7 @@ impl Keeper {
         };
         let thread = thread::Builder::new().name(name.to_owned()).stack_size(STACK);
         let thread = thread.spawn(keep).map_err(LoadError::Thread)?;
-        let panicked = |_| LoadError::Thread(io::Error::other("the thread that opens it panicked"));
+        let panicked = |_| LoadError::Thread(io::Error::other("the thread that opened it panicked"));
         let value = result.recv().map_err(panicked)??;
         Ok((Self { name: name.to_owned(), order, thread }, value))
     }
@@ -133,7 +133,7 @@ impl Keeper {
         if let Ok(Some(reason)) = answer.recv() {
             return Err((self, reason));
         }
-        let panicked = |_| Err((None, PinReason::Close("the thread that closes it panicked".to_owned())));
+        let panicked = |_| Err((None, PinReason::Close("the thread that closed it panicked".to_owned())));
         Ok(self.thread.join().unwrap_or_else(panicked))
     }
 }

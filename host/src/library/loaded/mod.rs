@@ -38,12 +38,12 @@ pub enum LoadError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// It does not export what `export_app!` makes.
-    #[error("the library has no symbol {ROOT_SYMBOL}; is `atoll_plugin::export_app!` in its crate's root?")]
+    #[error("the library has no symbol {ROOT_SYMBOL}; is `atoll_plugin::export_app!` in its crate root?")]
     NoRoot,
     /// Its idea of the interface differs from the host's.
     #[error(
-        "the library's interface is not this host's (atoll-plugin {host}): {reason}. \
-         Build it with the atoll-plugin of this version"
+        "the library's interface does not match this host (atoll-plugin {host}): {reason}. Build it with this version \
+        of atoll-plugin"
     )]
     Interface {
         /// The host's version of atoll-plugin.
@@ -52,23 +52,23 @@ pub enum LoadError {
         reason: String,
     },
     /// There is no thread to open it on.
-    #[error("the library cannot be opened: there is no thread for it: {0}")]
+    #[error("cannot open the library: cannot start a thread: {0}")]
     Thread(io::Error),
     /// `LibReloader` could not load it.
     #[cfg(feature = "standalone")]
-    #[error("the library cannot be loaded: {0}")]
+    #[error("cannot load the library: {0}")]
     HotReload(hot_lib_reloader::HotReloaderError),
 }
 
 /// What holds a library in the process. Dropping it leaves the library there for good, with all that its code reaches.
 pub(crate) trait Mapping: Send {
     /// Closes the library on the thread that opened it, unless `last`, which is called there before, has a reason against
-    /// it; and gives back what it has left behind. `Err`: it is still in the process, and what holds it now; `None`: nobody
-    /// can close it any more.
+    /// it; and gives back what it has left behind. `Err`: it is still in the process, and what holds it now; `None`: it
+    /// can no longer be closed.
     ///
     /// # Safety
-    /// The unload rule of the book's page on safety: no thread runs the library's code, or will, and nobody has an address
-    /// in it.
+    /// The unload rule of the book's page on safety: no thread runs the library's code, or will, and no code has an
+    /// address in it.
     unsafe fn close(self: Box<Self>, last: FinalCheck) -> Result<(), (Option<Box<dyn Mapping>>, PinReason)>;
 
     /// The library stays for now: what the next one needs of this is released.
@@ -99,7 +99,7 @@ pub struct Loaded {
 
 /// What keeps a library in the process.
 struct Hold {
-    /// `None`: it is closed, or nobody can close it any more.
+    /// `None`: it is closed, or can no longer be closed.
     mapping: Option<Box<dyn Mapping>>,
     context: Arc<LibraryContext>,
     /// Whether it is known that it stays.
@@ -114,7 +114,7 @@ impl Drop for Hold {
         ABANDONED.fetch_add(1, Ordering::Relaxed);
         if !self.pinned {
             log::warn!(
-                "{}#{} was not unloaded before its owner was dropped: it stays in memory until the process ends",
+                "{}#{} was dropped without being unloaded: it stays in memory until the process exits",
                 self.context.app(),
                 self.context.generation()
             );
@@ -208,8 +208,8 @@ impl Loaded {
     /// It is still in use, and stays mapped: see [`Pinned`].
     ///
     /// # Safety
-    /// The unload rule: the library's workers have been joined, and nobody holds a [`PluginRef`] of it or another address
-    /// in it. The threads that its code has started are looked for here.
+    /// The unload rule: the library's workers have been joined, and no code holds a [`PluginRef`] of it or another
+    /// address in it. The threads that its code has started are looked for here.
     pub unsafe fn unload(mut self) -> Result<Inspected, Pinned> {
         if let Some(abort) = self.hold.context.aborted().cloned() {
             return Err(self.pin(PinReason::Aborted(abort)));
@@ -251,7 +251,7 @@ impl Loaded {
 /// Why a retired library is kept in the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PinReason {
-    /// Threads of its own still run: their names.
+    /// Its threads are still running: their names.
     Threads(Vec<String>),
     /// It called `abort` or `exit`: the thread that did never ends.
     Aborted(Abort),
@@ -259,42 +259,42 @@ pub enum PinReason {
     SignalHandler(c_int),
     /// Threads run that were made past `pthread_create` while it was loaded, and may run its code: their names.
     Strangers(Vec<String>),
-    /// Workers do not come back from the app's code: where each is, and the names of the threads of its own that run,
-    /// which they may be waiting for.
+    /// Workers do not come back from the app's code: where each is, and the names of its running threads, which they
+    /// may be waiting for.
     Workers(Vec<String>, Vec<String>),
     /// The dynamic linker could not close it.
     Close(String),
     /// It was closed, and the dynamic linker kept it.
     StillMapped,
-    /// What held it is lost, so that nobody can close it.
+    /// Its owner is lost, so it can no longer be closed.
     Lost,
 }
 
 impl std::fmt::Display for PinReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Threads(names) => write!(f, "threads of its own still run: {}", names.join(", ")),
+            Self::Threads(names) => write!(f, "its threads are still running: {}", names.join(", ")),
             Self::Aborted(abort) => abort.fmt(f),
             Self::SignalHandler(signal) => {
-                write!(f, "it has made itself the handler of signal {signal} by a system call of its own")
+                write!(f, "it installed a handler for signal {signal} with a direct system call")
             }
             Self::Strangers(names) => write!(
                 f,
-                "threads that may run its code, and were not made by pthread_create, still run: {}",
+                "threads that were not created with pthread_create and may run its code are still running: {}",
                 names.join(", ")
             ),
             Self::Workers(workers, threads) => {
                 f.write_str(&workers.join(", "))?;
                 match threads.is_empty() {
                     true => Ok(()),
-                    false => write!(f, "; threads of its own still run: {}", threads.join(", ")),
+                    false => write!(f, "; its threads are still running: {}", threads.join(", ")),
                 }
             }
             Self::Close(error) => write!(f, "dlclose failed: {error}"),
             Self::StillMapped => f.write_str(
                 "dlclose kept it mapped (linked with -z nodelete, or a thread-local is still in use)",
             ),
-            Self::Lost => f.write_str("the thread that would close it is gone"),
+            Self::Lost => f.write_str("the thread to close it is gone"),
         }
     }
 }
@@ -338,7 +338,7 @@ pub(crate) unsafe fn check_root(
     let interface = |reason: String| LoadError::Interface { host: atoll_plugin::VERSION, reason };
     let header = header.upgrade().map_err(|error| interface(error.to_string()))?;
     if !content.is_some_and(|content| PASSED.contains(content)) {
-        let layout = header.layout().ok_or_else(|| interface("it says nothing of its layout".to_owned()))?;
+        let layout = header.layout().ok_or_else(|| interface("it has no layout information".to_owned()))?;
         let globals = CheckingGlobals::new();
         check_layout_compatibility_with_globals(<PluginRef as StableAbi>::LAYOUT, layout, &globals)
             .map_err(|errors| interface(errors.to_string()))?;

@@ -6,7 +6,8 @@ use std::path::Path;
 
 /// Why the dynamic loader did not open a library: its words, and what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("the library cannot be opened: {reason}{}", advice.as_deref().map(|advice| format!("; {advice}")).unwrap_or_default())]
+#[error("cannot open the library: \
+    {reason}{}", advice.as_deref().map(|advice| format!("; {advice}")).unwrap_or_default())]
 pub struct OpenError {
     reason: String,
     advice: Option<String>,
@@ -40,20 +41,20 @@ fn advice(reason: &str) -> Option<String> {
     if let Some((name, _)) = reason.split_once(": cannot open shared object file: No such file or directory")
     {
         return Some(format!(
-            "it needs the shared library {name}, which is not installed here: install the package that has it, or link \
-             it statically into the app"
+            "it needs the shared library {name}, which is not installed: install its package, or link it statically"
         ));
     }
     if let Some(version) = quoted_after(reason, "version `") {
         return Some(if version.starts_with("GLIBC_") {
             format!(
-                "it was built for a newer C library than the {} of this machine: build it on a system that is as old \
-                 as this one, such as a container of the same release",
+                "it was built for a newer C library than this machine's {}: build it on a system as old as this one, \
+                such as a container with the same release",
                 glibc()
             )
         } else {
             format!(
-                "it was built for a newer version of a shared library than is installed here: install one with {version}"
+                "it was built for a newer version of a shared library than the installed one: install one with \
+                {version}"
             )
         });
     }
@@ -61,13 +62,13 @@ fn advice(reason: &str) -> Option<String> {
         "the process has no room left for thread-locals of this kind (initial-exec), which some C libraries use: start \
          the host with GLIBC_TUNABLES=glibc.rtld.optional_static_tls=65536, or more"
     } else if has("undefined symbol") {
-        "no library that it names has this symbol: link the one that does (`cargo::rustc-link-lib` in build.rs)"
+        "none of its libraries has this symbol: link the one that does (`cargo::rustc-link-lib` in build.rs)"
     } else if has("failed to map segment") {
         "the folder of staged copies may be on a file system that is mounted `noexec`: set TMPDIR to a folder on another one"
     } else if has("executable stack") {
-        "it asks for a stack that is executable: build its assembly code with `-Wa,--noexecstack`"
+        "it requires an executable stack: build its assembly code with `-Wa,--noexecstack`"
     } else if has("file too short") || has("invalid ELF header") || has("wrong ELF class") {
-        "a shared library that it needs is damaged, or for another machine: install it again"
+        "a shared library that it needs is damaged or for another machine: reinstall it"
     } else {
         return None;
     };
@@ -95,17 +96,17 @@ mod tests {
     fn each_kind_of_failure_has_its_advice() {
         let missing =
             advice("libown.so.1: cannot open shared object file: No such file or directory").unwrap();
-        assert!(missing.starts_with("it needs the shared library libown.so.1, which is not installed here"));
+        assert!(missing.starts_with("it needs the shared library libown.so.1, which is not installed"));
         let newer =
             "/lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.99' not found (required by the library)";
-        assert!(advice(newer).unwrap().contains(&format!("than the {} of this machine", glibc())));
+        assert!(advice(newer).unwrap().contains(&format!("than this machine's {}", glibc())));
         let other = "libx.so.1: version `X_2' not found (required by the library)";
         assert!(advice(other).unwrap().ends_with("install one with X_2"));
         for (reason, word) in [
             ("cannot allocate memory in static TLS block", "optional_static_tls"),
             ("undefined symbol: own_function", "link the one that does"),
             ("failed to map segment from shared object: Operation not permitted", "TMPDIR"),
-            ("libown.so.1: file too short", "install it again"),
+            ("libown.so.1: file too short", "reinstall it"),
         ] {
             assert!(advice(reason).unwrap().contains(word), "{reason}");
         }

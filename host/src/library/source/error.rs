@@ -31,8 +31,8 @@ pub enum SourceError {
     },
     /// A folder that is no crate's and has no library in it.
     #[error(
-        "nothing to load in {}: looked for Cargo.toml and for one lib*.so; \
-         name a crate's folder, a folder with a library in it, or a library",
+        "nothing to load in {}: found neither Cargo.toml nor one lib*.so; set `path` to a crate folder, a folder with \
+        a library, or a library",
         folder.display()
     )]
     EmptyFolder {
@@ -41,7 +41,7 @@ pub enum SourceError {
     },
     /// A folder with several libraries in it, none of which is called like the app.
     #[error(
-        "{} libraries in {}, and none is called {expected}: found {}; name one of them in the path",
+        "{} libraries in {}, but none is named {expected}: found {}; set `path` to one of them",
         found.len(),
         folder.display(),
         found.join(", ")
@@ -70,7 +70,7 @@ pub enum SourceError {
     },
     /// The crate does not build a library that can be loaded.
     #[error(
-        "crate {package} builds no cdylib: {} has {}; add `crate-type = [\"cdylib\"]` under `[lib]`",
+        "crate {package} does not build a cdylib: {} has {}; add `crate-type = [\"cdylib\"]` under `[lib]`",
         manifest.display(),
         crate_types(found)
     )]
@@ -83,13 +83,14 @@ pub enum SourceError {
         found: Vec<String>,
     },
     /// A `Cargo.toml` of a workspace only.
-    #[error("{} is of a workspace, not of a crate: name the folder of one of its members", manifest.display())]
+    #[error("{} belongs to a workspace, not a crate: set `path` to the folder of one of its \
+        members", manifest.display())]
     NoPackage {
         /// The `Cargo.toml`.
         manifest: PathBuf,
     },
     /// A `Cargo.toml` that cannot be understood.
-    #[error("cannot understand {}: {reason}", manifest.display())]
+    #[error("cannot parse {}: {reason}", manifest.display())]
     Manifest {
         /// The `Cargo.toml`.
         manifest: PathBuf,
@@ -101,7 +102,7 @@ pub enum SourceError {
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         reason: io::Error,
     },
 }

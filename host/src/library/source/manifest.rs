@@ -78,7 +78,7 @@ pub(super) fn package(folder: &Path, manifest: &Path) -> Result<Package, SourceE
     Ok(Package { name, folder: folder.to_owned(), workspace, library })
 }
 
-/// The folder of the workspace that a crate without a `[workspace]` of its own belongs to, as cargo looks for it: where the
+/// The folder of the workspace that a crate without its own `[workspace]` belongs to, as cargo looks for it: where the
 /// crate really is, above any link that leads to it.
 pub(crate) fn workspace_above(folder: &Path) -> Option<PathBuf> {
     let real = folder.canonicalize();

@@ -22,7 +22,7 @@ use crate::watch::{Fingerprint, Writers, writers};
 pub(super) struct OwnedFile(PathBuf);
 
 impl OwnedFile {
-    /// Takes over a file that exists.
+    /// Takes ownership of an existing file.
     pub(super) fn new(path: PathBuf) -> OwnedFile {
         OwnedFile(path)
     }

@@ -15,7 +15,7 @@ pub enum StageError {
     Read {
         /// The library.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         reason: io::Error,
     },
     /// The path does not lead to a file.
@@ -26,7 +26,7 @@ pub enum StageError {
     },
     /// The library is larger than it may be.
     #[error(
-        "the library {} is too large: found {found} bytes, at most {limit} are loaded (the setting `library_limit`)",
+        "the library {} is too large: found {found} bytes, the limit is {limit} (the setting `library_limit`)",
         path.display()
     )]
     TooLarge {
@@ -60,8 +60,8 @@ pub enum StageError {
     },
     /// Two crates build the same file.
     #[error(
-        "{} is what the crate in {} builds, and the one in {}, of the app {other}, too: give one of them another `name` \
-         under `[lib]`, or another target folder",
+        "{} is built by both the crate in {} and the one in {} of the app {other}: give one of them another `name` \
+        under `[lib]`, or another target folder",
         path.display(),
         folder.display(),
         other_folder.display()
@@ -78,8 +78,8 @@ pub enum StageError {
     },
     /// A library that was kept is not what it was when it was kept.
     #[error(
-        "the kept library {} is damaged: its hash was {expected} and is {found}; to go back, put the older library \
-         where the app's path leads",
+        "the kept library {} is damaged: expected hash {expected}, found {found}; to roll back, install the older \
+        library at the app's path",
         path.display()
     )]
     Damaged {
@@ -95,21 +95,21 @@ pub enum StageError {
     Write {
         /// The copy.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         reason: io::Error,
     },
     /// The folder for staged copies could not be made.
-    #[error("cannot make the folder {} for staged copies: {reason} (set TMPDIR to choose another place)", path.display())]
+    #[error("cannot create the folder {} for staged copies: {reason} (set TMPDIR to another folder)", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         reason: io::Error,
     },
     /// The folder for staged copies is not safe, as somebody else could exchange the libraries in it.
     #[error(
-        "the folder {} for staged copies is not safe: {found}, needed is a folder of user {user} \
-         (remove it, or set TMPDIR to choose another place)",
+        "the folder {} for staged copies is not safe: {found}; expected a folder that only user {user} can write to \
+         (remove it, or set TMPDIR to another folder)",
         path.display()
     )]
     UnsafeFolder {
@@ -121,7 +121,7 @@ pub enum StageError {
         user: u32,
     },
     /// The app's name cannot be part of a file's name.
-    #[error("an app called {app:?} cannot have a staged copy, as its name cannot be part of a file's name")]
+    #[error("cannot stage a library for the app {app:?}: its name is not a valid file name")]
     AppName {
         /// The app's name.
         app: String,

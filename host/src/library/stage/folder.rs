@@ -64,7 +64,7 @@ impl CommonFolder {
         }
         let mode = metadata.mode() & 0o777;
         if mode & 0o022 != 0 {
-            return refused(format!("others could write to it (its mode is {mode:03o})"));
+            return refused(format!("others can write to it (its mode is {mode:03o})"));
         }
         if mode != 0o700 {
             handle.set_permissions(Permissions::from_mode(0o700)).map_err(failed)?;
@@ -158,12 +158,12 @@ fn remove_dead(common: &Path) {
         let Ok(folder) = open_folder(&entry.path()) else { continue };
         match folder.try_lock() {
             Ok(()) => {
-                log::info!("removing {}, left behind by a host that is gone", entry.path().display());
+                log::info!("removing {}, left behind by an exited host", entry.path().display());
                 remove(&entry.path());
             }
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => {
-                log::debug!("cannot tell whether {} is in use: {error}", entry.path().display());
+                log::debug!("cannot determine whether {} is in use: {error}", entry.path().display());
             }
         }
     }
@@ -218,7 +218,7 @@ mod tests {
         for mode in [0o777, 0o770, 0o702] {
             fs::set_permissions(&common, Permissions::from_mode(mode)).unwrap();
             let error = ProcessFolder::create(place.path()).unwrap_err().to_string();
-            assert!(error.contains(&format!("others could write to it (its mode is {mode:03o})")), "{error}");
+            assert!(error.contains(&format!("others can write to it (its mode is {mode:03o})")), "{error}");
             assert_eq!(mode_of(&common), mode, "it is left as it is");
         }
     }

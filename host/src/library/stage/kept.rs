@@ -105,10 +105,9 @@ pub(super) struct Store {
 struct State {
     /// The newest first.
     kept: VecDeque<Kept>,
-    /// Counts what was ever kept, so that each has a file name of its own: one that was forgotten may still
-    /// be held by somebody.
+    /// Counts the kept libraries, so that each has a unique file name: a forgotten one may still be in use.
     count: u64,
-    /// How many apps of this name there are: one that is taken down, and one that has come since, may be there at once.
+    /// How many apps of this name there are: a stopping one and a newer one may exist at the same time.
     registered: usize,
 }
 

@@ -28,7 +28,7 @@ use crate::config::Settings;
 
 /// The staged copies of this host process, and the last good libraries of each app.
 ///
-/// They are in a folder of its own, `$TMPDIR/atoll-{user id}/{process id}-{start time}`, open to this user
+/// They are in a separate folder, `$TMPDIR/atoll-{user id}/{process id}-{start time}`, open to this user
 /// only. It is removed with the last copy, and what a host left behind that crashed, by the next host.
 ///
 /// ```
@@ -51,7 +51,7 @@ use crate::config::Settings;
 pub struct Staging {
     place: PathBuf,
     folder: Mutex<Arc<ProcessFolder>>,
-    /// How many copies were made, so that each has a name of its own.
+    /// The number of copies made, so that each has a unique name.
     copies: AtomicU64,
     store: Store,
     claims: Claims,
@@ -195,7 +195,10 @@ impl Staging {
         let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
         if !folder.path().is_dir() {
             // Somebody has cleaned up. A host that runs for months must not stop reloading because of that.
-            log::warn!("the folder {} for staged copies is gone: making a new one", folder.path().display());
+            log::warn!(
+                "the folder {} for staged copies is gone: creating a new one",
+                folder.path().display()
+            );
             *folder = Arc::new(ProcessFolder::create(&self.place)?);
         }
         let number = self.copies.fetch_add(1, Ordering::Relaxed) + 1;

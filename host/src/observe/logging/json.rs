@@ -22,7 +22,7 @@ pub(super) fn write(line: &mut Formatter, record: &Record<'_>) -> io::Result<()>
     writeln!(line, "{}", escape::json(&json))
 }
 
-/// Takes over what a record says beside its message.
+/// Adds the key-value pairs of a record.
 struct Members<'a>(&'a mut Map<String, serde_json::Value>);
 
 impl<'kvs> VisitSource<'kvs> for Members<'_> {

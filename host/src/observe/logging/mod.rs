@@ -17,8 +17,8 @@ use self::escaping::Escaping;
 use crate::observe::app_log::AppLog;
 use crate::observe::text;
 
-/// Without what the HTTP server has to say of its own threads, which is of no use to those who run apps, and what it
-/// says of bad requests, which would let any client fill the log with errors.
+/// Excludes the HTTP server's records about its threads, which do not help operators, and about bad requests, which
+/// would let any client fill the log with errors.
 const SERVER: &str = "info,actix_server=warn,actix_http=off";
 
 /// In development, builds and reloads are said otherwise.
@@ -27,25 +27,25 @@ const DEVELOPMENT: &str = "info,actix_server=warn,actix_http=off,atoll_host::app
 /// The most bytes of a record's target.
 const TARGET: usize = 256;
 
-/// What a line of the log is.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Text for people, in colour on a terminal.
+    /// Human-readable text, coloured on a terminal.
     #[default]
     Text,
-    /// A JSON object for programs.
+    /// One JSON object per line.
     Json,
 }
 
-/// Writes the records of apps that have a level of their own, which `RUST_LOG` may leave out.
+/// Writes the records of apps with a separate level, which `RUST_LOG` may exclude.
 static UNFILTERED: OnceLock<Box<dyn Log>> = OnceLock::new();
 
-/// Starts the log on standard error: `info` and above, unless `RUST_LOG` says otherwise.
+/// Starts the log on standard error: `info` and above, unless `RUST_LOG` is set.
 pub fn init(format: Format) {
     init_with(SERVER, format);
 }
 
-/// Starts the log on standard error: what is of this level and above, unless `RUST_LOG` says otherwise.
+/// Starts the log on standard error: this level and above, unless `RUST_LOG` is set.
 pub fn init_at(level: LevelFilter) {
     init_with(level.as_str(), Format::Text);
 }
@@ -56,7 +56,7 @@ pub fn init_for_development(format: Format) {
     start(DEVELOPMENT, format, true);
 }
 
-/// Starts the log on standard error with this filter, unless `RUST_LOG` says otherwise.
+/// Starts the log on standard error with this filter, unless `RUST_LOG` is set.
 pub(crate) fn init_with(filter: &'static str, format: Format) {
     start(filter, format, false);
 }
@@ -92,7 +92,7 @@ fn level(number: u8) -> Level {
     Level::iter().nth(usize::from(number).saturating_sub(1)).unwrap_or(Level::Trace)
 }
 
-/// The maximum level of an app's records, as the app is told it: 0 (off) to 5 (trace).
+/// The maximum level of an app's records, as sent to the app: 0 (off) to 5 (trace).
 pub(crate) fn max_level(own: Option<LevelFilter>) -> u8 {
     own.unwrap_or_else(log::max_level) as u8
 }

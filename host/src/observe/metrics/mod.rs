@@ -40,14 +40,14 @@ pub(crate) struct Metrics {
     /// Bytes of requests' bodies, and of answers' bodies.
     pub(crate) received: Counter,
     pub(crate) sent: Counter,
-    /// Generations that were started for want of one.
+    /// Cold starts: generations started while none was serving.
     pub(crate) cold_starts: Counter,
     /// Reloads by their outcome.
     pub(crate) reloaded: Counter,
     pub(crate) refused: Counter,
     /// From when a change was noticed to when it served.
     pub(crate) reload: Histogram,
-    /// Workers that ended without being told to.
+    /// Workers that exited unexpectedly.
     pub(crate) worker_ends: Counter,
     websockets: AtomicI64,
 }

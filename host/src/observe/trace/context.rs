@@ -5,7 +5,7 @@ use std::fmt;
 /// The length of `00-TRACE-PARENT-FLAGS`.
 const LENGTH: usize = 55;
 
-/// The flag that says that a trace is recorded.
+/// The sampled flag.
 const SAMPLED: u8 = 1;
 
 /// Which trace, and which span of it.

@@ -1,7 +1,7 @@
 //! Traces: the host's own steps in what its clients, and their clients, do together.
 //!
-//! Context comes and goes as [W3C trace context](https://www.w3.org/TR/trace-context/). What becomes of the spans is for a
-//! [`SpanSink`] to say; without one the host begins no traces, and those of its clients go on through it.
+//! Context comes and goes as [W3C trace context](https://www.w3.org/TR/trace-context/). Spans go to a [`SpanSink`];
+//! without one the host starts no traces, and passes the traces of its clients through.
 
 mod context;
 mod step;
@@ -14,8 +14,8 @@ pub(crate) use self::step::Step;
 
 /// Where spans go.
 pub trait SpanSink: fmt::Debug + Send + Sync {
-    /// Whether a trace that the host begins, with this id, is recorded. One that has begun elsewhere is recorded if it says
-    /// so itself.
+    /// Whether a trace that the host begins, with this id, is recorded. One that was started elsewhere is recorded if
+    /// its sampled flag is set.
     fn samples(&self, trace_id: u128) -> bool;
 
     /// Takes a span that has ended. This is on the way of a request: it must not wait.

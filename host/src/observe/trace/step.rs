@@ -34,7 +34,7 @@ impl Step {
         Self { context, parent, begun: SystemTime::now(), answered: None }
     }
 
-    /// What whoever works on it is told.
+    /// The context passed to the app that handles it.
     pub(crate) fn context(&self) -> TraceContext {
         self.context
     }

@@ -28,7 +28,7 @@ use crate::library::own_thread::LastingThread;
 /// is only what joins the events of one change.
 const DEBOUNCE: Duration = Duration::from_millis(20);
 
-/// How long `LibReloader` may take to see a change that was seen here, before it is made anew.
+/// How long `LibReloader` may take to see a change that was seen here, before it is recreated.
 const NOTICE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Loads an app's library, again and again, with `LibReloader`.
@@ -174,7 +174,7 @@ impl Slot {
         let updated = update
             && self.reloader.as_mut().is_some_and(|reloader| {
                 reloader.update().unwrap_or_else(|error| {
-                    log::debug!("{} is watched anew: {error}", library.name);
+                    log::debug!("restarting the watch on {}: {error}", library.name);
                     false
                 })
             });

@@ -1,4 +1,4 @@
-//! One app by itself, in development: `cargo run` in its crate serves it, and a rebuilt library takes over.
+//! One standalone app, in development: `cargo run` in its crate serves it, and rebuilt libraries are reloaded.
 //!
 //! An app's crate gets this by a `main.rs` with the line
 //!
@@ -63,7 +63,7 @@ const LOG_FILTER: &str = "info,actix_server=warn,hot_lib_reloader=warn";
 
 /// Serves this app alone, at the root path, and reloads its library when it is rebuilt.
 #[derive(Debug, Parser)]
-#[command(after_help = "RUST_LOG chooses what is logged, as in RUST_LOG=debug.")]
+#[command(after_help = "RUST_LOG sets the log level, as in RUST_LOG=debug.")]
 struct Options {
     /// The address to listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3001")]
@@ -134,8 +134,8 @@ fn serve(app: &str, library: &str, options: &Options) -> anyhow::Result<()> {
             anyhow!("cannot listen on {}: {error}; choose another address with --listen", options.listen)
         })?;
         let url = server.base_url();
-        println!("{app} serves at {url}/ (in a host, its routes are under /apps/{app}/)");
-        println!("`cargo build --package {app} --lib` reloads it");
+        println!("Serving {app} at {url}/ (in a host, at /apps/{app}/)");
+        println!("run `cargo build --package {app} --lib` to reload it");
         server.run().await?;
         handle.close().await;
         Ok(())
@@ -148,7 +148,7 @@ fn settings(app: &str, registry: Option<&Path>) -> anyhow::Result<Settings> {
     let settings = match registry {
         Some(file) => {
             let found = Config::load(file)?.apps.into_iter().find(|found| found.name == app);
-            found.with_context(|| format!("no app is named `{app}` in {}", file.display()))?.settings
+            found.with_context(|| format!("unknown app `{app}` in {}", file.display()))?.settings
         }
         None => Settings::default(),
     };
@@ -156,6 +156,6 @@ fn settings(app: &str, registry: Option<&Path>) -> anyhow::Result<Settings> {
 }
 
 fn program_folder() -> anyhow::Result<PathBuf> {
-    let program = std::env::current_exe().context("cannot tell where this program is")?;
+    let program = std::env::current_exe().context("cannot determine the path of this program")?;
     program.parent().map(PathBuf::from).context("this program is in no folder")
 }

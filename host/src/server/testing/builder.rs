@@ -71,8 +71,7 @@ impl Builder {
         Self { build_deadline, ..self }
     }
 
-    /// Builds what is a crate, and starts the host. The apps are started by their first requests, unless their settings
-    /// say otherwise.
+    /// Builds what is a crate, and starts the host. The apps start at their first requests, unless `preload` is set.
     ///
     /// # Errors
     /// See [`TestHostError`].

@@ -6,7 +6,7 @@ use crate::app::services::ServicesError;
 use crate::config::ConfigError;
 use crate::devkit::build::BuildError;
 
-/// How long a host may take for what it is told. The apps' own limits are shorter, and end what hangs.
+/// How long a host may take for an operation. The apps' own limits are shorter, and end what hangs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Why there is no host, or not what was asked of it.
@@ -26,7 +26,7 @@ pub enum TestHostError {
     #[error("{0}: the build made no library: its crate needs `crate-type = [\"cdylib\"]` under `[lib]`")]
     NoLibrary(String),
     /// The builds took longer than they may.
-    #[error("the build took longer than {0:?}; `Builder::build_deadline` sets another limit")]
+    #[error("the build took longer than {0:?}; set another limit with `Builder::build_deadline`")]
     BuildTooLong(Duration),
     /// The host cannot start.
     #[error(transparent)]
@@ -35,9 +35,9 @@ pub enum TestHostError {
     #[error("the host cannot listen: {0}")]
     Listen(std::io::Error),
     /// No app has this name.
-    #[error("this host has no app `{0}`: add it by `Builder::app`")]
+    #[error("unknown app `{0}`: add it with `Builder::app`")]
     NoApp(String),
-    /// There is no new generation; the one before goes on.
+    /// There is no new generation; the previous one keeps serving.
     #[error("{app} was not reloaded: {reason}")]
     Reload {
         /// The app.
@@ -45,7 +45,7 @@ pub enum TestHostError {
         /// Why not.
         reason: String,
     },
-    /// The host did not do what it was told in time.
+    /// The host did not finish an operation in time.
     #[error("the host did not {0} within {PATIENCE:?}")]
     TooLate(&'static str),
 }

@@ -35,7 +35,7 @@ use crate::app::handle::App;
 
 /// A host that serves apps on a free port of the loopback address. Dropping it stops it.
 ///
-/// It logs warnings to standard error, or what `RUST_LOG` says, unless the test has a logger of its own. What it answers for
+/// It logs warnings to standard error, or what `RUST_LOG` says, unless the test has its own logger. What it answers for
 /// an app that fails says why, as `atoll dev` does.
 pub struct TestHost {
     host: HostThread,
@@ -66,11 +66,11 @@ impl TestHost {
         self.host.registry.get(name).ok_or_else(|| TestHostError::NoApp(name.to_owned()))
     }
 
-    /// Loads an app's library anew, and hands its state over; the number of the generation that serves then. An app that
+    /// Reloads an app's library, hands over its state, and returns the number of the serving generation. An app that
     /// has not served yet is started.
     ///
     /// # Errors
-    /// Why no new generation serves; the one before goes on.
+    /// The reason why no new generation is serving; the previous one keeps serving.
     pub fn reload(&self, name: &str) -> Result<u64, TestHostError> {
         let app = self.app(name)?;
         let (answer, answered) = channel();
@@ -93,7 +93,7 @@ impl TestHost {
 
 impl Drop for TestHost {
     fn drop(&mut self) {
-        // It fails when the host has ended already.
+        // It fails when the host has exited already.
         let _ = self.host.orders.send(Order::Stop);
         match self.host.ended.recv_timeout(PATIENCE) {
             Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {

@@ -37,7 +37,7 @@ pub(super) struct HostThread {
     pub(super) thread: Option<JoinHandle<()>>,
 }
 
-/// Starts a host on a thread of its own, and waits until it listens.
+/// Starts a host on a separate thread and waits until it is listening.
 pub(super) fn start(
     config: Config,
     options: BuildOptions,

@@ -378,8 +378,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The number that a text begins with, and its length. What is not followed by these signs goes on as another number,
-/// and JSON has no zeros in front of one.
+/// The number that a text begins with, and its length. Text that is not followed by these characters is part of another
+/// number, and JSON has no zeros in front of one.
 fn leading_number(text: &[u8]) -> Option<(u64, usize)> {
     let (mut number, mut length) = (0_u64, 0);
     while let Some(byte) = text.get(length).filter(|byte| byte.is_ascii_digit()) {

@@ -1,4 +1,4 @@
-//! What ends the process, and here only the generation: the host is told, and the calling thread stops.
+//! What ends the process, and here only the generation: the host is notified, and the calling thread stops.
 //!
 //! A forked child is a process of the app's own: there they end it.
 
@@ -25,7 +25,7 @@ fn end_child(status: c_int) -> ! {
     }
 }
 
-/// Ends the generation in the place of the process: the host is told, and the calling thread stops here for good. What
+/// Ends the generation instead of the process: the host is notified, and the calling thread stops here forever. What
 /// it held is not released; the host replaces the generation and keeps it pinned. Comes back when there is no host yet,
 /// and in a forked child.
 pub(super) fn stop_thread(function: &str) {

@@ -1,5 +1,5 @@
-//! Locks on parts of files (`fcntl` with `F_SETLK`), which POSIX has belong to a process: two generations of an app, each
-//! with an SQLite of its own, would not see each other's, and writing at the same time would ruin the database.
+//! Locks on parts of files (`fcntl` with `F_SETLK`), which POSIX has belong to a process: two generations of an app,
+//! each with its own SQLite, would not see each other's, and writing at the same time would ruin the database.
 //!
 //! So they are made to belong to the library instead, as if it were a process: they are asked for as locks of an open
 //! file (`F_OFD_SETLK`), for each file of the one that the library has asked for first. As with a process, its locks on
@@ -31,7 +31,7 @@ fn locked() -> Option<MutexGuard<'static, Vec<Locked>>> {
     (!process::is_forked_child()).then(|| LOCKED.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Locks, unlocks or asks, if that is the command and the library has locks of its own; `None`: that is for libc.
+/// Locks, unlocks or asks, if that is the command and the library has its own locks; `None`: that is for libc.
 ///
 /// # Safety
 /// As for libc's `fcntl`.

@@ -2,8 +2,8 @@
 //! share with another library although it is its own (locks on files), and what would end the process.
 //!
 //! `export_app!` defines libc's functions for this in the library, so that its own calls, also those of the C code that is
-//! linked into it, come here; the host is told, and libc's function is called. The host waits for the threads before it
-//! unloads the library, and gives the keys and descriptors back.
+//! linked into it, come here; the host is notified, and libc's function is called. The host waits for the threads
+//! before it unloads the library, and gives the keys and descriptors back.
 //!
 //! The functions are hidden. A shared library that the app brings does not find them: it is loaded once for all apps, and
 //! would be bound to those of the first one for good.

@@ -1,4 +1,5 @@
-//! What puts another program in the place of the process, or leaves it to a child: the end of the generation, as `exit`.
+//! Functions that replace the process with another program, or leave it to a child: the end of the generation, as
+//! `exit`.
 
 use super::behind::behind;
 use super::ending::stop_thread;

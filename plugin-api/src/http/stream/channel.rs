@@ -72,7 +72,7 @@ impl Channel {
         self.outgoing.grant(credit);
     }
 
-    /// Ends both directions: nobody waits for the request any more.
+    /// Ends both directions: the request is no longer pending.
     pub(crate) fn close(&self, why: &str) {
         self.end(Err(Error::new(499, why)));
         self.outgoing.close();
@@ -135,7 +135,7 @@ impl Channel {
 }
 
 fn nobody_receives(Closed: Closed) -> Error {
-    Error::new(499, "nobody receives this stream any more")
+    Error::new(499, "the receiver of this stream is gone")
 }
 
 /// One of those who receive what comes in on a stream.

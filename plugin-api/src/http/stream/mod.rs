@@ -30,7 +30,7 @@ pub(crate) struct Streams(HashMap<u64, Arc<Channel>>);
 /// Own threads of the app's may wait for what is open.
 impl Drop for Streams {
     fn drop(&mut self) {
-        self.0.drain().for_each(|(_, channel)| channel.close("the worker has ended"));
+        self.0.drain().for_each(|(_, channel)| channel.close("the worker has exited"));
     }
 }
 
@@ -79,7 +79,7 @@ impl Streams {
             _ => return false,
         };
         if let Err(error) = taken {
-            log::error!("a message of the host's cannot be read: {error}");
+            log::error!("malformed message from the host: {error}");
         }
         true
     }

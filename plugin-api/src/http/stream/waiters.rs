@@ -1,4 +1,4 @@
-//! Tasks that wait for the same thing, each with a waker of its own.
+//! Tasks that wait for the same thing, each with its own waker.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -23,7 +23,7 @@ pub(crate) struct Place(Option<u64>);
 pub(crate) struct Woken(Option<(u64, Waker)>, BTreeMap<u64, Waker>);
 
 impl Waiters {
-    /// Has the task wait, or go on waiting with another waker; the waker that it had before.
+    /// Registers the task, or replaces its waker; returns the previous waker.
     #[must_use = "to be dropped without the lock"]
     pub(crate) fn wait(&mut self, place: &mut Place, context: &Context<'_>) -> Option<Waker> {
         let key = *place.0.get_or_insert_with(|| {

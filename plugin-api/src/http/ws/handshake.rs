@@ -38,7 +38,7 @@ impl Request {
     /// ```
     pub fn websocket(&self, serve: impl AsyncFnOnce(WebSocket) + 'static) -> Result<Response, Error> {
         if !self.is_websocket() {
-            return Err(Error::new(426, "this is a WebSocket: connect with a WebSocket client"));
+            return Err(Error::new(426, "this path serves a WebSocket: connect with a WebSocket client"));
         }
         Ok(Response::websocket(Box::new(move |socket| Box::pin(async move { serve(socket).await }))))
     }

@@ -156,7 +156,7 @@ impl Sender {
         {
             let length = bytes.len();
             return Err(Error::internal(format!(
-                "a ping has at most {MAX_CONTROL} bytes, and this one {length}"
+                "a ping can have at most {MAX_CONTROL} bytes, this one has {length}"
             )));
         }
         match message.into_parts() {

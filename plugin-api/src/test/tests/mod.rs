@@ -105,9 +105,9 @@ fn an_app_that_does_not_start_says_why() {
     let error = TestApp::builder(panicked).start().unwrap_err();
     assert_eq!((error.code(), error.message()), (code::HANDLER_PANICKED, "no reef"));
     let text = panics(|| drop(TestApp::new(panicked)));
-    assert!(text.starts_with("the app does not start: no reef"), "{text}");
+    assert!(text.starts_with("the app failed to start: no reef"), "{text}");
     let other = TestApp::builder(Application::new).other_app("b", panicked).start().unwrap_err();
-    assert_eq!(other.message(), "the other app `b` does not start: no reef");
+    assert_eq!(other.message(), "the other app `b` failed to start: no reef");
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn a_websocket_has_two_ends() {
     assert_eq!(app.log()[0].1, "closed with 3000 bye");
     assert_eq!(app.try_websocket("/nowhere").unwrap_err().status(), 404);
     let text = panics(|| drop(app.get("/nowhere-else").json::<Value>().map(|_| app.websocket("/nowhere"))));
-    assert!(text.contains("no WebSocket was opened, but answered 404"), "{text}");
+    assert!(text.contains("no WebSocket was opened, got 404"), "{text}");
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn a_state_that_is_not_saved_is_a_cold_start() {
     assert_eq!(app.save().unwrap_err().message(), "busy");
     let app = app.reload();
     assert_eq!(app.get("/").text(), "[2,null]");
-    assert!(app.log()[0].1.contains("without the state of the generation before: busy"), "{:?}", app.log());
+    assert!(app.log()[0].1.contains("without the state of the previous generation: busy"), "{:?}", app.log());
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn the_next_version_gets_the_state_of_this_one() {
         .reload_as(|start: Start| Application::new().get("/", move |_: Request| Json(start.state.clone())));
     assert_eq!(app.get("/").text(), r#"{"count":7}"#);
     let text = panics(|| drop(app.reload_as(|| Err::<Application, _>("not ready"))));
-    assert!(text.contains("generation 3 does not start: not ready"), "{text}");
+    assert!(text.contains("generation 3 failed to start: not ready"), "{text}");
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn a_config_that_does_not_fit_is_no_start() {
     assert_eq!(fits.get("/").text(), r#"["a"]"#);
     let error = TestApp::builder(app).config(json!({ "a": 1 })).start().unwrap_err().to_string();
     assert!(
-        error.contains("the setting `config` does not fit: invalid type: map, expected a sequence"),
+        error.contains("cannot deserialize the setting `config`: invalid type: map, expected a sequence"),
         "{error}"
     );
 }
@@ -482,7 +482,7 @@ fn a_thread_that_does_not_end_fails_its_test() {
     let blocked = app.stream("/");
     begun.recv_timeout(SOON).unwrap();
     let text = panics(|| drop(app));
-    assert!(text.contains("did not end within 100ms: a handler blocks it"), "{text}");
+    assert!(text.contains("did not exit within 100ms: a handler blocks it"), "{text}");
     drop((blocked, release));
 }
 

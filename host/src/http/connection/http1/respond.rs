@@ -28,11 +28,11 @@ pub(super) struct Asked {
 /// What becomes of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
-    /// It goes on with the next request.
+    /// It continues with the next request.
     Next,
     /// It is closed; `unread` says that the client is still sending the request.
     Close { unread: bool },
-    /// It is closed at once: the client has left, or has to see that the answer is not complete.
+    /// It is closed at once: the client has left, or has to see that the response is incomplete.
     Abort,
 }
 

@@ -1,3 +1,3 @@
-//! Serves this app by itself: `cargo run --features standalone`.
+//! Serves this app standalone: `cargo run --features standalone`.
 
 atoll_host::standalone!();

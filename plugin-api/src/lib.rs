@@ -1,6 +1,6 @@
-//! What an Atoll app depends on.
+//! The library for writing Atoll apps.
 //!
-//! An app is a library with a function that returns an [`Application`], and one line that makes it an app:
+//! An app is a library with a function that returns an [`Application`], and one line that exports it:
 //!
 //! ```
 //! use atoll_plugin::prelude::*;
@@ -19,19 +19,20 @@
 //! Its `Cargo.toml` has `crate-type = ["cdylib"]` under `[lib]`. A host runs it with its own threads, heap and port,
 //! and switches to a rebuilt library while requests are in flight.
 //!
-//! | for | there is |
+//! | for | use |
 //! |---|---|
-//! | what most apps use | [`prelude`] |
+//! | the common types | [`prelude`] |
 //! | routes, middleware, methods, state over reloads | [`Application`] |
-//! | what a handler gets and returns | [`Request`], [`Response`], [`Error`], [`Outcome`] |
-//! | the app's name, settings and environment | [`Start`](protocol::Start), which the app's function may take |
-//! | bodies piece by piece | [`streamed`], [`Body::stream`], [`BodyStream`] |
+//! | the parameters and results of handlers | [`Request`], [`Response`], [`Error`], [`Outcome`] |
+//! | the app's name, settings and environment | [`Start`](protocol::Start), an optional parameter of the app's function
+//! |
+//! | streamed bodies | [`streamed`], [`Body::stream`], [`BodyStream`] |
 //! | server-sent events, WebSockets | [`sse`], [`ws`] |
 //! | calls to other apps | [`Host`] |
 //! | apps that are axum routers or other `tower` services | the features `axum` and `tower` |
 //! | tests without a host | the feature `test`: `test::TestApp` |
-//! | a worker without any of this | [`export_app!`] with a function that takes the [`Port`] |
-//! | what crosses the boundary | [`abi`], [`protocol`], [`stamp`] |
+//! | a custom worker | [`export_app!`] with a function that takes the [`Port`] |
+//! | the types that cross the boundary | [`abi`], [`protocol`], [`stamp`] |
 //!
 //! The folders of its source are layers, and each uses only those below it: `test` (an app under test), `tower` (apps that
 //! are `tower` services), `worker` (an application in its event loop), `http` (requests and responses), `abi` (the link to

@@ -6,7 +6,7 @@
 //! [`InProcess`]: a channel to a worker on a thread of this process, and a doorbell. Its functions in the table that an app
 //! gets are those in [`table`].
 //!
-//! | for | there is |
+//! | for | use |
 //! |---|---|
 //! | requests to a worker | [`Port::reserve`], [`Port::call`], which give an [`Answer`] |
 //! | what comes back for one | [`ReplyEvent`], or that the [worker is gone](WorkerGone) |

@@ -6,7 +6,7 @@ pub const PARSE_ERROR: i64 = -32700;
 pub const INVALID_REQUEST: i64 = -32600;
 /// There is no such method.
 pub const METHOD_NOT_FOUND: i64 = -32601;
-/// The parameters are not what the method takes.
+/// The parameters are invalid.
 pub const INVALID_PARAMS: i64 = -32602;
 /// Something failed on the way.
 pub const INTERNAL_ERROR: i64 = -32603;

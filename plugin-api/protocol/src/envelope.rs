@@ -33,7 +33,7 @@ pub struct ErrorObject<'a> {
     /// One sentence for people.
     #[serde(borrow)]
     pub message: Cow<'a, str>,
-    /// More, for programs.
+    /// Machine-readable data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
 }

@@ -1,14 +1,14 @@
-//! What a handler fails with.
+//! The error of a handler.
 
 use std::fmt;
 
 /// The failure of a handler or a hook: an HTTP status and a message.
 ///
-/// Any [`std::error::Error`] becomes one by `?`, with status 500 and the errors that caused it in its message.
-/// For that reason this type is not a [`std::error::Error`] itself, as with `anyhow`. What is displayable but
-/// not a [`std::error::Error`] (an `anyhow::Error`, a `Box<dyn Error>`) becomes one by [`Error::internal`].
+/// `?` converts any [`std::error::Error`] with status 500 and its source errors in the message. Therefore this type is
+/// not a [`std::error::Error`] itself, as with `anyhow`. Convert other displayable types (an `anyhow::Error`, a
+/// `Box<dyn Error>`) with [`Error::internal`].
 ///
-/// The host answers a failed request with a problem document (RFC 9457) of this status and message.
+/// The host responds to a failed request with a problem document (RFC 9457) with this status and message.
 ///
 /// ```
 /// use atoll_plugin::prelude::*;
@@ -31,7 +31,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error with an HTTP status from 400 to 599; any other number is taken as 500.
+    /// An error with an HTTP status from 400 to 599; any other number becomes 500.
     pub fn new(status: u16, message: impl Into<String>) -> Self {
         Self { status: error_status(status), message: message.into() }
     }
@@ -41,12 +41,12 @@ impl Error {
         Self::new(400, message)
     }
 
-    /// Status 404: there is no such thing.
+    /// Status 404: not found.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(404, message)
     }
 
-    /// Status 500 with what `cause` displays in its long form (`{:#}`), which for `anyhow` is the whole chain.
+    /// Status 500 with the alternate display of `cause` (`{:#}`), which for `anyhow` is the whole chain.
     ///
     /// ```
     /// use atoll_plugin::Error;
@@ -62,7 +62,7 @@ impl Error {
         Self::new(500, format!("{cause:#}"))
     }
 
-    /// The same error with another status from 400 to 599; any other number is taken as 500.
+    /// The same error with another status from 400 to 599; any other number becomes 500.
     ///
     /// ```
     /// use atoll_plugin::Error;

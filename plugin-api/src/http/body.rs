@@ -1,4 +1,4 @@
-//! The bytes of a response, in whatever they came.
+//! Response bodies.
 
 use std::fmt;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use atoll_protocol::Error;
 
 /// The bytes of a response.
 ///
-/// It is made of what an app has: a vector, a text, a static slice, a [`Buffer`] of the host's, or the body of
+/// Create it from a vector, a string, a static slice, a [`Buffer`] of the host's, or the body of
 /// a request ([`Request::into_body`](crate::Request::into_body)). None of them is copied, except a static
 /// slice, which has to outlive the library.
 ///
@@ -27,7 +27,7 @@ use atoll_protocol::Error;
 /// assert!(Body::default().is_empty());
 /// ```
 ///
-/// What is not there yet, or too large to be held, is sent as a [stream](Self::stream).
+/// For data that is not available yet or too large for memory, use a [stream](Self::stream).
 #[derive(Default)]
 pub struct Body(Repr);
 
@@ -52,8 +52,8 @@ pub(crate) enum Content {
 }
 
 impl Body {
-    /// A body that is sent piece by piece, as the client takes it. An error ends it: the client sees that it is
-    /// incomplete.
+    /// A body that is sent chunk by chunk, as fast as the client reads it. An error aborts it: the client sees that it
+    /// is incomplete.
     ///
     /// ```
     /// use atoll_plugin::prelude::*;
@@ -73,7 +73,7 @@ impl Body {
         Self(Repr::WebSocket(serve))
     }
 
-    /// Waits for all of a stream; other bodies are there already.
+    /// Collects a stream; returns other bodies immediately.
     ///
     /// # Errors
     /// The stream's.
@@ -92,7 +92,7 @@ impl Body {
         }
     }
 
-    /// The bytes; none of a stream.
+    /// The bytes; empty for a stream.
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Repr::Empty | Repr::Stream(_) | Repr::WebSocket(_) => &[],
@@ -101,12 +101,12 @@ impl Body {
         }
     }
 
-    /// How many bytes are there; of a stream, none.
+    /// The number of bytes; 0 for a stream.
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
-    /// Whether none are there.
+    /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.as_bytes().is_empty()
     }

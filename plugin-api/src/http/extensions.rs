@@ -1,4 +1,4 @@
-//! Values that middleware leaves for the handlers behind it.
+//! Values that middleware stores for later handlers.
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;

@@ -167,7 +167,7 @@ impl Request {
     /// Reads the query into a struct with fields of these names.
     ///
     /// # Errors
-    /// Status 400 when a field is missing, is there twice, or is not what the field takes.
+    /// Status 400 if a field is missing, duplicate or invalid.
     ///
     /// ```
     /// use atoll_plugin::prelude::*;
@@ -244,7 +244,7 @@ impl Request {
     /// Reads the body as JSON, of whatever content type it says it is.
     ///
     /// # Errors
-    /// Status 400 when it is not JSON or not what `T` takes, with the place where.
+    /// Status 400 if it is not JSON or not a `T`, with the position.
     ///
     /// ```
     /// use atoll_plugin::prelude::*;
@@ -266,18 +266,18 @@ impl Request {
     /// Reads the body as a form's fields (`application/x-www-form-urlencoded`).
     ///
     /// # Errors
-    /// Status 400 when a field is missing, is there twice, or is not what the field takes.
+    /// Status 400 if a field is missing, duplicate or invalid.
     pub fn form<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_urlencoded::from_bytes(self.body())
             .map_err(|error| Error::bad_request(format!("cannot deserialize the form: {error}")))
     }
 
-    /// The client's address, when it is known.
+    /// The client's address, if known.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.head().peer.as_ref()?.parse().ok()
     }
 
-    /// The request's id in the host's log and answers.
+    /// The request's id, as in the host's log and responses.
     pub fn request_id(&self) -> &str {
         &self.head().request_id
     }
@@ -287,18 +287,17 @@ impl Request {
         self.head().traceparent.as_deref()
     }
 
-    /// What the host took off the path before it came here: `/apps/hello`. Links to the app's own pages begin
-    /// with it.
+    /// The prefix that the host stripped from the path: `/apps/hello`. Use it for links to the app's own pages.
     pub fn prefix(&self) -> &str {
         &self.head().prefix
     }
 
-    /// When the host stops waiting for the answer; `None` when it waits as long as it takes.
+    /// When the host stops waiting for the response; `None` if there is no deadline.
     pub fn deadline(&self) -> Option<Instant> {
         self.inner.deadline
     }
 
-    /// Values that middleware leaves for the handlers behind it.
+    /// Values that middleware stores for later handlers.
     pub fn extensions(&self) -> &Extensions {
         &self.inner.extensions
     }

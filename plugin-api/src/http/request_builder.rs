@@ -1,4 +1,4 @@
-//! Requests made by hand: for another app, and for an app's own tests.
+//! A builder for requests to other apps and in tests.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use crate::http::payload::Payload;
 use crate::http::request::Request;
 use crate::protocol::{Body, Header, HttpRequest};
 
-/// Makes a request: for another app ([`Host::fetch`](crate::Host::fetch)), or for an app's own tests.
+/// Builds a request to another app ([`Host::fetch`](crate::Host::fetch)), or for tests.
 ///
 /// ```
 /// use atoll_plugin::prelude::*;
@@ -32,7 +32,7 @@ pub struct RequestBuilder {
 }
 
 impl Request {
-    /// A builder of requests for tests; `GET /` as it is.
+    /// A builder of requests for tests; `GET /` by default.
     pub fn builder() -> RequestBuilder {
         let head = HttpRequest {
             method: "GET".into(),
@@ -77,7 +77,7 @@ impl RequestBuilder {
         self
     }
 
-    /// Sets the path as it would be sent, percent-encoded, with what may follow a `?` as the query.
+    /// Sets the path as sent, percent-encoded, with an optional query after `?`.
     pub fn path(mut self, path: &str) -> Self {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         self.head.path = path.to_owned().into();
@@ -85,7 +85,7 @@ impl RequestBuilder {
         self
     }
 
-    /// Sets what the host took off the path: `/apps/hello`.
+    /// Sets the prefix that the host stripped from the path: `/apps/hello`.
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.head.prefix = prefix.to_owned().into();
         self
@@ -97,10 +97,10 @@ impl RequestBuilder {
         self
     }
 
-    /// Adds a header. Text beyond ASCII is sent as UTF-8.
+    /// Adds a header. Non-ASCII text is sent as UTF-8.
     ///
     /// # Panics
-    /// When the name or the value is not one that HTTP allows.
+    /// If the name or the value is not valid in HTTP.
     #[track_caller]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         match header::checked(name, value) {
@@ -119,7 +119,7 @@ impl RequestBuilder {
     /// Sets the body to `value` as JSON, and adds the header `content-type`.
     ///
     /// # Panics
-    /// When the value cannot be written as JSON.
+    /// If the value does not serialize to JSON.
     #[track_caller]
     pub fn json(mut self, value: impl Serialize) -> Self {
         match serde_json::to_vec(&value) {

@@ -1,4 +1,4 @@
-//! What a handler answers with.
+//! Responses.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,11 +13,10 @@ use crate::http::ws;
 use crate::protocol::Header;
 use atoll_protocol::Error;
 
-/// The answer to a request: a status, headers and a body.
+/// The response to a request: a status, headers and a body.
 ///
-/// It is built by value. What cannot be sent (a status outside 200 to 599, a header with a line break, a value
-/// that cannot be written as JSON) is found when it is set, and the whole response then counts as an
-/// [`Error`] with status 500: nothing of it is sent.
+/// Build it by value. Invalid parts (a status outside 200 to 599, a header with a line break, a value that does not
+/// serialize to JSON) are detected when you set them, and turn the whole response into an [`Error`] with status 500.
 ///
 /// ```
 /// use atoll_plugin::prelude::*;
@@ -43,8 +42,8 @@ impl Response {
         Self { status: 200, headers: Vec::new(), body: Body::default(), failure: None }.status(status)
     }
 
-    /// Status 200 with `value` as JSON. When it cannot be written as JSON, that is logged, and the response
-    /// counts as an [`Error`].
+    /// Status 200 with `value` as JSON. If serialization fails, the error is logged, and the response becomes an
+    /// [`Error`].
     ///
     /// ```
     /// use atoll_plugin::prelude::*;
@@ -85,13 +84,13 @@ impl Response {
         Self::of_type("application/octet-stream", body.into())
     }
 
-    /// Status 204: done, and there is nothing to say.
+    /// Status 204: no content.
     pub fn empty() -> Self {
         Self::new(204)
     }
 
-    /// Status 303: the client is to GET `location` instead. For another kind of redirect set the
-    /// [`status`](Self::status): 307 and 308 keep the method.
+    /// Status 303: redirects the client to GET `location`. For other redirects, set the [`status`](Self::status): 307
+    /// and 308 keep the method.
     ///
     /// The client sees the host's paths: `/login` of this app is `format!("{}/login", req.prefix())`.
     pub fn redirect(location: impl AsRef<str>) -> Self {
@@ -117,7 +116,7 @@ impl Response {
         self
     }
 
-    /// Adds a header, and keeps those of the same name that are there. Text beyond ASCII is sent as UTF-8.
+    /// Adds a header and keeps existing headers of the same name. Non-ASCII text is sent as UTF-8.
     pub fn header(mut self, name: &str, value: impl AsRef<str>) -> Self {
         match header::checked(name, value.as_ref()) {
             Ok(header) => self.headers.push(header),
@@ -144,7 +143,7 @@ impl Response {
         self.set_header("content-type", content_type)
     }
 
-    /// Sets the body, and no header.
+    /// Sets the body without changing headers.
     pub fn body(mut self, body: impl Into<Body>) -> Self {
         self.body = body.into();
         self
@@ -155,7 +154,7 @@ impl Response {
         self.failure.as_ref().map_or(self.status, |error| error.status())
     }
 
-    /// The first value of a header; the name's case does not matter.
+    /// The first value of a header; the name is case-insensitive.
     pub fn get_header(&self, name: &str) -> Option<Cow<'_, str>> {
         header::find(&self.headers, name).map(header::value_text)
     }
@@ -173,7 +172,7 @@ impl Response {
     /// Reads the body as JSON, as tests do.
     ///
     /// # Errors
-    /// When it is not JSON, or not what `T` takes.
+    /// If it is not JSON, or not a `T`.
     pub fn body_json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         Ok(serde_json::from_slice(self.body_bytes())?)
     }

@@ -27,7 +27,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event with text of any number of lines.
+    /// An event with text, which may have several lines.
     pub fn data(text: impl AsRef<str>) -> Self {
         let mut data = String::new();
         for line in lines(text.as_ref()) {
@@ -39,12 +39,12 @@ impl Event {
     /// An event with a value as JSON.
     ///
     /// # Errors
-    /// The value cannot be written as JSON.
+    /// The value does not serialize to JSON.
     pub fn json(value: &impl Serialize) -> Result<Self, Error> {
         Ok(Self::data(serde_json::to_string(value)?))
     }
 
-    /// A comment, which clients ignore: it keeps a connection open that has nothing to say.
+    /// A comment, which clients ignore: it keeps an idle connection open.
     pub fn comment(text: impl AsRef<str>) -> Self {
         let mut fields = String::new();
         for line in lines(text.as_ref()) {
@@ -53,19 +53,19 @@ impl Event {
         Self { fields, data: String::new() }
     }
 
-    /// Names the event's type; without, it is `message`. Line breaks become spaces.
+    /// Sets the event's type; the default is `message`. Line breaks become spaces.
     pub fn event(mut self, name: impl AsRef<str>) -> Self {
         field(&mut self.fields, "event", &one_line(name.as_ref()));
         self
     }
 
-    /// Sets what a client that connects again sends as `Last-Event-ID`. Line breaks become spaces.
+    /// Sets the id that a reconnecting client sends as `Last-Event-ID`. Line breaks become spaces.
     pub fn id(mut self, id: impl AsRef<str>) -> Self {
         field(&mut self.fields, "id", &one_line(id.as_ref()));
         self
     }
 
-    /// Sets how long a client waits before it connects again.
+    /// Sets how long a client waits before it reconnects.
     pub fn retry(mut self, wait: Duration) -> Self {
         field(&mut self.fields, "retry", &wait.as_millis().to_string());
         self
@@ -91,7 +91,7 @@ impl Event {
         self.get("event: ")
     }
 
-    /// What a client that connects again sends as `Last-Event-ID`.
+    /// The id that a reconnecting client sends as `Last-Event-ID`.
     pub fn get_id(&self) -> Option<&str> {
         self.get("id: ")
     }
@@ -150,8 +150,8 @@ impl From<Event> for Chunk {
 }
 
 impl Response {
-    /// Server-sent events, sent as the stream yields them. The stream is dropped when the client has left. When the app
-    /// is replaced, the response ends, and a browser's `EventSource` connects again, to the new one.
+    /// Server-sent events, sent as the stream yields them. The stream is dropped when the client disconnects. When the
+    /// app is replaced, the response ends, and a browser's `EventSource` reconnects to the new version.
     ///
     /// ```
     /// use atoll_plugin::prelude::*;

@@ -22,12 +22,12 @@ use crate::worker::rpc::RpcError;
 
 /// An app that runs in the test's own process, on a separate thread, like a worker in a host.
 ///
-/// What it gets is what a host sends: the same messages by the same port, served by the same event loop, or by the same
-/// tokio runtime. Requests and their answers are as a client's; what a handler says of an error, or of a panic, is in
-/// the answer's problem document. Nothing here is `async`: the test is an ordinary `#[test]`.
+/// It gets the same messages as from a host, through the same port, and uses the same event loop or tokio runtime.
+/// Requests and responses are those of a client; the message of an error or a panic is in the problem document of the
+/// response. Nothing here is `async`: write an ordinary `#[test]`.
 ///
-/// No wait is longer than the [deadline](Builder::deadline): what takes longer fails the test, and says what it was.
-/// Dropping this ends the app.
+/// No wait is longer than the [deadline](Builder::deadline), after which the test fails and reports what it waited for.
+/// Dropping this stops the app.
 ///
 /// ```
 /// use atoll_plugin::prelude::*;
@@ -57,7 +57,7 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    /// Starts an app: what [`export_app!`](crate::export_app) takes, or a closure like it.
+    /// Starts an app: any function that [`export_app!`](crate::export_app) accepts, or a closure with that signature.
     ///
     /// # Panics
     /// It failed to start; the message is the app's.
@@ -69,7 +69,7 @@ impl TestApp {
         }
     }
 
-    /// For an app with settings, or with other apps that it calls.
+    /// A builder for an app with settings, or with other apps that it calls.
     pub fn builder<K>(app: impl AnyFunction<K> + Send + Sync) -> Builder {
         Builder::new(maker(app))
     }
@@ -78,30 +78,30 @@ impl TestApp {
         Self { make, worker, retired: Vec::new() }
     }
 
-    /// Sends a `GET` request, and waits for the whole answer.
+    /// Sends a `GET` request and waits for the complete response.
     #[track_caller]
     pub fn get(&self, path: &str) -> Fetched {
         self.send(path)
     }
 
-    /// Sends a request, and waits for the whole answer.
+    /// Sends a request and waits for the complete response.
     ///
     /// # Panics
-    /// The answer is not complete, has no end, or is a WebSocket.
+    /// If the response is incomplete, endless, or a WebSocket.
     #[track_caller]
     pub fn send(&self, request: impl Into<RequestBuilder>) -> Fetched {
         self.begin(request, false).collect().response
     }
 
-    /// Sends a request whose answer is read piece by piece, or event by event.
+    /// Sends a request and returns the response as a stream of chunks or events.
     pub fn stream(&self, request: impl Into<RequestBuilder>) -> Stream {
         Stream::new(self.begin(request, false))
     }
 
-    /// Sends a request whose body is sent piece by piece, by [`Stream::send`].
+    /// Sends a request whose body you send in chunks with [`Stream::send`].
     ///
     /// # Panics
-    /// The request has a body already.
+    /// If the request already has a body.
     #[track_caller]
     pub fn upload(&self, request: impl Into<RequestBuilder>) -> Stream {
         let request = request.into();
@@ -112,7 +112,7 @@ impl TestApp {
     /// Opens a WebSocket.
     ///
     /// # Panics
-    /// The app does not accept it.
+    /// If the app does not accept it.
     #[track_caller]
     pub fn websocket(&self, request: impl Into<RequestBuilder>) -> WebSocket {
         match self.try_websocket(request) {
@@ -126,7 +126,7 @@ impl TestApp {
     /// Opens a WebSocket.
     ///
     /// # Errors
-    /// The answer of an app that does not accept it.
+    /// The response of an app that does not accept it.
     #[track_caller]
     pub fn try_websocket(&self, request: impl Into<RequestBuilder>) -> Result<WebSocket, Fetched> {
         WebSocket::open(self.begin(WebSocket::handshake(request.into()), false))
@@ -139,7 +139,7 @@ impl TestApp {
     /// Calls one of the app's methods, as another app or a client does.
     ///
     /// # Errors
-    /// The method's, or what is wrong with the parameters or the result.
+    /// The method's error, or a serialization error of the parameters or the result.
     pub fn call<P: Serialize, R: DeserializeOwned>(&self, name: &str, params: P) -> Result<R, RpcError> {
         if method::is_reserved(name) {
             return Err(RpcError::new(
@@ -150,7 +150,7 @@ impl TestApp {
         self.worker.ask(name, params)
     }
 
-    /// The state that the app would hand over now; `null` when it has none.
+    /// The state that the app would hand over now; `null` if it has none.
     ///
     /// # Errors
     /// That of the app's `on_save`.
@@ -158,8 +158,8 @@ impl TestApp {
         self.worker.save()
     }
 
-    /// Replaces the app by a new generation of it, as a host does when its library is rebuilt: server-sent events and
-    /// WebSockets are ended, the app's state is saved, and the new one starts with it.
+    /// Replaces the app with a new generation, as a host does when its library is rebuilt: server-sent events and
+    /// WebSockets are closed, the app's state is saved, and the new one starts with it.
     ///
     /// ```
     /// use std::cell::Cell;
@@ -194,8 +194,7 @@ impl TestApp {
         self.replace(make)
     }
 
-    /// As [`reload`](Self::reload), by another app: the next version of it, which has to understand the state of this
-    /// one.
+    /// Like [`reload`](Self::reload), with another app: its next version, which must accept the state of this one.
     ///
     /// # Panics
     /// As for [`reload`](Self::reload).
@@ -248,10 +247,10 @@ impl TestApp {
         );
     }
 
-    /// Has the app finish what it has and end, as a host does when it ends itself; how it has.
+    /// Lets the app finish its requests and stop, as a host does on shutdown; returns how it ended.
     ///
     /// # Panics
-    /// It does not end in time.
+    /// If it does not stop in time.
     #[track_caller]
     pub fn stop(mut self) -> Exit {
         self.worker.port().end_endless();
@@ -265,14 +264,13 @@ impl TestApp {
         }
     }
 
-    /// Has the app log what is of this level and above; `info` otherwise. The level is that of the whole process, as
-    /// `log`'s is.
+    /// Sets the app's maximum log level; the default is `info`. The level is process-wide, like that of `log`.
     pub fn set_log_level(&self, level: LevelFilter) {
         self.worker.port().notify(method::LOG_LEVEL, LogLevel { level: level as u8 });
     }
 
-    /// What this generation has logged on its worker's thread so far: levels and texts. Empty if the test has installed
-    /// its own logger, which then gets the records.
+    /// The levels and messages that this generation has logged on its worker's thread so far. Empty if the test has
+    /// installed its own logger, which then gets the records.
     ///
     /// ```
     /// use atoll_plugin::log::Level;

@@ -75,7 +75,7 @@ impl Builder {
     /// Sets the app's setting `config`.
     ///
     /// # Panics
-    /// It cannot be written as JSON.
+    /// It does not serialize to JSON.
     #[track_caller]
     pub fn config(mut self, config: impl Serialize) -> Self {
         self.start.config = json(config);
@@ -85,7 +85,7 @@ impl Builder {
     /// Sets what the generation before has saved; without, there was none.
     ///
     /// # Panics
-    /// It cannot be written as JSON.
+    /// It does not serialize to JSON.
     #[track_caller]
     pub fn state(mut self, state: impl Serialize) -> Self {
         self.start.state = Some(json(state));

@@ -1,6 +1,6 @@
-//! Tests of an app in the test's own process: no host, no sockets, no library to build.
+//! Tests an app in the test's process: without a host, sockets or building a library.
 //!
-//! It is behind the feature `test`, which belongs into the app's `[dev-dependencies]`, so that libraries do not carry it:
+//! Enable the feature `test` in the app's `[dev-dependencies]`, so that libraries do not contain it:
 //!
 //! ```toml
 //! [dependencies]

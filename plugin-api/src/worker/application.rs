@@ -16,22 +16,21 @@ use atoll_protocol::Error;
 
 pub(crate) use crate::worker::pipeline::Handled;
 
-/// An app: its routes, and what it does at other times.
+/// An app: its routes, methods and hooks.
 ///
 /// Pass a function that returns one to `export_app!`; each worker calls that function and runs its own application on
 /// its own thread.
 ///
 /// # Routes
-/// A pattern is compared with the path as sent. `{name}` stands for one segment or a part of it, `{*name}` at
-/// the end for all the rest, be it empty: `/files/{*path}` matches `/files/`, but not `/files`. `{{` and `}}` are
-/// the braces themselves. Of several patterns that match, the most specific one is taken, whatever the order in
-/// which they were added: at the first segment that differs, plain text goes before `{name}`, and that before
-/// `{*name}`.
+/// A pattern is compared with the path as sent. `{name}` matches one segment or a part of it, `{*name}` at the end
+/// matches the rest, which may be empty: `/files/{*path}` matches `/files/`, but not `/files`. `{{` and `}}` are
+/// literal braces. If several patterns match, the most specific one wins, regardless of the order in which they were
+/// added: at the first segment that differs, plain text goes before `{name}`, and that before `{*name}`.
 ///
-/// Handlers of the same pattern run in the order in which they were added, until one answers; one that returns
-/// `()` or `None` passes the request on. When there is no route, or all have passed on, the answer is 404; when the
-/// path has routes for other methods only, it is 405 with the header `allow`. A `HEAD` request uses the `GET`
-/// handlers when the pattern has none for `HEAD`, and the host drops the body.
+/// Handlers of the same pattern run in the order in which they were added, until one returns a response; a handler that
+/// returns `()` or `None` passes the request on. If there is no route, or all handlers pass, the response is 404; if
+/// the path only has routes for other methods, it is 405 with the header `allow`. A `HEAD` request uses the `GET`
+/// handlers if the pattern has none for `HEAD`, and the host drops the body.
 ///
 /// ```
 /// use atoll_plugin::prelude::*;
@@ -69,7 +68,7 @@ macro_rules! method {
         #[doc = $doc]
         ///
         /// # Panics
-        /// When the pattern is malformed, or matches the same paths as another one that is there already.
+        /// If the pattern is malformed or conflicts with another one.
         #[track_caller]
         pub fn $name<M>(self, pattern: &str, handler: impl Handler<M>) -> Self {
             self.route(Some($method), pattern, handler.boxed())
@@ -78,7 +77,7 @@ macro_rules! method {
 }
 
 impl Application {
-    /// An application that answers every request with 404.
+    /// An application that responds to every request with 404.
     pub fn new() -> Self {
         Self::default()
     }
@@ -103,18 +102,18 @@ impl Application {
     /// Adds a handler for requests of any method to a pattern.
     ///
     /// # Panics
-    /// When the pattern is malformed, or matches the same paths as another one that is there already.
+    /// If the pattern is malformed or conflicts with another one.
     #[track_caller]
     pub fn all<M>(self, pattern: &str, handler: impl Handler<M>) -> Self {
         self.route(None, pattern, handler.boxed())
     }
 
-    /// Answers calls of a JSON-RPC method: of other apps ([`Host::call`](crate::Host::call)), and of clients at
-    /// `POST /rpc/{app}`. For the parameters and errors see [`RpcHandler`].
+    /// Adds a JSON-RPC method, which other apps call with [`Host::call`](crate::Host::call), and clients at `POST
+    /// /rpc/{app}`. See [`RpcHandler`] for parameters and errors.
     ///
     /// # Panics
-    /// When there is a method of this name already, or the name is one of the port's protocol: `http`, `start`, `stop`,
-    /// `cancel`, `call`, `fetch`, or one that begins with `rpc.`, `state.`, `body.` or `ws.`.
+    /// If a method with this name exists already, or the name is reserved for the port's protocol: `http`, `start`,
+    /// `stop`, `cancel`, `call`, `fetch`, or one that starts with `rpc.`, `state.`, `body.` or `ws.`.
     ///
     /// ```
     /// use atoll_plugin::prelude::*;
@@ -134,8 +133,8 @@ impl Application {
         self
     }
 
-    /// Adds a handler that gets every request before the handlers of its route do, also one that has no route.
-    /// It answers itself, or passes the request on by returning `()` or `None`. What it finds out, it can leave in
+    /// Adds a handler that runs for every request before the handlers of its route, even if there is no route. It
+    /// returns a response, or passes the request on by returning `()` or `None`. It can store values in
     /// [`Request::extensions`].
     ///
     /// ```
@@ -153,7 +152,7 @@ impl Application {
     }
 
     /// Adds a function that every response passes through, in the order in which they were added. An
-    /// [`Error`], such as the one for a path without a route, is no response: the host answers it.
+    /// [`Error`], such as the one for a path without a route, is not a response: the host turns it into one.
     ///
     /// ```
     /// use atoll_plugin::prelude::*;
@@ -170,7 +169,7 @@ impl Application {
     }
 
     /// Adds a hook that runs once on each worker, before its first request: [`Start`] has the app's settings.
-    /// When it fails, so does the start of the app.
+    /// If it fails, the app fails to start.
     ///
     /// ```
     /// use std::{cell::RefCell, rc::Rc};
@@ -194,20 +193,20 @@ impl Application {
         self
     }
 
-    /// Sets the hook that gives the state for the next generation, when the app's library is replaced while it
-    /// runs. It may be anything that can be written as JSON; see [`on_restore`](Self::on_restore).
+    /// Sets the hook that returns the state for the next generation when the app's library is replaced. The state can
+    /// be any type that serializes to JSON; see [`on_restore`](Self::on_restore).
     ///
-    /// When it fails, the next generation starts without a state.
+    /// If it fails, the next generation starts without state.
     pub fn on_save<T: Serialize>(mut self, hook: impl Fn() -> Result<T, Error> + 'static) -> Self {
         self.on_save = Some(Box::new(move || Ok(serde_json::to_value(hook()?)?)));
         self
     }
 
-    /// Sets the hook that takes the state over from the generation before; it runs after
-    /// [`on_start`](Self::on_start), and only when there is a state.
+    /// Sets the hook that restores the state of the previous generation; it runs after [`on_start`](Self::on_start),
+    /// and only if there is a state.
     ///
-    /// When the state is not a `T` or the hook fails, the app starts all the same, without it: the log has a
-    /// warning. A `T` of [`serde_json::Value`] takes any state.
+    /// If the state is not a `T` or the hook fails, the app starts without it and a warning is logged. A `T` of
+    /// [`serde_json::Value`] accepts any state.
     ///
     /// ```
     /// use std::{cell::Cell, rc::Rc};

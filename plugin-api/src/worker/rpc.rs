@@ -1,4 +1,4 @@
-//! An app's own JSON-RPC methods.
+//! JSON-RPC methods of an app.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -27,18 +27,17 @@ use atoll_protocol::Error;
 pub struct RpcError(ErrorObject<'static>);
 
 impl RpcError {
-    /// An error with a code of the app's own (JSON-RPC leaves all but -32768 to -32000 to apps) and one sentence for
-    /// people.
+    /// An error with an app-defined code (JSON-RPC reserves -32768 to -32000) and a message.
     pub fn new(code: i64, message: impl Into<String>) -> Self {
         Self(ErrorObject { code, message: Cow::Owned(message.into()), data: None })
     }
 
-    /// The parameters are not what the method takes.
+    /// The parameters are invalid.
     pub fn invalid_params(message: impl Into<String>) -> Self {
         Self::new(code::INVALID_PARAMS, message)
     }
 
-    /// Adds something for programs; what cannot be written as JSON is left out.
+    /// Adds machine-readable data; it is omitted if it does not serialize to JSON.
     #[must_use]
     pub fn with_data(mut self, data: impl Serialize) -> Self {
         self.0.data = serde_json::to_value(data).ok();
@@ -55,7 +54,7 @@ impl RpcError {
         &self.0.message
     }
 
-    /// More, for programs.
+    /// Machine-readable data.
     pub fn data(&self) -> Option<&Value> {
         self.0.data.as_ref()
     }
@@ -83,10 +82,10 @@ impl From<Error> for RpcError {
     }
 }
 
-/// A function that answers calls of a JSON-RPC method: `Fn(P) -> Result<R, E>`, or an async one.
+/// A JSON-RPC method: a function `Fn(P) -> Result<R, E>`, or an async one.
 ///
-/// `P` is read from the parameters, by position (an array) or by name (an object): a struct takes both. `E` is
-/// [`RpcError`] or [`Error`]. `M` only tells the two kinds apart; the compiler finds it.
+/// `P` is deserialized from the parameters, positional (an array) or named (an object): a struct accepts both. `E` is
+/// [`RpcError`] or [`Error`]. `M` distinguishes the two kinds and is inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a JSON-RPC method",
     note = "expected `|params: P| Ok::<_, RpcError>(..)`, or an async function with that signature"

@@ -1,12 +1,12 @@
-//! An app that calculates, by JSON-RPC 2.0: `POST` to the host's `/rpc/` and the app's name.
+//! An app with JSON-RPC 2.0 methods: `POST` to `/rpc/` and the app's name on the host.
 
 use atoll_plugin::RpcError;
 use atoll_plugin::prelude::*;
 
-/// The code of the error that a division by zero is.
+/// The error code for a division by zero.
 const DIVISION_BY_ZERO: i64 = 1;
 
-/// What `divide` takes: `[6, 3]`, or `{ "dividend": 6, "divisor": 3 }`.
+/// The parameters of `divide`: `[6, 3]`, or `{ "dividend": 6, "divisor": 3 }`.
 #[derive(Deserialize)]
 #[serde(crate = "atoll_plugin::serde")]
 struct Division {

@@ -1,4 +1,4 @@
-//! An app that answers over a WebSocket, with a page to try it.
+//! An app with a WebSocket, and a page to try it.
 
 use atoll_plugin::prelude::*;
 use atoll_plugin::ws::{Message, WebSocket};

@@ -7,7 +7,7 @@ use crate::abi::Buffer;
 use crate::abi::port::Port;
 use crate::http::payload::Payload;
 
-/// A piece of a body: bytes, in whatever they came.
+/// A chunk of a body.
 ///
 /// ```
 /// use atoll_plugin::Chunk;

@@ -12,10 +12,10 @@ use super::chunk::Chunk;
 use crate::http::payload::Payload;
 use atoll_protocol::Error;
 
-/// A request's body as it comes, piece by piece: see [`streamed`](crate::streamed). The client is asked for more only as
-/// the pieces are taken, so that a body of any size needs little memory.
+/// A request's body as a stream of chunks: see [`streamed`](crate::streamed). More data is read from the client only as
+/// you read chunks, so that a body of any size needs little memory.
 ///
-/// An error is the end: the client has left, or sent something that is not a body.
+/// An error ends the stream: the client has disconnected, or sent an invalid body.
 pub struct BodyStream(Source);
 
 enum Source {
@@ -32,7 +32,7 @@ impl BodyStream {
         Self(Source::Channel(Receiver::new(channel)))
     }
 
-    /// Waits for the next piece; `None` at the end.
+    /// Waits for the next chunk; `None` at the end.
     pub async fn chunk(&mut self) -> Option<Result<Chunk, Error>> {
         self.next().await
     }
@@ -40,7 +40,7 @@ impl BodyStream {
     /// Waits for all of it.
     ///
     /// # Errors
-    /// With status 413 when it is more than `limit` bytes; the stream's own error.
+    /// Status 413 if it is larger than `limit` bytes; the stream's error.
     pub async fn collect(mut self, limit: u64) -> Result<Vec<u8>, Error> {
         let mut all = Vec::new();
         while let Some(chunk) = self.next().await {

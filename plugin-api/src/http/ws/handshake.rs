@@ -6,18 +6,18 @@ use crate::http::response::Response;
 use atoll_protocol::Error;
 
 impl Request {
-    /// Whether the client asks for a WebSocket.
+    /// Whether the client requests a WebSocket.
     pub fn is_websocket(&self) -> bool {
         self.method() == "GET"
             && self.header("upgrade").is_some_and(|name| name.eq_ignore_ascii_case("websocket"))
             && self.header("sec-websocket-key").is_some()
     }
 
-    /// Answers a WebSocket handshake: `serve` then has the open WebSocket, until it returns. A subprotocol is chosen by
-    /// adding the header `sec-websocket-protocol` to the response.
+    /// Accepts a WebSocket handshake: `serve` owns the open WebSocket until it returns. To select a subprotocol, add
+    /// the header `sec-websocket-protocol` to the response.
     ///
     /// # Errors
-    /// With status 426 when the request is not a handshake.
+    /// Status 426 if the request is not a handshake.
     ///
     /// ```
     /// use atoll_plugin::prelude::*;

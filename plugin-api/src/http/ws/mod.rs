@@ -27,12 +27,12 @@ pub enum Message {
     Text(String),
     /// Bytes.
     Binary(Chunk),
-    /// A ping. The host has answered it.
+    /// A ping. The host has already responded.
     Ping(Chunk),
     /// The answer to a ping.
     Pong(Chunk),
-    /// The client closes the WebSocket, with a status code (RFC 6455, section 7.4) and a reason; nothing follows. Code
-    /// 1005: it gave none; 1006: the connection was lost.
+    /// The client closes the WebSocket with a status code (RFC 6455, section 7.4) and a reason; it is the last message.
+    /// Code 1005: no code was sent; 1006: the connection was lost.
     Close(u16, String),
 }
 
@@ -73,7 +73,7 @@ impl Message {
     }
 }
 
-/// An open WebSocket: a stream of what the client sends, and the way to send to it.
+/// An open WebSocket: receives messages from the client and sends messages to it.
 ///
 /// It is made by [`Request::websocket`](crate::Request::websocket). Its handler ends it by returning; a handler that is dropped, because the client
 /// is gone or the app is being replaced, does so, too.
@@ -89,13 +89,12 @@ impl WebSocket {
         Self { incoming: Receiver::new(channel), closed: false }
     }
 
-    /// Waits for the next message; `None` when the WebSocket is closed.
+    /// Waits for the next message; `None` if the WebSocket is closed.
     pub async fn receive(&mut self) -> Option<Message> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// Sends a message, when the client has taken enough of what was sent before. [`Message::Close`] closes the
-    /// WebSocket.
+    /// Sends a message, after the client has read enough of the previous ones. [`Message::Close`] closes the WebSocket.
     ///
     /// # Errors
     /// The client is gone, or a ping or pong has more than 125 bytes (RFC 6455, section 5.5).
@@ -103,12 +102,12 @@ impl WebSocket {
         self.sender().send(message).await
     }
 
-    /// Another way to send, which can be kept elsewhere.
+    /// A separate handle for sending.
     pub fn sender(&self) -> Sender {
         Sender { channel: self.incoming.channel().clone() }
     }
 
-    /// Closes the WebSocket with a status code and a reason, of which at most 123 bytes are sent.
+    /// Closes the WebSocket with a status code and a reason, which is truncated to 123 bytes.
     pub fn close(mut self, code: u16, reason: &str) {
         self.closed = true;
         self.incoming.channel().send_close(code, reason);
@@ -146,7 +145,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Sends a message: see [`WebSocket::send`]. Any number of tasks may wait here at once.
+    /// Sends a message: see [`WebSocket::send`]. Any number of tasks can wait here.
     ///
     /// # Errors
     /// The client is gone, or a ping or pong has more than 125 bytes (RFC 6455, section 5.5).

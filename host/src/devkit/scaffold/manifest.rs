@@ -69,7 +69,7 @@ mod tests {
         let origin = Origin::Workspace(vec!["atoll-plugin".to_owned(), "atoll-host".to_owned()]);
         let expected = "[package]\nname = \"shop\"\nversion = \"0.1.0\"\nedition.workspace = true\n\n\
             [lib]\ncrate-type = [\"cdylib\"]\n\n\
-            # `cargo run --features standalone` serves the app by itself.\n\
+            # `cargo run --features standalone` serves the app standalone.\n\
             [[bin]]\nname = \"shop\"\npath = \"src/main.rs\"\nrequired-features = [\"standalone\"]\n\n\
             [features]\nstandalone = [\"dep:atoll-host\"]\n\n\
             [dependencies]\n\

@@ -102,6 +102,41 @@ fn a_head_that_does_not_come_is_408() {
 }
 
 #[test]
+fn a_body_slower_than_the_minimum_rate_is_408() {
+    /// Longer than a client may be behind.
+    const SECONDS: usize = 36;
+    let host = start();
+    let address = host.address();
+    let upload = move |each_second: usize| {
+        let mut connection = Connection::open(address).unwrap();
+        connection.set_patience(Duration::from_secs(1));
+        let size = SECONDS * each_second;
+        let head = format!("POST /apps/probe/echo HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\r\n");
+        connection.write(head.as_bytes()).unwrap();
+        let begun = Instant::now();
+        for _ in 0..SECONDS {
+            connection.write(&vec![b'x'; each_second]).unwrap();
+            // This waits for a second.
+            if let Ok(reply) = connection.receive("POST") {
+                return (reply, begun.elapsed());
+            }
+        }
+        connection.set_patience(support::LIMIT);
+        (connection.receive("POST").unwrap(), begun.elapsed())
+    };
+    let enough = std::thread::spawn(move || upload(600));
+    let (reply, time) = upload(20);
+    let problem = reply.problem(408, "request-timeout");
+    let detail =
+        "The request's body for the app `probe` is 30 seconds behind 500 bytes per second, the minimum rate.";
+    assert_eq!(problem["detail"], detail);
+    assert!(time > Duration::from_secs(29), "{time:?}");
+    let (reply, time) = enough.join().unwrap();
+    assert_eq!((reply.status, reply.body.len()), (200, SECONDS * 600));
+    assert!(time > Duration::from_secs(34), "{time:?}");
+}
+
+#[test]
 fn what_is_not_http_is_refused() {
     let host = start();
     for head in [

@@ -4,6 +4,7 @@ mod credit;
 mod download;
 mod failure;
 mod frames;
+pub(crate) mod pace;
 mod upload;
 
 use std::future::poll_fn;
@@ -91,6 +92,17 @@ impl Exchange {
         .await
     }
 
+    /// Whether the client sends the body too slowly.
+    fn is_too_slow(&self) -> bool {
+        self.upload.as_ref().is_some_and(|upload| upload.pace().is_too_slow(Instant::now()))
+    }
+
+    /// When to look whether it takes too long: at the deadline, or when the client may be too slow with the body.
+    fn set_deadline(&mut self, deadline: Instant) {
+        let look = self.upload.as_ref().map(|upload| upload.pace().next_look(Instant::now()));
+        self.answer.set_deadline(look.map_or(deadline, |look| look.min(deadline)));
+    }
+
     /// Whether the app would take more of the body than the client has sent.
     fn waits_for_client(&self) -> bool {
         self.upload.as_ref().is_some_and(Upload::has_credit)
@@ -158,25 +170,27 @@ pub(crate) async fn http_on_behalf<T>(
             }
         };
         let mut exchange = Exchange { in_flight, answer, upload: upload.take(), sent: None };
-        exchange.answer.set_deadline(deadline);
+        exchange.set_deadline(deadline);
         let first = loop {
             match exchange.event_in_time().await {
                 // For what has all been sent.
                 Some(Ok(ReplyEvent::Credit(_))) => {}
                 Some(event) => break event,
-                None => match exchange.sent.map(|sent| sent + limit) {
-                    Some(later) if later > deadline => {
-                        deadline = later;
-                        exchange.answer.set_deadline(deadline);
+                None => {
+                    deadline = exchange.sent.map_or(deadline, |sent| deadline.max(sent + limit));
+                    let is_late = deadline <= Instant::now();
+                    if !is_late && !exchange.is_too_slow() {
+                        exchange.set_deadline(deadline);
+                        continue;
                     }
-                    _ => {
-                        let is_clients = exchange.waits_for_client();
-                        let problem =
-                            if is_clients { client_too_late(app, limit) } else { too_late(app, limit) };
-                        let generation = exchange.in_flight.number();
-                        return Err(problem.taken_by(Taken { generation, times: exchange.answer.times() }));
-                    }
-                },
+                    let problem = match is_late {
+                        false => client_too_slow(app),
+                        true if exchange.waits_for_client() => client_too_late(app, limit),
+                        true => too_late(app, limit),
+                    };
+                    let generation = exchange.in_flight.number();
+                    return Err(problem.taken_by(Taken { generation, times: exchange.answer.times() }));
+                }
             }
         };
         // A worker that ended before it had the request leaves it to the next one, unless some of its body went with it.
@@ -281,6 +295,15 @@ fn client_too_late(app: &App, limit: Duration) -> Problem {
     let detail = format!(
         "No data of the request body arrived within deadline_ms = {} of the app `{}`.",
         limit.as_millis(),
+        app.name()
+    );
+    Problem::new(ProblemKind::RequestTimeout, detail)
+}
+
+fn client_too_slow(app: &App) -> Problem {
+    let (rate, seconds) = (pace::MIN_RATE, pace::MAX_BEHIND.as_secs());
+    let detail = format!(
+        "The request's body for the app `{}` is {seconds} seconds behind {rate} bytes per second, the minimum rate.",
         app.name()
     );
     Problem::new(ProblemKind::RequestTimeout, detail)

@@ -12,6 +12,7 @@ use futures_util::stream;
 use tokio::time::Instant;
 
 use super::credit::with_grant;
+use super::pace::Pace;
 use crate::memory::buffer;
 
 /// A body as the client sends it; an error contains the reason why it is incomplete.
@@ -117,11 +118,12 @@ pub(super) struct Upload {
     /// What may be sent; below zero when the last piece was larger.
     credit: i64,
     last_sent: Option<Instant>,
+    pace: Pace,
 }
 
 impl Upload {
     pub(super) fn new(source: BodySource) -> Self {
-        Self { source, credit: INITIAL_CREDIT as i64, last_sent: None }
+        Self { source, credit: INITIAL_CREDIT as i64, last_sent: None, pace: Pace::new() }
     }
 
     /// Sends what there is, as far as the app takes it; ready when all is sent.
@@ -144,8 +146,12 @@ impl Upload {
                 send(&mut joined, &mut self.credit);
             }
             match next {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    self.pace.wait(Instant::now());
+                    return Poll::Pending;
+                }
                 Poll::Ready(Some(Ok(bytes))) => {
+                    self.pace.came(bytes.len(), Instant::now());
                     self.credit = self.credit.saturating_sub_unsigned(bytes.len() as u64);
                     joined.push(bytes);
                 }
@@ -162,6 +168,7 @@ impl Upload {
             }
         }
         send(&mut joined, &mut self.credit);
+        self.pace.pause(Instant::now());
         Poll::Pending
     }
 
@@ -173,6 +180,11 @@ impl Upload {
     /// Whether the app takes more.
     pub(super) fn has_credit(&self) -> bool {
         self.credit > 0
+    }
+
+    /// How fast the client sends it.
+    pub(super) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// When something was sent last.

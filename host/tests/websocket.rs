@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::io::Read;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -107,6 +108,36 @@ fn an_app_pings_and_hears_the_answer() {
     socket.send(Message::text("ping")).unwrap();
     assert_eq!(socket.read().unwrap(), Message::Ping("are you there".into()));
     assert_eq!(socket.read().unwrap(), Message::text("pong are you there"));
+}
+
+#[test]
+fn a_silent_client_is_asked_and_closed_when_it_does_not_answer() {
+    const PING: &[u8] = b"\x89\x0datoll is here";
+    let host = host();
+    let (mut answers, mut is_gone) = (open(&host, "/apps/streams/ws"), open(&host, "/apps/streams/ws"));
+    let begun = Instant::now();
+    // What it reads like this it does not answer.
+    let gone = is_gone.get_mut();
+    gone.set_read_timeout(Some(2 * support::LIMIT)).unwrap();
+    let mut frame = [0; PING.len()];
+    gone.read_exact(&mut frame).unwrap();
+    assert_eq!(frame.escape_ascii().to_string(), PING.escape_ascii().to_string());
+    assert!(begun.elapsed() > Duration::from_secs(19), "{:?}", begun.elapsed());
+    assert_eq!(answers.read().unwrap(), Message::Ping(PING[2..].to_vec().into()));
+    answers.flush().unwrap();
+
+    let mut close = [0; 4];
+    gone.read_exact(&mut close).unwrap();
+    assert_eq!((close[0], u16::from_be_bytes([close[2], close[3]])), (0x88, 1011));
+    assert!(begun.elapsed() > Duration::from_secs(39), "{:?}", begun.elapsed());
+    let mut rest = Vec::new();
+    gone.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, b"the client has not answered a ping");
+
+    // The one that answers is served, and its app has not seen the answer.
+    answers.send(Message::text("hello")).unwrap();
+    let echoed = std::iter::repeat_with(|| answers.read().unwrap()).find(|message| !message.is_ping());
+    assert_eq!(echoed, Some(Message::text("hello")));
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod target;
 mod trace;
 mod upgrade;
 mod websocket;
+pub(crate) mod websocket_liveness;
 pub(crate) mod websocket_stream;
 
 pub use self::forwarded::TrustedProxies;

@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
+use super::websocket_liveness::{self, Liveness, Noted, PING, Silence};
 use crate::dispatch::exchange::{Exchange, with_grant};
 use crate::memory::buffer;
 use crate::observe::text;
@@ -39,9 +40,10 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         .read_buffer_size(READ_BUFFER)
         .max_message_size(Some(message_limit))
         .max_frame_size(Some(message_limit));
+    let (stream, liveness) = websocket_liveness::watch(stream);
     let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
     let ending = exchange.in_flight().shutdown().endless_cancelled();
-    let mut bridge = Bridge { socket, exchange, credit: INITIAL_CREDIT as i64, taken: 0 };
+    let mut bridge = Bridge { socket, liveness, exchange, credit: INITIAL_CREDIT as i64, taken: 0 };
     let closed = tokio::select! {
         closed = bridge.run() => closed,
         () = ending => Closed::ByHost(CloseCode::Restart, "the app is being replaced"),
@@ -50,7 +52,8 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 struct Bridge<S> {
-    socket: WebSocketStream<S>,
+    socket: WebSocketStream<Noted<S>>,
+    liveness: Liveness,
     exchange: Exchange,
     /// How much the app takes.
     credit: i64,
@@ -73,9 +76,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
             let step = tokio::select! {
                 event = self.exchange.event() => self.app_sent(event).await,
                 message = self.socket.next(), if self.credit > 0 => self.client_sent(message).await,
+                // Without credit the client is not listened to.
+                silence = self.liveness.silence(), if self.credit > 0 => self.nobody_sent(silence).await,
             };
             if let Err(closed) = step {
                 return closed;
+            }
+        }
+    }
+
+    /// Finds out whether the client is still there, after nobody has sent anything for a while.
+    async fn nobody_sent(&mut self, silence: Silence) -> Result<(), Closed> {
+        match silence {
+            Silence::Ping => {
+                let ping = Message::Ping(Bytes::from_static(PING));
+                self.socket.send(ping).await.map_err(|error| closed_by(&error))
+            }
+            Silence::Unanswered => {
+                Err(Closed::ByHost(CloseCode::Error, "the client has not answered a ping"))
             }
         }
     }
@@ -119,6 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
                 self.socket.flush().await.map_err(|error| closed_by(&error))?;
                 (WsKind::Ping, bytes)
             }
+            Some(Ok(Message::Pong(bytes))) if bytes == PING => return Ok(()),
             Some(Ok(Message::Pong(bytes))) => (WsKind::Pong, bytes),
             Some(Ok(Message::Close(frame))) => {
                 let (code, reason) = frame

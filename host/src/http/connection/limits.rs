@@ -30,6 +30,10 @@ pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const MAX_READ_AHEAD: usize = 16 * 1024;
 
 /// How many bytes of a request's body wait for the app. More stay in the socket.
+/// How long the system of a client may acknowledge nothing: neither what was sent to it, nor the questions of the host's
+/// system on a connection that is silent for half of this time. Then the connection is closed.
+pub(crate) const CLIENT_GONE_TIMEOUT: Duration = Duration::from_secs(120);
+
 pub(crate) const MAX_BODY_AHEAD: usize = 32 * 1024;
 
 /// How many bytes the chunk extensions and trailers of a request may have in all. Beyond it, the body is broken: 400.
@@ -85,6 +89,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
         ("body_ahead", MAX_BODY_AHEAD as u64),
         ("chunk_extras", MAX_CHUNK_EXTRAS as u64),
         ("discarded", MAX_DISCARDED),
+        ("client_gone_timeout_ms", milliseconds(CLIENT_GONE_TIMEOUT)),
         ("discard_timeout_ms", milliseconds(DISCARD_TIMEOUT)),
         ("discard_pause_ms", milliseconds(DISCARD_PAUSE)),
         ("http2_streams", HTTP2_MAX_STREAMS.into()),

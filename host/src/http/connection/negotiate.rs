@@ -1,7 +1,6 @@
 //! Which protocol a connection speaks.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::BytesMut;
 use socket2::{SockRef, TcpKeepalive};
@@ -11,7 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use super::current::Current;
-use super::limits::{HEAD_TIMEOUT, TLS_HANDSHAKE_TIMEOUT};
+use super::limits::{CLIENT_GONE_TIMEOUT, HEAD_TIMEOUT, TLS_HANDSHAKE_TIMEOUT};
 use super::prefixed::Prefixed;
 use super::protocols::{ALPN_HTTP2, Protocols};
 use super::shared::{Answer, Shared};
@@ -20,16 +19,14 @@ use super::{http1, http2};
 /// What an HTTP/2 client begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// When the system asks whether the other end of a silent connection is still there.
-const KEEPALIVE: Duration = Duration::from_secs(60);
-
-/// How often it asks then, every ten seconds, until the connection is given up.
+/// How often the system asks whether the other end of a silent connection is still there, until the connection is given
+/// up.
 const KEEPALIVE_RETRIES: u32 = 6;
 
 /// Serves a connection to its end.
 pub(super) async fn serve<S: Answer>(stream: TcpStream, shared: &Rc<Shared<S>>) {
-    prepare(&stream);
     let address = stream.peer_addr().ok();
+    prepare(&stream);
     let secure = matches!(shared.protocols, Protocols::Tls(_));
     let current = Current::new(address, secure);
     let served = serve_as(stream, shared, current.clone());
@@ -81,8 +78,12 @@ fn prepare(stream: &TcpStream) {
     // The next piece of a stream does not wait until the client has acknowledged the one before. Where one of these fails,
     // the connection is of no use any more, which the next read shows.
     let _ = stream.set_nodelay(true);
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 6);
-    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive.with_retries(KEEPALIVE_RETRIES));
+    let half = CLIENT_GONE_TIMEOUT / 2;
+    let keepalive = TcpKeepalive::new().with_time(half).with_interval(half / KEEPALIVE_RETRIES);
+    let socket = SockRef::from(stream);
+    let _ = socket.set_tcp_keepalive(&keepalive.with_retries(KEEPALIVE_RETRIES));
+    // The system asks nothing while something is on its way, and would send that again for a quarter of an hour.
+    let _ = socket.set_tcp_user_timeout(Some(CLIENT_GONE_TIMEOUT));
 }
 
 #[cfg(test)]

@@ -358,6 +358,12 @@ fn an_answer_to_an_upload_that_nobody_reads_arrives() {
 #[test]
 fn nobody_who_stops_sending_keeps_a_connection_after_its_answer() {
     let host = start();
+    let sockets = || {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", host.pid())).unwrap().flatten();
+        let kinds = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        kinds.filter(|kind| kind.to_string_lossy().starts_with("socket:")).count()
+    };
+    let before = sockets();
     let head = "POST /apps/none/ HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nbegun";
     let mut connection = open(&host, head);
     connection.receive("POST").unwrap().problem(404, "unknown-app");
@@ -365,7 +371,9 @@ fn nobody_who_stops_sending_keeps_a_connection_after_its_answer() {
     assert!(connection.is_closed());
     let mut stream = connection.into_stream();
     stream.write_all(b"more").unwrap();
-    std::thread::sleep(Duration::from_secs(6));
+    let begun = Instant::now();
+    wait_until("the host has closed it", || sockets() <= before);
+    assert!(begun.elapsed() > Duration::from_secs(4), "{:?}", begun.elapsed());
     wait_until("the connection is reset", || stream.write_all(b"x").is_err());
 }
 
@@ -459,6 +467,83 @@ fn a_client_that_takes_nothing_is_left_after_a_while() {
         size += chunk.len();
     }
     assert!(size < 500 << 20, "{size} bytes");
+}
+
+#[test]
+fn one_client_leaves_connections_to_others() {
+    const FILES: usize = 192;
+    let limited = |more: &[&str]| {
+        let script = format!("ulimit -n {FILES} && exec \"$0\" \"$@\"");
+        let apps = json!([{ "name": "probe", "path": support::library("probe"), "queue": 1000 }]);
+        let serve = ["serve", "--listen", "127.0.0.1:0"];
+        let launch = Launch::program("sh").args(["-c", &script]).arg(support::atoll()).args(serve).args(more);
+        launch.write("apps.json", apps.to_string()).start()
+    };
+    let held = |host: &Host, count| -> Vec<TcpStream> {
+        let one = || {
+            let mut connection = host.connect();
+            connection.send(&Call::get("/apps/probe/wait/x")).unwrap();
+            let stream = connection.into_stream();
+            stream.set_nonblocking(true).unwrap();
+            stream
+        };
+        (0..count).map(|_| one()).collect()
+    };
+    let open = |held: &[TcpStream]| {
+        let waits = |stream: &&TcpStream| {
+            stream.peek(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+        };
+        held.iter().filter(waits).count()
+    };
+    let threads = std::thread::available_parallelism().unwrap().get();
+    // 64 files are kept back, and half of the rest is one client's.
+    let share = (FILES - 64) / threads * threads / 2;
+
+    let host = limited(&[]);
+    let mut first = held(&host, share);
+    let other = || {
+        let mut connection = Connection::open_from([127, 0, 0, 2].into(), host.address()).unwrap();
+        let begun = Instant::now();
+        assert_eq!(connection.call(&Call::get("/apps/probe/get-only")).unwrap().text(), "got");
+        begun.elapsed()
+    };
+    other();
+    assert_eq!(open(&first), share);
+    let more = held(&host, 30);
+    wait_until("what is more is closed", || open(&more) == 0);
+    let fastest = (0..10).map(|_| other()).min().unwrap();
+    assert!(fastest < Duration::from_millis(100), "{fastest:?}");
+    assert_eq!(open(&first), share);
+    let words = ["WARN", "127.0.0.1 has ", "connections_per_address_percent = 50", "one more is closed"];
+    host.wait_for_log(&words);
+    // There is room again for what has ended.
+    first.truncate(share - 1);
+    wait_until("it is answered", || {
+        host.connect().call(&Call::get("/apps/probe/get-only")).is_ok_and(|reply| reply.status == 200)
+    });
+
+    let host = limited(&["--trusted-proxy", "127.0.0.1"]);
+    let all = held(&host, share + 10);
+    assert_eq!(host.get("/apps/probe/get-only").status, 200);
+    assert_eq!(open(&all), share + 10);
+}
+
+#[test]
+fn the_system_asks_whether_a_silent_client_is_still_there() {
+    let host = start();
+    let mut connection = host.connect();
+    connection.send(&Call::get("/apps/probe/wait/x")).unwrap();
+    let port = format!(":{:04X}", host.address().port());
+    // In hundredths of a second until the system's question (`02`) on the host's end.
+    let asks_in = || {
+        let table = std::fs::read_to_string(format!("/proc/{}/net/tcp", host.pid())).unwrap();
+        let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let mut ends = lines.filter(|line| line[1].ends_with(&port) && line[3] == "01");
+        let timer = ends.next()?[5].strip_prefix("02:")?.to_owned();
+        u32::from_str_radix(&timer, 16).ok()
+    };
+    let hundredths = support::wait_for("the host's end is there", asks_in);
+    assert!(hundredths <= 6000, "{hundredths}");
 }
 
 #[test]

@@ -63,7 +63,9 @@ fn file_descriptors_are_used_up_for_a_moment() {
 #[test]
 fn connections_leave_file_descriptors_for_commands_and_apps() {
     let limited = Launch::program("sh").args(["-c", "ulimit -n 128 && exec \"$0\" \"$@\""]);
-    let host = with_apps(limited.arg(atoll()).arg("serve")).start();
+    // A proxy may have as many as there are.
+    let limited = limited.arg(atoll()).args(["serve", "--trusted-proxy", "127.0.0.1"]);
+    let host = with_apps(limited).start();
     let mut connection = host.connect();
     assert_eq!(text(&mut connection, &Call::get("/apps/bad/")), "fine");
     // Each begins a request, so that the host does not take them for idle.

@@ -24,7 +24,8 @@ const PREFIX: &str = "x-forwarded-prefix";
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    fn contains(&self, peer: IpAddr) -> bool {
+    /// Whether one of them has this address.
+    pub(super) fn contains(&self, peer: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&peer))
     }
 }

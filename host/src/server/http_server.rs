@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::services::Services;
 use crate::config::{Config, ConfigError};
 use crate::fs::regular_file;
-use crate::http::connection::{self, Protocols, Shutdown};
+use crate::http::connection::{self, Addresses, Protocols, Shutdown};
 use crate::http::{self, HttpSettings, LivePages, Mount, TrustedProxies};
 use crate::registry::Registry;
 use crate::server::open_files;
@@ -129,7 +129,7 @@ impl Server {
     /// The listener cannot be used.
     pub async fn run_until(self, told: impl Future<Output = &'static str> + 'static) -> io::Result<()> {
         let (front, protocols) = (Arc::new(self.front), self.protocols);
-        let mount = front.mount.clone();
+        let (mount, trusted) = (front.mount.clone(), front.trusted.clone());
         let live = self.live.clone();
         let application = move || {
             let (app, front) = (App::new(), front.clone());
@@ -140,12 +140,16 @@ impl Server {
         };
         let shutdown = Shutdown::default();
         let served = shutdown.clone();
-        let factory = move || connection::factory(application.clone(), protocols.clone(), served.clone());
         let threads = std::thread::available_parallelism().map_or(2, NonZero::get);
+        let for_each = open_files::connections_for_each(threads);
+        let addresses = Addresses::new(for_each * threads, trusted);
+        let factory = move || {
+            connection::factory(application.clone(), protocols.clone(), served.clone(), addresses.clone())
+        };
         let server = ActixServer::build()
             .disable_signals()
             .workers(threads)
-            .max_concurrent_connections(open_files::connections_for_each(threads))
+            .max_concurrent_connections(for_each)
             .shutdown_timeout(SHUTDOWN_TIMEOUT)
             .listen("atoll", self.listener, factory)?
             .run();

@@ -6,6 +6,10 @@ use std::time::Duration;
 /// wait are in the listener's backlog.
 pub(crate) const MAX_CONNECTIONS: usize = 25_600;
 
+/// How many of all connections that the HTTP threads may have one client may have, in percent. Further ones of it are
+/// closed at once.
+pub(crate) const ADDRESS_PERCENT: usize = 50;
+
 /// How many file descriptors clients' connections leave free: for the control socket, the admin listener, and the files
 /// that starting an app takes.
 pub(crate) const FILES_KEPT_BACK: u64 = 64;
@@ -26,14 +30,14 @@ pub(crate) const HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a client may take nothing of an answer that is there to be sent. Then the connection is closed.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many bytes a client may send ahead of the answer that it waits for. More stay in the socket.
-pub(crate) const MAX_READ_AHEAD: usize = 16 * 1024;
-
-/// How many bytes of a request's body wait for the app. More stay in the socket.
 /// How long the system of a client may acknowledge nothing: neither what was sent to it, nor the questions of the host's
 /// system on a connection that is silent for half of this time. Then the connection is closed.
 pub(crate) const CLIENT_GONE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// How many bytes a client may send ahead of the answer that it waits for. More stay in the socket.
+pub(crate) const MAX_READ_AHEAD: usize = 16 * 1024;
+
+/// How many bytes of a request's body wait for the app. More stay in the socket.
 pub(crate) const MAX_BODY_AHEAD: usize = 32 * 1024;
 
 /// How many bytes the chunk extensions and trailers of a request may have in all. Beyond it, the body is broken: 400.
@@ -78,18 +82,19 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
     let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     [
         ("connections_per_thread", MAX_CONNECTIONS as u64),
+        ("connections_per_address_percent", ADDRESS_PERCENT as u64),
         ("files_kept_back", FILES_KEPT_BACK),
         ("tls_handshake_timeout_ms", milliseconds(TLS_HANDSHAKE_TIMEOUT)),
         ("head_timeout_ms", milliseconds(HEAD_TIMEOUT)),
         ("http1_idle_timeout_ms", milliseconds(HTTP1_IDLE_TIMEOUT)),
         ("http2_idle_timeout_ms", milliseconds(HTTP2_IDLE_TIMEOUT)),
         ("write_timeout_ms", milliseconds(WRITE_TIMEOUT)),
+        ("client_gone_timeout_ms", milliseconds(CLIENT_GONE_TIMEOUT)),
         ("unsent_per_thread", MAX_UNSENT as u64),
         ("read_ahead", MAX_READ_AHEAD as u64),
         ("body_ahead", MAX_BODY_AHEAD as u64),
         ("chunk_extras", MAX_CHUNK_EXTRAS as u64),
         ("discarded", MAX_DISCARDED),
-        ("client_gone_timeout_ms", milliseconds(CLIENT_GONE_TIMEOUT)),
         ("discard_timeout_ms", milliseconds(DISCARD_TIMEOUT)),
         ("discard_pause_ms", milliseconds(DISCARD_PAUSE)),
         ("http2_streams", HTTP2_MAX_STREAMS.into()),

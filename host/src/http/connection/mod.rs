@@ -4,6 +4,7 @@
 //! service. What lies between, the order of requests on a connection and everything that a client could make the host
 //! wait for or hold in memory, is decided here and has a limit in [`limits`].
 
+mod addresses;
 mod closing;
 mod current;
 mod http1;
@@ -18,6 +19,7 @@ mod shutdown;
 mod transport;
 mod unsent;
 
+pub(crate) use self::addresses::Addresses;
 pub(crate) use self::current::Current;
 pub(crate) use self::protocols::{ALPN_HTTP1, ALPN_HTTP1_0, ALPN_HTTP2, Protocols};
 pub(crate) use self::service::factory;

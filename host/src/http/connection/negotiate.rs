@@ -26,6 +26,7 @@ const KEEPALIVE_RETRIES: u32 = 6;
 /// Serves a connection to its end.
 pub(super) async fn serve<S: Answer>(stream: TcpStream, shared: &Rc<Shared<S>>) {
     let address = stream.peer_addr().ok();
+    let Ok(_place) = shared.addresses.admit(address) else { return };
     prepare(&stream);
     let secure = matches!(shared.protocols, Protocols::Tls(_));
     let current = Current::new(address, secure);

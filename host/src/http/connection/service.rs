@@ -2,12 +2,14 @@
 
 use std::convert::Infallible;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix_http::{Request, ServiceConfig};
 use actix_service::{IntoServiceFactory, ServiceFactory, fn_factory, fn_service};
 use actix_web::dev::AppConfig;
 use tokio::net::TcpStream;
 
+use super::addresses::Addresses;
 use super::limits::MAX_UNSENT;
 use super::negotiate;
 use super::protocols::Protocols;
@@ -20,6 +22,7 @@ pub(crate) fn factory<A, I, F>(
     application: A,
     protocols: Protocols,
     shutdown: Shutdown,
+    addresses: Arc<Addresses>,
 ) -> impl ServiceFactory<TcpStream, Config = ()>
 where
     A: Fn() -> I,
@@ -29,7 +32,7 @@ where
 {
     fn_factory(move || {
         let service = application().into_factory().new_service(AppConfig::default());
-        let (protocols, shutdown) = (protocols.clone(), shutdown.clone());
+        let (protocols, shutdown, addresses) = (protocols.clone(), shutdown.clone(), addresses.clone());
         async move {
             let shared = Rc::new(Shared {
                 service: Rc::new(service.await?),
@@ -37,6 +40,7 @@ where
                 protocols,
                 shutdown,
                 unsent: Budget::new(MAX_UNSENT),
+                addresses,
             });
             Ok::<_, ()>(fn_service(move |stream| {
                 let shared = shared.clone();

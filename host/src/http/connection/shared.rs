@@ -1,6 +1,7 @@
 //! What the connections of an HTTP thread share.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix_http::{Request, ServiceConfig};
 use actix_service::Service;
@@ -8,6 +9,7 @@ use actix_web::Error;
 use actix_web::body::BoxBody;
 use actix_web::dev::ServiceResponse;
 
+use super::addresses::Addresses;
 use super::protocols::Protocols;
 use super::shutdown::Shutdown;
 use super::unsent::Budget;
@@ -30,4 +32,5 @@ pub(super) struct Shared<S> {
     pub(super) protocols: Protocols,
     pub(super) shutdown: Shutdown,
     pub(super) unsent: Rc<Budget>,
+    pub(super) addresses: Arc<Addresses>,
 }

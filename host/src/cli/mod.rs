@@ -29,6 +29,7 @@ mod units;
 use std::process::ExitCode;
 
 use atoll_host::internal::escape;
+use atoll_host::logging;
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// Run many native Rust apps in one process.
@@ -121,6 +122,7 @@ pub(crate) fn main() -> ExitCode {
         Command::OpenLibrary(args) => open_library::run(&args),
         Command::Completion(args) => completion::run(&args, Cli::command()),
     };
+    logging::finish();
     result.unwrap_or_else(|error| {
         eprintln!("atoll: {}", escape::lines(&format!("{error:#}")));
         exit::code(&error)

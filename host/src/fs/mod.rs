@@ -1,5 +1,6 @@
 //! Files: written whole or not at all, and read within limits.
 
 pub(crate) mod atomic_file;
+pub(crate) mod readiness;
 pub(crate) mod real_path;
 pub mod regular_file;

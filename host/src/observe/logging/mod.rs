@@ -3,17 +3,20 @@
 mod escaping;
 mod json;
 mod short;
+pub(crate) mod sink;
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use abi_stable::std_types::RStr;
 use atoll_plugin::abi::LogRecord;
 use clap::ValueEnum;
-use env_logger::{Builder, Env, Logger};
+use env_logger::{Builder, Env, Logger, Target, WriteStyle};
 use log::kv::Value;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use self::escaping::Escaping;
+use self::sink::Sink;
 use crate::observe::app_log::AppLog;
 use crate::observe::text;
 
@@ -40,8 +43,16 @@ pub enum Format {
 /// Writes the records of apps with a separate level, which `RUST_LOG` may exclude.
 static UNFILTERED: OnceLock<Box<dyn Log>> = OnceLock::new();
 
-/// Starts the log on standard error: `info` and above, unless `RUST_LOG` is set.
+/// How long a process that ends waits for standard error to take the rest of the log.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The log of a server, which waits for no reader of standard error.
+static SINK: OnceLock<Sink> = OnceLock::new();
+
+/// Starts a server's log on standard error: `info` and above, unless `RUST_LOG` is set. Where what reads standard
+/// error is slow, the log waits in a queue with a limit: see [`finish`].
 pub fn init(format: Format) {
+    start_sink();
     init_with(SERVER, format);
 }
 
@@ -53,6 +64,7 @@ pub fn init_at(level: LevelFilter) {
 /// Starts the log on standard error as those want it who look at it while they write apps: in short lines, of what
 /// `RUST_LOG` says, or else of what is worth a look.
 pub fn init_for_development(format: Format) {
+    start_sink();
     start(DEVELOPMENT, format, true);
 }
 
@@ -61,9 +73,38 @@ pub(crate) fn init_with(filter: &'static str, format: Format) {
     start(filter, format, false);
 }
 
+/// Waits until standard error has taken the log, at most for a second: for a process that is about to end.
+pub fn finish() {
+    if let Some(sink) = SINK.get() {
+        sink.drain(LAST_WORDS);
+    }
+}
+
+/// Has the log that is started next use a queue. Where there is no thread for it, the log does without.
+fn start_sink() {
+    if let Ok(sink) = Sink::start() {
+        // A second log of the process is none.
+        let _ = SINK.set(sink);
+    }
+}
+
+/// The style in which standard error is written, unless the environment says it.
+fn style() -> Option<WriteStyle> {
+    let is_said = std::env::var(env_logger::DEFAULT_WRITE_STYLE_ENV).is_ok_and(|said| said != "auto");
+    (!is_said).then(|| match anstream::AutoStream::choice(&std::io::stderr()) {
+        anstream::ColorChoice::Never => WriteStyle::Never,
+        _ => WriteStyle::Always,
+    })
+}
+
 fn start(filter: &'static str, format: Format, short: bool) {
     let builder = |env| {
         let mut builder = Builder::from_env(env);
+        if let Some(sink) = SINK.get() {
+            builder.target(Target::Pipe(Box::new(sink.clone())));
+            // The logger does not know where it ends.
+            style().map(|style| builder.write_style(style));
+        }
         match format {
             Format::Text if short => builder.format(short::write),
             Format::Text => builder.format_timestamp_millis(),

@@ -3,9 +3,13 @@
 use actix_web::HttpResponse;
 use actix_web::http::{Method, header};
 
+use crate::app::handle::App;
 use crate::app::lifecycle::Phase;
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::registry::Registry;
+
+/// How many apps an answer names that are not ready.
+pub(crate) const MAX_NAMED: usize = 100;
 
 /// A question that the host answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,22 +51,28 @@ impl Health {
 }
 
 fn ready(registry: &Registry) -> HttpResponse {
-    let late: Vec<String> = registry
-        .apps()
-        .iter()
-        .filter(|app| match app.phase() {
-            Phase::Serving | Phase::Disabled | Phase::Closing => false,
-            // Others start when a client asks for them, which is no reason to send clients elsewhere.
-            Phase::Starting | Phase::Resting => app.settings().preload,
-            // One that has served was stopped because it was idle, and would stay so without clients.
-            Phase::Cold => app.settings().preload && app.history().is_empty(),
-            Phase::Failed | Phase::Blocked => true,
-        })
-        .map(|app| format!("{}: {}\n", app.name(), app.phase()))
-        .collect();
+    let mut late = registry.apps_that(|app| is_late(app));
     if late.is_empty() {
-        HttpResponse::Ok().body("ready\n")
-    } else {
-        HttpResponse::ServiceUnavailable().body(late.concat())
+        return HttpResponse::Ok().body("ready\n");
+    }
+    late.sort_by(|a, b| a.name().cmp(b.name()));
+    let more = late.len().saturating_sub(MAX_NAMED);
+    let mut text: String =
+        late.iter().take(MAX_NAMED).map(|app| format!("{}: {}\n", app.name(), app.phase())).collect();
+    if more > 0 {
+        text.push_str(&format!("and {more} more\n"));
+    }
+    HttpResponse::ServiceUnavailable().body(text)
+}
+
+/// Whether clients are better sent elsewhere because of this app.
+fn is_late(app: &App) -> bool {
+    match app.phase() {
+        Phase::Serving | Phase::Disabled | Phase::Closing => false,
+        // Others start when a client asks for them, which is no reason to send clients elsewhere.
+        Phase::Starting | Phase::Resting => app.settings().preload,
+        // One that has served was stopped because it was idle, and would stay so without clients.
+        Phase::Cold => app.settings().preload && app.history().is_empty(),
+        Phase::Failed | Phase::Blocked => true,
     }
 }

@@ -1,5 +1,6 @@
 //! Which app a path is for.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use actix_web::http::Method;
@@ -12,7 +13,11 @@ use super::upgrade::names_websocket;
 use crate::app::handle::App;
 use crate::config::is_reserved;
 use crate::dispatch::problem::{Problem, ProblemKind};
+use crate::observe::text;
 use crate::registry::Registry;
+
+/// How many bytes of a path an answer repeats.
+pub(crate) const MAX_SHOWN: usize = 256;
 
 /// The path under which apps are.
 const APPS: &str = "/apps/";
@@ -100,10 +105,18 @@ pub(crate) fn check_target(host: &[u8], path: &str) {
     }
 }
 
+/// As much of a path as is repeated.
+fn shown(path: &str) -> Cow<'_, str> {
+    match text::start(path, MAX_SHOWN) {
+        whole if whole.len() == path.len() => whole.into(),
+        start => format!("{start}…").into(),
+    }
+}
+
 fn not_found(path: &str) -> Problem {
     Problem::new(
         ProblemKind::NotFound,
-        format!("Nothing is served at {path}. Apps are served at /apps/NAME/ and at their routes."),
+        format!("Nothing is served at {}. Apps are served at /apps/NAME/ and at their routes.", shown(path)),
     )
 }
 
@@ -114,6 +127,17 @@ pub(super) fn unknown_app(name: &str, registry: &Registry) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_than_the_start_of_a_path_is_repeated() {
+        for (length, shows_all) in [(1, true), (MAX_SHOWN, true), (MAX_SHOWN + 1, false), (32 * 1024, false)]
+        {
+            let path = format!("/{}", "x".repeat(length - 1));
+            let shown = shown(&path);
+            assert_eq!(*shown == *path, shows_all, "{length}");
+            assert!(shown.len() <= MAX_SHOWN + '…'.len_utf8() && (shows_all || shown.ends_with("x…")));
+        }
+    }
 
     #[test]
     fn an_app_is_the_first_part_below_apps() {

@@ -84,6 +84,11 @@ impl Registry {
         self.configs.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    /// The apps for which this holds, in any order.
+    pub(crate) fn apps_that(&self, holds: impl Fn(&App) -> bool) -> Vec<Arc<App>> {
+        self.index.table().apps.values().filter(|app| holds(app)).cloned().collect()
+    }
+
     /// All apps, by name.
     pub fn apps(&self) -> Vec<Arc<App>> {
         let mut apps: Vec<_> = self.index.table().apps.values().cloned().collect();

@@ -451,6 +451,44 @@ fn more_pinned_generations_than_there_may_be() {
     assert_eq!(host.log_lines(&["bad#4 is serving"]).len(), 1, "nothing was started in vain");
 }
 
+#[test]
+fn more_generations_that_drain_than_there_may_be() {
+    let host = start("0", &json!({ "drain_timeout_ms": 4000, "max_draining": 2 }));
+    let begin = |number: u64| {
+        let file = host.path(&format!("go{number}"));
+        let mut connection = host.connect();
+        let entered = host.path(&format!("entered{number}"));
+        connection.send(&Call::get(&format!("/apps/bad/wait?file={file}&entered={entered}"))).unwrap();
+        wait_until("it is in the handler", || std::fs::exists(&entered).unwrap());
+        (connection, file)
+    };
+    let mut held = Vec::new();
+    for number in 1..=3 {
+        start_app(&host);
+        host.wait_for_log(&[&format!("bad#{number} serves")]);
+        held.push(begin(number));
+        host.replace("libbad.so", patched("misbehave", &number.to_string()));
+    }
+    // Two drain, and the third goes on until one of them has ended.
+    host.wait_for_log(&[
+        "WARN",
+        "bad: the next generation is begun when one of the 2 that drain has ended (max_draining = 2)",
+    ]);
+    assert_eq!(host.get("/apps/bad/").text(), "fine");
+    assert_eq!((mapped(&host), host.log_lines(&["bad#4 serves"]).len()), (3, 0));
+    let (mut first, file) = held.remove(0);
+    touch(&file);
+    assert_eq!(first.receive("GET").unwrap().text(), "waited");
+    host.wait_for_log(&["bad#4 serves"]);
+    assert!(mapped(&host) <= 4, "two drain, one more, and what serves");
+    // No request is lost: the others are answered as well, by the generations that they were sent to.
+    for (mut connection, file) in held {
+        touch(&file);
+        assert_eq!(connection.receive("GET").unwrap().text(), "waited");
+    }
+    wait_until("all others are gone", || mapped(&host) == 1);
+}
+
 /// What a command says to this host.
 fn admin(host: &Host, arguments: &[&str]) -> String {
     let config = host.folder().join("apps.json");

@@ -75,6 +75,9 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
         max_pinned: fields
             .optional("max_pinned", |node| node.whole(&settings::MAX_PINNED, "", ""))
             .unwrap_or(base.max_pinned),
+        max_draining: fields
+            .optional("max_draining", |node| node.whole(&settings::MAX_DRAINING, "", ""))
+            .unwrap_or(base.max_draining),
         server_timing: fields.optional("server_timing", Node::boolean).unwrap_or(base.server_timing),
         app_header: fields.optional("app_header", Node::boolean).unwrap_or(base.app_header),
         library_limit: fields
@@ -136,7 +139,7 @@ mod tests {
         let written = json!({
             "workers": 3, "deadline_ms": 4, "queue": 5, "max_concurrency": 13, "rate": 14, "heap_soft_limit": "15MiB", "body_limit": "6kB", "head_limit": "16kB", "message_limit": "17kB", "max_calls": 18, "log_rate": 19, "log_record_limit": "20kB", "preload": true, "idle_timeout_ms": 7,
             "start_timeout_ms": 8, "drain_timeout_ms": 0, "stop_timeout_ms": 10, "env": { "A": "1" },
-            "config": { "x": [1] }, "max_restarts": 0, "max_pinned": 16,
+            "config": { "x": [1] }, "max_restarts": 0, "max_pinned": 16, "max_draining": 2,
             "server_timing": true, "app_header": true, "library_limit": "16MB", "keep": 12
         });
         let settings = Settings {
@@ -161,6 +164,7 @@ mod tests {
             config: json!({ "x": [1] }),
             max_restarts: 0,
             max_pinned: 16,
+            max_draining: 2,
             server_timing: true,
             app_header: true,
             library_limit: 16_000_000,
@@ -228,6 +232,7 @@ mod tests {
             ("app_header", json!(0), "expected true or false, found 0".into()),
             ("max_restarts", json!(1001), "expected a whole number from 0 to 1000, found 1001".into()),
             ("max_pinned", json!(-1), "expected a whole number from 0 to 1000, found -1".into()),
+            ("max_draining", json!(0), "expected a whole number from 1 to 1000, found 0".into()),
             ("keep", json!([]), "expected a whole number from 0 to 1000, found an empty list".into()),
             (
                 "env",

@@ -19,6 +19,7 @@ pub(super) const SOME_TIME: RangeInclusive<u64> = 1..=MAX;
 pub(super) const ANY_TIME: RangeInclusive<u64> = 0..=MAX;
 pub(super) const MAX_RESTARTS: RangeInclusive<u64> = 0..=1000;
 pub(super) const MAX_PINNED: RangeInclusive<u64> = 0..=1000;
+pub(super) const MAX_DRAINING: RangeInclusive<u64> = 1..=1000;
 pub(super) const MAX_CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const RATE: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const HEAP_SOFT_LIMIT: RangeInclusive<u64> = 1..=MAX;
@@ -151,6 +152,11 @@ pub struct Settings {
     #[schemars(range(min = *MAX_PINNED.start(), max = *MAX_PINNED.end()))]
     pub max_pinned: usize,
 
+    /// The maximum number of retired generations of the app that finish their requests. Above it, a new generation is started
+    /// when one of them has ended; the serving one continues until then. Default 8.
+    #[schemars(range(min = *MAX_DRAINING.start(), max = *MAX_DRAINING.end()))]
+    pub max_draining: usize,
+
     /// Whether responses have a `Server-Timing` header with the time in the queue and in the app, in milliseconds, such
     /// as `queue;dur=0.1, app;dur=1.2`. Default false.
     pub server_timing: bool,
@@ -193,6 +199,7 @@ impl Default for Settings {
             config: Value::Null,
             max_restarts: 5,
             max_pinned: 4,
+            max_draining: 8,
             server_timing: false,
             app_header: false,
             library_limit: 1 << 30,

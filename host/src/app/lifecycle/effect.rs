@@ -22,6 +22,8 @@ pub enum Effect {
     Rest(Duration),
     /// Report that no generation is begun, because too many are pinned.
     Block,
+    /// Report that the next generation is begun later, because too many finish what they have.
+    Postpone,
     /// All is done.
     Finish,
 }

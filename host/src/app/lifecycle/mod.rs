@@ -23,7 +23,8 @@ pub struct Lifecycle {
     last: Number,
     serving: Option<Number>,
     coming: Option<Number>,
-    /// The library changed after the coming generation was begun: another one follows it.
+    /// The library changed after the coming generation was begun: another one follows it. Or none could be begun: one is
+    /// when that is possible.
     outdated: bool,
     /// A worker of the coming generation has ended already.
     ended: bool,
@@ -113,6 +114,7 @@ impl Lifecycle {
             Event::Ended(_) | Event::Idle(_) => {}
             Event::Retired(number) => {
                 self.retiring.remove(&number);
+                self.begin_postponed(&mut effects);
             }
             Event::Rested if self.phase == Phase::Resting => self.bring(&mut effects),
             Event::Rested if self.retries && self.phase == Phase::Serving && self.coming.is_none() => {
@@ -174,6 +176,19 @@ impl Lifecycle {
             Phase::Blocked => self.phase = Phase::Cold,
             Phase::Serving if self.outdated && self.coming.is_none() => self.bring(effects),
             _ => {}
+        }
+    }
+
+    /// Begins what was postponed until fewer generations finish what they have.
+    fn begin_postponed(&mut self, effects: &mut Vec<Effect>) {
+        let is_wanted = match self.phase {
+            Phase::Starting => true,
+            // One that waits for fewer pinned ones was reported once.
+            Phase::Serving => !self.is_blocked(),
+            _ => false,
+        };
+        if is_wanted && self.outdated && self.coming.is_none() {
+            self.bring(effects);
         }
     }
 
@@ -254,7 +269,7 @@ impl Lifecycle {
         self.faults = self.faults.saturating_add(1);
     }
 
-    /// Starts a generation, unless too many are pinned; the serving one continues until it is ready.
+    /// Starts a generation, unless too many are pinned or still drain; the serving one continues until it is ready.
     fn bring(&mut self, effects: &mut Vec<Effect>) {
         self.retries = false;
         if self.is_blocked() {
@@ -265,6 +280,14 @@ impl Lifecycle {
                 self.outdated = false;
                 self.phase = Phase::Blocked;
                 effects.push(Effect::Refuse);
+            }
+            return;
+        }
+        if self.retiring.len() >= self.policy.max_draining {
+            effects.push(Effect::Postpone);
+            self.outdated = true;
+            if self.serving.is_none() {
+                self.phase = Phase::Starting;
             }
             return;
         }

@@ -15,6 +15,8 @@ pub struct RestartPolicy {
     pub longest_pause: Duration,
     /// With more pinned generations than this no further one is begun.
     pub max_pinned: usize,
+    /// With so many generations that finish what they have, the next one is begun when one of them has ended.
+    pub max_draining: usize,
 }
 
 impl Default for RestartPolicy {
@@ -25,6 +27,7 @@ impl Default for RestartPolicy {
             first_pause: Duration::from_millis(100),
             longest_pause: Duration::from_secs(10),
             max_pinned: 4,
+            max_draining: 8,
         }
     }
 }

@@ -102,6 +102,7 @@ fn crashes_outside_of_the_window_do_not_count() {
         let effects = app.on(Event::Ended(number), at(number * 100));
         assert!(effects.contains(&Effect::Bring(number + 1)), "{effects:?}");
         app.on(Event::Ready(number + 1), at(number * 100));
+        app.on(Event::Retired(number), at(number * 100));
     }
 }
 
@@ -233,6 +234,51 @@ fn with_too_many_pinned_nothing_is_begun() {
     assert_eq!(app.on(Event::Wanted, at(0)), [Effect::Bring(4)]);
 }
 
+#[test]
+fn with_many_that_drain_the_next_one_waits() {
+    let policy = RestartPolicy { max_draining: 2, ..RestartPolicy::default() };
+    let mut app = Lifecycle::new(policy);
+    app.on(Event::Wanted, at(0));
+    app.on(Event::Ready(1), at(0));
+    for number in 2..=3 {
+        assert_eq!(app.on(Event::Changed, at(0)), [Effect::Bring(number)], "so many may drain");
+        app.on(Event::Ready(number), at(0));
+    }
+    assert_eq!(app.on(Event::Changed, at(0)), [Effect::Postpone]);
+    assert_eq!((app.phase(), app.serving()), (Phase::Serving, Some(3)), "what serves goes on");
+    assert_eq!(app.on(Event::Wanted, at(0)), [Effect::Serve(3)]);
+    assert_eq!(app.on(Event::Retired(1), at(0)), [Effect::Bring(4)], "the change is not lost");
+    assert_eq!(app.on(Event::Ready(4), at(0)), [Effect::Serve(4), Effect::Retire(3)]);
+
+    // Calls wait where nothing serves.
+    assert_eq!(app.on(Event::Stopped, at(0)), [Effect::Refuse, Effect::Withdraw, Effect::Retire(4)]);
+    assert_eq!(app.on(Event::Wanted, at(0)), [Effect::Postpone]);
+    assert_eq!(app.on(Event::Wanted, at(0)), []);
+    assert_eq!(app.phase(), Phase::Starting);
+    assert_eq!(app.on(Event::Retired(2), at(0)), [Effect::Postpone], "two are left");
+    assert_eq!(app.on(Event::Retired(4), at(0)), [Effect::Bring(5)]);
+    // What is stopped meanwhile is not begun.
+    app.on(Event::Ready(5), at(0));
+    app.on(Event::Changed, at(0));
+    app.on(Event::Ready(6), at(0));
+    app.on(Event::Stopped, at(0));
+    assert_eq!(app.on(Event::Wanted, at(0)), [Effect::Postpone]);
+    app.on(Event::Stopped, at(0));
+    assert_eq!(app.on(Event::Retired(3), at(0)), []);
+    assert_eq!(app.on(Event::Retired(5), at(0)), []);
+    assert_eq!((app.phase(), app.coming()), (Phase::Cold, None));
+}
+
+/// The default one, with fewer that may drain.
+const POLICY: RestartPolicy = RestartPolicy {
+    max_restarts: 5,
+    window: Duration::from_secs(60),
+    first_pause: Duration::from_millis(100),
+    longest_pause: Duration::from_secs(10),
+    max_pinned: 4,
+    max_draining: 3,
+};
+
 /// The world as the driver would see it: the effects, and the replies to callers.
 #[derive(Default)]
 struct World {
@@ -259,7 +305,8 @@ impl World {
                     assert!(!self.closed, "a generation is begun after the end was asked for");
                     assert_eq!(self.bringing.replace(number), None, "two generations come at once");
                     assert!(number > self.highest, "numbers grow");
-                    assert!(self.pinned <= RestartPolicy::default().max_pinned, "too many are pinned");
+                    assert!(self.pinned <= POLICY.max_pinned, "too many are pinned");
+                    assert!(self.retiring.len() < POLICY.max_draining, "too many drain");
                     self.highest = number;
                     self.outdated = false;
                 }
@@ -280,8 +327,12 @@ impl World {
                     self.resting = true;
                 }
                 Effect::Block => {
-                    assert!(self.pinned > RestartPolicy::default().max_pinned);
+                    assert!(self.pinned > POLICY.max_pinned);
                     // What is wanted again later brings the library as it is then.
+                    self.outdated |= self.serving.is_some();
+                }
+                Effect::Postpone => {
+                    assert!(self.retiring.len() >= POLICY.max_draining);
                     self.outdated |= self.serving.is_some();
                 }
                 Effect::Finish => {
@@ -396,7 +447,7 @@ proptest! {
 
     #[test]
     fn no_call_no_change_and_no_generation_is_lost(steps in prop::collection::vec(step(), 0..80)) {
-        let mut app = Lifecycle::new(RestartPolicy::default());
+        let mut app = Lifecycle::new(POLICY);
         let mut world = World::default();
         for (seconds, step) in (0..).zip(steps) {
             run(&mut app, &mut world, step, at(seconds));
@@ -404,6 +455,9 @@ proptest! {
         // What is under way ends well; nothing else happens.
         run(&mut app, &mut world, Step::Pin(0), at(999));
         for seconds in 1000..1010 {
+            while !world.retiring.is_empty() {
+                run(&mut app, &mut world, Step::Unload(0), at(seconds));
+            }
             run(&mut app, &mut world, Step::Rest, at(seconds));
             run(&mut app, &mut world, Step::BringEnds(None), at(seconds));
         }

@@ -31,6 +31,7 @@ impl Supervisor {
             }
             Effect::Rest(pause) => self.rested = Some(Instant::now() + pause),
             Effect::Block => self.block(),
+            Effect::Postpone => self.postpone(),
             Effect::Finish => {}
         }
     }
@@ -169,6 +170,15 @@ impl Supervisor {
         self.unusable = false;
         self.resume();
         self.answer_asked(&Err(error));
+    }
+
+    /// Reports that the next generation is begun later, because too many finish what they have.
+    fn postpone(&self) {
+        let (app, limit) = (self.app.name(), self.app.settings().max_draining);
+        let count = self.lifecycle.retiring().count();
+        log::warn!(
+            "{app}: the next generation is begun when one of the {count} that drain has ended (max_draining = {limit})"
+        );
     }
 
     pub(super) fn record(&self, generation: Number, state: State, reason: String) {

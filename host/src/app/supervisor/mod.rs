@@ -86,6 +86,7 @@ fn policy(settings: &Settings) -> RestartPolicy {
     RestartPolicy {
         max_restarts: settings.max_restarts as usize,
         max_pinned: settings.max_pinned,
+        max_draining: settings.max_draining,
         ..RestartPolicy::default()
     }
 }

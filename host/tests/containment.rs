@@ -499,6 +499,28 @@ fn admin(host: &Host, arguments: &[&str]) -> String {
 }
 
 #[test]
+fn what_a_generation_had_open_is_closed_when_it_has_aborted() {
+    let host = start("0", &json!({ "stop_timeout_ms": 200 }));
+    let lock = format!("/apps/bad/lock?file={}", host.path("locked"));
+    let take = || host.post(&lock, "").text();
+    assert_eq!((take(), take()), ("locked".to_owned(), "another has it".to_owned()));
+    host.get("/apps/bad/abort").problem(502, "bad-gateway");
+    host.wait_for_log(&["bad#1 is pinned", "abort was called"]);
+    host.wait_for_log(&["bad#1", "2 file descriptors of it are closed"]);
+    wait_until("the lock is free", || take() == "locked");
+    // Not while a thread of it may use them.
+    let file = host.path("go");
+    assert_eq!(host.post(&format!("/apps/bad/thread/busy?file={file}"), "").status, 200);
+    host.get("/apps/bad/abort").problem(502, "bad-gateway");
+    host.wait_for_log(&["bad#2 is pinned"]);
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(take(), "another has it");
+    touch(&file);
+    wait_until("the lock is free", || take() == "locked");
+    others_are_fine(&host);
+}
+
+#[test]
 fn a_thread_of_the_apps_that_ends_in_time_is_waited_for() {
     let host = launch("", &json!({})).env("RUST_LOG", "debug").start();
     let file = host.path("go");

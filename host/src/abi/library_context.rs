@@ -50,6 +50,10 @@ struct Taken {
     /// The kernel's numbers of threads that may run, with the names that they began with: those of the threads that have
     /// made them.
     threads: BTreeMap<libc::pid_t, Option<String>>,
+    /// Those of the workers that may run.
+    workers: BTreeSet<libc::pid_t>,
+    /// Those that have called `abort` or `exit`, and do not run on.
+    stopped: BTreeSet<libc::pid_t>,
     keys: BTreeSet<u32>,
 }
 
@@ -119,6 +123,25 @@ impl LibraryContext {
                 self.thread_ended.notify_waiters();
             }
         }
+    }
+
+    /// The calling thread, a worker's, is about to run the library's code.
+    pub(crate) fn worker_begins(&self) {
+        self.taken().workers.insert(threads::this_thread());
+    }
+
+    /// The calling thread has called `abort` or `exit`: it will not run on.
+    pub(crate) fn thread_stops(&self) {
+        self.taken().stopped.insert(threads::this_thread());
+    }
+
+    /// Whether each thread that ran the library's code has ended, or stopped for good.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let mut taken = self.taken();
+        let Taken { starting, threads, workers, stopped, .. } = &mut *taken;
+        threads.retain(|&thread, _| threads::exists(thread));
+        workers.retain(|&thread| threads::exists(thread));
+        *starting == 0 && threads.keys().chain(&*workers).all(|thread| stopped.contains(thread))
     }
 
     pub(crate) fn key_event(&self, key: u32, created: bool) {
@@ -205,6 +228,18 @@ impl LibraryContext {
     pub(crate) fn strangers(&self) -> Vec<String> {
         let Some(before) = self.strangers.get() else { return Vec::new() };
         before.since().unwrap_or_else(|error| vec![format!("cannot list the process's threads: {error}")])
+    }
+
+    /// Closes the file descriptors of a library that has called `abort` or `exit`, and stays: as at the end of a process,
+    /// its locks are free then. How many there were; `None`: a thread may still use them. Blocks for some seconds.
+    pub(crate) fn close_descriptors(&self, limit: Duration) -> Option<usize> {
+        self.end_signals(limit);
+        let runs_nothing = !self.signals.receiver().is_some_and(threads::exists)
+            && self.strangers().is_empty()
+            && self.is_at_rest();
+        // SAFETY: all threads that ran the library's code have ended or stopped for good, no handler of a signal is called
+        // any more, and there is no thread that nobody knows. It is given no new one: its generation has ended.
+        runs_nothing.then(|| unsafe { self.descriptors.close_left() })
     }
 
     /// Gives back what the library has left to the process: its pthread keys and file descriptors.

@@ -24,6 +24,7 @@ pub(crate) fn aborted(context: &LibraryContext, function: &str) {
     };
     let abort = Abort { function: function.to_owned(), thread };
     log::error!("{}#{}: {abort} for good", context.app(), context.generation());
+    context.thread_stops();
     context.abort(abort);
     if let Some(then) = WORKER.take() {
         then();

@@ -31,7 +31,8 @@ fn known() -> MutexGuard<'static, Known> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn this_thread() -> libc::pid_t {
+/// The kernel's number of the calling thread.
+pub(crate) fn this_thread() -> libc::pid_t {
     // SAFETY: no preconditions.
     unsafe { libc::gettid() }
 }

@@ -15,7 +15,7 @@ use crate::app::pins::{Entry, PinnedGeneration, Pins};
 use crate::app::services::Services;
 use crate::generation::handle::Generation;
 use crate::library::inspect::Inspected;
-use crate::library::loaded::{Loaded, PinReason, Pinned};
+use crate::library::loaded::{HANDLERS_END, Loaded, PinReason, Pinned};
 use crate::library::own_thread::{OwnThreadError, on_own_thread};
 use crate::observe::history::{State, Transition};
 
@@ -104,13 +104,17 @@ impl Remains {
     async fn outlive(mut self) {
         let mut pause = FIRST_LOOK;
         let (context, generation) = (self.pinned.context().clone(), self.generation.clone());
+        let mut is_closed = false;
         loop {
             // Before it is looked, so that nothing is missed.
             let (worker, thread) = (generation.change(), context.thread_ends());
             let (workers, threads) = (self.generation.left(), context.running_threads());
             let reason = match (workers.is_empty(), threads.is_empty()) {
-                // Nobody knows what its threads hold.
-                _ if context.aborted().is_some() => self.pinned.reason().clone(),
+                // Nobody knows what its threads hold in memory.
+                _ if context.aborted().is_some() => {
+                    is_closed = is_closed || close_descriptors(&context).await;
+                    self.pinned.reason().clone()
+                }
                 (false, _) => PinReason::Workers(workers, threads),
                 (true, false) => PinReason::Threads(threads),
                 (true, true) => {
@@ -143,6 +147,21 @@ impl Remains {
 fn record(app: &App, generation: u64, state: State, reason: String) {
     log::debug!("{}#{generation} {state}: {reason}", app.name());
     app.record(Transition { at: SystemTime::now(), generation, state, reason });
+}
+
+/// Closes the file descriptors of a library that stays because it has called `abort`, once none of its code runs; whether
+/// they are closed.
+async fn close_descriptors(context: &Arc<LibraryContext>) -> bool {
+    if !context.is_at_rest() {
+        return false;
+    }
+    let close = |context: Arc<LibraryContext>| context.close_descriptors(HANDLERS_END);
+    // Without a thread for it, it is tried again.
+    let Ok(Some(closed)) = on_own_thread("close", context.clone(), close).await else { return false };
+    if closed > 0 {
+        log::info!("{context:?} has ended: {closed} file descriptors of it are closed");
+    }
+    true
 }
 
 /// Waits for the app's own threads, at most for `limit`.

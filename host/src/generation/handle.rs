@@ -101,6 +101,7 @@ impl Generation {
             let body = move || {
                 // SAFETY: whoever unloads the library joins this thread first, and keeps the context until then.
                 unsafe { current::enter(&its_own) };
+                its_own.worker_begins();
                 let (port, running) = (inside.clone(), running_inside.clone());
                 thread_stop::on_worker_stop(move || running.end(worker));
                 let how = match loaded::run(root, inside) {

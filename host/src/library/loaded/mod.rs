@@ -29,7 +29,7 @@ use crate::library::stage::Staged;
 use crate::observe::logging;
 
 /// How long a signal's handler may take that runs when its library is to go.
-const HANDLERS_END: Duration = Duration::from_secs(1);
+pub(crate) const HANDLERS_END: Duration = Duration::from_secs(1);
 
 /// Why a library could not be loaded.
 #[derive(Debug, thiserror::Error)]

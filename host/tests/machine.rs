@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::json;
-use support::{Call, Connection, Host, Launch, atoll, patched, versioned, wait_until};
+use support::{Call, Connection, Ended, Host, Launch, atoll, patched, versioned, wait_until};
 
 /// The apps `bad`, which uses up what it is told to, and `cold`, which nobody has asked for yet.
 fn with_apps(launch: Launch) -> Launch {
@@ -61,6 +61,35 @@ fn file_descriptors_are_used_up_for_a_moment() {
 }
 
 #[test]
+fn a_command_reaches_a_host_whose_file_descriptors_are_used_up() {
+    let limited = Launch::program("sh").args(["-c", "ulimit -n 200 && exec \"$0\" \"$@\""]);
+    let host = with_apps(limited.arg(atoll()).arg("serve")).start();
+    let mut connection = host.connect();
+    let mut hog = || text(&mut connection, &Call::post("/apps/bad/hog", "")).parse::<usize>().unwrap();
+    assert!(hog() > 20);
+    // The host may have given some back that it needed for a moment.
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", host.pid())).unwrap().count();
+    wait_until("nothing is left", || hog() == hog() && open() > 190);
+    for _ in 0..3 {
+        let ls = command(&host, &["ls"]);
+        assert!(ls.status.success() && ls.stdout.contains("cold"), "{} {}", ls.stdout, ls.stderr);
+    }
+    let stop = command(&host, &["stop", "bad"]);
+    assert!(stop.status.success(), "{} {}", stop.stdout, stop.stderr);
+    wait_until("the descriptors of the app are closed", || open() < 100);
+    wait_until("clients are accepted again", || {
+        host.connect().call(&Call::get("/apps/cold/")).is_ok_and(|reply| reply.text() == "7")
+    });
+}
+
+/// Runs a command for this host.
+fn command(host: &Host, arguments: &[&str]) -> Ended {
+    let config = host.folder().join("apps.json");
+    let command = Launch::command(arguments[0]).args(&arguments[1..]);
+    command.args(["--config".as_ref(), config.as_os_str()]).env("TMPDIR", host.folder().join("tmp")).run()
+}
+
+#[test]
 fn connections_leave_file_descriptors_for_commands_and_apps() {
     let limited = Launch::program("sh").args(["-c", "ulimit -n 128 && exec \"$0\" \"$@\""]);
     // A proxy may have as many as there are.
@@ -79,9 +108,7 @@ fn connections_leave_file_descriptors_for_commands_and_apps() {
     let open = || std::fs::read_dir(format!("/proc/{}/fd", host.pid())).unwrap().count();
     wait_until("the host has accepted what it accepts", || open() > 64);
     // A command reaches it, and an app starts.
-    let config = host.folder().join("apps.json");
-    let command = Launch::command("ls").args(["--config".as_ref(), config.as_os_str()]);
-    let ls = command.env("TMPDIR", host.folder().join("tmp")).run();
+    let ls = command(&host, &["ls"]);
     assert!(ls.status.success() && ls.stdout.contains("cold"), "{} {}", ls.stdout, ls.stderr);
     let reply = connection.call(&Call::get("/apps/cold/")).unwrap();
     assert_eq!((reply.status, &*reply.text()), (200, "7"));

@@ -16,17 +16,20 @@ pub(crate) mod metrics;
 mod model;
 mod openapi;
 mod origin;
+mod reserve;
 mod socket;
 mod state;
 mod stats;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::rt::task::JoinHandle;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 
@@ -131,7 +134,11 @@ impl Admin {
         .workers(1)
         .disable_signals();
         let (listener, file) = self.socket.map(Socket::into_parts).unzip();
+        let mut reserve = None;
         if let Some(listener) = listener {
+            listener.set_nonblocking(true)?;
+            let same = listener.as_fd().try_clone_to_owned()?;
+            reserve = Some(actix_web::rt::spawn(reserve::keep(same)));
             server = server.listen_uds(listener)?;
         }
         if let Some(listener) = self.listener {
@@ -140,7 +147,7 @@ impl Admin {
         let server = server.run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Ok(Running { handle, _file: file })
+        Ok(Running { handle, reserve, _file: file })
     }
 }
 
@@ -148,11 +155,13 @@ impl Admin {
 #[must_use]
 pub struct Running {
     handle: ServerHandle,
+    reserve: Option<JoinHandle<()>>,
     _file: Option<socket::File>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.reserve.iter().for_each(JoinHandle::abort);
         // The order is given at once; what is returned only waits until it is carried out.
         drop(self.handle.stop(false));
     }

@@ -15,6 +15,7 @@ use super::prefixed::Prefixed;
 use super::protocols::{ALPN_HTTP2, Protocols};
 use super::shared::{Answer, Shared};
 use super::{http1, http2};
+use crate::fs::spare_files;
 
 /// What an HTTP/2 client begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -26,6 +27,10 @@ const KEEPALIVE_RETRIES: u32 = 6;
 /// Serves a connection to its end.
 pub(super) async fn serve<S: Answer>(stream: TcpStream, shared: &Rc<Shared<S>>) {
     let address = stream.peer_addr().ok();
+    // What is free is for those who can end what has used the others up.
+    if spare_files::are_given_up() {
+        return;
+    }
     let Ok(_place) = shared.addresses.admit(address) else { return };
     prepare(&stream);
     let secure = matches!(shared.protocols, Protocols::Tls(_));

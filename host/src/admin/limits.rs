@@ -5,11 +5,13 @@ use std::time::Duration;
 use crate::abi::panic_report;
 use crate::app::services;
 use crate::config::{self, MAX_APP_NAME};
+use crate::dispatch::exchange::pace;
 use crate::dispatch::rpc;
-use crate::fs::regular_file;
-use crate::http::{self, connection, websocket_stream};
+use crate::fs::{regular_file, spare_files};
+use crate::http::{self, connection, health, target, websocket_liveness, websocket_stream};
 use crate::library::check;
 use crate::observe::app_log;
+use crate::observe::logging::sink;
 
 /// All of them: times in milliseconds, sizes in bytes.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
@@ -18,21 +20,29 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
         ("app_name", MAX_APP_NAME as u64),
         ("backtrace_libraries", panic_report::LIBRARIES as u64),
         ("backtrace_reads_per_second", panic_report::READS_PER_SECOND.get().into()),
+        ("body_behind_ms", milliseconds(pace::MAX_BEHIND)),
+        ("body_min_rate", pace::MIN_RATE.into()),
         ("failure_lines_per_second", app_log::FAILURES_PER_SECOND.get().into()),
         ("find_library_timeout_ms", milliseconds(services::LOOK_LIMIT)),
         ("kept_faults", app_log::FAULTS as u64),
         ("kept_log_records", app_log::RECORDS as u64),
         ("kept_log_text", app_log::TEXT as u64),
+        ("log_queue", sink::MAX_QUEUED as u64),
         ("open_library_timeout_ms", milliseconds(check::OPEN_LIMIT)),
         ("panics_per_second", app_log::PANICS_PER_SECOND.get().into()),
+        ("ready_apps", health::MAX_NAMED as u64),
         ("registry_file", config::FILE_LIMIT),
         ("request_header_bytes", http::limits::MAX_HEADER_BYTES as u64),
         ("request_headers", http::limits::MAX_HEADERS as u64),
+        ("repeated_path", target::MAX_SHOWN as u64),
         ("request_target", http::limits::MAX_TARGET as u64),
         ("rpc_batch", rpc::server::BATCH_LIMIT as u64),
         ("rpc_batch_results", rpc::server::BATCH_RESULTS_LIMIT as u64),
         ("small_file", regular_file::SMALL_FILE_LIMIT),
+        ("spare_files", spare_files::SPARE_FILES as u64),
         ("websocket_control_frame", websocket_stream::MAX_CONTROL as u64),
+        ("websocket_ping_interval_ms", milliseconds(websocket_liveness::PING_INTERVAL)),
+        ("websocket_pong_timeout_ms", milliseconds(websocket_liveness::PONG_TIMEOUT)),
     ];
     connection::limits::all().chain(others)
 }

@@ -17,7 +17,8 @@ use crate::config::Origins;
 use crate::library::check::CheckError;
 use crate::library::inspect::Inspected;
 use crate::library::inspect::tests::good_library;
-use crate::library::loaded::{FinalCheck, Loaded, Mapping, PinReason};
+use crate::library::loaded::mapping::{FinalCheck, Mapping};
+use crate::library::loaded::{Loaded, PinReason};
 use crate::library::loader::{LoadMode, Loader};
 use crate::memory::buffer;
 

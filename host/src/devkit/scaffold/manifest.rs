@@ -2,8 +2,9 @@
 
 use toml_edit::{DocumentMut, value};
 
+use super::error::ScaffoldError;
 use super::origin::Origin;
-use super::{ScaffoldError, Template};
+use super::template::Template;
 
 /// The crates of Atoll itself.
 const OWN: [&str; 2] = ["atoll-host", "atoll-plugin"];

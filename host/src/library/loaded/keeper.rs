@@ -13,8 +13,10 @@ use std::thread::{self, JoinHandle};
 
 use libloading::os::unix::Library;
 
+use super::error::LoadError;
+use super::mapping::{FinalCheck, Mapping};
 use super::open_error::loader_says;
-use super::{FinalCheck, LoadError, Mapping, PinReason};
+use super::pin_reason::PinReason;
 use crate::abi::current;
 use crate::abi::library_context::LibraryContext;
 

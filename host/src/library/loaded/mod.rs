@@ -1,11 +1,13 @@
 //! A library in the process: opened, checked, bound; and closed again for real.
 
+mod error;
 mod keeper;
+pub(crate) mod mapping;
 mod open_error;
+mod pin_reason;
 mod verified;
 
-use std::ffi::{c_int, c_void};
-use std::io;
+use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,10 +19,12 @@ use atoll_plugin::abi::{Exit, PluginRef, ROOT_SYMBOL};
 use atoll_port::{Port, table};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
+pub use self::error::LoadError;
 use self::keeper::{Keeper, Open};
+use self::mapping::Mapping;
 pub use self::open_error::OpenError;
+pub use self::pin_reason::PinReason;
 use self::verified::Verified;
-use crate::abi::abort::Abort;
 use crate::abi::library_context::LibraryContext;
 use crate::abi::{current, exports, signals, vtable};
 use crate::library::content_hash::ContentHash;
@@ -30,53 +34,6 @@ use crate::observe::logging;
 
 /// How long a signal's handler may take that runs when its library is to go.
 pub(crate) const HANDLERS_END: Duration = Duration::from_secs(1);
-
-/// Why a library could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The dynamic linker refused it.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// It does not export what `export_app!` makes.
-    #[error("the library has no symbol {ROOT_SYMBOL}; is `atoll_plugin::export_app!` in its crate root?")]
-    NoRoot,
-    /// Its idea of the interface differs from the host's.
-    #[error(
-        "the library's interface does not match this host (atoll-plugin {host}): {reason}. Build it with this version \
-        of atoll-plugin"
-    )]
-    Interface {
-        /// The host's version of atoll-plugin.
-        host: &'static str,
-        /// What differs.
-        reason: String,
-    },
-    /// There is no thread to open it on.
-    #[error("cannot open the library: cannot start a thread: {0}")]
-    Thread(io::Error),
-    /// `LibReloader` could not load it.
-    #[cfg(feature = "standalone")]
-    #[error("cannot load the library: {0}")]
-    HotReload(hot_lib_reloader::HotReloaderError),
-}
-
-/// What holds a library in the process. Dropping it leaves the library there for good, with all that its code reaches.
-pub(crate) trait Mapping: Send {
-    /// Closes the library on the thread that opened it, unless `last`, which is called there before, has a reason against
-    /// it; and gives back what it has left behind. `Err`: it is still in the process, and what holds it now; `None`: it
-    /// can no longer be closed.
-    ///
-    /// # Safety
-    /// The unload rule of the book's page on safety: no thread runs the library's code, or will, and no code has an
-    /// address in it.
-    unsafe fn close(self: Box<Self>, last: FinalCheck) -> Result<(), (Option<Box<dyn Mapping>>, PinReason)>;
-
-    /// The library stays for now: what the next one needs of this is released.
-    fn pin(&mut self) {}
-}
-
-/// What is done right before a library is closed, and may have a reason against that.
-pub(crate) type FinalCheck = Box<dyn FnOnce() -> Result<(), PinReason> + Send>;
 
 /// How many libraries were dropped without having been unloaded.
 static ABANDONED: AtomicUsize = AtomicUsize::new(0);
@@ -245,57 +202,6 @@ impl Loaded {
             return Err(self.pin(reason));
         }
         Ok(self.copy)
-    }
-}
-
-/// Why a retired library is kept in the process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PinReason {
-    /// Its threads are still running: their names.
-    Threads(Vec<String>),
-    /// It called `abort` or `exit`: the thread that did never ends.
-    Aborted(Abort),
-    /// The handler of this signal is in it, and was set where the host cannot see it.
-    SignalHandler(c_int),
-    /// Threads run that were made past `pthread_create` while it was loaded, and may run its code: their names.
-    Strangers(Vec<String>),
-    /// Workers do not come back from the app's code: where each is, and the names of its running threads, which they
-    /// may be waiting for.
-    Workers(Vec<String>, Vec<String>),
-    /// The dynamic linker could not close it.
-    Close(String),
-    /// It was closed, and the dynamic linker kept it.
-    StillMapped,
-    /// Its owner is lost, so it can no longer be closed.
-    Lost,
-}
-
-impl std::fmt::Display for PinReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Threads(names) => write!(f, "its threads are still running: {}", names.join(", ")),
-            Self::Aborted(abort) => abort.fmt(f),
-            Self::SignalHandler(signal) => {
-                write!(f, "it installed a handler for signal {signal} with a direct system call")
-            }
-            Self::Strangers(names) => write!(
-                f,
-                "threads that were not created with pthread_create and may run its code are still running: {}",
-                names.join(", ")
-            ),
-            Self::Workers(workers, threads) => {
-                f.write_str(&workers.join(", "))?;
-                match threads.is_empty() {
-                    true => Ok(()),
-                    false => write!(f, "; its threads are still running: {}", threads.join(", ")),
-                }
-            }
-            Self::Close(error) => write!(f, "dlclose failed: {error}"),
-            Self::StillMapped => f.write_str(
-                "dlclose kept it mapped (linked with -z nodelete, or a thread-local is still in use)",
-            ),
-            Self::Lost => f.write_str("the thread to close it is gone"),
-        }
     }
 }
 

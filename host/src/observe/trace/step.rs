@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{AttributeValue, Parent, Span, SpanKind, SpanSink, TraceContext};
+use super::context::TraceContext;
+use super::span::{AttributeValue, Parent, Span, SpanKind, SpanSink};
 use crate::observe::timing::RequestTiming;
 
 /// A span that is not over yet, or one that is not recorded and passes its trace on.

@@ -20,7 +20,8 @@ use crate::abi::library_context::LibraryContext;
 use crate::library::check::CheckError;
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
-use crate::library::loaded::{self, FinalCheck, LoadError, Loaded, Mapping, PinReason};
+use crate::library::loaded::mapping::{FinalCheck, Mapping};
+use crate::library::loaded::{self, LoadError, Loaded, PinReason};
 use crate::library::loader::{LoadMode, Loader};
 use crate::library::own_thread::LastingThread;
 

@@ -63,8 +63,8 @@ unsafe extern "C" fn unbind() {
 
 /// Makes the crate's library an Atoll app.
 ///
-/// Takes the name of a function that returns an [`Application`], or a `Result` of one; it is called once on each worker,
-/// when it starts. With the feature `tower` the function may return a `tower` service instead, such as an
+/// Takes the name of a function that returns an [`Application`](crate::Application), or a `Result` of one; it is called
+/// once on each worker, when it starts. With the feature `tower` the function may return a `tower` service instead, such as an
 /// `axum::Router`, and may be `async`. It has no parameters, or one: the [`Start`], with the app's settings. Use the
 /// macro once in a crate, whose library is built with `crate-type = ["cdylib"]`.
 ///

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use super::builder::{Builder, maker};
 use super::exchange::Exchange;
-use super::others::Others;
 use super::stream::Stream;
 use super::websocket::WebSocket;
 use super::worker::{Maker, Worker};
@@ -133,7 +132,7 @@ impl TestApp {
     }
 
     fn begin(&self, request: impl Into<RequestBuilder>, uploads: bool) -> Exchange {
-        Exchange::begin(&self.worker, request.into().of_client(), uploads)
+        Exchange::begin(&self.worker, request.into().of_client(), uploads, None)
     }
 
     /// Calls one of the app's methods, as another app or a client does.
@@ -206,7 +205,7 @@ impl TestApp {
     #[track_caller]
     fn replace(mut self, make: Maker) -> Self {
         let old = &self.worker;
-        old.port().end_endless();
+        old.open().end_endless();
         let mut lost = None;
         let state = if old.saves() {
             self.settle("be reloaded");
@@ -216,8 +215,7 @@ impl TestApp {
         };
         let settings = old.settings();
         let start = Start { generation: settings.generation + 1, state, ..settings.clone() };
-        let others = Others::new(settings.app.clone(), old.port().others().apps().clone());
-        let new = match Worker::start(&make, start, others, old.patience()) {
+        let new = match Worker::start(&make, start, old.calls().clone(), old.patience()) {
             Ok(new) => new,
             Err(error) => panic!("generation {} failed to start: {error}", settings.generation + 1),
         };
@@ -227,8 +225,8 @@ impl TestApp {
         }
         self.make = make;
         let mut old = std::mem::replace(&mut self.worker, new);
-        if old.port().open() > 0 || old.stop().is_none() {
-            old.port().notify(method::STOP, ());
+        if old.open().count() > 0 || old.stop().is_none() {
+            old.notify(method::STOP, ());
             self.retired.push(old);
         }
         self
@@ -238,7 +236,7 @@ impl TestApp {
     #[track_caller]
     fn settle(&self, to: &str) {
         let patience = self.worker.patience();
-        let open = self.worker.port().settle(patience);
+        let open = self.worker.open().settle(patience);
         assert!(
             open == 0,
             "the app `{}` cannot {to}: after {patience:?}, {open} requests are still open; read their answers to \
@@ -253,12 +251,12 @@ impl TestApp {
     /// If it does not stop in time.
     #[track_caller]
     pub fn stop(mut self) -> Exit {
-        self.worker.port().end_endless();
+        self.worker.open().end_endless();
         match self.worker.stop() {
             Some(exit) => exit,
             None => {
                 let (app, patience, open) =
-                    (self.worker.name(), self.worker.patience(), self.worker.port().open());
+                    (self.worker.name(), self.worker.patience(), self.worker.open().count());
                 panic!("the app `{app}` did not stop within {patience:?}; {open} requests are open")
             }
         }
@@ -266,7 +264,7 @@ impl TestApp {
 
     /// Sets the app's maximum log level; the default is `info`. The level is process-wide, like that of `log`.
     pub fn set_log_level(&self, level: LevelFilter) {
-        self.worker.port().notify(method::LOG_LEVEL, LogLevel { level: level as u8 });
+        self.worker.notify(method::LOG_LEVEL, LogLevel { level: level as u8 });
     }
 
     /// The levels and messages that this generation has logged on its worker's thread so far. Empty if the test has

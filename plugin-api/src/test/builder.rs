@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::app::TestApp;
-use super::others::{Apps, Others};
+use super::others::Others;
 use super::worker::{Maker, Worker};
 use crate::make::AnyFunction;
 use crate::protocol::Start;
@@ -148,17 +148,16 @@ impl Builder {
                 state: None,
                 body_limit: BODY_LIMIT,
             };
-            let none = Others::new(name.clone(), Apps::default());
-            let worker = Worker::start(&make, start, none, deadline).map_err(|error| {
-                RpcError::new(
-                    error.code(),
-                    format!("the other app `{name}` failed to start: {}", error.message()),
-                )
-            })?;
+            let worker =
+                Worker::start(&make, start, Arc::new(Others::default()), deadline).map_err(|error| {
+                    RpcError::new(
+                        error.code(),
+                        format!("the other app `{name}` failed to start: {}", error.message()),
+                    )
+                })?;
             apps.insert(name, worker);
         }
-        let others = Others::new(start.app.clone(), Arc::new(apps));
-        let worker = Worker::start(&make, start, others, deadline)?;
+        let worker = Worker::start(&make, start, Arc::new(Others(Arc::new(apps))), deadline)?;
         Ok(TestApp::of_worker(make, worker))
     }
 }

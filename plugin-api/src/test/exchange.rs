@@ -1,20 +1,20 @@
 //! One request of the test's, from the moment that it is sent: its answer, and the streams in both directions.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use super::buffer;
-use super::event::{Endless, Event, Follows};
-use super::port::Port;
+use atoll_port::{CallContext, ReplyEvent, buffer};
+
+use super::follows::{Endless, Follows};
+use super::host::{Asked, Canceller, Event};
 use super::reply::Reply;
 use super::worker::Worker;
 use crate::abi::Buffer;
 use crate::http::payload::Payload;
 use crate::http::request_builder::RequestBuilder;
 use crate::protocol::{
-    self, Body, Credit, Header, INITIAL_CREDIT, WsClose, WsKind, WsMessage, method, piece_credit,
+    Body, BodyError, Header, INITIAL_CREDIT, Stream, WsClose, WsKind, WsMessage, method, piece_credit,
 };
 
 /// A body of more bytes is not sent along with its request, but in pieces of as many, as a host does.
@@ -23,9 +23,7 @@ const PIECE: usize = 64 * 1024;
 /// A request whose answer, or whose streams, are not over yet. Dropping it earlier cancels the request.
 pub(super) struct Exchange {
     app: String,
-    port: Arc<Port>,
-    id: u64,
-    events: Receiver<Event>,
+    asked: Asked,
     patience: Duration,
     /// Its answer has no body, whatever the app sends.
     is_head: bool,
@@ -64,9 +62,29 @@ pub(super) enum Item {
     Replaced,
 }
 
+impl Item {
+    /// What an event brings; nothing where it is for another place.
+    fn of(event: ReplyEvent) -> Option<Self> {
+        match event {
+            ReplyEvent::Chunk(bytes) => Some(Self::Chunk(bytes)),
+            ReplyEvent::WsMessage(kind, bytes) => Some(Self::Message(kind, bytes)),
+            ReplyEvent::WsClose(code, reason) => Some(Self::Close(code, reason)),
+            ReplyEvent::End => Some(Self::End(Ok(()))),
+            ReplyEvent::Failed(why) => Some(Self::End(Err(why))),
+            ReplyEvent::Answer(..) | ReplyEvent::Credit(_) => None,
+        }
+    }
+}
+
 impl Exchange {
     /// Sends a request, with the body that it has; `uploads`: the test sends it piece by piece.
-    pub(super) fn begin(worker: &Worker, request: RequestBuilder, uploads: bool) -> Self {
+    /// It is on behalf of another app's, if it has that one's context.
+    pub(super) fn begin(
+        worker: &Worker,
+        request: RequestBuilder,
+        uploads: bool,
+        context: Option<CallContext>,
+    ) -> Self {
         let patience = worker.patience();
         let (mut head, body) = request.into_parts();
         let missing = |name: &str| !head.headers.iter().any(|header| header.0 == name);
@@ -89,17 +107,16 @@ impl Exchange {
                 (Some(buffer::from_vec(body)), Vec::new(), Upload::Over)
             }
         };
-        let write = |id: u64| {
+        let write = move |id: u64| {
             head.request_id = format!("test-{id}").into();
             head.headers.push(Header("x-request-id".into(), head.request_id.clone()));
             head.message(id)
         };
-        let (id, events) = worker.port().ask(write, whole.into_iter().collect());
+        let context = context.unwrap_or_else(|| worker.context());
+        let asked = worker.send(Some(context), write, whole);
         let mut exchange = Self {
             app: worker.name().to_owned(),
-            port: worker.port().clone(),
-            id,
-            events,
+            asked,
             patience,
             is_head,
             reply: None,
@@ -114,9 +131,9 @@ impl Exchange {
         exchange
     }
 
-    /// The port and the request's number, by which it can be cancelled.
-    pub(super) fn place(&self) -> (Arc<Port>, u64) {
-        (self.port.clone(), self.id)
+    /// What ends it when it is dropped.
+    pub(super) fn canceller(&self) -> Canceller {
+        self.asked.canceller()
     }
 
     fn until(&self) -> Instant {
@@ -126,12 +143,12 @@ impl Exchange {
     /// Takes in the next thing that the app sends.
     #[track_caller]
     fn pump(&mut self, until: Instant, what: &str) {
-        match self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(Event::Credit(bytes)) => {
+        match self.asked.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(Event::Reply(ReplyEvent::Credit(bytes), _)) => {
                 self.credit = self.credit.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
                 self.send_unsent();
             }
-            Ok(Event::Answer(message, follows)) => {
+            Ok(Event::Reply(ReplyEvent::Answer(message, _), follows)) => {
                 let reply = Reply::read(&self.app, message, follows).to(self.is_head);
                 if follows == Follows::Nothing {
                     self.stop_upload();
@@ -144,11 +161,7 @@ impl Exchange {
                     self.items.push_back(Item::End(Err(format!("the handler did not finish it{why}"))));
                 }
             }
-            Ok(Event::Chunk(bytes)) => self.items.push_back(Item::Chunk(bytes)),
-            Ok(Event::WsMessage(kind, bytes)) => self.items.push_back(Item::Message(kind, bytes)),
-            Ok(Event::WsClose(code, reason)) => self.items.push_back(Item::Close(code, reason)),
-            Ok(Event::End) => self.items.push_back(Item::End(Ok(()))),
-            Ok(Event::Failed(why)) => self.items.push_back(Item::End(Err(why))),
+            Ok(Event::Reply(event, _)) => self.items.extend(Item::of(event)),
             Ok(Event::Replaced) => self.items.push_back(Item::Replaced),
             Err(RecvTimeoutError::Timeout) => {
                 panic!("the app `{}` did not {what} within {:?}", self.app, self.patience)
@@ -203,7 +216,7 @@ impl Exchange {
         self.taken += credit;
         if self.taken >= INITIAL_CREDIT / 2 {
             let bytes = std::mem::take(&mut self.taken);
-            self.port.send(Credit { id: self.id, bytes }.message(), Vec::new());
+            self.asked.act(move |answer| answer.grant(bytes));
         }
     }
 
@@ -264,8 +277,10 @@ impl Exchange {
             }
             Err(why) => {
                 self.stop_upload();
-                let error = protocol::BodyError { id: self.id, message: why.into() };
-                self.port.notify(method::BODY_ERROR, error);
+                let message = why.to_owned().into();
+                self.asked.act(move |answer| {
+                    answer.notify(method::BODY_ERROR, BodyError { id: answer.id(), message });
+                });
             }
         }
     }
@@ -283,11 +298,11 @@ impl Exchange {
         while self.credit > 0 && !self.unsent.is_empty() {
             let piece: Vec<u8> = self.unsent.drain(..self.unsent.len().min(PIECE)).collect();
             self.spend(piece.len());
-            self.port.send_chunk(self.id, piece);
+            self.asked.act(move |answer| answer.send_chunk(buffer::from_vec(piece)));
         }
         if self.upload == Upload::Ending && self.unsent.is_empty() {
             self.upload = Upload::Over;
-            self.port.notify(method::BODY_END, protocol::Stream { id: self.id });
+            self.asked.act(|answer| answer.notify(method::BODY_END, Stream { id: answer.id() }));
         }
     }
 
@@ -303,13 +318,17 @@ impl Exchange {
             self.pump(until, "take another message");
         }
         self.spend(bytes.len());
-        let bytes = buffer::from_vec(bytes);
-        self.port.send(WsMessage { id: self.id, kind }.message(), vec![bytes]);
+        self.asked.act(move |answer| {
+            answer.send(WsMessage { id: answer.id(), kind }.message(), vec![buffer::from_vec(bytes)]);
+        });
     }
 
     /// Tells the app that the client closes the WebSocket.
     pub(super) fn send_close(&self, code: u16, reason: &str) {
-        self.port.notify(method::WS_CLOSE, WsClose { id: self.id, code, reason: reason.into() });
+        let reason = reason.to_owned().into();
+        self.asked.act(move |answer| {
+            answer.notify(method::WS_CLOSE, WsClose { id: answer.id(), code, reason });
+        });
     }
 
     /// Has it come next.
@@ -321,11 +340,5 @@ impl Exchange {
     #[cfg(feature = "tower")]
     pub(super) fn begin_tunnel(&mut self) {
         self.upload = Upload::Open;
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        self.port.forget(self.id);
     }
 }

@@ -15,13 +15,12 @@
 //! built library, and all of a host, is tested there by `atoll_host::testing`.
 
 mod app;
-mod buffer;
 mod builder;
-mod event;
 mod exchange;
+mod follows;
+mod host;
 mod journal;
 mod others;
-mod port;
 mod reply;
 mod stream;
 mod table;

@@ -2,143 +2,145 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::Arc;
 use std::thread;
 
-use serde_json::value::RawValue;
+use atoll_port::answer::{self, AnswerError};
+use atoll_port::{CallContext, CallRequest, CallSink, OutgoingCall, Port, buffer, to_json};
+use futures_channel::oneshot;
+use futures_util::future::Abortable;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::task::spawn_local;
 
-use super::buffer;
-use super::event::Request;
 use super::exchange::Exchange;
-use super::port::{Port, to_json};
+use super::host;
 use super::worker::Worker;
 use crate::abi::panic::catch;
 use crate::abi::{Buffer, Message};
 use crate::http::request_builder::RequestBuilder;
 use crate::protocol::{
-    Body, ErrorObject, Fetch, Header, HttpRequest, HttpResponse, Incoming, Response, RpcCall, code,
+    Body, ErrorObject, Fetch, Header, HttpRequest, HttpResponse, Incoming, Request, Response, RpcCall, code,
 };
-use crate::worker::rpc::RpcError;
 
 /// The other apps, by name.
 pub(super) type Apps = Arc<HashMap<String, Worker>>;
 
-/// What one worker asks of them.
-pub(super) struct Others {
-    /// The name of the app that asks.
-    caller: String,
-    apps: Apps,
-    /// What they have been asked and not answered yet, by the number that the worker gave it.
-    asked: Mutex<Asked>,
-}
-
-/// Where a request was sent on to, by the number that the worker gave it.
-type Asked = HashMap<u64, Option<(Arc<Port>, u64)>>;
+/// Carries out what one worker asks of them.
+#[derive(Default)]
+pub(super) struct Others(pub(super) Apps);
 
 /// What is brought back: a result and a buffer, or an error.
 type Delivery = Result<(Box<RawValue>, Option<Buffer>), ErrorObject<'static>>;
 
-impl Others {
-    pub(super) fn new(caller: String, apps: Apps) -> Self {
-        Self { caller, apps, asked: Mutex::default() }
-    }
-
-    pub(super) fn apps(&self) -> &Apps {
-        &self.apps
-    }
-
-    fn asked(&self) -> MutexGuard<'_, Asked> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Carries out what the worker of this port asks for, and answers it.
-    pub(super) fn take(port: &Arc<Port>, id: u64, request: Request) {
-        port.others().asked().insert(id, None);
-        let asker = port.clone();
-        let carry_out = move || {
-            let others = asker.others();
-            let delivery = catch(|| others.carry_out(id, request))
-                .unwrap_or_else(|panic| Err(failure(code::INTERNAL_ERROR, panic)));
-            others.asked().remove(&id);
-            match delivery {
-                Ok((result, buffer)) => {
-                    asker.send(to_json(&Response::result(id, result)), buffer.into_iter().collect());
+impl CallSink for Others {
+    fn accept(&self, call: OutgoingCall) {
+        let apps = self.0.clone();
+        host::run(move || {
+            drop(spawn_local(async move {
+                let OutgoingCall { port, id, request, cancelled } = call;
+                let delivery = Abortable::new(carry_out(&apps, &port, id, request), cancelled).await;
+                port.end_call(id);
+                match delivery.unwrap_or_else(|_aborted| Err(no_longer_pending())) {
+                    Ok((result, buffer)) => {
+                        port.answer(&Response::result(id, result), buffer.into_iter().collect());
+                    }
+                    Err(error) => port.answer(&Response::error(id, error), Vec::new()),
                 }
-                Err(error) => asker.send(to_json(&Response::error(id, error)), Vec::new()),
-            }
-        };
-        let name = format!("{} calls", port.others().caller);
-        if let Err(error) = thread::Builder::new().name(name).spawn(carry_out) {
-            let error = failure(code::UNAVAILABLE, format!("cannot start a thread for the call: {error}"));
-            port.send(to_json(&Response::error(id, error)), Vec::new());
-        }
+            }));
+        });
     }
+}
 
-    /// This is no longer pending.
-    pub(super) fn cancel(&self, id: u64) {
-        if let Some((port, asked)) = self.asked().remove(&id).flatten() {
-            port.forget(asked);
-        }
+impl fmt::Debug for Others {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
     }
+}
 
-    pub(super) fn cancel_all(&self) {
-        let all = std::mem::take(&mut *self.asked());
-        for (port, asked) in all.into_values().flatten() {
-            port.forget(asked);
-        }
-    }
-
-    fn carry_out(&self, id: u64, request: Request) -> Delivery {
-        match request {
-            Request::Call(message) => {
-                let RpcCall { app, method, params, .. } = params(&message)?;
-                let worker = self.find(&app)?;
-                let note = |asked| self.note(id, worker.port(), asked);
-                let result = worker.ask_raw(&method, params.unwrap_or(RawValue::NULL), note);
-                Ok((result.map_err(RpcError::into_object)?, None))
-            }
-            Request::Fetch(mut message) => {
-                let body = message.transfer.take(0);
-                let Fetch { app, request, .. } = params(&message)?;
-                if !request.path.starts_with('/') {
-                    let what = format!("the path {:?} failed to start with /", request.path);
-                    return Err(failure(code::INVALID_PARAMS, what));
-                }
-                let body = body.map_or_else(Vec::new, |body| body.to_vec());
-                let request = RequestBuilder::from_parts(of_app(request), body);
-                let exchange = Exchange::begin(self.find(&app)?, request, false);
-                let (port, asked) = exchange.place();
-                if !self.note(id, &port, asked) {
-                    return Err(nobody_waits());
-                }
-                let reply = exchange.collect();
-                if let Some(error) = reply.error.filter(|error| error.code != code::HANDLER_FAILED) {
-                    return Err(error);
-                }
-                let (status, headers, body) = reply.response.into_parts();
-                let bytes = Some(body.as_bytes()).filter(|bytes| !bytes.is_empty());
-                let body = bytes.map(|_| Body::Transfer(0));
-                let head = serde_json::value::to_raw_value(&HttpResponse { status, headers, body })
-                    .map_err(|error| failure(code::INTERNAL_ERROR, error.to_string()))?;
-                Ok((head, bytes.map(|bytes| buffer::from_vec(bytes.to_vec()))))
+async fn carry_out(apps: &Apps, port: &Port, id: u64, request: CallRequest) -> Delivery {
+    match request {
+        CallRequest::Call(message) => {
+            let RpcCall { app, method, params, parent } = params(&message)?;
+            let (worker, context) = find(apps, port, id, &app, parent)?;
+            let params = params.unwrap_or(RawValue::NULL);
+            let unavailable = |why: String| failure(code::UNAVAILABLE, format!("the app `{app}`: {why}"));
+            let answer = worker
+                .port()
+                .reserve()
+                .and_then(|permit| {
+                    let json = |id| to_json(&Request::new(id, &method, params));
+                    permit.on_behalf(Some(&context)).send(json, &mut None)
+                })
+                .map_err(|error| unavailable(error.to_string()))?;
+            let (message, _) = answer.await.map_err(|error| unavailable(error.to_string()))?;
+            match answer::raw_result(&message.json) {
+                Ok(result) => Ok((result.to_owned(), None)),
+                Err(AnswerError::Failed(error)) => Err(error),
+                Err(error) => Err(failure(code::INTERNAL_ERROR, error.to_string())),
             }
         }
-    }
-
-    /// Notes where a request was sent on to, for its cancellation; `false`: it is cancelled already.
-    fn note(&self, id: u64, port: &Arc<Port>, asked: u64) -> bool {
-        self.asked().get_mut(&id).map(|place| *place = Some((port.clone(), asked))).is_some()
-    }
-
-    fn find(&self, app: &str) -> Result<&Worker, ErrorObject<'static>> {
-        if app == self.caller {
-            return Err(failure(code::CALL_CYCLE, format!("the app `{app}` would call itself")));
+        CallRequest::Fetch(mut message) => {
+            let body = message.transfer.take(0);
+            let Fetch { app, request, parent } = params(&message)?;
+            if !request.path.starts_with('/') {
+                let what = format!("the path {:?} does not start with /", request.path);
+                return Err(failure(code::INVALID_PARAMS, what));
+            }
+            let (worker, context) = find(apps, port, id, &app, parent)?;
+            let body = body.map_or_else(Vec::new, |body| body.to_vec());
+            let request = RequestBuilder::from_parts(of_app(request), body);
+            let exchange = Exchange::begin(worker, request, false, Some(context));
+            collect(exchange).await
         }
-        self.apps.get(app).ok_or_else(|| {
-            let what = format!("unknown app `{app}`: add it with `Builder::other_app`");
-            failure(code::UNAVAILABLE, what)
-        })
     }
+}
+
+/// The app that is asked for, and on whose behalf.
+fn find<'a>(
+    apps: &'a Apps,
+    port: &Port,
+    id: u64,
+    name: &str,
+    parent: Option<u64>,
+) -> Result<(&'a Worker, CallContext), ErrorObject<'static>> {
+    let context = match parent {
+        Some(parent) => port.adopt_call(id, parent).ok_or_else(no_longer_pending)?,
+        None => None,
+    };
+    let context = context
+        .unwrap_or_else(|| CallContext::background(port.app()))
+        .call(port.app(), name)
+        .map_err(|cycle| failure(code::CALL_CYCLE, cycle.to_string()))?;
+    let worker = apps.get(name).ok_or_else(|| {
+        let what = format!("unknown app `{name}`: add it with `Builder::other_app`");
+        failure(code::UNAVAILABLE, what)
+    })?;
+    Ok((worker, context))
+}
+
+/// The whole answer, for which a thread waits. Dropping this cancels the request.
+async fn collect(exchange: Exchange) -> Delivery {
+    let _cancels = exchange.canceller();
+    let (sender, reply) = oneshot::channel();
+    let wait = move || _ = sender.send(catch(|| exchange.collect()));
+    thread::Builder::new().name("test call".to_owned()).spawn(wait).map_err(|error| {
+        failure(code::UNAVAILABLE, format!("cannot start a thread for the call: {error}"))
+    })?;
+    let reply = match reply.await {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(panic)) => return Err(failure(code::INTERNAL_ERROR, panic)),
+        Err(_cancelled) => return Err(no_longer_pending()),
+    };
+    if let Some(error) = reply.error.filter(|error| error.code != code::HANDLER_FAILED) {
+        return Err(error);
+    }
+    let (status, headers, body) = reply.response.into_parts();
+    let bytes = Some(body.as_bytes()).filter(|bytes| !bytes.is_empty());
+    let body = bytes.map(|_| Body::Transfer(0));
+    let head = to_raw_value(&HttpResponse { status, headers, body })
+        .map_err(|error| failure(code::INTERNAL_ERROR, error.to_string()))?;
+    Ok((head, bytes.map(|bytes| buffer::from_vec(bytes.to_vec()))))
 }
 
 /// An app's request to another one, of which some is the host's to say.
@@ -165,7 +167,7 @@ fn params<'a, T: serde::Deserialize<'a>>(message: &'a Message) -> Result<T, Erro
     serde_json::from_str(params.map_or("null", RawValue::get)).map_err(invalid)
 }
 
-fn nobody_waits() -> ErrorObject<'static> {
+fn no_longer_pending() -> ErrorObject<'static> {
     failure(code::CANCELLED, "the request that made this call is no longer pending")
 }
 

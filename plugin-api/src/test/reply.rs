@@ -1,11 +1,12 @@
 //! What an app answers a request with, as its client sees it.
 
+use atoll_port::answer::{self, AnswerError};
 use serde_json::json;
 
-use super::event::Follows;
+use super::follows::Follows;
 use crate::abi::Message;
 use crate::http::payload::Payload;
-use crate::protocol::{Body, ErrorData, ErrorObject, Header, HttpResponse, Incoming, code};
+use crate::protocol::{Body, ErrorData, ErrorObject, Header, HttpResponse, code};
 use crate::worker::host::Fetched;
 
 /// An answer, without the body that may follow.
@@ -22,22 +23,15 @@ impl Reply {
     /// Reads an app's answer. What the app says of an error is in it, as it is for those who write the app.
     pub(super) fn read(app: &str, mut message: Message, follows: Follows) -> Self {
         let json = message.take_json();
-        let malformed = |error: serde_json::Error| {
+        let malformed = |error: AnswerError| {
             let detail = format!("The app `{app}` did not return a valid HTTP response: {error}");
             Self::refused(502, "bad-gateway", "Bad response from the app", &detail, None)
         };
-        let incoming: Incoming<'_> = match serde_json::from_slice(&json) {
-            Ok(incoming) => incoming,
+        let HttpResponse { status, headers, body } = match answer::http(&json) {
+            Ok(response) => response,
+            Err(AnswerError::Failed(error)) => return Self::failed(app, error),
             Err(error) => return malformed(error),
         };
-        if let Some(ErrorObject { code, message, data }) = incoming.error {
-            return Self::failed(app, ErrorObject { code, message: message.into_owned().into(), data });
-        }
-        let HttpResponse { status, headers, body } =
-            match HttpResponse::parse(incoming.result.map_or("null", |result| result.get())) {
-                Ok(response) => response,
-                Err(error) => return malformed(error),
-            };
         let body = match body {
             Some(Body::Transfer(index)) => Payload::Buffer(message.transfer.take(index).unwrap_or_default()),
             _ => Payload::Empty,

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::event::Follows;
 use super::exchange::{Exchange, Item};
+use super::follows::Follows;
 use crate::http::payload::Payload;
 use crate::http::sse::Event;
 use crate::http::stream::Chunk;

@@ -1,25 +1,19 @@
 //! What a host gives a library, given by the test: the functions of [`Host`].
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::RefCell;
+use std::ptr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-use std::{ptr, slice};
 
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RStr;
+use atoll_port::{Port, table};
 
-use super::buffer;
 use super::journal::Journal;
-use super::port::Port;
 use crate::abi::link::{self, Link};
 use crate::abi::{
-    Buffer, Buffers, GenerationHandle, Host, HostRef, LogRecord, Message, PanicReport, PortHandle, Received,
-    ThreadEvent,
+    Buffer, GenerationHandle, Host, HostRef, LogRecord, PanicReport, ThreadEvent, hooks, logging,
 };
-use crate::abi::{hooks, logging};
-
-/// Where blocks are aligned without a word.
-const ALIGNED: usize = 16;
 
 thread_local! {
     /// What the app on this thread logs.
@@ -38,8 +32,8 @@ impl Table {
         heap_realloc,
         heap_free,
         buffer_adopt,
-        buffer_copy,
-        buffers_move,
+        buffer_copy: table::buffer_copy,
+        buffers_move: table::buffers_move,
         log_enabled,
         log_write,
         panic_report,
@@ -48,13 +42,13 @@ impl Table {
         descriptor_event,
         aborted,
         signal_action,
-        port_receive,
-        port_send,
-        port_wake,
-        port_doorbell,
-        port_sleep,
-        port_retain,
-        port_release,
+        port_receive: table::port_receive,
+        port_send: table::port_send,
+        port_wake: table::port_wake,
+        port_doorbell: table::port_doorbell,
+        port_sleep: table::port_sleep,
+        port_retain: table::port_retain,
+        port_release: table::port_release,
     });
 }
 
@@ -86,68 +80,40 @@ pub(super) fn keep_log(journal: Arc<Journal>) {
 
 /// The worker's end of a port.
 pub(super) fn worker_end(port: &Arc<Port>) -> crate::abi::port::Port {
-    let handle = PortHandle(Arc::into_raw(port.clone()).cast());
     // SAFETY: the count that was just made is given away, and `bind` was called.
-    unsafe { crate::abi::port::Port::from_handle(handle) }
+    unsafe { crate::abi::port::Port::from_handle(table::port_handle(port.clone())) }
 }
 
 /// # Safety
-/// The handle is one that [`worker_end`] made, and its count is held.
-unsafe fn port<'a>(handle: PortHandle) -> &'a Port {
-    // SAFETY: by the caller's contract the port lives.
-    unsafe { &*handle.0.cast::<Port>() }
+/// As for `GlobalAlloc`: the alignment is a power of two.
+unsafe fn layout(size: usize, align: usize) -> Layout {
+    // SAFETY: by the caller's contract; what is too large is refused by the allocator.
+    unsafe { Layout::from_size_align_unchecked(size, align) }
 }
 
 unsafe extern "C" fn heap_alloc(_: GenerationHandle, size: usize, align: usize) -> *mut u8 {
-    if align <= ALIGNED {
-        // SAFETY: no preconditions.
-        return unsafe { libc::malloc(size) }.cast();
-    }
-    let mut block = ptr::null_mut();
-    // SAFETY: an alignment above is a power of two and a multiple of a pointer's size.
-    let failed = unsafe { libc::posix_memalign(&mut block, align, size) };
-    if failed == 0 { block.cast() } else { ptr::null_mut() }
+    // SAFETY: as for `GlobalAlloc`, whose contract the caller keeps.
+    unsafe { System.alloc(layout(size, align)) }
 }
 
-unsafe extern "C" fn heap_alloc_zeroed(app: GenerationHandle, size: usize, align: usize) -> *mut u8 {
-    if align <= ALIGNED {
-        // SAFETY: no preconditions.
-        return unsafe { libc::calloc(1, size) }.cast();
-    }
-    // SAFETY: as for `heap_alloc`; a block has `size` bytes.
-    unsafe {
-        let block = heap_alloc(app, size, align);
-        if !block.is_null() {
-            block.write_bytes(0, size);
-        }
-        block
-    }
+unsafe extern "C" fn heap_alloc_zeroed(_: GenerationHandle, size: usize, align: usize) -> *mut u8 {
+    // SAFETY: as for `heap_alloc`.
+    unsafe { System.alloc_zeroed(layout(size, align)) }
 }
 
 unsafe extern "C" fn heap_realloc(
-    app: GenerationHandle,
+    _: GenerationHandle,
     block: *mut u8,
     size: usize,
     align: usize,
     new: usize,
 ) -> *mut u8 {
-    if align <= ALIGNED {
-        // SAFETY: all blocks are libc's.
-        return unsafe { libc::realloc(block.cast(), new) }.cast();
-    }
-    // SAFETY: the new block is another one, and both have as many bytes as are copied.
-    unsafe {
-        let moved = heap_alloc(app, new, align);
-        if !moved.is_null() {
-            ptr::copy_nonoverlapping(block, moved, size.min(new));
-            libc::free(block.cast());
-        }
-        moved
-    }
+    // SAFETY: as for `heap_alloc`; all blocks are the system's.
+    unsafe { System.realloc(block, layout(size, align), new) }
 }
 
 unsafe extern "C" fn heap_free(_: GenerationHandle, block: *mut u8, _: usize) {
-    // SAFETY: all blocks are libc's.
+    // SAFETY: the system's blocks are libc's, of whatever alignment.
     unsafe { libc::free(block.cast()) };
 }
 
@@ -158,16 +124,6 @@ unsafe extern "C" fn buffer_adopt(_: GenerationHandle, data: *mut u8, len: usize
     }
     // SAFETY: the block is given away by the caller.
     unsafe { Buffer::from_raw_parts(data, len, capacity, ptr::null(), release) }
-}
-
-unsafe extern "C" fn buffer_copy(data: *const u8, len: usize) -> Buffer {
-    // SAFETY: the caller gives `len` bytes.
-    buffer::from_vec(unsafe { slice::from_raw_parts(data, len) }.to_vec())
-}
-
-unsafe extern "C" fn buffers_move(data: *mut Buffer, len: usize) -> Buffers {
-    // SAFETY: the caller gives `len` buffers away.
-    buffer::list((0..len).map(|index| unsafe { data.add(index).read() }).collect())
 }
 
 unsafe extern "C" fn log_enabled(_: GenerationHandle, _: u8, _: RStr<'_>) -> bool {
@@ -202,40 +158,4 @@ unsafe extern "C" fn aborted(_: GenerationHandle, _: RStr<'_>) {}
 unsafe extern "C" fn signal_action(_: GenerationHandle, signal: i32, new: *const u8, old: *mut u8) -> i32 {
     // SAFETY: by the caller's contract. A test's signals are its process's.
     unsafe { hooks::real_sigaction(signal, new.cast(), old.cast()) }
-}
-
-unsafe extern "C" fn port_receive(handle: PortHandle, timeout_ns: u64, message: &mut Message) -> Received {
-    let timeout = (timeout_ns != u64::MAX).then(|| Duration::from_nanos(timeout_ns));
-    // SAFETY: the caller holds a count.
-    unsafe { port(handle) }.receive(timeout, message)
-}
-
-unsafe extern "C" fn port_send(handle: PortHandle, message: Message) -> bool {
-    // SAFETY: the caller holds a count.
-    unsafe { port(handle) }.accept(message)
-}
-
-unsafe extern "C" fn port_wake(handle: PortHandle) {
-    // SAFETY: the caller holds a count.
-    unsafe { port(handle) }.wake();
-}
-
-unsafe extern "C" fn port_doorbell(handle: PortHandle) -> i32 {
-    // SAFETY: the caller holds a count.
-    unsafe { port(handle) }.doorbell()
-}
-
-unsafe extern "C" fn port_sleep(handle: PortHandle) -> bool {
-    // SAFETY: the caller holds a count.
-    unsafe { port(handle) }.sleep()
-}
-
-unsafe extern "C" fn port_retain(handle: PortHandle) {
-    // SAFETY: the caller holds a count.
-    unsafe { Arc::increment_strong_count(handle.0.cast::<Port>()) };
-}
-
-unsafe extern "C" fn port_release(handle: PortHandle) {
-    // SAFETY: the caller holds a count, and gives it back.
-    unsafe { Arc::decrement_strong_count(handle.0.cast::<Port>()) };
 }

@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use super::event::{Endless, Follows};
 use super::exchange::{Exchange, Item};
-use super::port::RESTART;
+use super::follows::{Endless, Follows};
+use super::host::RESTART;
 use crate::http::request_builder::RequestBuilder;
 use crate::http::ws::Message;
 use crate::protocol::WsKind;
@@ -95,7 +95,8 @@ impl WebSocket {
             Ok((kind, bytes)) => {
                 if kind == WsKind::Ping {
                     // As a host does, by itself.
-                    exchange.put_item(Item::Message(WsKind::Pong, super::buffer::from_vec(bytes.to_vec())));
+                    exchange
+                        .put_item(Item::Message(WsKind::Pong, atoll_port::buffer::from_vec(bytes.to_vec())));
                 }
                 exchange.send_message(kind, bytes.to_vec());
             }

@@ -1,24 +1,38 @@
 //! One worker of an app, on a separate thread.
 
+use std::fmt::Display;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use atoll_port::answer::{self, AnswerError};
+use atoll_port::{CallContext, CallSink, Limits, Port, ReplyEvent, WarningKind, Warnings, to_json};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_json::value::to_raw_value;
 
-use super::event::Event;
+use super::host::{self, Asked, Event, Open};
 use super::journal::Journal;
-use super::others::Others;
-use super::port::{Port, to_json};
 use super::table;
-use crate::abi::Exit;
-use crate::protocol::{Incoming, Request, Start, Started, code, method};
+use crate::abi::{Buffer, Exit};
+use crate::protocol::{Request, Start, Started, code, method};
 use crate::worker::app::{App, work};
 use crate::worker::rpc::RpcError;
+
+/// A host's settings `queue`, `max_calls` and `message_limit`, when they are not set.
+const LIMITS: Limits = Limits { queue: 1024, calls: 1024, message: 16 << 20 };
+
+/// What an app does against the protocol is in the test's output.
+#[derive(Debug)]
+struct ToOutput;
+
+impl Warnings for ToOutput {
+    fn warn(self: Arc<Self>, _: WarningKind, what: &dyn Display) {
+        eprintln!("{what}");
+    }
+}
 
 /// What makes the app, on its worker.
 pub(super) type Maker = Arc<dyn Fn(&Start) -> Box<dyn App> + Send + Sync>;
@@ -26,6 +40,9 @@ pub(super) type Maker = Arc<dyn Fn(&Start) -> Box<dyn App> + Send + Sync>;
 pub(super) struct Worker {
     start: Start,
     port: Arc<Port>,
+    open: Arc<Open>,
+    /// Carries out its calls to other apps.
+    calls: Arc<dyn CallSink>,
     thread: Option<JoinHandle<()>>,
     ended: Mutex<Receiver<Exit>>,
     journal: Arc<Journal>,
@@ -38,14 +55,15 @@ impl Worker {
     pub(super) fn start(
         make: &Maker,
         start: Start,
-        others: Others,
+        calls: Arc<dyn CallSink>,
         patience: Duration,
     ) -> Result<Self, RpcError> {
         if !table::bind() {
             let what = "a `TestApp` cannot run inside a host: use it in tests";
             return Err(RpcError::new(code::START_FAILED, what));
         }
-        let (port, journal) = (Port::new(others), Arc::new(Journal::default()));
+        let (app, journal) = (start.app.as_str(), Arc::new(Journal::default()));
+        let port = Port::new(app.into(), LIMITS, Arc::new(ToOutput), calls.clone());
         let (at_end, ended) = channel();
         let (make, its_port, its_journal) = (make.clone(), port.clone(), journal.clone());
         let run = move || {
@@ -62,6 +80,8 @@ impl Worker {
         let mut worker = Self {
             start,
             port,
+            open: Arc::default(),
+            calls,
             thread: Some(thread),
             ended: Mutex::new(ended),
             journal,
@@ -86,6 +106,16 @@ impl Worker {
         &self.port
     }
 
+    /// The test's requests that are not over.
+    pub(super) fn open(&self) -> &Open {
+        &self.open
+    }
+
+    /// What carries out its calls to other apps.
+    pub(super) fn calls(&self) -> &Arc<dyn CallSink> {
+        &self.calls
+    }
+
     pub(super) fn journal(&self) -> &Journal {
         &self.journal
     }
@@ -99,33 +129,40 @@ impl Worker {
         self.saves
     }
 
-    /// Calls a method, of the app's or of the protocol, and waits for its result.
-    pub(super) fn ask<R: DeserializeOwned>(&self, name: &str, params: impl Serialize) -> Result<R, RpcError> {
-        let result = self.ask_raw(name, params, |_| true)?;
-        serde_json::from_str(result.get()).map_err(|error| {
-            let what = format!("cannot deserialize the result of `{name}`: {error}; it is {result}");
-            RpcError::new(code::INTERNAL_ERROR, what)
-        })
+    /// Sends a request; see [`Asked::send`].
+    pub(super) fn send(
+        &self,
+        context: Option<CallContext>,
+        json: impl FnOnce(u64) -> Vec<u8> + Send + 'static,
+        buffer: Option<Buffer>,
+    ) -> Asked {
+        Asked::send(&self.port, &self.open, context, json, buffer)
     }
 
-    /// As [`ask`](Self::ask). `note` gets the request's id; `false`: it is no longer pending.
-    pub(super) fn ask_raw(
-        &self,
-        name: &str,
-        params: impl Serialize,
-        note: impl FnOnce(u64) -> bool,
-    ) -> Result<Box<RawValue>, RpcError> {
-        let params = serde_json::value::to_raw_value(&params)
-            .map_err(|error| RpcError::new(code::INVALID_PARAMS, error.to_string()))?;
-        let (id, events) = self.port.ask(|id| to_json(&Request::new(id, name, &params)), Vec::new());
-        let asked = Asked { port: &self.port, id };
-        if !note(id) {
-            return Err(RpcError::new(code::CANCELLED, "this call is no longer pending"));
-        }
-        loop {
-            let message = match events.recv_timeout(self.patience) {
-                Ok(Event::Answer(message, _)) => message,
-                Ok(_) => continue,
+    /// Sends a notification, behind what the test has sent before.
+    pub(super) fn notify(&self, method: &'static str, params: impl Serialize + Send + 'static) {
+        let port = self.port.clone();
+        host::run(move || port.notify(method, params, Vec::new()));
+    }
+
+    /// The context of a request of the test's.
+    pub(super) fn context(&self) -> CallContext {
+        let mut context = CallContext::background("test");
+        context.set_deadline(tokio::time::Instant::now() + self.patience);
+        context
+    }
+
+    /// Calls a method, of the app's or of the protocol, and waits for its result.
+    pub(super) fn ask<R: DeserializeOwned>(&self, name: &str, params: impl Serialize) -> Result<R, RpcError> {
+        let params =
+            to_raw_value(&params).map_err(|error| RpcError::new(code::INVALID_PARAMS, error.to_string()))?;
+        let method = name.to_owned();
+        let asked =
+            self.send(Some(self.context()), move |id| to_json(&Request::new(id, &method, &params)), None);
+        let message = loop {
+            match asked.events.recv_timeout(self.patience) {
+                Ok(Event::Reply(ReplyEvent::Answer(message, _), _)) => break message,
+                Ok(_) => {}
                 Err(RecvTimeoutError::Timeout) => {
                     let (app, patience) = (self.name(), self.patience);
                     let what = format!("the app `{app}` did not respond to `{name}` within {patience:?}");
@@ -135,15 +172,16 @@ impl Worker {
                     let what = format!("the worker of the app `{}` has exited", self.name());
                     return Err(RpcError::new(code::UNAVAILABLE, what));
                 }
-            };
-            drop(asked);
-            let incoming: Incoming<'_> = serde_json::from_slice(&message.json)
-                .map_err(|error| RpcError::new(code::INTERNAL_ERROR, error.to_string()))?;
-            return match incoming.error {
-                Some(error) => Err(RpcError::from_object(error)),
-                None => Ok(incoming.result.unwrap_or(RawValue::NULL).to_owned()),
-            };
-        }
+            }
+        };
+        let result = answer::raw_result(&message.json).map_err(|error| match error {
+            AnswerError::Failed(error) => RpcError::from_object(error),
+            error => RpcError::new(code::INTERNAL_ERROR, error.to_string()),
+        })?;
+        serde_json::from_str(result.get()).map_err(|error| {
+            let what = format!("cannot deserialize the result of `{name}`: {error}; it is {result}");
+            RpcError::new(code::INTERNAL_ERROR, what)
+        })
     }
 
     /// The state for the next generation.
@@ -153,7 +191,7 @@ impl Worker {
 
     /// Tells it to finish what it has, and to end; waits until it has. `None`: it has not.
     pub(super) fn stop(&mut self) -> Option<Exit> {
-        self.port.notify(method::STOP, ());
+        self.notify(method::STOP, ());
         self.join()
     }
 
@@ -171,18 +209,6 @@ impl Worker {
             let _ = thread.join();
         }
         Some(exit)
-    }
-}
-
-/// A pending request; dropping it cancels the request.
-struct Asked<'a> {
-    port: &'a Port,
-    id: u64,
-}
-
-impl Drop for Asked<'_> {
-    fn drop(&mut self) {
-        self.port.forget(self.id);
     }
 }
 

@@ -13,10 +13,12 @@ use serde::de::DeserializeOwned;
 
 use crate::abi::port::Port;
 use crate::abi::{Buffer, Message};
+use crate::http::body::Body;
 use crate::http::header;
 use crate::http::payload::Payload;
 use crate::http::request_builder::RequestBuilder;
-use crate::protocol::{self, Body, Fetch, Header, HttpResponse, RpcCall, code, method};
+use crate::http::stream::Chunk;
+use crate::protocol::{self, Fetch, Header, HttpResponse, RpcCall, code, method};
 use crate::worker::rpc::RpcError;
 
 /// The host, as a handler sees it: it brings calls and requests to other apps, without a socket.
@@ -151,7 +153,7 @@ impl Host {
     pub async fn fetch(&self, app: &str, request: RequestBuilder) -> Result<Fetched, RpcError> {
         let (mut request, body) = request.into_parts();
         let transfer: Vec<Buffer> = Payload::Vec(body).into_buffer(&self.requests.port).into_iter().collect();
-        request.body = (!transfer.is_empty()).then_some(Body::Transfer(0));
+        request.body = (!transfer.is_empty()).then_some(protocol::Body::Transfer(0));
         let params = Fetch { app: Cow::Borrowed(app), request, parent: self.parent };
         let mut message = self.ask(method::FETCH, params, transfer).await?;
         let response: HttpResponse<'_> =
@@ -163,7 +165,9 @@ impl Host {
             .collect();
         let (status, body) = (response.status, response.body);
         let body = match body {
-            Some(Body::Transfer(index)) => Payload::Buffer(message.transfer.take(index).unwrap_or_default()),
+            Some(protocol::Body::Transfer(index)) => {
+                Payload::Buffer(message.transfer.take(index).unwrap_or_default())
+            }
             _ => Payload::Empty,
         };
         Ok(Fetched { status, headers, body })
@@ -293,7 +297,7 @@ impl Fetched {
     }
 
     /// The body, to be sent on without a copy.
-    pub fn into_body(self) -> crate::Body {
-        crate::http::stream::Chunk(self.body).into()
+    pub fn into_body(self) -> Body {
+        Chunk(self.body).into()
     }
 }

@@ -8,6 +8,7 @@
 //! The functions are hidden. A shared library that the app brings does not find them: it is loaded once for all apps, and
 //! would be bound to those of the first one for good.
 
+#[macro_use]
 pub mod actions;
 mod behind;
 mod descriptors;

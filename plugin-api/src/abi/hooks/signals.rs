@@ -87,7 +87,7 @@ macro_rules! of_library {
         )*
     };
 }
-crate::__signal_functions! { of_library }
+__signal_functions! { of_library }
 
 /// `kill`, of which what goes to the own process stays with this generation.
 ///

@@ -193,7 +193,7 @@ fn a_next_generation_that_does_not_start_leaves_the_old_one() {
     host.replace("libbad.so", patched("misbehave", ""));
     wait_until("the next one serves", || host.get("/apps/bad/").text() == "fine");
     host.replace("apps.json", failing.to_string());
-    host.wait_for_log(&["ERROR", "failed to start", "this start fails", "; generation 3 goes on"]);
+    host.wait_for_log(&["ERROR", "failed to start", "this start fails", "; generation 3 keeps serving"]);
     wait_until("nothing of the tries is left", || mapped(&host) == 1);
     host.replace("libbad.so", versioned("next"));
     wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");

@@ -36,14 +36,14 @@ fn a_save_is_built_and_served() {
     // What does not compile changes nothing.
     save(&host, name, &answers("broken").replace("new()", "nwe()"));
     host.wait_for_log(&["error[E0599]"]);
-    host.wait_for_log(&["dev-save: the build failed after", "generation 2 of dev-save goes on serving"]);
+    host.wait_for_log(&["dev-save: the build failed after", "generation 2 of dev-save keeps serving"]);
     assert_eq!(host.get("/apps/dev-save/").text(), "two");
 
     // Also a manifest that cannot be read.
     let manifest = host.folder().join("dev-save/Cargo.toml");
     let good = fs::read_to_string(&manifest).unwrap();
     fs::write(&manifest, good.replace("[lib]", "[lib")).unwrap();
-    host.wait_for_log(&["dev-save: cannot understand", "Cargo.toml"]);
+    host.wait_for_log(&["dev-save: cannot parse", "Cargo.toml"]);
     assert_eq!(host.get("/apps/dev-save/").text(), "two");
     save(&host, name, &answers("three"));
     fs::write(&manifest, good).unwrap();

@@ -191,7 +191,7 @@ fn an_unknown_app_is_a_problem_document_or_a_page() {
 fn what_the_app_does_not_answer_is_404_and_405() {
     let host = probe(json!({}));
     let problem = host.get("/apps/probe/missing").problem(404, "app-error");
-    assert_eq!(problem["detail"], "nothing answers GET /missing");
+    assert_eq!(problem["detail"], "no route for GET /missing");
 
     let reply = host.post("/apps/probe/get-only", "x");
     assert_eq!(reply.status, 405);

@@ -189,7 +189,7 @@ fn what_cannot_be_made_leaves_nothing_behind() {
     fs::write(folder.join("apps.json"), "[{\"name\":\"taken\",\"path\":\"x\"}]").unwrap();
     fs::create_dir(folder.join("there")).unwrap();
 
-    refused(folder, &["fn"], "cargo refuses: invalid package name `fn`: it is a Rust keyword");
+    refused(folder, &["fn"], "cargo failed: invalid package name `fn`: it is a Rust keyword");
     refused(folder, &["a b"], "invalid app name `a b`: expected a name of 1 to 64 characters");
     refused(folder, &["a.b"], "invalid character `.` in package name");
     refused(folder, &["taken"], "apps.json already has an app `taken` with the path ");
@@ -267,7 +267,7 @@ fn what_cannot_be_written_or_taken_back_is_told() {
         said(&folder, "touch shop; rm Cargo.toml; mkdir Cargo.toml; echo error: no more >&2; exit 1");
     let manifest = folder.join("Cargo.toml");
     for line in [
-        "atoll: cargo refuses: no more".to_owned(),
+        "atoll: cargo failed: no more".to_owned(),
         format!("cannot remove {}: Not a directory", folder.join("shop").display()),
         format!("cannot restore {}: Is a directory", manifest.display()),
     ] {

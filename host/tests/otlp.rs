@@ -206,7 +206,7 @@ fn a_collector_that_is_not_there_costs_spans_and_no_request() {
     assert_eq!(host.log_lines(&["dropping spans"]).len(), 1, "it is said once");
     let _collector = Collector::at(free);
     assert_eq!(host.get("/apps/probe/start").status, 200);
-    host.wait_for_log(&["INFO", &format!("http://{free}/ takes spans again")]);
+    host.wait_for_log(&["INFO", &format!("sending spans to http://{free}/ again")]);
     assert_eq!(host.stop().status.code(), Some(0));
 }
 

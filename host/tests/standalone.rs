@@ -107,7 +107,7 @@ fn an_address_that_is_taken_is_told() {
     let host = alone.start();
     let address = host.address().to_string();
     wait_until("it says how to reload it", || {
-        host.stdout().contains("`cargo build --package hello --lib` reloads it")
+        host.stdout().contains("run `cargo build --package hello --lib` to reload it")
     });
     let ended = Launch::program(alone.folder.path().join("hello")).args(["--listen", &address]).run();
     assert_eq!(ended.status.code(), Some(1));

@@ -85,7 +85,7 @@ fn a_host_that_cannot_start_says_why() {
     let setting = error(TestHost::builder().app("a", ".").settings(json!({ "worker": 1 })));
     assert!(setting.contains("workers"), "{setting}");
     let ordinary = error(crate_of("ordinary", "", ""));
-    assert!(ordinary.contains("ordinary builds no cdylib"), "{ordinary}");
+    assert!(ordinary.contains("ordinary does not build a cdylib"), "{ordinary}");
     let broken = error(crate_of("broken", "[lib]\ncrate-type = [\"cdylib\"]", "fn app( {}"));
     assert!(broken.starts_with("the build failed:"), "{broken}");
     let slow = crate_of("slow", "[lib]\ncrate-type = [\"cdylib\"]", "");

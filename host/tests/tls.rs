@@ -257,7 +257,7 @@ fn a_new_certificate_is_taken_over_and_connections_go_on() {
         host.wait_for_log(&["WARN", "the key key.pem does not match the certificate cert.pem"]);
         goes_on(&host).await;
         host.replace("key.pem", &new.key);
-        host.wait_for_log(&["INFO", "cert.pem is taken over"]);
+        host.wait_for_log(&["INFO", "reloaded the certificate cert.pem"]);
 
         connect(host.address(), &new.root, &[], BOTH).await.unwrap();
         connect(host.address(), &old.root, &[], BOTH).await.unwrap_err();
@@ -277,7 +277,7 @@ fn files_that_cannot_be_used_are_named() {
     let missing = launch(&one);
     std::fs::remove_file(missing.folder().join("cert.pem")).unwrap();
     let message = error(missing);
-    assert!(message.contains("the certificate cert.pem cannot be read: No such file"), "{message}");
+    assert!(message.contains("cannot read the certificate cert.pem: No such file"), "{message}");
 
     for (file, content, expected) in [
         ("cert.pem", "", "cert.pem contains no usable certificate in PEM format"),

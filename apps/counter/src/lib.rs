@@ -51,6 +51,6 @@ mod tests {
     fn a_state_of_another_kind_is_a_new_beginning() {
         let app = TestApp::builder(app).state("three").start().unwrap();
         assert_eq!(count(&app), 0);
-        assert!(app.log()[0].1.contains("cannot be restored"), "{:?}", app.log());
+        assert!(app.log()[0].1.contains("cannot restore the state"), "{:?}", app.log());
     }
 }

@@ -49,7 +49,7 @@ pub(crate) async fn tear_down(
         log::warn!(
             "{}#{number}: cancelled {left} unfinished request{} after drain_timeout_ms = {}",
             app.name(),
-            if left == 1 { " was" } else { "s were" },
+            if left == 1 { "" } else { "s" },
             settings.drain_timeout_ms
         );
     }

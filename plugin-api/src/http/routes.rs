@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = r#"the route "/{*a}/b" is malformed: `{*name}` must be at the end"#)]
+    #[should_panic(expected = r#"malformed route "/{*a}/b": `{*name}` must be at the end"#)]
     fn a_bad_pattern_is_named() {
         routes(&[(None, "/{*a}/b")]);
     }

@@ -290,7 +290,7 @@ mod tests {
             .all("/pass", |_: Request| ());
         let missing = app.oneshot(Request::get("/missing"));
         assert_eq!(missing.status_code(), 404);
-        assert!(text(&missing).contains("nothing answers GET /missing"));
+        assert!(text(&missing).contains("no route for GET /missing"));
         assert_eq!(app.oneshot(Request::get("/pass")).status_code(), 404);
 
         let other = app.oneshot(Request::delete("/"));

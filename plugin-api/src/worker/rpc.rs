@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "the name \"http\" is the protocol's")]
+    #[should_panic(expected = "the method name \"http\" is reserved for the protocol")]
     fn a_name_of_the_protocol_is_refused() {
         Methods::default().add("http", (|(): ()| Ok::<_, Error>(())).boxed());
     }

@@ -189,7 +189,7 @@ fn a_stream_that_breaks_is_not_taken_for_whole() {
     assert_eq!(answer.chunk().unwrap().unwrap_err().message(), "the disk is gone");
     assert!(answer.chunk().is_none());
     let text = panics(|| drop(app.get("/")));
-    assert!(text.contains("is not complete: the disk is gone"), "{text}");
+    assert!(text.contains("is incomplete: the disk is gone"), "{text}");
 }
 
 async fn echo(mut socket: WebSocket) {

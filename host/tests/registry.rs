@@ -132,7 +132,7 @@ fn a_broken_file_changes_nothing_and_is_explained() {
     assert!(host.log().contains("`workers`"), "an unknown field comes with the nearest known one");
 
     std::fs::remove_file(host.folder().join("apps.json")).unwrap();
-    host.wait_for_log(&["WARN", "apps.json was removed; keeping the current apps"]);
+    host.wait_for_log(&["WARN", "apps.json was removed; the apps keep running"]);
     assert_eq!(generation(&host, "keep"), 1);
 
     host.replace("apps.json", apps(&["keep", "new"]));

@@ -384,7 +384,7 @@ mod tests {
         assert!(message("null", "").is_err());
         assert!(message(r#"{"method":"GET"}"#, "").is_err());
         let error = message(r#"{"method":"GET","path":"/","body":{"transfer":1}}"#, "").unwrap_err();
-        assert!(error.to_string().contains("no buffer 1"), "{error}");
+        assert!(error.to_string().contains("missing buffer 1"), "{error}");
         assert!(Request::parse(buffer("{}"), 0..9, Buffers::default()).is_err());
     }
 

@@ -4,37 +4,19 @@
 //! client's are replaced, as it could claim to be anyone.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use atoll_plugin::protocol::{Header, header_text};
-use ipnet::IpNet;
 
 use super::peer::Peer;
+use super::trusted_proxies::TrustedProxies;
 use crate::http::connection::Current;
 
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
 const HOST: &str = "x-forwarded-host";
 const PREFIX: &str = "x-forwarded-prefix";
-
-/// The proxies whose `X-Forwarded-…` headers are believed.
-#[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
-
-impl TrustedProxies {
-    /// Whether one of them has this address.
-    pub(super) fn contains(&self, peer: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(&peer))
-    }
-}
-
-impl FromIterator<IpNet> for TrustedProxies {
-    fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Self {
-        Self(networks.into_iter().collect())
-    }
-}
 
 /// Whether the host sets a header of this name itself.
 pub(super) fn is_forwarded(name: &str) -> bool {

@@ -23,12 +23,12 @@ mod settings;
 pub(crate) mod sse;
 pub(crate) mod target;
 mod trace;
+mod trusted_proxies;
 mod upgrade;
 mod websocket;
 pub(crate) mod websocket_liveness;
 pub(crate) mod websocket_stream;
 
-pub use self::forwarded::TrustedProxies;
 pub use self::live::{LivePages, configure_live};
 pub use self::mount::Mount;
 pub(crate) use self::request_id::RequestId;
@@ -36,3 +36,4 @@ pub use self::serve::configure;
 pub use self::settings::HttpSettings;
 #[cfg(feature = "fuzzing")]
 pub(crate) use self::target::check_target;
+pub use self::trusted_proxies::TrustedProxies;

@@ -1,7 +1,7 @@
 //! What all requests are answered from.
 
-use super::forwarded::TrustedProxies;
 use super::mount::Mount;
+use super::trusted_proxies::TrustedProxies;
 
 /// What all requests are answered from.
 #[derive(Clone, Debug)]

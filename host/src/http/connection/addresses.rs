@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::limits::ADDRESS_PERCENT;
-use crate::http::TrustedProxies;
+use crate::http::trusted_proxies::TrustedProxies;
 use crate::observe::throttle::Throttle;
 
 /// How many lines in a second say that a client has too many.

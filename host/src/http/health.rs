@@ -51,7 +51,7 @@ impl Health {
 }
 
 fn ready(registry: &Registry) -> HttpResponse {
-    let mut late = registry.apps_that(|app| is_late(app));
+    let mut late = registry.apps_that(is_late);
     if late.is_empty() {
         return HttpResponse::Ok().body("ready\n");
     }

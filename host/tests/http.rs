@@ -389,7 +389,7 @@ fn a_thousand_first_calls_start_an_app_once() {
     }
     assert_eq!(std::fs::read_to_string(host.path("note")).unwrap(), "probe 1 0\n");
     host.wait_for_log(&["probe#1 is serving"]);
-    assert_eq!(host.log_lines(&["serves"]).len(), 1);
+    assert_eq!(host.log_lines(&["is serving"]).len(), 1);
 }
 
 #[test]

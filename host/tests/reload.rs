@@ -169,8 +169,8 @@ fn the_same_library_again_is_no_reload() {
     host.replace("libv.so", versioned(2));
     host.replace("libv.so", versioned(3));
     wait_for_version(&host, 3);
-    wait_until("three generations are in the log", || host.log_lines(&["v#", "serves"]).len() >= 3);
-    assert_eq!(host.log_lines(&["v#", "serves"]).len(), 3, "{}", host.log());
+    wait_until("three generations are in the log", || host.log_lines(&["v#", "is serving"]).len() >= 3);
+    assert_eq!(host.log_lines(&["v#", "is serving"]).len(), 3, "{}", host.log());
 }
 
 #[test]

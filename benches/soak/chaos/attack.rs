@@ -2,18 +2,21 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::support::Host;
+use crate::support::{Connection, Host};
 
 /// The files that the host may have open. Fewer than [`CONNECTIONS`].
 pub(super) const OPEN_FILES: usize = 400;
 
 /// How many connections a client opens to use the host's files up.
 const CONNECTIONS: usize = 500;
+
+/// How many clients open them.
+const CLIENTS: usize = 4;
 
 /// How many requests one HTTP/2 connection sends, whose client takes none of the answers.
 const STREAMS: u32 = 2_000;
@@ -43,9 +46,11 @@ pub(super) fn signal(host: &Host, signal: i32) {
     unsafe { libc::kill(host.pid() as libc::pid_t, signal) };
 }
 
-/// Opens more connections than the host may have files.
+/// Opens more connections than the host may have files, from several addresses, as each has only a share of them.
 pub(super) fn use_up_descriptors(address: SocketAddr) {
-    let connections: Vec<_> = (0..CONNECTIONS).map_while(|_| TcpStream::connect(address).ok()).collect();
+    let source = |number: usize| IpAddr::from([127, 0, 0, 2 + (number % CLIENTS) as u8]);
+    let connections: Vec<_> =
+        (0..CONNECTIONS).map_while(|number| Connection::open_from(source(number), address).ok()).collect();
     sleep(MOMENT);
     drop(connections);
 }

@@ -218,9 +218,9 @@ mod tests {
     #[test]
     fn a_thread_that_begins_while_others_look_becomes_known() {
         let before = Strangers::now().unwrap();
-        let (start, looking) = (std::sync::Barrier::new(5), std::sync::atomic::AtomicBool::new(true));
+        let (start, looking) = (std::sync::Barrier::new(3), std::sync::atomic::AtomicBool::new(true));
         thread::scope(|scope| {
-            for _ in 0..4 {
+            for _ in 0..2 {
                 scope.spawn(|| {
                     start.wait();
                     while looking.load(Ordering::Relaxed) {
@@ -229,7 +229,7 @@ mod tests {
                 });
             }
             start.wait();
-            for _ in 0..200 {
+            for _ in 0..50 {
                 let (end, ended) = std::sync::mpsc::channel::<()>();
                 let known = thread::spawn(move || {
                     // So that it has begun.

@@ -33,7 +33,7 @@ impl Reader<'_> {
                 TokenTree::Group(group) if is_attribute && group.delimiter() == Delimiter::Bracket => {
                     if self.attribute(&group) {
                         // What is only there for tests.
-                        while let Some(token) = tokens.next() {
+                        for token in tokens.by_ref() {
                             match token {
                                 TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => break,
                                 TokenTree::Punct(mark) if mark.as_char() == ';' => break,

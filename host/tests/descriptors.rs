@@ -52,6 +52,11 @@ fn what_tokio_keeps_in_statics_is_not_left() {
     reloads("tokio-axum", "/apps/v/greet/x");
 }
 
+#[test]
+fn the_eventfd_of_a_port_that_a_static_holds_is_not_left() {
+    reloads("process", "/apps/v/keep-host");
+}
+
 /// The apps `one` and `other`, both of the fixture.
 fn two() -> Host {
     Launch::serve(json!([{ "name": "one", "path": "libone.so" }, { "name": "other", "path": "libother.so" }]))

@@ -331,7 +331,7 @@ fn a_folder_that_cannot_be_written_is_told() {
         assert!(said.stderr.contains(because), "{because:?} in {}", said.stderr);
     };
     project.write("file", "");
-    refused("file", "cannot read apps.json: Not a directory (os error 20); choose another folder with --out");
+    refused("file", "apps.json: Not a directory (os error 20); choose another folder with --out");
     // Nobody makes folders there.
     refused("/proc/deploy", "cannot write /proc/deploy: ");
     let library = project.path("there/probe.so");

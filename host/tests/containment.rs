@@ -465,7 +465,7 @@ fn more_generations_that_drain_than_there_may_be() {
     let mut held = Vec::new();
     for number in 1..=3 {
         start_app(&host);
-        host.wait_for_log(&[&format!("bad#{number} serves")]);
+        host.wait_for_log(&[&format!("bad#{number} is serving")]);
         held.push(begin(number));
         host.replace("libbad.so", patched("misbehave", &number.to_string()));
     }
@@ -475,11 +475,11 @@ fn more_generations_that_drain_than_there_may_be() {
         "bad: the next generation is begun when one of the 2 that drain has ended (max_draining = 2)",
     ]);
     assert_eq!(host.get("/apps/bad/").text(), "fine");
-    assert_eq!((mapped(&host), host.log_lines(&["bad#4 serves"]).len()), (3, 0));
+    assert_eq!((mapped(&host), host.log_lines(&["bad#4 is serving"]).len()), (3, 0));
     let (mut first, file) = held.remove(0);
     touch(&file);
     assert_eq!(first.receive("GET").unwrap().text(), "waited");
-    host.wait_for_log(&["bad#4 serves"]);
+    host.wait_for_log(&["bad#4 is serving"]);
     assert!(mapped(&host) <= 4, "two drain, one more, and what serves");
     // No request is lost: the others are answered as well, by the generations that they were sent to.
     for (mut connection, file) in held {

@@ -115,7 +115,7 @@ fn pages_are_told_of_versions_and_failures() {
     save(&host, name, "compile_error!(\"<b>not</b> finished\");");
     let failed = next_state(&mut stream);
     assert_eq!(failed["version"], second["version"]);
-    assert_eq!(failed["failure"]["title"], "live-stream does not build");
+    assert_eq!(failed["failure"]["title"], "live-stream failed to build");
     let pieces = failed["failure"]["text"].as_array().unwrap();
     assert_eq!((pieces[0]["text"].as_str(), pieces[0]["bold"].as_bool()), (Some("error"), Some(true)));
     assert!(pieces[0]["color"].as_str().unwrap().starts_with('#'), "{failed}");
@@ -135,7 +135,7 @@ fn pages_are_told_of_versions_and_failures() {
         &answers("three").replace("Application::new()", "panic!(\"no start\"); Application::new()"),
     );
     let refused = next_state(&mut stream);
-    assert_eq!(refused["failure"]["title"], "live-stream does not start");
+    assert_eq!(refused["failure"]["title"], "live-stream failed to start");
     assert_eq!(host.get(&format!("/apps/{name}/")).text(), "two");
 
     // The host does not wait for those who follow.

@@ -52,7 +52,7 @@ fn a_request_is_seen_as_it_happens() {
         browser.until(&format!("{}.cells[5].innerText.includes(' ms')", row("hello"))).await;
         browser.says(".figures", "1 in total").await;
         browser
-            .until("/requests\\/s: .* at last/.test(document.querySelector('.chart svg').ariaLabel)")
+            .until("/requests\\/s: .* now, between/.test(document.querySelector('.chart svg').ariaLabel)")
             .await;
         host.get("/apps/bad/panic");
         browser.until(&format!("{}.cells[7].innerText.trim() === '1'", row("bad"))).await;

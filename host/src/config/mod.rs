@@ -150,7 +150,7 @@ impl Config {
     /// let text = r#"[{ "name": "hello", "path": "apps/hello" }]"#;
     /// let config = Config::parse(text, Path::new("/srv"), "apps.json")?;
     /// assert_eq!(config.no_such_app("helo"), "unknown app `helo`: did you mean `hello`?");
-    /// assert_eq!(config.no_such_app("shop"), "no app is named `shop`; registered: hello");
+    /// assert_eq!(config.no_such_app("shop"), "unknown app `shop`; registered: hello");
     /// # Ok::<(), atoll_host::config::ConfigError>(())
     /// ```
     pub fn no_such_app(&self, name: &str) -> String {

@@ -51,7 +51,8 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(0..1_000_000));
     eprintln!("seed {seed}");
     let setup = format!("mount -t tmpfs -o size=256m tmpfs tmp && ulimit -n {}", attack::OPEN_FILES);
-    let launch = Launch::isolated(&setup, "serve").ok_or("this system lets nobody but root mount")?;
+    let launch =
+        Launch::isolated(&setup, "serve").ok_or("cannot mount a file system: run the soak as root")?;
     let mut launch = launch
         .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--h2c"])
         .write("apps.json", registry(&all_apps(), 1))
@@ -148,7 +149,7 @@ fn wait_until_all_answer(host: &Host) -> Result<(), String> {
     Ok(())
 }
 
-/// What the host tells of itself. Its admin listener is asked: its control socket is in a file system of its own.
+/// The host's status, from its admin listener: the control socket is in a file system that is mounted for the host alone.
 fn status(host: &Host) -> Result<HostStatus, String> {
     let reply = Connection::open(host.admin())
         .and_then(|mut connection| connection.call(&Call::get("/api/v1/status")))

@@ -155,7 +155,7 @@ macro_rules! __export_app {
             impl $crate::__private::Export for ThisLibrary {
                 const HOST_HEAP: bool = $host_heap;
                 fn app(start: &$crate::protocol::Start) -> ::std::boxed::Box<dyn $crate::App> {
-                    #[allow(unused_imports)]
+                    #[allow(unused_imports, reason = "an app's type needs one of these traits")]
                     use $crate::__private::make::*;
                     (&&&&&&Make::new($app)).make(start)
                 }

@@ -64,7 +64,7 @@ pub(crate) unsafe fn sigaction(
     let before = slot.load();
     let failed = match wanted {
         None => Ok(()),
-        // Another thread may have had the lock at the fork. What follows is a process of its own.
+        // Another thread may have had the lock at the fork. What follows is a separate process.
         Some(wanted) if current::is_forked_child() => {
             slot.store(wanted);
             // SAFETY: by the caller's contract; the child's library stays.

@@ -123,7 +123,7 @@ impl Workspace {
     fn cargo(&self) -> Command {
         let mut command = Command::from(cargo::cargo());
         command.current_dir(self.folder());
-        // Cargo writes to a pipe, which does not look like a terminal; whoever reads it can do without the colours.
+        // Cargo writes to a pipe, so it does not see the terminal that the output may go to.
         if output::may_color() {
             command.env("CARGO_TERM_COLOR", "always");
         }

@@ -146,7 +146,7 @@ fn any_number_of_threads_send_to_one_slow_client() {
     let counts = || host.get("/apps/streams/crowd-count").json();
     let mut socket = open(&host, "/apps/streams/crowd");
     wait_until("all threads have begun", || counts() == json!([4, 0]));
-    for n in 0..4 * 16 {
+    for n in 0..4 * 256 {
         let message = socket.read().unwrap_or_else(|error| panic!("{n} messages came: {error}"));
         assert_eq!(message.len(), 64 * 1024);
     }

@@ -237,12 +237,6 @@ impl App {
         self.tell(Command::Configure(Box::new(config)));
     }
 
-    /// Starts it without a call.
-    pub(crate) fn preload(&self) {
-        let (answer, _nobody_waits) = oneshot::channel();
-        self.tell(Command::Wanted(answer));
-    }
-
     /// Takes it down; comes back when all its generations are unloaded or pinned.
     pub(crate) async fn close(&self) {
         self.order(Command::Close).await;

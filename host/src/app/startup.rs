@@ -36,7 +36,7 @@ const STAGE_ATTEMPTS: usize = 50;
 /// How long new requests may wait for the predecessor's to end, so that its state is saved whole.
 const HOLD_LIMIT: Duration = Duration::from_secs(2);
 
-/// What a driver wants brought.
+/// What a supervisor wants started.
 pub(crate) struct Plan {
     pub(crate) app: Arc<App>,
     pub(crate) number: Number,
@@ -44,10 +44,10 @@ pub(crate) struct Plan {
     pub(crate) path: PathBuf,
     /// What it leads to, or what a build has made of it.
     pub(crate) library: Library,
-    /// When the change that this brings was noticed.
+    /// When the change was noticed that this brings into force.
     pub(crate) noticed: Option<Instant>,
-    /// A kept library, instead of that one.
-    pub(crate) kept: Option<Kept>,
+    /// An earlier library, instead of that one.
+    pub(crate) rollback: Option<Kept>,
     /// What was made ready ahead of the library, if it is still that.
     pub(crate) prepared: Option<Preparation>,
     /// Nothing is to be done if the library has this content.
@@ -75,6 +75,8 @@ pub(crate) enum StartupError {
     Start(#[from] StartError),
     #[error("the library is unchanged")]
     Unchanged,
+    #[error("the earlier library is no longer kept (see the setting `keep`)")]
+    NotKept,
     #[error("the host failed to start it: {0}; this is a bug in the host, please report it")]
     Panicked(String),
 }
@@ -88,10 +90,11 @@ impl StartupError {
             )) => Cause::Unusable,
             Self::Unchanged => Cause::Unchanged,
             // What a compiler says may contain anything.
-            Self::Build(_) => Cause::Unusable,
+            Self::Build(_) => Cause::Build,
             _ if self.is_of_the_machine() => Cause::Machine,
             Self::Check(CheckError::Stage(_) | CheckError::Thread(_))
             | Self::Start(_)
+            | Self::NotKept
             | Self::Panicked(_) => Cause::Failed,
             Self::Check(_) => Cause::Unusable,
         }
@@ -139,10 +142,16 @@ pub(crate) async fn start_up(
     let limits = Limits { queue: settings.queue, calls: settings.max_calls, message: settings.message_limit };
     let shape = Shape { workers: settings.workers, limits };
     let on_exit = plan.on_exit.clone();
-    let told = move |reason| on_exit(reason);
     let context = loaded.context().clone();
-    let generation =
-        Generation::spawn(context, version, loaded.root(), shape, &plan.call_sink, plan.noticed, told);
+    let generation = Generation::spawn(
+        context,
+        version,
+        loaded.root(),
+        shape,
+        &plan.call_sink,
+        plan.noticed,
+        move |reason| on_exit(reason),
+    );
     let live = LiveGeneration { generation: Arc::new(generation), loaded, hash };
     let workers = settings.workers;
     let plural = if workers == 1 { "" } else { "s" };
@@ -188,7 +197,7 @@ async fn inspect(services: &Rc<Services>, plan: &mut Plan) -> Result<Inspected, 
             path: plan.path.clone(),
             limit: plan.app.settings().library_limit as u64,
             library: plan.library.clone(),
-            kept: plan.kept.clone(),
+            rollback: plan.rollback.clone(),
             prepared: prepared.take(),
             unless: plan.unless,
         };
@@ -219,7 +228,7 @@ struct Wanted {
     path: PathBuf,
     limit: u64,
     library: Library,
-    kept: Option<Kept>,
+    rollback: Option<Kept>,
     prepared: Option<Prepared>,
     unless: Option<ContentHash>,
 }
@@ -228,7 +237,7 @@ impl Wanted {
     /// Makes or finds it, and says what is special about that.
     fn copy(self, staging: &Staging) -> Result<(Inspected, &'static str), StartupError> {
         let (mut package, mut origin) = (None, None);
-        let staged = match (self.kept, self.library) {
+        let staged = match (self.rollback, self.library) {
             (Some(kept), _) => staging.restage(&self.app, &kept),
             (None, Library::Failed(error)) => return Err(StartupError::Build(error)),
             (None, library) => {

@@ -1,49 +1,68 @@
 //! What happens to an app.
 
+use std::time::Duration;
+
+use super::policy::Policy;
+use crate::library::content_hash::ContentHash;
+
 /// A generation's number, counted from 1 for each app.
 pub type Number = u64;
 
 /// What happens to an app.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Someone wants it to serve: a call, or `preload`.
+    /// The supervisor has begun: an app that is preloaded starts.
+    Registered,
+    /// A call needs a generation that serves.
     Wanted,
-    /// Its library or its settings have changed, or someone asks for a reload.
-    Changed,
-    /// A generation has started.
-    Ready(Number),
-    /// A generation does not serve, and nothing of it is left.
-    NotReady(Number, Cause),
-    /// A worker of a generation has exited unexpectedly.
-    Ended(Number),
-    /// A generation had nothing to do for the idle timeout, and admits nothing more.
-    Idle(Number),
-    /// Someone asks that it goes, until the next call.
-    Stopped,
-    /// Someone asks that it goes, and does not come back for calls.
+    /// A user asks for a generation that serves, also after the app has failed.
+    StartRequested,
+    /// A user asks for another generation: of the library on disk, or of an earlier one with this content.
+    ReloadRequested(Option<ContentHash>),
+    /// A user asks that the app stops until the next call.
+    StopRequested,
+    /// A user asks that the app stops, and that calls do not start it.
     Disabled,
     /// Calls may start it again.
     Enabled,
+    /// There is another library; the change was noticed at this time.
+    LibraryChanged(Duration),
+    /// The registry has a new entry for the app.
+    Configured(Policy),
+    /// The heap of a generation is above its limit.
+    HeapExceeded(Number),
+    /// The state of the serving generation is about to be saved for the next one: it gets no more requests.
+    HandOver,
+    /// A generation has started.
+    Ready(Number),
+    /// A generation failed to start, and nothing of it is left.
+    NotReady(Number, Cause, String),
+    /// A worker of a generation has exited unexpectedly: why.
+    Exited(Number, String),
+    /// A generation had nothing to do for the idle timeout, or makes way for the next one; it admits nothing more.
+    Idle(Number),
     /// A retired generation is unloaded or pinned.
-    Retired(Number),
-    /// The pause after a crash, or after a fault of the machine, is over.
-    Rested,
-    /// So many of its generations are pinned now.
+    Gone(Number),
+    /// The [pause](super::Lifecycle::pause_until) is over.
+    PauseOver,
+    /// This many of its generations are pinned now.
     Pinned(usize),
-    /// The app is taken out of the registry, or the host shuts down.
+    /// The app is removed from the registry, or the host shuts down.
     Closed,
 }
 
 /// Why a generation failed to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The library is what serves already.
+    /// The library is the one that serves already.
     Unchanged,
-    /// The library is missing or refused: trying it again as it is would be in vain.
+    /// The crate does not compile. The compiler has reported it.
+    Build,
+    /// The library is missing or refused: another attempt with the same file would fail too.
     Unusable,
     /// It failed on the way, or when it started.
     Failed,
     /// The machine had no room for it: no file descriptors, threads, memory or disk. It is tried again without end, and
-    /// is no crash.
+    /// does not count as a crash.
     Machine,
 }

@@ -1,62 +1,88 @@
 //! The life of an app as a plain state machine: events in, effects out, no threads, no clock, no I/O.
 //!
-//! An [`App`](crate::app::handle::App)'s driver carries the effects out and reports what came of them.
+//! An app's supervisor carries the effects out and reports what came of them. All state of an app that decides anything
+//! is here; the supervisor holds the resources: libraries, workers, and those that wait for an answer.
 
 mod effect;
 mod event;
+mod failure;
+mod outcomes;
 mod phase;
-mod restart_policy;
+mod policy;
+mod requests;
+mod start;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-pub use self::effect::Effect;
+pub use self::effect::{Effect, Report};
 pub use self::event::{Cause, Event, Number};
+pub use self::failure::Failure;
 pub use self::phase::Phase;
-pub use self::restart_policy::RestartPolicy;
+pub use self::policy::Policy;
+pub use self::start::Start;
+use self::start::Starting;
+use crate::app::unavailable::Unavailable;
+
+/// How long a client waits before it calls an app again that has no pause.
+const DEFAULT_RETRY: Duration = Duration::from_secs(60);
 
 /// The state of one app.
 #[derive(Clone, Debug)]
 pub struct Lifecycle {
-    policy: RestartPolicy,
+    policy: Policy,
     phase: Phase,
     last: Number,
     serving: Option<Number>,
-    coming: Option<Number>,
-    /// The library changed after the coming generation was begun: another one follows it. Or none could be begun: one is
-    /// when that is possible.
-    outdated: bool,
-    /// A worker of the coming generation has ended already.
-    ended: bool,
-    /// The coming generation is to go as soon as it has come.
-    unwanted: bool,
+    /// The serving generation gets no requests, because its state is handed over.
+    is_held: bool,
+    starting: Option<Starting>,
+    /// How the generation after the one that starts is to be started.
+    next: Start,
+    /// Another generation follows the one that starts, because something changed after that was begun. Or none could be
+    /// started: one is when that is possible.
+    is_outdated: bool,
+    /// The generation that starts retires as soon as it is ready.
+    is_unwanted: bool,
     retiring: BTreeSet<Number>,
     crashes: VecDeque<Duration>,
     /// How many faults of the machine there were since a generation was ready.
     faults: usize,
-    /// The pause is one before a reload that the machine had no room for.
-    retries: bool,
-    /// How many generations are pinned.
+    pause_until: Option<Duration>,
     pinned: usize,
+    failure: Option<Failure>,
+    /// Someone waits for the outcome of a reload: of this generation or a later one.
+    reload_from: Option<Number>,
+    /// Someone waits until the app has stopped.
+    stop_requested: bool,
+    /// The time of the event that is being handled.
+    now: Duration,
+    effects: Vec<Effect>,
 }
 
 impl Lifecycle {
     /// An app that is not loaded.
-    pub fn new(policy: RestartPolicy) -> Self {
+    pub fn new(policy: Policy) -> Self {
         Self {
             policy,
             phase: Phase::Cold,
             last: 0,
             serving: None,
-            coming: None,
-            outdated: false,
-            ended: false,
-            unwanted: false,
+            is_held: false,
+            starting: None,
+            next: Start::default(),
+            is_outdated: false,
+            is_unwanted: false,
             retiring: BTreeSet::new(),
             crashes: VecDeque::new(),
             faults: 0,
-            retries: false,
+            pause_until: None,
             pinned: 0,
+            failure: None,
+            reload_from: None,
+            stop_requested: false,
+            now: Duration::ZERO,
+            effects: Vec::new(),
         }
     }
 
@@ -65,17 +91,17 @@ impl Lifecycle {
         self.phase
     }
 
-    /// The generation that gets new requests.
+    /// The generation that gets new requests, or is on hold.
     pub fn serving(&self) -> Option<Number> {
         self.serving
     }
 
     /// The generation that is being loaded or started.
-    pub fn coming(&self) -> Option<Number> {
-        self.coming
+    pub fn starting(&self) -> Option<Number> {
+        self.starting.as_ref().map(|starting| starting.number)
     }
 
-    /// The number of the generation that was begun last.
+    /// The number of the generation that was started last.
     pub fn last(&self) -> Number {
         self.last
     }
@@ -85,253 +111,127 @@ impl Lifecycle {
         self.retiring.iter().copied()
     }
 
-    /// Changes how crashes are answered from now on.
-    pub fn set_policy(&mut self, policy: RestartPolicy) {
-        self.policy = policy;
+    /// When [`Event::PauseOver`] is due: the end of the pause after a crash, or after a fault of the machine.
+    pub fn pause_until(&self) -> Option<Duration> {
+        self.pause_until
     }
 
-    /// Takes an event at the time `now`, measured from any fixed start, and says what is to be done, in order.
+    /// Why calls are refused, where they are.
+    pub fn unavailable(&self, now: Duration) -> Unavailable {
+        let failure = || self.failure.as_ref().map_or_else(String::new, Failure::to_string);
+        match (self.phase, &self.failure) {
+            (Phase::Closing, _) => Unavailable::Closing,
+            (Phase::Disabled, _) => Unavailable::Disabled,
+            (Phase::Blocked, _) => Unavailable::Blocked(failure()),
+            (Phase::Cold, _) => {
+                Unavailable::Resting { reason: "the app was stopped".to_owned(), retry_after: Duration::ZERO }
+            }
+            (_, Some(Failure::Unusable(reason))) => Unavailable::Unusable(reason.clone()),
+            _ => Unavailable::Resting {
+                reason: failure(),
+                retry_after: self.pause_until.map_or(DEFAULT_RETRY, |end| end.saturating_sub(now)),
+            },
+        }
+    }
+
+    /// Handles an event at the time `now`, measured from any fixed start, and returns what is to be done, in order.
     pub fn on(&mut self, event: Event, now: Duration) -> Vec<Effect> {
-        let mut effects = Vec::new();
+        self.now = now;
         match event {
-            Event::Wanted => self.wanted(&mut effects),
-            Event::Changed => self.changed(&mut effects),
-            Event::Ready(number) => self.ready(number, now, &mut effects),
-            Event::NotReady(number, cause) => self.not_ready(number, cause, now, &mut effects),
-            Event::Ended(number) if self.serving == Some(number) => {
-                self.take_down(&mut effects);
-                self.crashed(Duration::ZERO, now, &mut effects);
+            Event::Registered => self.prepare(),
+            Event::Wanted => self.wanted(),
+            Event::StartRequested => self.start_requested(),
+            Event::ReloadRequested(rollback) => self.reload_requested(rollback),
+            Event::StopRequested => self.stop(Phase::Cold),
+            Event::Disabled => self.stop(Phase::Disabled),
+            Event::Enabled => self.enabled(),
+            Event::LibraryChanged(noticed) => self.library_changed(noticed),
+            Event::Configured(policy) => self.configured(policy),
+            Event::HeapExceeded(number) => self.heap_exceeded(number),
+            Event::HandOver => self.hand_over(),
+            Event::Ready(number) => self.ready(number),
+            Event::NotReady(number, cause, reason) => self.not_ready(number, cause, reason),
+            Event::Exited(number, reason) => self.exited(number, reason),
+            Event::Idle(number) => self.idle(number),
+            Event::Gone(number) => self.gone(number),
+            Event::PauseOver => self.pause_over(),
+            Event::Pinned(count) => self.pinned(count),
+            Event::Closed => self.closed(),
+        }
+        if self.starting.is_none() && self.retiring.is_empty() {
+            if std::mem::take(&mut self.stop_requested) {
+                self.effects.push(Effect::StopDone);
             }
-            Event::Idle(number) if self.serving == Some(number) => {
-                self.take_down(&mut effects);
-                self.phase = if self.coming.is_some() { Phase::Starting } else { Phase::Cold };
-            }
-            Event::Stopped => self.stopped(Phase::Cold, &mut effects),
-            Event::Disabled => self.stopped(Phase::Disabled, &mut effects),
-            Event::Enabled if self.phase == Phase::Disabled => self.phase = Phase::Cold,
-            Event::Enabled => {}
-            Event::Ended(number) if self.coming == Some(number) => self.ended = true,
-            Event::Ended(_) | Event::Idle(_) => {}
-            Event::Retired(number) => {
-                self.retiring.remove(&number);
-                self.begin_postponed(&mut effects);
-            }
-            Event::Rested if self.phase == Phase::Resting => self.bring(&mut effects),
-            Event::Rested if self.retries && self.phase == Phase::Serving && self.coming.is_none() => {
-                self.bring(&mut effects);
-            }
-            Event::Rested => {}
-            Event::Pinned(count) => {
-                self.pinned = count;
-                self.unblock(&mut effects);
-            }
-            Event::Closed => {
-                self.phase = Phase::Closing;
-                effects.push(Effect::Refuse);
-                self.take_down(&mut effects);
+            if self.phase == Phase::Closing {
+                self.effects.push(Effect::Finish);
             }
         }
-        if self.phase == Phase::Closing && self.coming.is_none() && self.retiring.is_empty() {
-            effects.push(Effect::Finish);
-        }
-        effects
-    }
-
-    fn wanted(&mut self, effects: &mut Vec<Effect>) {
-        match self.phase {
-            // What is on its way for nobody is wanted again.
-            Phase::Cold if self.coming.is_some() => {
-                self.unwanted = false;
-                self.phase = Phase::Starting;
-            }
-            Phase::Cold => self.bring(effects),
-            Phase::Starting => {}
-            Phase::Serving => effects.extend(self.serving.map(Effect::Serve)),
-            Phase::Resting | Phase::Failed | Phase::Blocked | Phase::Disabled | Phase::Closing => {
-                effects.push(Effect::Refuse);
-            }
-        }
-    }
-
-    fn changed(&mut self, effects: &mut Vec<Effect>) {
-        self.crashes.clear();
-        match self.phase {
-            _ if self.coming.is_some() => self.outdated = true,
-            Phase::Serving => self.bring(effects),
-            Phase::Resting | Phase::Failed => self.phase = Phase::Cold,
-            // Another limit may be in force.
-            Phase::Blocked => self.unblock(effects),
-            Phase::Cold | Phase::Starting | Phase::Disabled | Phase::Closing => {}
-        }
+        std::mem::take(&mut self.effects)
     }
 
     fn is_blocked(&self) -> bool {
         self.pinned > self.policy.max_pinned
     }
 
-    /// Resumes starts that were held back because too many generations were pinned, if they no longer are.
-    fn unblock(&mut self, effects: &mut Vec<Effect>) {
-        match self.phase {
-            _ if self.is_blocked() => {}
-            Phase::Blocked => self.phase = Phase::Cold,
-            Phase::Serving if self.outdated && self.coming.is_none() => self.bring(effects),
-            _ => {}
-        }
-    }
-
-    /// Begins what was postponed until fewer generations finish what they have.
-    fn begin_postponed(&mut self, effects: &mut Vec<Effect>) {
-        let is_wanted = match self.phase {
-            Phase::Starting => true,
-            // One that waits for fewer pinned ones was reported once.
-            Phase::Serving => !self.is_blocked(),
-            _ => false,
-        };
-        if is_wanted && self.outdated && self.coming.is_none() {
-            self.bring(effects);
-        }
-    }
-
-    /// Nothing is to serve, and what is on its way goes when it has come.
-    fn stopped(&mut self, phase: Phase, effects: &mut Vec<Effect>) {
-        if self.phase == Phase::Closing || (self.phase == Phase::Disabled && phase == Phase::Cold) {
-            return;
-        }
-        self.crashes.clear();
-        self.unwanted = self.coming.is_some();
-        self.phase = phase;
-        effects.push(Effect::Refuse);
-        self.take_down(effects);
-    }
-
-    fn ready(&mut self, number: Number, now: Duration, effects: &mut Vec<Effect>) {
-        if self.coming != Some(number) {
-            return;
-        }
-        self.coming = None;
-        if self.phase == Phase::Closing || self.unwanted {
-            self.unwanted = false;
-            self.retire(number, effects);
-            return;
-        }
-        if self.ended {
-            self.retire(number, effects);
-            self.go_on_without(Cause::Failed, now, effects);
-            return;
-        }
-        self.faults = 0;
-        let before = self.serving.replace(number);
-        self.phase = Phase::Serving;
-        effects.push(Effect::Serve(number));
-        if let Some(before) = before {
-            self.retire(before, effects);
-        }
-        if self.outdated {
-            self.bring(effects);
-        }
-    }
-
-    fn not_ready(&mut self, number: Number, cause: Cause, now: Duration, effects: &mut Vec<Effect>) {
-        if self.coming != Some(number) {
-            return;
-        }
-        self.coming = None;
-        if self.phase != Phase::Closing && !std::mem::take(&mut self.unwanted) {
-            self.go_on_without(cause, now, effects);
-        }
-    }
-
-    /// The generation that was coming does not serve.
-    fn go_on_without(&mut self, cause: Cause, now: Duration, effects: &mut Vec<Effect>) {
-        if self.outdated {
-            self.bring(effects);
-        } else if self.serving.is_none() {
-            match cause {
-                // Of what served when it was begun, and does not any more.
-                Cause::Unchanged => return self.bring(effects),
-                Cause::Unusable => self.phase = Phase::Failed,
-                Cause::Failed => self.crashed(self.policy.first_pause, now, effects),
-                Cause::Machine => {
-                    self.phase = Phase::Resting;
-                    self.rest_after_fault(effects);
-                }
-            }
-            effects.push(Effect::Refuse);
-        } else if cause == Cause::Machine {
-            self.rest_after_fault(effects);
-            self.retries = true;
-        }
-    }
-
-    /// Tries again later, ever later, and without end.
-    fn rest_after_fault(&mut self, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Rest(self.policy.doubled(self.faults)));
-        self.faults = self.faults.saturating_add(1);
-    }
-
     /// Starts a generation, unless too many are pinned or still drain; the serving one continues until it is ready.
-    fn bring(&mut self, effects: &mut Vec<Effect>) {
-        self.retries = false;
+    fn start(&mut self) {
+        self.pause_until = None;
         if self.is_blocked() {
-            effects.push(Effect::Block);
-            if self.serving.is_some() {
-                self.outdated = true;
-            } else {
-                self.outdated = false;
-                self.phase = Phase::Blocked;
-                effects.push(Effect::Refuse);
-            }
-            return;
+            return self.block();
         }
         if self.retiring.len() >= self.policy.max_draining {
-            effects.push(Effect::Postpone);
-            self.outdated = true;
-            if self.serving.is_none() {
-                self.phase = Phase::Starting;
-            }
-            return;
+            self.effects.push(Effect::Report(Report::Postponed(self.retiring.len())));
+            self.is_outdated = true;
+        } else {
+            self.last += 1;
+            let start = std::mem::take(&mut self.next);
+            self.starting = Some(Starting { number: self.last, start, exit: None });
+            self.is_outdated = false;
+            self.effects.push(Effect::Start(self.last, start));
         }
-        self.last += 1;
-        self.coming = Some(self.last);
-        self.outdated = false;
-        self.ended = false;
         if self.serving.is_none() {
             self.phase = Phase::Starting;
         }
-        effects.push(Effect::Bring(self.last));
     }
 
-    /// Retires what serves.
-    fn take_down(&mut self, effects: &mut Vec<Effect>) {
+    /// Starts nothing, because too many generations are pinned.
+    fn block(&mut self) {
+        let failure = Failure::Blocked { pinned: self.pinned, limit: self.policy.max_pinned };
+        let reason = failure.to_string();
+        self.effects.push(Effect::Report(Report::Blocked(reason.clone())));
+        self.failure = Some(failure);
+        self.is_outdated = self.serving.is_some();
+        if self.serving.is_none() {
+            self.phase = Phase::Blocked;
+            self.effects.push(Effect::Refuse);
+        }
+        self.abandon_reload(&reason);
+    }
+
+    /// Retires the serving generation.
+    fn take_down(&mut self) {
+        self.is_held = false;
         if let Some(number) = self.serving.take() {
-            effects.push(Effect::Withdraw);
-            self.retire(number, effects);
+            self.effects.push(Effect::Withdraw);
+            self.retire(number);
         }
     }
 
-    fn retire(&mut self, number: Number, effects: &mut Vec<Effect>) {
+    fn retire(&mut self, number: Number) {
         self.retiring.insert(number);
-        effects.push(Effect::Retire(number));
+        self.effects.push(Effect::Retire(number));
     }
 
-    /// Nothing serves any more because the app failed: starts it again, after `least` or longer, or gives up.
-    fn crashed(&mut self, least: Duration, now: Duration, effects: &mut Vec<Effect>) {
-        if self.coming.is_some() {
-            self.phase = Phase::Starting;
-            return;
+    /// Answers a reload with what came of a generation, unless that was begun before the reload was asked for.
+    fn answer_reload(&mut self, number: Number, answer: Result<Number, String>) {
+        if self.reload_from.take_if(|from| *from <= number).is_some() {
+            self.effects.push(Effect::ReloadDone(answer));
         }
-        self.crashes.push_back(now);
-        while self.crashes.front().is_some_and(|&then| now.saturating_sub(then) > self.policy.window) {
-            self.crashes.pop_front();
-        }
-        match self.policy.pause(self.crashes.len()).map(|pause| pause.max(least)) {
-            Some(Duration::ZERO) => self.bring(effects),
-            Some(pause) => {
-                self.phase = Phase::Resting;
-                effects.push(Effect::Rest(pause));
-            }
-            None => self.phase = Phase::Failed,
-        }
+    }
+
+    /// Answers a reload that is not carried out.
+    fn abandon_reload(&mut self, reason: &str) {
+        self.answer_reload(Number::MAX, Err(reason.to_owned()));
     }
 }
 

@@ -1,45 +1,65 @@
-//! What a driver does.
+//! How a supervisor carries out what its lifecycle decides.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::oneshot;
 
+use super::Supervisor;
 use super::input::Input;
-use super::{Next, Supervisor};
-use crate::app::lifecycle::{Effect, Number, Phase};
+use super::waiters::answer;
+use crate::app::lifecycle::{Effect, Number, Report, Start};
 use crate::app::startup::{self, Plan, StartupError};
 use crate::app::teardown;
-use crate::app::unavailable::Unavailable;
+use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
+use crate::library::stage::Kept;
 use crate::observe::history::{State, Transition};
 
 impl Supervisor {
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Bring(number) => self.bring(number),
-            Effect::Serve(number) => self.serve(number),
+            Effect::Start(number, start) => self.start(number, start),
+            Effect::Serve { number, replaces, relieves_heap } => {
+                self.serve(number, replaces.is_some(), relieves_heap);
+            }
+            Effect::Hold(number) => {
+                if let Some(live) = self.live.get(&number) {
+                    live.generation.retire();
+                }
+                self.app.set_serving(None);
+            }
+            Effect::Resume(number) => {
+                if let Some(live) = self.live.get(&number) {
+                    live.generation.resume();
+                    self.app.set_serving(Some(live.generation.clone()));
+                }
+            }
             Effect::Withdraw => self.app.set_serving(None),
             Effect::Retire(number) => self.retire(number),
+            Effect::Admit => answer(&mut self.waiters.calls, &Ok(())),
             Effect::Refuse => {
-                let why = self.unavailable();
-                self.answer(&Err(why));
+                let why = self.lifecycle.unavailable(self.now());
+                answer(&mut self.waiters.calls, &Err(why));
             }
-            Effect::Rest(pause) => self.rested = Some(Instant::now() + pause),
-            Effect::Block => self.block(),
-            Effect::Postpone => self.postpone(),
-            Effect::Finish => {}
+            Effect::ReloadDone(result) => answer(&mut self.waiters.reloads, &result),
+            Effect::StopDone => answer(&mut self.waiters.stops, &()),
+            Effect::Prepare => self.prepare(),
+            Effect::Report(report) => self.report(report),
+            Effect::Finish => self.is_finished = true,
         }
     }
 
-    fn bring(&mut self, number: Number) {
-        let next = std::mem::take(&mut self.next);
-        self.brought =
-            Next { changed: next.changed, forced: next.forced, kept: next.kept.clone(), prepared: None };
+    fn start(&mut self, number: Number, start: Start) {
+        let rollback = start.rollback.map(|hash| self.kept(hash));
+        if let Some(None) = rollback {
+            let _ = self.inputs.send(Input::NotReady(number, StartupError::NotKept));
+            return;
+        }
         let serving = self.lifecycle.serving().and_then(|serving| self.live.get(&serving));
         let inputs = self.inputs.clone();
         let plan = Plan {
@@ -47,23 +67,23 @@ impl Supervisor {
             number,
             path: self.path.clone(),
             library: self.library.clone(),
-            kept: next.kept,
-            prepared: next.prepared,
-            noticed: next.changed,
-            unless: serving.filter(|_| !next.forced).map(|live| live.hash),
+            rollback: rollback.flatten(),
+            prepared: self.prepared.take(),
+            noticed: start.noticed.map(|noticed| self.born + noticed),
+            unless: serving.filter(|_| !start.is_forced).map(|live| live.hash),
             predecessor: serving.map(|live| live.generation.clone()),
             call_sink: self.call_sink.clone(),
             hold: self.hold_request(),
             on_exit: Arc::new(move |reason| {
-                // A driver that has ended waits for no worker.
-                let _ = inputs.send(Input::Ended(number, reason));
+                // A supervisor that has ended waits for no worker.
+                let _ = inputs.send(Input::Exited(number, reason));
             }),
             give_way: self.way_request(),
         };
         let inputs = self.inputs.clone();
         let services = self.services.clone();
         tokio::task::spawn_local(async move {
-            // Whatever becomes of it is reported: without a report the app would be starting for ever.
+            // Every outcome is reported: without a report the app would be starting for ever.
             let input = match AssertUnwindSafe(startup::start_up(&services, plan)).catch_unwind().await {
                 Ok(Ok(live)) => Input::Ready(Box::new(live)),
                 Ok(Err(error)) => Input::NotReady(number, error),
@@ -73,25 +93,31 @@ impl Supervisor {
         });
     }
 
+    /// The earlier library with this content.
+    fn kept(&self, hash: ContentHash) -> Option<Kept> {
+        let kept = self.services.staging().kept(self.app.name());
+        self.rollback.iter().cloned().chain(kept).find(|kept| kept.hash() == hash)
+    }
+
     /// What a start-up calls to stop the predecessor.
     fn way_request(&self) -> Box<dyn Fn()> {
         let (inputs, before) = (self.inputs.clone(), self.lifecycle.serving());
         Box::new(move || {
             if let Some(before) = before {
-                // A driver that has ended has taken everything down.
+                // A supervisor that has ended has taken everything down.
                 let _ = inputs.send(Input::GiveWay(before));
             }
         })
     }
 
-    /// What a bring calls to have the predecessor held.
+    /// What a start-up calls to put the predecessor on hold.
     fn hold_request(&self) -> Box<dyn Fn() -> LocalBoxFuture<'static, ()>> {
         let inputs = self.inputs.clone();
         Box::new(move || {
             let (done, held) = oneshot::channel();
             let sent = inputs.send(Input::Hold(done));
             async move {
-                // A driver that has ended serves nothing.
+                // A supervisor that has ended serves nothing.
                 if sent.is_ok() {
                     let _ = held.await;
                 }
@@ -100,19 +126,34 @@ impl Supervisor {
         })
     }
 
-    fn serve(&mut self, number: Number) {
-        if let Some(live) = self.live.get(&number)
-            && self.app.serving().is_none_or(|serving| serving.number() != number)
-        {
-            self.app.set_serving(Some(live.generation.clone()));
-            let reason = live.generation.noticed().map_or_else(
-                || "it is ready".to_owned(),
-                |noticed| format!("it is ready, {:.1} ms after the change", millis(noticed.elapsed())),
-            );
-            log::info!("{}#{number} is serving: {reason}", self.app.name());
-            self.record(number, State::Serving, reason);
+    fn serve(&mut self, number: Number, is_reload: bool, relieves_heap: bool) {
+        let Some(live) = self.live.get(&number) else { return };
+        let noticed = live.generation.noticed();
+        let settings = self.app.settings();
+        self.last_hash = Some(live.hash);
+        self.rollback = None;
+        self.idle.start(settings.idle_timeout());
+        if relieves_heap {
+            self.heap.start_after_replacement();
+        } else {
+            self.heap.start(settings.heap_soft_limit);
         }
-        self.answer(&Ok(()));
+        self.app.set_serving(Some(live.generation.clone()));
+        let metrics = self.app.metrics();
+        if is_reload {
+            metrics.reloaded.add(1);
+            if let Some(noticed) = noticed {
+                metrics.reload.observe(noticed.elapsed());
+            }
+        } else {
+            metrics.cold_starts.add(1);
+        }
+        let reason = noticed.map_or_else(
+            || "it is ready".to_owned(),
+            |noticed| format!("it is ready, {:.1} ms after the change", millis(noticed.elapsed())),
+        );
+        log::info!("{}#{number} is serving: {reason}", self.app.name());
+        self.record(number, State::Serving, reason);
     }
 
     fn retire(&mut self, number: Number) {
@@ -121,8 +162,8 @@ impl Supervisor {
         live.generation.retire();
         tokio::task::spawn_local(async move {
             let gone = |copy: Option<Inspected>| {
-                // Without a driver there is nobody who would start the app again.
-                let _ = inputs.send(Input::Retired(number, copy.map(Box::new)));
+                // A supervisor that has ended starts the app no more.
+                let _ = inputs.send(Input::Gone(number, copy.map(Box::new)));
             };
             let down = AssertUnwindSafe(teardown::tear_down(&services, &app, live, gone)).catch_unwind();
             if let Err(panic) = down.await {
@@ -134,54 +175,37 @@ impl Supervisor {
         });
     }
 
-    pub(super) fn answer(&mut self, answer: &Result<(), Unavailable>) {
-        for waiting in self.waiting.drain(..) {
-            // A client that has left does not wait any more.
-            let _ = waiting.send(answer.clone());
+    fn report(&self, report: Report) {
+        let name = self.app.name();
+        match report {
+            Report::Unchanged => log::info!("{name}: the library is unchanged: nothing to reload"),
+            Report::Failed(number, reason) => {
+                let serving = self.lifecycle.serving();
+                let stays =
+                    serving.map_or(String::new(), |serving| format!("; generation {serving} keeps serving"));
+                log::error!("{name}: generation {number} failed to start: {reason}{stays}");
+                self.app.metrics().refused.add(1);
+                self.record(number, State::Refused, reason);
+            }
+            Report::Crashed(number, reason) => {
+                self.app.metrics().worker_ends.add(1);
+                log::error!("{name}#{number}: {reason}");
+            }
+            Report::Blocked(reason) => {
+                log::error!("{name}: {reason}");
+                self.record(self.lifecycle.last(), State::Refused, reason);
+            }
+            Report::Postponed(draining) => {
+                let limit = self.app.settings().max_draining;
+                log::warn!(
+                    "{name}: the next generation starts when one of the {draining} that are draining has ended \
+                    (max_draining = {limit})"
+                );
+            }
         }
     }
 
-    fn unavailable(&self) -> Unavailable {
-        match self.lifecycle.phase() {
-            Phase::Closing => Unavailable::Closing,
-            Phase::Disabled => Unavailable::Disabled,
-            Phase::Blocked => Unavailable::Blocked(self.last_error.clone()),
-            _ if self.unusable => Unavailable::Unusable(self.last_error.clone()),
-            _ => Unavailable::Resting {
-                reason: self.last_error.clone(),
-                retry_after: self
-                    .rested
-                    .map_or(Duration::from_secs(60), |at| at.saturating_duration_since(Instant::now())),
-            },
-        }
-    }
-
-    /// Reports that no generation is begun, because too many are pinned.
-    fn block(&mut self) {
-        let (app, limit) = (self.app.name(), self.app.settings().max_pinned);
-        let count = self.services.pins().of(app);
-        let error = format!(
-            "no new generation is started because {count} are pinned (max_pinned = {limit}): run `atoll ls` to see \
-            why. The app resumes when one of them is unloaded; otherwise raise max_pinned, or restart the host"
-        );
-        log::error!("{app}: {error}");
-        self.record(self.lifecycle.last(), State::Refused, error.clone());
-        self.last_error.clone_from(&error);
-        self.unusable = false;
-        self.resume();
-        self.answer_asked(&Err(error));
-    }
-
-    /// Reports that the next generation is begun later, because too many finish what they have.
-    fn postpone(&self) {
-        let (app, limit) = (self.app.name(), self.app.settings().max_draining);
-        let count = self.lifecycle.retiring().count();
-        log::warn!(
-            "{app}: the next generation is begun when one of the {count} that drain has ended (max_draining = {limit})"
-        );
-    }
-
-    pub(super) fn record(&self, generation: Number, state: State, reason: String) {
+    fn record(&self, generation: Number, state: State, reason: String) {
         self.app.record(Transition { at: SystemTime::now(), generation, state, reason });
     }
 }

@@ -8,8 +8,8 @@ use crate::app::live_generation::LiveGeneration;
 use crate::app::startup::StartupError;
 use crate::library::inspect::Inspected;
 
-/// What a supervisor is notified of. One queue for all, so that what happened first is seen first: a worker's end before the
-/// calls that found its port closed.
+/// What a supervisor is notified of. One queue for all, so that it sees first what happened first: a worker's exit before
+/// the calls that found its port closed.
 #[derive(Debug)]
 pub(crate) enum Input {
     /// What others ask of the app.
@@ -20,10 +20,10 @@ pub(crate) enum Input {
     Ready(Box<LiveGeneration>),
     /// A generation failed to start.
     NotReady(Number, StartupError),
-    /// A worker has come back from the app's code.
-    Ended(Number, String),
+    /// A worker has returned from the app's code unexpectedly.
+    Exited(Number, String),
     /// A retired generation is unloaded, and this is the copy of its library; or it is pinned.
-    Retired(Number, Option<Box<Inspected>>),
+    Gone(Number, Option<Box<Inspected>>),
     /// This generation is to go, as there is room for one library only and the next one needs it.
     GiveWay(Number),
 }

@@ -1,39 +1,39 @@
-//! What carries an app through its life: one task for each app, which turns what happens into events of the
-//! [`Lifecycle`] and carries its effects out.
+//! One task for each app, which turns what happens into events of its [`Lifecycle`] and carries the effects out.
 
 mod effects;
 mod input;
 mod reactions;
+mod waiters;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use atoll_port::CallSink;
 use futures_util::FutureExt;
 use futures_util::future::{Either, pending, select_all};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
 use self::input::Input;
+use self::waiters::{Waiters, answer};
 use crate::app::command::{Command, Commands};
 use crate::app::handle::App;
 use crate::app::heap_watch::HeapWatch;
 use crate::app::idle::IdleWatch;
-use crate::app::lifecycle::{Effect, Event, Lifecycle, Number, Phase, RestartPolicy};
+use crate::app::lifecycle::{Event, Lifecycle, Number, Policy};
 use crate::app::live_generation::LiveGeneration;
 use crate::app::prepare::Preparation;
 use crate::app::services::{Library, Services};
-use crate::app::unavailable::Unavailable;
 use crate::config::{AppConfig, Settings};
 use crate::library::content_hash::ContentHash;
 use crate::library::source::Source;
 use crate::library::stage::Kept;
 use crate::watch::{Change, FileWatch};
 
-/// Registers an app: makes its handle and starts its driver on this thread. `call_sink` carries out its calls.
+/// Registers an app: makes its handle and starts its supervisor on this thread. `call_sink` carries out its calls.
 ///
 /// # Panics
 /// Outside of a [`LocalSet`](tokio::task::LocalSet).
@@ -45,7 +45,7 @@ pub(crate) fn register(config: &AppConfig, services: Rc<Services>, call_sink: Ar
     let library = services.library(&config.path);
     services.staging().register(&config.name);
     let pins = services.pins().changes();
-    let mut driver = Supervisor {
+    let supervisor = Supervisor {
         app: app.clone(),
         services,
         call_sink,
@@ -55,39 +55,27 @@ pub(crate) fn register(config: &AppConfig, services: Rc<Services>, call_sink: Ar
         inputs,
         lifecycle: Lifecycle::new(policy(&config.settings)),
         live: HashMap::new(),
-        waiting: Vec::new(),
-        closing: Vec::new(),
-        stopping: Vec::new(),
-        next: Next::default(),
-        brought: Next::default(),
+        waiters: Waiters::default(),
+        prepared: None,
+        rollback: None,
         pins,
-        held: false,
         last_hash: None,
-        asked: Vec::new(),
-        ended_early: None,
-        rested: None,
-        last_error: String::new(),
-        unusable: false,
         idle: IdleWatch::default(),
         heap: HeapWatch::default(),
-        replaces_heap: false,
         born: Instant::now(),
+        is_finished: false,
     };
-    if config.settings.preload {
-        app.preload();
-    } else {
-        driver.prepare();
-    }
-    tokio::task::spawn_local(driver.run(queue));
+    tokio::task::spawn_local(supervisor.run(queue));
     app
 }
 
-fn policy(settings: &Settings) -> RestartPolicy {
-    RestartPolicy {
+fn policy(settings: &Settings) -> Policy {
+    Policy {
+        preload: settings.preload,
         max_restarts: settings.max_restarts as usize,
         max_pinned: settings.max_pinned,
         max_draining: settings.max_draining,
-        ..RestartPolicy::default()
+        ..Policy::default()
     }
 }
 
@@ -103,57 +91,26 @@ struct Supervisor {
     inputs: mpsc::UnboundedSender<Input>,
     lifecycle: Lifecycle,
     live: HashMap<Number, LiveGeneration>,
-    waiting: Vec<oneshot::Sender<Result<(), Unavailable>>>,
-    closing: Vec<oneshot::Sender<()>>,
-    /// Who waits until all generations are down.
-    stopping: Vec<oneshot::Sender<()>>,
-    next: Next,
-    /// What was known of the generation that was brought last, for another attempt at it.
-    brought: Next,
-    /// What tells that generations were pinned, or could be unloaded.
+    waiters: Waiters,
+    /// A copy of the library on disk, made for the call that starts the app.
+    prepared: Option<Preparation>,
+    /// The earlier library that a reload was asked for.
+    rollback: Option<Kept>,
+    /// Notifies that generations were pinned, or could be unloaded.
     pins: watch::Receiver<()>,
-    /// Whether what serves gets no requests, because its state is handed over.
-    held: bool,
     /// Of the generation that started last.
     last_hash: Option<ContentHash>,
-    /// Who asked for a reload.
-    asked: Vec<oneshot::Sender<Result<Number, String>>>,
-    /// A worker of the coming generation that has ended already, and why.
-    ended_early: Option<(Number, String)>,
-    rested: Option<Instant>,
-    last_error: String,
-    unusable: bool,
     idle: IdleWatch,
     heap: HeapWatch,
-    /// Whether the generation that comes replaces one whose heap was above its limit.
-    replaces_heap: bool,
+    /// The start of the lifecycle's time.
     born: Instant,
-}
-
-/// What is known of a generation that is to be brought.
-#[derive(Default)]
-struct Next {
-    /// When the change was noticed that it brings.
-    changed: Option<Instant>,
-    /// Whether it is brought also if the library is unchanged.
-    forced: bool,
-    /// Its library, instead of the one on disk.
-    kept: Option<Kept>,
-    /// A copy of the one on disk, made ahead.
-    prepared: Option<Preparation>,
-}
-
-impl Next {
-    /// Whether nothing is known that a later attempt could lose.
-    fn is_unknown(&self) -> bool {
-        self.changed.is_none() && !self.forced && self.kept.is_none()
-    }
+    is_finished: bool,
 }
 
 enum Wake {
     Input(Option<Input>),
     Changed(Change),
-    Rested,
+    PauseOver,
     IdleCheck,
     HeapCheck,
     Pins,
@@ -165,8 +122,9 @@ impl Supervisor {
         self.pins_changed();
         // Before anything is loaded, so that no change is missed.
         self.find_library().await;
-        loop {
-            let finished = match self.wake(&mut queue).await {
+        self.event(Event::Registered);
+        while !self.is_finished {
+            match self.wake(&mut queue).await {
                 Wake::Input(Some(input)) => {
                     match &input {
                         Input::Command(Command::Configure(config)) => {
@@ -176,31 +134,22 @@ impl Supervisor {
                         Input::Command(Command::Rebuilt(_)) => self.find_library().await,
                         _ => {}
                     }
-                    self.input(input)
+                    self.input(input);
                 }
-                Wake::Input(None) => true,
+                Wake::Input(None) => break,
                 Wake::Changed(change) => {
                     // There may be other files to watch.
                     self.find_library().await;
-                    self.changed(&change)
+                    self.file_changed(&change);
                 }
-                Wake::Rested => {
-                    self.rested = None;
-                    self.event(Event::Rested)
-                }
+                Wake::PauseOver => self.event(Event::PauseOver),
                 Wake::IdleCheck => self.idle_check(),
                 Wake::HeapCheck => self.heap_check(),
                 Wake::Pins => self.pins_changed(),
-            };
-            if finished {
-                break;
             }
         }
         self.services.staging().forget(self.app.name());
-        for closing in self.closing.drain(..) {
-            // Whoever asked may have stopped waiting.
-            let _ = closing.send(());
-        }
+        answer(&mut self.waiters.closes, &());
     }
 
     /// Asks again where the library is, and watches all that has a say in it.
@@ -227,7 +176,7 @@ impl Supervisor {
     }
 
     async fn wake(&mut self, queue: &mut mpsc::UnboundedReceiver<Input>) -> Wake {
-        let rested = self.rested;
+        let pause = self.lifecycle.pause_until().map(|end| self.born + end);
         let idle = self.idle.next_check();
         let heap = self.heap.next_check();
         let changed = match self.watches.iter_mut().map(|(_, watch)| watch.changed().boxed_local()) {
@@ -240,80 +189,71 @@ impl Supervisor {
             change = changed => Wake::Changed(change),
             // Its other end is with the services, which live as long as this.
             _ = self.pins.changed() => Wake::Pins,
-            () = at(rested) => Wake::Rested,
+            () = at(pause) => Wake::PauseOver,
             () = at(idle) => Wake::IdleCheck,
             () = at(heap) => Wake::HeapCheck,
         }
     }
 
-    fn idle_check(&mut self) -> bool {
+    fn idle_check(&mut self) {
         let Some(live) = self.lifecycle.serving().and_then(|number| self.live.get(&number)) else {
-            self.idle.stop();
-            return false;
+            return self.idle.stop();
         };
         if self.idle.check(live.generation.calls(), self.app.settings().idle_timeout())
-            && self.lifecycle.coming().is_none()
+            && self.lifecycle.starting().is_none()
             && live.generation.retire_if_idle()
         {
             let number = live.generation.number();
             self.idle.stop();
-            return self.event(Event::Idle(number));
+            self.event(Event::Idle(number));
         }
-        false
     }
 
-    /// Replaces what serves when its heap has grown above the limit.
-    fn heap_check(&mut self) -> bool {
+    /// Replaces the serving generation when its heap has grown above the limit.
+    fn heap_check(&mut self) {
         let Some(live) = self.lifecycle.serving().and_then(|number| self.live.get(&number)) else {
-            self.heap.stop();
-            return false;
+            return self.heap.stop();
         };
         let limit = self.app.settings().heap_soft_limit;
         let bytes = live.generation.heap().live_bytes();
-        if !self.heap.check(bytes, limit) || self.lifecycle.coming().is_some() {
-            return false;
+        if self.heap.check(bytes, limit) && self.lifecycle.starting().is_none() {
+            let (app, number) = (self.app.name(), live.generation.number());
+            log::warn!(
+                "{app}#{number} uses {bytes} bytes of heap, more than heap_soft_limit = {}: replacing it with a new \
+                generation",
+                limit.unwrap_or_default()
+            );
+            self.event(Event::HeapExceeded(number));
         }
-        let (app, number) = (self.app.name(), live.generation.number());
-        log::warn!(
-            "{app}#{number} uses {bytes} bytes of heap, more than heap_soft_limit = {}: replacing it with a new \
-            generation",
-            limit.unwrap_or_default()
-        );
-        self.replaces_heap = true;
-        self.next.forced = true;
-        self.next.changed = Some(Instant::now());
-        self.event(Event::Changed)
     }
 
     /// Takes note of how many of the app's generations are pinned.
-    fn pins_changed(&mut self) -> bool {
-        let before = self.lifecycle.phase();
-        let finished = self.event(Event::Pinned(self.services.pins().of(self.app.name())));
-        if before == Phase::Blocked && self.lifecycle.phase() == Phase::Cold && self.app.settings().preload {
-            return self.event(Event::Wanted);
-        }
-        finished
+    fn pins_changed(&mut self) {
+        self.event(Event::Pinned(self.services.pins().of(self.app.name())));
     }
 
-    fn event(&mut self, event: Event) -> bool {
-        let effects = self.lifecycle.on(event, self.born.elapsed());
-        let finished = effects.contains(&Effect::Finish);
-        // Before those are told that wait for it: they may look at once.
+    fn event(&mut self, event: Event) {
+        let effects = self.lifecycle.on(event, self.now());
+        // Before those get their answers that wait for it: they may look at once.
         self.app.set_phase(self.lifecycle.phase(), self.lifecycle.retiring().count());
         for effect in effects {
             self.carry_out(effect);
         }
-        finished
     }
 
-    /// Has the library made ready for the call that will need it, if one will.
+    /// The lifecycle's time.
+    fn now(&self) -> Duration {
+        self.born.elapsed()
+    }
+
+    /// Copies and inspects the library, for the call that will need it.
     fn prepare(&mut self) {
-        self.next.prepared = match &self.library {
-            Library::At(path) | Library::Built(path) if self.lifecycle.phase() == Phase::Cold => {
+        self.prepared = match &self.library {
+            Library::At(path) | Library::Built(path) => {
                 let limit = self.app.settings().library_limit as u64;
                 Some(self.services.preparer().begin(self.app.name().clone(), path.clone(), limit))
             }
-            _ => None,
+            Library::Failed(_) => None,
         };
     }
 }

@@ -1,4 +1,4 @@
-//! What a driver makes of faults of the host's own, with libraries that are none.
+//! How a supervisor handles faults of the host's own, with libraries that are none.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::abi::library_context::LibraryContext;
 use crate::abi::vtable;
+use crate::app::lifecycle::Phase;
 use crate::config::Origins;
 use crate::library::check::CheckError;
 use crate::library::inspect::Inspected;

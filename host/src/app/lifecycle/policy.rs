@@ -1,10 +1,12 @@
-//! How crashes are answered.
+//! When an app is started, and how crashes are answered.
 
 use std::time::Duration;
 
-/// How crashes are answered.
+/// When an app is started, and how crashes are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RestartPolicy {
+pub struct Policy {
+    /// Whether it starts without a call, and again after a change.
+    pub preload: bool,
     /// With more crashes than this within [`window`](Self::window) the app is failed.
     pub max_restarts: usize,
     /// How long a crash counts.
@@ -13,15 +15,16 @@ pub struct RestartPolicy {
     pub first_pause: Duration,
     /// The longest pause.
     pub longest_pause: Duration,
-    /// With more pinned generations than this no further one is begun.
+    /// With more pinned generations than this, no further one is started.
     pub max_pinned: usize,
-    /// With so many generations that finish what they have, the next one is begun when one of them has ended.
+    /// With this many draining generations, the next one starts when one of them has ended.
     pub max_draining: usize,
 }
 
-impl Default for RestartPolicy {
+impl Default for Policy {
     fn default() -> Self {
         Self {
+            preload: false,
             max_restarts: 5,
             window: Duration::from_secs(60),
             first_pause: Duration::from_millis(100),
@@ -32,7 +35,7 @@ impl Default for RestartPolicy {
     }
 }
 
-impl RestartPolicy {
+impl Policy {
     /// The pause after so many crashes within the window; `None`: no more restarts.
     pub(super) fn pause(&self, crashes: usize) -> Option<Duration> {
         match crashes {

@@ -1,0 +1,26 @@
+//! Those that wait for an answer of a supervisor.
+
+use tokio::sync::oneshot;
+
+use crate::app::lifecycle::Number;
+use crate::app::unavailable::Unavailable;
+
+/// Those that wait for an answer. When they get it is the lifecycle's decision; one that has left gets none.
+#[derive(Default)]
+pub(super) struct Waiters {
+    /// For a generation that serves.
+    pub(super) calls: Vec<oneshot::Sender<Result<(), Unavailable>>>,
+    /// For the outcome of a reload.
+    pub(super) reloads: Vec<oneshot::Sender<Result<Number, String>>>,
+    /// Until no generation is left.
+    pub(super) stops: Vec<oneshot::Sender<()>>,
+    /// Until the supervisor has ended.
+    pub(super) closes: Vec<oneshot::Sender<()>>,
+}
+
+/// Answers all of `waiters`.
+pub(super) fn answer<T: Clone>(waiters: &mut Vec<oneshot::Sender<T>>, answer: &T) {
+    for waiter in waiters.drain(..) {
+        let _ = waiter.send(answer.clone());
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! Each prints a table of what it counted, and fails when the books do not balance.
 
-#[path = "../../host/tests/support/mod.rs"]
+#[path = "../../../host/tests/support/mod.rs"]
 mod support;
 
 mod chaos;

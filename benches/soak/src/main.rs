@@ -22,10 +22,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "soak", bin_name = "cargo soak")]
 struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
-    /// Given by `cargo bench`.
-    #[arg(long, hide = true, global = true)]
-    bench: bool,
+    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
@@ -43,12 +40,10 @@ enum Command {
 fn main() -> ExitCode {
     support::allow_many_files();
     let ran = match Cli::parse().command {
-        Some(Command::Reload(args)) => reload::run(&args),
-        Some(Command::Idle(args)) => idle::run(&args),
-        Some(Command::Streams(args)) => streams::run(&args),
-        Some(Command::Chaos(args)) => chaos::run(&args),
-        // `cargo bench` runs all benches; a soak is asked for by name.
-        None => return ExitCode::SUCCESS,
+        Command::Reload(args) => reload::run(&args),
+        Command::Idle(args) => idle::run(&args),
+        Command::Streams(args) => streams::run(&args),
+        Command::Chaos(args) => chaos::run(&args),
     };
     match ran {
         Ok(table) => {

@@ -86,9 +86,11 @@ pub fn fixtures_target() -> PathBuf {
     target().join("fixtures")
 }
 
-/// The folder of this workspace. This file is part of tests in `host` and of a command in `benches`.
+/// The folder of this workspace: the one with the lock file. This file is part of tests in `host` and of a command in
+/// `benches`.
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    folders.find(|folder| folder.join("Cargo.lock").is_file()).expect("this is a workspace").to_owned()
 }
 
 fn cargo_build(workspace: &Path, arguments: &[&str], target: &Path, small: bool) {
@@ -153,13 +155,15 @@ pub fn atoll() -> PathBuf {
     }
 }
 
+/// Builds the command with the features of `cargo soak`, so that the two share the host's library, which takes minutes.
 fn build_atoll() -> PathBuf {
     let this = std::env::current_exe().expect("this program has a path");
     let target = this.ancestors().nth(3).expect("this program is in target/PROFILE/deps").to_owned();
     let status = cargo()
-        .args(["build", "--release", "--package", "atoll-host", "--bin", "atoll", "--target-dir"])
+        .args(["build", "--release", "--package", "atoll-host", "--package", "atoll-soak", "--bin", "atoll"])
+        .arg("--target-dir")
         .arg(&target)
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .current_dir(workspace())
         .status()
         .expect("cargo runs");
     assert!(status.success(), "the command cannot be built");

@@ -6,7 +6,6 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use support::{Call, Host, Launch, Load, library, patched, versioned, wait_until};
@@ -22,9 +21,8 @@ fn target() -> &'static Path {
 }
 
 /// The folder with the program and the library of `hello`.
-fn built() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(support::programs)
+fn built() -> PathBuf {
+    support::program("hello")
 }
 
 /// The program of `hello` in a folder of its own, so that its library can be exchanged.
@@ -84,8 +82,8 @@ fn end(host: Host, leave: &Path) {
 
 #[test]
 fn cargo_run_serves_the_app_at_the_root() {
+    // What takes long is built without a limit on its time.
     let folder = built();
-    support::build_program("hello");
     let host = Launch::cargo()
         .args(["run", "--quiet", "--package", "hello", "--manifest-path"])
         .arg(manifest())
@@ -98,7 +96,7 @@ fn cargo_run_serves_the_app_at_the_root() {
     for path in ["/", "/nonexistent_route", "/apps/hello/greet/tobe"] {
         assert_eq!(host.get(path).json(), json!({ "hello": "serverless world!" }), "{path}");
     }
-    end(host, folder);
+    end(host, &folder);
 }
 
 #[test]

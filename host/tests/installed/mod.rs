@@ -4,6 +4,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::support::workspace;
 
@@ -38,7 +39,32 @@ pub(crate) fn libraries<const N: usize>(names: [&str; N]) -> Option<[PathBuf; N]
     or_skipped(names, names.map(find))
 }
 
-fn or_skipped<const N: usize>(names: [&str; N], found: [Option<PathBuf>; N]) -> Option<[PathBuf; N]> {
+/// A compiler of another version than the usual one, with its cargo.
+pub(crate) struct Compiler {
+    pub(crate) rustc: PathBuf,
+    pub(crate) cargo: PathBuf,
+    /// What it answers to `--version`, in one line.
+    pub(crate) version: String,
+}
+
+/// A compiler in `PATH` that is not of the version of the first one there, or as [`all`].
+///
+/// # Panics
+/// In CI, where there is no other.
+pub(crate) fn other_compiler() -> Option<Compiler> {
+    let path = std::env::var_os("PATH")?;
+    let mut compilers = std::env::split_paths(&path).filter_map(|folder| {
+        let (rustc, cargo) = (folder.join("rustc"), folder.join("cargo"));
+        let output = Command::new(&rustc).arg("--version").output().ok()?;
+        let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        (output.status.success() && cargo.is_file()).then_some(Compiler { rustc, cargo, version })
+    });
+    let usual = compilers.next()?;
+    let other = compilers.find(|compiler| compiler.version != usual.version);
+    or_skipped(["another rustc"], [other]).map(|[other]| other)
+}
+
+fn or_skipped<const N: usize, T>(names: [&str; N], found: [Option<T>; N]) -> Option<[T; N]> {
     if let Some(missing) = names.iter().zip(&found).find_map(|(name, file)| file.is_none().then_some(name)) {
         let message = format!("{missing} is not installed; .ci/install-programs installs it");
         assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{message}");

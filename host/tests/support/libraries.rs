@@ -50,31 +50,38 @@ pub fn examples() -> PathBuf {
     })
 }
 
-/// The folder with what `cargo build` makes of the example apps: the programs that serve one alone, and the libraries.
+/// The folder with the programs that serve an example app alone.
 pub fn programs() -> PathBuf {
     static BUILT: Once<PathBuf> = Once::new();
     BUILT.get("", || {
-        let arguments: Vec<_> = EXAMPLES.iter().flat_map(|name| ["--package", name]).collect();
-        // The target folder that the tests are built in; what standalone mode needs is mostly there already.
-        cargo_build(&workspace(), &arguments, &target(), false);
+        let programs: Vec<_> = EXAMPLES.iter().flat_map(|name| ["--bin", name]).collect();
+        cargo_build(&workspace(), &[&AS_TESTS, &*programs].concat(), &target(), false);
         target().join("debug")
     })
 }
 
-/// Builds what `cargo run --package NAME` runs, without a limit on its time: alone it is built with fewer features of
-/// what the apps share.
-pub fn build_program(name: &str) {
-    cargo_build(&workspace(), &["--package", name], &target(), false);
+/// The folder with what `cargo run --package NAME` builds: the program that serves the app alone, and the library. They
+/// have fewer features of what the apps share than the [`programs`] have.
+pub fn program(name: &str) -> PathBuf {
+    static BUILT: Once<PathBuf> = Once::new();
+    BUILT.get(name, || {
+        cargo_build(&workspace(), &["--package", name], &target(), false);
+        target().join("debug")
+    })
 }
 
 /// A program among the host's examples.
 pub fn example(name: &str) -> PathBuf {
     static BUILT: Once<PathBuf> = Once::new();
     BUILT.get(name, || {
-        cargo_build(&workspace(), &["--package", "atoll-host", "--example", name], &target(), false);
+        cargo_build(&workspace(), &[&AS_TESTS[..], &["--example", name]].concat(), &target(), false);
         target().join("debug/examples").join(name)
     })
 }
+
+/// What cargo shares with `cargo test --workspace`, down to the host's library: it unites the features over all that it
+/// builds, and those of dev-dependencies only if there is a test, or an example.
+const AS_TESTS: [&str; 3] = ["--workspace", "--example", "embedding"];
 
 /// Small files, as the tests copy them by the hundred. The same for both workspaces, so that they share what they depend
 /// on.

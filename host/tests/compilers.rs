@@ -1,4 +1,4 @@
-//! An app may be built by another compiler than its host.
+//! The versions of the compiler: an app may be built by another one than its host, and both by the oldest that is stated.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use atoll_host::internal::build::cargo;
+use cargo_metadata::MetadataCommand;
 use serde_json::json;
 use support::{Host, Launch, SMALL, contains, fixtures_target, workspace};
 
@@ -49,3 +50,20 @@ fn a_host_runs_an_app_that_another_compiler_has_built() {
     assert_eq!(host.stop().status.code(), Some(0));
 }
 
+/// Clippy's `incompatible_msrv` looks at the items of the standard library; this, at what else has to compile.
+#[test]
+fn no_dependency_needs_a_later_compiler_than_is_stated() {
+    let mut command = MetadataCommand::new();
+    command.manifest_path(workspace().join("Cargo.toml")).other_options(["--locked".to_owned()]);
+    let metadata = command.exec().unwrap();
+    let host = metadata.packages.iter().find(|package| package.name == "atoll-host").unwrap();
+    let stated = host.rust_version.as_ref().unwrap();
+    let later: Vec<_> = metadata
+        .packages
+        .iter()
+        .filter_map(|package| Some((package, package.rust_version.as_ref()?)))
+        .filter(|(_, needed)| *needed > stated)
+        .map(|(package, needed)| format!("{} {} needs {needed}", package.name, package.version))
+        .collect();
+    assert!(later.is_empty(), "with rust-version {stated}: {later:?}");
+}

@@ -1,12 +1,10 @@
 //! What the apps do, second by second.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::HttpResponse;
-use actix_web::http::header;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
@@ -14,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::state::State;
 use crate::app::handle::App;
-use crate::http::sse::event;
+use crate::http::sse;
 use crate::observe::metrics::Snapshot;
 use crate::observe::unix_time::now_ms;
 
@@ -159,12 +157,9 @@ pub(super) fn response(state: Arc<State>) -> HttpResponse {
             if !is_first {
                 sleep(INTERVAL).await;
             }
-            let stats = event("stats", &readings.next(&state));
-            Some((Ok::<_, Infallible>(stats), (readings, false)))
+            let stats = sse::event("stats", &readings.next(&state));
+            Some((stats, (readings, false)))
         }
     });
-    HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .streaming(readings)
+    sse::streaming(readings)
 }

@@ -1,11 +1,8 @@
 //! What a page follows: a stream of what it is to be.
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::HttpResponse;
-use actix_web::http::header;
 use actix_web::web::{Bytes, Query};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
@@ -16,9 +13,6 @@ use crate::http::sse;
 
 /// Where the stream is. Nothing else is served under `/.atoll/`.
 pub(super) const PATH: &str = "/.atoll/live";
-
-/// Without anything to say, a comment is sent after this time: a page that has gone is noticed.
-const SILENCE: Duration = Duration::from_secs(15);
 
 /// For how many milliseconds a page waits before it asks for a stream again that has ended.
 const RETRY: &[u8] = b"retry: 250\n\n";
@@ -39,10 +33,10 @@ pub(super) fn answer(live: Arc<LivePages>, asked: Query<Asked>) -> HttpResponse 
         let (live, app) = (live.clone(), app.clone());
         async move {
             loop {
-                match timeout(SILENCE, changed.changed()).await {
+                match timeout(sse::SILENCE, changed.changed()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return None,
-                    Err(_elapsed) => return Some((Bytes::from_static(b":\n\n"), (changed, told))),
+                    Err(_elapsed) => return Some((sse::COMMENT, (changed, told))),
                 }
                 if *changed.borrow_and_update() == Changed::Ended {
                     return None;
@@ -56,8 +50,5 @@ pub(super) fn answer(live: Arc<LivePages>, asked: Query<Asked>) -> HttpResponse 
             }
         }
     });
-    HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .streaming(stream::iter([Bytes::from_static(RETRY)]).chain(next).map(Ok::<_, Infallible>))
+    sse::streaming(stream::iter([Bytes::from_static(RETRY)]).chain(next))
 }

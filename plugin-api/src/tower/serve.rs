@@ -14,7 +14,6 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body::Body as _;
-use serde::Serialize;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::{AbortHandle, JoinSet};
@@ -23,18 +22,15 @@ use super::body::Body;
 use super::lent::Lent;
 use super::service::{BoxError, HttpService};
 use super::{convert, upgrade};
-use crate::abi::call::{Arrival, Call};
-use crate::abi::logging;
+use crate::abi::call::Call;
 use crate::abi::panic::{catch, payload_text};
-use crate::abi::port::{Event, Port};
+use crate::abi::port::{Closed, Event, Port};
 use crate::abi::{Buffer, Exit, Message};
-use crate::http::stream::{Channel, Chunk, Joiner, Streams};
-use crate::protocol::{self, ErrorData, ErrorObject, HttpRequest, HttpResponse, code, method};
+use crate::http::stream::{Channel, Chunk, Streams, Unsent, send_pieces};
+use crate::protocol::{self, HttpRequest, HttpResponse, code};
 use crate::worker::host::{Host, Requests};
+use crate::worker::work::{MESSAGES_PER_TURN, Work, fail, refuse, result};
 use atoll_protocol::Error;
-
-/// After so many messages without a pause, the tasks get their turn.
-const MESSAGES_PER_TURN: usize = 64;
 
 /// A worker's loop.
 pub(super) struct Server<S> {
@@ -116,33 +112,20 @@ impl<S: HttpService> Server<S> {
     }
 
     fn message(&mut self, message: Message) {
-        match Arrival::parse(message) {
-            Ok(Arrival::Call(call)) => self.call(call),
-            Ok(Arrival::Answer(id, message)) => self.requests.answered(id, message),
-            Err(error) => log::error!("malformed message from the host: {error}"),
-        }
-    }
-
-    fn call(&mut self, call: Call) {
-        match (call.method(), call.id()) {
-            (method::HTTP, Some(id)) => self.http(id, call),
-            (method::STATE_SAVE, Some(id)) => result(&self.port, id, ()),
-            (method::CANCEL, None) => self.cancel(&call),
-            (method::STOP, None) => self.stopping = true,
-            (method::LOG_LEVEL, None) => logging::follow(&call),
-            (name, Some(id)) => {
-                fail(&self.port, id, code::METHOD_NOT_FOUND, &format!("unknown method {name}"), None);
+        match Work::of(message, &self.requests, &self.streams) {
+            Some(Work::Http(id, call)) => self.http(id, call),
+            Some(Work::Method(id, call)) => {
+                let unknown = format!("unknown method {}", call.method());
+                unless_closed(fail(&self.port, id, code::METHOD_NOT_FOUND, unknown));
             }
-            (_, None) => _ = self.streams.borrow().notification(call),
-        }
-    }
-
-    fn cancel(&mut self, call: &Call) {
-        if let Ok(protocol::Cancel { id }) = call.params() {
-            self.streams.borrow_mut().close(id, "this request is no longer pending");
-            if let Some(abort) = self.running.get(&id) {
-                abort.abort();
+            Some(Work::Save(id)) => unless_closed(result(&self.port, id, ())),
+            Some(Work::Cancel(id)) => {
+                if let Some(abort) = self.running.get(&id) {
+                    abort.abort();
+                }
             }
+            Some(Work::Stop) => self.stopping = true,
+            None => {}
         }
     }
 
@@ -154,7 +137,7 @@ impl<S: HttpService> Server<S> {
             Ok(request) => request,
             Err(error) => {
                 self.over(id);
-                return refuse(&self.port, id, &error);
+                return unless_closed(refuse(&self.port, id, error));
             }
         };
         let mut work = Scoped { host, work: Box::pin(exchange.carry_out(self.service.clone(), request)) };
@@ -172,7 +155,7 @@ impl<S: HttpService> Server<S> {
                 // What a second panic says is reported by the hook.
                 let _ = catch(|| drop(work));
                 self.over(id);
-                fail(&self.port, id, code::HANDLER_PANICKED, &panic, None);
+                unless_closed(fail(&self.port, id, code::HANDLER_PANICKED, panic));
             }
         }
     }
@@ -190,13 +173,13 @@ impl<S: HttpService> Server<S> {
         match ended {
             Ok(_) => {}
             Err(error) if error.is_cancelled() => {
-                fail(&self.port, id, code::CANCELLED, "the request was cancelled", None);
+                unless_closed(fail(&self.port, id, code::CANCELLED, "the request was cancelled"));
             }
             Err(error) => {
                 let text = error
                     .try_into_panic()
                     .map_or_else(|error| error.to_string(), |panic| payload_text(&*panic).to_owned());
-                fail(&self.port, id, code::HANDLER_PANICKED, &text, None);
+                unless_closed(fail(&self.port, id, code::HANDLER_PANICKED, text));
             }
         }
     }
@@ -255,7 +238,7 @@ impl Exchange {
     }
 
     pub(super) fn refuse(&self, error: BoxError) {
-        refuse(&self.port, self.id, &Error::internal(error));
+        unless_closed(refuse(&self.port, self.id, Error::internal(error)));
     }
 
     /// Sends a response, its body as it comes.
@@ -313,29 +296,20 @@ async fn send_rest<B>(channel: &Channel, mut body: Pin<&mut B>, lent: Option<&Le
 where
     B: http_body::Body<Error: Into<BoxError>>,
 {
-    let mut joiner = Joiner::default();
-    let mut next = |context: &mut Context<'_>| loop {
+    let next = |context: &mut Context<'_>| loop {
         let frame = ready!(body.as_mut().poll_frame(context));
         match frame.map(|frame| frame.map(|frame| frame.into_data().map(|data| convert::piece(data, lent)))) {
             Some(Ok(Ok(piece))) => return Poll::Ready(Some(Ok(piece))),
-            Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
             None => return Poll::Ready(None),
             // HTTP/1.1 has a place for trailers, and the port has none.
             Some(Ok(Err(_trailers))) => {}
         }
     };
-    loop {
-        ready_to_send(channel).await?;
-        match poll_fn(|context| joiner.poll_next(context, &mut next)).await {
-            None => return Ok(()),
-            Some(Err(error)) => return Err(error),
-            Some(Ok(chunk)) => {
-                if let Some(buffer) = chunk.into_buffer(channel.port()) {
-                    channel.send_chunk(buffer);
-                }
-            }
-        }
-    }
+    send_pieces(channel, next).await.map_err(|unsent| match unsent {
+        Unsent::Over(error) => error.message().into(),
+        Unsent::Failed(error) => error.into(),
+    })
 }
 
 /// Waits until the client has taken enough.
@@ -343,18 +317,9 @@ pub(super) async fn ready_to_send(channel: &Channel) -> Result<(), BoxError> {
     channel.ready().await.map_err(|error| error.message().into())
 }
 
-fn result(port: &Port, id: u64, result: impl Serialize) {
-    let _ = port.send(&protocol::Response::result(id, result), Vec::new());
-}
-
-fn refuse(port: &Port, id: u64, error: &Error) {
-    let data = ErrorData { status: error.status() };
-    fail(port, id, code::HANDLER_FAILED, error.message(), serde_json::to_value(data).ok());
-}
-
-fn fail(port: &Port, id: u64, code: i64, message: &str, data: Option<serde_json::Value>) {
-    let error = ErrorObject { code, message: message.into(), data };
-    let _ = port.send(&protocol::Response::error(id, error), Vec::new());
+/// A port that is closed has ended its requests as well.
+fn unless_closed(sent: Result<(), Closed>) {
+    let _ = sent;
 }
 
 /// The port's doorbell in the runtime's driver. The descriptor is a copy, so that the driver has one to close.

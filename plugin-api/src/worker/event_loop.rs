@@ -3,8 +3,8 @@
 //! One thread serves many requests at once: handlers that are futures are polled when they are woken, between
 //! messages, as on an isolate's event loop.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -13,28 +13,24 @@ use std::time::Duration;
 use futures_util::future::{AbortHandle, LocalBoxFuture};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::abi::call::{Arrival, Call};
-use crate::abi::logging;
+use crate::abi::call::Call;
 use crate::abi::panic::catch;
 use crate::abi::port::{Closed, Event, Port};
 use crate::abi::{Exit, Message};
 use crate::http::body::{ChunkStream, Content};
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::http::stream::{BodyStream, Channel, Joiner, Streams};
+use crate::http::stream::{BodyStream, Channel, Streams, Unsent, send_pieces};
 use crate::http::ws::WebSocket;
-use crate::protocol::{self, ErrorObject, HttpResponse, Start, code, method};
+use crate::protocol::{self, HttpResponse, Start, code};
 use crate::worker::application::{Application, Handled};
 use crate::worker::host::{Host, Requests};
 use crate::worker::rpc::{RpcError, RpcStep};
 use crate::worker::task::{Outcome, Task};
+use crate::worker::work::{MESSAGES_PER_TURN, Work, fail, refuse, result};
 use atoll_protocol::Error;
-
-/// After so many messages without a pause, the futures that were woken get their turn.
-const MESSAGES_PER_TURN: usize = 64;
 
 /// What comes of a task.
 enum Done {
@@ -56,7 +52,7 @@ pub(crate) fn run(application: Application, start: &Start, port: Port) -> Exit {
         port,
         tasks: FuturesUnordered::new(),
         running: HashMap::new(),
-        streams: Streams::default(),
+        streams: RefCell::default(),
         waker,
         stopping: false,
     };
@@ -70,7 +66,7 @@ struct EventLoop {
     port: Port,
     tasks: FuturesUnordered<Task<Done>>,
     running: HashMap<u64, AbortHandle>,
-    streams: Streams,
+    streams: RefCell<Streams>,
     waker: Waker,
     stopping: bool,
 }
@@ -111,41 +107,33 @@ impl EventLoop {
     }
 
     fn message(&mut self, message: Message) -> Result<(), Closed> {
-        match Arrival::parse(message) {
-            Ok(Arrival::Call(call)) => self.call(call),
-            Ok(Arrival::Answer(id, message)) => {
-                self.requests.answered(id, message);
+        match Work::of(message, &self.requests, &self.streams) {
+            Some(Work::Http(id, call)) => self.http(id, call),
+            Some(Work::Method(id, call)) => self.rpc(id, &call),
+            Some(Work::Save(id)) => self.save(id),
+            Some(Work::Cancel(id)) => {
+                if let Some(abort) = self.running.get(&id) {
+                    abort.abort();
+                }
                 Ok(())
             }
-            Err(error) => {
-                log::error!("malformed message from the host: {error}");
+            Some(Work::Stop) => {
+                self.stopping = true;
                 Ok(())
             }
+            None => Ok(()),
         }
-    }
-
-    fn call(&mut self, call: Call) -> Result<(), Closed> {
-        match (call.method(), call.id()) {
-            (method::HTTP, Some(id)) => return self.http(id, call),
-            (method::STATE_SAVE, Some(id)) => return self.save(id),
-            (method::CANCEL, None) => self.cancel(&call),
-            (method::STOP, None) => self.stopping = true,
-            (method::LOG_LEVEL, None) => logging::follow(&call),
-            (_, Some(id)) => return self.rpc(id, &call),
-            (_, None) => _ = self.streams.notification(call),
-        }
-        Ok(())
     }
 
     fn http(&mut self, id: u64, call: Call) -> Result<(), Closed> {
         let (json, params, transfer) = call.into_parts();
         let request = match Request::parse(json, params, transfer) {
             Ok(request) => request,
-            Err(error) => return self.fail(id, code::INVALID_PARAMS, error.to_string()),
+            Err(error) => return fail(&self.port, id, code::INVALID_PARAMS, error.to_string()),
         };
         let host = self.requests.host(Some(id));
         if request.is_streamed() {
-            let stream = BodyStream::of_channel(self.streams.open(id, &self.port));
+            let stream = BodyStream::of_channel(self.streams.borrow_mut().open(id, &self.port));
             if !self.application.streams(&request) {
                 let work = whole(self.application.clone(), request, stream, self.body_limit);
                 self.spawn(id, host, work.boxed_local());
@@ -183,15 +171,6 @@ impl EventLoop {
         self.tasks.push(task);
     }
 
-    fn cancel(&mut self, call: &Call) {
-        if let Ok(protocol::Cancel { id }) = call.params() {
-            self.streams.close(id, "this request is no longer pending");
-            if let Some(abort) = self.running.get(&id) {
-                abort.abort();
-            }
-        }
-    }
-
     fn poll_tasks(&mut self) -> Result<(), Closed> {
         let waker = self.waker.clone();
         let mut context = Context::from_waker(&waker);
@@ -206,14 +185,14 @@ impl EventLoop {
     fn done(&mut self, id: u64, outcome: Outcome<Done>) -> Result<(), Closed> {
         let sent = match outcome {
             Outcome::Returned(Done::Http(Ok(response))) => return self.respond(id, response),
-            Outcome::Returned(Done::Http(Err(error))) => self.refuse(id, error.into()),
-            Outcome::Returned(Done::Rpc(Ok(value))) => self.result(id, value),
-            Outcome::Returned(Done::Rpc(Err(error))) => self.refuse(id, error),
+            Outcome::Returned(Done::Http(Err(error))) => refuse(&self.port, id, error),
+            Outcome::Returned(Done::Rpc(Ok(value))) => result(&self.port, id, value),
+            Outcome::Returned(Done::Rpc(Err(error))) => refuse(&self.port, id, error),
             Outcome::Returned(Done::Streamed) => Ok(()),
-            Outcome::Panicked(text) => self.fail(id, code::HANDLER_PANICKED, text),
-            Outcome::Cancelled => self.fail(id, code::CANCELLED, "the request was cancelled"),
+            Outcome::Panicked(text) => fail(&self.port, id, code::HANDLER_PANICKED, text),
+            Outcome::Cancelled => fail(&self.port, id, code::CANCELLED, "the request was cancelled"),
         };
-        self.streams.close(id, "the request is finished");
+        self.streams.borrow_mut().close(id, "the request is finished");
         sent
     }
 
@@ -225,11 +204,11 @@ impl EventLoop {
                 (buffer.is_some().then_some(protocol::Body::Transfer(0)), buffer, None)
             }
             Content::Stream(chunks) => {
-                let channel = self.streams.open(id, &self.port);
+                let channel = self.streams.borrow_mut().open(id, &self.port);
                 (Some(protocol::Body::STREAM), None, Some(send(chunks, channel).boxed_local()))
             }
             Content::WebSocket(serve) => {
-                let socket = WebSocket::new(self.streams.open(id, &self.port));
+                let socket = WebSocket::new(self.streams.borrow_mut().open(id, &self.port));
                 (Some(protocol::Body::WEBSOCKET), None, Some(serve(socket)))
             }
         };
@@ -238,30 +217,17 @@ impl EventLoop {
             Some(work) => {
                 self.spawn(id, self.requests.host(Some(id)), work.map(|()| Done::Streamed).boxed_local());
             }
-            None => self.streams.close(id, "the request is finished"),
+            None => self.streams.borrow_mut().close(id, "the request is finished"),
         }
         Ok(())
     }
 
     fn save(&self, id: u64) -> Result<(), Closed> {
         match catch(|| self.application.save()) {
-            Ok(Ok(state)) => self.result(id, state),
-            Ok(Err(error)) => self.refuse(id, error.into()),
-            Err(panic) => self.fail(id, code::HANDLER_PANICKED, panic),
+            Ok(Ok(state)) => result(&self.port, id, state),
+            Ok(Err(error)) => refuse(&self.port, id, error),
+            Err(panic) => fail(&self.port, id, code::HANDLER_PANICKED, panic),
         }
-    }
-
-    fn result(&self, id: u64, result: impl Serialize) -> Result<(), Closed> {
-        self.port.send(&protocol::Response::result(id, result), Vec::new())
-    }
-
-    fn fail(&self, id: u64, code: i64, message: impl Into<String>) -> Result<(), Closed> {
-        self.refuse(id, RpcError::new(code, message))
-    }
-
-    fn refuse(&self, id: u64, error: RpcError) -> Result<(), Closed> {
-        let error: ErrorObject<'_> = error.into_object();
-        self.port.send(&protocol::Response::error(id, error), Vec::new())
     }
 }
 
@@ -301,30 +267,13 @@ async fn send(mut chunks: ChunkStream, channel: Arc<Channel>) {
         }
     }
     let mut unfinished = Incomplete(channel, false);
-    let mut joiner = Joiner::default();
-    loop {
-        if unfinished.0.ready().await.is_err() {
-            return;
+    match send_pieces(&unfinished.0, |context| chunks.poll_next_unpin(context)).await {
+        Ok(()) => unfinished.0.send_end(),
+        Err(Unsent::Failed(error)) => {
+            log::error!("incomplete response: {error}");
+            unfinished.0.send_error(error.message());
         }
-        let next =
-            |context: &mut Context<'_>| joiner.poll_next(context, |context| chunks.poll_next_unpin(context));
-        match poll_fn(next).await {
-            Some(Ok(chunk)) => {
-                if let Some(buffer) = chunk.into_buffer(unfinished.0.port()) {
-                    unfinished.0.send_chunk(buffer);
-                }
-            }
-            Some(Err(error)) => {
-                log::error!("incomplete response: {error}");
-                unfinished.0.send_error(error.message());
-                unfinished.1 = true;
-                return;
-            }
-            None => {
-                unfinished.0.send_end();
-                unfinished.1 = true;
-                return;
-            }
-        }
+        Err(Unsent::Over(_)) => return,
     }
+    unfinished.1 = true;
 }

@@ -7,3 +7,4 @@ pub(crate) mod host;
 pub(crate) mod pipeline;
 pub(crate) mod rpc;
 pub(crate) mod task;
+pub(crate) mod work;

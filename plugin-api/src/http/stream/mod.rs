@@ -6,6 +6,7 @@ mod credit;
 mod inbox;
 mod joiner;
 mod reader;
+mod send;
 mod sync;
 mod waiters;
 
@@ -14,8 +15,8 @@ use std::sync::Arc;
 
 pub(crate) use channel::{Channel, Item, Receiver};
 pub use chunk::Chunk;
-pub(crate) use joiner::Joiner;
 pub use reader::BodyStream;
+pub(crate) use send::{Unsent, send_pieces};
 
 use crate::abi::Buffer;
 use crate::abi::call::Call;

@@ -1,7 +1,7 @@
 //! What the host warns of that an app does: however often it does it, the log gets a line a second for each kind.
 
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use atoll_port::Warnings;
@@ -12,20 +12,8 @@ use crate::observe::window::{self, Admission, Window};
 /// What an app may do again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WarningKind {
-    /// It sends malformed messages.
-    Malformed,
-    /// It sends responses without an id.
-    Numberless,
-    /// It sends unknown messages.
-    Unknown,
-    /// It answers requests that were never asked, or twice.
-    Answer,
-    /// It sends more of a stream than its receiver has granted, or grants more often than it receives.
-    Credit,
-    /// It sends messages that are larger than its limit.
-    MessageSize,
-    /// It has more calls in flight than its limit.
-    Calls,
+    /// A worker does it, and its port warns of it.
+    Port(atoll_port::WarningKind),
     /// It writes more log records than its limit.
     LogRecords,
     /// Its streams end before they are complete.
@@ -33,28 +21,17 @@ pub(crate) enum WarningKind {
 }
 
 impl WarningKind {
-    const ALL: [Self; 9] = [
-        Self::Malformed,
-        Self::Numberless,
-        Self::Unknown,
-        Self::Answer,
-        Self::Credit,
-        Self::MessageSize,
-        Self::Calls,
-        Self::LogRecords,
-        Self::Incomplete,
-    ];
-
     /// What is counted of it.
     fn counted(self) -> &'static str {
+        use atoll_port::WarningKind as Port;
         match self {
-            Self::Malformed => "malformed messages",
-            Self::Numberless => "responses without an id",
-            Self::Unknown => "unknown messages",
-            Self::Answer => "responses to unknown requests",
-            Self::Credit => "stream chunks without credit",
-            Self::MessageSize => "messages over message_limit",
-            Self::Calls => "calls over max_calls",
+            Self::Port(Port::Malformed) => "malformed messages",
+            Self::Port(Port::Numberless) => "responses without an id",
+            Self::Port(Port::Unknown) => "unknown messages",
+            Self::Port(Port::Answer) => "responses to unknown requests",
+            Self::Port(Port::Credit) => "stream chunks without credit",
+            Self::Port(Port::MessageSize) => "messages over message_limit",
+            Self::Port(Port::Calls) => "calls over max_calls",
             Self::LogRecords => "log records over log_rate",
             Self::Incomplete => "incomplete responses",
         }
@@ -74,28 +51,15 @@ impl WarningKind {
 #[derive(Debug)]
 pub(crate) struct AppWarnings {
     app: Arc<str>,
-    windows: Mutex<[Window; WarningKind::ALL.len()]>,
+    /// Of the kinds that there have been.
+    windows: Mutex<Vec<(WarningKind, Window)>>,
     /// Where the counts are written from.
     runtime: Option<Handle>,
 }
 
-impl From<atoll_port::WarningKind> for WarningKind {
-    fn from(kind: atoll_port::WarningKind) -> Self {
-        match kind {
-            atoll_port::WarningKind::Malformed => Self::Malformed,
-            atoll_port::WarningKind::Numberless => Self::Numberless,
-            atoll_port::WarningKind::Unknown => Self::Unknown,
-            atoll_port::WarningKind::Answer => Self::Answer,
-            atoll_port::WarningKind::Credit => Self::Credit,
-            atoll_port::WarningKind::MessageSize => Self::MessageSize,
-            atoll_port::WarningKind::Calls => Self::Calls,
-        }
-    }
-}
-
 impl Warnings for AppWarnings {
     fn warn(self: Arc<Self>, kind: atoll_port::WarningKind, what: &dyn Display) {
-        AppWarnings::warn(&self, kind.into(), what);
+        AppWarnings::warn(&self, WarningKind::Port(kind), what);
     }
 }
 
@@ -105,18 +69,22 @@ impl AppWarnings {
         Arc::new(Self { app, windows: Mutex::default(), runtime: Handle::try_current().ok() })
     }
 
-    fn windows(&self) -> MutexGuard<'_, [Window; WarningKind::ALL.len()]> {
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    fn with_window<R>(&self, kind: WarningKind, act: impl FnOnce(&mut Window) -> R) -> R {
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = windows.iter().position(|(of, _)| *of == kind).unwrap_or_else(|| {
+            windows.push((kind, Window::default()));
+            windows.len() - 1
+        });
+        act(&mut windows[place].1)
     }
 
     /// Writes a line, or counts it.
     pub(crate) fn write(self: &Arc<Self>, kind: WarningKind, text: impl FnOnce() -> String) {
-        let admission = {
-            let window = &mut self.windows()[kind as usize];
+        let admission = self.with_window(kind, |window| {
             // Their report is the next line.
             let is_reported = self.runtime.is_some() && window.has_left_out();
             if is_reported { window.leave_out() } else { window.admit(Instant::now(), kind.lines()) }
-        };
+        });
         match admission {
             Admission::Pass { left_out: 0 } => log::warn!("{}", text()),
             Admission::Pass { left_out } => {
@@ -140,21 +108,9 @@ impl AppWarnings {
     }
 
     fn write_count(&self, kind: WarningKind) {
-        let count = self.windows()[kind as usize].end_window(Instant::now());
+        let count = self.with_window(kind, |window| window.end_window(Instant::now()));
         if count > 0 {
             log::warn!("{}: {count} more {} in a second", self.app, kind.counted());
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_kind_is_at_its_place() {
-        for (place, kind) in WarningKind::ALL.into_iter().enumerate() {
-            assert_eq!(place, kind as usize);
         }
     }
 }

@@ -3,17 +3,17 @@
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, DirBuilder};
 use std::io;
+use std::ops::Deref;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use super::contents::Contents;
 use super::copy::OwnedFile;
 use super::error::StageError;
 use super::folder::ProcessFolder;
 use super::staged::Staged;
-use crate::library::content_hash::ContentHash;
-use crate::watch::Fingerprint;
 
 /// A library that is kept for going back to it. Its file is there for as long as it is kept or a clone of
 /// this is held.
@@ -21,10 +21,7 @@ use crate::watch::Fingerprint;
 pub struct Kept {
     file: Arc<KeptFile>,
     generation: u64,
-    hash: ContentHash,
-    size: u64,
-    source: PathBuf,
-    fingerprint: Fingerprint,
+    contents: Contents,
     since: SystemTime,
 }
 
@@ -32,6 +29,14 @@ pub struct Kept {
 struct KeptFile {
     file: OwnedFile,
     _folder: Arc<ProcessFolder>,
+}
+
+impl Deref for Kept {
+    type Target = Contents;
+
+    fn deref(&self) -> &Contents {
+        &self.contents
+    }
 }
 
 impl Kept {
@@ -45,26 +50,6 @@ impl Kept {
         self.generation
     }
 
-    /// The hash of its contents.
-    pub fn hash(&self) -> ContentHash {
-        self.hash
-    }
-
-    /// Its size in bytes.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// The library that it was a copy of.
-    pub fn source(&self) -> &Path {
-        &self.source
-    }
-
-    /// What that library was then.
-    pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
-    }
-
     /// When it was last kept.
     pub fn since(&self) -> SystemTime {
         self.since
@@ -76,10 +61,7 @@ impl Kept {
 pub(crate) struct Original {
     app: String,
     path: PathBuf,
-    hash: ContentHash,
-    size: u64,
-    source: PathBuf,
-    fingerprint: Fingerprint,
+    contents: Contents,
 }
 
 impl Original {
@@ -87,10 +69,7 @@ impl Original {
         Self {
             app: staged.app().to_owned(),
             path: staged.path().to_owned(),
-            hash: staged.hash(),
-            size: staged.size(),
-            source: staged.source().to_owned(),
-            fingerprint: staged.fingerprint(),
+            contents: Contents::clone(staged),
         }
     }
 }
@@ -140,7 +119,8 @@ impl Store {
         generation: u64,
         count: usize,
     ) -> Result<(), StageError> {
-        let same = self.of(&original.app).into_iter().find(|kept| kept.hash() == original.hash);
+        let hash = original.contents.hash;
+        let same = self.of(&original.app).into_iter().find(|kept| kept.hash() == hash);
         let kept = match same {
             _ if count == 0 => None,
             // An app that starts again and again does not wait for a new name of the same file each time.
@@ -152,7 +132,7 @@ impl Store {
                     state.count += 1;
                     state.count
                 };
-                let name = format!("{}-{number}-{}.so", original.app, original.hash.short());
+                let name = format!("{}-{number}-{}.so", original.app, hash.short());
                 let file = link(&original.path, folder.path().join("kept"), &name)?;
                 Some(Arc::new(KeptFile { file, _folder: folder.clone() }))
             }
@@ -161,16 +141,13 @@ impl Store {
         let state = apps.entry(original.app.clone()).or_default();
         let mut dropped = VecDeque::new();
         if let Some(file) = kept {
-            if let Some(same) = state.kept.iter().position(|kept| kept.hash() == original.hash) {
+            if let Some(same) = state.kept.iter().position(|kept| kept.hash() == hash) {
                 dropped.extend(state.kept.remove(same));
             }
             state.kept.push_front(Kept {
                 file,
                 generation,
-                hash: original.hash,
-                size: original.size,
-                source: original.source.clone(),
-                fingerprint: original.fingerprint,
+                contents: original.contents.clone(),
                 since: SystemTime::now(),
             });
         }

@@ -6,6 +6,7 @@
 //! library is out of the process again may be loaded once more.
 
 mod claims;
+mod contents;
 mod copy;
 mod error;
 mod folder;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use self::claims::Claims;
+pub use self::contents::Contents;
 pub use self::error::StageError;
 use self::folder::ProcessFolder;
 pub(crate) use self::folder::{CommonFolder, open_folder};
@@ -167,7 +169,7 @@ impl Staging {
                 found: staged.hash(),
             });
         }
-        Ok(staged.of_kept(kept.source().to_owned(), kept.fingerprint()))
+        Ok(staged.of_kept(kept))
     }
 
     /// Takes note of the crate that an app's library is built from.

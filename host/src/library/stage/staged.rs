@@ -1,12 +1,13 @@
 //! A copy of a library.
 
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::Path;
 use std::sync::Arc;
 
+use super::contents::Contents;
 use super::copy::{self, Copied, OwnedFile};
 use super::folder::ProcessFolder;
 use crate::library::checksum::Checksum;
-use crate::library::content_hash::ContentHash;
 use crate::watch::Fingerprint;
 
 /// A copy of a library, for one generation at a time. Dropping it deletes the copy.
@@ -16,10 +17,7 @@ use crate::watch::Fingerprint;
 pub struct Staged {
     file: OwnedFile,
     app: String,
-    hash: ContentHash,
-    size: u64,
-    source: PathBuf,
-    fingerprint: Fingerprint,
+    contents: Contents,
     /// What the copy itself was when it was made.
     own_fingerprint: Fingerprint,
     /// Whether every later write to the source shows in the source's fingerprint.
@@ -27,6 +25,14 @@ pub struct Staged {
     checksum: Option<Checksum>,
     /// The folder is removed when neither the [`Staging`] nor a copy in it is left.
     _folder: Arc<ProcessFolder>,
+}
+
+impl Deref for Staged {
+    type Target = Contents;
+
+    fn deref(&self) -> &Contents {
+        &self.contents
+    }
 }
 
 impl Staged {
@@ -41,10 +47,12 @@ impl Staged {
         Self {
             file,
             app: app.to_owned(),
-            hash: copied.hash,
-            size: copied.size,
-            source: library.to_owned(),
-            fingerprint: copied.fingerprint,
+            contents: Contents {
+                hash: copied.hash,
+                size: copied.size,
+                source: library.to_owned(),
+                fingerprint: copied.fingerprint,
+            },
             own_fingerprint: copied.own_fingerprint,
             settled: copied.settled,
             checksum: copied.checksum,
@@ -53,8 +61,10 @@ impl Staged {
     }
 
     /// The same, as a copy of the library that the copied one was kept of.
-    pub(super) fn of_kept(self, source: PathBuf, fingerprint: Fingerprint) -> Self {
-        Self { source, fingerprint, settled: false, ..self }
+    pub(super) fn of_kept(self, kept: &Contents) -> Self {
+        let contents =
+            Contents { source: kept.source.clone(), fingerprint: kept.fingerprint, ..self.contents };
+        Self { contents, settled: false, ..self }
     }
 
     /// Where the copy is.
@@ -65,27 +75,6 @@ impl Staged {
     /// The name of the app that it was made for.
     pub fn app(&self) -> &str {
         &self.app
-    }
-
-    /// The hash of its contents.
-    pub fn hash(&self) -> ContentHash {
-        self.hash
-    }
-
-    /// Its size in bytes.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// The library that it is a copy of.
-    pub fn source(&self) -> &Path {
-        &self.source
-    }
-
-    /// What the library was when it was copied. A [`Change`](crate::watch::Change) whose fingerprint does not
-    /// [differ](Fingerprint::differs_from) from this one is already in this copy.
-    pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
     }
 
     /// What its last bytes are, if they are a checksum. `None`: it is smaller than one.
@@ -103,8 +92,8 @@ impl Staged {
     /// writing to it, and the copy is untouched. In doubt it cannot.
     pub fn is_current(&self, library: &Path) -> bool {
         self.settled
-            && self.source == library
-            && copy::is_still(library, &self.fingerprint)
+            && self.contents.source == library
+            && copy::is_still(library, &self.contents.fingerprint)
             && Fingerprint::of(self.path()).is_ok_and(|now| !now.differs_from(&self.own_fingerprint))
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     diagnostic::Report,
     node::{Node, quoted},
-    suggest::nearest,
+    suggest::nearest_field,
 };
 use jsonc_parser::{ast, common::Ranged};
 use std::ops::Range;
@@ -91,7 +91,7 @@ impl<'d> Fields<'d> {
             if self.known.contains(&name) {
                 continue;
             }
-            let near = nearest(name, &self.known);
+            let near = nearest_field(name, &self.known);
             mistyped.extend(near);
             let message = match near {
                 Some(near) => format!("unknown field {}, did you mean `{near}`?", quoted('`', name)),

@@ -62,6 +62,7 @@ pub use route::Route;
 pub(crate) use route::is_reserved;
 pub use schema::{schema, schema_json};
 pub use settings::Settings;
+pub(crate) use suggest::nearest_app;
 
 use std::path::Path;
 
@@ -155,7 +156,7 @@ impl Config {
     /// ```
     pub fn no_such_app(&self, name: &str) -> String {
         let names: Vec<&str> = self.apps.iter().map(|app| app.name.as_str()).collect();
-        match suggest::nearest(name, &names) {
+        match nearest_app(name, names.iter().copied()) {
             Some(near) => format!("unknown app `{name}`: did you mean `{near}`?"),
             None if names.is_empty() => format!("unknown app `{name}`; no apps are registered"),
             None => format!("unknown app `{name}`; registered: {}", names.join(", ")),

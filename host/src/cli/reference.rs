@@ -7,7 +7,7 @@ use clap::{Arg, Command, CommandFactory};
 use super::Cli;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/src/commands.md");
-const BEGIN: &str = "<!-- generated: by `UPDATE_BOOK=1 cargo test -p atoll-host --bin atoll reference` -->\n";
+const BEGIN: &str = "<!-- generated: by `UPDATE_BOOK=1 cargo test --workspace --bin atoll reference` -->\n";
 const END: &str = "<!-- generated: end -->\n";
 
 /// A section for each command and each of its subcommands.
@@ -95,6 +95,6 @@ fn the_book_has_all_commands_with_all_they_take() {
     assert!(
         written.trim() == reference.trim(),
         "docs/src/commands.md differs from the commands: run \
-         `UPDATE_BOOK=1 cargo test -p atoll-host --bin atoll reference`"
+         `UPDATE_BOOK=1 cargo test --workspace --bin atoll reference`"
     );
 }

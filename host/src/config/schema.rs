@@ -68,26 +68,61 @@ mod tests {
     use super::super::Config;
     use super::*;
     use serde_json::json;
-    use std::collections::BTreeMap;
+    use std::collections::BTreeSet;
     use std::path::Path;
+
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/src/registry.md");
+    const BEGIN: &str =
+        "<!-- generated: by `UPDATE_BOOK=1 cargo test --workspace --lib config::schema` -->\n";
+    const END: &str = "<!-- generated: end -->\n";
+    const UPDATE: &str = "`UPDATE_BOOK=1 cargo test --workspace --lib config::schema`";
+
+    fn is_update() -> bool {
+        std::env::var_os("UPDATE_BOOK").is_some()
+    }
 
     #[test]
     fn the_file_is_up_to_date() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/apps.schema.json");
+        if is_update() {
+            return std::fs::write(file, schema_json()).unwrap();
+        }
         let text = std::fs::read_to_string(file).unwrap_or_default();
         let written = serde_json::from_str::<Value>(&text).unwrap_or_default();
-        assert!(
-            written == schema(),
-            "docs/apps.schema.json differs from the types: run `cargo run -- config schema > docs/apps.schema.json`"
-        );
+        assert!(written == schema(), "docs/apps.schema.json differs from the types: run {UPDATE}");
     }
 
-    /// All fields that a document may have, with their defaults.
-    fn fields(schema: &Value, found: &mut BTreeMap<String, Value>) {
+    /// The book's table of settings, in the order of the type.
+    fn settings_table() -> String {
+        let (schema, order) = (schema(), serde_json::to_string(&Settings::default()).unwrap());
+        let settings = schema["$defs"]["Settings"]["properties"].as_object().unwrap();
+        let mut settings: Vec<_> = settings.iter().collect();
+        settings.sort_by_key(|(name, _)| order.find(&format!("\"{name}\":")));
+        let rows = settings.into_iter().map(|(name, setting)| {
+            let default = &setting["default"];
+            let description = setting["description"].as_str().unwrap();
+            let meaning = description.strip_suffix(&format!(" Default {default}.")).unwrap();
+            format!("| `{name}` | {default} | {meaning} |\n")
+        });
+        format!("\n| setting | default | meaning |\n|---|---|---|\n{}\n", rows.collect::<String>())
+    }
+
+    #[test]
+    fn the_book_has_all_settings_as_they_are_described() {
+        let page = std::fs::read_to_string(PAGE).unwrap();
+        let (head, rest) = page.split_once(BEGIN).unwrap();
+        let (written, tail) = rest.split_once(END).unwrap();
+        let table = settings_table();
+        if is_update() {
+            return std::fs::write(PAGE, format!("{head}{BEGIN}{table}{END}{tail}")).unwrap();
+        }
+        assert!(written == table, "docs/src/registry.md differs from the settings: run {UPDATE}");
+    }
+
+    /// All fields that a document may have.
+    fn fields(schema: &Value, found: &mut BTreeSet<String>) {
         if let Some(properties) = schema["properties"].as_object() {
-            for (name, field) in properties {
-                found.insert(name.clone(), field.get("default").cloned().unwrap_or_default());
-            }
+            found.extend(properties.keys().cloned());
         }
         let inner = schema.as_object().map(|map| map.values().collect::<Vec<_>>());
         for inner in inner.or_else(|| Some(schema.as_array()?.iter().collect())).unwrap_or_default() {
@@ -96,24 +131,17 @@ mod tests {
     }
 
     #[test]
-    fn the_book_has_all_fields_with_their_defaults() {
-        let rows =
-            include_str!("../../../docs/src/registry.md").lines().filter_map(|line| line.strip_prefix("| `"));
-        let mut rows: BTreeMap<_, _> = rows.filter_map(|row| row.split_once("` | ")).collect();
-        let (schema, mut known) = (schema(), BTreeMap::new());
-        fields(&schema, &mut known);
-        for (name, default) in known {
-            let row = rows
-                .remove(&*name)
-                .unwrap_or_else(|| panic!("docs/src/registry.md lacks the field `{name}`"));
-            if !schema["$defs"]["Settings"]["properties"][&name].is_null() {
-                assert!(
-                    row.starts_with(&format!("{default} | ")),
-                    "the default of `{name}` is {default}, not: {row}"
-                );
-            }
+    fn the_book_has_all_fields() {
+        // Another test may be writing the table.
+        if is_update() {
+            return;
         }
-        assert!(rows.is_empty(), "docs/src/registry.md has fields that are none: {:?}", rows.keys());
+        let page = std::fs::read_to_string(PAGE).unwrap();
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        let rows: BTreeSet<_> = rows.map(|(name, _)| name.to_owned()).collect();
+        let mut known = BTreeSet::new();
+        fields(&schema(), &mut known);
+        assert_eq!(rows, known);
     }
 
     /// Holds the parser and the schema to the same verdict.

@@ -1,6 +1,6 @@
 //! The settings of an app: the one list of them, with their units, limits and defaults.
 //!
-//! The doc comments here are also the descriptions in `docs/apps.schema.json`.
+//! The doc comments here are also the descriptions in `docs/apps.schema.json`, and the table in `docs/src/registry.md`.
 
 use super::byte_size;
 use schemars::JsonSchema;
@@ -96,11 +96,12 @@ pub struct Settings {
     #[schemars(schema_with = "byte_size::some_schema")]
     pub message_limit: usize,
 
-    /// The maximum number of calls to other apps that each worker may have in flight; more fail. Default 1024.
+    /// The maximum number of calls to other apps that each worker may have in flight or with unread responses; more
+    /// fail. Default 1024.
     #[schemars(range(min = *MAX_CALLS.start(), max = *MAX_CALLS.end()))]
     pub max_calls: usize,
 
-    /// The maximum number of log records per second; more are dropped and counted. Default 1000.
+    /// The maximum number of log records per second; more are dropped and counted in a warning. Default 1000.
     #[schemars(range(min = *LOG_RATE.start(), max = *LOG_RATE.end()))]
     pub log_rate: u32,
 
@@ -170,7 +171,7 @@ pub struct Settings {
     #[schemars(schema_with = "byte_size::schema")]
     pub library_limit: usize,
 
-    /// The number of previous libraries to keep for rollbacks. Default 3.
+    /// The number of previous libraries to keep for `atoll rollback`. Default 3.
     #[schemars(range(min = *KEEP.start(), max = *KEEP.end()))]
     pub keep: usize,
 }

@@ -3,23 +3,10 @@
 use std::sync::Arc;
 
 use atoll_protocol::abi::Buffer;
-use bytes::Bytes;
 
-pub use atoll_port::buffer::{from_vec, list};
+pub use atoll_port::buffer::{from_bytes, from_vec, list};
 
 use crate::memory::heap::Heap;
-
-/// A buffer that holds `Bytes` of the host's.
-pub fn from_bytes(bytes: Bytes) -> Buffer {
-    unsafe extern "C" fn release(owner: *const u8, _: *mut u8, _: usize, _: usize) {
-        // SAFETY: the owner is the box made below, given back once.
-        drop(unsafe { Box::from_raw(owner.cast::<Bytes>().cast_mut()) });
-    }
-    let bytes = Box::new(bytes);
-    let (data, len) = (bytes.as_ptr().cast_mut(), bytes.len());
-    // SAFETY: the box keeps the bytes where they are, and a buffer's bytes are only read.
-    unsafe { Buffer::from_raw_parts(data, len, len, Box::into_raw(bytes).cast::<u8>(), release) }
-}
 
 /// A buffer that is a block of an app's heap, and holds the heap.
 ///

@@ -3,6 +3,7 @@
 use std::mem::ManuallyDrop;
 
 use atoll_protocol::abi::{Buffer, Buffers};
+use bytes::Bytes;
 
 /// A buffer that is a vector of the host's.
 pub fn from_vec(bytes: Vec<u8>) -> Buffer {
@@ -15,6 +16,18 @@ pub fn from_vec(bytes: Vec<u8>) -> Buffer {
     unsafe {
         Buffer::from_raw_parts(bytes.as_mut_ptr(), bytes.len(), bytes.capacity(), std::ptr::null(), release)
     }
+}
+
+/// A buffer that holds `Bytes` of the host's.
+pub fn from_bytes(bytes: Bytes) -> Buffer {
+    unsafe extern "C" fn release(owner: *const u8, _: *mut u8, _: usize, _: usize) {
+        // SAFETY: the owner is the box made below, given back once.
+        drop(unsafe { Box::from_raw(owner.cast::<Bytes>().cast_mut()) });
+    }
+    let bytes = Box::new(bytes);
+    let (data, len) = (bytes.as_ptr().cast_mut(), bytes.len());
+    // SAFETY: the box keeps the bytes where they are, and a buffer's bytes are only read.
+    unsafe { Buffer::from_raw_parts(data, len, len, Box::into_raw(bytes).cast::<u8>(), release) }
 }
 
 /// A list of buffers in the host's memory.

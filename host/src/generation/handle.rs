@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use atoll_plugin::abi::{Buffer, Exit, PluginRef};
 use atoll_plugin::protocol::{LogLevel, Start, Started, method};
 use atoll_port::answer;
-use atoll_port::{Answer, CallContext, CallError, CallSink, Limits, Port};
+use atoll_port::{Answer, CallContext, CallError, CallSink, Limits, Port, Requests, ShutdownSignal};
 use futures_util::future::try_join_all;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -18,12 +18,11 @@ use crate::abi::current;
 use crate::abi::library_context::LibraryContext;
 use crate::abi::thread_stop;
 use crate::generation::error::{SaveError, StartError};
-use crate::generation::in_flight_count::InFlightCount;
 use crate::generation::running::Running;
-use crate::generation::shutdown::ShutdownSignal;
 use crate::library::loaded;
 use crate::memory::heap::Heap;
 use crate::observe::app_log::AppLog;
+use crate::observe::app_warnings::WarningKind;
 
 /// How many workers a generation has, and how much may wait for each.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +40,7 @@ pub struct Generation {
     version: String,
     ports: Box<[Arc<Port>]>,
     next: AtomicUsize,
-    in_flight: InFlightCount,
-    shutdown: ShutdownSignal,
+    requests: Requests,
     running: Arc<Running>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// A worker for which there was no thread.
@@ -129,8 +127,7 @@ impl Generation {
             version,
             ports,
             next: AtomicUsize::new(0),
-            in_flight: InFlightCount::default(),
-            shutdown: ShutdownSignal::default(),
+            requests: Requests::default(),
             running,
             threads: Mutex::new(threads),
             no_thread: Mutex::new(no_thread),
@@ -247,38 +244,37 @@ impl Generation {
 
     /// Admits one request, unless the generation is retired.
     pub fn enter(self: &Arc<Self>) -> Option<InFlight> {
-        self.in_flight.enter().then(|| InFlight(self.clone()))
+        InFlight::enter(self)
     }
 
     /// How many requests are in flight.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.get()
+        self.requests.in_flight()
     }
 
     /// Admits nothing more.
     pub fn retire(&self) {
-        self.in_flight.retire();
+        self.requests.retire();
     }
 
     /// Admits nothing more, if nothing is in flight; whether that was so.
     pub fn retire_if_idle(&self) -> bool {
-        self.in_flight.retire_if_idle()
+        self.requests.retire_if_idle()
     }
 
     /// Tells streams and WebSockets to end.
     pub(crate) fn shutdown(&self) -> &ShutdownSignal {
-        &self.shutdown
+        self.requests.shutdown()
     }
 
     /// Admits requests again.
     pub fn resume(&self) {
-        self.shutdown.reset_endless();
-        self.in_flight.resume();
+        self.requests.resume();
     }
 
     /// Waits until nothing is in flight, at most for `limit`; how many requests are left.
     pub async fn drain(&self, limit: Duration) -> usize {
-        self.in_flight.drain(limit).await
+        self.requests.drain(limit).await
     }
 
     /// Tells the workers to stop, and waits for their threads: until `limit`, then as long again with their ports
@@ -373,27 +369,23 @@ impl Drop for Generation {
     }
 }
 
+impl atoll_port::Generation for Generation {
+    fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
+    fn number(&self) -> u64 {
+        self.context.generation()
+    }
+
+    fn note_incomplete(&self, why: &str) {
+        let app_log = self.app_log();
+        app_log.warnings().write(WarningKind::Incomplete, || {
+            let said = app_log.shortened(why);
+            format!("{self:?}: incomplete response: {said}")
+        });
+    }
+}
+
 /// One request's stay in a generation: the generation is not stopped while it lasts.
-#[derive(Debug)]
-pub struct InFlight(Arc<Generation>);
-
-impl InFlight {
-    /// The generation, without holding it up.
-    pub(crate) fn generation(&self) -> Arc<Generation> {
-        self.0.clone()
-    }
-}
-
-impl std::ops::Deref for InFlight {
-    type Target = Generation;
-
-    fn deref(&self) -> &Generation {
-        &self.0
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.leave();
-    }
-}
+pub type InFlight = atoll_port::InFlight<Generation>;

@@ -2,6 +2,4 @@
 
 pub(crate) mod error;
 pub(crate) mod handle;
-mod in_flight_count;
 mod running;
-pub(crate) mod shutdown;

@@ -4,12 +4,31 @@ use std::time::Duration;
 
 use atoll_plugin::protocol::{ErrorData, ErrorObject, code};
 use atoll_port::answer::AnswerError;
+use atoll_port::exchange::{ExchangeError, Failure, FailureReason, pace};
 
 use crate::app::handle::App;
 use crate::app::unavailable::Unavailable;
 use crate::dispatch::problem::{Problem, ProblemKind};
+use crate::observe::timing::Taken;
 
-pub(super) fn failed(app: &App, generation: u64, request_id: &str, error: AnswerError) -> Problem {
+/// The problem of a request without an answer.
+pub(super) fn problem(app: &App, request_id: &str, error: ExchangeError<Problem>) -> Problem {
+    match error {
+        ExchangeError::Refused(problem) => problem,
+        ExchangeError::NotTaken(limit) => too_late(app, limit),
+        ExchangeError::Failed(Failure { generation, times, reason }) => {
+            let problem = match reason {
+                FailureReason::Answer(error) => failed(app, generation, request_id, error),
+                FailureReason::TooLate(limit) => too_late(app, limit),
+                FailureReason::ClientTooLate(limit) => client_too_late(app, limit),
+                FailureReason::ClientTooSlow => client_too_slow(app),
+            };
+            problem.taken_by(Taken { generation, times })
+        }
+    }
+}
+
+fn failed(app: &App, generation: u64, request_id: &str, error: AnswerError) -> Problem {
     let said = match &error {
         AnswerError::Failed(error) => Some(error.clone()),
         _ => None,
@@ -92,4 +111,50 @@ pub(super) fn unavailable(app: &App, error: &Unavailable) -> Problem {
         }
     };
     Problem::new(ProblemKind::Unavailable, detail).retry_after(retry_after)
+}
+
+pub(crate) fn too_late(app: &App, limit: Duration) -> Problem {
+    let (name, within) = (app.name(), within(limit, app.settings().deadline()));
+    let detail = format!("The app `{name}` did not respond within {within}. The request was cancelled.");
+    Problem::new(ProblemKind::DeadlineExceeded, detail)
+}
+
+/// Which limit it was, of an app with this deadline.
+fn within(limit: Duration, deadline: Duration) -> String {
+    let ms = limit.as_millis();
+    if limit < deadline {
+        format!("the {ms} ms left of its caller's deadline")
+    } else {
+        format!("deadline_ms = {ms}")
+    }
+}
+
+fn client_too_late(app: &App, limit: Duration) -> Problem {
+    let detail = format!(
+        "No data of the request body arrived within deadline_ms = {} of the app `{}`.",
+        limit.as_millis(),
+        app.name()
+    );
+    Problem::new(ProblemKind::RequestTimeout, detail)
+}
+
+fn client_too_slow(app: &App) -> Problem {
+    let (rate, seconds) = (pace::MIN_RATE, pace::MAX_BEHIND.as_secs());
+    let detail = format!(
+        "The request's body for the app `{}` is {seconds} seconds behind {rate} bytes per second, the minimum rate.",
+        app.name()
+    );
+    Problem::new(ProblemKind::RequestTimeout, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_the_callers_or_the_apps_own() {
+        let [short, long] = [200, 600].map(Duration::from_millis);
+        assert_eq!(within(short, long), "the 200 ms left of its caller's deadline");
+        assert_eq!(within(long, long), "deadline_ms = 600");
+    }
 }

@@ -4,12 +4,12 @@ pub(crate) mod server;
 
 use std::time::Duration;
 
-use atoll_plugin::protocol::{ErrorObject, Request, code, method};
-use atoll_port::answer::{self, AnswerError};
-use atoll_port::{CallContext, WorkerGone, to_json};
+use atoll_plugin::protocol::{ErrorObject, code, method};
+use atoll_port::CallContext;
+use atoll_port::answer::AnswerError;
+use atoll_port::exchange::{Called, ExchangeError, Failure, FailureReason};
 use serde_json::json;
 use serde_json::value::RawValue;
-use tokio::time::{Instant, timeout_at};
 
 use crate::app::handle::App;
 use crate::dispatch::exchange;
@@ -26,39 +26,23 @@ pub(crate) async fn call(
     app: &App,
     method: &str,
     params: Option<&RawValue>,
-    mut context: CallContext,
+    context: CallContext,
     note: impl FnOnce(Taken),
 ) -> Result<Box<RawValue>, ErrorObject<'static>> {
     if method::is_reserved(method) {
         let message = format!("the method name {method} is reserved for the protocol");
         return Err(ErrorObject { code: code::METHOD_NOT_FOUND, message: message.into(), data: None });
     }
-    let limit = context.remaining(app.settings().deadline());
-    let deadline = Instant::now() + limit;
-    context.set_deadline(deadline);
-    let json = |id| to_json(&Request::new(id, method, params));
-    let (in_flight, generation, answered) = loop {
-        let sent = timeout_at(deadline, exchange::send(app, json, None, &context)).await;
-        let (in_flight, mut answer) = sent.map_err(|_elapsed| too_late(app, limit))?.map_err(from_problem)?;
-        let generation = in_flight.number();
-        match timeout_at(deadline, &mut answer).await {
-            // The next worker has it.
-            Ok(Err(WorkerGone { handed_out: false })) => {}
-            Ok(answered) => break (in_flight, generation, answered),
-            Err(_elapsed) => {
-                note(Taken { generation, times: answer.times() });
-                return Err(too_late(app, limit));
-            }
+    let (taken, result) = match atoll_port::exchange::call(app, method, params, context).await {
+        Ok(Called { generation, times, result }) => (Taken { generation, times }, Ok(result)),
+        Err(ExchangeError::Refused(problem)) => return Err(from_problem(problem)),
+        Err(ExchangeError::NotTaken(limit)) => return Err(too_late(app, limit)),
+        Err(ExchangeError::Failed(Failure { generation, times, reason })) => {
+            (Taken { generation, times }, Err(from_failure(app, reason)))
         }
     };
-    in_flight.note_answer();
-    let times = answered.as_ref().map(|(_, times)| *times).unwrap_or_default();
-    note(Taken { generation, times });
-    let result = answered.map_err(AnswerError::from).and_then(|(message, times)| {
-        app.metrics().taken(times);
-        Ok(answer::raw_result(&message.json)?.to_owned())
-    });
-    result.map_err(|error| from_answer(app, error))
+    note(taken);
+    result
 }
 
 /// That an app did not answer in time.
@@ -80,6 +64,15 @@ pub(crate) fn from_problem(problem: Problem) -> ErrorObject<'static> {
     let data = problem.retries_after().map(|after| json!({ "retry_after_ms": after.as_millis() as u64 }));
     let detail = problem.detail().to_owned();
     problem.into_said().unwrap_or(ErrorObject { code, message: detail.into(), data })
+}
+
+fn from_failure(app: &App, reason: FailureReason) -> ErrorObject<'static> {
+    match reason {
+        FailureReason::Answer(error) => from_answer(app, error),
+        FailureReason::TooLate(limit) | FailureReason::ClientTooLate(limit) => too_late(app, limit),
+        // A call has no body that a client sends.
+        FailureReason::ClientTooSlow => too_late(app, app.deadline()),
+    }
 }
 
 fn from_answer(app: &App, error: AnswerError) -> ErrorObject<'static> {

@@ -6,35 +6,35 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// Signals the streams of a generation to end: first the endless ones, then all.
 #[derive(Debug, Default)]
-pub(crate) struct ShutdownSignal {
+pub struct ShutdownSignal {
     all: CancellationToken,
     endless: Mutex<CancellationToken>,
 }
 
 impl ShutdownSignal {
     /// Ends server-sent events and WebSockets: they have no end to wait for, and their clients come back.
-    pub(crate) fn cancel_endless(&self) {
+    pub fn cancel_endless(&self) {
         self.endless().cancel();
     }
 
     /// Ends everything.
-    pub(crate) fn cancel_all(&self) {
+    pub fn cancel_all(&self) {
         self.cancel_endless();
         self.all.cancel();
     }
 
     /// Those that begin from now on are not to end yet.
-    pub(crate) fn reset_endless(&self) {
+    pub fn reset_endless(&self) {
         *self.endless() = CancellationToken::new();
     }
 
     /// Waits until everything is to end.
-    pub(crate) fn cancelled(&self) -> WaitForCancellationFutureOwned {
+    pub fn cancelled(&self) -> WaitForCancellationFutureOwned {
         self.all.clone().cancelled_owned()
     }
 
     /// Waits until server-sent events and WebSockets are to end.
-    pub(crate) fn endless_cancelled(&self) -> WaitForCancellationFutureOwned {
+    pub fn endless_cancelled(&self) -> WaitForCancellationFutureOwned {
         self.endless().clone().cancelled_owned()
     }
 

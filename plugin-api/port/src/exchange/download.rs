@@ -5,23 +5,24 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use atoll_plugin::protocol::{HttpResponse, INITIAL_CREDIT, piece_credit};
-use atoll_port::ReplyEvent;
+use atoll_protocol::{HttpResponse, INITIAL_CREDIT, piece_credit};
 use bytes::Bytes;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::Exchange;
 use super::frames::{Frames, GOING_AWAY};
-use super::upload::{BodySource, Upload};
-use crate::observe::app_warnings::WarningKind;
+use super::pending::Exchange;
+use super::request_body::BodySource;
+use super::upload::Upload;
+use crate::generation::Generation;
+use crate::worker_message::ReplyEvent;
 
 /// A body as the app sends it, and the request's own body on the way to it.
 ///
 /// An error is the end: the body is not complete. When the app's generation is to go and does not end the body in time,
 /// it is ended: server-sent events as if they were complete, since their client connects again, a WebSocket by a close with
 /// the code 1012, and others with an error.
-pub struct Download {
-    exchange: Exchange,
+pub struct Download<G: Generation> {
+    exchange: Exchange<G>,
     /// The credit of what was taken since the app was last granted some.
     taken: u64,
     ending: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -34,20 +35,20 @@ pub struct Download {
     ended: bool,
 }
 
-impl Download {
-    pub(super) fn new(exchange: Exchange, head: &HttpResponse<'_>) -> Self {
+impl<G: Generation> Download<G> {
+    pub(super) fn new(exchange: Exchange<G>, head: &HttpResponse<'_>) -> Self {
         let ends_cleanly = head.headers.iter().any(|header| {
             header.0.eq_ignore_ascii_case("content-type") && header.1.starts_with("text/event-stream")
         });
-        let ending = exchange.in_flight().shutdown();
+        let ending = exchange.in_flight().requests().shutdown();
         let ending = Box::pin(if ends_cleanly { ending.endless_cancelled() } else { ending.cancelled() });
         Self { exchange, taken: 0, ending, ends_cleanly, frames: None, broken: None, ended: false }
     }
 
-    /// The body is a WebSocket's frames, and `source` those of the client.
-    pub(crate) fn carry_websocket(&mut self, source: BodySource) {
+    /// Takes the body for the frames of a WebSocket that the app has accepted itself, and `source` for those of the client.
+    pub fn carry_websocket(&mut self, source: BodySource) {
         self.frames = Some(Frames::default());
-        self.ending = Box::pin(self.exchange.in_flight().shutdown().endless_cancelled());
+        self.ending = Box::pin(self.exchange.in_flight().requests().shutdown().endless_cancelled());
         self.exchange.upload = Some(Upload::new(source));
     }
 
@@ -90,12 +91,7 @@ impl Download {
                 }
                 Ok(ReplyEvent::Failed(message)) => {
                     self.exchange.answer().over();
-                    let in_flight = self.exchange.in_flight();
-                    let app_log = in_flight.app_log();
-                    app_log.warnings().write(WarningKind::Incomplete, || {
-                        let said = app_log.shortened(&message);
-                        format!("{:?}: incomplete response: {said}", **in_flight)
-                    });
+                    self.exchange.in_flight().note_incomplete(&message);
                     return Poll::Ready(Some(Err(cut(&message))));
                 }
                 Ok(ReplyEvent::Answer(..)) => {
@@ -112,7 +108,7 @@ fn cut(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, why.to_owned())
 }
 
-impl futures_util::Stream for Download {
+impl<G: Generation> futures_util::Stream for Download<G> {
     type Item = io::Result<Bytes>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -136,7 +132,7 @@ impl futures_util::Stream for Download {
     }
 }
 
-impl fmt::Debug for Download {
+impl<G: Generation> fmt::Debug for Download<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Download")
     }

@@ -12,14 +12,14 @@ const RETIRED: usize = 1;
 
 /// The requests in flight, and whether the generation is retired.
 #[derive(Default)]
-pub(super) struct InFlightCount {
+pub(crate) struct InFlightCount {
     count: AtomicUsize,
     drained: Notify,
 }
 
 impl InFlightCount {
     /// Counts one more request, unless the generation is retired: `false`.
-    pub(super) fn enter(&self) -> bool {
+    pub(crate) fn enter(&self) -> bool {
         if self.count.fetch_add(ONE, Ordering::SeqCst) & RETIRED != 0 {
             self.leave();
             return false;
@@ -28,34 +28,34 @@ impl InFlightCount {
     }
 
     /// Counts one request less.
-    pub(super) fn leave(&self) {
+    pub(crate) fn leave(&self) {
         if self.count.fetch_sub(ONE, Ordering::SeqCst) == ONE | RETIRED {
             self.drained.notify_waiters();
         }
     }
 
     /// How many requests are in flight.
-    pub(super) fn get(&self) -> usize {
+    pub(crate) fn get(&self) -> usize {
         self.count.load(Ordering::SeqCst) / ONE
     }
 
     /// Admits nothing more.
-    pub(super) fn retire(&self) {
+    pub(crate) fn retire(&self) {
         self.count.fetch_or(RETIRED, Ordering::SeqCst);
     }
 
     /// Admits nothing more, if nothing is in flight; whether that was so.
-    pub(super) fn retire_if_idle(&self) -> bool {
+    pub(crate) fn retire_if_idle(&self) -> bool {
         self.count.compare_exchange(0, RETIRED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     /// Admits requests again.
-    pub(super) fn resume(&self) {
+    pub(crate) fn resume(&self) {
         self.count.fetch_and(!RETIRED, Ordering::SeqCst);
     }
 
     /// Waits until nothing is in flight, at most for `limit`; how many requests are left.
-    pub(super) async fn drain(&self, limit: Duration) -> usize {
+    pub(crate) async fn drain(&self, limit: Duration) -> usize {
         let empty = async {
             loop {
                 let drained = self.drained.notified();

@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The minimum rate in bytes per second, while the app waits for the body and has not answered.
-pub(crate) const MIN_RATE: u32 = 500;
+pub const MIN_RATE: u32 = 500;
 
 /// How long a client may be behind the minimum rate. Then it gets 408.
-pub(crate) const MAX_BEHIND: Duration = Duration::from_secs(30);
+pub const MAX_BEHIND: Duration = Duration::from_secs(30);
 
 /// How far a client is behind the minimum rate.
 #[derive(Debug)]

@@ -1,0 +1,124 @@
+//! An HTTP request to an app.
+
+use std::time::Duration;
+
+use atoll_protocol::{HttpRequest, HttpResponse};
+use tokio::time::{Instant, timeout_at};
+
+use super::error::{ExchangeError, Failure, FailureReason};
+use super::pending::Exchange;
+use super::request_body::RequestBody;
+use super::response::{self, Answered, ResponseBody};
+use super::target::{self, Target};
+use crate::answer::AnswerError;
+use crate::call_context::CallContext;
+use crate::generation::Generation as _;
+use crate::reply_queue::WorkerGone;
+use crate::worker_message::ReplyEvent;
+
+/// Sends a request to an app, and reads its answer with `read`, which also gets the generation that sent it: status and
+/// headers borrow from it, the body holds the memory that it is in and may outlive the app's library. The deadline and the
+/// place of the body in `request` are set here.
+///
+/// The app's deadline, or what `context` leaves of it, covers its start as well, and ends with the head of the answer. While
+/// the client is still sending its body, it restarts with each chunk. A request that a worker never had, because it ended,
+/// goes to the next one.
+///
+/// # Errors
+/// See [`ExchangeError`].
+///
+/// # Panics
+/// Outside of a [`LocalSet`](tokio::task::LocalSet).
+pub async fn http<T: Target, R>(
+    app: &T,
+    request: &mut HttpRequest<'_>,
+    body: RequestBody,
+    mut context: CallContext,
+    read: impl FnOnce(Answered<'_, T::Generation>, HttpResponse<'_>, ResponseBody<T::Generation>) -> R,
+) -> Result<R, ExchangeError<T::Refusal>> {
+    let limit = context.remaining(app.deadline());
+    request.deadline_ms = u64::try_from(limit.as_millis()).ok();
+    request.body = body.in_message();
+    let mut deadline = Instant::now() + limit;
+    if !matches!(body, RequestBody::Stream(_)) {
+        context.set_deadline(deadline);
+    }
+    let request = &*request;
+    let (json, whole) = (|id| request.message(id), body.whole());
+    let mut sent = app.send_now(json, whole.as_ref(), &context);
+    let mut upload = body.into_upload();
+    let is_upload = upload.is_some();
+    let (mut exchange, first) = loop {
+        let (in_flight, answer) = match sent.take() {
+            Some(sent) => sent.map_err(ExchangeError::Refused)?,
+            // Rare, and large as a future: with it inside, that of every request would be.
+            None => {
+                let json = |id| {
+                    let mut message = json(id);
+                    HttpRequest::set_deadline(&mut message, left_ms(deadline));
+                    message
+                };
+                Box::pin(timeout_at(deadline, target::send(app, json, whole.clone(), &context)))
+                    .await
+                    .map_err(|_elapsed| ExchangeError::NotTaken(limit))?
+                    .map_err(ExchangeError::Refused)?
+            }
+        };
+        let mut exchange = Exchange::new(in_flight, answer, upload.take());
+        exchange.set_deadline(deadline);
+        let first = loop {
+            match exchange.event_in_time().await {
+                // For what has all been sent.
+                Some(Ok(ReplyEvent::Credit(_))) => {}
+                Some(event) => break event,
+                None => {
+                    deadline = exchange.sent.map_or(deadline, |sent| deadline.max(sent + limit));
+                    let is_late = deadline <= Instant::now();
+                    if !is_late && !exchange.is_too_slow() {
+                        exchange.set_deadline(deadline);
+                        continue;
+                    }
+                    let reason = match is_late {
+                        false => FailureReason::ClientTooSlow,
+                        true if exchange.waits_for_client() => FailureReason::ClientTooLate(limit),
+                        true => FailureReason::TooLate(limit),
+                    };
+                    let (generation, times) = (exchange.in_flight().number(), exchange.answer().times());
+                    return Err(ExchangeError::Failed(Failure { generation, times, reason }));
+                }
+            }
+        };
+        // A worker that ended before it had the request leaves it to the next one, unless some of its body went with it.
+        let is_given_back = matches!(first, Err(WorkerGone { handed_out: false }));
+        if is_given_back && exchange.sent.is_none() && exchange.upload.is_some() == is_upload {
+            upload = exchange.upload.take();
+        } else {
+            break (exchange, first);
+        }
+    };
+    let generation = exchange.in_flight().number();
+    let took = match &first {
+        Ok(ReplyEvent::Answer(_, times)) => Some(*times),
+        _ => None,
+    };
+    app.note_answer(exchange.in_flight(), took);
+    let times = took.unwrap_or_else(|| exchange.answer().times());
+    let answered = match first {
+        Ok(ReplyEvent::Answer(message, _)) => {
+            response::read(message, exchange, app.head_limit(), |generation, head, body| {
+                read(Answered { generation, times }, head, body)
+            })
+        }
+        Ok(_) => Err(AnswerError::NoHead),
+        Err(gone) => Err(gone.into()),
+    };
+    answered.map_err(|error| {
+        ExchangeError::Failed(Failure { generation, times, reason: FailureReason::Answer(error) })
+    })
+}
+
+/// Until a deadline, in milliseconds.
+fn left_ms(deadline: Instant) -> u64 {
+    let left: Duration = deadline.saturating_duration_since(Instant::now());
+    u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,68 @@
+//! Where requests are sent.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::call_context::CallContext;
+use crate::generation::{Generation, InFlight};
+use crate::reply::Answer;
+use crate::timing::RequestTiming;
+
+/// A request that a worker of a generation has.
+pub type Sent<G> = (InFlight<G>, Answer);
+
+/// An app that requests are sent to, over all its generations.
+pub trait Target {
+    /// What serves its requests.
+    type Generation: Generation;
+
+    /// Why it does not take a request.
+    type Refusal;
+
+    /// Its name.
+    fn name(&self) -> &str;
+
+    /// How long a request to it may take.
+    fn deadline(&self) -> Duration;
+
+    /// How many bytes the head of its responses may have.
+    fn head_limit(&self) -> usize;
+
+    /// Sends a request to the generation that serves: the text that `json` writes for the given id. `None` if no generation
+    /// serves. What the app calls for it carries `context` on.
+    fn send_now(
+        &self,
+        json: impl Fn(u64) -> Vec<u8>,
+        body: Option<&Bytes>,
+        context: &CallContext,
+    ) -> Option<Result<Sent<Self::Generation>, Self::Refusal>>;
+
+    /// Waits until a generation serves.
+    ///
+    /// # Errors
+    /// None will: why.
+    fn wait(&self) -> impl Future<Output = Result<(), Self::Refusal>>;
+
+    /// Notes that the worker that had a request has ended it: by an answer, which took this long, or by its own end.
+    fn note_answer(&self, generation: &Self::Generation, times: Option<RequestTiming>);
+}
+
+/// Sends a request of any method to the generation that serves, as [`Target::send_now`] does. Where none serves, it waits for
+/// one.
+///
+/// # Errors
+/// The app does not take the request.
+pub async fn send<T: Target>(
+    target: &T,
+    json: impl Fn(u64) -> Vec<u8>,
+    body: Option<Bytes>,
+    context: &CallContext,
+) -> Result<Sent<T::Generation>, T::Refusal> {
+    loop {
+        if let Some(sent) = target.send_now(&json, body.as_ref(), context) {
+            return sent;
+        }
+        target.wait().await?;
+    }
+}

@@ -19,6 +19,7 @@
 //! The crate is in the folder of `atoll-plugin`, whose `TestApp` is this port with a worker and no HTTP.
 
 pub mod answer;
+pub mod app_calls;
 mod arrivals;
 pub mod buffer;
 mod call_context;
@@ -32,6 +33,7 @@ mod in_process;
 mod message;
 mod outgoing_calls;
 mod port;
+pub mod problem;
 mod reply;
 mod reply_queue;
 mod sync;
@@ -51,7 +53,7 @@ pub use self::message::{message, to_json};
 pub use self::port::{Limits, Port};
 pub use self::reply::{Answer, CallError, Permit};
 pub use self::reply_queue::WorkerGone;
-pub use self::timing::RequestTiming;
+pub use self::timing::{RequestTiming, Taken};
 pub use self::transport::{Bell, Item, Transport};
 pub use self::warnings::{WarningKind, Warnings};
 #[cfg(feature = "fuzzing")]

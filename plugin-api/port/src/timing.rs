@@ -11,6 +11,15 @@ pub struct RequestTiming {
     pub handler: Duration,
 }
 
+/// Who had a request, and how long it took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// The generation's number.
+    pub generation: u64,
+    /// What its worker took, until now where it has not answered.
+    pub times: RequestTiming,
+}
+
 /// A request's times as they come to be known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stopwatch {

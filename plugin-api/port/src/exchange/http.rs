@@ -5,7 +5,7 @@ use std::time::Duration;
 use atoll_protocol::{HttpRequest, HttpResponse};
 use tokio::time::{Instant, timeout_at};
 
-use super::error::{ExchangeError, Failure, FailureReason};
+use super::failure::{client_too_late, client_too_slow, failed, too_late};
 use super::pending::Exchange;
 use super::request_body::RequestBody;
 use super::response::{self, Answered, ResponseBody};
@@ -13,7 +13,9 @@ use super::target::{self, Target};
 use crate::answer::AnswerError;
 use crate::call_context::CallContext;
 use crate::generation::Generation as _;
+use crate::problem::Problem;
 use crate::reply_queue::WorkerGone;
+use crate::timing::Taken;
 use crate::worker_message::ReplyEvent;
 
 /// Sends a request to an app, and reads its answer with `read`, which also gets the generation that sent it: status and
@@ -25,17 +27,17 @@ use crate::worker_message::ReplyEvent;
 /// goes to the next one.
 ///
 /// # Errors
-/// See [`ExchangeError`].
+/// See [`ProblemKind`](crate::problem::ProblemKind).
 ///
 /// # Panics
 /// Outside of a [`LocalSet`](tokio::task::LocalSet).
 pub async fn http<T: Target, R>(
     app: &T,
-    request: &mut HttpRequest<'_>,
+    mut request: HttpRequest<'_>,
     body: RequestBody,
     mut context: CallContext,
     read: impl FnOnce(Answered<'_, T::Generation>, HttpResponse<'_>, ResponseBody<T::Generation>) -> R,
-) -> Result<R, ExchangeError<T::Refusal>> {
+) -> Result<R, Problem> {
     let limit = context.remaining(app.deadline());
     request.deadline_ms = u64::try_from(limit.as_millis()).ok();
     request.body = body.in_message();
@@ -43,14 +45,13 @@ pub async fn http<T: Target, R>(
     if !matches!(body, RequestBody::Stream(_)) {
         context.set_deadline(deadline);
     }
-    let request = &*request;
     let (json, whole) = (|id| request.message(id), body.whole());
     let mut sent = app.send_now(json, whole.as_ref(), &context);
     let mut upload = body.into_upload();
     let is_upload = upload.is_some();
     let (mut exchange, first) = loop {
         let (in_flight, answer) = match sent.take() {
-            Some(sent) => sent.map_err(ExchangeError::Refused)?,
+            Some(sent) => sent?,
             // Rare, and large as a future: with it inside, that of every request would be.
             None => {
                 let json = |id| {
@@ -60,8 +61,7 @@ pub async fn http<T: Target, R>(
                 };
                 Box::pin(timeout_at(deadline, target::send(app, json, whole.clone(), &context)))
                     .await
-                    .map_err(|_elapsed| ExchangeError::NotTaken(limit))?
-                    .map_err(ExchangeError::Refused)?
+                    .map_err(|_elapsed| too_late(app, limit))??
             }
         };
         let mut exchange = Exchange::new(in_flight, answer, upload.take());
@@ -78,13 +78,13 @@ pub async fn http<T: Target, R>(
                         exchange.set_deadline(deadline);
                         continue;
                     }
-                    let reason = match is_late {
-                        false => FailureReason::ClientTooSlow,
-                        true if exchange.waits_for_client() => FailureReason::ClientTooLate(limit),
-                        true => FailureReason::TooLate(limit),
+                    let problem = match is_late {
+                        false => client_too_slow(app),
+                        true if exchange.waits_for_client() => client_too_late(app, limit),
+                        true => too_late(app, limit),
                     };
-                    let (generation, times) = (exchange.in_flight().number(), exchange.answer().times());
-                    return Err(ExchangeError::Failed(Failure { generation, times, reason }));
+                    let generation = exchange.in_flight().number();
+                    return Err(problem.taken_by(Taken { generation, times: exchange.answer().times() }));
                 }
             }
         };
@@ -113,7 +113,7 @@ pub async fn http<T: Target, R>(
         Err(gone) => Err(gone.into()),
     };
     answered.map_err(|error| {
-        ExchangeError::Failed(Failure { generation, times, reason: FailureReason::Answer(error) })
+        failed(app, generation, &request.request_id, error).taken_by(Taken { generation, times })
     })
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::call_context::CallContext;
 use crate::generation::{Generation, InFlight};
+use crate::problem::Problem;
 use crate::reply::Answer;
 use crate::timing::RequestTiming;
 
@@ -17,9 +18,6 @@ pub trait Target {
     /// What serves its requests.
     type Generation: Generation;
 
-    /// Why it does not take a request.
-    type Refusal;
-
     /// Its name.
     fn name(&self) -> &str;
 
@@ -29,6 +27,15 @@ pub trait Target {
     /// How many bytes the head of its responses may have.
     fn head_limit(&self) -> usize;
 
+    /// How many bytes a body that it takes as a whole may have.
+    fn body_limit(&self) -> usize;
+
+    /// Whether its clients see the reasons of its failures.
+    fn shows_details(&self) -> bool;
+
+    /// Logs that a request to it has failed.
+    fn log_failure(&self, line: impl FnOnce() -> String);
+
     /// Sends a request to the generation that serves: the text that `json` writes for the given id. `None` if no generation
     /// serves. What the app calls for it carries `context` on.
     fn send_now(
@@ -36,13 +43,13 @@ pub trait Target {
         json: impl Fn(u64) -> Vec<u8>,
         body: Option<&Bytes>,
         context: &CallContext,
-    ) -> Option<Result<Sent<Self::Generation>, Self::Refusal>>;
+    ) -> Option<Result<Sent<Self::Generation>, Problem>>;
 
     /// Waits until a generation serves.
     ///
     /// # Errors
     /// None will: why.
-    fn wait(&self) -> impl Future<Output = Result<(), Self::Refusal>>;
+    fn wait(&self) -> impl Future<Output = Result<(), Problem>>;
 
     /// Notes that the worker that had a request has ended it: by an answer, which took this long, or by its own end.
     fn note_answer(&self, generation: &Self::Generation, times: Option<RequestTiming>);
@@ -58,7 +65,7 @@ pub async fn send<T: Target>(
     json: impl Fn(u64) -> Vec<u8>,
     body: Option<Bytes>,
     context: &CallContext,
-) -> Result<Sent<T::Generation>, T::Refusal> {
+) -> Result<Sent<T::Generation>, Problem> {
     loop {
         if let Some(sent) = target.send_now(&json, body.as_ref(), context) {
             return sent;

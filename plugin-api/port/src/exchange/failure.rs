@@ -2,33 +2,14 @@
 
 use std::time::Duration;
 
-use atoll_plugin::protocol::{ErrorData, ErrorObject, code};
-use atoll_port::answer::AnswerError;
-use atoll_port::exchange::{ExchangeError, Failure, FailureReason, pace};
+use atoll_protocol::{ErrorData, ErrorObject, code};
 
-use crate::app::handle::App;
-use crate::app::unavailable::Unavailable;
-use crate::dispatch::problem::{Problem, ProblemKind};
-use crate::observe::timing::Taken;
+use super::pace;
+use super::target::Target;
+use crate::answer::AnswerError;
+use crate::problem::{Problem, ProblemKind};
 
-/// The problem of a request without an answer.
-pub(super) fn problem(app: &App, request_id: &str, error: ExchangeError<Problem>) -> Problem {
-    match error {
-        ExchangeError::Refused(problem) => problem,
-        ExchangeError::NotTaken(limit) => too_late(app, limit),
-        ExchangeError::Failed(Failure { generation, times, reason }) => {
-            let problem = match reason {
-                FailureReason::Answer(error) => failed(app, generation, request_id, error),
-                FailureReason::TooLate(limit) => too_late(app, limit),
-                FailureReason::ClientTooLate(limit) => client_too_late(app, limit),
-                FailureReason::ClientTooSlow => client_too_slow(app),
-            };
-            problem.taken_by(Taken { generation, times })
-        }
-    }
-}
-
-fn failed(app: &App, generation: u64, request_id: &str, error: AnswerError) -> Problem {
+pub(super) fn failed(app: &impl Target, generation: u64, request_id: &str, error: AnswerError) -> Problem {
     let said = match &error {
         AnswerError::Failed(error) => Some(error.clone()),
         _ => None,
@@ -36,7 +17,7 @@ fn failed(app: &App, generation: u64, request_id: &str, error: AnswerError) -> P
     of_answer(app, generation, request_id, error).said_by_app(said)
 }
 
-fn of_answer(app: &App, generation: u64, request_id: &str, error: AnswerError) -> Problem {
+fn of_answer(app: &impl Target, generation: u64, request_id: &str, error: AnswerError) -> Problem {
     let name = app.name();
     let who = format!("{name}#{generation}");
     match error {
@@ -48,18 +29,17 @@ fn of_answer(app: &App, generation: u64, request_id: &str, error: AnswerError) -
         | AnswerError::NoBuffer(_)
         | AnswerError::NoHead
         | AnswerError::HeadTooLarge { .. } => {
-            app.app_log().log_failure(|| format!("{who}: request {request_id}: {error}"));
+            app.log_failure(|| format!("{who}: request {request_id}: {error}"));
             let what = format!("The app `{name}` did not return a valid HTTP response");
             Problem::new(ProblemKind::BadGateway, detail(app, &what, "see its log", &error.to_string()))
         }
         AnswerError::Failed(ErrorObject { code: code::HANDLER_PANICKED, message, .. }) => {
-            app.app_log()
-                .log_failure(|| format!("{who}: request {request_id}: a handler panicked: {message}"));
+            app.log_failure(|| format!("{who}: request {request_id}: a handler panicked: {message}"));
             let what = format!("A handler of the app `{name}` panicked");
             Problem::new(ProblemKind::AppPanicked, detail(app, &what, "see its log", &message))
         }
         AnswerError::Failed(ErrorObject { code: code::BODY_TOO_LARGE, .. }) => {
-            let limit = app.settings().body_limit;
+            let limit = app.body_limit();
             let detail = format!("The app `{name}` accepts bodies of at most body_limit = {limit} bytes.");
             Problem::new(ProblemKind::BodyTooLarge, detail)
         }
@@ -75,7 +55,7 @@ fn of_answer(app: &App, generation: u64, request_id: &str, error: AnswerError) -
             if status < 500 {
                 return Problem::new(ProblemKind::AppError(status), message);
             }
-            app.app_log().log_failure(|| format!("{who}: request {request_id}: {message}"));
+            app.log_failure(|| format!("{who}: request {request_id}: {message}"));
             let what = format!("A handler of the app `{name}` failed");
             Problem::new(ProblemKind::AppError(status), detail(app, &what, "see its log", &message))
         }
@@ -83,38 +63,12 @@ fn of_answer(app: &App, generation: u64, request_id: &str, error: AnswerError) -
 }
 
 /// What happened, with the reason for the app's developers, or with a pointer to the log.
-fn detail(app: &App, what: &str, elsewhere: &str, reason: &str) -> String {
+fn detail(app: &impl Target, what: &str, elsewhere: &str, reason: &str) -> String {
     if app.shows_details() { format!("{what}: {reason}") } else { format!("{what}; {elsewhere}.") }
 }
 
-pub(super) fn unavailable(app: &App, error: &Unavailable) -> Problem {
-    let detail = match error {
-        Unavailable::Unusable(reason) | Unavailable::Resting { reason, .. } => {
-            log::debug!("{}: {error}", app.name());
-            let what = format!("The app `{}` failed to start", app.name());
-            detail(app, &what, "see the host's log", reason)
-        }
-        Unavailable::Blocked(reason) => {
-            let what = format!(
-                "The app `{}` was not started because too many of its earlier generations could not be unloaded",
-                app.name()
-            );
-            detail(app, &what, "see the host's log", reason)
-        }
-        Unavailable::Disabled => format!("The app `{}` is disabled.", app.name()),
-        Unavailable::Closing => format!("The app `{}` is shutting down.", app.name()),
-    };
-    let retry_after = match error {
-        Unavailable::Resting { retry_after, .. } => *retry_after,
-        Unavailable::Unusable(_) | Unavailable::Blocked(_) | Unavailable::Disabled | Unavailable::Closing => {
-            Duration::from_secs(5)
-        }
-    };
-    Problem::new(ProblemKind::Unavailable, detail).retry_after(retry_after)
-}
-
-pub(crate) fn too_late(app: &App, limit: Duration) -> Problem {
-    let (name, within) = (app.name(), within(limit, app.settings().deadline()));
+pub(super) fn too_late(app: &impl Target, limit: Duration) -> Problem {
+    let (name, within) = (app.name(), within(limit, app.deadline()));
     let detail = format!("The app `{name}` did not respond within {within}. The request was cancelled.");
     Problem::new(ProblemKind::DeadlineExceeded, detail)
 }
@@ -129,7 +83,7 @@ fn within(limit: Duration, deadline: Duration) -> String {
     }
 }
 
-fn client_too_late(app: &App, limit: Duration) -> Problem {
+pub(super) fn client_too_late(app: &impl Target, limit: Duration) -> Problem {
     let detail = format!(
         "No data of the request body arrived within deadline_ms = {} of the app `{}`.",
         limit.as_millis(),
@@ -138,7 +92,7 @@ fn client_too_late(app: &App, limit: Duration) -> Problem {
     Problem::new(ProblemKind::RequestTimeout, detail)
 }
 
-fn client_too_slow(app: &App) -> Problem {
+pub(super) fn client_too_slow(app: &impl Target) -> Problem {
     let (rate, seconds) = (pace::MIN_RATE, pace::MAX_BEHIND.as_secs());
     let detail = format!(
         "The request's body for the app `{}` is {seconds} seconds behind {rate} bytes per second, the minimum rate.",

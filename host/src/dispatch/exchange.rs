@@ -1,8 +1,6 @@
 //! One request through an app's port, whatever it came by: what [`atoll_port::exchange`] does, for the apps of this host and
 //! with the problems that their clients get.
 
-mod failure;
-
 use std::time::Duration;
 
 use atoll_plugin::protocol::{HttpRequest, HttpResponse};
@@ -10,9 +8,8 @@ use atoll_port::exchange::{self, Target};
 use atoll_port::{Answer, CallContext, CallError};
 use bytes::Bytes;
 
-pub(crate) use self::failure::too_late;
-use self::failure::{problem, unavailable};
 use crate::app::handle::App;
+use crate::app::unavailable::Unavailable;
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::generation::handle::{Generation, InFlight};
 use crate::memory::buffer;
@@ -44,25 +41,11 @@ pub fn http<T>(
     read: impl FnOnce(Answered<'_>, HttpResponse<'_>, ResponseBody) -> T,
 ) -> impl Future<Output = Result<T, Problem>> {
     let context = CallContext::of_http(&request);
-    http_on_behalf(app, request, body, context, read)
-}
-
-/// As [`http`], for a request that may be one app's to another: it ends when the first caller stops waiting.
-pub(crate) async fn http_on_behalf<T>(
-    app: &App,
-    mut request: HttpRequest<'_>,
-    body: RequestBody,
-    context: CallContext,
-    read: impl FnOnce(Answered<'_>, HttpResponse<'_>, ResponseBody) -> T,
-) -> Result<T, Problem> {
-    exchange::http(app, &mut request, body, context, read)
-        .await
-        .map_err(|error| problem(app, &request.request_id, error))
+    exchange::http(app, request, body, context, read)
 }
 
 impl Target for App {
     type Generation = Generation;
-    type Refusal = Problem;
 
     fn name(&self) -> &str {
         self.name()
@@ -74,6 +57,18 @@ impl Target for App {
 
     fn head_limit(&self) -> usize {
         self.head_limit()
+    }
+
+    fn body_limit(&self) -> usize {
+        self.settings().body_limit
+    }
+
+    fn shows_details(&self) -> bool {
+        self.shows_details()
+    }
+
+    fn log_failure(&self, line: impl FnOnce() -> String) {
+        self.app_log().log_failure(line);
     }
 
     fn send_now(
@@ -121,4 +116,34 @@ impl Target for App {
             self.metrics().taken(times);
         }
     }
+}
+
+/// The problem of a request to an app that does not serve.
+fn unavailable(app: &App, error: &Unavailable) -> Problem {
+    let detail = |what: &str, reason: &str| {
+        if app.shows_details() { format!("{what}: {reason}") } else { format!("{what}; see the host's log.") }
+    };
+    let detail = match error {
+        Unavailable::Unusable(reason) | Unavailable::Resting { reason, .. } => {
+            log::debug!("{}: {error}", app.name());
+            let what = format!("The app `{}` failed to start", app.name());
+            detail(&what, reason)
+        }
+        Unavailable::Blocked(reason) => {
+            let what = format!(
+                "The app `{}` was not started because too many of its earlier generations could not be unloaded",
+                app.name()
+            );
+            detail(&what, reason)
+        }
+        Unavailable::Disabled => format!("The app `{}` is disabled.", app.name()),
+        Unavailable::Closing => format!("The app `{}` is shutting down.", app.name()),
+    };
+    let retry_after = match error {
+        Unavailable::Resting { retry_after, .. } => *retry_after,
+        Unavailable::Unusable(_) | Unavailable::Blocked(_) | Unavailable::Disabled | Unavailable::Closing => {
+            Duration::from_secs(5)
+        }
+    };
+    Problem::new(ProblemKind::Unavailable, detail).retry_after(retry_after)
 }

@@ -93,7 +93,6 @@ pub mod internal {
     pub use crate::dispatch::exchange;
     pub use crate::dispatch::problem::{Problem, ProblemKind};
     pub use crate::fs::regular_file;
-    pub use crate::generation::error::StartError;
     pub use crate::generation::handle::{Generation, InFlight};
     pub use crate::library::check;
     pub use crate::library::content_hash::ContentHash;
@@ -115,6 +114,7 @@ pub mod internal {
     pub use crate::server::service_manager;
     pub use crate::server::tls;
     pub use crate::watch::{Change, FileWatch, Fingerprint, TreeChange, TreeWatch, WatchSet, Watcher};
+    pub use atoll_port::StartError;
     pub use atoll_port::WorkerGone;
     pub use atoll_port::answer;
     pub use atoll_port::{CallContext, Cycle};

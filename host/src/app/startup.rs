@@ -18,7 +18,6 @@ use crate::app::live_generation::LiveGeneration;
 use crate::app::prepare::{Preparation, Prepared};
 use crate::app::services::{Library, Services};
 use crate::app::teardown;
-use crate::generation::error::StartError;
 use crate::generation::handle::{Generation, Shape};
 use crate::library::check::CheckError;
 use crate::library::content_hash::ContentHash;
@@ -29,6 +28,7 @@ use crate::library::resource_fault;
 use crate::library::source::Source;
 use crate::library::stage::{Kept, Original, StageError, Staging};
 use crate::observe::history::{State, Transition};
+use atoll_port::StartError;
 
 /// How often a library that is written to while it is copied is copied again.
 const STAGE_ATTEMPTS: usize = 50;

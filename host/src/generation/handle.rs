@@ -1,23 +1,22 @@
 //! A generation that runs: its workers, and the requests that they have.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use atoll_plugin::abi::{Buffer, Exit, PluginRef};
-use atoll_plugin::protocol::{LogLevel, Start, Started, method};
-use atoll_port::answer;
-use atoll_port::{Answer, CallContext, CallError, CallSink, Limits, Port, Requests, ShutdownSignal};
-use futures_util::future::try_join_all;
+use atoll_plugin::protocol::{LogLevel, Start, method};
+use atoll_port::{
+    Answer, CallContext, CallError, CallSink, Limits, Port, Requests, SaveError, ShutdownSignal, StartError,
+    Warnings, Workers,
+};
 use serde_json::Value;
-use tokio::time::timeout;
 
 use crate::abi::current;
 use crate::abi::library_context::LibraryContext;
 use crate::abi::thread_stop;
-use crate::generation::error::{SaveError, StartError};
 use crate::generation::running::Running;
 use crate::library::loaded;
 use crate::memory::heap::Heap;
@@ -38,8 +37,7 @@ pub struct Generation {
     context: Arc<LibraryContext>,
     /// The version of the library's package.
     version: String,
-    ports: Box<[Arc<Port>]>,
-    next: AtomicUsize,
+    workers: Workers,
     requests: Requests,
     running: Arc<Running>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -47,7 +45,6 @@ pub struct Generation {
     no_thread: Mutex<Option<(usize, io::Error)>>,
     noticed: Option<Instant>,
     answered: AtomicBool,
-    saves: AtomicBool,
 }
 
 impl std::fmt::Debug for Generation {
@@ -72,18 +69,11 @@ impl Generation {
         on_exit: impl Fn(String) + Clone + Send + Sync + 'static,
     ) -> Self {
         let (app, number) = (context.app(), context.generation());
-        let ports: Box<[_]> = (0..shape.workers)
-            .map(|_| {
-                Port::new(
-                    context.app().clone(),
-                    shape.limits,
-                    context.app_log().warnings().clone(),
-                    call_sink.clone(),
-                )
-            })
-            .collect();
+        let warnings: Arc<dyn Warnings> = context.app_log().warnings().clone();
+        let workers = Workers::new(shape.workers, app, shape.limits, &warnings, call_sink);
+        let ports = workers.ports();
         let running = Arc::new(Running::new(shape.workers));
-        let (all_ports, running_then, on_abort) = (ports.clone(), running.clone(), on_exit.clone());
+        let (all_ports, running_then, on_abort) = (ports.to_vec(), running.clone(), on_exit.clone());
         context.on_abort(move |abort| {
             // As for a process, this is the end of all workers: their requests fail now. The order is that of `ended` below.
             if !running_then.stop() {
@@ -125,15 +115,13 @@ impl Generation {
         Self {
             context,
             version,
-            ports,
-            next: AtomicUsize::new(0),
+            workers,
             requests: Requests::default(),
             running,
             threads: Mutex::new(threads),
             no_thread: Mutex::new(no_thread),
             noticed,
             answered: AtomicBool::new(false),
-            saves: AtomicBool::new(false),
         }
     }
 
@@ -144,7 +132,7 @@ impl Generation {
 
     /// How many calls were sent to it.
     pub fn calls(&self) -> usize {
-        self.next.load(Ordering::Relaxed)
+        self.workers.calls()
     }
 
     /// Notes that a request was answered: the first one is logged, with the time since the change.
@@ -189,12 +177,12 @@ impl Generation {
 
     /// How many workers it was made with.
     pub fn workers(&self) -> usize {
-        self.ports.len()
+        self.workers.ports().len()
     }
 
     /// How many requests wait in its inboxes.
     pub fn waiting(&self) -> usize {
-        self.ports.iter().map(|port| port.waiting()).sum()
+        self.workers.waiting()
     }
 
     /// Sends `start` to each worker, with the state that the worker of the same number before it has left, and waits
@@ -207,27 +195,12 @@ impl Generation {
         if let Some((worker, reason)) = no_thread {
             return Err(StartError::Thread { worker, reason });
         }
-        let mut states = states.into_iter();
-        let workers = self.ports.iter().enumerate().map(|(worker, port)| {
-            let state = states.next().filter(|state| !state.is_null());
-            let start = Start { worker, state, ..start.clone() };
-            async move {
-                let answer = port
-                    .call(method::START, start, None)
-                    .map_err(|reason| StartError::Call { worker, reason })?;
-                answer::result::<Started>(answer.await.map(|(message, _)| message))
-                    .map_err(|reason| StartError::Refused { worker, reason })
-            }
-        });
-        let started =
-            timeout(limit, try_join_all(workers)).await.map_err(|_elapsed| StartError::TimedOut(limit))??;
-        self.saves.store(started.iter().any(|started| started.saves), Ordering::Relaxed);
-        Ok(())
+        self.workers.start(start, states, limit).await
     }
 
     /// Whether its workers have a state for the next generation.
     pub fn saves(&self) -> bool {
-        self.saves.load(Ordering::Relaxed)
+        self.workers.saves()
     }
 
     /// The states of the workers, in their order.
@@ -235,11 +208,7 @@ impl Generation {
     /// # Errors
     /// One of them did not answer with a state within `limit`.
     pub async fn save(&self, limit: Duration) -> Result<Vec<Value>, SaveError> {
-        let workers = self.ports.iter().map(|port| async {
-            let answer = port.call(method::STATE_SAVE, Value::Null, None)?;
-            Ok(answer::result::<Value>(answer.await.map(|(message, _)| message))?)
-        });
-        timeout(limit, try_join_all(workers)).await.map_err(|_elapsed| SaveError::TimedOut(limit))?
+        self.workers.save(limit).await
     }
 
     /// Admits one request, unless the generation is retired.
@@ -281,16 +250,14 @@ impl Generation {
     /// closed. Those that are left, still in the app's code: which they are. One that called `abort` is not counted.
     pub async fn stop(&self, limit: Duration) -> Vec<String> {
         self.running.stop();
-        for port in &self.ports {
-            port.notify(method::STOP, Value::Null, Vec::new());
-        }
+        self.workers.notify(method::STOP, Value::Null);
         if self.running.ended(limit).await.is_err() {
-            self.close_ports();
+            self.workers.close();
             if self.running.ended(limit).await.is_err() {
                 return self.left();
             }
         }
-        self.close_ports();
+        self.workers.close();
         if self.context.aborted().is_some() {
             // A worker may be among the threads that never end. The library stays, so nothing depends on the others.
             return Vec::new();
@@ -319,18 +286,12 @@ impl Generation {
 
     /// Tells the workers which log records they are to send: 0 (none) to 5 (trace).
     pub(crate) fn set_log_level(&self, level: u8) {
-        for port in &self.ports {
-            port.notify(method::LOG_LEVEL, LogLevel { level }, Vec::new());
-        }
+        self.workers.notify(method::LOG_LEVEL, LogLevel { level });
     }
 
     /// The host's ends of its workers' ports.
     pub(crate) fn ports(&self) -> &[Arc<Port>] {
-        &self.ports
-    }
-
-    fn close_ports(&self) {
-        self.ports.iter().for_each(|port| port.close());
+        self.workers.ports()
     }
 
     /// Sends a request to a worker, the next one in turn whose inbox has room: the text that `json` writes for the
@@ -344,20 +305,7 @@ impl Generation {
         transfer: Option<Buffer>,
         context: Option<&CallContext>,
     ) -> Result<Answer, CallError> {
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut transfer = transfer;
-        let mut refusal = CallError::Closed;
-        for offset in 0..self.ports.len() {
-            let port = &self.ports[(first + offset) % self.ports.len()];
-            // A worker may end between the two.
-            match port.reserve().and_then(|place| place.on_behalf(context).send(&json, &mut transfer)) {
-                Ok(answer) => return Ok(answer),
-                // A full worker says more than one that has ended.
-                Err(full @ CallError::Full(_)) => refusal = full,
-                Err(CallError::Closed) => {}
-            }
-        }
-        Err(refusal)
+        self.workers.call(json, transfer, context)
     }
 }
 
@@ -365,7 +313,7 @@ impl Generation {
 impl Drop for Generation {
     fn drop(&mut self) {
         self.running.stop();
-        self.close_ports();
+        self.workers.close();
     }
 }
 

@@ -11,7 +11,9 @@
 //! | requests to a worker | [`Port::reserve`], [`Port::call`], which give an [`Answer`] |
 //! | what comes back for one | [`ReplyEvent`], or that the [worker is gone](WorkerGone) |
 //! | what a worker sends | [`Port::accept`] |
-//! | the calls of its app | a [`CallSink`] of the host's |
+//! | one HTTP request, or one call of a method | [`exchange`] with a [`Target`](exchange::Target), or the [`problem`] that its client gets |
+//! | the workers and the requests of a generation | [`Workers`], [`Requests`], [`InFlight`] |
+//! | the calls of its app | [`app_calls`], or another [`CallSink`] of the host's |
 //! | what its app does against the protocol | [`Warnings`] of the host's |
 //!
 //! Answers wait on a [`LocalSet`](tokio::task::LocalSet) of tokio's: each thread has one queue for all that it waits for.
@@ -47,7 +49,7 @@ mod worker_message;
 pub use self::call_context::{CallContext, Cycle};
 pub use self::call_sink::{CallSink, OutgoingCall};
 pub use self::doorbell::Doorbell;
-pub use self::generation::{Generation, InFlight, Requests, ShutdownSignal};
+pub use self::generation::{Generation, InFlight, Requests, SaveError, ShutdownSignal, StartError, Workers};
 pub use self::in_process::InProcess;
 pub use self::message::{message, to_json};
 pub use self::port::{Limits, Port};

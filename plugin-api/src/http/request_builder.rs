@@ -135,12 +135,6 @@ impl RequestBuilder {
         (self.head, self.body)
     }
 
-    /// As [`into_parts`](Self::into_parts) has taken it apart.
-    #[cfg(feature = "test")]
-    pub(crate) fn from_parts(head: HttpRequest<'static>, body: Vec<u8>) -> Self {
-        Self { head, body }
-    }
-
     /// As it comes from a client over a connection.
     #[cfg(feature = "test")]
     pub(crate) fn of_client(mut self) -> Self {

@@ -6,16 +6,18 @@ use log::{Level, LevelFilter};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::to_raw_value;
 
 use super::builder::{Builder, maker};
-use super::exchange::Exchange;
+use super::client::Client;
+use super::generation::{Maker, Worker};
+use super::others::Others;
 use super::stream::Stream;
 use super::websocket::WebSocket;
-use super::worker::{Maker, Worker};
 use crate::abi::Exit;
 use crate::http::request_builder::RequestBuilder;
 use crate::make::AnyFunction;
-use crate::protocol::{LogLevel, Start, method};
+use crate::protocol::{LogLevel, Start, code, method};
 use crate::worker::host::Fetched;
 use crate::worker::rpc::RpcError;
 
@@ -53,6 +55,8 @@ pub struct TestApp {
     worker: Worker,
     /// Generations that still have requests of the test's.
     retired: Vec<Worker>,
+    others: Others,
+    _other_workers: Vec<Worker>,
 }
 
 impl TestApp {
@@ -73,8 +77,8 @@ impl TestApp {
         Builder::new(maker(app))
     }
 
-    pub(super) fn of_worker(make: Maker, worker: Worker) -> Self {
-        Self { make, worker, retired: Vec::new() }
+    pub(super) fn of_worker(make: Maker, worker: Worker, others: Others, other_workers: Vec<Worker>) -> Self {
+        Self { make, worker, retired: Vec::new(), others, _other_workers: other_workers }
     }
 
     /// Sends a `GET` request and waits for the complete response.
@@ -89,7 +93,7 @@ impl TestApp {
     /// If the response is incomplete, endless, or a WebSocket.
     #[track_caller]
     pub fn send(&self, request: impl Into<RequestBuilder>) -> Fetched {
-        self.begin(request, false).collect().response
+        self.begin(request, false).collect()
     }
 
     /// Sends a request and returns the response as a stream of chunks or events.
@@ -131,8 +135,8 @@ impl TestApp {
         WebSocket::open(self.begin(WebSocket::handshake(request.into()), false))
     }
 
-    fn begin(&self, request: impl Into<RequestBuilder>, uploads: bool) -> Exchange {
-        Exchange::begin(&self.worker, request.into().of_client(), uploads, None)
+    fn begin(&self, request: impl Into<RequestBuilder>, uploads: bool) -> Client {
+        Client::begin(self.worker.handle(), request.into(), uploads)
     }
 
     /// Calls one of the app's methods, as another app or a client does.
@@ -140,13 +144,13 @@ impl TestApp {
     /// # Errors
     /// The method's error, or a serialization error of the parameters or the result.
     pub fn call<P: Serialize, R: DeserializeOwned>(&self, name: &str, params: P) -> Result<R, RpcError> {
-        if method::is_reserved(name) {
-            return Err(RpcError::new(
-                crate::protocol::code::METHOD_NOT_FOUND,
-                format!("the method name `{name}` is reserved for the protocol"),
-            ));
-        }
-        self.worker.ask(name, params)
+        let params =
+            to_raw_value(&params).map_err(|error| RpcError::new(code::INVALID_PARAMS, error.to_string()))?;
+        let result = self.worker.call(name, params)?;
+        serde_json::from_str(result.get()).map_err(|error| {
+            let what = format!("cannot deserialize the result of `{name}`: {error}; it is {result}");
+            RpcError::new(code::INTERNAL_ERROR, what)
+        })
     }
 
     /// The state that the app would hand over now; `null` if it has none.
@@ -205,7 +209,7 @@ impl TestApp {
     #[track_caller]
     fn replace(mut self, make: Maker) -> Self {
         let old = &self.worker;
-        old.open().end_endless();
+        old.end_endless();
         let mut lost = None;
         let state = if old.saves() {
             self.settle("be reloaded");
@@ -215,7 +219,7 @@ impl TestApp {
         };
         let settings = old.settings();
         let start = Start { generation: settings.generation + 1, state, ..settings.clone() };
-        let new = match Worker::start(&make, start, old.calls().clone(), old.patience()) {
+        let new = match Worker::start(&make, start, self.others.clone(), old.patience()) {
             Ok(new) => new,
             Err(error) => panic!("generation {} failed to start: {error}", settings.generation + 1),
         };
@@ -225,7 +229,7 @@ impl TestApp {
         }
         self.make = make;
         let mut old = std::mem::replace(&mut self.worker, new);
-        if old.open().count() > 0 || old.stop().is_none() {
+        if old.in_flight() > 0 || old.stop().is_none() {
             old.notify(method::STOP, ());
             self.retired.push(old);
         }
@@ -235,8 +239,7 @@ impl TestApp {
     /// Waits until the app has no request of the test's.
     #[track_caller]
     fn settle(&self, to: &str) {
-        let patience = self.worker.patience();
-        let open = self.worker.open().settle(patience);
+        let (patience, open) = (self.worker.patience(), self.worker.drain());
         assert!(
             open == 0,
             "the app `{}` cannot {to}: after {patience:?}, {open} requests are still open; read their answers to \
@@ -251,12 +254,12 @@ impl TestApp {
     /// If it does not stop in time.
     #[track_caller]
     pub fn stop(mut self) -> Exit {
-        self.worker.open().end_endless();
+        self.worker.end_endless();
         match self.worker.stop() {
             Some(exit) => exit,
             None => {
                 let (app, patience, open) =
-                    (self.worker.name(), self.worker.patience(), self.worker.open().count());
+                    (self.worker.name(), self.worker.patience(), self.worker.in_flight());
                 panic!("the app `{app}` did not stop within {patience:?}; {open} requests are open")
             }
         }

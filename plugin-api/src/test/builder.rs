@@ -1,6 +1,6 @@
 //! What an app under test is given.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::app::TestApp;
+use super::generation::{Maker, Worker};
 use super::others::Others;
-use super::worker::{Maker, Worker};
 use crate::make::AnyFunction;
 use crate::protocol::Start;
 use crate::worker::rpc::RpcError;
@@ -48,16 +48,7 @@ pub struct Builder {
 
 impl Builder {
     pub(super) fn new(make: Maker) -> Self {
-        let start = Start {
-            app: "test".to_owned(),
-            generation: 1,
-            worker: 0,
-            env: BTreeMap::new(),
-            config: Value::Null,
-            state: None,
-            body_limit: BODY_LIMIT,
-        };
-        Self { make, start, others: Vec::new(), deadline: DEADLINE }
+        Self { make, start: first("test"), others: Vec::new(), deadline: DEADLINE }
     }
 
     /// Sets the app's name, which is in its prefix; it is `test` otherwise.
@@ -137,28 +128,33 @@ impl Builder {
     /// The start has failed, of this app or another one; the message is the app's.
     pub fn start(self) -> Result<TestApp, RpcError> {
         let Self { make, start, others, deadline } = self;
-        let mut apps = HashMap::new();
+        let body_limit = usize::try_from(start.body_limit).unwrap_or(usize::MAX);
+        let mut other_apps = Others { body_limit, ..Others::default() };
+        let mut workers = Vec::new();
         for (name, make) in others {
-            let start = Start {
-                app: name.clone(),
-                generation: 1,
-                worker: 0,
-                env: BTreeMap::new(),
-                config: Value::Null,
-                state: None,
-                body_limit: BODY_LIMIT,
-            };
             let worker =
-                Worker::start(&make, start, Arc::new(Others::default()), deadline).map_err(|error| {
-                    RpcError::new(
-                        error.code(),
-                        format!("the other app `{name}` failed to start: {}", error.message()),
-                    )
+                Worker::start(&make, first(&name), Others::default(), deadline).map_err(|error| {
+                    let what = format!("the other app `{name}` failed to start: {}", error.message());
+                    RpcError::new(error.code(), what)
                 })?;
-            apps.insert(name, worker);
+            other_apps.apps.insert(name, worker.handle().clone());
+            workers.push(worker);
         }
-        let worker = Worker::start(&make, start, Arc::new(Others(Arc::new(apps))), deadline)?;
-        Ok(TestApp::of_worker(make, worker))
+        let worker = Worker::start(&make, start, other_apps.clone(), deadline)?;
+        Ok(TestApp::of_worker(make, worker, other_apps, workers))
+    }
+}
+
+/// How the first generation of an app without settings starts.
+fn first(app: &str) -> Start {
+    Start {
+        app: app.to_owned(),
+        generation: 1,
+        worker: 0,
+        env: BTreeMap::new(),
+        config: Value::Null,
+        state: None,
+        body_limit: BODY_LIMIT,
     }
 }
 

@@ -16,18 +16,17 @@
 
 mod app;
 mod builder;
-mod exchange;
-mod follows;
-mod host;
+mod client;
+mod connection;
+mod generation;
 mod journal;
 mod others;
-mod reply;
 mod stream;
 mod table;
+mod thread;
 #[cfg(feature = "tower")]
 mod tunnel;
 mod websocket;
-mod worker;
 
 pub use app::TestApp;
 pub use builder::Builder;

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use super::exchange::{Exchange, Item};
-use super::follows::Follows;
-use crate::http::payload::Payload;
+use super::client::Client;
+use super::connection::{FromTest, Kind};
 use crate::http::sse::Event;
 use crate::http::stream::Chunk;
 use crate::worker::host::Fetched;
@@ -31,43 +30,43 @@ use atoll_protocol::Error;
 /// # Ok::<_, Error>(())
 /// ```
 pub struct Stream {
-    exchange: Exchange,
+    client: Client,
     ended: bool,
     events: Events,
 }
 
 impl Stream {
-    pub(super) fn new(exchange: Exchange) -> Self {
-        Self { exchange, ended: false, events: Events::default() }
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, ended: false, events: Events::default() }
     }
 
     /// Sends a piece of the request's body, once the app takes it. One that answers while it reads takes no more than a
     /// few hundred kilobytes before its answer is read.
     #[track_caller]
     pub fn send(&mut self, piece: impl AsRef<[u8]>) {
-        self.exchange.send_piece(piece.as_ref());
+        self.client.send_pieces(piece.as_ref());
     }
 
     /// The request's body is complete.
     pub fn end(&mut self) {
-        self.exchange.end_upload(Ok(()));
+        self.client.tell(FromTest::End(None));
     }
 
     /// Aborts the request's body; the app gets the reason.
     pub fn fail(&mut self, why: &str) {
-        self.exchange.end_upload(Err(why));
+        self.client.tell(FromTest::End(Some(why.to_owned())));
     }
 
     /// The status of the answer, once it is there.
     #[track_caller]
     pub fn status(&mut self) -> u16 {
-        self.exchange.reply().response.status()
+        self.client.head().response.status()
     }
 
     /// The first header of this name of the answer, once it is there.
     #[track_caller]
     pub fn header(&mut self, name: &str) -> Option<String> {
-        self.exchange.reply().response.header(name).map(std::borrow::Cow::into_owned)
+        self.client.head().response.header(name).map(std::borrow::Cow::into_owned)
     }
 
     /// The next piece of the answer's body; `None` at its end.
@@ -79,23 +78,17 @@ impl Stream {
         if self.ended {
             return None;
         }
-        let reply = self.exchange.reply();
-        if reply.follows == Follows::Nothing {
+        let head = self.client.head();
+        if head.kind == Kind::Whole {
             self.ended = true;
-            let body = Chunk(reply.response.take_body());
+            let body = Chunk(head.response.take_body());
             return (!body.is_empty()).then_some(Ok(body));
         }
-        loop {
-            match self.exchange.item() {
-                Item::Chunk(bytes) => return Some(Ok(bytes.into())),
-                Item::Message(..) | Item::Close(..) => {}
-                end => {
-                    self.ended = true;
-                    let Item::End(Err(why)) = end else { return None };
-                    return Some(Err(Error::new(502, why)));
-                }
-            }
-        }
+        let until = self.client.until();
+        let chunk = self.client.chunk(until, "send anything more");
+        self.ended = !matches!(chunk, Some(Ok(_)));
+        let chunk = chunk?.map(|bytes| Chunk::from(Vec::from(bytes)));
+        Some(chunk.map_err(|why| Error::new(502, why)))
     }
 
     /// The next of the answer's [server-sent events](crate::http::sse); `None` at the answer's end. Comments are no events.
@@ -131,14 +124,7 @@ impl Stream {
     #[track_caller]
     pub fn into_response(mut self) -> Fetched {
         self.end();
-        self.exchange.reply();
-        if self.ended || self.exchange.reply().follows == Follows::Nothing {
-            return self.exchange.into_reply().response;
-        }
-        let rest = self.exchange.rest();
-        let mut response = self.exchange.into_reply().response;
-        response.set_body(Payload::Vec(rest));
-        response
+        self.client.collect()
     }
 }
 

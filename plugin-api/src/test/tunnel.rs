@@ -3,23 +3,20 @@
 
 use std::io::{self, Read, Write};
 
+use bytes::Bytes;
 use tungstenite::protocol::frame::CloseFrame;
 use tungstenite::protocol::{Role, WebSocket};
 
-use super::exchange::{Exchange, Item};
+use super::client::Client;
 use crate::http::stream::Chunk;
 use crate::http::ws::Message;
-
-/// The close frame of a host that replaces the app: code 1012.
-const REPLACED: &[u8] = &[0x88, 0x02, 0x03, 0xf4];
 
 /// The client.
 pub(super) struct Frames(WebSocket<Tunnel>);
 
 impl Frames {
-    pub(super) fn new(mut exchange: Exchange) -> Self {
-        exchange.begin_tunnel();
-        let tunnel = Tunnel { exchange, read: io::Cursor::default(), ended: false };
+    pub(super) fn new(client: Client) -> Self {
+        let tunnel = Tunnel { client, read: io::Cursor::default() };
         Self(WebSocket::from_raw_socket(tunnel, Role::Client, None))
     }
 
@@ -59,26 +56,21 @@ impl Frames {
 
 /// The connection.
 struct Tunnel {
-    exchange: Exchange,
-    read: io::Cursor<Vec<u8>>,
-    ended: bool,
+    client: Client,
+    read: io::Cursor<Bytes>,
 }
 
 impl Read for Tunnel {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             let read = self.read.read(into)?;
-            if read > 0 || self.ended {
+            if read > 0 {
                 return Ok(read);
             }
-            match self.exchange.item() {
-                Item::Chunk(bytes) => self.read = io::Cursor::new(bytes.to_vec()),
-                Item::Replaced => {
-                    self.read = io::Cursor::new(REPLACED.to_vec());
-                    self.ended = true;
-                }
-                Item::End(_) => self.ended = true,
-                Item::Message(..) | Item::Close(..) => {}
+            let until = self.client.until();
+            match self.client.chunk(until, "send anything more") {
+                Some(Ok(bytes)) => self.read = io::Cursor::new(bytes),
+                Some(Err(_)) | None => return Ok(0),
             }
         }
     }
@@ -86,7 +78,7 @@ impl Read for Tunnel {
 
 impl Write for Tunnel {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.exchange.send_piece(bytes);
+        self.client.send_pieces(bytes);
         Ok(bytes.len())
     }
 

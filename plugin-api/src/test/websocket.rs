@@ -4,12 +4,10 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use super::exchange::{Exchange, Item};
-use super::follows::{Endless, Follows};
-use super::host::RESTART;
+use super::client::Client;
+use super::connection::{FromTest, Kind};
 use crate::http::request_builder::RequestBuilder;
 use crate::http::ws::Message;
-use crate::protocol::WsKind;
 use crate::worker::host::Fetched;
 
 /// The handshake's headers, as a host passes them on; the key is the one of RFC 6455.
@@ -51,10 +49,10 @@ pub struct WebSocket {
 
 enum Inner {
     /// The app is sent messages.
-    Messages(Box<Exchange>),
+    Messages(Client),
     /// The app is sent the bytes of a connection.
     #[cfg(feature = "tower")]
-    Frames(Box<super::tunnel::Frames>),
+    Frames(super::tunnel::Frames),
 }
 
 impl WebSocket {
@@ -65,14 +63,12 @@ impl WebSocket {
 
     /// The WebSocket that a request was answered with; or else the answer.
     #[track_caller]
-    pub(super) fn open(mut exchange: Exchange) -> Result<Self, Fetched> {
-        let inner = match exchange.reply().follows {
-            Follows::Endless(Endless::WebSocket) => Inner::Messages(Box::new(exchange)),
+    pub(super) fn open(mut client: Client) -> Result<Self, Fetched> {
+        let inner = match client.head().kind {
+            Kind::WebSocket => Inner::Messages(client),
             #[cfg(feature = "tower")]
-            Follows::Endless(Endless::Tunnel) => {
-                Inner::Frames(Box::new(super::tunnel::Frames::new(exchange)))
-            }
-            _ => return Err(exchange.collect().response),
+            Kind::Tunnel => Inner::Frames(super::tunnel::Frames::new(client)),
+            _ => return Err(client.collect()),
         };
         Ok(Self { inner, closed: false })
     }
@@ -86,21 +82,12 @@ impl WebSocket {
     /// Sends a message, once the app takes it. [`Message::Close`] says that the client closes the WebSocket.
     #[track_caller]
     pub fn send(&mut self, message: Message) {
-        let exchange = match &mut self.inner {
-            Inner::Messages(exchange) => exchange,
-            #[cfg(feature = "tower")]
-            Inner::Frames(frames) => return frames.send(message),
-        };
-        match message.into_parts() {
-            Ok((kind, bytes)) => {
-                if kind == WsKind::Ping {
-                    // As a host does, by itself.
-                    exchange
-                        .put_item(Item::Message(WsKind::Pong, atoll_port::buffer::from_vec(bytes.to_vec())));
-                }
-                exchange.send_message(kind, bytes.to_vec());
+        match &mut self.inner {
+            Inner::Messages(client) => {
+                client.send(|taken| FromTest::Message(message, taken), "take another message");
             }
-            Err((code, reason)) => exchange.send_close(code, &reason),
+            #[cfg(feature = "tower")]
+            Inner::Frames(frames) => frames.send(message),
         }
     }
 
@@ -111,12 +98,9 @@ impl WebSocket {
             return None;
         }
         let message = match &mut self.inner {
-            Inner::Messages(exchange) => match exchange.item() {
-                Item::Message(kind, bytes) => Message::of(crate::http::stream::Item::Message(kind, bytes)),
-                Item::Close(code, reason) => Message::Close(code, reason),
-                Item::Replaced => Message::Close(RESTART.0, RESTART.1.to_owned()),
-                Item::Chunk(_) | Item::End(_) => Message::Close(1011, "the app failed".to_owned()),
-            },
+            Inner::Messages(client) => {
+                client.message().unwrap_or_else(|| Message::Close(1006, "the connection is lost".to_owned()))
+            }
             #[cfg(feature = "tower")]
             Inner::Frames(frames) => frames.receive(),
         };
@@ -154,6 +138,9 @@ impl WebSocket {
         }
         self.send(Message::Close(code, reason.to_owned()));
         while self.receive().is_some() {}
+        if let Inner::Messages(client) = &mut self.inner {
+            while client.message().is_some() {}
+        }
     }
 }
 

@@ -256,10 +256,6 @@ impl Fetched {
     pub(crate) fn take_body(&mut self) -> Payload {
         std::mem::take(&mut self.body)
     }
-
-    pub(crate) fn into_parts(self) -> (u16, Vec<Header<'static>>, Payload) {
-        (self.status, self.headers, self.body)
-    }
 }
 
 impl Fetched {

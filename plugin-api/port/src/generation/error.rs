@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use atoll_port::CallError;
-use atoll_port::answer::AnswerError;
+use crate::answer::AnswerError;
+use crate::reply::CallError;
 
 /// Why a generation did not start.
 #[derive(Debug, thiserror::Error)]

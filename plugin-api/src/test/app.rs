@@ -136,7 +136,7 @@ impl TestApp {
     }
 
     fn begin(&self, request: impl Into<RequestBuilder>, uploads: bool) -> Client {
-        Client::begin(self.worker.handle(), request.into(), uploads)
+        Client::begin(&self.worker.generation, request.into(), uploads)
     }
 
     /// Calls one of the app's methods, as another app or a client does.
@@ -211,20 +211,20 @@ impl TestApp {
         let old = &self.worker;
         old.end_endless();
         let mut lost = None;
-        let state = if old.saves() {
+        let state = if old.generation.workers.saves() {
             self.settle("be reloaded");
             old.save().inspect_err(|error| lost = Some(error.to_string())).ok()
         } else {
             None
         };
-        let settings = old.settings();
+        let settings = &old.generation.start;
         let start = Start { generation: settings.generation + 1, state, ..settings.clone() };
-        let new = match Worker::start(&make, start, self.others.clone(), old.patience()) {
+        let new = match Worker::start(&make, start, self.others.clone(), old.generation.patience) {
             Ok(new) => new,
             Err(error) => panic!("generation {} failed to start: {error}", settings.generation + 1),
         };
         if let Some(why) = lost {
-            new.journal()
+            new.journal
                 .add(Level::Warn, &format!("starting without the state of the previous generation: {why}"));
         }
         self.make = make;
@@ -239,12 +239,12 @@ impl TestApp {
     /// Waits until the app has no request of the test's.
     #[track_caller]
     fn settle(&self, to: &str) {
-        let (patience, open) = (self.worker.patience(), self.worker.drain());
+        let (patience, open) = (self.worker.generation.patience, self.worker.drain());
         assert!(
             open == 0,
             "the app `{}` cannot {to}: after {patience:?}, {open} requests are still open; read their answers to \
              the end, or drop them",
-            self.worker.name()
+            self.worker.generation.start.app
         );
     }
 
@@ -258,8 +258,8 @@ impl TestApp {
         match self.worker.stop() {
             Some(exit) => exit,
             None => {
-                let (app, patience, open) =
-                    (self.worker.name(), self.worker.patience(), self.worker.in_flight());
+                let (generation, open) = (&self.worker.generation, self.worker.in_flight());
+                let (app, patience) = (&generation.start.app, generation.patience);
                 panic!("the app `{app}` did not stop within {patience:?}; {open} requests are open")
             }
         }
@@ -285,12 +285,12 @@ impl TestApp {
     /// assert_eq!(app.log(), [(Level::Warn, "someone was here".to_owned())]);
     /// ```
     pub fn log(&self) -> Vec<(Level, String)> {
-        self.worker.journal().records()
+        self.worker.journal.records()
     }
 }
 
 impl fmt::Debug for TestApp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TestApp").field("start", self.worker.settings()).finish_non_exhaustive()
+        f.debug_struct("TestApp").field("start", &self.worker.generation.start).finish_non_exhaustive()
     }
 }

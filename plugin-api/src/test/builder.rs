@@ -137,7 +137,7 @@ impl Builder {
                     let what = format!("the other app `{name}` failed to start: {}", error.message());
                     RpcError::new(error.code(), what)
                 })?;
-            other_apps.apps.insert(name, worker.handle().clone());
+            other_apps.apps.insert(name, worker.generation.clone());
             workers.push(worker);
         }
         let worker = Worker::start(&make, start, other_apps.clone(), deadline)?;

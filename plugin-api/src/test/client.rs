@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::connection::{Connection, FromApp, FromTest, Head, Kind, WINDOW};
-use super::generation::Handle;
+use super::generation::TestGeneration;
 use crate::http::payload::Payload;
 use crate::http::request_builder::RequestBuilder;
 use crate::http::ws::Message;
@@ -38,7 +38,7 @@ impl Drop for Client {
 
 impl Client {
     /// Sends a request, with the body that it has; `uploads`: the test sends it piece by piece.
-    pub(super) fn begin(app: &Handle, request: RequestBuilder, uploads: bool) -> Self {
+    pub(super) fn begin(app: &Arc<TestGeneration>, request: RequestBuilder, uploads: bool) -> Self {
         let (mut head, body) = request.of_client().into_parts();
         let missing = |name: &str| !head.headers.iter().any(|header| header.0 == name);
         if !uploads && !body.is_empty() && missing("content-length") {
@@ -54,7 +54,7 @@ impl Client {
         let window = Arc::new(Semaphore::new(WINDOW as usize));
         let connection = Connection { app: app.clone(), to_test, from_test, window: window.clone() };
         let task = connection.start(head, (!uploads).then_some(body));
-        let (app, patience) = (app.name().to_owned(), app.patience());
+        let (app, patience) = (app.name().to_owned(), app.patience);
         Self { app, patience, to_app, from_app, window, head: None, task }
     }
 

@@ -15,7 +15,7 @@ use futures_util::stream;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::generation::Handle;
+use super::generation::TestGeneration;
 use super::thread;
 use crate::abi::Buffer;
 use crate::http::payload::Payload;
@@ -81,7 +81,7 @@ pub(super) enum FromTest {
 }
 
 pub(super) struct Connection {
-    pub(super) app: Handle,
+    pub(super) app: Arc<TestGeneration>,
     pub(super) to_test: Sender<FromApp>,
     pub(super) from_test: UnboundedReceiver<FromTest>,
     pub(super) window: Arc<Semaphore>,
@@ -113,7 +113,7 @@ impl Connection {
             (Fetched::new(head.status, headers.collect(), Payload::Empty), body)
         };
         let context = CallContext::of_http(&request);
-        let (mut response, body) = match exchange::http(&app, request, body, context, read).await {
+        let (mut response, body) = match exchange::http(&*app, request, body, context, read).await {
             Ok(answer) => answer,
             Err(problem) => return self.refuse(problem, &request_id).await,
         };

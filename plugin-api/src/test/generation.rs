@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -47,16 +47,25 @@ impl Warnings for ToOutput {
 /// What makes the app, on its worker.
 pub(super) type Maker = Arc<dyn Fn(&Start) -> Box<dyn App> + Send + Sync>;
 
-/// What the host's thread has of a generation.
-pub(super) struct Serving {
-    start: Start,
-    patience: Duration,
-    workers: Workers,
+/// A generation, as the app that requests are sent to: it is not started again.
+pub(super) struct TestGeneration {
+    this: Weak<Self>,
+    pub(super) start: Start,
+    /// How long the test waits for anything.
+    pub(super) patience: Duration,
+    pub(super) workers: Workers,
     requests: Requests,
     asked: AtomicU64,
 }
 
-impl Generation for Serving {
+impl TestGeneration {
+    /// The id of the next request.
+    pub(super) fn request_id(&self) -> String {
+        format!("test-{}", self.asked.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+impl Generation for TestGeneration {
     fn requests(&self) -> &Requests {
         &self.requests
     }
@@ -69,31 +78,15 @@ impl Generation for Serving {
     fn note_incomplete(&self, _: &str) {}
 }
 
-/// A generation as the app that requests are sent to: it is not started again.
-#[derive(Clone)]
-pub(super) struct Handle(Arc<Serving>);
-
-impl Handle {
-    /// How long the test waits for anything.
-    pub(super) fn patience(&self) -> Duration {
-        self.0.patience
-    }
-
-    /// The id of the next request.
-    pub(super) fn request_id(&self) -> String {
-        format!("test-{}", self.0.asked.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-}
-
-impl Target for Handle {
-    type Generation = Serving;
+impl Target for TestGeneration {
+    type Generation = Self;
 
     fn name(&self) -> &str {
-        &self.0.start.app
+        &self.start.app
     }
 
     fn deadline(&self) -> Duration {
-        self.patience()
+        self.patience
     }
 
     fn head_limit(&self) -> usize {
@@ -101,7 +94,7 @@ impl Target for Handle {
     }
 
     fn body_limit(&self) -> usize {
-        usize::try_from(self.0.start.body_limit).unwrap_or(usize::MAX)
+        usize::try_from(self.start.body_limit).unwrap_or(usize::MAX)
     }
 
     fn shows_details(&self) -> bool {
@@ -116,9 +109,9 @@ impl Target for Handle {
         json: impl Fn(u64) -> Vec<u8>,
         body: Option<&Bytes>,
         context: &CallContext,
-    ) -> Option<Result<Sent<Serving>, Problem>> {
-        let in_flight = InFlight::enter(&self.0)?;
-        match self.0.workers.call(json, body.cloned().map(buffer::from_bytes), Some(context)) {
+    ) -> Option<Result<Sent<Self>, Problem>> {
+        let in_flight = InFlight::enter(&self.this.upgrade()?)?;
+        match self.workers.call(json, body.cloned().map(buffer::from_bytes), Some(context)) {
             Ok(answer) => Some(Ok((in_flight, answer))),
             Err(CallError::Closed) => None,
             Err(full) => Some(Err(Problem::new(ProblemKind::Overloaded, full.to_string()))),
@@ -130,14 +123,15 @@ impl Target for Handle {
         Err(Problem::new(ProblemKind::Unavailable, detail))
     }
 
-    fn note_answer(&self, _: &Serving, _: Option<RequestTiming>) {}
+    fn note_answer(&self, _: &Self, _: Option<RequestTiming>) {}
 }
 
+/// The thread of a generation's worker, and the test's side of it.
 pub(super) struct Worker {
-    handle: Handle,
+    pub(super) generation: Arc<TestGeneration>,
     thread: Option<JoinHandle<()>>,
     ended: Mutex<Receiver<Exit>>,
-    journal: Arc<Journal>,
+    pub(super) journal: Arc<Journal>,
 }
 
 impl Worker {
@@ -169,13 +163,19 @@ impl Worker {
         let thread = thread::Builder::new().name(name).spawn(run).map_err(|error| {
             RpcError::new(code::START_FAILED, format!("cannot start a thread for the app: {error}"))
         })?;
-        let (requests, asked) = (Requests::default(), AtomicU64::default());
-        let handle = Handle(Arc::new(Serving { start, patience, workers, requests, asked }));
-        let worker = Self { handle, thread: Some(thread), ended: Mutex::new(ended), journal };
-        let started = worker.wait(async move |serving| {
-            let start = serving.start.clone();
+        let generation = Arc::new_cyclic(|this| TestGeneration {
+            this: this.clone(),
+            start,
+            patience,
+            workers,
+            requests: Requests::default(),
+            asked: AtomicU64::default(),
+        });
+        let worker = Self { generation, thread: Some(thread), ended: Mutex::new(ended), journal };
+        let started = worker.wait(async move |generation| {
+            let start = generation.start.clone();
             let states = start.state.iter().cloned().collect();
-            serving.workers.start(start, states, patience).await
+            generation.workers.start(start, states, patience).await
         });
         match started {
             Ok(()) => Ok(worker),
@@ -187,70 +187,46 @@ impl Worker {
     }
 
     /// What comes of work on the host's thread, behind what the test has asked before.
-    fn wait<T: Send + 'static>(&self, work: impl AsyncFnOnce(&Serving) -> T + Send + 'static) -> T {
-        let serving = self.handle.0.clone();
-        host::wait(move || async move { work(&serving).await })
-    }
-
-    pub(super) fn name(&self) -> &str {
-        self.handle.name()
-    }
-
-    pub(super) fn handle(&self) -> &Handle {
-        &self.handle
-    }
-
-    /// What it was started with.
-    pub(super) fn settings(&self) -> &Start {
-        &self.handle.0.start
-    }
-
-    pub(super) fn journal(&self) -> &Journal {
-        &self.journal
-    }
-
-    /// How long the test waits for anything.
-    pub(super) fn patience(&self) -> Duration {
-        self.handle.patience()
-    }
-
-    /// Whether it has a state to hand over.
-    pub(super) fn saves(&self) -> bool {
-        self.handle.0.workers.saves()
+    fn wait<T: Send + 'static>(&self, work: impl AsyncFnOnce(&TestGeneration) -> T + Send + 'static) -> T {
+        let generation = self.generation.clone();
+        host::wait(move || async move { work(&generation).await })
     }
 
     /// How many requests it has.
     pub(super) fn in_flight(&self) -> usize {
-        self.wait(async |serving| serving.requests.in_flight())
+        self.wait(async |generation| generation.requests.in_flight())
     }
 
     /// Ends endless streams, as a host does when the app is replaced.
     pub(super) fn end_endless(&self) {
-        self.wait(async |serving| serving.requests.shutdown().cancel_endless());
+        self.wait(async |generation| generation.requests.shutdown().cancel_endless());
     }
 
-    /// Waits until it has no requests; how many it has when the time is over.
+    /// Admits no more requests, and waits until it has none; how many it has when the time is over.
     pub(super) fn drain(&self) -> usize {
-        self.wait(async |serving| serving.requests.drain(serving.patience).await)
+        self.wait(async |generation| {
+            generation.requests.retire();
+            generation.requests.drain(generation.patience).await
+        })
     }
 
     /// Sends a notification.
     pub(super) fn notify(&self, method: &'static str, params: impl Serialize + Send + 'static) {
-        self.wait(async move |serving| serving.workers.notify(method, &params));
+        self.wait(async move |generation| generation.workers.notify(method, &params));
     }
 
     /// Calls one of the app's methods; the text of its result.
     pub(super) fn call(&self, name: &str, params: Box<RawValue>) -> Result<Box<RawValue>, RpcError> {
-        let (handle, name) = (self.handle.clone(), name.to_owned());
+        let (generation, name) = (self.generation.clone(), name.to_owned());
         let called = host::wait(move || async move {
-            exchange::call(&handle, &name, params, CallContext::background("test"), |_| ()).await
+            exchange::call(&*generation, &name, params, CallContext::background("test"), |_| ()).await
         });
         called.map_err(RpcError::from_object)
     }
 
     /// The state for the next generation.
     pub(super) fn save(&self) -> Result<Value, RpcError> {
-        let saved = self.wait(async |serving| serving.workers.save(serving.patience).await);
+        let saved = self.wait(async |generation| generation.workers.save(generation.patience).await);
         match saved {
             Ok(states) => Ok(states.into_iter().next().unwrap_or_default()),
             Err(SaveError::Answer(AnswerError::Failed(error))) => Err(RpcError::from_object(error)),
@@ -265,7 +241,7 @@ impl Worker {
     }
 
     fn join(&mut self) -> Option<Exit> {
-        let patience = self.patience();
+        let patience = self.generation.patience;
         let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         let exit = ended.recv_timeout(patience).ok()?;
         if let Some(thread) = self.thread.take() {
@@ -278,11 +254,11 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.handle.0.workers.close();
+        self.generation.workers.close();
         if self.thread.is_none() || self.join().is_some() {
             return;
         }
-        let (app, patience) = (self.name(), self.patience());
+        let (app, patience) = (&self.generation.start.app, self.generation.patience);
         let what = format!(
             "the thread of the app `{app}` did not exit within {patience:?}: a handler blocks it; leaving it running"
         );

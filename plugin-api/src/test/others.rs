@@ -6,22 +6,22 @@ use std::sync::Arc;
 use atoll_port::CallContext;
 use atoll_port::app_calls::Apps;
 
-use super::generation::Handle;
+use super::generation::TestGeneration;
 use crate::protocol::ErrorObject;
 
 /// The other apps, by name.
 #[derive(Clone, Default)]
 pub(super) struct Others {
-    pub(super) apps: BTreeMap<String, Handle>,
+    pub(super) apps: BTreeMap<String, Arc<TestGeneration>>,
     /// The setting `body_limit` of the app that calls them.
     pub(super) body_limit: usize,
 }
 
 impl Apps for Others {
-    type App = Handle;
+    type App = TestGeneration;
 
-    fn find(&self, name: &str) -> Result<Arc<Handle>, String> {
-        let app = self.apps.get(name).cloned().map(Arc::new);
+    fn find(&self, name: &str) -> Result<Arc<TestGeneration>, String> {
+        let app = self.apps.get(name).cloned();
         app.ok_or_else(|| format!("unknown app `{name}`: add it with `Builder::other_app`"))
     }
 
@@ -31,7 +31,7 @@ impl Apps for Others {
 
     async fn trace<T>(
         &self,
-        _: &Handle,
+        _: &TestGeneration,
         _: &str,
         _: impl FnOnce() -> String,
         context: CallContext,

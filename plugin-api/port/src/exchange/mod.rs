@@ -29,3 +29,6 @@ pub use self::pending::Exchange;
 pub use self::request_body::{BodySource, RequestBody, WHOLE_LIMIT};
 pub use self::response::{Answered, ResponseBody};
 pub use self::target::{Sent, Target, send};
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,7 @@ impl Requests {
         self.in_flight.resume();
     }
 
-    /// Waits until nothing is in flight, at most for `limit`; how many requests are left.
+    /// Waits until nothing is in flight of a generation that is retired, at most for `limit`; how many requests are left.
     pub async fn drain(&self, limit: Duration) -> usize {
         self.in_flight.drain(limit).await
     }

@@ -90,14 +90,7 @@ impl Target for App {
         }
         match in_flight.call(json, body.cloned().map(buffer::from_bytes), Some(context)) {
             Ok(answer) => Some(Ok((in_flight, answer))),
-            Err(CallError::Full(queue)) => {
-                let detail = format!(
-                    "Each worker of the app `{}` has reached its limit of {queue} queued requests (queue = {queue}). Try \
-                    again later.",
-                    self.name()
-                );
-                Some(Err(Problem::new(ProblemKind::Overloaded, detail).retry_after(Duration::from_secs(1))))
-            }
+            Err(CallError::Full(queue)) => Some(Err(exchange::queue_full(self, queue))),
             // Its workers have ended, and the driver knows: it brings the next generation.
             Err(CallError::Closed) => {
                 in_flight.retire();

@@ -89,7 +89,8 @@ impl Builder {
         self
     }
 
-    /// Sets how long the test waits for anything, before it fails; 10 seconds otherwise.
+    /// Sets how long the test waits for anything, before it fails; 10 seconds otherwise. It is also the deadline of requests
+    /// and calls, as a host's setting `deadline_ms` is.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self

@@ -114,7 +114,7 @@ impl Target for TestGeneration {
         match self.workers.call(json, body.cloned().map(buffer::from_bytes), Some(context)) {
             Ok(answer) => Some(Ok((in_flight, answer))),
             Err(CallError::Closed) => None,
-            Err(full) => Some(Err(Problem::new(ProblemKind::Overloaded, full.to_string()))),
+            Err(CallError::Full(queue)) => Some(Err(exchange::queue_full(self, queue))),
         }
     }
 

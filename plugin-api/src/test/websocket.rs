@@ -52,7 +52,7 @@ enum Inner {
     Messages(Client),
     /// The app is sent the bytes of a connection.
     #[cfg(feature = "tower")]
-    Frames(super::tunnel::Frames),
+    Frames(Box<super::tunnel::Frames>),
 }
 
 impl WebSocket {
@@ -67,7 +67,7 @@ impl WebSocket {
         let inner = match client.head().kind {
             Kind::WebSocket => Inner::Messages(client),
             #[cfg(feature = "tower")]
-            Kind::Tunnel => Inner::Frames(super::tunnel::Frames::new(client)),
+            Kind::Tunnel => Inner::Frames(Box::new(super::tunnel::Frames::new(client))),
             _ => return Err(client.collect()),
         };
         Ok(Self { inner, closed: false })

@@ -67,6 +67,16 @@ fn detail(app: &impl Target, what: &str, elsewhere: &str, reason: &str) -> Strin
     if app.shows_details() { format!("{what}: {reason}") } else { format!("{what}; {elsewhere}.") }
 }
 
+/// That each worker of an app has as many requests in its inbox as may wait there.
+pub fn queue_full(app: &impl Target, queue: usize) -> Problem {
+    let detail = format!(
+        "Each worker of the app `{}` has reached its limit of {queue} queued requests (queue = {queue}). Try again \
+        later.",
+        app.name()
+    );
+    Problem::new(ProblemKind::Overloaded, detail).retry_after(Duration::from_secs(1))
+}
+
 pub(super) fn too_late(app: &impl Target, limit: Duration) -> Problem {
     let (name, within) = (app.name(), within(limit, app.deadline()));
     let detail = format!("The app `{name}` did not respond within {within}. The request was cancelled.");

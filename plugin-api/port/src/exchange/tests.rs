@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::task::{LocalSet, spawn_local, yield_now};
 
 use super::websocket::{self, Closed, WebSocketClient};
-use super::{Answered, RequestBody, ResponseBody, Sent, Target, call, http};
+use super::{Answered, RequestBody, ResponseBody, Sent, Target, call, http, queue_full};
 use crate::call_context::CallContext;
 use crate::call_sink::{CallSink, OutgoingCall};
 use crate::generation::{Generation, InFlight, Requests, Workers};
@@ -117,7 +117,7 @@ impl Target for App {
         match in_flight.workers.call(json, body.cloned().map(buffer::from_bytes), Some(context)) {
             Ok(answer) => Some(Ok((in_flight, answer))),
             Err(CallError::Closed) => None,
-            Err(full) => Some(Err(Problem::new(ProblemKind::Overloaded, full.to_string()))),
+            Err(CallError::Full(queue)) => Some(Err(queue_full(self, queue))),
         }
     }
 

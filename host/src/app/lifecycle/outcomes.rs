@@ -131,7 +131,7 @@ impl Lifecycle {
         }
     }
 
-    /// Whether nobody waits for the generation that was starting.
+    /// Whether no request waits for the generation that was starting.
     fn discards_start(&mut self) -> bool {
         let is_discarded = std::mem::take(&mut self.is_unwanted) || self.phase == Phase::Closing;
         self.is_outdated &= !is_discarded;

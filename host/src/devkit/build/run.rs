@@ -178,17 +178,8 @@ async fn each_message(
 
 #[cfg(test)]
 mod tests {
+    use super::super::workspace::tests::package;
     use super::*;
-    use crate::library::source::Package;
-
-    fn package(name: &str, workspace: &str) -> Package {
-        Package {
-            name: name.to_owned(),
-            folder: Path::new(workspace).join(name),
-            workspace: workspace.into(),
-            library: format!("lib{name}.so"),
-        }
-    }
 
     #[test]
     fn a_build_is_a_call_of_cargo_in_a_crates_folder() {

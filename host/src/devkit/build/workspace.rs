@@ -119,11 +119,11 @@ impl Workspace {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::manifests::Local;
     use super::*;
 
-    fn package(name: &str, workspace: &str) -> Package {
+    pub(in super::super) fn package(name: &str, workspace: &str) -> Package {
         Package {
             name: name.to_owned(),
             folder: Path::new(workspace).join(name),

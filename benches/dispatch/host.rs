@@ -1,13 +1,12 @@
 //! The host on the bench's own thread: the registry with apps in it, as `atoll serve` has it, but without HTTP.
 
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use atoll_host::config::Config;
 use atoll_host::internal::exchange::{RequestBody, ResponseBody};
-use atoll_host::internal::{App, Registry, Services, exchange};
+use atoll_host::internal::{App, Registrar, Registry, exchange};
 use atoll_plugin::protocol::{Header, HttpRequest};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
@@ -20,8 +19,7 @@ use crate::request;
 pub(crate) struct Host {
     runtime: Runtime,
     local: LocalSet,
-    services: Rc<Services>,
-    registry: Registry,
+    registrar: Registrar,
     config: Config,
     library: Copied,
 }
@@ -50,30 +48,31 @@ impl Host {
     fn with_config(config: Config, library: Copied) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
         let local = LocalSet::new();
-        let services = Rc::new(Services::new().expect("the host's services start"));
-        let host = Self { runtime, local, services, registry: Registry::default(), config, library };
+        let build = async { Registrar::builder().build().expect("the host starts") };
+        let registrar = local.block_on(&runtime, build);
+        let host = Self { runtime, local, registrar, config, library };
         host.register();
         host
     }
 
     /// Registers the apps, which starts nothing yet.
     pub(crate) fn register(&self) {
-        self.run(async { self.registry.apply(&self.config, &self.services) });
+        self.run(async { self.registrar.apply(&self.config) });
     }
 
     /// Takes all apps down, until nothing of them is left.
     pub(crate) fn close(&self) {
-        self.run(self.registry.close());
+        self.run(self.registrar.close());
     }
 
     /// The registered apps.
     pub(crate) fn registry(&self) -> &Registry {
-        &self.registry
+        self.registrar.registry()
     }
 
     /// The app `hello`.
     pub(crate) fn app(&self) -> Arc<App> {
-        self.registry.get("hello").expect("hello is registered")
+        self.registrar.registry().get("hello").expect("hello is registered")
     }
 
     /// The library's file.

@@ -1,15 +1,13 @@
 //! The servers that are compared, each on threads of its own in this process.
 
 use std::net::{SocketAddr, TcpListener};
-use std::rc::Rc;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::{process, thread};
 
 use actix_web::rt::System;
 use atoll_host::config::Config;
+use atoll_host::internal::Registrar;
 use atoll_host::internal::http_server::Server;
-use atoll_host::internal::{Registry, Services};
 use tokio::net::TcpListener as AsyncListener;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
@@ -57,19 +55,18 @@ async fn run_atoll(
     address: crossbeam_channel::Sender<SocketAddr>,
     ended: oneshot::Receiver<()>,
 ) {
-    let services = Rc::new(Services::new().expect("the host's services start"));
-    let registry = Arc::new(Registry::default());
-    registry.apply(config, &services);
-    let server = Server::bind(registry.clone(), "127.0.0.1:0").expect("there is a free port");
+    let registrar = Registrar::builder().build().expect("the host starts");
+    registrar.apply(config);
+    let server = Server::bind(registrar.registry().clone(), "127.0.0.1:0").expect("there is a free port");
     address.send(server.addresses()[0]).expect("the bench waits for the address");
     tokio::select! {
         // The server takes SIGINT and SIGTERM for itself, and comes back then.
         ended = server.run() => {
             ended.expect("the server runs");
-            registry.close().await;
+            registrar.close().await;
             process::exit(130);
         }
-        _ = ended => registry.close().await,
+        _ = ended => registrar.close().await,
     }
 }
 

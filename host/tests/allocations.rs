@@ -9,8 +9,6 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -18,8 +16,8 @@ use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use atoll_host::config::Config;
+use atoll_host::internal::Registrar;
 use atoll_host::internal::http_server::Server;
-use atoll_host::internal::{Registry, Services};
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -79,16 +77,15 @@ impl Drop for Running {
 async fn atoll(address: mpsc::Sender<SocketAddr>, ended: oneshot::Receiver<()>) {
     let apps = json!([{ "name": "hello", "path": library("hello") }]).to_string();
     let config = Config::parse(&apps, Path::new("/"), "apps.json").unwrap();
-    let services = Rc::new(Services::new().unwrap());
-    let registry = Arc::new(Registry::default());
-    registry.apply(&config, &services);
-    let server = Server::bind(registry.clone(), "127.0.0.1:0").unwrap();
+    let registrar = Registrar::builder().build().unwrap();
+    registrar.apply(&config);
+    let server = Server::bind(registrar.registry().clone(), "127.0.0.1:0").unwrap();
     address.send(server.addresses()[0]).unwrap();
     tokio::select! {
         ended = server.run() => ended.unwrap(),
         _ = ended => {}
     }
-    registry.close().await;
+    registrar.close().await;
 }
 
 async fn bare(address: mpsc::Sender<SocketAddr>, ended: oneshot::Receiver<()>) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::abi::panic_report;
-use crate::app::services;
+use crate::app::file_lookups;
 use crate::config::{self, MAX_APP_NAME};
 use crate::dispatch::exchange::pace;
 use crate::dispatch::rpc;
@@ -23,7 +23,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
         ("body_behind_ms", milliseconds(pace::MAX_BEHIND)),
         ("body_min_rate", pace::MIN_RATE.into()),
         ("failure_lines_per_second", app_log::FAILURES_PER_SECOND.get().into()),
-        ("find_library_timeout_ms", milliseconds(services::LOOK_LIMIT)),
+        ("find_library_timeout_ms", milliseconds(file_lookups::LOOKUP_LIMIT)),
         ("kept_faults", app_log::FAULTS as u64),
         ("kept_log_records", app_log::RECORDS as u64),
         ("kept_log_text", app_log::TEXT as u64),

@@ -25,7 +25,6 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::{DefaultHeaders, from_fn};
@@ -45,8 +44,7 @@ pub use self::origin::{AdminOrigin, NoOrigin};
 use self::socket::Socket;
 use self::state::State;
 pub use self::stats::{AppStats, HostStats, Stats};
-use crate::app::services::Services;
-use crate::registry::Registry;
+use crate::registry::Registrar;
 
 /// The admin listener of a host.
 #[derive(Debug)]
@@ -61,9 +59,9 @@ pub struct Admin {
 impl Admin {
     /// That of the host that serves the registry file `config`, whose [lock](crate::HostLock) it holds. It does not answer
     /// yet.
-    pub fn new(registry: Arc<Registry>, services: &Services, config: &Path) -> Self {
+    pub fn new(registrar: &Registrar, config: &Path) -> Self {
         let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
-        let common = services.staging().common_folder().map_err(|error| error.to_string());
+        let common = registrar.resources().staging.common_folder().map_err(|error| error.to_string());
         let socket =
             common.and_then(|common| Socket::bind(common.path(), &config).map_err(|error| error.to_string()));
         let socket = socket
@@ -72,7 +70,7 @@ impl Admin {
             })
             .ok();
         Self {
-            state: State::new(registry, services, config),
+            state: State::new(registrar.registry().clone(), registrar.resources(), config),
             socket,
             listener: None,
             token: None,

@@ -7,7 +7,7 @@ use crate::abi::library_context;
 use crate::admin::metrics::{self, Exposition};
 use crate::app::handle::App;
 use crate::app::pins::Pins;
-use crate::app::services::Services;
+use crate::app::resources::AppResources;
 use crate::config::AppConfig;
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::library::stage::Staging;
@@ -32,12 +32,12 @@ pub(crate) struct State {
 
 impl State {
     /// Those of a host that serves the registry file `config`, from now on.
-    pub(crate) fn new(registry: Arc<Registry>, services: &Services, config: PathBuf) -> Self {
+    pub(crate) fn new(registry: Arc<Registry>, resources: &AppResources, config: PathBuf) -> Self {
         Self {
             registry,
-            events: services.events().clone(),
-            staging: Arc::downgrade(services.staging()),
-            pins: services.pins().clone(),
+            events: resources.events.clone(),
+            staging: Arc::downgrade(&resources.staging),
+            pins: resources.pins.clone(),
             config,
             started_ms: now_ms(),
         }

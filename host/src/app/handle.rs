@@ -11,12 +11,11 @@ use tokio::sync::oneshot;
 use crate::app::command::{Command, Commands, Reload};
 use crate::app::lifecycle::Phase;
 use crate::app::rate_limit::RateLimit;
-use crate::app::services::Services;
 use crate::app::unavailable::Unavailable;
 use crate::config::{AppConfig, Settings};
 use crate::generation::handle::{Generation, InFlight};
 use crate::observe::app_log::AppLog;
-use crate::observe::events::EventKind;
+use crate::observe::events::{EventBus, EventKind};
 use crate::observe::history::{History, Transition};
 use crate::observe::logging;
 use crate::observe::metrics::Metrics;
@@ -40,9 +39,15 @@ pub struct App {
 }
 
 impl App {
-    pub(crate) fn new(config: &AppConfig, commands: Commands, services: &Services) -> Self {
+    pub(crate) fn new(
+        config: &AppConfig,
+        commands: Commands,
+        events: EventBus,
+        spans: Option<Arc<dyn SpanSink>>,
+        shows_details: bool,
+    ) -> Self {
         let name: Arc<str> = config.name.as_str().into();
-        let app_log = Arc::new(AppLog::new(name.clone(), services.events().clone()));
+        let app_log = Arc::new(AppLog::new(name.clone(), events));
         app_log.configure(&config.settings);
         Self {
             app_log,
@@ -50,12 +55,12 @@ impl App {
             settings: ArcSwap::from_pointee(config.settings.clone()),
             serving: ArcSwapOption::empty(),
             commands,
-            shows_details: services.shows_details(),
+            shows_details,
             history: Mutex::default(),
             phase: Mutex::new(Phase::Cold),
             metrics: Arc::default(),
             rate_limit: RateLimit::new(&config.settings),
-            spans: services.spans().cloned(),
+            spans,
             draining: AtomicUsize::new(0),
         }
     }

@@ -13,17 +13,18 @@ use tokio::task::spawn_blocking;
 
 use crate::abi::library_context::LibraryContext;
 use crate::app::handle::App;
+use crate::app::libraries::Library;
 use crate::app::lifecycle::{Cause, Number};
 use crate::app::live_generation::LiveGeneration;
+use crate::app::pins::Pins;
 use crate::app::prepare::{Preparation, Prepared};
-use crate::app::services::{Library, Services};
 use crate::app::teardown;
 use crate::generation::handle::{Generation, Shape};
 use crate::library::check::CheckError;
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
 use crate::library::loaded::LoadError;
-use crate::library::loader::LoadMode;
+use crate::library::loader::{LoadMode, Loader};
 use crate::library::resource_fault;
 use crate::library::source::Source;
 use crate::library::stage::{Kept, Original, StageError, Staging};
@@ -62,6 +63,9 @@ pub(crate) struct Plan {
     pub(crate) on_exit: Arc<dyn Fn(String) + Send + Sync>,
     /// Takes the predecessor down, where there is room for one library only.
     pub(crate) give_way: Box<dyn Fn()>,
+    pub(crate) loader: Rc<dyn Loader>,
+    pub(crate) staging: Arc<Staging>,
+    pub(crate) pins: Pins,
 }
 
 /// Why a generation failed to start.
@@ -113,16 +117,13 @@ impl StartupError {
 }
 
 /// Brings one generation up to where it can serve; after an error nothing of it is left.
-pub(crate) async fn start_up(
-    services: &Rc<Services>,
-    mut plan: Plan,
-) -> Result<LiveGeneration, StartupError> {
-    let inspected = inspect(services, &mut plan).await?;
+pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupError> {
+    let inspected = inspect(&mut plan).await?;
     let hash = inspected.staged().hash();
     let name = plan.app.name().clone();
 
     let settings = plan.app.settings();
-    let early_states = match services.loader().prepare(hash).await {
+    let early_states = match plan.loader.prepare(hash).await {
         LoadMode::SideBySide => None,
         LoadMode::OneAtATime => {
             let states = hand_over(&plan, settings.start_timeout()).await;
@@ -136,7 +137,7 @@ pub(crate) async fn start_up(
     };
     let context = LibraryContext::new(name, plan.number, plan.app.app_log().clone());
     let version = inspected.stamp().version.clone();
-    let loaded = services.loader().load(inspected, context).await?;
+    let loaded = plan.loader.load(inspected, context).await?;
     record(&plan, State::Loaded, String::new());
 
     let limits = Limits { queue: settings.queue, calls: settings.max_calls, message: settings.message_limit };
@@ -172,10 +173,10 @@ pub(crate) async fn start_up(
     };
     if let Err(error) = live.generation.start(start, states, settings.start_timeout()).await {
         live.generation.retire();
-        teardown::tear_down(services, &plan.app, live, drop).await;
+        teardown::tear_down(&plan.pins, &plan.app, live, drop).await;
         return Err(error.into());
     }
-    let (staging, original) = (services.staging().clone(), Original::of(live.loaded.staged()));
+    let (staging, original) = (plan.staging.clone(), Original::of(live.loaded.staged()));
     let kept = spawn_blocking(move || staging.keep_original(&original, plan.number, settings.keep)).await;
     let kept =
         kept.map_err(|error| error.to_string()).and_then(|kept| kept.map_err(|error| error.to_string()));
@@ -186,7 +187,7 @@ pub(crate) async fn start_up(
 }
 
 /// Copies the library until the copy is of one piece, and reads it; or takes what was prepared.
-async fn inspect(services: &Rc<Services>, plan: &mut Plan) -> Result<Inspected, StartupError> {
+async fn inspect(plan: &mut Plan) -> Result<Inspected, StartupError> {
     let mut prepared = match plan.prepared.take() {
         Some(preparation) => preparation.take().await,
         None => None,
@@ -201,7 +202,7 @@ async fn inspect(services: &Rc<Services>, plan: &mut Plan) -> Result<Inspected, 
             prepared: prepared.take(),
             unless: plan.unless,
         };
-        let staging = services.staging().clone();
+        let staging = plan.staging.clone();
         let copied = spawn_blocking(move || wanted.copy(&staging)).await;
         match copied.map_err(|error| CheckError::Thread(error.into()))? {
             Err(StartupError::Check(CheckError::Stage(error)))

@@ -1,6 +1,5 @@
 //! From a retired generation to nothing: drained, stopped, unloaded; or pinned, and unloaded later.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,7 +11,6 @@ use crate::abi::library_context::LibraryContext;
 use crate::app::handle::App;
 use crate::app::live_generation::LiveGeneration;
 use crate::app::pins::{Entry, PinnedGeneration, Pins};
-use crate::app::services::Services;
 use crate::generation::handle::Generation;
 use crate::library::inspect::Inspected;
 use crate::library::loaded::{HANDLERS_END, Loaded, PinReason, Pinned};
@@ -32,7 +30,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Takes a generation that admits nothing more out of the process. `gone` receives the copy of its library before the
 /// generation is reported as unloaded, so that the next start finds the copy.
 pub(crate) async fn tear_down(
-    services: &Rc<Services>,
+    pins: &Pins,
     app: &Arc<App>,
     live: LiveGeneration,
     gone: impl FnOnce(Option<Inspected>),
@@ -74,8 +72,8 @@ pub(crate) async fn tear_down(
         }
         Err(pinned) => {
             let reason = pinned.reason().to_string();
-            let entry = pin(services.pins(), app, number, &reason);
-            let pins = services.pins().clone();
+            let entry = pin(pins, app, number, &reason);
+            let pins = pins.clone();
             spawn_local(Remains { app: app.clone(), generation, pinned, entry, pins }.outlive());
             gone(None);
         }

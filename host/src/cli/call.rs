@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::rc::Rc;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode, Uri};
@@ -12,7 +11,7 @@ use actix_web::web::Bytes;
 use anyhow::{Context, bail};
 use atoll_host::config::Config;
 use atoll_host::internal::exchange::{RequestBody, ResponseBody};
-use atoll_host::internal::{Problem, Registry, Services, escape, exchange};
+use atoll_host::internal::{Problem, Registrar, escape, exchange};
 use atoll_host::logging;
 use atoll_plugin::protocol::{Header, HttpRequest, header_text};
 use clap::Args;
@@ -71,10 +70,9 @@ pub(super) fn run(args: &CallArgs) -> anyhow::Result<ExitCode> {
     let config = callable(Config::load(&args.config)?, args)?;
     let body = args.data.as_deref().map(read_data).transpose()?;
     actix_web::rt::System::new().block_on(async {
-        let services = Rc::new(Services::new()?.with_details());
-        let registry = Registry::default();
-        registry.apply(&config, &services);
-        let app = registry.get(&args.app).context("the app is not registered")?;
+        let registrar = Registrar::builder().with_details(true).build()?;
+        registrar.apply(&config);
+        let app = registrar.registry().get(&args.app).context("the app is not registered")?;
         let prefix = format!("/apps/{}", args.app);
         let request = request(args, &uri, &prefix, body.as_deref());
         let method = request.method.clone();
@@ -99,7 +97,7 @@ pub(super) fn run(args: &CallArgs) -> anyhow::Result<ExitCode> {
                 said.map(|()| ExitCode::FAILURE)
             }
         };
-        registry.close().await;
+        registrar.close().await;
         printed
     })
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use actix_web::rt::task::JoinHandle;
 use anyhow::Context;
 use atoll_host::AdminToken;
-use atoll_host::Host;
 use atoll_host::internal::admin::AdminOrigin;
 use atoll_host::internal::http_server::{self, Server};
 use atoll_host::internal::regular_file::{SMALL_FILE_LIMIT, read_to_string};
@@ -15,6 +14,7 @@ use atoll_host::internal::tls::Tls;
 use atoll_host::internal::{Registry, Watcher, open_files, service_manager};
 use atoll_host::logging::{self, Format};
 use atoll_host::trace::SpanSink;
+use atoll_host::{Host, HostBuilder};
 use clap::Args;
 use ipnet::IpNet;
 
@@ -89,20 +89,24 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
     open_files::allow_many_files();
     let socket = handed_over()?;
     actix_web::rt::System::new().block_on(async {
-        let mut host = Host::builder(&args.config);
-        if let Some(sink) = spans(args)? {
-            host = host.with_spans(sink);
-        }
-        if let Some(listener) = admin_listener(args)? {
-            host =
-                host.with_admin(listener, admin_token(args)?).with_admin_origins(args.admin_origin.clone());
-        }
-        let host = host.start()?;
+        let host = host(args)?.start()?;
         let served = serve(args, socket, &host).await;
         // Whatever went wrong: no code of an app's is to run when the process ends.
         host.close().await;
         served
     })
+}
+
+/// The host that the arguments describe.
+pub(super) fn host(args: &ServeArgs) -> anyhow::Result<HostBuilder> {
+    let mut host = Host::builder(&args.config);
+    if let Some(sink) = spans(args)? {
+        host = host.with_spans(sink);
+    }
+    if let Some(listener) = admin_listener(args)? {
+        host = host.with_admin(listener, admin_token(args)?).with_admin_origins(args.admin_origin.clone());
+    }
+    Ok(host)
 }
 
 async fn serve(args: &ServeArgs, socket: Option<TcpListener>, host: &Host) -> anyhow::Result<()> {
@@ -118,14 +122,14 @@ async fn serve(args: &ServeArgs, socket: Option<TcpListener>, host: &Host) -> an
 
 /// The destination of spans, from the arguments.
 #[cfg(feature = "otlp")]
-pub(super) fn spans(args: &ServeArgs) -> anyhow::Result<Option<Arc<dyn SpanSink>>> {
+fn spans(args: &ServeArgs) -> anyhow::Result<Option<Arc<dyn SpanSink>>> {
     let Some(url) = &args.otlp else { return Ok(None) };
     Ok(Some(Arc::new(atoll_host::otlp::Otlp::new(url, args.trace_share)?)))
 }
 
 /// The destination of spans, from the arguments.
 #[cfg(not(feature = "otlp"))]
-pub(super) fn spans(args: &ServeArgs) -> anyhow::Result<Option<Arc<dyn SpanSink>>> {
+fn spans(args: &ServeArgs) -> anyhow::Result<Option<Arc<dyn SpanSink>>> {
     match args.otlp {
         Some(_) => anyhow::bail!("--otlp is not available: build atoll with `--features otlp`"),
         None => Ok(None),
@@ -166,13 +170,13 @@ pub(super) fn listen(
 }
 
 /// The admin listener, from the arguments.
-pub(super) fn admin_listener(args: &ServeArgs) -> anyhow::Result<Option<TcpListener>> {
+fn admin_listener(args: &ServeArgs) -> anyhow::Result<Option<TcpListener>> {
     let listen = |address| free_port::listen(address, "--admin", args.find_free_port, TcpListener::bind);
     args.admin.map(listen).transpose().context("the admin API")
 }
 
 /// The token that changes over the admin listener take.
-pub(super) fn admin_token(args: &ServeArgs) -> anyhow::Result<Option<AdminToken>> {
+fn admin_token(args: &ServeArgs) -> anyhow::Result<Option<AdminToken>> {
     let Some(file) = &args.admin_token_file else { return Ok(None) };
     let text = read_to_string(file, SMALL_FILE_LIMIT)
         .with_context(|| format!("cannot read the admin token from {}", file.display()))?;

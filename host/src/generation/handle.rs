@@ -96,7 +96,7 @@ impl Generation {
                     Exit::Stopped | Exit::Returned => "returned from main unexpectedly",
                     Exit::Panicked => "panicked in main",
                 };
-                // Told before the port is closed: whoever finds it closed finds the driver informed.
+                // Told before the port is closed: so the supervisor knows before anyone finds it closed.
                 if !running_inside.is_stopping() {
                     on_exit(format!("worker {worker} {how}"));
                 }

@@ -1,31 +1,28 @@
 //! The registered apps, by name.
 
-use std::collections::HashMap;
-use std::rc::Rc;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+mod registrar;
 
-use atoll_port::CallSink;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use futures_util::future::join_all;
 
 use crate::app::handle::App;
-use crate::app::services::Services;
-use crate::app::supervisor;
 use crate::config::{AppConfig, Config, Route};
-use crate::dispatch::app_calls::AppCalls;
 use crate::dispatch::app_index::{AppIndex, Table};
 use crate::dispatch::routes::Routes;
 
-/// The registered apps. Reading is free of locks; it is changed by [`apply`](Self::apply) alone.
+pub use self::registrar::{Registrar, RegistrarBuilder};
+
+/// The registered apps. Reading is free of locks; a [`Registrar`] changes it.
 #[derive(Debug, Default)]
 pub struct Registry {
     index: AppIndex,
-    /// Brings the apps' requests to each other; started with the first of them.
-    call_sink: OnceLock<Arc<dyn CallSink>>,
     /// What was last applied.
     configs: Mutex<HashMap<String, AppConfig>>,
 }
 
-/// What an [`apply`](Registry::apply) did, by the apps' names.
+/// What an [`apply`](Registrar::apply) did, by the apps' names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Apps that are new.
@@ -96,14 +93,10 @@ impl Registry {
         apps
     }
 
-    /// Applies a configuration to the registry. Apps that are the same there are not touched.
-    ///
-    /// # Panics
-    /// Outside of a [`LocalSet`](tokio::task::LocalSet), on which the apps' drivers run.
-    pub fn apply(&self, config: &Config, services: &Rc<Services>) -> Changes {
+    /// Applies a configuration; `register` starts an app that is new.
+    fn apply(&self, config: &Config, register: impl Fn(&AppConfig) -> Arc<App>) -> Changes {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
         let mut apps = self.index.table().apps.clone();
-        let call_sink = self.call_sink.get_or_init(|| AppCalls::start(self.index.clone()));
         let mut changes = Changes::default();
         let wanted: HashMap<String, AppConfig> =
             config.apps.iter().map(|app| (app.name.clone(), app.clone())).collect();
@@ -117,10 +110,7 @@ impl Registry {
         for (name, config) in &wanted {
             match configs.get(name) {
                 None => {
-                    apps.insert(
-                        name.clone(),
-                        supervisor::register(config, services.clone(), call_sink.clone()),
-                    );
+                    apps.insert(name.clone(), register(config));
                     changes.added.push(name.clone());
                 }
                 Some(before) if before != config => {

@@ -4,18 +4,18 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::web::ServiceConfig;
 use tokio::task::JoinHandle;
 
 use crate::admin::host_lock::{HostLock, HostLockError};
 use crate::admin::{self, Admin, AdminOrigin, AdminToken};
-use crate::app::services::{Services, ServicesError};
+use crate::app::resources::SetupError;
 use crate::config::ConfigError;
 use crate::http::{self, HttpSettings, Mount, TrustedProxies};
 use crate::observe::trace::SpanSink;
-use crate::registry::Registry;
+use crate::registry::{Registrar, Registry};
 use crate::server::http_server::{ConfigFile, follow_config};
 use crate::watch::Watcher;
 
@@ -25,7 +25,7 @@ use crate::watch::Watcher;
 /// process. Commands such as `atoll ls` reach it like any other host.
 ///
 /// ```no_run
-/// use std::sync::Arc;
+/// use std::sync::{Arc, Mutex, PoisonError};
 /// use actix_web::{App, HttpServer, web};
 /// use atoll_host::Host;
 ///
@@ -46,7 +46,8 @@ pub struct Host {
     registry: Arc<Registry>,
     front: Arc<HttpSettings>,
     watcher: Watcher,
-    follow: JoinHandle<()>,
+    /// What keeps the apps in line with the file.
+    follow: Mutex<Option<JoinHandle<()>>>,
     admin_address: Option<SocketAddr>,
     _admin: admin::Running,
     _lock: HostLock,
@@ -68,9 +69,9 @@ pub struct HostBuilder {
 /// Why a host cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
-    /// What all its apps share cannot be made.
+    /// What its apps share cannot be made.
     #[error(transparent)]
-    Services(#[from] ServicesError),
+    Setup(#[from] SetupError),
     /// Another host serves the file.
     #[error(transparent)]
     Lock(#[from] HostLockError),
@@ -125,15 +126,59 @@ impl Host {
 
     /// Takes all apps down, and waits until they are unloaded. Requests that come later are answered with 404.
     pub async fn close(&self) {
-        self.follow.abort();
+        if let Some(follow) = self.stop_following() {
+            // An aborted task has no result.
+            let _ = follow.await;
+        }
         self.registry.close().await;
+    }
+
+    fn stop_following(&self) -> Option<JoinHandle<()>> {
+        let follow = self.follow.lock().unwrap_or_else(PoisonError::into_inner).take();
+        follow.inspect(JoinHandle::abort)
     }
 }
 
-/// Its drivers end with the runtime that it was started on, unless it was [closed](Self::close).
+/// The supervisors of its apps end with the runtime that it was started on, unless it was [closed](Self::close).
 impl Drop for Host {
     fn drop(&mut self) {
-        self.follow.abort();
+        self.stop_following();
+    }
+}
+
+/// A host that has its registry file, and neither follows it nor answers commands yet.
+pub struct OpenHost {
+    registrar: Rc<Registrar>,
+    front: HttpSettings,
+    admin: Admin,
+    lock: HostLock,
+}
+
+impl OpenHost {
+    /// Adds and removes its apps.
+    pub fn registrar(&self) -> &Rc<Registrar> {
+        &self.registrar
+    }
+
+    /// Answers commands, and runs `follow`, which keeps the apps in line with the file, until the host is closed.
+    ///
+    /// # Errors
+    /// The admin listener cannot be used.
+    ///
+    /// # Panics
+    /// Outside of an actix system.
+    pub fn run(self, follow: impl Future<Output = ()> + 'static) -> Result<Host, HostError> {
+        let Self { registrar, front, admin, lock } = self;
+        let registry = registrar.registry().clone();
+        Ok(Host {
+            admin_address: admin.address(),
+            _admin: admin.run().map_err(HostError::Admin)?,
+            front: Arc::new(HttpSettings { mount: registry.clone().into(), ..front }),
+            watcher: registrar.watcher().clone(),
+            follow: Mutex::new(Some(tokio::task::spawn_local(follow))),
+            registry,
+            _lock: lock,
+        })
     }
 }
 
@@ -178,34 +223,30 @@ impl HostBuilder {
     /// # Panics
     /// Outside of an actix system, such as `#[actix_web::main]`.
     pub fn start(self) -> Result<Host, HostError> {
+        let (host, file) = self.open()?;
+        host.registrar().apply(&file.load()?);
+        let follow = follow_config(file, host.registrar().clone());
+        host.run(follow)
+    }
+
+    /// Takes the registry file, for a host whose apps someone else registers.
+    ///
+    /// # Errors
+    /// See [`HostError`].
+    ///
+    /// # Panics
+    /// Outside of an actix system.
+    #[doc(hidden)]
+    pub fn open(self) -> Result<(OpenHost, ConfigFile), HostError> {
         let Self { config, front, spans, shows_details, admin, token, origins } = self;
-        let mut services = Services::new()?;
-        if shows_details {
-            services = services.with_details();
-        }
-        if let Some(sink) = spans {
-            services = services.with_spans(sink);
-        }
-        let services = Rc::new(services);
-        let lock = HostLock::take(&services, &config)?;
+        let registrar = Registrar::builder().with_details(shows_details).with_spans(spans).build()?;
+        let lock = HostLock::take(&registrar, &config)?;
         // Watched before it is read: an edit in between is not lost.
-        let file = ConfigFile::watch(config.clone(), services.watcher());
-        let registry: Arc<Registry> = Arc::default();
-        registry.apply(&file.load()?, &services);
-        let mut listener =
-            Admin::new(registry.clone(), &services, &config).with_token(token).with_origins(origins);
+        let file = ConfigFile::watch(config.clone(), registrar.watcher());
+        let mut listener = Admin::new(&registrar, &config).with_token(token).with_origins(origins);
         if let Some(tcp) = admin {
             listener = listener.with_listener(tcp);
         }
-        let admin_address = listener.address();
-        Ok(Host {
-            admin_address,
-            _admin: listener.run().map_err(HostError::Admin)?,
-            front: Arc::new(HttpSettings { mount: registry.clone().into(), ..front }),
-            watcher: services.watcher().clone(),
-            follow: tokio::task::spawn_local(follow_config(file, registry.clone(), services)),
-            registry,
-            _lock: lock,
-        })
+        Ok((OpenHost { registrar: Rc::new(registrar), front, admin: listener, lock }, file))
     }
 }

@@ -14,12 +14,11 @@ use actix_web::dev::Server as ActixServer;
 use socket2::SockRef;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::services::Services;
 use crate::config::{Config, ConfigError};
 use crate::fs::regular_file;
 use crate::http::connection::{self, Addresses, Protocols, Shutdown};
 use crate::http::{self, HttpSettings, LivePages, Mount, TrustedProxies};
-use crate::registry::Registry;
+use crate::registry::{Registrar, Registry};
 use crate::server::open_files;
 use crate::server::service_manager;
 use crate::server::tls::Tls;
@@ -208,10 +207,10 @@ pub fn banner(registry: &Registry, base: &str) -> String {
 }
 
 /// Reloads the registry when its file changes; an invalid file is logged and ignored.
-pub async fn follow_config(mut file: ConfigFile, registry: Arc<Registry>, services: Rc<Services>) {
+pub async fn follow_config(mut file: ConfigFile, registrar: Rc<Registrar>) {
     loop {
         let config = file.changed().await;
-        let changes = registry.apply(&config, &services);
+        let changes = registrar.apply(&config);
         log::info!("{}: {changes}", file.path().display());
     }
 }

@@ -15,9 +15,9 @@ use rustix::fs::{Mode, OFlags, openat};
 
 use self::name::Name;
 use crate::admin::socket::{folder_of, is_answered};
-use crate::app::services::Services;
 use crate::fs::regular_file;
 use crate::library::stage::{CommonFolder, StageError, open_folder};
+use crate::registry::Registrar;
 
 /// The file that says who holds a lock.
 const HOLDER: &str = "host.lock";
@@ -72,8 +72,8 @@ impl HostLock {
     ///
     /// # Errors
     /// See [`HostLockError`].
-    pub fn take(services: &Services, config: &Path) -> Result<Self, HostLockError> {
-        Self::take_within(&services.staging().common_folder()?, config)
+    pub fn take(registrar: &Registrar, config: &Path) -> Result<Self, HostLockError> {
+        Self::take_within(&registrar.resources().staging.common_folder()?, config)
     }
 
     fn take_within(common: &CommonFolder, config: &Path) -> Result<Self, HostLockError> {

@@ -79,12 +79,14 @@ impl Supervisor {
                 let _ = inputs.send(Input::Exited(number, reason));
             }),
             give_way: self.way_request(),
+            loader: self.loader.clone(),
+            staging: self.staging.clone(),
+            pins: self.pins.clone(),
         };
         let inputs = self.inputs.clone();
-        let services = self.services.clone();
         tokio::task::spawn_local(async move {
             // Every outcome is reported: without a report the app would be starting for ever.
-            let input = match AssertUnwindSafe(startup::start_up(&services, plan)).catch_unwind().await {
+            let input = match AssertUnwindSafe(startup::start_up(plan)).catch_unwind().await {
                 Ok(Ok(live)) => Input::Ready(Box::new(live)),
                 Ok(Err(error)) => Input::NotReady(number, error),
                 Err(panic) => Input::NotReady(number, StartupError::Panicked(text_of(&*panic))),
@@ -95,7 +97,7 @@ impl Supervisor {
 
     /// The earlier library with this content.
     fn kept(&self, hash: ContentHash) -> Option<Kept> {
-        let kept = self.services.staging().kept(self.app.name());
+        let kept = self.staging.kept(self.app.name());
         self.rollback.iter().cloned().chain(kept).find(|kept| kept.hash() == hash)
     }
 
@@ -158,18 +160,18 @@ impl Supervisor {
 
     fn retire(&mut self, number: Number) {
         let Some(live) = self.live.remove(&number) else { return };
-        let (app, inputs, services) = (self.app.clone(), self.inputs.clone(), self.services.clone());
+        let (app, inputs, pins) = (self.app.clone(), self.inputs.clone(), self.pins.clone());
         live.generation.retire();
         tokio::task::spawn_local(async move {
             let gone = |copy: Option<Inspected>| {
                 // A supervisor that has ended starts the app no more.
                 let _ = inputs.send(Input::Gone(number, copy.map(Box::new)));
             };
-            let down = AssertUnwindSafe(teardown::tear_down(&services, &app, live, gone)).catch_unwind();
+            let down = AssertUnwindSafe(teardown::tear_down(&pins, &app, live, gone)).catch_unwind();
             if let Err(panic) = down.await {
                 // What it had was dropped, which leaves the library in the process.
                 let reason = format!("the host failed to unload it: {}", text_of(&*panic));
-                teardown::pin(services.pins(), &app, number, &reason);
+                teardown::pin(&pins, &app, number, &reason);
                 gone(None);
             }
         });

@@ -20,37 +20,50 @@ use tokio::time::sleep_until;
 use self::input::Input;
 use self::waiters::{Waiters, answer};
 use crate::app::command::{Command, Commands};
+use crate::app::file_lookups::FileLookups;
 use crate::app::handle::App;
 use crate::app::heap_watch::HeapWatch;
 use crate::app::idle::IdleWatch;
+use crate::app::libraries::{Libraries, Library};
 use crate::app::lifecycle::{Event, Lifecycle, Number, Policy};
 use crate::app::live_generation::LiveGeneration;
-use crate::app::prepare::Preparation;
-use crate::app::services::{Library, Services};
+use crate::app::pins::Pins;
+use crate::app::prepare::{Preparation, Preparer};
+use crate::app::resources::AppResources;
 use crate::config::{AppConfig, Settings};
 use crate::library::content_hash::ContentHash;
+use crate::library::loader::Loader;
 use crate::library::source::Source;
-use crate::library::stage::Kept;
-use crate::watch::{Change, FileWatch};
+use crate::library::stage::{Kept, Staging};
+use crate::watch::{Change, FileWatch, Watcher};
 
 /// Registers an app: makes its handle and starts its supervisor on this thread. `call_sink` carries out its calls.
 ///
 /// # Panics
 /// Outside of a [`LocalSet`](tokio::task::LocalSet).
-pub(crate) fn register(config: &AppConfig, services: Rc<Services>, call_sink: Arc<dyn CallSink>) -> Arc<App> {
+pub(crate) fn register(config: &AppConfig, shared: &AppResources, call_sink: Arc<dyn CallSink>) -> Arc<App> {
     let (inputs, queue) = mpsc::unbounded_channel();
     let commands = inputs.clone();
     let commands = Commands::new(move |command| commands.send(Input::Command(command)).is_ok());
-    let app = Arc::new(App::new(config, commands, &services));
-    let library = services.library(&config.path);
-    services.staging().register(&config.name);
-    let pins = services.pins().changes();
+    let app = Arc::new(App::new(
+        config,
+        commands,
+        shared.events.clone(),
+        shared.spans.clone(),
+        shared.shows_details,
+    ));
+    shared.staging.register(&config.name);
     let supervisor = Supervisor {
         app: app.clone(),
-        services,
+        staging: shared.staging.clone(),
+        preparer: shared.preparer.clone(),
+        watcher: shared.watcher.clone(),
+        loader: shared.loader.clone(),
+        libraries: shared.libraries.clone(),
+        file_lookups: shared.file_lookups.clone(),
         call_sink,
         path: config.path.clone(),
-        library,
+        library: shared.libraries.get(&config.path),
         watches: Vec::new(),
         inputs,
         lifecycle: Lifecycle::new(policy(&config.settings)),
@@ -58,7 +71,8 @@ pub(crate) fn register(config: &AppConfig, services: Rc<Services>, call_sink: Ar
         waiters: Waiters::default(),
         prepared: None,
         rollback: None,
-        pins,
+        pins_changes: shared.pins.changes(),
+        pins: shared.pins.clone(),
         last_hash: None,
         idle: IdleWatch::default(),
         heap: HeapWatch::default(),
@@ -81,7 +95,12 @@ fn policy(settings: &Settings) -> Policy {
 
 struct Supervisor {
     app: Arc<App>,
-    services: Rc<Services>,
+    staging: Arc<Staging>,
+    preparer: Preparer,
+    watcher: Watcher,
+    loader: Rc<dyn Loader>,
+    libraries: Libraries,
+    file_lookups: FileLookups,
     call_sink: Arc<dyn CallSink>,
     /// The `path` of its entry in the registry.
     path: PathBuf,
@@ -96,8 +115,9 @@ struct Supervisor {
     prepared: Option<Preparation>,
     /// The earlier library that a reload was asked for.
     rollback: Option<Kept>,
+    pins: Pins,
     /// Notifies that generations were pinned, or could be unloaded.
-    pins: watch::Receiver<()>,
+    pins_changes: watch::Receiver<()>,
     /// Of the generation that started last.
     last_hash: Option<ContentHash>,
     idle: IdleWatch,
@@ -148,15 +168,15 @@ impl Supervisor {
                 Wake::Pins => self.pins_changed(),
             }
         }
-        self.services.staging().forget(self.app.name());
+        self.staging.forget(self.app.name());
         answer(&mut self.waiters.closes, &());
     }
 
     /// Asks again where the library is, and watches all that has a say in it.
     async fn find_library(&mut self) {
-        self.library = self.services.library(&self.path);
+        self.library = self.libraries.get(&self.path);
         let Library::At(path) = self.library.clone() else { return self.watches.clear() };
-        let (app, watcher) = (self.app.name().clone(), self.services.watcher().clone());
+        let (app, watcher) = (self.app.name().clone(), self.watcher.clone());
         let watched: Vec<PathBuf> = self.watches.iter().map(|(path, _)| path.clone()).collect();
         let find = move || {
             let source = Source::locate(path, &app);
@@ -164,7 +184,7 @@ impl Supervisor {
             let new: Vec<_> = new.map(|path| (path.clone(), watcher.watch_file(path))).collect();
             (source.watch().to_vec(), new)
         };
-        match self.services.look_at_files(find).await {
+        match self.file_lookups.run(find).await {
             Ok((paths, new)) => {
                 self.watches.retain(|(path, _)| paths.contains(path));
                 self.watches.extend(new);
@@ -187,8 +207,8 @@ impl Supervisor {
             biased;
             input = queue.recv() => Wake::Input(input),
             change = changed => Wake::Changed(change),
-            // Its other end is with the services, which live as long as this.
-            _ = self.pins.changed() => Wake::Pins,
+            // Its other end is with the pins, which live as long as this.
+            _ = self.pins_changes.changed() => Wake::Pins,
             () = at(pause) => Wake::PauseOver,
             () = at(idle) => Wake::IdleCheck,
             () = at(heap) => Wake::HeapCheck,
@@ -229,7 +249,7 @@ impl Supervisor {
 
     /// Takes note of how many of the app's generations are pinned.
     fn pins_changed(&mut self) {
-        self.event(Event::Pinned(self.services.pins().of(self.app.name())));
+        self.event(Event::Pinned(self.pins.of(self.app.name())));
     }
 
     fn event(&mut self, event: Event) {
@@ -251,7 +271,7 @@ impl Supervisor {
         self.prepared = match &self.library {
             Library::At(path) | Library::Built(path) => {
                 let limit = self.app.settings().library_limit as u64;
-                Some(self.services.preparer().begin(self.app.name().clone(), path.clone(), limit))
+                Some(self.preparer.begin(self.app.name().clone(), path.clone(), limit))
             }
             Library::Failed(_) => None,
         };

@@ -76,7 +76,7 @@ impl Supervisor {
         self.rollback = match which {
             Reload::Current => None,
             Reload::Previous => {
-                let kept = self.services.staging().kept(self.app.name());
+                let kept = self.staging.kept(self.app.name());
                 let Some(previous) = kept.into_iter().find(|kept| Some(kept.hash()) != self.last_hash) else {
                     let reason = "no earlier library to roll back to (see the setting `keep`)";
                     // A client that has left does not wait.

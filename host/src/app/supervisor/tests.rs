@@ -105,8 +105,8 @@ impl Loader for Fake {
     }
 }
 
-/// Runs a test with an app of this loader, and the services that it uses.
-async fn with_app(loader: Fake, test: impl AsyncFnOnce(Arc<App>, Rc<Services>)) {
+/// Runs a test with an app of this loader, and what it shares with others.
+async fn with_app(loader: Fake, test: impl AsyncFnOnce(Arc<App>, Pins)) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("libfake.so");
     std::fs::write(&path, good_library()).unwrap();
@@ -119,9 +119,9 @@ async fn with_app(loader: Fake, test: impl AsyncFnOnce(Arc<App>, Rc<Services>)) 
         origins: Origins::default(),
     };
     let run = async {
-        let services = Rc::new(Services::new().unwrap().with_loader(loader));
-        let app = register(&config, services.clone(), Arc::new(NoCalls));
-        test(app.clone(), services).await;
+        let shared = AppResources::new(|_| Rc::new(loader), None, false).unwrap();
+        let app = register(&config, &shared, Arc::new(NoCalls));
+        test(app.clone(), shared.pins).await;
         app.close().await;
     };
     timeout(LIMIT, LocalSet::new().run_until(run)).await.expect("it comes to its end");
@@ -145,10 +145,10 @@ async fn a_start_up_that_panics_is_a_failed_start() {
 #[tokio::test]
 async fn a_teardown_that_panics_is_a_pinned_generation() {
     let loader = Fake { panics: Cell::new(0), closing: Closing::Panics };
-    with_app(loader, async |app, services| {
+    with_app(loader, async |app, pins| {
         app.wait().await.unwrap();
         app.stop().await;
-        let pinned = services.pinned();
+        let pinned = pins.list();
         assert!(
             matches!(&pinned[..], [pinned] if pinned.reason.contains("the host failed to unload it")),
             "{pinned:?}"

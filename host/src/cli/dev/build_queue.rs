@@ -13,15 +13,14 @@ use atoll_host::internal::build::{
     BuildError, BuildOptions, BuiltLibrary, Inputs, Workspace, is_about_builds,
 };
 use atoll_host::internal::http::LivePages;
-use atoll_host::internal::{Library, Package, Registry, Services, Source};
+use atoll_host::internal::{Library, Package, Registrar, Source};
 
 use super::report::{LOG, Report, files};
 use super::watches::{Saved, Sources, Watches};
 
 /// Keeps the libraries of a registry's crates up to date with their sources.
 pub(super) struct BuildQueue {
-    registry: Arc<Registry>,
-    services: Rc<Services>,
+    registrar: Rc<Registrar>,
     live: Arc<LivePages>,
     report: Rc<Report>,
     release: bool,
@@ -60,15 +59,13 @@ struct Work {
 
 impl BuildQueue {
     pub(super) fn new(
-        registry: Arc<Registry>,
-        services: Rc<Services>,
+        registrar: Rc<Registrar>,
         live: Arc<LivePages>,
         report: Rc<Report>,
         release: bool,
     ) -> Self {
         Self {
-            registry,
-            services,
+            registrar,
             live,
             report,
             release,
@@ -112,7 +109,7 @@ impl BuildQueue {
             }
         }
         self.live.coming(self.apps.iter().map(|app| app.name.as_str()));
-        let watcher = self.services.watcher();
+        let watcher = self.registrar.watcher();
         watches.watch_places(watcher, places.iter().map(PathBuf::as_path));
 
         let mut before = std::mem::take(&mut self.benches);
@@ -163,7 +160,7 @@ impl BuildQueue {
             }
         }
         if std::mem::take(&mut self.config_waits) {
-            let changes = self.registry.apply(&self.config, &self.services);
+            let changes = self.registrar.apply(&self.config);
             self.applied.replace(self.config.clone());
             self.live.registered();
             log::info!(target: LOG, "{}: {changes}", watches.registry().display());
@@ -202,11 +199,11 @@ impl BuildQueue {
         let before = self.applied.take();
         let apps = self.config.apps.iter().filter_map(|app| {
             let is_crate = self.apps.iter().any(|built| built.name == app.name);
-            let ready = !is_crate || matches!(self.services.library(&app.path), Library::Built(_));
+            let ready = !is_crate || matches!(self.registrar.libraries().get(&app.path), Library::Built(_));
             if ready { Some(app) } else { before.apps.iter().find(|before| before.name == app.name) }.cloned()
         });
         let ready = Config { apps: apps.collect() };
-        self.registry.apply(&ready, &self.services);
+        self.registrar.apply(&ready);
         self.applied.replace(ready);
     }
 
@@ -272,7 +269,7 @@ impl BuildQueue {
     /// Watches what the libraries of one workspace are made from, as far as it is known by now.
     fn watch(&self, place: usize, watches: &mut Watches, since: SystemTime) {
         let workspace = &self.benches[place].workspace;
-        watches.watch_sources(self.services.watcher(), workspace.folder(), workspace.sources(), since);
+        watches.watch_sources(self.registrar.watcher(), workspace.folder(), workspace.sources(), since);
     }
 
     /// Builds the libraries of one workspace; what they are made from.
@@ -281,7 +278,7 @@ impl BuildQueue {
         let work = bench.work?;
         let begun = Instant::now();
         // Later builds have the log of the apps beside them.
-        let progress = self.registry.apps().is_empty();
+        let progress = self.registrar.registry().apps().is_empty();
         let mut missing = folders(&bench.workspace);
         let options = BuildOptions { release: self.release, progress, ..BuildOptions::default() };
         let outcome = bench.workspace.build(options, |built| {
@@ -308,15 +305,15 @@ impl BuildQueue {
     fn hand_over(&self, built: BuiltLibrary<'_>, since: Instant, begun: Instant) {
         for app in self.apps_in(std::slice::from_ref(&built.package.folder)) {
             let library = Library::Built(built.path.to_owned());
-            let known = self.services.library(&app.path) == library;
+            let known = self.registrar.libraries().get(&app.path) == library;
             if known && built.fresh {
                 // It is as it was before something was wrong with it.
                 self.live.built(&app.name, None);
                 continue;
             }
-            self.services.set_library(app.path.clone(), library);
+            self.registrar.libraries().set(app.path.clone(), library);
             self.report.built(&app.name, since, (!built.fresh).then(|| begun.elapsed()));
-            if let Some(app) = self.registry.get(&app.name) {
+            if let Some(app) = self.registrar.registry().get(&app.name) {
                 app.rebuilt(since);
             }
             self.live.built(&app.name, Some(since));
@@ -333,17 +330,17 @@ impl BuildQueue {
             log::error!(target: LOG, "{error}");
         }
         for app in self.apps_in(folders) {
-            let registered = self.registry.get(&app.name);
+            let registered = self.registrar.registry().get(&app.name);
             let serving = registered.as_ref().and_then(|app| app.serving());
-            let goes_on = match (serving, self.services.library(&app.path)) {
+            let goes_on = match (serving, self.registrar.libraries().get(&app.path)) {
                 (Some(generation), _) => {
                     format!("generation {} of {} keeps serving", generation.number(), app.name)
                 }
                 (None, Library::Built(_)) => "the next request starts the last good build".to_owned(),
                 (None, _) => "requests get 503 until it builds".to_owned(),
             };
-            if !matches!(self.services.library(&app.path), Library::Built(_)) {
-                self.services.set_library(app.path.clone(), Library::Failed(error.to_string()));
+            if !matches!(self.registrar.libraries().get(&app.path), Library::Built(_)) {
+                self.registrar.libraries().set(app.path.clone(), Library::Failed(error.to_string()));
                 if let Some(app) = registered {
                     app.rebuilt(since);
                 }

@@ -5,15 +5,12 @@ mod report;
 mod watches;
 
 use std::net::TcpListener;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::rt::task::JoinHandle;
-use atoll_host::internal::admin::Admin;
 use atoll_host::internal::http::LivePages;
-use atoll_host::internal::http_server::{self, ConfigFile};
-use atoll_host::internal::{HostLock, Registry, Services, open_files};
+use atoll_host::internal::{http_server, open_files};
 use atoll_host::logging;
 use clap::Args;
 
@@ -47,54 +44,39 @@ pub(super) fn run(args: &DevArgs) -> anyhow::Result<()> {
     logging::init_for_development(args.serve.log_format);
     open_files::allow_many_files();
     let socket = serve::handed_over()?;
-    actix_web::rt::System::new().block_on(develop(&args.serve.config, args, socket))
+    actix_web::rt::System::new().block_on(develop(args, socket))
 }
 
-async fn develop(path: &Path, args: &DevArgs, socket: Option<TcpListener>) -> anyhow::Result<()> {
-    let mut services = Services::new()?.with_details();
-    if let Some(sink) = serve::spans(&args.serve)? {
-        services = services.with_spans(sink);
-    }
-    let services = Rc::new(services);
-    let _lock = HostLock::take(&services, path)?;
-    let file = ConfigFile::watch(path.to_owned(), services.watcher());
+async fn develop(args: &DevArgs, socket: Option<TcpListener>) -> anyhow::Result<()> {
+    let (host, file) = serve::host(&args.serve)?.with_details().open()?;
+    let registrar = host.registrar().clone();
     let config = file.load()?;
-    let registry = Arc::new(Registry::default());
-    let (server, follow_certificate) = serve::listen(&args.serve, socket, &registry, services.watcher())?;
+    let registry = registrar.registry().clone();
+    let (server, follow_certificate) = serve::listen(&args.serve, socket, &registry, registrar.watcher())?;
     let live = Arc::new(LivePages::new(registry.clone()));
     let server = server.with_live_pages(live.clone());
     let report = Rc::new(Report::new(registry.clone(), server.base_url()));
-    let (pages, said) = (live.clone().follow(services.events().follow()), report.clone());
-    let events = services.events().follow();
-    let follow = actix_web::rt::spawn(async move { tokio::join!(pages, said.follow(events)) });
-    let mut workshop = BuildQueue::new(registry.clone(), services.clone(), live, report, args.release);
+    let (pages, reports) = (live.clone().follow(registrar.events().follow()), report.clone());
+    let events = registrar.events().follow();
+    let follow_events = actix_web::rt::spawn(async move { tokio::join!(pages, reports.follow(events)) });
+    let mut builds = BuildQueue::new(registrar, live, report, args.release);
     let mut watches = Watches::new(file);
 
-    workshop.take(config, &mut watches);
-    let mut admin =
-        Admin::new(registry.clone(), &services, path).with_token(serve::admin_token(&args.serve)?);
-    admin = admin.with_origins(args.serve.admin_origin.clone());
-    if let Some(listener) = serve::admin_listener(&args.serve)? {
-        admin = admin.with_listener(listener);
-    }
-    let address = admin.address();
-    let _admin = admin.run()?;
-    serve::say_admin(address)?;
-    let (base, built) = (server.base_url(), registry.clone());
+    builds.take(config, &mut watches);
+    let base = server.base_url();
     // Each app is served as soon as it is built.
-    let build = actix_web::rt::spawn(async move {
-        workshop.work_off(&mut watches).await;
-        if let Err(error) = out::print(format!("{}\n", http_server::banner(&built, &base))) {
+    let host = host.run(async move {
+        builds.work_off(&mut watches).await;
+        if let Err(error) = out::print(format!("{}\n", http_server::banner(&registry, &base))) {
             log::debug!("cannot print the table of apps: {error}");
         }
-        workshop.follow(watches).await;
-    });
+        builds.follow(watches).await;
+    })?;
+    serve::say_admin(host.admin_address())?;
     let served = server.run().await;
-    build.abort();
-    // Ended, with the build that it may have had: an aborted task has no result.
-    let _ = build.await;
-    follow.abort();
+    // Ends the build that may be running, too.
+    host.close().await;
+    follow_events.abort();
     follow_certificate.iter().for_each(JoinHandle::abort);
-    registry.close().await;
     Ok(served?)
 }

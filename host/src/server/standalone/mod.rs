@@ -43,18 +43,14 @@ mod hot_reload;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::rc::Rc;
 
 use anyhow::{Context, anyhow};
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use self::hot_reload::HotReload;
-use crate::app::services::Services;
-use crate::app::supervisor;
 use crate::config::{AppConfig, Config, Origins, Settings};
-use crate::dispatch::app_calls::AppCalls;
-use crate::dispatch::app_index::AppIndex;
 use crate::observe::logging::{self, Format};
+use crate::registry::Registrar;
 use crate::server::http_server::Server;
 use crate::server::open_files;
 
@@ -125,19 +121,19 @@ fn serve(app: &str, library: &str, options: &Options) -> anyhow::Result<()> {
         origins: Origins::default(),
     };
     actix_web::rt::System::new().block_on(async {
-        let services = Services::new()?.with_details();
-        let loader = HotReload::new(folder, library.to_owned(), services.staging().folder());
-        let services = Rc::new(services.with_loader(loader));
-        // There are no other apps that it could call.
-        let handle = supervisor::register(&config, services, AppCalls::start(AppIndex::default()));
-        let server = Server::bind(handle.clone(), options.listen).map_err(|error| {
+        let library = library.to_owned();
+        let loader = move |staged| HotReload::new(folder, library, staged);
+        let registrar = Registrar::builder().with_details(true).with_loader(loader).build()?;
+        registrar.apply(&Config { apps: vec![config] });
+        let alone = registrar.registry().get(app).context("the app was not registered")?;
+        let server = Server::bind(alone, options.listen).map_err(|error| {
             anyhow!("cannot listen on {}: {error}; choose another address with --listen", options.listen)
         })?;
         let url = server.base_url();
         println!("Serving {app} at {url}/ (in a host, at /apps/{app}/)");
         println!("run `cargo build --package {app} --lib` to reload it");
         server.run().await?;
-        handle.close().await;
+        registrar.close().await;
         Ok(())
     })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::app::services::ServicesError;
+use crate::app::resources::SetupError;
 use crate::config::ConfigError;
 use crate::devkit::build::BuildError;
 
@@ -30,7 +30,7 @@ pub enum TestHostError {
     BuildTooLong(Duration),
     /// The host cannot start.
     #[error(transparent)]
-    Services(#[from] ServicesError),
+    Setup(#[from] SetupError),
     /// There is no free port of the loopback address, or no thread.
     #[error("the host cannot listen: {0}")]
     Listen(std::io::Error),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::error::TestHostError;
-use crate::app::services::{Library, Services};
+use crate::app::libraries::{Libraries, Library};
 use crate::config::Config;
 use crate::devkit::build::{BuildOptions, Workspace};
 use crate::fs::real_path::real_path;
@@ -13,21 +13,21 @@ use crate::library::source::{Package, Source};
 /// Builds the crates among the apps, and tells the host where their libraries are.
 pub(super) async fn build(
     config: &Config,
-    services: &Services,
+    libraries: &Libraries,
     options: BuildOptions,
 ) -> Result<(), TestHostError> {
     let crates = crates(config)?;
-    let mut libraries = HashMap::new();
+    let mut files = HashMap::new();
     for mut workspace in Workspace::group(crates.iter().map(|(_, package)| package.clone())) {
         workspace.read_manifests().await?;
         let built = workspace.build(options, |built| {
-            libraries.insert(built.package.folder.clone(), built.path.to_owned());
+            files.insert(built.package.folder.clone(), built.path.to_owned());
         });
         built.await.result?;
     }
     for (path, package) in crates {
-        let library = libraries.get(&package.folder).ok_or(TestHostError::NoLibrary(package.name))?;
-        services.set_library(path, Library::Built(library.clone()));
+        let library = files.get(&package.folder).ok_or(TestHostError::NoLibrary(package.name))?;
+        libraries.set(path, Library::Built(library.clone()));
     }
     Ok(())
 }

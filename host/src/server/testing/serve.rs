@@ -1,6 +1,5 @@
 //! The host's own thread.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -13,11 +12,10 @@ use tokio::time::timeout;
 use super::error::{PATIENCE, TestHostError};
 use super::libraries;
 use crate::app::handle::App;
-use crate::app::services::Services;
 use crate::config::Config;
 use crate::devkit::build::BuildOptions;
 use crate::observe::logging;
-use crate::registry::Registry;
+use crate::registry::{Registrar, Registry};
 use crate::server::http_server::Server;
 
 /// What a test tells its host.
@@ -50,11 +48,10 @@ pub(super) fn start(
     let run = move || {
         actix_web::rt::System::new().block_on(async {
             match prepare(&config, options, build_deadline).await {
-                Ok((server, registry, services)) => {
+                Ok((server, registrar)) => {
                     // Nobody waits when the test has ended, and then the order to stop is there as well.
-                    let _ = ready.send(Ok((server.base_url(), registry.clone())));
-                    serve(server, &registry, ordered).await;
-                    drop(services);
+                    let _ = ready.send(Ok((server.base_url(), registrar.registry().clone())));
+                    serve(server, &registrar, ordered).await;
                 }
                 Err(error) => _ = ready.send(Err(error)),
             }
@@ -72,19 +69,18 @@ async fn prepare(
     config: &Config,
     options: BuildOptions,
     build_deadline: Duration,
-) -> Result<(Server, Arc<Registry>, Rc<Services>), TestHostError> {
-    let services = Rc::new(Services::new()?.with_details());
-    timeout(build_deadline, libraries::build(config, &services, options))
+) -> Result<(Server, Registrar), TestHostError> {
+    let registrar = Registrar::builder().with_details(true).build()?;
+    timeout(build_deadline, libraries::build(config, registrar.libraries(), options))
         .await
         .map_err(|_elapsed| TestHostError::BuildTooLong(build_deadline))??;
-    let registry = Arc::new(Registry::default());
-    let server = Server::bind(registry.clone(), "127.0.0.1:0")?;
-    registry.apply(config, &services);
-    Ok((server, registry, services))
+    let server = Server::bind(registrar.registry().clone(), "127.0.0.1:0")?;
+    registrar.apply(config);
+    Ok((server, registrar))
 }
 
 /// Serves until the test tells it to stop, or is over.
-async fn serve(server: Server, registry: &Registry, mut ordered: UnboundedReceiver<Order>) {
+async fn serve(server: Server, registrar: &Registrar, mut ordered: UnboundedReceiver<Order>) {
     let told = async move {
         while let Some(Order::Reload(app, answer)) = ordered.recv().await {
             // The test may have stopped waiting.
@@ -95,5 +91,5 @@ async fn serve(server: Server, registry: &Registry, mut ordered: UnboundedReceiv
     if let Err(error) = server.run_until(told).await {
         log::error!("the server of the test has ended: {error}");
     }
-    registry.close().await;
+    registrar.close().await;
 }

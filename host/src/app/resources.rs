@@ -1,0 +1,80 @@
+//! What the apps of a host share.
+
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::abi::exports;
+use crate::app::file_lookups::FileLookups;
+use crate::app::libraries::Libraries;
+use crate::app::pins::Pins;
+use crate::app::prepare::Preparer;
+use crate::library::loader::Loader;
+use crate::library::stage::{StageError, Staging};
+use crate::observe::events::EventBus;
+use crate::observe::trace::SpanSink;
+use crate::watch::Watcher;
+
+/// What the apps of a host share. A [`Registrar`](crate::registry::Registrar) makes it, and gives each part to those that
+/// need it.
+#[derive(Debug)]
+pub(crate) struct AppResources {
+    pub(crate) staging: Arc<Staging>,
+    pub(crate) preparer: Preparer,
+    pub(crate) watcher: Watcher,
+    /// How libraries come into the process.
+    pub(crate) loader: Rc<dyn Loader>,
+    pub(crate) libraries: Libraries,
+    pub(crate) file_lookups: FileLookups,
+    pub(crate) events: EventBus,
+    /// The generations that could not be unloaded.
+    pub(crate) pins: Pins,
+    /// Where the spans of requests go.
+    pub(crate) spans: Option<Arc<dyn SpanSink>>,
+    /// Whether problems contain internal errors of the apps.
+    pub(crate) shows_details: bool,
+}
+
+/// Why a host cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The folder for staged copies cannot be made.
+    #[error(transparent)]
+    Staging(#[from] StageError),
+    /// The watcher cannot be started.
+    #[error("cannot watch files: {0}")]
+    Watch(io::Error),
+}
+
+impl AppResources {
+    /// Starts them; `loader` receives the folder of staged copies.
+    ///
+    /// # Errors
+    /// See [`SetupError`].
+    pub(crate) fn new(
+        loader: impl FnOnce(PathBuf) -> Rc<dyn Loader>,
+        spans: Option<Arc<dyn SpanSink>>,
+        shows_details: bool,
+    ) -> Result<Self, SetupError> {
+        let staging = Arc::new(Staging::new()?);
+        if !exports::in_force() {
+            log::warn!(
+                "threads and aborts of the apps' shared libraries are not tracked: {}",
+                exports::REMEDY
+            );
+        }
+        Ok(Self {
+            preparer: Preparer::new(staging.clone()),
+            watcher: Watcher::new().map_err(SetupError::Watch)?,
+            loader: loader(staging.folder()),
+            staging,
+            libraries: Libraries::default(),
+            file_lookups: FileLookups::default(),
+            events: EventBus::default(),
+            pins: Pins::new(),
+            spans,
+            shows_details,
+        })
+    }
+}

@@ -101,13 +101,13 @@ impl LibraryContext {
         GenerationHandle(Arc::as_ptr(self).cast())
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+    fn lock(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Books a thread that the library makes; on the thread itself, from its start.
     pub(super) fn book_thread(&self, event: ThreadEvent) {
-        let mut taken = self.taken();
+        let mut taken = self.lock();
         match event {
             ThreadEvent::Starting => taken.starting += 1,
             ThreadEvent::Failed => taken.starting -= 1,
@@ -127,17 +127,17 @@ impl LibraryContext {
 
     /// The calling thread, a worker's, is about to run the library's code.
     pub(crate) fn worker_begins(&self) {
-        self.taken().workers.insert(threads::this_thread());
+        self.lock().workers.insert(threads::this_thread());
     }
 
     /// The calling thread has called `abort` or `exit`: it will not run on.
     pub(crate) fn thread_stops(&self) {
-        self.taken().stopped.insert(threads::this_thread());
+        self.lock().stopped.insert(threads::this_thread());
     }
 
     /// Whether each thread that ran the library's code has ended, or stopped for good.
     pub(crate) fn is_at_rest(&self) -> bool {
-        let mut taken = self.taken();
+        let mut taken = self.lock();
         let Taken { starting, threads, workers, stopped, .. } = &mut *taken;
         threads.retain(|&thread, _| threads::exists(thread));
         workers.retain(|&thread| threads::exists(thread));
@@ -145,7 +145,7 @@ impl LibraryContext {
     }
 
     pub(crate) fn key_event(&self, key: u32, created: bool) {
-        let mut taken = self.taken();
+        let mut taken = self.lock();
         if created {
             taken.keys.insert(key);
         } else {
@@ -201,7 +201,7 @@ impl LibraryContext {
 
     /// The names of the library's own threads that still run.
     pub fn running_threads(&self) -> Vec<String> {
-        let mut taken = self.taken();
+        let mut taken = self.lock();
         taken.threads.retain(|&thread, _| threads::exists(thread));
         let starting = (0..taken.starting).map(|_| "a thread that is being made".to_owned());
         let name = |(&thread, inherited): (&libc::pid_t, &Option<String>)| {
@@ -247,7 +247,7 @@ impl LibraryContext {
     /// # Safety
     /// The library is gone.
     pub(crate) unsafe fn give_back(&self) {
-        let keys = std::mem::take(&mut self.taken().keys);
+        let keys = std::mem::take(&mut self.lock().keys);
         for &key in &keys {
             // SAFETY: the library has made the key and will not use it again, by the caller's contract.
             unsafe { libc::pthread_key_delete(key) };

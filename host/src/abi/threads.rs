@@ -105,7 +105,7 @@ impl Strangers {
         // Without the lock, for which threads wait that begin.
         threads
             .into_iter()
-            .filter_map(|thread| Stranger::of(thread).transpose())
+            .filter_map(|thread| Stranger::read(thread).transpose())
             .collect::<Result<_, _>>()
             .map(Self)
     }
@@ -139,7 +139,7 @@ fn running() -> io::Result<Vec<libc::pid_t>> {
 
 impl Stranger {
     /// `None`: the thread has ended, or is one of the kernel's own, which never runs the program's code.
-    fn of(thread: libc::pid_t) -> io::Result<Option<Self>> {
+    fn read(thread: libc::pid_t) -> io::Result<Option<Self>> {
         /// From the kernel's `sched.h`: `PF_IO_WORKER`, `PF_USER_WORKER` and `PF_KTHREAD`. `io_uring` has such threads.
         const KERNEL: u32 = 0x10 | 0x4000 | 0x0020_0000;
         match Stat::from_file(format!("/proc/self/task/{thread}/stat")) {
@@ -153,7 +153,7 @@ impl Stranger {
     /// Whether the thread still runs, as far as can be found out, and has not become known.
     fn is_still_one(&self) -> bool {
         !known().threads.contains(&self.thread)
-            && Self::of(self.thread).map_or(true, |now| now == Some(*self))
+            && Self::read(self.thread).map_or(true, |now| now == Some(*self))
     }
 }
 

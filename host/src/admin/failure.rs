@@ -47,7 +47,7 @@ impl ResponseError for Failure {
 
 /// The answer to what no handler is for: at a path of the API's, it is the method that is wrong.
 pub(super) async fn nothing_here(request: HttpRequest) -> HttpResponse {
-    let Some(methods) = api::methods_at(request.path()) else { return at(&request).error_response() };
+    let Some(methods) = api::methods_at(request.path()) else { return not_found(&request).error_response() };
     let detail = format!("{} accepts {methods}, not {}.", request.path(), request.method());
     let mut response = Failure(Problem::new(ProblemKind::MethodNotAllowed, detail)).error_response();
     if let Ok(methods) = HeaderValue::from_str(&methods) {
@@ -57,7 +57,7 @@ pub(super) async fn nothing_here(request: HttpRequest) -> HttpResponse {
 }
 
 /// There is nothing at a request's path.
-pub(super) fn at(request: &HttpRequest) -> Failure {
+pub(super) fn not_found(request: &HttpRequest) -> Failure {
     let path = request.path();
     let detail = format!("The admin API has nothing at {path}. See /api/v1/openapi.json.");
     Failure(Problem::new(ProblemKind::NotFound, detail))

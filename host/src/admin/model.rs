@@ -226,7 +226,7 @@ pub struct ProblemDetails {
 }
 
 impl GenerationStatus {
-    fn of(generation: &Generation) -> Self {
+    fn new(generation: &Generation) -> Self {
         Self {
             number: generation.number(),
             version: generation.version().to_owned(),
@@ -242,14 +242,14 @@ impl GenerationStatus {
 
 impl AppStatus {
     /// With so many of the last things that happened.
-    pub(super) fn of(app: &App, routes: &[Route], kept: Vec<String>, limit: usize) -> Self {
+    pub(super) fn new(app: &App, routes: &[Route], kept: Vec<String>, limit: usize) -> Self {
         let history = app.history();
         let loads = |entry: &&Transition| matches!(entry.state, State::Serving | State::Refused);
         Self {
             name: app.name().to_string(),
             routes: routes.iter().map(Route::to_string).collect(),
             phase: app.phase().to_string(),
-            serving: app.serving().map(|generation| GenerationStatus::of(&generation)),
+            serving: app.serving().map(|generation| GenerationStatus::new(&generation)),
             last_load: history.iter().rev().find(loads).map(HistoryEntry::from),
             history: history[history.len().saturating_sub(limit)..].iter().map(HistoryEntry::from).collect(),
             kept,
@@ -258,7 +258,7 @@ impl AppStatus {
 }
 
 impl AppDetails {
-    pub(super) fn of(app: &Arc<App>, config: &AppConfig, status: AppStatus) -> Self {
+    pub(super) fn new(app: &Arc<App>, config: &AppConfig, status: AppStatus) -> Self {
         let app_log = app.app_log();
         Self {
             status,
@@ -274,7 +274,7 @@ impl AppDetails {
 
 impl EffectiveConfig {
     /// That of a file with these apps.
-    pub fn of<'a>(file: &Path, apps: impl IntoIterator<Item = &'a AppConfig>) -> Self {
+    pub fn new<'a>(file: &Path, apps: impl IntoIterator<Item = &'a AppConfig>) -> Self {
         let mut apps: Vec<EffectiveApp> = apps.into_iter().map(EffectiveApp::from).collect();
         apps.sort_by(|one, other| one.name.cmp(&other.name));
         let limits = limits::all().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -299,7 +299,7 @@ fn settings(config: &AppConfig) -> BTreeMap<String, SettingInForce> {
     shown.env.values_mut().for_each(|value| HIDDEN.clone_into(value));
     let Ok(Value::Object(values)) = serde_json::to_value(&shown) else { return BTreeMap::new() };
     let in_force = |(name, value): (String, Value)| {
-        let origin = config.origins.of(&name);
+        let origin = config.origins.get(&name);
         (name, SettingInForce { value, origin })
     };
     values.into_iter().map(in_force).collect()

@@ -66,7 +66,7 @@ impl State {
     fn status(&self, app: &App, history: usize) -> AppStatus {
         let kept = self.staging.upgrade().map(|staging| staging.kept(app.name())).unwrap_or_default();
         let kept = kept.iter().map(|kept| kept.hash().short()).collect();
-        AppStatus::of(app, &self.registry.routes(app.name()), kept, history)
+        AppStatus::new(app, &self.registry.routes(app.name()), kept, history)
     }
 
     /// The app of this name.
@@ -77,7 +77,7 @@ impl State {
 
     pub(super) fn details(&self, name: &str) -> Result<AppDetails, Problem> {
         let (app, config) = (self.app(name)?, self.config(name)?);
-        Ok(AppDetails::of(&app, &config, self.status(&app, usize::MAX)))
+        Ok(AppDetails::new(&app, &config, self.status(&app, usize::MAX)))
     }
 
     fn config(&self, name: &str) -> Result<AppConfig, Problem> {
@@ -93,6 +93,6 @@ impl State {
     pub(super) fn effective_config(&self) -> EffectiveConfig {
         let apps = self.registry.apps();
         let configs: Vec<_> = apps.iter().filter_map(|app| self.registry.config(app.name())).collect();
-        EffectiveConfig::of(&self.config, &configs)
+        EffectiveConfig::new(&self.config, &configs)
     }
 }

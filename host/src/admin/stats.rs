@@ -101,7 +101,7 @@ impl Readings {
         let apps = state.registry.apps();
         let used = apps.iter().filter(|app| app.metrics().is_used() || app.serving().is_some());
         let mut times = Snapshot::default();
-        let stats: Vec<_> = used.map(|app| self.of(app, seconds, &mut times)).collect();
+        let stats: Vec<_> = used.map(|app| self.measure(app, seconds, &mut times)).collect();
         self.before.retain(|name, _| state.registry.get(name).is_some());
         let [p50_ms, p99_ms] = [0.5, 0.99].map(|part| millis(&times, part));
         let host = HostStats {
@@ -114,7 +114,7 @@ impl Readings {
     }
 
     /// What one app has done, whose times are added to `all`.
-    fn of(&mut self, app: &App, seconds: f64, all: &mut Snapshot) -> AppStats {
+    fn measure(&mut self, app: &App, seconds: f64, all: &mut Snapshot) -> AppStats {
         let metrics = app.metrics();
         let responses = metrics.responses();
         let now = Before {

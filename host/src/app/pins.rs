@@ -48,7 +48,7 @@ impl Pins {
     }
 
     /// How many the app of this name has.
-    pub(crate) fn of(&self, app: &str) -> usize {
+    pub(crate) fn count(&self, app: &str) -> usize {
         self.lock().entries.iter().filter(|(_, pinned)| pinned.app == app).count()
     }
 
@@ -113,11 +113,11 @@ mod tests {
         // The app was removed, and registered again.
         let again = pins.add(pinned("a", 1));
         pins.add(pinned("b", 1));
-        assert_eq!((pins.of("a"), pins.of("b"), pins.of("c")), (2, 1, 0));
+        assert_eq!((pins.count("a"), pins.count("b"), pins.count("c")), (2, 1, 0));
         assert!(changes.has_changed().unwrap());
         assert!(pins.set_reason(&again, "another one") && !pins.set_reason(&again, "another one"));
         pins.remove(first);
         assert_eq!(pins.list()[0].reason, "another one");
-        assert_eq!((pins.of("a"), pins.list().len()), (1, 2));
+        assert_eq!((pins.count("a"), pins.list().len()), (1, 2));
     }
 }

@@ -176,7 +176,7 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupEr
         teardown::tear_down(&plan.pins, &plan.app, live, drop).await;
         return Err(error.into());
     }
-    let (staging, original) = (plan.staging.clone(), Original::of(live.loaded.staged()));
+    let (staging, original) = (plan.staging.clone(), Original::new(live.loaded.staged()));
     let kept = spawn_blocking(move || staging.keep_original(&original, plan.number, settings.keep)).await;
     let kept =
         kept.map_err(|error| error.to_string()).and_then(|kept| kept.map_err(|error| error.to_string()));

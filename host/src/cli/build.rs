@@ -10,7 +10,7 @@ use atoll_host::config::{AppConfig, Config, FILE_LIMIT};
 use atoll_host::internal::build::{BuildError, BuildOptions, BuiltLibrary, Symbols, Workspace};
 use atoll_host::internal::check::{Checked, check};
 use atoll_host::internal::deploy::{Deployment, Outcome};
-use atoll_host::internal::http_server::told_to_end;
+use atoll_host::internal::http_server::stop_signal;
 use atoll_host::internal::regular_file::read_to_string;
 use atoll_host::internal::{Package, Source, Staging};
 use atoll_host::logging;
@@ -66,7 +66,7 @@ pub(super) fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     if let Some(unknown) = args.apps.iter().find(|name| config.app(name).is_none()) {
         bail!("{}", config.no_such_app(unknown));
     }
-    let deployment = Deployment::at(&args.out)?;
+    let deployment = Deployment::open(&args.out)?;
     let is_wanted = |app: &&AppConfig| args.apps.is_empty() || args.apps.contains(&app.name);
     let wanted: Vec<&AppConfig> = config.apps.iter().filter(is_wanted).collect();
     let Some(mut libraries) = libraries(&wanted, args)? else {
@@ -138,11 +138,11 @@ fn libraries<'a>(
     }
     let workspaces = Workspace::group(crates.iter().map(|(_, package)| package.clone()));
     let built = actix_web::rt::System::new().block_on(async {
-        let told_to_end = told_to_end()?;
+        let stop_signal = stop_signal()?;
         tokio::select! {
             built = build(workspaces, args.symbols) => built,
             // Cargo ends with the future that waits for it.
-            signal = told_to_end => Err(anyhow!("interrupted by {signal}; {} is unchanged", args.out.display())),
+            signal = stop_signal => Err(anyhow!("interrupted by {signal}; {} is unchanged", args.out.display())),
         }
     })?;
     let Some(built) = built else { return Ok(None) };

@@ -91,10 +91,10 @@ pub(super) fn run(args: &CallArgs) -> anyhow::Result<ExitCode> {
             }
             Ok((head, body)) => print(&head, body, args.include).await,
             Err(problem) => {
-                let said = if args.include { print_problem(&problem) } else { Ok(()) };
+                let head = if args.include { print_problem(&problem) } else { Ok(()) };
                 let what = problem.to_string();
                 eprintln!("atoll: {}, {}", status_text(problem.kind().status()), escape::lines(&what));
-                said.map(|()| ExitCode::FAILURE)
+                head.map(|()| ExitCode::FAILURE)
             }
         };
         registrar.close().await;

@@ -30,10 +30,10 @@ pub(super) fn reload(apps: &Apps) -> anyhow::Result<ExitCode> {
 /// Goes back to the previous libraries of apps.
 pub(super) fn rollback(apps: &Apps) -> anyhow::Result<ExitCode> {
     each(apps, |host, app| {
-        let said = |number| {
+        let message = |number| {
             format!("{app}#{number} is serving the previous library; changes on disk are still reloaded")
         };
-        host.rollback(app).map(said)
+        host.rollback(app).map(message)
     })
 }
 
@@ -45,8 +45,8 @@ pub(super) fn enable(apps: &Apps) -> anyhow::Result<ExitCode> {
 /// Stop apps and reject their requests until they are enabled.
 pub(super) fn disable(apps: &Apps) -> anyhow::Result<ExitCode> {
     each(apps, |host, app| {
-        let said = |()| format!("{app} disabled until `atoll enable {app}` or a restart of the host");
-        host.disable(app).map(said)
+        let message = |()| format!("{app} disabled until `atoll enable {app}` or a restart of the host");
+        host.disable(app).map(message)
     })
 }
 
@@ -56,7 +56,7 @@ fn each(apps: &Apps, change: Change) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for app in &apps.names {
         match change(&mut host, app) {
-            Ok(said) => out::print(said + "\n")?,
+            Ok(message) => out::print(message + "\n")?,
             Err(refused @ AdminError::Refused(_)) => {
                 eprintln!("atoll: {}", escape::lines(&refused.to_string()));
                 code = ExitCode::FAILURE;
@@ -95,10 +95,10 @@ pub(super) fn log_level(args: &LogLevelArgs) -> anyhow::Result<ExitCode> {
     let name = args.level.to_possible_value().map(|value| value.get_name().to_owned());
     let level = name.as_deref().filter(|_| args.level != Level::Default);
     args.registry.connect()?.set_log_level(&args.app, level)?;
-    let said = match level {
+    let message = match level {
         Some(level) => format!("log level of {} set to {level} until the host restarts\n", args.app),
         None => format!("log level of {} set by RUST_LOG\n", args.app),
     };
-    out::print(said)?;
+    out::print(message)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -44,7 +44,7 @@ pub(super) fn run(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn show(file: &Path, format: Format) -> anyhow::Result<ExitCode> {
-    let config = EffectiveConfig::of(&std::path::absolute(file)?, &Config::load(file)?.apps);
+    let config = EffectiveConfig::new(&std::path::absolute(file)?, &Config::load(file)?.apps);
     match format {
         Format::Json => out::print_json(&config)?,
         Format::Table => {
@@ -88,13 +88,13 @@ fn validate(file: &Path, format: Format) -> anyhow::Result<ExitCode> {
     let loaded = Config::load(file);
     if format == Format::Json {
         let diagnostics = loaded.as_ref().err().map(ConfigError::diagnostics).unwrap_or_default();
-        let said = json!({
+        let output = json!({
             "file": file.display().to_string(),
             "valid": loaded.is_ok(),
             "error": loaded.as_ref().err().map(ConfigError::to_string),
             "diagnostics": diagnostics,
         });
-        out::print_json(&said)?;
+        out::print_json(&output)?;
         return Ok(if loaded.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     out::print(format!("{}: valid, {}\n", file.display(), units::count(loaded?.apps.len(), "app")))?;

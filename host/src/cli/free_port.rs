@@ -22,7 +22,7 @@ pub(super) fn listen<T>(
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
         bound => return bound.map_err(|error| refused(address, option, &error)),
     }
-    let by = PortOwner::of(address).map(|owner| format!(" by {owner}")).unwrap_or_default();
+    let by = PortOwner::find(address).map(|owner| format!(" by {owner}")).unwrap_or_default();
     if !find_free {
         bail!(
             "cannot listen on {address}: it is in use{by}; choose another address with {option}, or use \

@@ -80,7 +80,7 @@ fn how_to_go_on(args: &NewArgs, made: &Made, current: &Path) -> String {
 mod tests {
     use super::*;
 
-    fn said(config: &str, folder: &str, workspace: &str) -> String {
+    fn message(config: &str, folder: &str, workspace: &str) -> String {
         let args =
             NewArgs { name: "shop".to_owned(), template: Template::Hello, path: None, config: config.into() };
         let made = Made { folder: folder.into(), workspace: workspace.into(), warnings: Vec::new() };
@@ -90,14 +90,14 @@ mod tests {
 
     #[test]
     fn the_commands_are_for_the_current_folder() {
-        let text = said("apps.json", "/srv/apps/shop", "/srv");
+        let text = message("apps.json", "/srv/apps/shop", "/srv");
         assert!(text.starts_with("Created shop in apps/shop and registered it in apps.json.\n"), "{text}");
         for line in
             [" dev\n", "  cargo test -p shop\n", "  curl http://127.0.0.1:3000/apps/shop/greet/reef\n"]
         {
             assert!(text.contains(line), "{line:?} in {text}");
         }
-        let text = said("../my.json", "/home/shop", "/home/shop");
+        let text = message("../my.json", "/home/shop", "/home/shop");
         for line in [" dev --config ../my.json\n", "  cargo test --manifest-path /home/shop/Cargo.toml\n"] {
             assert!(text.contains(line), "{line:?} in {text}");
         }

@@ -21,7 +21,7 @@ impl fmt::Display for PortOwner {
 
 impl PortOwner {
     /// The one that keeps others from listening on `address`; `None` where it is another user's, or there is none.
-    pub(super) fn of(address: SocketAddr) -> Option<Self> {
+    pub(super) fn find(address: SocketAddr) -> Option<Self> {
         let sockets = tcp().into_iter().flatten().chain(tcp6().into_iter().flatten());
         let listening = sockets
             .filter(|socket| socket.state == TcpState::Listen && collides(socket.local_address, address))

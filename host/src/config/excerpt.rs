@@ -28,13 +28,13 @@ pub(super) struct Position {
 
 /// The place of a byte offset.
 pub(super) fn position(text: &str, offset: usize) -> Position {
-    let line = Line::at(text, offset);
+    let line = Line::new(text, offset);
     Position { line: line.number, column: text[line.start..offset].chars().count() + 1 }
 }
 
 /// The line of each mark with the mark under it. No line break at the end.
 pub(super) fn excerpt(text: &str, marks: &[Mark<'_>]) -> String {
-    let lines: Vec<_> = marks.iter().map(|mark| Line::at(text, mark.span.start)).collect();
+    let lines: Vec<_> = marks.iter().map(|mark| Line::new(text, mark.span.start)).collect();
     let gutter = lines.iter().map(|line| line.number.to_string().len()).max().unwrap_or(0);
     let mut out = String::new();
     for (line, mark) in lines.iter().zip(marks) {
@@ -65,7 +65,7 @@ struct Shown {
 }
 
 impl<'a> Line<'a> {
-    fn at(text: &'a str, offset: usize) -> Self {
+    fn new(text: &'a str, offset: usize) -> Self {
         let start = text[..offset].rfind('\n').map_or(0, |newline| newline + 1);
         let line = text[start..].lines().next().unwrap_or("");
         Line { number: text[..start].matches('\n').count() + 1, start, text: line }

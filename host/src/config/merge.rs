@@ -271,8 +271,8 @@ mod tests {
     fn a_variable_that_no_process_can_have_is_refused() {
         let text = r#"[{ "name": "a", "path": "x", "env": { "A=B": "1", "C": "a\u0000b" } }]"#;
         let error = super::super::Config::parse(text, std::path::Path::new("/srv"), "apps.json").unwrap_err();
-        let said: Vec<_> = error.diagnostics().iter().map(|found| found.message.as_str()).collect();
-        assert!(said[0].starts_with("expected a variable name, non-empty"), "{said:?}");
-        assert!(said[1].starts_with("expected a variable's value without NUL"), "{said:?}");
+        let messages: Vec<_> = error.diagnostics().iter().map(|found| found.message.as_str()).collect();
+        assert!(messages[0].starts_with("expected a variable name, non-empty"), "{messages:?}");
+        assert!(messages[1].starts_with("expected a variable's value without NUL"), "{messages:?}");
     }
 }

@@ -34,7 +34,7 @@ impl PartialEq for Origins {
 
 impl Origins {
     /// Where the value of this setting comes from.
-    pub fn of(&self, setting: &str) -> Origin {
+    pub fn get(&self, setting: &str) -> Origin {
         self.0.get(setting).copied().unwrap_or(Origin::BuiltIn)
     }
 
@@ -71,7 +71,7 @@ mod tests {
         let config = Config::parse(text, Path::new("/"), "apps.json").unwrap();
         let origins = |app: &str| {
             let origins = &config.app(app).unwrap().origins;
-            ["workers", "queue", "keep"].map(|setting| origins.of(setting))
+            ["workers", "queue", "keep"].map(|setting| origins.get(setting))
         };
         assert_eq!(origins("a"), [Origin::Defaults, Origin::App, Origin::BuiltIn]);
         assert_eq!(origins("b"), [Origin::Defaults, Origin::Defaults, Origin::BuiltIn]);

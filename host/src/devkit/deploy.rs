@@ -100,7 +100,7 @@ impl Deployment {
     ///
     /// # Errors
     /// It has an `apps.json` that is somebody else's.
-    pub fn at(folder: &Path) -> Result<Self, DeployError> {
+    pub fn open(folder: &Path) -> Result<Self, DeployError> {
         let folder = std::path::absolute(folder)
             .map_err(|reason| DeployError::Read { path: folder.to_owned(), reason })?;
         let registry = folder.join(REGISTRY);
@@ -150,7 +150,7 @@ impl Deployment {
             Err(TryLockError::Error(reason)) => return Err(unwritable(reason)),
         }
         // What it has may have changed while nobody was kept from it.
-        Ok(Writing { deployment: Self::at(&self.folder)?, _lock: lock })
+        Ok(Writing { deployment: Self::open(&self.folder)?, _lock: lock })
     }
 }
 
@@ -174,12 +174,12 @@ impl Writing {
     pub fn put(&self, app: &str, checked: Checked) -> Result<(Outcome, Checked), DeployError> {
         let from = &checked.path;
         let content = fs::read(from).map_err(|reason| DeployError::Read { path: from.clone(), reason })?;
-        if ContentHash::of(&content) != checked.hash {
+        if ContentHash::compute(&content) != checked.hash {
             return Err(DeployError::Changed { library: from.clone() });
         }
         let content = seal(&content).ok_or_else(|| DeployError::NoStamp { library: from.clone() })?;
         let to = self.deployment.library(app);
-        let (hash, size) = (ContentHash::of(&content), content.len() as u64);
+        let (hash, size) = (ContentHash::compute(&content), content.len() as u64);
         let stamp = Stamp { sealed: true, ..checked.stamp };
         let sealed = Checked { path: to.clone(), stamp, hash, size, ..checked };
         let outcome = match fs::read(&to) {
@@ -256,7 +256,7 @@ mod tests {
             path: path.to_owned(),
             stamp: serde_json::from_str(stamp).unwrap(),
             size: content.len() as u64,
-            hash: ContentHash::of(&content),
+            hash: ContentHash::compute(&content),
             stays: None,
         }
     }
@@ -281,8 +281,8 @@ mod tests {
         let content = |text: &str| [good_library(), text.into()].concat();
         fs::write(&library, content("one")).unwrap();
 
-        let writing = Deployment::at(&folder).unwrap().begin().unwrap();
-        assert!(matches!(Deployment::at(&folder).unwrap().begin(), Err(DeployError::Busy { .. })));
+        let writing = Deployment::open(&folder).unwrap().begin().unwrap();
+        assert!(matches!(Deployment::open(&folder).unwrap().begin(), Err(DeployError::Busy { .. })));
         for app in ["a", "b"] {
             assert_eq!(writing.put(app, checked(&library)).unwrap().0, Outcome::New);
         }
@@ -292,7 +292,7 @@ mod tests {
         let mode = fs::metadata(folder.join("apps.json")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
 
-        let deployment = Deployment::at(&folder).unwrap();
+        let deployment = Deployment::open(&folder).unwrap();
         assert!(deployment.has("b") && !deployment.has("c"));
         let writing = deployment.begin().unwrap();
         let before = checked(&library);
@@ -310,7 +310,7 @@ mod tests {
         let written = fs::read(folder.join("a.so")).unwrap();
         assert_eq!(written, seal(&content("two")).unwrap());
         assert_eq!((sealed.path, sealed.size), (folder.join("a.so"), written.len() as u64));
-        assert_eq!(sealed.hash, ContentHash::of(&written));
+        assert_eq!(sealed.hash, ContentHash::compute(&written));
     }
 
     #[test]
@@ -319,7 +319,7 @@ mod tests {
         for text in [r#"[{ "name": "a", "path": "apps/a" }]"#, "[", r#"[{ "name": "a", "path": "../a.so" }]"#]
         {
             fs::write(place.path().join("apps.json"), text).unwrap();
-            let refused = Deployment::at(place.path()).unwrap_err();
+            let refused = Deployment::open(place.path()).unwrap_err();
             assert!(matches!(refused, DeployError::NotOurs { .. }), "{refused}");
         }
     }

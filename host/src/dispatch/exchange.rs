@@ -91,7 +91,7 @@ impl Target for App {
         match in_flight.call(json, body.cloned().map(buffer::from_bytes), Some(context)) {
             Ok(answer) => Some(Ok((in_flight, answer))),
             Err(CallError::Full(queue)) => Some(Err(exchange::queue_full(self, queue))),
-            // Its workers have ended, and the driver knows: it brings the next generation.
+            // Its workers have ended, and the supervisor knows: it starts the next generation.
             Err(CallError::Closed) => {
                 in_flight.retire();
                 None
@@ -106,7 +106,7 @@ impl Target for App {
     fn note_answer(&self, generation: &Generation, times: Option<RequestTiming>) {
         generation.note_answer();
         if let Some(times) = times {
-            self.metrics().taken(times);
+            self.metrics().observe_timing(times);
         }
     }
 }

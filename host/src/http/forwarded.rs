@@ -38,8 +38,8 @@ pub(super) fn outer_prefix<'a>(
     peer: Option<&Peer>,
     trusted: &TrustedProxies,
 ) -> &'a str {
-    let said = peer.filter(|peer| trusted.contains(peer.ip())).and_then(|_| request.headers().get(PREFIX));
-    let prefix = said.and_then(|prefix| prefix.to_str().ok()).unwrap_or("").trim_end_matches('/');
+    let header = peer.filter(|peer| trusted.contains(peer.ip())).and_then(|_| request.headers().get(PREFIX));
+    let prefix = header.and_then(|prefix| prefix.to_str().ok()).unwrap_or("").trim_end_matches('/');
     let is_path = prefix.starts_with('/') && !prefix.starts_with("//") && !prefix.contains('\\');
     if is_path { prefix } else { "" }
 }
@@ -59,10 +59,10 @@ pub(super) fn add<'a>(
     trusted: &TrustedProxies,
 ) {
     // What the client says, when it is believed.
-    let said = peer.filter(|peer| trusted.contains(peer.ip())).map(|_| request.headers());
-    let client_says = |name| said?.get(name).map(|value| header_text(value.as_bytes()));
+    let headers = peer.filter(|peer| trusted.contains(peer.ip())).map(|_| request.headers());
+    let forwarded = |name| headers?.get(name).map(|value| header_text(value.as_bytes()));
     if let Some(ip) = peer.map(Peer::ip_text) {
-        let before: Vec<_> = said
+        let before: Vec<_> = headers
             .iter()
             .flat_map(|headers| headers.get_all(FOR))
             .map(|value| header_text(value.as_bytes()))
@@ -70,11 +70,11 @@ pub(super) fn add<'a>(
         let value = if before.is_empty() { ip.into() } else { format!("{}, {ip}", before.join(", ")).into() };
         to.push(Header(FOR.into(), value));
     }
-    to.push(Header(PROTO.into(), client_says(PROTO).unwrap_or(scheme(request).into())));
-    if let Some(value) = client_says(HOST).or(host.map(Cow::Borrowed)) {
+    to.push(Header(PROTO.into(), forwarded(PROTO).unwrap_or(scheme(request).into())));
+    if let Some(value) = forwarded(HOST).or(host.map(Cow::Borrowed)) {
         to.push(Header(HOST.into(), value));
     }
-    let value = match client_says(PREFIX) {
+    let value = match forwarded(PREFIX) {
         Some(outer) => format!("{}{prefix}", outer.trim_end_matches('/')).into(),
         None => Cow::Borrowed(prefix),
     };

@@ -22,7 +22,7 @@ pub(super) enum Health {
 
 impl Health {
     /// The question that is asked at this path.
-    pub(super) fn at(path: &str) -> Option<Self> {
+    pub(super) fn from_path(path: &str) -> Option<Self> {
         match path {
             "/healthz" => Some(Self::Alive),
             "/readyz" => Some(Self::Ready),

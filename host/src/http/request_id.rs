@@ -15,7 +15,7 @@ pub(crate) struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The client's own when it is a sensible one, else a new one.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         if let Some(id) = headers.get(X_REQUEST_ID).filter(|id| is_sensible(id.as_bytes())) {
             return Self(id.clone());
         }

@@ -49,7 +49,7 @@ impl RequestLog {
     }
 
     /// Notes which app it is for.
-    pub(super) fn is_for(&mut self, app: Arc<App>) {
+    pub(super) fn set_app(&mut self, app: Arc<App>) {
         self.app = Some(app);
     }
 
@@ -98,8 +98,8 @@ impl RequestLog {
             app.metrics().answered(status, took);
         }
         let open = Open {
-            line: with_access_log.then(|| Line::of(&self, request, request_id, status)),
-            span: OpenSpan::of(&mut self, request, request_id, status),
+            line: with_access_log.then(|| Line::new(&self, request, request_id, status)),
+            span: OpenSpan::new(&mut self, request, request_id, status),
         };
         match response.body().size() {
             BodySize::Stream => {
@@ -150,7 +150,7 @@ struct OpenSpan {
 }
 
 impl OpenSpan {
-    fn of(record: &mut RequestLog, request: &HttpRequest, request_id: &str, status: u16) -> Option<Self> {
+    fn new(record: &mut RequestLog, request: &HttpRequest, request_id: &str, status: u16) -> Option<Self> {
         let app = record.app.as_ref()?;
         let sink = app.spans()?.clone();
         let step = record.step.take().filter(|step| step.context().is_sampled())?;
@@ -187,7 +187,7 @@ struct Line {
 }
 
 impl Line {
-    fn of(record: &RequestLog, request: &HttpRequest, request_id: &str, status: u16) -> Self {
+    fn new(record: &RequestLog, request: &HttpRequest, request_id: &str, status: u16) -> Self {
         let trace = record.step.as_ref().map(Step::context).or_else(|| trace::of_client(request.headers()));
         Self {
             request: format!("{} {}", request.method(), request.uri()),

@@ -37,7 +37,7 @@ pub(super) async fn serve(
     front: web::Data<HttpSettings>,
 ) -> HttpResponse {
     let mut record = RequestLog::begin();
-    let request_id = RequestId::of(request.headers());
+    let request_id = RequestId::from_headers(request.headers());
     let response = match answer(&request, payload, &front, request_id.as_str(), &mut record).await {
         Ok(response) => response,
         Err(problem) => {
@@ -66,7 +66,7 @@ async fn answer(
     dots::check(request.uri().path())?;
     if let Some(app) = rpc::app_at(&front.mount, request.uri().path()) {
         let app = app?;
-        record.is_for(app.clone());
+        record.set_app(app.clone());
         return rpc::answer(request, payload, &app, request_id, record).await;
     }
     match (request.method(), request.uri().path(), &front.mount) {
@@ -74,7 +74,7 @@ async fn answer(
             Err(Problem::new(ProblemKind::MethodNotAllowed, "The host does not support CONNECT."))
         }
         (&Method::OPTIONS, "*", _) => Ok(about_the_host()),
-        (method, path, Mount::Registry(registry)) => match Health::at(path) {
+        (method, path, Mount::Registry(registry)) => match Health::from_path(path) {
             Some(health) => health.answer(method, registry),
             None => forward(request, payload, front, request_id, record).await,
         },
@@ -106,7 +106,7 @@ async fn forward(
 ) -> Result<HttpResponse, Problem> {
     let host = forwarded::host(request);
     let target = target(&front.mount, host.as_deref(), request.uri().path())?;
-    record.is_for(target.app.clone());
+    record.set_app(target.app.clone());
     let peer = Current::peer(request);
     if target.without_slash {
         let outer = forwarded::outer_prefix(request, peer.as_ref(), &front.trusted);

@@ -12,7 +12,7 @@ impl ContentHash {
     }
 
     /// That of a whole content.
-    pub(crate) fn of(content: &[u8]) -> Self {
+    pub(crate) fn compute(content: &[u8]) -> Self {
         Self(*blake3::hash(content).as_bytes())
     }
 

@@ -16,7 +16,7 @@ pub(crate) fn seal(library: &[u8]) -> Option<Vec<u8>> {
     let place = place_of(stamp::UNSEALED, library, &stamp)?;
     let mut sealed = library.to_vec();
     sealed.get_mut(place)?.copy_from_slice(stamp::SEALED.as_bytes());
-    let hash = ContentHash::of(&sealed);
+    let hash = ContentHash::compute(&sealed);
     sealed.extend(hash.as_bytes());
     Some(sealed)
 }

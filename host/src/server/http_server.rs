@@ -113,20 +113,20 @@ impl Server {
     /// # Errors
     /// The listener or the signals cannot be used.
     pub async fn run(self) -> io::Result<()> {
-        let told = told_to_end()?;
-        let told = async move {
-            let signal = told.await;
+        let stop = stop_signal()?;
+        let stop = async move {
+            let signal = stop.await;
             service_manager::stopping();
             signal
         };
-        self.run_until(told).await
+        self.run_until(stop).await
     }
 
-    /// Like [`run`](Self::run), until `told` returns the reason to stop.
+    /// Like [`run`](Self::run), until `stop` returns the reason to stop.
     ///
     /// # Errors
     /// The listener cannot be used.
-    pub async fn run_until(self, told: impl Future<Output = &'static str> + 'static) -> io::Result<()> {
+    pub async fn run_until(self, stop: impl Future<Output = &'static str> + 'static) -> io::Result<()> {
         let (front, protocols) = (Arc::new(self.front), self.protocols);
         let (mount, trusted) = (front.mount.clone(), front.trusted.clone());
         let live = self.live.clone();
@@ -154,7 +154,7 @@ impl Server {
             .run();
         let handle = server.handle();
         actix_web::rt::spawn(async move {
-            let reason = told.await;
+            let reason = stop.await;
             log::info!("{reason}: finishing the requests in flight");
             shutdown.begin();
             let stopped = handle.stop(true);
@@ -173,7 +173,7 @@ impl Server {
 ///
 /// # Errors
 /// The signals cannot be used.
-pub fn told_to_end() -> io::Result<impl Future<Output = &'static str>> {
+pub fn stop_signal() -> io::Result<impl Future<Output = &'static str>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     Ok(async move {
         tokio::select! {

@@ -41,7 +41,7 @@ impl From<Option<Fingerprint>> for Known {
 
 /// What is known of a file when its watch begins.
 pub(super) fn first_look(path: &Path, writers: fn(&File) -> Writers) -> Known {
-    match Look::at(path, writers) {
+    match Look::new(path, writers) {
         Look::Missing => Known::Missing,
         Look::Complete(fingerprint) | Look::Unsure(fingerprint) => Known::Present(fingerprint),
         Look::BeingWritten => Known::Nothing,
@@ -59,7 +59,7 @@ enum Look {
 }
 
 impl Look {
-    fn at(path: &Path, writers: fn(&File) -> Writers) -> Look {
+    fn new(path: &Path, writers: fn(&File) -> Writers) -> Look {
         let Ok(metadata) = fs::metadata(path) else { return Look::Missing };
         let fingerprint = Fingerprint::from(&metadata);
         if !metadata.is_file() {
@@ -76,7 +76,7 @@ impl Look {
         let found = writers(&file);
         // Only what was there before the writers were asked for and is there afterwards is what they left.
         let unchanged = |now: io::Result<Fingerprint>| now.is_ok_and(|now| !now.differs_from(&fingerprint));
-        if !unchanged(Fingerprint::of_file(&file)) || !unchanged(Fingerprint::of(path)) {
+        if !unchanged(Fingerprint::of_file(&file)) || !unchanged(Fingerprint::read(path)) {
             return Look::BeingWritten;
         }
         match found {
@@ -139,7 +139,7 @@ impl WatchedFile {
             self.pending = None;
             return;
         }
-        let (state, patience) = match Look::at(&self.path, pace.writers) {
+        let (state, patience) = match Look::new(&self.path, pace.writers) {
             Look::Complete(fingerprint) => return self.report(Some(fingerprint)),
             Look::BeingWritten => {
                 pending.due = Instant::now() + backoff(pending.attempts);

@@ -19,9 +19,9 @@ type Moment = (i64, i64);
 /// use atoll_host::internal::Fingerprint;
 ///
 /// let file = tempfile::NamedTempFile::new()?;
-/// let before = Fingerprint::of(file.path())?;
+/// let before = Fingerprint::read(file.path())?;
 /// std::fs::write(file.path(), "something")?;
-/// let after = Fingerprint::of(file.path())?;
+/// let after = Fingerprint::read(file.path())?;
 /// assert!(after.differs_from(&before));
 /// # std::io::Result::Ok(())
 /// ```
@@ -40,7 +40,7 @@ impl Fingerprint {
     ///
     /// # Errors
     /// There is no such file, or it is out of reach.
-    pub fn of(path: impl AsRef<Path>) -> io::Result<Fingerprint> {
+    pub fn read(path: impl AsRef<Path>) -> io::Result<Fingerprint> {
         fs::metadata(path).map(|metadata| Fingerprint::from(&metadata))
     }
 
@@ -117,13 +117,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lib.so");
         fs::write(&path, "one").unwrap();
-        let before = Fingerprint::of(&path).unwrap();
+        let before = Fingerprint::read(&path).unwrap();
         fs::hard_link(&path, folder.path().join("other.so")).unwrap();
-        let linked = Fingerprint::of(&path).unwrap();
+        let linked = Fingerprint::read(&path).unwrap();
         assert_ne!(linked, before);
         assert!(!linked.differs_from(&before));
         fs::write(&path, "three").unwrap();
-        assert!(Fingerprint::of(&path).unwrap().differs_from(&linked));
+        assert!(Fingerprint::read(&path).unwrap().differs_from(&linked));
     }
 
     #[test]
@@ -131,13 +131,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lib.so");
         fs::write(&path, "one").unwrap();
-        let before = Fingerprint::of(&path).unwrap();
+        let before = Fingerprint::read(&path).unwrap();
         let mut now = before;
         // Kernels stamp files with a coarse clock, so the same stamp may come several times.
         while now == before {
             fs::write(&path, "two").unwrap();
             File::options().write(true).open(&path).unwrap().set_modified(before.modified()).unwrap();
-            now = Fingerprint::of(&path).unwrap();
+            now = Fingerprint::read(&path).unwrap();
         }
         assert_eq!(now.modified(), before.modified());
         assert!(now.differs_from(&before));

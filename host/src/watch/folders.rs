@@ -56,7 +56,7 @@ struct Identity {
 }
 
 impl Identity {
-    fn of(folder: &Path) -> Option<Identity> {
+    fn read(folder: &Path) -> Option<Identity> {
         let metadata = fs::symlink_metadata(folder).ok().filter(fs::Metadata::is_dir)?;
         Some(Identity { device: metadata.dev(), inode: metadata.ino(), created: metadata.created().ok() })
     }
@@ -122,7 +122,7 @@ impl Folders {
         let (Some(kernel), Some(folder)) = (&mut self.kernel, self.folders.get_mut(path)) else {
             return Armed::Before;
         };
-        let identity = Identity::of(path);
+        let identity = Identity::read(path);
         if identity.is_some() && identity == folder.watched {
             return Armed::Before;
         }

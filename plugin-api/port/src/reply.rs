@@ -156,7 +156,7 @@ impl<T: Transport> Answer<T> {
     }
 
     /// Notes that nothing more will come that matters.
-    pub fn over(&mut self) {
+    pub fn finish(&mut self) {
         self.over = true;
     }
 

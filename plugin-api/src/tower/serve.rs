@@ -136,7 +136,7 @@ impl<S: HttpService> Server<S> {
         let request = match request(call, &mut exchange, host.clone()) {
             Ok(request) => request,
             Err(error) => {
-                self.over(id);
+                self.finish(id);
                 return unless_closed(refuse(&self.port, id, error));
             }
         };
@@ -150,18 +150,18 @@ impl<S: HttpService> Server<S> {
                 self.numbers.insert(abort.id(), id);
                 self.running.insert(id, abort);
             }
-            Ok(Poll::Ready(())) => self.over(id),
+            Ok(Poll::Ready(())) => self.finish(id),
             Err(panic) => {
                 // What a second panic says is reported by the hook.
                 let _ = catch(|| drop(work));
-                self.over(id);
+                self.finish(id);
                 unless_closed(fail(&self.port, id, code::HANDLER_PANICKED, panic));
             }
         }
     }
 
     /// Ends what is open for a request that is answered.
-    fn over(&self, id: u64) {
+    fn finish(&self, id: u64) {
         self.streams.borrow_mut().close(id, "the request is finished");
     }
 
@@ -169,7 +169,7 @@ impl<S: HttpService> Server<S> {
         let task = ended.as_ref().map_or_else(tokio::task::JoinError::id, |(task, _)| *task);
         let Some(id) = self.numbers.remove(&task) else { return };
         self.running.remove(&id);
-        self.over(id);
+        self.finish(id);
         match ended {
             Ok(_) => {}
             Err(error) if error.is_cancelled() => {

@@ -102,7 +102,7 @@ struct Image {
 
 impl Image {
     /// The one that an address is in.
-    fn of(address: usize) -> Option<Self> {
+    fn find(address: usize) -> Option<Self> {
         let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
         // SAFETY: any address may be asked for, and there is room for the answer.
         if unsafe { libc::dladdr(address as *const c_void, info.as_mut_ptr()) } == 0 {
@@ -123,13 +123,15 @@ impl Image {
 fn app_frames(context: &LibraryContext, addresses: &[usize]) -> Vec<Frame> {
     // The first address is in the app's own panic hook. The host's frames tell nobody anything, and to read its
     // debug information may take seconds.
-    let Some(library) = addresses.first().and_then(|&address| Image::of(address)) else { return Vec::new() };
+    let Some(library) = addresses.first().and_then(|&address| Image::find(address)) else {
+        return Vec::new();
+    };
     let Some(symbols) = context.debug_info().symbols() else { return Vec::new() };
     let mut symbols = symbols.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(symbols) = symbols.read(&library.file) else { return Vec::new() };
     let mut frames: Vec<Frame> = Vec::new();
     for &address in addresses {
-        if Image::of(address).is_none_or(|image| image.base != library.base) {
+        if Image::find(address).is_none_or(|image| image.base != library.base) {
             continue;
         }
         // A return address is behind its call; one byte before it is inside.

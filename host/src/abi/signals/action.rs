@@ -30,7 +30,7 @@ impl Action {
     }
 
     /// As libc has it.
-    pub(super) fn of(raw: &libc::sigaction) -> Self {
+    pub(super) fn from_raw(raw: &libc::sigaction) -> Self {
         Self { handler: raw.sa_sigaction, flags: raw.sa_flags, mask: mask_of(&raw.sa_mask) }
     }
 
@@ -104,7 +104,7 @@ impl Slots {
     }
 
     /// The slot of a signal, which is one: 1 to 64.
-    pub(super) fn of(&self, signal: c_int) -> &Slot {
+    pub(super) fn get(&self, signal: c_int) -> &Slot {
         &self.0[(signal - 1) as usize]
     }
 }

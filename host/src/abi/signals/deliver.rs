@@ -60,7 +60,7 @@ impl Delivery {
 
     /// Whether the generation handles it.
     fn to_generation(&self, signals: &Signals) -> bool {
-        let slot = signals.slots.of(self.signal);
+        let slot = signals.slots.get(self.signal);
         let action = slot.load();
         if action.is_handler() {
             if self.call(slot, action) {
@@ -72,7 +72,7 @@ impl Delivery {
     }
 
     fn to_host(&self) {
-        let slot = HOST.of(self.signal);
+        let slot = HOST.get(self.signal);
         let action = slot.load();
         let ends = kind::is_of_the_host(self.signal) || kind::is_fault(self.signal);
         if action.is_handler() {

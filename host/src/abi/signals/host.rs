@@ -29,11 +29,11 @@ pub(super) fn is_taken_over(signal: c_int) -> bool {
 pub(super) fn take_over(signal: c_int, handler: RealHandler) {
     if !is_taken_over(signal) {
         HANDLER.get_or_init(|| handler);
-        HOST.of(signal).store(real::current(signal));
+        HOST.get(signal).store(real::current(signal));
         TAKEN_OVER.fetch_or(bit(signal), Ordering::SeqCst);
     }
     // The host's handler for stack overflows needs the thread's alternate stack.
-    set_flags(signal, libc::SA_RESTART | HOST.of(signal).load().flags & libc::SA_ONSTACK);
+    set_flags(signal, libc::SA_RESTART | HOST.get(signal).load().flags & libc::SA_ONSTACK);
 }
 
 /// Sets these flags for the handler of a hooked signal.

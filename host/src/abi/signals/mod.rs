@@ -56,11 +56,11 @@ pub(crate) unsafe fn sigaction(
         return real();
     }
     // SAFETY: by the caller's contract.
-    let wanted = unsafe { new.as_ref() }.map(Action::of);
+    let wanted = unsafe { new.as_ref() }.map(Action::from_raw);
     if context.is_none() && !is_taken_over(signal) && !wanted.is_some_and(|wanted| hides(signal, wanted)) {
         return real();
     }
-    let slot = context.map_or(HOST.of(signal), |context| context.signals().slots.of(signal));
+    let slot = context.map_or(HOST.get(signal), |context| context.signals().slots.get(signal));
     let before = slot.load();
     let failed = match wanted {
         None => Ok(()),
@@ -113,7 +113,7 @@ fn change(
         if !is_taken_over(signal) {
             take_over(signal, deliver);
         }
-        HOST.of(signal).store(wanted);
+        HOST.get(signal).store(wanted);
         refresh(signal, handling);
         return Ok(());
     };
@@ -138,7 +138,7 @@ fn change(
             take_over(signal, deliver);
         }
     }
-    signals.slots.of(signal).store(wanted);
+    signals.slots.get(signal).store(wanted);
     signals.handles(signal, wanted.is_handler());
     if is_taken_over(signal) {
         refresh(signal, handling);

@@ -27,7 +27,7 @@ pub(super) fn current(signal: c_int) -> Action {
     let mut raw = Action::DEFAULT.to_raw();
     // SAFETY: it only asks, and there is room for the answer.
     unsafe { sigaction(signal, std::ptr::null(), &mut raw) };
-    Action::of(&raw)
+    Action::from_raw(&raw)
 }
 
 /// Has the kernel do this at a signal.

@@ -78,7 +78,7 @@ impl Signals {
         route.give_back();
         self.closed.open();
         handling.retain(|other| *other != Handling(self));
-        for signal in (1..=SIGNALS as c_int).filter(|&signal| self.slots.of(signal).load().is_handler()) {
+        for signal in (1..=SIGNALS as c_int).filter(|&signal| self.slots.get(signal).load().is_handler()) {
             refresh(signal, handling);
         }
     }
@@ -87,7 +87,7 @@ impl Signals {
     pub(crate) fn forget_handlers(&self) {
         self.retire();
         for signal in 1..=SIGNALS as c_int {
-            self.slots.of(signal).store(Action::DEFAULT);
+            self.slots.get(signal).store(Action::DEFAULT);
         }
     }
 }
@@ -102,8 +102,8 @@ impl Drop for Signals {
 /// it, and a thread's alternate stack is used if one of them does.
 pub(super) fn refresh(signal: c_int, handling: &[Handling]) {
     // SAFETY: what is in the list lives.
-    let of_apps = handling.iter().map(|Handling(signals)| unsafe { &**signals }.slots.of(signal).load());
-    let all = of_apps.chain([host::HOST.of(signal).load()]).filter(|action| action.is_handler());
+    let of_apps = handling.iter().map(|Handling(signals)| unsafe { &**signals }.slots.get(signal).load());
+    let all = of_apps.chain([host::HOST.get(signal).load()]).filter(|action| action.is_handler());
     let (every, any) = all.fold((!0, 0), |(every, any), action| (every & action.flags, any | action.flags));
     host::set_flags(signal, (every & (libc::SA_RESTART | libc::SA_NOCLDSTOP)) | (any & libc::SA_ONSTACK));
 }

@@ -59,7 +59,7 @@ async fn show(request: HttpRequest, name: Path<String>) -> HttpResponse {
 
 fn asset(request: &HttpRequest, name: &str) -> HttpResponse {
     let Some(at) = ASSETS.iter().position(|asset| asset.name == name) else {
-        return failure::at(request).respond_to(request);
+        return failure::not_found(request).respond_to(request);
     };
     let tag = EntityTag::new_strong(TAGS[at].clone());
     let is_known = IfNoneMatch::parse(request).is_ok_and(

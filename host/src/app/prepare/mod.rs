@@ -110,7 +110,7 @@ impl Preparer {
     fn copy(&self, app: &str, path: &Path, limit: u64) -> Result<Option<Prepared>, CheckError> {
         let source = Source::locate(path, app);
         let library = source.library()?;
-        let Some(room) = Fingerprint::of(library).ok().and_then(|file| self.take_room(file.size())) else {
+        let Some(room) = Fingerprint::read(library).ok().and_then(|file| self.take_room(file.size())) else {
             log::debug!("{app}: not enough room to preload its library");
             return Ok(None);
         };

@@ -209,9 +209,9 @@ impl Supervisor {
             change = changed => Wake::Changed(change),
             // Its other end is with the pins, which live as long as this.
             _ = self.pins_changes.changed() => Wake::Pins,
-            () = at(pause) => Wake::PauseOver,
-            () = at(idle) => Wake::IdleCheck,
-            () = at(heap) => Wake::HeapCheck,
+            () = sleep_until_some(pause) => Wake::PauseOver,
+            () = sleep_until_some(idle) => Wake::IdleCheck,
+            () = sleep_until_some(heap) => Wake::HeapCheck,
         }
     }
 
@@ -249,7 +249,7 @@ impl Supervisor {
 
     /// Takes note of how many of the app's generations are pinned.
     fn pins_changed(&mut self) {
-        self.event(Event::Pinned(self.pins.of(self.app.name())));
+        self.event(Event::Pinned(self.pins.count(self.app.name())));
     }
 
     fn event(&mut self, event: Event) {
@@ -278,7 +278,7 @@ impl Supervisor {
     }
 }
 
-async fn at(time: Option<Instant>) {
+async fn sleep_until_some(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time.into()).await,
         None => pending().await,

@@ -51,8 +51,8 @@ impl Finding {
         Self { level: Level::Problem, ..Self::warning(check, found, remedy) }
     }
 
-    /// A problem whose text says already what to do.
-    pub(super) fn told(check: impl Into<String>, found: impl Into<String>) -> Self {
+    /// A problem whose text contains the remedy.
+    pub(super) fn problem_with_remedy(check: impl Into<String>, found: impl Into<String>) -> Self {
         Self { level: Level::Problem, ..Self::ok(check, found) }
     }
 

@@ -35,7 +35,7 @@ fn look(folder: &Path) -> std::io::Result<Finding> {
     }
     // A host begins in the same way: a folder that others can write to is refused, too.
     if let Err(error) = Staging::new() {
-        return Ok(Finding::told(CHECK, error.to_string()));
+        return Ok(Finding::problem_with_remedy(CHECK, error.to_string()));
     }
     Ok(room(&name.to_string(), free))
 }
@@ -63,8 +63,8 @@ mod tests {
     #[test]
     fn too_little_room_has_a_remedy() {
         assert_eq!(room("/tmp", ROOM).remedy, None);
-        let said = |free| room("/tmp", free).to_text();
-        let (some, none) = (said(ROOM - 1), said(LEAST_ROOM - 1));
+        let text = |free| room("/tmp", free).to_text();
+        let (some, none) = (text(ROOM - 1), text(LEAST_ROOM - 1));
         assert!(some.contains("-> free some space: ") && some.contains(" are enough"), "{some}");
         assert!(none.contains("problem") && none.contains("or set TMPDIR to a folder on a larger"), "{none}");
     }

@@ -104,7 +104,7 @@ fn port(address: SocketAddr, host: Option<u32>) -> Finding {
         Ok(_) => return Finding::ok(check, "free"),
         Err(error) => error,
     };
-    let owner = PortOwner::of(address);
+    let owner = PortOwner::find(address);
     match (error.kind(), owner) {
         (ErrorKind::AddrInUse, Some(owner)) if Some(owner.pid) == host => {
             Finding::ok(check, "this host is listening")

@@ -12,7 +12,7 @@ use super::finding::Finding;
 pub(super) fn check(file: &Path) -> Vec<Finding> {
     let config = match Config::load(file) {
         Ok(config) => config,
-        Err(error) => return vec![Finding::told("registry", error.to_string())],
+        Err(error) => return vec![Finding::problem_with_remedy("registry", error.to_string())],
     };
     let found = format!("{}, {}", file.display(), units::count(config.apps.len(), "app"));
     let mut findings = vec![Finding::ok("registry", found)];
@@ -39,6 +39,6 @@ fn library(staging: &Staging, app: &AppConfig) -> Finding {
                 ),
             }
         }
-        Err(error) => Finding::told(check, format!("{}: {error}", app.path.display())),
+        Err(error) => Finding::problem_with_remedy(check, format!("{}: {error}", app.path.display())),
     }
 }

@@ -72,8 +72,8 @@ fn compiler() -> Finding {
             Finding::ok("cargo", String::from_utf8_lossy(&output.stdout).trim())
         }
         Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Finding::warning("cargo", format!("failed to run: {said}"), remedy)
+            let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            Finding::warning("cargo", format!("failed to run: {stderr}"), remedy)
         }
         Err(error) => Finding::warning("cargo", format!("not found: {error}"), remedy),
     }
@@ -96,8 +96,8 @@ mod tests {
 
     #[test]
     fn a_machine_that_is_too_old_or_unknown_has_a_remedy() {
-        let said = |text| of_version("C library", text, version(text), GLIBC).to_text();
-        let (old, unread) = (said("2.9"), said("new"));
+        let text_of = |text| of_version("C library", text, version(text), GLIBC).to_text();
+        let (old, unread) = (text_of("2.9"), text_of("new"));
         assert!(old.contains("C library: 2.9\n         -> use 2.17 or newer"), "{old}");
         assert!(unread.contains("-> cannot read its version; 2.17 or newer is required"), "{unread}");
         let other = architecture("s390x").to_text();

@@ -52,7 +52,7 @@ pub(super) enum SortKey {
 
 impl SortKey {
     /// The one of a key on the keyboard.
-    pub(super) fn of(key: char) -> Option<Self> {
+    pub(super) fn from_key(key: char) -> Option<Self> {
         Some(match key {
             'n' => Self::Name,
             'r' => Self::Requests,
@@ -85,7 +85,7 @@ pub(super) struct Order {
 }
 
 impl Order {
-    pub(super) fn by(key: SortKey) -> Self {
+    pub(super) fn new(key: SortKey) -> Self {
         Self { key, reversed: false }
     }
 
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_largest_is_first_and_the_same_key_turns_that_round() {
-        let order = Order::by(SortKey::Requests);
+        let order = Order::new(SortKey::Requests);
         assert_eq!((sorted(order).as_str(), order.is_falling()), ("cab", true));
         let order = order.asked_for(SortKey::Requests);
         assert_eq!((sorted(order).as_str(), order.is_falling()), ("abc", false));
@@ -161,8 +161,8 @@ mod tests {
 
     #[test]
     fn each_key_has_the_column_of_its_title() {
-        let titles =
-            ['n', 'r', 'f', 'p', 'i', 'h'].map(|key| COLUMNS[SortKey::of(key).unwrap().column()].title());
+        let titles = ['n', 'r', 'f', 'p', 'i', 'h']
+            .map(|key| COLUMNS[SortKey::from_key(key).unwrap().column()].title());
         assert_eq!(titles, ["APP", "REQ/S", "FAIL/S", "P99 MS", "IN FLIGHT", "HEAP"]);
     }
 }

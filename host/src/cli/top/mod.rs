@@ -36,7 +36,7 @@ pub(super) struct TopArgs {
 /// Shows what the apps do, live or once.
 pub(super) fn run(args: &TopArgs) -> anyhow::Result<ExitCode> {
     let mut host = args.registry.connect()?;
-    let order = Order::by(args.sort);
+    let order = Order::new(args.sort);
     match args.form.format {
         Format::Json => out::print_json(&reading(&mut host, order)?)?,
         Format::Table if io::stdout().is_terminal() => screen::run(host, order)?,

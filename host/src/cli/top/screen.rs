@@ -33,9 +33,9 @@ type Said = Result<Stats, Option<AdminError>>;
 /// Shows the apps until the user or a signal ends it. The terminal is then as it was before.
 pub(super) fn run(mut host: AdminClient, order: Order) -> anyhow::Result<()> {
     let process = host.status()?.process;
-    let told_to_end = Arc::new(AtomicBool::new(false));
+    let stop_signal = Arc::new(AtomicBool::new(false));
     for signal in [SIGHUP, SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, told_to_end.clone()).context("signals cannot be awaited")?;
+        signal_hook::flag::register(signal, stop_signal.clone()).context("signals cannot be awaited")?;
     }
     let (sender, readings) = channel();
     thread::Builder::new().name("stats".to_owned()).spawn(move || {
@@ -50,7 +50,7 @@ pub(super) fn run(mut host: AdminClient, order: Order) -> anyhow::Result<()> {
     // This restores it in a panic, too.
     let shown = ratatui::try_init()
         .context("cannot use the terminal")
-        .and_then(|mut terminal| screen.show(&mut terminal, &readings, &told_to_end));
+        .and_then(|mut terminal| screen.show(&mut terminal, &readings, &stop_signal));
     ratatui::try_restore().context("cannot restore the terminal: type `reset`")?;
     shown
 }
@@ -68,10 +68,10 @@ impl Screen {
         &mut self,
         terminal: &mut DefaultTerminal,
         readings: &Receiver<Said>,
-        told_to_end: &AtomicBool,
+        stop_signal: &AtomicBool,
     ) -> anyhow::Result<()> {
         let mut is_new = true;
-        while !told_to_end.load(Ordering::Relaxed) {
+        while !stop_signal.load(Ordering::Relaxed) {
             if is_new {
                 terminal.draw(|frame| self.draw(frame))?;
             }
@@ -109,7 +109,7 @@ impl Screen {
             KeyCode::Char('q') | KeyCode::Esc => return ControlFlow::Break(()),
             KeyCode::Char('c') if modifiers.contains(KeyModifiers::CONTROL) => return ControlFlow::Break(()),
             KeyCode::Char(key) => {
-                if let Some(key) = SortKey::of(*key) {
+                if let Some(key) = SortKey::from_key(*key) {
                     self.order = self.order.asked_for(key);
                     self.sort();
                 }

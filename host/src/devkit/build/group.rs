@@ -8,7 +8,7 @@ pub(super) struct Group(Option<libc::pid_t>);
 
 impl Group {
     /// The group of a child that was made its leader.
-    pub(super) fn of(child: &Child) -> Self {
+    pub(super) fn new(child: &Child) -> Self {
         Self(child.id().and_then(|id| id.try_into().ok()))
     }
 
@@ -42,7 +42,7 @@ mod tests {
             .process_group(0)
             .spawn()
             .unwrap();
-        let group = Group::of(&child);
+        let group = Group::new(&child);
         let mut output = child.stdout.take().unwrap();
         output.read_exact(&mut [0; 8]).await.unwrap();
         drop(group);

@@ -33,7 +33,7 @@ pub(super) struct Messages {
 
 impl Inputs {
     /// Reads what a build has left of what it has read.
-    pub(super) fn of(messages: &Messages, manifests: &Manifests) -> Self {
+    pub(super) fn new(messages: &Messages, manifests: &Manifests) -> Self {
         let mut inputs = Self { complete: messages.failure.is_none(), ..Self::default() };
         for artifact in &messages.artifacts {
             let Some(folder) = artifact.manifest_path.as_std_path().parent() else { continue };

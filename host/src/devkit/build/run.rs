@@ -71,7 +71,7 @@ impl Workspace {
             }
         }
         let manifests = self.manifests.clone();
-        let inputs = tokio::task::spawn_blocking(move || Inputs::of(&messages, &manifests)).await;
+        let inputs = tokio::task::spawn_blocking(move || Inputs::new(&messages, &manifests)).await;
         // Without them, all sources are watched.
         BuildOutcome { inputs: inputs.unwrap_or_default(), result }
     }
@@ -87,14 +87,14 @@ impl Workspace {
             .command(call, options)
             .spawn()
             .map_err(|reason| BuildError::Cargo { program: cargo::program(), reason })?;
-        let group = Group::of(&child);
+        let group = Group::new(&child);
         let manifests: Vec<_> = call
             .crates
             .iter()
             .map(|&place| &self.packages[place])
             .map(|package| (package, real_path(&package.folder.join("Cargo.toml"))))
             .collect();
-        let said = each_message(child.stdout.take(), |message| match message {
+        let read = each_message(child.stdout.take(), |message| match message {
             Message::CompilerArtifact(artifact) => {
                 let manifest = real_path(artifact.manifest_path.as_std_path());
                 let package = manifests.iter().find(|(_, of_package)| *of_package == manifest);
@@ -106,11 +106,11 @@ impl Workspace {
             Message::BuildScriptExecuted(script) => messages.scripts.push(script),
             _ => {}
         });
-        let (said, text) =
-            tokio::join!(said, output::copy_to_stderr(child.stderr.take(), output::has_colors()));
+        let (read, text) =
+            tokio::join!(read, output::copy_to_stderr(child.stderr.take(), output::has_colors()));
         let status = child.wait().await;
         group.ended();
-        let failure = match said.and(status) {
+        let failure = match read.and(status) {
             Ok(status) if status.success() => return Ok(()),
             Ok(_) => text,
             Err(error) => error.to_string(),

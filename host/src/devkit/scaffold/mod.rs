@@ -114,17 +114,17 @@ impl NewApp {
         if in_workspace {
             command.args(["--vcs", "none"]);
         }
-        let said = run(command.arg("--").arg(folder))?.stderr;
-        let said = String::from_utf8_lossy(&said);
-        Ok(said.lines().filter(|line| line.starts_with("warning")).map(str::to_owned).collect())
+        let output = run(command.arg("--").arg(folder))?.stderr;
+        let output = String::from_utf8_lossy(&output);
+        Ok(output.lines().filter(|line| line.starts_with("warning")).map(str::to_owned).collect())
     }
 
     /// What cargo says of the crate that is there.
     fn metadata(&self, folder: &Path) -> Result<Metadata, ScaffoldError> {
         let mut command = cargo();
         command.args(["metadata", "--format-version", "1", "--no-deps", "--color", "never"]);
-        let said = run(command.arg("--manifest-path").arg(folder.join("Cargo.toml")))?;
-        MetadataCommand::parse(String::from_utf8_lossy(&said.stdout))
+        let output = run(command.arg("--manifest-path").arg(folder.join("Cargo.toml")))?;
+        MetadataCommand::parse(String::from_utf8_lossy(&output.stdout))
             .map_err(|error| ScaffoldError::Cargo { message: error.to_string() })
     }
 
@@ -208,9 +208,9 @@ mod tests {
 
     #[test]
     fn a_reason_is_what_cargo_found_wrong() {
-        let said = "    Creating library `fn` package\nerror: invalid package name `fn`: it is a Rust keyword\n\
+        let stderr = "    Creating library `fn` package\nerror: invalid package name `fn`: it is a Rust keyword\n\
                     note: the directory name is used as the package name\nhelp: to override\n";
-        assert_eq!(reason(said), "invalid package name `fn`: it is a Rust keyword");
+        assert_eq!(reason(stderr), "invalid package name `fn`: it is a Rust keyword");
         assert_eq!(reason("error: a\n\nCaused by:\n  b\n"), "a\n\nCaused by:\n  b");
         assert_eq!(reason("killed\n"), "killed");
     }

@@ -160,7 +160,7 @@ async fn one<'a>(
     };
     let result = result.map_err(|error| for_client(app, &method, context.request_id(), error));
     // Nobody hears of a notification's failure but the log.
-    Some(Answer::of(id?, result))
+    Some(Answer::new(id?, result))
 }
 
 impl<'a> Call<'a> {
@@ -197,7 +197,7 @@ fn text(value: Option<&RawValue>) -> Option<String> {
 }
 
 impl<'a> Answer<'a> {
-    fn of(id: &'a RawValue, result: Result<Box<RawValue>, ErrorObject<'static>>) -> Self {
+    fn new(id: &'a RawValue, result: Result<Box<RawValue>, ErrorObject<'static>>) -> Self {
         let (result, error) = match result {
             Ok(result) => (Some(result), None),
             Err(error) => (None, Some(error)),
@@ -218,7 +218,7 @@ impl<'a> Answer<'a> {
                 let message = format!(
                     "the results of a batch can have at most {limit} bytes; send this call separately"
                 );
-                Self::of(
+                Self::new(
                     self.id,
                     Err(ErrorObject { code: code::BODY_TOO_LARGE, message: message.into(), data: None }),
                 )
@@ -231,7 +231,7 @@ impl<'a> Answer<'a> {
     }
 
     fn refused(id: &'a RawValue, code: i64, message: &'static str, data: Option<Value>) -> Self {
-        Self::of(id, Err(ErrorObject { code, message: message.into(), data }))
+        Self::new(id, Err(ErrorObject { code, message: message.into(), data }))
     }
 }
 
@@ -248,8 +248,8 @@ fn for_client(
 ) -> ErrorObject<'static> {
     let what = match error.code {
         code::METHOD_NOT_FOUND => {
-            let said = std::mem::replace(&mut error.message, "Method not found".into());
-            error.data = error.data.or_else(|| Some(said.into_owned().into()));
+            let reason = std::mem::replace(&mut error.message, "Method not found".into());
+            error.data = error.data.or_else(|| Some(reason.into_owned().into()));
             return error;
         }
         code::HANDLER_PANICKED => "panicked",
@@ -326,12 +326,12 @@ mod tests {
 
     #[test]
     fn the_results_of_a_batch_have_a_limit() {
-        let answer = || Answer::of(RawValue::NULL, Ok(raw("[1,2]").to_owned()));
+        let answer = || Answer::new(RawValue::NULL, Ok(raw("[1,2]").to_owned()));
         let room = Cell::new(12);
         assert!(answer().within(&room).error.is_none() && answer().within(&room).error.is_none());
         assert_eq!(room.get(), 2);
         assert_eq!(answer().within(&room).error.map(|error| error.code), Some(code::BODY_TOO_LARGE));
-        assert!(Answer::of(RawValue::NULL, Ok(raw("17").to_owned())).within(&room).error.is_none());
+        assert!(Answer::new(RawValue::NULL, Ok(raw("17").to_owned())).within(&room).error.is_none());
         assert_eq!(room.get(), 0);
     }
 

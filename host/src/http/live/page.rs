@@ -62,7 +62,7 @@ pub(super) async fn deliver(
         && live.registry.get(app).is_none()
         && live.is_coming(app)
     {
-        let request_id = RequestId::of(request.headers());
+        let request_id = RequestId::from_headers(request.headers());
         let mut response = problem_response(&still_building(app), request.headers(), request_id.as_str());
         request_id.mark(&mut response);
         if is_for_page(&request) {
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_a_compiler_says_does_not_end_the_script() {
-        let text = pieces::of("</script><script>alert('ä\u{1f600}')</script>");
+        let text = pieces::parse("</script><script>alert('ä\u{1f600}')</script>");
         let failure = Failure { title: "x".to_owned(), text, by: Stage::Build };
         let condition = Condition { version: None, failure: Some(failure) };
         let bytes = script("1", &Page { app: "a", safe: true, condition: &condition });

@@ -149,7 +149,7 @@ impl LivePages {
     }
 
     fn fail(&self, app: &str, title: String, text: &str, by: Stage) {
-        let failure = Failure { title, text: pieces::of(text), by };
+        let failure = Failure { title, text: pieces::parse(text), by };
         let mut apps = self.apps();
         let known = apps.entry(app.to_owned()).or_default();
         known.failure = Some(failure);

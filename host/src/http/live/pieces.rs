@@ -33,7 +33,7 @@ struct Style {
 }
 
 /// The pieces of a text with a terminal's control sequences. Those that are of no style are left out.
-pub(super) fn of(text: &str) -> Vec<Piece> {
+pub(super) fn parse(text: &str) -> Vec<Piece> {
     let mut pieces = Pieces::default();
     let mut parser = Parser::<Utf8Parser>::new();
     for byte in text.bytes() {
@@ -131,7 +131,7 @@ mod tests {
         let red = Style { color: Some("#ff8080".to_owned()), ..bold.clone() };
         let blue = Style { color: Some("#93c5fd".to_owned()), ..Style::default() };
         assert_eq!(
-            of(text),
+            parse(text),
             [
                 piece("error[E0425]", red),
                 piece(": <b>", bold),
@@ -146,7 +146,7 @@ mod tests {
     fn all_colours_of_a_terminal_are_known() {
         assert_eq!([indexed(16), indexed(231), indexed(196)], ["#000000", "#ffffff", "#ff0000"]);
         assert_eq!([indexed(232), indexed(255), indexed(999)], ["#080808", "#eeeeee", "#eeeeee"]);
-        assert_eq!(of("\x1b[38;2;1;2;300mx")[0].style.color.as_deref(), Some("#0102ff"));
-        assert_eq!(of("\x1b[38;5mx\x1b[38mx\x1b[mx").len(), 1, "what is not complete has no colour");
+        assert_eq!(parse("\x1b[38;2;1;2;300mx")[0].style.color.as_deref(), Some("#0102ff"));
+        assert_eq!(parse("\x1b[38;5mx\x1b[38mx\x1b[mx").len(), 1, "what is not complete has no colour");
     }
 }

@@ -29,23 +29,23 @@ pub(super) fn answer(live: Arc<LivePages>, asked: Query<Asked>) -> HttpResponse 
     let mut changed = live.changed.subscribe();
     // What there is now is news to the page.
     changed.mark_changed();
-    let next = stream::unfold((changed, None::<Condition>), move |(mut changed, mut told)| {
+    let next = stream::unfold((changed, None::<Condition>), move |(mut changed, mut sent)| {
         let (live, app) = (live.clone(), app.clone());
         async move {
             loop {
                 match timeout(sse::SILENCE, changed.changed()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return None,
-                    Err(_elapsed) => return Some((sse::COMMENT, (changed, told))),
+                    Err(_elapsed) => return Some((sse::COMMENT, (changed, sent))),
                 }
                 if *changed.borrow_and_update() == Changed::Ended {
                     return None;
                 }
                 let now = live.condition(&app);
-                if told.as_ref() != Some(&now) {
+                if sent.as_ref() != Some(&now) {
                     let event = sse::event("state", &now);
-                    told = Some(now);
-                    return Some((event, (changed, told)));
+                    sent = Some(now);
+                    return Some((event, (changed, sent)));
                 }
             }
         }

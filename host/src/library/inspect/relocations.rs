@@ -68,7 +68,7 @@ pub(super) fn check<'data, R: ReadRef<'data>>(dynamic: &Dynamic<'data, '_, R>) -
     let functions =
         functions.filter(|functions| !general.is_some_and(|general| general.contains(*functions)));
     let mut written = Vec::new();
-    let mut called = Called::of(dynamic)?;
+    let mut called = Called::read(dynamic)?;
     for extent in [general, functions].into_iter().flatten() {
         ensure!(extent.size() % size == 0, "its relocations at {extent} are not whole");
         let relocations =
@@ -164,7 +164,7 @@ struct Called {
 }
 
 impl Called {
-    fn of<'data, R: ReadRef<'data>>(dynamic: &Dynamic<'data, '_, R>) -> Result<Self, Damage> {
+    fn read<'data, R: ReadRef<'data>>(dynamic: &Dynamic<'data, '_, R>) -> Result<Self, Damage> {
         let tables = [(elf::DT_INIT_ARRAY, elf::DT_INIT_ARRAYSZ), (elf::DT_FINI_ARRAY, elf::DT_FINI_ARRAYSZ)];
         let mut found = Vec::new();
         for (start, size) in tables {

@@ -41,7 +41,7 @@ mod tests {
     fn the_last_ones_are_remembered() {
         let verified = Verified::new();
         let contents: Vec<_> =
-            (0..=REMEMBERED).map(|number| ContentHash::of(&number.to_le_bytes())).collect();
+            (0..=REMEMBERED).map(|number| ContentHash::compute(&number.to_le_bytes())).collect();
         for &content in &contents {
             assert!(!verified.contains(content));
             verified.insert(content);

@@ -131,7 +131,7 @@ pub(super) fn library(library: &Path, to: PathBuf, limit: u64) -> Result<(OwnedF
         return Err(StageError::BeingWritten { path: library.to_owned() });
     }
     // By its name, so that this also sees another file taking its place, which the watcher is about to report.
-    let after = Fingerprint::of(library).map_err(unreadable)?;
+    let after = Fingerprint::read(library).map_err(unreadable)?;
     if after.differs_from(&before) || after.size() != size {
         return Err(StageError::Changed {
             path: library.to_owned(),
@@ -155,7 +155,7 @@ pub(super) fn library(library: &Path, to: PathBuf, limit: u64) -> Result<(OwnedF
 
 /// Whether a file is what it was, and nobody is writing to it.
 pub(super) fn is_still(file: &Path, before: &Fingerprint) -> bool {
-    let unchanged = || Fingerprint::of(file).is_ok_and(|now| !now.differs_from(before));
+    let unchanged = || Fingerprint::read(file).is_ok_and(|now| !now.differs_from(before));
     // First, as it may be a pipe now, which waits for its writer when it is opened; and last, as a writer may be done
     // just before it is asked whether there is one.
     unchanged() && regular_file::open(file).is_ok_and(|file| writers(&file) != Writers::Some) && unchanged()

@@ -65,7 +65,7 @@ pub(crate) struct Original {
 }
 
 impl Original {
-    pub(crate) fn of(staged: &Staged) -> Self {
+    pub(crate) fn new(staged: &Staged) -> Self {
         Self {
             app: staged.app().to_owned(),
             path: staged.path().to_owned(),
@@ -95,7 +95,7 @@ impl Store {
         self.apps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn of(&self, app: &str) -> Vec<Kept> {
+    pub(super) fn list(&self, app: &str) -> Vec<Kept> {
         self.apps().get(app).map(|state| state.kept.iter().cloned().collect()).unwrap_or_default()
     }
 
@@ -120,7 +120,7 @@ impl Store {
         count: usize,
     ) -> Result<(), StageError> {
         let hash = original.contents.hash;
-        let same = self.of(&original.app).into_iter().find(|kept| kept.hash() == hash);
+        let same = self.list(&original.app).into_iter().find(|kept| kept.hash() == hash);
         let kept = match same {
             _ if count == 0 => None,
             // An app that starts again and again does not wait for a new name of the same file each time.

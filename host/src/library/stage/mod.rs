@@ -126,7 +126,7 @@ impl Staging {
     /// # Errors
     /// The copy could not be written.
     pub fn keep(&self, staged: &Staged, generation: u64, count: usize) -> Result<(), StageError> {
-        self.keep_original(&Original::of(staged), generation, count)
+        self.keep_original(&Original::new(staged), generation, count)
     }
 
     /// As [`keep`](Self::keep), for a copy whose file stays until this is done.
@@ -153,7 +153,7 @@ impl Staging {
 
     /// The libraries of `app` that are kept, the newest first.
     pub fn kept(&self, app: &str) -> Vec<Kept> {
-        self.store.of(app)
+        self.store.list(app)
     }
 
     /// Copies a library that was kept for `app`.

@@ -94,6 +94,6 @@ impl Staged {
         self.settled
             && self.contents.source == library
             && copy::is_still(library, &self.contents.fingerprint)
-            && Fingerprint::of(self.path()).is_ok_and(|now| !now.differs_from(&self.own_fingerprint))
+            && Fingerprint::read(self.path()).is_ok_and(|now| !now.differs_from(&self.own_fingerprint))
     }
 }

@@ -22,7 +22,7 @@ fn a_copy_is_a_new_file_and_goes_with_its_owner() {
     assert_eq!(staged.path(), staging.folder().join("hello-1.so"));
     assert_eq!(fs::read(staged.path()).unwrap(), b"first");
     assert_eq!((staged.size(), staged.source()), (5, library.as_path()));
-    assert_eq!(staged.fingerprint(), Fingerprint::of(&library).unwrap());
+    assert_eq!(staged.fingerprint(), Fingerprint::read(&library).unwrap());
     assert_eq!(staged.hash().as_bytes(), blake3::hash(b"first").as_bytes());
     assert_eq!(staged.hash().to_string(), blake3::hash(b"first").to_hex().as_str());
     let (copy, original) = (fs::metadata(staged.path()).unwrap(), fs::metadata(&library).unwrap());

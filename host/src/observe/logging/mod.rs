@@ -90,8 +90,8 @@ fn start_sink() {
 
 /// The style in which standard error is written, unless the environment says it.
 fn style() -> Option<WriteStyle> {
-    let is_said = std::env::var(env_logger::DEFAULT_WRITE_STYLE_ENV).is_ok_and(|said| said != "auto");
-    (!is_said).then(|| match anstream::AutoStream::choice(&std::io::stderr()) {
+    let is_explicit = std::env::var(env_logger::DEFAULT_WRITE_STYLE_ENV).is_ok_and(|style| style != "auto");
+    (!is_explicit).then(|| match anstream::AutoStream::choice(&std::io::stderr()) {
         anstream::ColorChoice::Never => WriteStyle::Never,
         _ => WriteStyle::Always,
     })

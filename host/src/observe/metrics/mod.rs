@@ -62,7 +62,7 @@ impl Metrics {
     }
 
     /// Notes what a worker took for a request.
-    pub(crate) fn taken(&self, times: RequestTiming) {
+    pub(crate) fn observe_timing(&self, times: RequestTiming) {
         self.queue.observe(times.queue);
         self.handler.observe(times.handler);
     }

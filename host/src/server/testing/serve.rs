@@ -81,14 +81,14 @@ async fn prepare(
 
 /// Serves until the test tells it to stop, or is over.
 async fn serve(server: Server, registrar: &Registrar, mut ordered: UnboundedReceiver<Order>) {
-    let told = async move {
+    let stop = async move {
         while let Some(Order::Reload(app, answer)) = ordered.recv().await {
             // The test may have stopped waiting.
             actix_web::rt::spawn(async move { _ = answer.send(app.reload().await) });
         }
         "the test is over"
     };
-    if let Err(error) = server.run_until(told).await {
+    if let Err(error) = server.run_until(stop).await {
         log::error!("the server of the test has ended: {error}");
     }
     registrar.close().await;

@@ -68,13 +68,13 @@ impl AppCalls {
 impl CallSink for AppCalls {
     fn accept(&self, call: OutgoingCall) {
         if let Err(mpsc::error::SendError(call)) = self.0.send(call) {
-            Caller::of(&call).deliver(Err(failure(code::UNAVAILABLE, "the host is shutting down")));
+            Caller::new(&call).deliver(Err(failure(code::UNAVAILABLE, "the host is shutting down")));
         }
     }
 }
 
 async fn run(call: OutgoingCall, apps: impl Apps) {
-    let caller = Caller::of(&call);
+    let caller = Caller::new(&call);
     let OutgoingCall { request, cancelled, .. } = call;
     let delivery = Abortable::new(caller.carry_out(&apps, request), cancelled).await;
     caller.deliver(delivery.unwrap_or_else(|_aborted| Err(nobody_waits())));
@@ -88,7 +88,7 @@ struct Caller {
 }
 
 impl Caller {
-    fn of(call: &OutgoingCall) -> Self {
+    fn new(call: &OutgoingCall) -> Self {
         Self { port: call.port.clone(), id: call.id }
     }
 

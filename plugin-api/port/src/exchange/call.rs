@@ -115,8 +115,8 @@ mod tests {
 
     #[test]
     fn what_an_app_said_is_passed_on() {
-        let said = ErrorObject { code: 7, message: "out of stock".into(), data: Some(json!([1])) };
-        let problem = Problem::new(ProblemKind::AppError(500), "").said_by_app(Some(said.clone()));
-        assert_eq!(from_problem(problem), said);
+        let error = ErrorObject { code: 7, message: "out of stock".into(), data: Some(json!([1])) };
+        let problem = Problem::new(ProblemKind::AppError(500), "").with_app_error(Some(error.clone()));
+        assert_eq!(from_problem(problem), error);
     }
 }

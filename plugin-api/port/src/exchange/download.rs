@@ -86,11 +86,11 @@ impl<G: Generation> Download<G> {
                     return Poll::Ready(Some(Ok(Bytes::from_owner(buffer))));
                 }
                 Ok(ReplyEvent::End) => {
-                    self.exchange.answer().over();
+                    self.exchange.answer().finish();
                     return Poll::Ready(None);
                 }
                 Ok(ReplyEvent::Failed(message)) => {
-                    self.exchange.answer().over();
+                    self.exchange.answer().finish();
                     self.exchange.in_flight().note_incomplete(&message);
                     return Poll::Ready(Some(Err(cut(&message))));
                 }

@@ -10,11 +10,11 @@ use crate::answer::AnswerError;
 use crate::problem::{Problem, ProblemKind};
 
 pub(super) fn failed(app: &impl Target, generation: u64, request_id: &str, error: AnswerError) -> Problem {
-    let said = match &error {
+    let app_error = match &error {
         AnswerError::Failed(error) => Some(error.clone()),
         _ => None,
     };
-    of_answer(app, generation, request_id, error).said_by_app(said)
+    of_answer(app, generation, request_id, error).with_app_error(app_error)
 }
 
 fn of_answer(app: &impl Target, generation: u64, request_id: &str, error: AnswerError) -> Problem {

@@ -53,7 +53,7 @@ pub(super) fn read<G: Generation, R>(
     read: impl FnOnce(&G, HttpResponse<'_>, ResponseBody<G>) -> R,
 ) -> Result<R, AnswerError> {
     let Message { json, mut transfer } = message;
-    let response = answer::http(&json).inspect_err(|_| exchange.answer().over())?;
+    let response = answer::http(&json).inspect_err(|_| exchange.answer().finish())?;
     answer::check_head(&response, json.len(), head_limit)?;
     let generation: Arc<G>;
     let whole = match response.body {
@@ -71,6 +71,6 @@ pub(super) fn read<G: Generation, R>(
             Bytes::from_owner(transfer.take(index).ok_or(AnswerError::NoBuffer(index))?)
         }
     };
-    exchange.answer().over();
+    exchange.answer().finish();
     Ok(read(exchange.in_flight(), response, ResponseBody::Whole(whole)))
 }

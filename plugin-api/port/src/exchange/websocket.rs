@@ -155,7 +155,7 @@ impl<C: WebSocketClient, G: Generation> Bridge<C, G> {
                 self.close_app(code, &reason).await;
             }
             Closed::ByApp(code, reason) => {
-                self.exchange.answer().over();
+                self.exchange.answer().finish();
                 self.close_client(code, &reason).await;
             }
             Closed::ByHost(code, reason) => {
@@ -168,7 +168,7 @@ impl<C: WebSocketClient, G: Generation> Bridge<C, G> {
     /// Notifies the app, and waits until its handler has returned.
     async fn close_app(&mut self, code: u16, reason: &str) {
         if self.app_ended {
-            return self.exchange.answer().over();
+            return self.exchange.answer().finish();
         }
         let answer = self.exchange.answer();
         answer.notify(method::WS_CLOSE, WsClose { id: answer.id(), code, reason: reason.into() });
@@ -176,7 +176,7 @@ impl<C: WebSocketClient, G: Generation> Bridge<C, G> {
             loop {
                 match self.exchange.event().await {
                     Ok(ReplyEvent::WsMessage(..) | ReplyEvent::Credit(_)) => {}
-                    Ok(_) | Err(WorkerGone { .. }) => break self.exchange.answer().over(),
+                    Ok(_) | Err(WorkerGone { .. }) => break self.exchange.answer().finish(),
                 }
             }
         };

@@ -16,7 +16,7 @@ pub struct Problem {
     detail: String,
     retry_after: Option<Duration>,
     /// The app's error, for other apps: clients do not get all of it.
-    said: Option<Box<ErrorObject<'static>>>,
+    app_error: Option<Box<ErrorObject<'static>>>,
     /// Who had the request, if a worker did.
     taken: Option<Box<Taken>>,
 }
@@ -31,7 +31,7 @@ impl Problem {
     /// assert!(problem.to_json("7").contains(r#""type":"urn:atoll:problem:unknown-app""#));
     /// ```
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), retry_after: None, said: None, taken: None }
+        Self { kind, detail: detail.into(), retry_after: None, app_error: None, taken: None }
     }
 
     /// Sets when to try again.
@@ -43,8 +43,8 @@ impl Problem {
 
     /// With the app's own words.
     #[must_use]
-    pub fn said_by_app(self, said: Option<ErrorObject<'static>>) -> Self {
-        Self { said: said.map(Box::new), ..self }
+    pub fn with_app_error(self, app_error: Option<ErrorObject<'static>>) -> Self {
+        Self { app_error: app_error.map(Box::new), ..self }
     }
 
     /// With who had the request.
@@ -60,7 +60,7 @@ impl Problem {
 
     /// The app's own words, if it is the app that failed.
     pub fn into_said(self) -> Option<ErrorObject<'static>> {
-        self.said.map(|said| *said)
+        self.app_error.map(|app_error| *app_error)
     }
 
     /// The kind of problem.
@@ -75,8 +75,8 @@ impl Problem {
 
     /// What happened, for the operator: with the app's own words.
     pub fn reason(&self) -> String {
-        match &self.said {
-            Some(said) => format!("{}: {}", self.detail, said.message),
+        match &self.app_error {
+            Some(app_error) => format!("{}: {}", self.detail, app_error.message),
             None => self.detail.clone(),
         }
     }

@@ -237,10 +237,13 @@ fn a_panics_backtrace_begins_and_ends_in_the_app() {
     for generation in 1..=3 {
         host.get("/apps/probe/panic").problem(500, "app-panicked");
         host.wait_for_log(&[&format!("app=probe generation={generation}")]);
+        let closures = || {
+            let log = host.log();
+            log.matches("probe::app::{{closure}}").count() + log.matches("probe::app::{closure").count()
+        };
+        wait_until("the backtrace is in the log", || closures() >= generation);
         let log = host.log();
-        let closures =
-            log.matches("probe::app::{{closure}}").count() + log.matches("probe::app::{closure").count();
-        assert_eq!(closures, generation, "{log}");
+        assert_eq!(closures(), generation, "{log}");
         for word in ["core::panicking", "std::panicking", "rust_begin_unwind", "atoll_host::library"] {
             assert!(!log.contains(word), "{word} in {log}");
         }

@@ -119,10 +119,9 @@ fn pages_are_told_of_versions_and_failures() {
     let pieces = failed["failure"]["text"].as_array().unwrap();
     assert_eq!((pieces[0]["text"].as_str(), pieces[0]["bold"].as_bool()), (Some("error"), Some(true)));
     assert!(pieces[0]["color"].as_str().unwrap().starts_with('#'), "{failed}");
-    assert!(
-        host.log().contains("\nerror: <b>not</b> finished\n"),
-        "there are no colours where is no terminal"
-    );
+    wait_until("the error is in the log, without colours where is no terminal", || {
+        host.log().contains("\nerror: <b>not</b> finished\n")
+    });
 
     save(&host, name, &answers("two"));
     let mended = next_state(&mut stream);

@@ -165,7 +165,7 @@ pub fn atoll() -> PathBuf {
 /// Builds the command with the features of `cargo soak`, so that the two share the host's library, which takes minutes.
 fn build_atoll() -> PathBuf {
     let this = std::env::current_exe().expect("this program has a path");
-    let target = this.ancestors().nth(3).expect("this program is in target/PROFILE/deps").to_owned();
+    let target = this.ancestors().nth(2).expect("this program is in target/PROFILE").to_owned();
     let status = cargo()
         .args(["build", "--release", "--package", "atoll-host", "--package", "atoll-soak", "--bin", "atoll"])
         .arg("--target-dir")

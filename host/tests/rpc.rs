@@ -207,13 +207,13 @@ fn other_requests_are_refused_by_http() {
 
 #[test]
 fn the_members_of_a_batch_run_side_by_side() {
-    let host = host(json!({ "deadline_ms": 500 }));
+    let host = host(json!({ "deadline_ms": 1000 }));
     let slow = |id: u32| json!({ "jsonrpc": "2.0", "method": "slow", "params": [], "id": id });
     let sum = json!({ "jsonrpc": "2.0", "method": "sum", "params": [2, 3], "id": "s" });
     // Each has the deadline for itself: one after the other they would take five times as long.
     let begun = std::time::Instant::now();
     let answers = send(&host, &json!([slow(0), slow(1), sum, slow(2), slow(3), slow(4)])).json();
-    assert!(begun.elapsed() < Duration::from_millis(2000), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     let codes: Vec<Value> =
         answers.as_array().unwrap().iter().map(|answer| answer["error"]["code"].clone()).collect();
     let late = json!(-32005);

@@ -197,7 +197,7 @@ fn a_client_that_leaves_ends_the_handler() {
         drop(connection);
         let begun = Instant::now();
         wait_until("the handler is dropped", || host.get(&format!("/apps/{app}/dropped")).text() == "1");
-        assert!(begun.elapsed() < Duration::from_secs(2), "{app}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{app}");
     }
     let mut connection = host.connect();
     connection.send(&Call::get("/apps/axum-app/sleep/60000")).unwrap();

@@ -411,3 +411,47 @@ fn what_a_shared_library_asks_for_is_for_the_app_that_called_it() {
     others_are_fine(&host);
     assert!(host.stop().status.success());
 }
+
+/// The library `process` with another version of abi_stable in its header: it is refused once it is open.
+fn refused() -> Vec<u8> {
+    const MAGIC: &[u8] = b"abi stable library for Rust";
+    /// Where the version follows the magic bytes.
+    const VERSION: usize = 32;
+    let mut bytes = patched("process", "2");
+    let headers: Vec<_> = (0..bytes.len() - VERSION).filter(|&at| bytes[at..].starts_with(MAGIC)).collect();
+    assert!(!headers.is_empty(), "the library has a header");
+    for header in headers {
+        bytes[header + VERSION] = 0xee;
+    }
+    bytes
+}
+
+#[test]
+fn a_library_that_is_refused_leaves_no_handler_of_its_constructor() {
+    let host = start();
+    wait_until("the app answers", || host.get("/apps/p/").text() == "1");
+    host.replace("libp.so", refused());
+    host.wait_for_log(&[
+        "generation 2 failed to start",
+        "interface does not match",
+        "built with abi_stable 238.11",
+    ]);
+    send(&host, libc::SIGURG);
+    others_are_fine(&host);
+    wait_until("the handler of the one that serves is called", || ask(&host, "p", "constructed") == "1");
+    assert_eq!(host.log_lines(&["stays in memory"]), [""; 0]);
+    assert!(host.stop().status.success());
+}
+
+#[test]
+fn a_library_that_is_refused_stays_if_a_thread_runs_its_code() {
+    let launch = launch(&json!({})).env("ATOLL_TEST_THREAD_OF_CONSTRUCTOR", "yes");
+    let host = launch.write("libp.so", refused()).start();
+    host.get("/apps/p/").problem(503, "unavailable");
+    host.wait_for_log(&["p#1 is refused, but its library stays in memory", "threads"]);
+    // Its thread is back in its code many times until then.
+    for _ in 0..50 {
+        others_are_fine(&host);
+    }
+    assert!(host.stop().status.success());
+}

@@ -44,7 +44,7 @@ impl Open {
     ///
     /// # Safety
     /// The unload rule: no thread runs the library's code, or will; no other code has an address in it.
-    unsafe fn close(mut self) -> Result<(), (Self, PinReason)> {
+    pub(super) unsafe fn close(mut self) -> Result<(), (Self, PinReason)> {
         let Some(Parts { library, context, path }) = self.parts.take() else { return Ok(()) };
         let entered = current::enter_linker(&context);
         let error = library.close().err();

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::{CheckingGlobals, check_layout_compatibility_with_globals};
-use abi_stable::library::AbiHeaderRef;
+use abi_stable::library::{AbiHeader, AbiHeaderRef};
 use atoll_plugin::abi::{Exit, PluginRef, ROOT_SYMBOL};
 use atoll_port::{Port, table};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
@@ -90,7 +90,7 @@ impl Loaded {
     /// library is unloaded. Waits for that thread.
     ///
     /// # Errors
-    /// See [`LoadError`]; the library is closed again.
+    /// See [`LoadError`]; the library is closed again, unless its constructors have left a thread or a signal handler.
     ///
     /// # Safety
     /// The file is native code, and this runs its constructors with all rights of the process. The caller vouches for it:
@@ -107,15 +107,23 @@ impl Loaded {
             let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) }
                 .map_err(|error| OpenError::new(&error, &path))?;
             // SAFETY: the symbol is the `LibHeader` that `export_app!` defines, and stays until `library` is closed.
-            let root = unsafe {
-                let header = library
-                    .get::<AbiHeaderRef>(ROOT_SYMBOL.as_bytes())
-                    .map_err(|_missing| LoadError::NoRoot)?;
-                check_root(*header, Some(content))?
-            };
-            bind(root, &bound);
+            let header = unsafe { library.get::<AbiHeaderRef>(ROOT_SYMBOL.as_bytes()) }.map(|header| *header);
             let open = Open::new(library, bound.clone(), path);
-            Ok((open, root))
+            let inside = header.as_ref().map_or(std::ptr::null(), |header| (&raw const **header).cast());
+            let root = header.map_err(|_missing| LoadError::NoRoot).and_then(|header| {
+                // SAFETY: as above, and its file has this hash.
+                unsafe { check_root(header, Some(content)) }
+            });
+            match root {
+                Ok(root) => {
+                    bind(root, &bound);
+                    Ok((open, root))
+                }
+                Err(error) => {
+                    refuse(open, inside, &bound);
+                    Err(error)
+                }
+            }
         };
         let (keeper, root) = Keeper::start(&name, open)?;
         let hold = Hold { mapping: Some(Box::new(keeper)), context, pinned: false };
@@ -182,15 +190,7 @@ impl Loaded {
             // SAFETY: no thread of the library's runs any more. What it has registered may make one until here, which is a
             // stranger.
             unsafe { root.unbind()() };
-            let base = exports::object_of(root.bind() as *const c_void);
-            let unseen = signals::unseen_handler(|handler| {
-                base.is_some() && exports::object_of(std::ptr::without_provenance(handler)) == base
-            });
-            if let Some(signal) = unseen {
-                return Err(PinReason::SignalHandler(signal));
-            }
-            let strangers = context.strangers();
-            if strangers.is_empty() { Ok(()) } else { Err(PinReason::Strangers(strangers)) }
+            look_for_users(root.bind() as *const c_void, &context)
         });
         let left = match self.hold.mapping.take() {
             // SAFETY: by the caller's contract and the check above.
@@ -203,6 +203,41 @@ impl Loaded {
         }
         Ok(self.copy)
     }
+}
+
+/// Closes a library that is refused, before anything but its constructors was called. If they have left something that
+/// may run its code, it stays in the process for good. `inside` is an address in it, or null.
+fn refuse(open: Open, inside: *const c_void, context: &LibraryContext) {
+    context.end_signals(HANDLERS_END);
+    let threads = context.running_threads();
+    let users =
+        if threads.is_empty() { look_for_users(inside, context) } else { Err(PinReason::Threads(threads)) };
+    let closed = users.and_then(|()| {
+        // SAFETY: the unload rule: no thread runs its code, as was looked for, and nobody was given an address in it.
+        unsafe { open.close() }.map_err(|(_open, reason)| reason)
+    });
+    if let Err(reason) = closed {
+        ABANDONED.fetch_add(1, Ordering::Relaxed);
+        log::warn!(
+            "{}#{} is refused, but its library stays in memory until the process exits: {reason}",
+            context.app(),
+            context.generation()
+        );
+    }
+}
+
+/// Looks for what may run a library's code although none of its known threads does: a handler of a signal that was set
+/// by a system call, or a thread that nobody knows. `inside` is an address in the library.
+fn look_for_users(inside: *const c_void, context: &LibraryContext) -> Result<(), PinReason> {
+    let base = exports::object_of(inside);
+    let unseen = signals::unseen_handler(|handler| {
+        base.is_some() && exports::object_of(std::ptr::without_provenance(handler)) == base
+    });
+    if let Some(signal) = unseen {
+        return Err(PinReason::SignalHandler(signal));
+    }
+    let strangers = context.strangers();
+    if strangers.is_empty() { Ok(()) } else { Err(PinReason::Strangers(strangers)) }
 }
 
 /// A library that could not be unloaded safely: it stays mapped, on purpose, with its heap and its file. Dropping it
@@ -242,6 +277,11 @@ pub(crate) unsafe fn check_root(
 ) -> Result<PluginRef, LoadError> {
     static PASSED: Verified = Verified::new();
     let interface = |reason: String| LoadError::Interface { host: atoll_plugin::VERSION, reason };
+    if !header.is_valid() {
+        let [library, host] =
+            [&*header, &AbiHeader::VALUE].map(|it| format!("{}.{}", it.abi_major, it.abi_minor));
+        return Err(interface(format!("it was built with abi_stable {library}, and this host with {host}")));
+    }
     let header = header.upgrade().map_err(|error| interface(error.to_string()))?;
     if !content.is_some_and(|content| PASSED.contains(content)) {
         let layout = header.layout().ok_or_else(|| interface("it has no layout information".to_owned()))?;

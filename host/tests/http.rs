@@ -503,6 +503,19 @@ fn an_app_that_cannot_start_is_503_and_not_ready() {
 }
 
 #[test]
+fn a_hundred_apps_that_are_not_ready_are_named() {
+    let apps = |count| {
+        let app = |n| json!({ "name": format!("none-{n:03}"), "path": "libnone.so", "preload": true });
+        json!((0..count).map(app).collect::<Vec<_>>())
+    };
+    let names = |count| (0..count).map(|n| format!("none-{n:03}: failed\n")).collect::<String>();
+    let host = Host::start(apps(103), &[]);
+    wait_until("all have failed", || host.get("/readyz").text() == names(100) + "and 3 more\n");
+    host.replace("apps.json", apps(100).to_string());
+    wait_until("three are removed", || host.get("/readyz").text() == names(100));
+}
+
+#[test]
 fn an_apps_log_is_in_the_hosts() {
     let host = probe(json!({}));
     host.post("/apps/probe/log", "by default");

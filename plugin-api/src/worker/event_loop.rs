@@ -273,7 +273,10 @@ async fn send(mut chunks: ChunkStream, channel: Arc<Channel>) {
             log::error!("incomplete response: {error}");
             unfinished.0.send_error(error.message());
         }
-        Err(Unsent::Over(_)) => return,
+        Err(Unsent::Over(error)) => {
+            log::debug!("the response was not sent to its end: {error}");
+            return;
+        }
     }
     unfinished.1 = true;
 }

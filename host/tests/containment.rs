@@ -276,15 +276,12 @@ fn a_main_that_ends_with_requests_in_flight() {
     for (path, text, generation) in [("/return", "returned from main", 1), ("/panic", "panicked in main", 2)]
     {
         assert_eq!(host.get("/apps/bad/").text(), "by hand");
-        let mut waits = host.connect();
-        waits.send(&Call::get("/apps/bad/never")).unwrap();
-        let problem = host.get(&format!("/apps/bad{path}")).problem(502, "bad-gateway");
-        assert!(problem["detail"].as_str().unwrap().contains("may have taken effect"), "{problem}");
-        // Sent before on another connection, it may come to the worker after its end: then the next one has it.
-        waits.set_patience(std::time::Duration::from_secs(1));
-        match waits.receive("GET") {
-            Ok(reply) => drop(reply.problem(502, "bad-gateway")),
-            Err(error) => assert!(error.kind() == std::io::ErrorKind::WouldBlock, "{error}"),
+        let (mut waits, entered) = (host.connect(), host.path(&format!("entered{generation}")));
+        waits.send(&Call::get(&format!("/apps/bad/never?{entered}"))).unwrap();
+        wait_until("the worker has it", || std::fs::exists(&entered).unwrap());
+        for reply in [host.get(&format!("/apps/bad{path}")), waits.receive("GET").unwrap()] {
+            let problem = reply.problem(502, "bad-gateway");
+            assert!(problem["detail"].as_str().unwrap().contains("may have taken effect"), "{problem}");
         }
         host.wait_for_log(&["ERROR", &format!("bad#{generation}"), text]);
         wait_until("the next generation answers", || host.get("/apps/bad/").status == 200);
@@ -472,7 +469,7 @@ fn more_generations_that_drain_than_there_may_be() {
     // Two drain, and the third goes on until one of them has ended.
     host.wait_for_log(&[
         "WARN",
-        "bad: the next generation is begun when one of the 2 that drain has ended (max_draining = 2)",
+        "bad: the next generation starts when one of the 2 that are draining has ended (max_draining = 2)",
     ]);
     assert_eq!(host.get("/apps/bad/").text(), "fine");
     assert_eq!((mapped(&host), host.log_lines(&["bad#4 is serving"]).len()), (3, 0));

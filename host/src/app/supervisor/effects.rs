@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::Supervisor;
 use super::input::Input;
 use super::waiters::answer;
-use crate::app::lifecycle::{Effect, Number, Report, Start};
+use crate::app::lifecycle::{Effect, Number, Start};
 use crate::app::startup::{self, Plan, StartupError};
 use crate::app::teardown;
 use crate::library::content_hash::ContentHash;
@@ -177,37 +177,7 @@ impl Supervisor {
         });
     }
 
-    fn report(&self, report: Report) {
-        let name = self.app.name();
-        match report {
-            Report::Unchanged => log::info!("{name}: the library is unchanged: nothing to reload"),
-            Report::Failed(number, reason) => {
-                let serving = self.lifecycle.serving();
-                let stays =
-                    serving.map_or(String::new(), |serving| format!("; generation {serving} keeps serving"));
-                log::error!("{name}: generation {number} failed to start: {reason}{stays}");
-                self.app.metrics().refused.add(1);
-                self.record(number, State::Refused, reason);
-            }
-            Report::Crashed(number, reason) => {
-                self.app.metrics().worker_ends.add(1);
-                log::error!("{name}#{number}: {reason}");
-            }
-            Report::Blocked(reason) => {
-                log::error!("{name}: {reason}");
-                self.record(self.lifecycle.last(), State::Refused, reason);
-            }
-            Report::Postponed(draining) => {
-                let limit = self.app.settings().max_draining;
-                log::warn!(
-                    "{name}: the next generation starts when one of the {draining} that are draining has ended \
-                    (max_draining = {limit})"
-                );
-            }
-        }
-    }
-
-    fn record(&self, generation: Number, state: State, reason: String) {
+    pub(super) fn record(&self, generation: Number, state: State, reason: String) {
         self.app.record(Transition { at: SystemTime::now(), generation, state, reason });
     }
 }

@@ -3,6 +3,7 @@
 mod effects;
 mod input;
 mod reactions;
+mod report;
 mod waiters;
 
 use std::collections::HashMap;

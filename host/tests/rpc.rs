@@ -219,7 +219,7 @@ fn the_members_of_a_batch_run_side_by_side() {
     let late = json!(-32005);
     assert_eq!(codes, [late.clone(), late.clone(), Value::Null, late.clone(), late.clone(), late]);
     assert_eq!(answers[2]["result"], 5);
-    assert!(answers[0]["error"]["message"].as_str().unwrap().contains("deadline_ms = 500"), "{answers}");
+    assert!(answers[0]["error"]["message"].as_str().unwrap().contains("deadline_ms = 1000"), "{answers}");
     wait_until("the handlers are dropped", || call(&host, "counts", json!([]))["result"]["dropped"] == 5);
 }
 

@@ -39,9 +39,10 @@ fn a_socket_that_is_handed_over_is_listened_on() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     fcntl_setfd(&listener, FdFlags::empty()).unwrap();
-    // As a service manager does: the socket is descriptor 3, and the variables name the process.
+    // As a service manager does: the socket is descriptor 3, and the variables name the process. (In `sh`, the number of a
+    // descriptor may have one digit only.)
     let script = format!("LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve 3<&{}", listener.as_raw_fd());
-    let launch = Launch::program("sh").args(["-c", &script]).arg(atoll()).write("apps.json", "[]");
+    let launch = Launch::program("bash").args(["-c", &script]).arg(atoll()).write("apps.json", "[]");
     // A request that comes before the host is answered when it is there.
     let client = std::net::TcpStream::connect(address).unwrap();
     let host = launch.start();
@@ -140,7 +141,7 @@ fn a_socket_that_nobody_would_serve_is_an_error() {
     for command in ["serve", "dev"] {
         let (first, second) = (first.as_raw_fd(), second.as_raw_fd());
         let script = format!("LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\" {command} 9<&{first} 4<&{second} 3<&9");
-        let ended = Launch::program("sh").args(["-c", &script]).arg(atoll()).write("apps.json", "[]").run();
+        let ended = Launch::program("bash").args(["-c", &script]).arg(atoll()).write("apps.json", "[]").run();
         assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
         support::contains(&ended.stderr, &["passed 2 sockets, but the host uses one", "ListenStream="]);
     }

@@ -12,11 +12,11 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr;
 
 use atoll_plugin::abi::ThreadEvent;
-use libc::{pthread_attr_t, pthread_t};
+use libc::{pid_t, pthread_attr_t, pthread_t};
 
 use crate::abi::behind::Behind;
 use crate::abi::library_context::LibraryContext;
-use crate::abi::{current, thread_stop, threads};
+use crate::abi::{current, forks, thread_stop, threads};
 
 /// Defines functions of this module under the same names of libc's. Rust has no way to define a weak one.
 macro_rules! export {
@@ -38,7 +38,7 @@ macro_rules! export {
 
 mod signals;
 
-export! { __assert_fail, _Exit, _exit, abort, exit, pthread_create, quick_exit }
+export! { __assert_fail, _Exit, _exit, abort, exit, fork, pthread_create, quick_exit }
 
 /// What to do where they are not [in force](in_force).
 pub const REMEDY: &str =
@@ -65,6 +65,7 @@ static ABORT: Behind = Behind::new(c"abort");
 static ASSERT_FAIL: Behind = Behind::new(c"__assert_fail");
 static EXIT: Behind = Behind::new(c"exit");
 static EXIT_NOW: Behind = Behind::new(c"_exit");
+static FORK: Behind = Behind::new(c"fork");
 static PTHREAD_CREATE: Behind = Behind::new(c"pthread_create");
 static QUICK_EXIT: Behind = Behind::new(c"quick_exit");
 
@@ -79,7 +80,7 @@ pub(crate) fn prepare(context: &LibraryContext) {
 /// Looks libc's functions up. A forked child cannot: another thread may have been in the dynamic linker when it was made,
 /// with a lock that nobody releases in the child.
 fn find_libc_functions() {
-    for function in [&ABORT, &ASSERT_FAIL, &EXIT, &EXIT_NOW, &PTHREAD_CREATE, &QUICK_EXIT] {
+    for function in [&ABORT, &ASSERT_FAIL, &EXIT, &EXIT_NOW, &FORK, &PTHREAD_CREATE, &QUICK_EXIT] {
         function.find();
     }
 }
@@ -149,6 +150,20 @@ unsafe extern "C" fn pthread_create(
         current::with(|context| current::thread_event(context, ThreadEvent::Failed));
     }
     result
+}
+
+/// `fork`, while no library is being closed.
+///
+/// # Safety
+/// As for libc's function.
+unsafe extern "C" fn fork() -> pid_t {
+    // SAFETY: libc's function has this type.
+    let fork: unsafe extern "C" fn() -> pid_t = unsafe { std::mem::transmute(FORK.find()) };
+    forks::begin();
+    // SAFETY: by the caller's contract.
+    let child = unsafe { fork() };
+    forks::end(child == 0);
+    child
 }
 
 /// Ends the calling thread instead of the process, if it runs for a generation. Not where the dynamic linker waits
@@ -263,7 +278,7 @@ mod tests {
     fn shared_libraries_find_them() {
         assert!(in_force());
         let this = object_of(in_force as fn() -> bool as *const c_void);
-        for name in [c"abort", c"exit", c"pthread_create"] {
+        for name in [c"abort", c"exit", c"fork", c"pthread_create"] {
             // SAFETY: the name is a C string.
             let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
             assert_eq!(object_of(found), this, "{name:?}");

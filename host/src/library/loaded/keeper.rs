@@ -17,8 +17,8 @@ use super::error::LoadError;
 use super::mapping::{FinalCheck, Mapping};
 use super::open_error::loader_says;
 use super::pin_reason::PinReason;
-use crate::abi::current;
 use crate::abi::library_context::LibraryContext;
+use crate::abi::{current, forks};
 
 /// How much stack a keeper has, in bytes: for the constructors of a library, and for the dynamic linker. As much as
 /// Rust gives its threads; what is not used takes no memory.
@@ -45,6 +45,7 @@ impl Open {
     /// # Safety
     /// The unload rule: no thread runs the library's code, or will; no other code has an address in it.
     pub(super) unsafe fn close(mut self) -> Result<(), (Self, PinReason)> {
+        let Some(_no_forks) = forks::hold_off() else { return Err((self, PinReason::Fork)) };
         let Some(Parts { library, context, path }) = self.parts.take() else { return Ok(()) };
         let entered = current::enter_linker(&context);
         let error = library.close().err();

@@ -18,6 +18,8 @@ pub enum PinReason {
     /// Workers do not come back from the app's code: where each is, and the names of its running threads, which they
     /// may be waiting for.
     Workers(Vec<String>, Vec<String>),
+    /// A thread forks, and may call what the library has registered with `pthread_atfork`.
+    Fork,
     /// The dynamic linker could not close it.
     Close(String),
     /// It was closed, and the dynamic linker kept it.
@@ -46,6 +48,7 @@ impl std::fmt::Display for PinReason {
                     false => write!(f, "; its threads are still running: {}", threads.join(", ")),
                 }
             }
+            Self::Fork => f.write_str("a thread is in `fork`, which may call its functions"),
             Self::Close(error) => write!(f, "dlclose failed: {error}"),
             Self::StillMapped => f.write_str(
                 "dlclose kept it mapped (linked with -z nodelete, or a thread-local is still in use)",

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use atoll_host::internal::App;
 use atoll_plugin::protocol::{Request, method};
+use atoll_port::Generation;
 use criterion::{Criterion, SamplingMode};
 
 use crate::hop::Hop;
@@ -55,7 +56,7 @@ fn empty(ends: &mut Ends, iterations: u64) -> Duration {
         let save = |id| {
             serde_json::to_vec(&Request::new(id, method::STATE_SAVE, ())).expect("a message can be written")
         };
-        let answer = in_flight.call(save, None, None).expect("the port is open");
+        let answer = Generation::workers(&*in_flight).call(save, None, None).expect("the port is open");
         answer.await.expect("the worker answers");
     })
 }

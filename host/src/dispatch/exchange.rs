@@ -4,15 +4,13 @@
 use std::time::Duration;
 
 use atoll_plugin::protocol::{HttpRequest, HttpResponse};
+use atoll_port::CallContext;
 use atoll_port::exchange::{self, Target};
-use atoll_port::{Answer, CallContext, CallError};
-use bytes::Bytes;
 
 use crate::app::handle::App;
 use crate::app::unavailable::Unavailable;
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::generation::handle::{Generation, InFlight};
-use crate::memory::buffer;
 use crate::observe::timing::RequestTiming;
 
 pub use atoll_port::exchange::{BodySource, RequestBody};
@@ -71,12 +69,7 @@ impl Target for App {
         self.app_log().log_failure(line);
     }
 
-    fn send_now(
-        &self,
-        json: impl Fn(u64) -> Vec<u8>,
-        body: Option<&Bytes>,
-        context: &CallContext,
-    ) -> Option<Result<(InFlight, Answer), Problem>> {
+    fn enter(&self) -> Option<Result<InFlight, Problem>> {
         let in_flight = self.enter()?;
         if let Some(most) = self.max_concurrency().filter(|most| in_flight.in_flight() > *most) {
             let detail = format!(
@@ -88,15 +81,7 @@ impl Target for App {
                 Problem::new(ProblemKind::Overloaded, detail).retry_after(Duration::from_secs(1))
             ));
         }
-        match in_flight.call(json, body.cloned().map(buffer::from_bytes), Some(context)) {
-            Ok(answer) => Some(Ok((in_flight, answer))),
-            Err(CallError::Full(queue)) => Some(Err(exchange::queue_full(self, queue))),
-            // Its workers have ended, and the supervisor knows: it starts the next generation.
-            Err(CallError::Closed) => {
-                in_flight.retire();
-                None
-            }
-        }
+        Some(Ok(in_flight))
     }
 
     async fn wait(&self) -> Result<(), Problem> {

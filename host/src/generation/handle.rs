@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use atoll_plugin::abi::{Buffer, Exit, PluginRef};
+use atoll_plugin::abi::{Exit, PluginRef};
 use atoll_plugin::protocol::{LogLevel, Start, method};
 use atoll_port::{
-    Answer, CallContext, CallError, CallSink, Limits, Port, Requests, SaveError, ShutdownSignal, StartError,
-    Warnings, Workers,
+    CallSink, Limits, Port, Requests, SaveError, ShutdownSignal, StartError, Warnings, Workers,
 };
 use serde_json::Value;
 
@@ -293,20 +292,6 @@ impl Generation {
     pub(crate) fn ports(&self) -> &[Arc<Port>] {
         self.workers.ports()
     }
-
-    /// Sends a request to a worker, the next one in turn whose inbox has room: the text that `json` writes for the
-    /// given id. What the app calls for it carries its `context` on.
-    ///
-    /// # Errors
-    /// No worker took it: why the last one did not.
-    pub fn call(
-        &self,
-        json: impl Fn(u64) -> Vec<u8>,
-        transfer: Option<Buffer>,
-        context: Option<&CallContext>,
-    ) -> Result<Answer, CallError> {
-        self.workers.call(json, transfer, context)
-    }
 }
 
 /// A generation that was not stopped ends: its workers have nobody left to work for.
@@ -320,6 +305,10 @@ impl Drop for Generation {
 impl atoll_port::Generation for Generation {
     fn requests(&self) -> &Requests {
         &self.requests
+    }
+
+    fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     fn number(&self) -> u64 {

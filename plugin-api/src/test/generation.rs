@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use atoll_port::answer::AnswerError;
 use atoll_port::app_calls::AppCalls;
-use atoll_port::exchange::{self, Sent, Target};
+use atoll_port::exchange::{self, Target};
 use atoll_port::problem::{Problem, ProblemKind};
 use atoll_port::{
-    CallContext, CallError, Generation, InFlight, Limits, RequestTiming, Requests, SaveError, StartError,
-    WarningKind, Warnings, Workers, buffer,
+    CallContext, Generation, InFlight, Limits, RequestTiming, Requests, SaveError, StartError, WarningKind,
+    Warnings, Workers,
 };
-use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -70,6 +69,10 @@ impl Generation for TestGeneration {
         &self.requests
     }
 
+    fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
     fn number(&self) -> u64 {
         self.start.generation
     }
@@ -104,18 +107,8 @@ impl Target for TestGeneration {
     /// The test has it in the response.
     fn log_failure(&self, _: impl FnOnce() -> String) {}
 
-    fn send_now(
-        &self,
-        json: impl Fn(u64) -> Vec<u8>,
-        body: Option<&Bytes>,
-        context: &CallContext,
-    ) -> Option<Result<Sent<Self>, Problem>> {
-        let in_flight = InFlight::enter(&self.this.upgrade()?)?;
-        match self.workers.call(json, body.cloned().map(buffer::from_bytes), Some(context)) {
-            Ok(answer) => Some(Ok((in_flight, answer))),
-            Err(CallError::Closed) => None,
-            Err(CallError::Full(queue)) => Some(Err(exchange::queue_full(self, queue))),
-        }
+    fn enter(&self) -> Option<Result<InFlight<Self>, Problem>> {
+        InFlight::enter(&self.this.upgrade()?).map(Ok)
     }
 
     async fn wait(&self) -> Result<(), Problem> {

@@ -84,7 +84,7 @@ pub(super) fn check(request: &HttpRequest<'_>) -> Result<(), ErrorObject<'static
     Ok(())
 }
 
-/// Whether a header says what the context does.
+/// Whether a header repeats what is in the context.
 fn is_of_context(name: &str) -> bool {
     ["x-request-id", "traceparent"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }

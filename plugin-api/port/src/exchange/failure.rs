@@ -68,7 +68,7 @@ fn detail(app: &impl Target, what: &str, elsewhere: &str, reason: &str) -> Strin
 }
 
 /// That each worker of an app has as many requests in its inbox as may wait there.
-pub fn queue_full(app: &impl Target, queue: usize) -> Problem {
+pub(super) fn queue_full(app: &impl Target, queue: usize) -> Problem {
     let detail = format!(
         "Each worker of the app `{}` has reached its limit of {queue} queued requests (queue = {queue}). Try again \
         later.",

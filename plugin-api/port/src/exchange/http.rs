@@ -46,7 +46,7 @@ pub async fn http<T: Target, R>(
         context.set_deadline(deadline);
     }
     let (json, whole) = (|id| request.message(id), body.whole());
-    let mut sent = app.send_now(json, whole.as_ref(), &context);
+    let mut sent = target::send_now(app, json, whole.as_ref(), &context);
     let mut upload = body.into_upload();
     let is_upload = upload.is_some();
     let (mut exchange, first) = loop {

@@ -25,7 +25,6 @@ pub mod websocket;
 pub(crate) use self::call::too_late as call_too_late;
 pub use self::call::{call, from_problem};
 pub use self::download::Download;
-pub use self::failure::queue_full;
 pub use self::http::http;
 pub use self::pending::Exchange;
 pub use self::request_body::{BodySource, RequestBody, WHOLE_LIMIT};

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::failure::queue_full;
+use crate::buffer;
 use crate::call_context::CallContext;
 use crate::generation::{Generation, InFlight};
 use crate::problem::Problem;
-use crate::reply::Answer;
+use crate::reply::{Answer, CallError};
 use crate::timing::RequestTiming;
 
 /// A request that a worker of a generation has.
@@ -36,14 +38,11 @@ pub trait Target {
     /// Logs that a request to it has failed.
     fn log_failure(&self, line: impl FnOnce() -> String);
 
-    /// Sends a request to the generation that serves: the text that `json` writes for the given id. `None` if no generation
-    /// serves. What the app calls for it carries `context` on.
-    fn send_now(
-        &self,
-        json: impl Fn(u64) -> Vec<u8>,
-        body: Option<&Bytes>,
-        context: &CallContext,
-    ) -> Option<Result<Sent<Self::Generation>, Problem>>;
+    /// Admits a request to the generation that serves; `None` if no generation serves.
+    ///
+    /// # Errors
+    /// The app has as many requests as it may have.
+    fn enter(&self) -> Option<Result<InFlight<Self::Generation>, Problem>>;
 
     /// Waits until a generation serves.
     ///
@@ -55,8 +54,30 @@ pub trait Target {
     fn note_answer(&self, generation: &Self::Generation, times: Option<RequestTiming>);
 }
 
-/// Sends a request of any method to the generation that serves, as [`Target::send_now`] does. Where none serves, it waits for
-/// one.
+/// Sends a request of any method to the generation that serves: the text that `json` writes for the given id. `None` if no
+/// generation serves. What the app calls for it carries `context` on.
+pub(super) fn send_now<T: Target>(
+    target: &T,
+    json: impl Fn(u64) -> Vec<u8>,
+    body: Option<&Bytes>,
+    context: &CallContext,
+) -> Option<Result<Sent<T::Generation>, Problem>> {
+    let in_flight = match target.enter()? {
+        Ok(in_flight) => in_flight,
+        Err(problem) => return Some(Err(problem)),
+    };
+    match in_flight.workers().call(json, body.cloned().map(buffer::from_bytes), Some(context)) {
+        Ok(answer) => Some(Ok((in_flight, answer))),
+        Err(CallError::Full(queue)) => Some(Err(queue_full(target, queue))),
+        // Its workers have ended.
+        Err(CallError::Closed) => {
+            in_flight.requests().retire();
+            None
+        }
+    }
+}
+
+/// Sends a request of any method to the generation that serves. Where none serves, it waits for one.
 ///
 /// # Errors
 /// The app does not take the request.
@@ -67,7 +88,7 @@ pub async fn send<T: Target>(
     context: &CallContext,
 ) -> Result<Sent<T::Generation>, Problem> {
     loop {
-        if let Some(sent) = target.send_now(&json, body.as_ref(), context) {
+        if let Some(sent) = send_now(target, &json, body.as_ref(), context) {
             return sent;
         }
         target.wait().await?;

@@ -14,13 +14,12 @@ use serde_json::{Value, json};
 use tokio::task::{LocalSet, spawn_local, yield_now};
 
 use super::websocket::{self, Closed, WebSocketClient};
-use super::{Answered, RequestBody, ResponseBody, Sent, Target, call, http, queue_full};
+use super::{Answered, RequestBody, ResponseBody, Target, call, http};
 use crate::call_context::CallContext;
 use crate::call_sink::{CallSink, OutgoingCall};
 use crate::generation::{Generation, InFlight, Requests, Workers};
 use crate::port::{Limits, Port};
 use crate::problem::{Problem, ProblemKind};
-use crate::reply::CallError;
 use crate::timing::RequestTiming;
 use crate::warnings::{WarningKind, Warnings};
 use crate::{buffer, message, to_json};
@@ -49,6 +48,10 @@ struct OneGeneration {
 impl Generation for OneGeneration {
     fn requests(&self) -> &Requests {
         &self.requests
+    }
+
+    fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     fn number(&self) -> u64 {
@@ -107,18 +110,8 @@ impl Target for App {
 
     fn log_failure(&self, _: impl FnOnce() -> String) {}
 
-    fn send_now(
-        &self,
-        json: impl Fn(u64) -> Vec<u8>,
-        body: Option<&Bytes>,
-        context: &CallContext,
-    ) -> Option<Result<Sent<OneGeneration>, Problem>> {
-        let in_flight = InFlight::enter(&self.generations[self.serving.get()])?;
-        match in_flight.workers.call(json, body.cloned().map(buffer::from_bytes), Some(context)) {
-            Ok(answer) => Some(Ok((in_flight, answer))),
-            Err(CallError::Closed) => None,
-            Err(CallError::Full(queue)) => Some(Err(queue_full(self, queue))),
-        }
+    fn enter(&self) -> Option<Result<InFlight<OneGeneration>, Problem>> {
+        InFlight::enter(&self.generations[self.serving.get()]).map(Ok)
     }
 
     async fn wait(&self) -> Result<(), Problem> {

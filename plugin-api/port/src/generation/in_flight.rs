@@ -5,11 +5,15 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::generation::requests::Requests;
+use crate::generation::workers::Workers;
 
 /// What serves an app's requests.
 pub trait Generation {
     /// The requests that it has.
     fn requests(&self) -> &Requests;
+
+    /// What carries them out.
+    fn workers(&self) -> &Workers;
 
     /// Which of the app's generations this is, counted from 1.
     fn number(&self) -> u64;
@@ -65,6 +69,10 @@ mod tests {
     impl Generation for Serves {
         fn requests(&self) -> &Requests {
             &self.0
+        }
+
+        fn workers(&self) -> &Workers {
+            unreachable!("it is sent nothing")
         }
 
         fn number(&self) -> u64 {

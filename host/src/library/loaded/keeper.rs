@@ -17,8 +17,9 @@ use super::error::LoadError;
 use super::mapping::{FinalCheck, Mapping};
 use super::open_error::loader_says;
 use super::pin_reason::PinReason;
+use crate::abi::current;
+use crate::abi::forks::{self, NoForks};
 use crate::abi::library_context::LibraryContext;
-use crate::abi::{current, forks};
 
 /// How much stack a keeper has, in bytes: for the constructors of a library, and for the dynamic linker. As much as
 /// Rust gives its threads; what is not used takes no memory.
@@ -44,8 +45,7 @@ impl Open {
     ///
     /// # Safety
     /// The unload rule: no thread runs the library's code, or will; no other code has an address in it.
-    pub(super) unsafe fn close(mut self) -> Result<(), (Self, PinReason)> {
-        let Some(_no_forks) = forks::hold_off() else { return Err((self, PinReason::Fork)) };
+    pub(super) unsafe fn close(mut self, _no_forks: NoForks) -> Result<(), (Self, PinReason)> {
         let Some(Parts { library, context, path }) = self.parts.take() else { return Ok(()) };
         let entered = current::enter_linker(&context);
         let error = library.close().err();
@@ -144,13 +144,12 @@ impl Keeper {
 /// Keeps the library until it is closed.
 fn keep(library: Open, ordered: &Receiver<Order>) -> Left {
     for Order { last, refused } in ordered {
-        let reason = last().err();
-        let closes = reason.is_none();
+        let held = last().and_then(|()| forks::hold_off().ok_or(PinReason::Fork));
         // It waits for this.
-        let _ = refused.send(reason);
-        if closes {
+        let _ = refused.send(held.as_ref().err().cloned());
+        if let Ok(no_forks) = held {
             // SAFETY: the order is given by `Keeper::end`, by its contract.
-            return unsafe { library.close() }.map_err(|(library, reason)| (Some(library), reason));
+            return unsafe { library.close(no_forks) }.map_err(|(library, reason)| (Some(library), reason));
         }
     }
     // Nobody will close it. Not even this thread may end: the library may take it for its main thread.

@@ -26,7 +26,7 @@ pub use self::open_error::OpenError;
 pub use self::pin_reason::PinReason;
 use self::verified::Verified;
 use crate::abi::library_context::LibraryContext;
-use crate::abi::{current, exports, signals, vtable};
+use crate::abi::{current, exports, forks, signals, vtable};
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
 use crate::library::stage::Staged;
@@ -212,9 +212,10 @@ fn refuse(open: Open, inside: *const c_void, context: &LibraryContext) {
     let threads = context.running_threads();
     let users =
         if threads.is_empty() { look_for_users(inside, context) } else { Err(PinReason::Threads(threads)) };
-    let closed = users.and_then(|()| {
+    let held = users.and_then(|()| forks::hold_off().ok_or(PinReason::Fork));
+    let closed = held.and_then(|no_forks| {
         // SAFETY: the unload rule: no thread runs its code, as was looked for, and nobody was given an address in it.
-        unsafe { open.close() }.map_err(|(_open, reason)| reason)
+        unsafe { open.close(no_forks) }.map_err(|(_open, reason)| reason)
     });
     if let Err(reason) = closed {
         ABANDONED.fetch_add(1, Ordering::Relaxed);

@@ -1,7 +1,8 @@
 //! The life of an app as a plain state machine: events in, effects out, no threads, no clock, no I/O.
 //!
-//! An app's supervisor carries the effects out and reports what came of them. All state of an app that decides anything
-//! is here; the supervisor holds the resources: libraries, workers, and those that wait for an answer.
+//! An app's supervisor carries the effects out and reports what came of them. The state that decides which generation
+//! starts, serves and stops is here; the supervisor holds the resources: libraries, workers, timers, and those that wait
+//! for an answer.
 
 mod effect;
 mod event;

@@ -13,7 +13,7 @@ use crate::library::content_hash::ContentHash;
 impl Lifecycle {
     pub(super) fn wanted(&mut self) {
         match self.phase {
-            // The one that is starting for nobody is wanted again.
+            // The app was stopped while this one was starting; a call wants it again.
             Phase::Cold if self.starting.is_some() => {
                 self.is_unwanted = false;
                 self.phase = Phase::Starting;

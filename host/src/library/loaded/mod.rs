@@ -214,7 +214,7 @@ fn refuse(open: Open, inside: *const c_void, context: &LibraryContext) {
         if threads.is_empty() { look_for_users(inside, context) } else { Err(PinReason::Threads(threads)) };
     let held = users.and_then(|()| forks::hold_off().ok_or(PinReason::Fork));
     let closed = held.and_then(|no_forks| {
-        // SAFETY: the unload rule: no thread runs its code, as was looked for, and nobody was given an address in it.
+        // SAFETY: the unload rule: no thread runs its code, as was looked for, and no code was given an address in it.
         unsafe { open.close(no_forks) }.map_err(|(_open, reason)| reason)
     });
     if let Err(reason) = closed {
@@ -228,7 +228,7 @@ fn refuse(open: Open, inside: *const c_void, context: &LibraryContext) {
 }
 
 /// Looks for what may run a library's code although none of its known threads does: a handler of a signal that was set
-/// by a system call, or a thread that nobody knows. `inside` is an address in the library.
+/// by a system call, or a thread that the host does not track. `inside` is an address in the library.
 fn look_for_users(inside: *const c_void, context: &LibraryContext) -> Result<(), PinReason> {
     let base = exports::object_of(inside);
     let unseen = signals::unseen_handler(|handler| {

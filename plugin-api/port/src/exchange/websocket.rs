@@ -145,7 +145,7 @@ impl<C: WebSocketClient, G: Generation> Bridge<C, G> {
         Ok(())
     }
 
-    /// Closes both sides. A client or an app that does not take part any more has nothing to be told.
+    /// Closes both sides. A client or an app that has left gets nothing.
     async fn close(mut self, closed: Closed) {
         match closed {
             Closed::Lost => {}

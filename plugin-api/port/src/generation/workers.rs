@@ -122,7 +122,7 @@ impl Workers {
             // A worker may end between the two.
             match port.reserve().and_then(|place| place.on_behalf(context).send(&json, &mut transfer)) {
                 Ok(answer) => return Ok(answer),
-                // A full worker says more than one that has ended.
+                // That a worker is full is the better reason than that one has ended.
                 Err(full @ CallError::Full(_)) => refusal = full,
                 Err(CallError::Closed) => {}
             }

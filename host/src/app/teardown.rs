@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use atoll_port::table;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 
@@ -105,8 +104,8 @@ impl Remains {
         let mut is_closed = false;
         loop {
             // Before it is looked, so that nothing is missed.
-            let (worker, thread) = (generation.change(), context.thread_ends());
-            let (workers, threads) = (self.generation.left(), context.running_threads());
+            let (worker, thread) = (generation.threads().change(), context.thread_ends());
+            let (workers, threads) = (self.generation.threads().left(), context.running_threads());
             let reason = match (workers.is_empty(), threads.is_empty()) {
                 // Nobody knows what its threads hold in memory.
                 _ if context.aborted().is_some() => {
@@ -116,7 +115,7 @@ impl Remains {
                 (false, _) => PinReason::Workers(workers, threads),
                 (true, false) => PinReason::Threads(threads),
                 (true, true) => {
-                    self.generation.join().await;
+                    self.generation.threads().join().await;
                     match unload(self.pinned.into_library()).await {
                         Ok(_copy) => {
                             reclaim(&self.generation);
@@ -175,7 +174,7 @@ async fn threads_end(context: &LibraryContext, limit: Duration) {
 /// Takes back what the library of a generation had of the host's; it is unloaded.
 fn reclaim(generation: &Generation) {
     // SAFETY: the library is out of the process, as `unload` has verified.
-    generation.ports().iter().for_each(|port| unsafe { table::reclaim(port) });
+    unsafe { generation.threads().reclaim() };
 }
 
 /// Waits as long as there is no thread for it.

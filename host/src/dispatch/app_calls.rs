@@ -52,7 +52,7 @@ mod tests {
 
     use atoll_plugin::abi::{Message, Received};
     use atoll_plugin::protocol::code;
-    use atoll_port::{Limits, Port};
+    use atoll_port::{Limits, port_to_thread};
     use serde_json::Value;
 
     use super::*;
@@ -65,20 +65,20 @@ mod tests {
         tokio::task::LocalSet::new().block_on(&runtime, async {
             let calls = AppCalls::start(AppIndex::default());
             let limits = Limits { queue: 1, calls: 4, message: 1024 };
-            let port = Port::new("a".into(), limits, AppWarnings::new("a".into()), calls);
+            let (_port, worker) = port_to_thread("a".into(), limits, AppWarnings::new("a".into()), calls);
             for text in sent {
                 let (json, transfer) = (buffer::from_vec(text.into()), buffer::list(Vec::new()));
-                assert!(port.accept(Message { json, transfer }));
+                assert!(worker.send(Message { json, transfer }));
             }
             let mut message = Message::default();
             let mut answers = sent.map(|_| Value::Null);
             for answer in &mut answers {
-                while port.receive(Some(Duration::ZERO), &mut message) != Received::Message {
+                while worker.receive(Some(Duration::ZERO), &mut message) != Received::Message {
                     tokio::task::yield_now().await;
                 }
                 *answer = serde_json::from_slice(&message.json).unwrap();
             }
-            assert_eq!(port.receive(Some(Duration::ZERO), &mut message), Received::TimedOut);
+            assert_eq!(worker.receive(Some(Duration::ZERO), &mut message), Received::TimedOut);
             answers
         })
     }

@@ -1,23 +1,18 @@
 //! A generation that runs: its workers, and the requests that they have.
 
-use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use atoll_plugin::abi::{Exit, PluginRef};
+use atoll_plugin::abi::PluginRef;
 use atoll_plugin::protocol::{LogLevel, Start, method};
 use atoll_port::{
-    CallSink, Limits, Port, Requests, SaveError, ShutdownSignal, StartError, Warnings, Workers,
+    CallSink, Limits, Requests, SaveError, ShutdownSignal, StartError, Warnings, Workers, port_to_thread,
 };
 use serde_json::Value;
 
-use crate::abi::current;
 use crate::abi::library_context::LibraryContext;
-use crate::abi::thread_stop;
-use crate::generation::running::Running;
-use crate::library::loaded;
+use crate::generation::worker_threads::WorkerThreads;
 use crate::memory::heap::Heap;
 use crate::observe::app_log::AppLog;
 use crate::observe::app_warnings::WarningKind;
@@ -38,10 +33,7 @@ pub struct Generation {
     version: String,
     workers: Workers,
     requests: Requests,
-    running: Arc<Running>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
-    /// A worker for which there was no thread.
-    no_thread: Mutex<Option<(usize, io::Error)>>,
+    threads: WorkerThreads,
     noticed: Option<Instant>,
     answered: AtomicBool,
 }
@@ -67,58 +59,16 @@ impl Generation {
         noticed: Option<Instant>,
         on_exit: impl Fn(String) + Clone + Send + Sync + 'static,
     ) -> Self {
-        let (app, number) = (context.app(), context.generation());
         let warnings: Arc<dyn Warnings> = context.app_log().warnings().clone();
-        let workers = Workers::new(shape.workers, app, shape.limits, &warnings, call_sink);
-        let ports = workers.ports();
-        let running = Arc::new(Running::new(shape.workers));
-        let (all_ports, running_then, on_abort) = (ports.to_vec(), running.clone(), on_exit.clone());
-        context.on_abort(move |abort| {
-            // As for a process, this is the end of all workers: their requests fail now. The order is that of `ended` below.
-            if !running_then.stop() {
-                on_abort(abort.to_string());
-            }
-            all_ports.iter().for_each(|port| port.close());
-        });
-        let mut threads = Vec::with_capacity(shape.workers);
-        let mut no_thread = None;
-        for (worker, port) in ports.iter().enumerate() {
-            let (inside, running_inside, on_exit) = (port.clone(), running.clone(), on_exit.clone());
-            let its_own = context.clone();
-            let body = move || {
-                // SAFETY: whoever unloads the library joins this thread first, and keeps the context until then.
-                unsafe { current::enter(&its_own) };
-                its_own.worker_begins();
-                let (port, running) = (inside.clone(), running_inside.clone());
-                thread_stop::on_worker_stop(move || running.end(worker));
-                let how = match loaded::run(root, inside) {
-                    Exit::Stopped | Exit::Returned => "returned from main unexpectedly",
-                    Exit::Panicked => "panicked in main",
-                };
-                // Told before the port is closed: so the supervisor knows before anyone finds it closed.
-                if !running_inside.is_stopping() {
-                    on_exit(format!("worker {worker} {how}"));
-                }
-                port.close();
-                running_inside.end(worker);
-            };
-            match std::thread::Builder::new().name(format!("{app}#{number}.{worker}")).spawn(body) {
-                Ok(thread) => threads.push(thread),
-                Err(error) => {
-                    port.close();
-                    running.end(worker);
-                    no_thread.get_or_insert((worker, error));
-                }
-            }
-        }
+        let port =
+            |_| port_to_thread(context.app().clone(), shape.limits, warnings.clone(), call_sink.clone());
+        let (ports, ends): (Vec<_>, Vec<_>) = (0..shape.workers).map(port).unzip();
         Self {
+            workers: Workers::new(ports),
+            threads: WorkerThreads::spawn(context.clone(), root, ends, on_exit),
             context,
             version,
-            workers,
             requests: Requests::default(),
-            running,
-            threads: Mutex::new(threads),
-            no_thread: Mutex::new(no_thread),
             noticed,
             answered: AtomicBool::new(false),
         }
@@ -190,8 +140,7 @@ impl Generation {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(&self, start: Start, states: Vec<Value>, limit: Duration) -> Result<(), StartError> {
-        let no_thread = self.no_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((worker, reason)) = no_thread {
+        if let Some((worker, reason)) = self.threads.take_fault() {
             return Err(StartError::Thread { worker, reason });
         }
         self.workers.start(start, states, limit).await
@@ -248,56 +197,26 @@ impl Generation {
     /// Tells the workers to stop, and waits for their threads: until `limit`, then as long again with their ports
     /// closed. Those that are left, still in the app's code: which they are. One that called `abort` is not counted.
     pub async fn stop(&self, limit: Duration) -> Vec<String> {
-        self.running.stop();
+        self.threads.note_stop();
         self.workers.notify(method::STOP, Value::Null);
-        if self.running.ended(limit).await.is_err() {
-            self.workers.close();
-            if self.running.ended(limit).await.is_err() {
-                return self.left();
-            }
-        }
-        self.workers.close();
-        if self.context.aborted().is_some() {
-            // A worker may be among the threads that never end. The library stays, so nothing depends on the others.
-            return Vec::new();
-        }
-        self.join().await;
-        Vec::new()
+        self.threads.stop(limit, || self.workers.close()).await
     }
 
-    /// The workers that have not come back from the app's code, and where they are.
-    pub(crate) fn left(&self) -> Vec<String> {
-        self.running.left()
-    }
-
-    /// Resolves when fewer workers are in the app's code than when this was called.
-    pub(crate) fn change(&self) -> impl Future<Output = ()> + '_ {
-        self.running.change()
-    }
-
-    /// Waits for the threads of workers that have come back.
-    pub(crate) async fn join(&self) {
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        // A worker's thread catches the app's panics; one of the host's own is reported by its hook.
-        let join = || threads.into_iter().for_each(|thread| drop(thread.join()));
-        let _ = tokio::task::spawn_blocking(join).await;
+    /// The threads of its workers.
+    pub(crate) fn threads(&self) -> &WorkerThreads {
+        &self.threads
     }
 
     /// Tells the workers which log records they are to send: 0 (none) to 5 (trace).
     pub(crate) fn set_log_level(&self, level: u8) {
         self.workers.notify(method::LOG_LEVEL, LogLevel { level });
     }
-
-    /// The host's ends of its workers' ports.
-    pub(crate) fn ports(&self) -> &[Arc<Port>] {
-        self.workers.ports()
-    }
 }
 
 /// A generation that was not stopped ends: its workers have nobody left to work for.
 impl Drop for Generation {
     fn drop(&mut self) {
-        self.running.stop();
+        self.threads.note_stop();
         self.workers.close();
     }
 }

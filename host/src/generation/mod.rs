@@ -2,3 +2,4 @@
 
 pub(crate) mod handle;
 mod running;
+pub(crate) mod worker_threads;

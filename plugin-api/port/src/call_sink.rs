@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use futures_util::future::AbortRegistration;
 
-use crate::in_process::InProcess;
 use crate::port::Port;
-use crate::transport::Transport;
 use crate::worker_message::CallRequest;
 
 /// A call of an app to another one, on its way.
-pub struct OutgoingCall<T: Transport = InProcess> {
+pub struct OutgoingCall {
     /// The port that it came by, which takes the answer.
-    pub port: Arc<Port<T>>,
+    pub port: Arc<Port>,
     /// The number that the app gave it.
     pub id: u64,
     /// What it asks for.
@@ -23,7 +21,7 @@ pub struct OutgoingCall<T: Transport = InProcess> {
 }
 
 /// Carries out the calls of apps.
-pub trait CallSink<T: Transport = InProcess>: Debug + Send + Sync {
+pub trait CallSink: Debug + Send + Sync {
     /// Takes a call, on any thread, without waiting.
-    fn accept(&self, call: OutgoingCall<T>);
+    fn accept(&self, call: OutgoingCall);
 }

@@ -2,9 +2,9 @@
 //! and streams with credit, the calls that the app makes, and the way back of what workers send to the threads that wait
 //! for it.
 //!
-//! What a port is does not depend on what carries its messages, which is a [`Transport`]. There is one of them,
-//! [`InProcess`]: a channel to a worker on a thread of this process, and a doorbell. Its functions in the table that an app
-//! gets are those in [`table`].
+//! What a port is does not depend on what carries its messages, which is a [`Transport`]. One is here: a channel to a worker on
+//! a thread of this process, and a doorbell, of [`port_to_thread`]. The functions in the table that an app gets are those in
+//! [`table`], for whatever [`WorkerEnd`] it has.
 //!
 //! | for | use |
 //! |---|---|
@@ -50,14 +50,15 @@ pub use self::call_context::{CallContext, Cycle};
 pub use self::call_sink::{CallSink, OutgoingCall};
 pub use self::doorbell::Doorbell;
 pub use self::generation::{Generation, InFlight, Requests, SaveError, ShutdownSignal, StartError, Workers};
-pub use self::in_process::InProcess;
+pub use self::in_process::port_to_thread;
 pub use self::message::{message, to_json};
 pub use self::port::{Limits, Port};
 pub use self::reply::{Answer, CallError, Permit};
 pub use self::reply_queue::WorkerGone;
 pub use self::timing::{RequestTiming, Taken};
-pub use self::transport::{Bell, Item, Transport};
+pub use self::transport::{Bell, Inlet, Item, Transport};
 pub use self::warnings::{WarningKind, Warnings};
+pub use self::worker_end::{WorkerEnd, WorkerPort};
 #[cfg(feature = "fuzzing")]
 pub use self::worker_message::check_agreement;
 pub use self::worker_message::{CallRequest, ReplyEvent, WorkerMessage, WorkerMessageError};

@@ -13,13 +13,11 @@ use serde::Serialize;
 use crate::call_context::CallContext;
 use crate::call_sink::{CallSink, OutgoingCall};
 use crate::flow_control::FlowControl;
-use crate::forked;
-use crate::in_process::InProcess;
 use crate::message::{message, to_json};
 use crate::outgoing_calls::{NotBegun, OutgoingCalls};
 use crate::reply_queue::ReplySender;
 use crate::timing::{RequestTiming, Stopwatch};
-use crate::transport::{Bell, Item, Transport};
+use crate::transport::{Item, Transport};
 use crate::warnings::{WarningKind, Warnings};
 use crate::worker_message::{CallRequest, ReplyEvent, WorkerMessage, WorkerMessageError};
 
@@ -47,11 +45,12 @@ pub(crate) struct Pending {
 
 /// A port between the host and one worker.
 ///
-/// How it reaches its worker is up to `T`. What the worker sends comes to [`accept`](Self::accept), whatever brings it.
-pub struct Port<T: Transport = InProcess> {
+/// How it reaches its worker is up to its [`Transport`]. What the worker sends comes to [`accept`](Self::accept), whatever
+/// brings it.
+pub struct Port {
     this: Weak<Self>,
     app: Arc<str>,
-    pub(crate) transport: T,
+    pub(crate) transport: Arc<dyn Transport>,
     /// Requests that the worker has not taken yet.
     pub(crate) waiting: AtomicUsize,
     /// Answers that the worker has not taken yet.
@@ -61,7 +60,7 @@ pub struct Port<T: Transport = InProcess> {
     pub(crate) next_id: AtomicU64,
     /// The requests to be answered, by number; `None` when the port is closed.
     pending: Mutex<Option<HashMap<u64, Pending>>>,
-    call_sink: Arc<dyn CallSink<T>>,
+    call_sink: Arc<dyn CallSink>,
     pub(crate) calls: OutgoingCalls,
     closed: AtomicBool,
 }
@@ -83,15 +82,15 @@ impl Pending {
     }
 }
 
-impl<T: Transport> Port<T> {
+impl Port {
     /// A port to a worker of `app`, with this transport. It reports to `warnings` what the worker does against the
     /// protocol; `call_sink` carries out the worker's calls.
-    pub fn with_transport(
+    pub fn new(
         app: Arc<str>,
         limits: Limits,
         warnings: Arc<dyn Warnings>,
-        call_sink: Arc<dyn CallSink<T>>,
-        transport: T,
+        call_sink: Arc<dyn CallSink>,
+        transport: Arc<dyn Transport>,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
@@ -108,11 +107,6 @@ impl<T: Transport> Port<T> {
             calls: OutgoingCalls::default(),
             closed: AtomicBool::new(false),
         })
-    }
-
-    /// What carries its messages.
-    pub fn transport(&self) -> &T {
-        &self.transport
     }
 
     /// The message of what [`Transport::put`] was given, for the worker that takes it now; `None`: it is no longer
@@ -186,9 +180,8 @@ impl<T: Transport> Port<T> {
         Some(message(json, transfer.into_iter().collect()))
     }
 
-    /// Takes a message of the worker's; called on a thread of the app's. `false`: the port is closed.
+    /// Takes a message of the worker's, on any thread. `false`: the port is closed.
     pub fn accept(&self, sent: Message) -> bool {
-        forked::end_child();
         if sent.json.len() > self.limits.message {
             self.too_large(&sent.json);
             return !self.is_closed();
@@ -344,7 +337,7 @@ impl<T: Transport> Port<T> {
     }
 }
 
-impl<T: Transport> fmt::Debug for Port<T> {
+impl fmt::Debug for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Port").field("app", &self.app).finish_non_exhaustive()
     }

@@ -12,12 +12,11 @@ use tokio::time::Instant;
 
 use crate::call_context::CallContext;
 use crate::flow_control::FlowControl;
-use crate::in_process::InProcess;
 use crate::message::{message, to_json};
 use crate::port::{Pending, Port};
 use crate::reply_queue::{self, ReplyReceiver, WorkerGone};
 use crate::timing::{RequestTiming, Stopwatch};
-use crate::transport::{Bell, Item, Transport};
+use crate::transport::Item;
 use crate::worker_message::ReplyEvent;
 
 /// Why a port does not take a request.
@@ -31,12 +30,12 @@ pub enum CallError {
     Closed,
 }
 
-impl<T: Transport> Port<T> {
+impl Port {
     /// Reserves a place in the inbox for one request.
     ///
     /// # Errors
     /// There is none: see [`CallError`].
-    pub fn reserve(self: &Arc<Self>) -> Result<Permit<T>, CallError> {
+    pub fn reserve(self: &Arc<Self>) -> Result<Permit, CallError> {
         if self.is_closed() {
             return Err(CallError::Closed);
         }
@@ -59,20 +58,20 @@ impl<T: Transport> Port<T> {
         method: &str,
         params: impl Serialize,
         transfer: Option<Buffer>,
-    ) -> Result<Answer<T>, CallError> {
+    ) -> Result<Answer, CallError> {
         let mut transfer = transfer;
         self.reserve()?.send(|id| to_json(&protocol::Request::new(id, method, params)), &mut transfer)
     }
 }
 
 /// A place in a port's inbox, given back when it is not used.
-pub struct Permit<T: Transport = InProcess> {
-    port: Arc<Port<T>>,
+pub struct Permit {
+    port: Arc<Port>,
     used: bool,
     context: Option<CallContext>,
 }
 
-impl<T: Transport> Permit<T> {
+impl Permit {
     /// With a context for the request, which the calls carry on that the app makes for it.
     #[must_use]
     pub fn on_behalf(mut self, context: Option<&CallContext>) -> Self {
@@ -92,7 +91,7 @@ impl<T: Transport> Permit<T> {
         mut self,
         json: impl FnOnce(u64) -> Vec<u8>,
         transfer: &mut Option<Buffer>,
-    ) -> Result<Answer<T>, CallError> {
+    ) -> Result<Answer, CallError> {
         let port = self.port.clone();
         let id = port.next_id.fetch_add(2, Ordering::Relaxed);
         let json = json(id);
@@ -114,7 +113,7 @@ impl<T: Transport> Permit<T> {
     }
 }
 
-impl<T: Transport> Drop for Permit<T> {
+impl Drop for Permit {
     fn drop(&mut self) {
         if !self.used {
             self.port.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -124,14 +123,14 @@ impl<T: Transport> Drop for Permit<T> {
 
 /// Waits for what comes back for one request: its answer, and the streams that may follow it. If it is dropped before
 /// it is finished, the request is cancelled.
-pub struct Answer<T: Transport = InProcess> {
-    port: Arc<Port<T>>,
+pub struct Answer {
+    port: Arc<Port>,
     id: u64,
     reply: ReplyReceiver,
     over: bool,
 }
 
-impl<T: Transport> Answer<T> {
+impl Answer {
     /// The next thing that has come.
     pub fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Result<ReplyEvent, WorkerGone>> {
         let event = ready!(self.reply.poll_next(context));
@@ -198,7 +197,7 @@ impl<T: Transport> Answer<T> {
 }
 
 /// The answer itself, and what it took, for requests that have no streams.
-impl<T: Transport> Future for Answer<T> {
+impl Future for Answer {
     type Output = Result<(Message, RequestTiming), WorkerGone>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -214,7 +213,7 @@ impl<T: Transport> Future for Answer<T> {
     }
 }
 
-impl<T: Transport> Drop for Answer<T> {
+impl Drop for Answer {
     fn drop(&mut self) {
         let pending = self.port.with_pending(|pending| pending.remove(&self.id)).flatten();
         if let Some(Pending { sender, calls, clock, .. }) = pending {

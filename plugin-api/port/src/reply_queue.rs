@@ -250,7 +250,7 @@ impl ReplyReceiver {
 
 impl ReplyReceiver {
     /// Rings when this thread has done all that it has to do now.
-    pub(crate) fn ring_later<B: Bell + 'static>(&self, bell: &Arc<B>) {
+    pub(crate) fn ring_later(&self, bell: &Arc<dyn Bell>) {
         let mut bells = self.lane.bells.borrow_mut();
         if !bells.iter().any(|known| std::ptr::addr_eq(Arc::as_ptr(known), Arc::as_ptr(bell))) {
             bells.push(bell.clone());
@@ -347,8 +347,9 @@ mod tests {
             let (_ticket, reply) = open();
             let doorbell = Arc::new(Doorbell::default());
             assert!(doorbell.sleep(|| true));
-            reply.ring_later(&doorbell);
-            reply.ring_later(&doorbell);
+            let bell: Arc<dyn Bell> = doorbell.clone();
+            reply.ring_later(&bell);
+            reply.ring_later(&bell);
             assert!(doorbell.is_awaited());
             tokio::task::yield_now().await;
             tokio::task::yield_now().await;

@@ -1,7 +1,7 @@
-//! The functions of the host's table ([`Host`](atoll_protocol::abi::Host)) that are about ports and buffers, for ports
-//! within this process.
+//! The functions of the host's table ([`Host`](atoll_protocol::abi::Host)) that are about ports and buffers, of
+//! whatever kind.
 //!
-//! Each one turns a handle into the port that it names and calls that port's method. None panics: the methods do not, and a
+//! Each one turns a handle into the worker's end that it names and calls its method. None panics: the methods do not, and a
 //! panic here would end the process at the `extern "C"` edge.
 
 use std::slice;
@@ -12,11 +12,11 @@ use std::time::Duration;
 use atoll_protocol::abi::{Buffer, Buffers, Message, PortHandle, Received};
 
 use crate::buffer;
-use crate::port::Port;
+use crate::worker_end::WorkerEnd;
 
 /// Gives one count of a port away, as the handle that an app's `main` takes.
-pub fn port_handle(port: Arc<Port>) -> PortHandle {
-    port.transport.lent.fetch_add(1, Ordering::Relaxed);
+pub fn port_handle(port: Arc<WorkerEnd>) -> PortHandle {
+    port.lent.fetch_add(1, Ordering::Relaxed);
     PortHandle(Arc::into_raw(port).cast())
 }
 
@@ -24,8 +24,8 @@ pub fn port_handle(port: Arc<Port>) -> PortHandle {
 ///
 /// # Safety
 /// The library is out of the process.
-pub unsafe fn reclaim(port: &Arc<Port>) {
-    for _ in 0..port.transport.lent.swap(0, Ordering::Relaxed) {
+pub unsafe fn reclaim(port: &Arc<WorkerEnd>) {
+    for _ in 0..port.lent.swap(0, Ordering::Relaxed) {
         // SAFETY: the library had this count, and nobody has it any more, by the caller's contract.
         unsafe { Arc::decrement_strong_count(Arc::as_ptr(port)) };
     }
@@ -33,9 +33,9 @@ pub unsafe fn reclaim(port: &Arc<Port>) {
 
 /// # Safety
 /// The handle is one of [`port_handle`], and the caller holds a count of it.
-unsafe fn port<'a>(handle: PortHandle) -> &'a Port {
+unsafe fn port<'a>(handle: PortHandle) -> &'a WorkerEnd {
     // SAFETY: by the caller's contract.
-    unsafe { &*handle.0.cast::<Port>() }
+    unsafe { &*handle.0.cast::<WorkerEnd>() }
 }
 
 /// [`Host::buffer_copy`](atoll_protocol::abi::Host::buffer_copy).
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn port_receive(
 /// As for [`port_receive`].
 pub unsafe extern "C" fn port_send(handle: PortHandle, message: Message) -> bool {
     // SAFETY: the caller holds a count of the port.
-    unsafe { port(handle) }.accept(message)
+    unsafe { port(handle) }.send(message)
 }
 
 /// [`Host::port_wake`](atoll_protocol::abi::Host::port_wake).
@@ -118,8 +118,8 @@ pub unsafe extern "C" fn port_sleep(handle: PortHandle) -> bool {
 pub unsafe extern "C" fn port_retain(handle: PortHandle) {
     // SAFETY: the caller holds a count of the port.
     unsafe {
-        port(handle).transport.lent.fetch_add(1, Ordering::Relaxed);
-        Arc::increment_strong_count(handle.0.cast::<Port>());
+        port(handle).lent.fetch_add(1, Ordering::Relaxed);
+        Arc::increment_strong_count(handle.0.cast::<WorkerEnd>());
     }
 }
 
@@ -129,6 +129,6 @@ pub unsafe extern "C" fn port_retain(handle: PortHandle) {
 /// As for [`port_receive`]; the count is given up.
 pub unsafe extern "C" fn port_release(handle: PortHandle) {
     // SAFETY: the caller gives up a count that it holds.
-    let port = unsafe { Arc::from_raw(handle.0.cast::<Port>()) };
-    port.transport.lent.fetch_sub(1, Ordering::Relaxed);
+    let port = unsafe { Arc::from_raw(handle.0.cast::<WorkerEnd>()) };
+    port.lent.fetch_sub(1, Ordering::Relaxed);
 }

@@ -27,15 +27,25 @@ pub trait Bell: Send + Sync {
 }
 
 /// Carries what a host sends to a worker.
-///
-/// The other direction needs none: whatever brings a message of the worker's calls [`Port::accept`](crate::Port::accept).
-pub trait Transport: Send + Sync + 'static {
-    /// What wakes the worker. It is apart, so that a thread that has sent much wakes each worker once.
-    type Bell: Bell + 'static;
-
+pub trait Transport: Send + Sync {
     /// Puts something in, behind what is there. It is not refused, and does not wake the worker.
     fn put(&self, item: Item);
 
-    /// What wakes the worker.
-    fn bell(&self) -> &Arc<Self::Bell>;
+    /// What wakes the worker. It is apart, so that a thread that has sent much wakes each worker once.
+    fn bell(&self) -> &Arc<dyn Bell>;
+
+    /// Where what the worker sends waits to be fetched. `None`: the worker's own thread brings it to
+    /// [`Port::accept`](crate::Port::accept).
+    fn inlet(&self) -> Option<&Arc<dyn Inlet>> {
+        None
+    }
+}
+
+/// Where what a worker sends waits until a thread of the host fetches it.
+pub trait Inlet: Send + Sync {
+    /// Fetches all that is there, for whichever thread waits for it.
+    fn fetch(&self);
+
+    /// Whether something is there.
+    fn is_filled(&self) -> bool;
 }

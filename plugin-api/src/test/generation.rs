@@ -13,7 +13,7 @@ use atoll_port::exchange::{self, Target};
 use atoll_port::problem::{Problem, ProblemKind};
 use atoll_port::{
     CallContext, Generation, InFlight, Limits, RequestTiming, Requests, SaveError, StartError, WarningKind,
-    Warnings, Workers,
+    Warnings, Workers, port_to_thread,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -141,13 +141,14 @@ impl Worker {
         }
         let call_sink = host::wait(|| async { AppCalls::start(others) });
         let warnings: Arc<dyn Warnings> = Arc::new(ToOutput);
-        let workers = Workers::new(1, &start.app.as_str().into(), LIMITS, &warnings, &call_sink);
+        let (port, end) = port_to_thread(start.app.as_str().into(), LIMITS, warnings, call_sink);
+        let workers = Workers::new([port.clone()]);
         let (at_end, ended) = channel();
-        let (make, port, journal) = (make.clone(), workers.ports()[0].clone(), Arc::new(Journal::default()));
+        let (make, journal) = (make.clone(), Arc::new(Journal::default()));
         let its_journal = journal.clone();
         let run = move || {
             table::keep_log(its_journal);
-            let exit = work(table::worker_end(&port), |start| make(start));
+            let exit = work(table::worker_end(end), |start| make(start));
             port.close();
             // Nobody may wait for it.
             let _ = at_end.send(exit);

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RStr;
-use atoll_port::{Port, table};
+use atoll_port::{WorkerEnd, table};
 
 use super::journal::Journal;
 use crate::abi::link::{self, Link};
@@ -79,9 +79,9 @@ pub(super) fn keep_log(journal: Arc<Journal>) {
 }
 
 /// The worker's end of a port.
-pub(super) fn worker_end(port: &Arc<Port>) -> crate::abi::port::Port {
-    // SAFETY: the count that was just made is given away, and `bind` was called.
-    unsafe { crate::abi::port::Port::from_handle(table::port_handle(port.clone())) }
+pub(super) fn worker_end(end: Arc<WorkerEnd>) -> crate::abi::port::Port {
+    // SAFETY: the count is given away, and `bind` was called.
+    unsafe { crate::abi::port::Port::from_handle(table::port_handle(end)) }
 }
 
 /// # Safety

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use abi_stable::prefix_type::WithMetadata;
 use atoll_plugin::abi::{Exit, GenerationHandle, HostRef, Message, Plugin, PluginRef, PortHandle, Received};
-use atoll_port::{OutgoingCall, Port};
+use atoll_port::{OutgoingCall, WorkerEnd};
 use futures_util::future::{LocalBoxFuture, ready};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
@@ -38,7 +38,7 @@ impl CallSink for NoCalls {
 /// A worker that is ready at once, and has nothing to do until it is to stop.
 unsafe extern "C" fn main(handle: PortHandle) -> Exit {
     // SAFETY: the handle has a count of the port, which is given back below.
-    let port = unsafe { &*handle.0.cast::<Port>() };
+    let port = unsafe { &*handle.0.cast::<WorkerEnd>() };
     let mut message = Message::default();
     while let Received::Message = port.receive(None, &mut message) {
         let call: serde_json::Value = serde_json::from_slice(&message.json).unwrap();
@@ -48,7 +48,7 @@ unsafe extern "C" fn main(handle: PortHandle) -> Exit {
         if !call["id"].is_null() {
             let answer =
                 serde_json::json!({ "jsonrpc": "2.0", "id": call["id"], "result": { "saves": false } });
-            port.accept(Message { json: buffer::from_vec(answer.to_string().into()), ..Message::default() });
+            port.send(Message { json: buffer::from_vec(answer.to_string().into()), ..Message::default() });
         }
     }
     // SAFETY: as above.

@@ -16,7 +16,7 @@ use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::{CheckingGlobals, check_layout_compatibility_with_globals};
 use abi_stable::library::{AbiHeader, AbiHeaderRef};
 use atoll_plugin::abi::{Exit, PluginRef, ROOT_SYMBOL};
-use atoll_port::{Port, table};
+use atoll_port::{WorkerEnd, table};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 pub use self::error::LoadError;
@@ -305,7 +305,7 @@ pub(crate) fn bind(root: PluginRef, context: &Arc<LibraryContext>) {
 }
 
 /// Runs a library's `main` on the calling thread.
-pub(crate) fn run(root: PluginRef, port: Arc<Port>) -> Exit {
+pub(crate) fn run(root: PluginRef, port: Arc<WorkerEnd>) -> Exit {
     // SAFETY: the library is bound; the handle carries one count of the port.
     unsafe { root.main()(table::port_handle(port)) }
 }

@@ -18,10 +18,12 @@ use super::{Answered, RequestBody, ResponseBody, Target, call, http};
 use crate::call_context::CallContext;
 use crate::call_sink::{CallSink, OutgoingCall};
 use crate::generation::{Generation, InFlight, Requests, Workers};
-use crate::port::{Limits, Port};
+use crate::in_process::port_to_thread;
+use crate::port::Limits;
 use crate::problem::{Problem, ProblemKind};
 use crate::timing::RequestTiming;
 use crate::warnings::{WarningKind, Warnings};
+use crate::worker_end::WorkerEnd;
 use crate::{buffer, message, to_json};
 
 /// An app takes part in these tests by its port only.
@@ -64,6 +66,7 @@ impl Generation for OneGeneration {
 /// An app whose generations serve one after the other, when they are waited for.
 struct App {
     generations: Vec<Arc<OneGeneration>>,
+    ends: Vec<Arc<WorkerEnd>>,
     serving: Cell<usize>,
     deadline: Duration,
 }
@@ -74,14 +77,16 @@ impl App {
         let (warnings, calls): (Arc<dyn Warnings>, Arc<dyn CallSink>) =
             (Arc::new(Outside), Arc::new(Outside));
         let one = |_| {
-            let workers = Workers::new(1, &"app".into(), limits, &warnings, &calls);
-            Arc::new(OneGeneration { workers, requests: Requests::default() })
+            let (port, end) = port_to_thread("app".into(), limits, warnings.clone(), calls.clone());
+            let workers = Workers::new([port]);
+            (Arc::new(OneGeneration { workers, requests: Requests::default() }), end)
         };
-        Self { generations: (0..generations).map(one).collect(), serving: Cell::new(0), deadline }
+        let (generations, ends) = (0..generations).map(one).unzip();
+        Self { generations, ends, serving: Cell::new(0), deadline }
     }
 
     fn worker(&self, generation: usize) -> Worker {
-        Worker(self.generations[generation].workers.ports()[0].clone())
+        Worker(self.ends[generation].clone())
     }
 }
 
@@ -126,7 +131,7 @@ impl Target for App {
 }
 
 /// The worker's end of a port.
-struct Worker(Arc<Port>);
+struct Worker(Arc<WorkerEnd>);
 
 impl Worker {
     /// The next message, with its first buffer; what is to be done meanwhile is done.
@@ -150,7 +155,7 @@ impl Worker {
     }
 
     fn send(&self, json: Vec<u8>, transfer: Vec<Buffer>) {
-        assert!(self.0.accept(message(json, transfer)));
+        assert!(self.0.send(message(json, transfer)));
     }
 
     fn answer(&self, id: u64, result: Value, transfer: Vec<Buffer>) {

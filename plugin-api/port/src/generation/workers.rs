@@ -14,10 +14,8 @@ use tokio::time::timeout;
 use super::error::{SaveError, StartError};
 use crate::answer;
 use crate::call_context::CallContext;
-use crate::call_sink::CallSink;
-use crate::port::{Limits, Port};
+use crate::port::Port;
 use crate::reply::{Answer, CallError};
-use crate::warnings::Warnings;
 
 /// The host's ends of the ports of a generation's workers.
 pub struct Workers {
@@ -28,20 +26,9 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Ports for so many workers of `app`: see [`Port::new`].
-    pub fn new(
-        count: usize,
-        app: &Arc<str>,
-        limits: Limits,
-        warnings: &Arc<dyn Warnings>,
-        call_sink: &Arc<dyn CallSink>,
-    ) -> Self {
-        let port = |_| Port::new(app.clone(), limits, warnings.clone(), call_sink.clone());
-        Self {
-            ports: (0..count).map(port).collect(),
-            next: AtomicUsize::new(0),
-            saves: AtomicBool::new(false),
-        }
+    /// The workers at the other ends of these ports.
+    pub fn new(ports: impl IntoIterator<Item = Arc<Port>>) -> Self {
+        Self { ports: ports.into_iter().collect(), next: AtomicUsize::new(0), saves: AtomicBool::new(false) }
     }
 
     /// The ports, in the order of their workers.

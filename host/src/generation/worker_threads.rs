@@ -1,0 +1,145 @@
+//! The threads of a generation's workers, in the process that its library is loaded in.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use atoll_plugin::abi::{Exit, PluginRef};
+use atoll_port::{WorkerEnd, table};
+
+use crate::abi::current;
+use crate::abi::library_context::LibraryContext;
+use crate::abi::thread_stop;
+use crate::generation::running::Running;
+use crate::library::loaded;
+
+/// The workers of a loaded library, each on a thread made for it.
+pub(crate) struct WorkerThreads {
+    context: Arc<LibraryContext>,
+    ends: Box<[Arc<WorkerEnd>]>,
+    running: Arc<Running>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// A worker for which there was no thread.
+    no_thread: Mutex<Option<(usize, io::Error)>>,
+}
+
+impl WorkerThreads {
+    /// Starts a thread for each worker of a bound library, which has that end of its port. `on_exit` is called on the
+    /// worker's thread when a worker returns unexpectedly.
+    ///
+    /// The caller keeps the library loaded until [`stop`](Self::stop) reports that no worker is left. Where a thread cannot
+    /// be made, [`take_fault`](Self::take_fault) has the reason.
+    pub(crate) fn spawn(
+        context: Arc<LibraryContext>,
+        root: PluginRef,
+        ends: Vec<Arc<WorkerEnd>>,
+        on_exit: impl Fn(String) + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let (app, number) = (context.app(), context.generation());
+        let running = Arc::new(Running::new(ends.len()));
+        let (all_ends, running_then, on_abort) = (ends.clone(), running.clone(), on_exit.clone());
+        context.on_abort(move |abort| {
+            // As for a process, this is the end of all workers: their requests fail now. The order is that of the end of a
+            // worker below.
+            if !running_then.stop() {
+                on_abort(abort.to_string());
+            }
+            all_ends.iter().for_each(|end| end.close());
+        });
+        let mut threads = Vec::with_capacity(ends.len());
+        let mut no_thread = None;
+        for (worker, end) in ends.iter().enumerate() {
+            let (inside, running_inside, on_exit) = (end.clone(), running.clone(), on_exit.clone());
+            let its_own = context.clone();
+            let body = move || {
+                // SAFETY: whoever unloads the library joins this thread first, and keeps the context until then.
+                unsafe { current::enter(&its_own) };
+                its_own.worker_begins();
+                let (end, running) = (inside.clone(), running_inside.clone());
+                thread_stop::on_worker_stop(move || running.end(worker));
+                let how = match loaded::run(root, inside) {
+                    Exit::Stopped | Exit::Returned => "returned from main unexpectedly",
+                    Exit::Panicked => "panicked in main",
+                };
+                // Reported before the port is closed: so the supervisor knows before anyone finds it closed.
+                if !running_inside.is_stopping() {
+                    on_exit(format!("worker {worker} {how}"));
+                }
+                end.close();
+                running_inside.end(worker);
+            };
+            match std::thread::Builder::new().name(format!("{app}#{number}.{worker}")).spawn(body) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    end.close();
+                    running.end(worker);
+                    no_thread.get_or_insert((worker, error));
+                }
+            }
+        }
+        Self {
+            context,
+            ends: ends.into(),
+            running,
+            threads: Mutex::new(threads),
+            no_thread: Mutex::new(no_thread),
+        }
+    }
+
+    /// A worker for which there was no thread, and why; once.
+    pub(crate) fn take_fault(&self) -> Option<(usize, io::Error)> {
+        self.no_thread.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Notes that workers which end from now on do so because they are to.
+    pub(crate) fn note_stop(&self) {
+        self.running.stop();
+    }
+
+    /// Waits for the threads of the workers, which have to be notified before: until `limit`, then as long again after
+    /// `close`, which closes their ports. Those that are left, still in the app's code: which they are. One that called
+    /// `abort` is not counted.
+    pub(crate) async fn stop(&self, limit: Duration, close: impl Fn()) -> Vec<String> {
+        if self.running.ended(limit).await.is_err() {
+            close();
+            if self.running.ended(limit).await.is_err() {
+                return self.left();
+            }
+        }
+        close();
+        if self.context.aborted().is_some() {
+            // A worker may be among the threads that never end. The library stays, so nothing depends on the others.
+            return Vec::new();
+        }
+        self.join().await;
+        Vec::new()
+    }
+
+    /// The workers that have not come back from the app's code, and where they are.
+    pub(crate) fn left(&self) -> Vec<String> {
+        self.running.left()
+    }
+
+    /// Resolves when fewer workers are in the app's code than when this was called.
+    pub(crate) fn change(&self) -> impl Future<Output = ()> + '_ {
+        self.running.change()
+    }
+
+    /// Waits for the threads of workers that have come back.
+    pub(crate) async fn join(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        // A worker's thread catches the app's panics; one of the host's own is reported by its hook.
+        let join = || threads.into_iter().for_each(|thread| drop(thread.join()));
+        let _ = tokio::task::spawn_blocking(join).await;
+    }
+
+    /// Takes back the counts of its ports that the library has not given up.
+    ///
+    /// # Safety
+    /// The library is out of the process.
+    pub(crate) unsafe fn reclaim(&self) {
+        // SAFETY: by the caller's contract.
+        self.ends.iter().for_each(|end| unsafe { table::reclaim(end) });
+    }
+}

@@ -26,7 +26,7 @@ pub fn port_to_thread(
     call_sink: Arc<dyn CallSink>,
 ) -> (Arc<Port>, Arc<WorkerEnd>) {
     let transport = Arc::<InProcess>::default();
-    let port = Port::new(app, limits, warnings, call_sink, transport.clone());
+    let port = Port::new(app, limits, warnings, call_sink, |_port| transport.clone());
     let worker = ThreadPort { port: port.clone(), transport };
     (port, Arc::new(WorkerEnd::new(worker)))
 }

@@ -9,6 +9,7 @@ use atoll_protocol::abi::{Buffer, Message};
 use atoll_protocol::{self as protocol, ErrorObject, HttpRequest, Incoming, Response, code};
 use foldhash::{HashMap, HashMapExt};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::call_context::CallContext;
 use crate::call_sink::{CallSink, OutgoingCall};
@@ -17,7 +18,7 @@ use crate::message::{message, to_json};
 use crate::outgoing_calls::{NotBegun, OutgoingCalls};
 use crate::reply_queue::ReplySender;
 use crate::timing::{RequestTiming, Stopwatch};
-use crate::transport::{Item, Transport};
+use crate::transport::{Inlet, Item, Transport};
 use crate::warnings::{WarningKind, Warnings};
 use crate::worker_message::{CallRequest, ReplyEvent, WorkerMessage, WorkerMessageError};
 
@@ -41,6 +42,13 @@ pub(crate) struct Pending {
     pub(crate) calls: Vec<u64>,
     pub(crate) clock: Stopwatch,
     pub(crate) outgoing: FlowControl,
+}
+
+/// The times of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestTimes {
+    pub(crate) sent: std::time::Instant,
+    pub(crate) deadline: Option<std::time::Instant>,
 }
 
 /// A port between the host and one worker.
@@ -83,19 +91,19 @@ impl Pending {
 }
 
 impl Port {
-    /// A port to a worker of `app`, with this transport. It reports to `warnings` what the worker does against the
+    /// A port to a worker of `app`, with the transport that is made for it. It reports to `warnings` what the worker does against the
     /// protocol; `call_sink` carries out the worker's calls.
     pub fn new(
         app: Arc<str>,
         limits: Limits,
         warnings: Arc<dyn Warnings>,
         call_sink: Arc<dyn CallSink>,
-        transport: Arc<dyn Transport>,
+        transport: impl FnOnce(&Weak<Self>) -> Arc<dyn Transport>,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
             app,
-            transport,
+            transport: transport(this),
             waiting: AtomicUsize::new(0),
             answers: AtomicUsize::new(0),
             limits,
@@ -137,6 +145,11 @@ impl Port {
         self.push(Item::Answer(message(to_json(answer), transfer)));
     }
 
+    /// Where what the worker sends waits to be fetched, if it does not bring it itself.
+    pub fn inlet(&self) -> Option<&Arc<dyn Inlet>> {
+        self.transport.inlet()
+    }
+
     /// The app's name.
     pub fn app(&self) -> &Arc<str> {
         &self.app
@@ -145,6 +158,7 @@ impl Port {
     /// Closes the port: the worker's next `receive` reports it, pending requests get [`WorkerGone`](crate::WorkerGone),
     /// and what the app has asked for is cancelled.
     pub fn close(&self) {
+        self.transport.settle();
         self.closed.store(true, Ordering::SeqCst);
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
         for Pending { sender, clock, .. } in pending.into_iter().flat_map(HashMap::into_values) {
@@ -165,6 +179,7 @@ impl Port {
 
     /// How many requests wait in the inbox.
     pub fn waiting(&self) -> usize {
+        self.transport.settle();
         self.waiting.load(Ordering::Relaxed)
     }
 
@@ -178,6 +193,30 @@ impl Port {
             let _ = HttpRequest::set_deadline(&mut json, u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
         }
         Some(message(json, transfer.into_iter().collect()))
+    }
+
+    /// When a request was sent and has to be answered; `None`: it is no longer pending.
+    pub(crate) fn times_of(&self, id: u64) -> Option<RequestTimes> {
+        self.with_pending(|pending| {
+            let pending = pending.get(&id)?;
+            let deadline = pending.context.as_ref().and_then(CallContext::deadline);
+            Some(RequestTimes { sent: pending.clock.sent(), deadline: deadline.map(Instant::into_std) })
+        })?
+    }
+
+    /// Notes that a request is no longer in the inbox: the worker has taken it, or nobody waits for it.
+    pub(crate) fn leave_inbox(&self, id: u64) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.note_taken(id, std::time::Instant::now());
+    }
+
+    /// Notes when the worker has taken a request.
+    pub(crate) fn note_taken(&self, id: u64, when: std::time::Instant) {
+        self.with_pending(|pending| {
+            if let Some(Pending { clock, .. }) = pending.get_mut(&id) {
+                clock.take(when.max(clock.sent()));
+            }
+        });
     }
 
     /// Takes a message of the worker's, on any thread. `false`: the port is closed.

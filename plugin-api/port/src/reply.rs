@@ -40,10 +40,12 @@ impl Port {
             return Err(CallError::Closed);
         }
         let place = Permit { port: self.clone(), used: false, context: None };
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.limits.queue {
-            return Err(CallError::Full(self.limits.queue));
+        let limit = self.limits.queue;
+        if self.waiting.fetch_add(1, Ordering::Relaxed) < limit {
+            return Ok(place);
         }
-        Ok(place)
+        self.transport.settle();
+        if self.waiting.load(Ordering::Relaxed) <= limit { Ok(place) } else { Err(CallError::Full(limit)) }
     }
 
     /// Sends a request; what is returned waits for the answer. If it is dropped earlier, the request is cancelled.
@@ -95,7 +97,7 @@ impl Permit {
         let port = self.port.clone();
         let id = port.next_id.fetch_add(2, Ordering::Relaxed);
         let json = json(id);
-        let (sender, reply) = reply_queue::open();
+        let (sender, reply) = reply_queue::open(port.transport.inlet());
         let waiting = Pending {
             sender,
             context: self.context.take(),
@@ -220,7 +222,8 @@ impl Drop for Answer {
             sender.forget();
             self.port.calls.cancel(&calls);
             // What the worker does not have yet, it will not get.
-            if !self.over && clock.is_taken() {
+            let may_have_it = || clock.is_taken() || self.port.transport.withdraw(self.id);
+            if !self.over && may_have_it() {
                 // The thread may be ending, and have nothing that would wake the worker later.
                 self.port.notify(method::CANCEL, Cancel { id: self.id }, Vec::new());
             }

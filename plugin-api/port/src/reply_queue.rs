@@ -16,7 +16,8 @@ use slab::Slab;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::arrivals::Arrivals;
-use crate::transport::Bell;
+use crate::inlets::Inlets;
+use crate::transport::{Bell, Inlet};
 use crate::worker_message::ReplyEvent;
 
 /// The worker has ended, and the request was not answered.
@@ -100,22 +101,29 @@ struct ReplyQueue {
     alarm: Cell<Option<Instant>>,
     /// The doorbells to be rung.
     bells: RefCell<Vec<Arc<dyn Bell>>>,
+    /// Where what workers send has to be fetched from.
+    inlets: Inlets,
 }
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<ReplyQueue>>> = const { RefCell::new(None) };
 }
 
-/// Opens a reply on this thread's lane.
+fn current() -> Rc<ReplyQueue> {
+    CURRENT.with_borrow_mut(|current| current.get_or_insert_with(ReplyQueue::start).clone())
+}
+
+/// Opens a reply on this thread's lane, which comes by this inlet.
 ///
 /// # Panics
 /// Outside of a [`LocalSet`](tokio::task::LocalSet), on which the lane's pump runs; actix threads are inside one.
-pub(crate) fn open() -> (ReplySender, ReplyReceiver) {
-    let lane = CURRENT.with_borrow_mut(|current| current.get_or_insert_with(ReplyQueue::start).clone());
+pub(crate) fn open(inlet: Option<&Arc<dyn Inlet>>) -> (ReplySender, ReplyReceiver) {
+    let lane = current();
     let serial = lane.serial.replace(lane.serial.get() + 1);
     let slot = Slot { serial, first: None, more: VecDeque::new(), waker: None, deadline: None, late: false };
     let key = Key { place: lane.slots.borrow_mut().insert(slot), serial };
-    (ReplySender { lane: lane.shared.clone(), key, open: true }, ReplyReceiver { lane, key })
+    let inlet = inlet.and_then(|inlet| lane.watch(inlet));
+    (ReplySender { lane: lane.shared.clone(), key, open: true }, ReplyReceiver { lane, key, inlet })
 }
 
 impl ReplyQueue {
@@ -126,9 +134,15 @@ impl ReplyQueue {
             serial: Cell::default(),
             alarm: Cell::default(),
             bells: RefCell::default(),
+            inlets: Inlets::default(),
         });
         tokio::task::spawn_local(Pump { lane: lane.clone(), timer: None });
         lane
+    }
+
+    /// Fetches from this inlet when something comes; `None`: another thread has to.
+    fn watch(&self, inlet: &Arc<dyn Inlet>) -> Option<usize> {
+        self.inlets.watch(inlet, || self.shared.wake())
     }
 
     fn ring(&self) {
@@ -208,9 +222,11 @@ impl Future for Pump {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         self.lane.ring();
+        self.lane.inlets.fetch(context);
         self.lane.deliver();
         self.poll_alarm(context);
         self.lane.shared.sleep(context.waker());
+        self.lane.inlets.sleep(context.waker());
         Poll::Pending
     }
 }
@@ -225,10 +241,43 @@ impl Drop for Pump {
     }
 }
 
+/// The number of this thread's lane among those that app processes can wake, if it has one.
+pub(crate) fn lane() -> Option<u8> {
+    CURRENT.try_with(|current| current.borrow().as_ref().and_then(|queue| queue.inlets.lane())).ok().flatten()
+}
+
+/// Fetches what comes by an inlet and is for no request, as long as it lives, on the thread that has made it.
+pub struct Watch {
+    queue: Rc<ReplyQueue>,
+    inlet: usize,
+}
+
+impl Watch {
+    /// Watches an inlet on this thread. `None`: as many threads of this process wait for app processes as can.
+    ///
+    /// # Panics
+    /// Outside of a [`LocalSet`](tokio::task::LocalSet).
+    pub fn new(inlet: &Arc<dyn Inlet>) -> Option<Self> {
+        let queue = current();
+        let inlet = queue.watch(inlet)?;
+        // Something may be there already.
+        queue.shared.wake();
+        Some(Self { queue, inlet })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.queue.inlets.leave(self.inlet);
+    }
+}
+
 /// Receives what a worker sends for one request.
 pub(crate) struct ReplyReceiver {
     lane: Rc<ReplyQueue>,
     key: Key,
+    /// The place of the inlet by which it comes.
+    inlet: Option<usize>,
 }
 
 impl ReplyReceiver {
@@ -278,6 +327,9 @@ impl Drop for ReplyReceiver {
     fn drop(&mut self) {
         let slot = self.lane.slots.borrow_mut().remove(self.key.place);
         drop(slot);
+        if let Some(inlet) = self.inlet {
+            self.lane.inlets.leave(inlet);
+        }
     }
 }
 
@@ -304,7 +356,7 @@ mod tests {
         // Twice: the second runtime on this thread must get a lane of its own.
         for _ in 0..2 {
             on_local_set(async {
-                let (sender, mut reply) = open();
+                let (sender, mut reply) = open(None);
                 std::thread::spawn(move || (0..3).for_each(|bytes| sender.send(ReplyEvent::Credit(bytes))));
                 for expected in 0..3 {
                     assert!(
@@ -319,10 +371,10 @@ mod tests {
     #[test]
     fn what_comes_for_one_that_left_does_not_reach_the_next_in_its_place() {
         on_local_set(async {
-            let (late, left) = open();
+            let (late, left) = open(None);
             let place = left.key.place;
             drop(left);
-            let (_ticket, mut fresh) = open();
+            let (_ticket, mut fresh) = open(None);
             assert_eq!(fresh.key.place, place);
             late.send(ReplyEvent::End);
             drop(late);
@@ -334,7 +386,7 @@ mod tests {
     #[test]
     fn a_ticket_that_is_given_up_ends_nothing() {
         on_local_set(async {
-            let (sender, mut reply) = open();
+            let (sender, mut reply) = open(None);
             sender.forget();
             tokio::task::yield_now().await;
             assert!(next(&mut reply).now_or_never().is_none());
@@ -344,7 +396,7 @@ mod tests {
     #[test]
     fn doorbells_are_rung_when_the_thread_has_sent_all() {
         on_local_set(async {
-            let (_ticket, reply) = open();
+            let (_ticket, reply) = open(None);
             let doorbell = Arc::new(Doorbell::default());
             assert!(doorbell.sleep(|| true));
             let bell: Arc<dyn Bell> = doorbell.clone();
@@ -363,9 +415,9 @@ mod tests {
         tokio::task::LocalSet::new().block_on(&runtime, async {
             let begun = Instant::now();
             let after = |ms| begun + std::time::Duration::from_millis(ms);
-            let (sender, mut answered) = open();
-            let (_first, mut early) = open();
-            let (_second, mut late) = open();
+            let (sender, mut answered) = open(None);
+            let (_first, mut early) = open(None);
+            let (_second, mut late) = open(None);
             answered.set_deadline(after(60_000));
             late.set_deadline(after(20));
             early.set_deadline(after(1));

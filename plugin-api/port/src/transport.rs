@@ -39,6 +39,15 @@ pub trait Transport: Send + Sync {
     fn inlet(&self) -> Option<&Arc<dyn Inlet>> {
         None
     }
+
+    /// Notes which requests the worker has taken until now, where it does not come about by
+    /// [`Port::hand_out`](crate::Port::hand_out).
+    fn settle(&self) {}
+
+    /// Takes a request back that the worker is not known to have taken. Whether it may have taken it all the same.
+    fn withdraw(&self, _id: u64) -> bool {
+        false
+    }
 }
 
 /// Where what a worker sends waits until a thread of the host fetches it.

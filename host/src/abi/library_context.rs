@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::abi::abort::Abort;
 use crate::abi::descriptors::Maker;
-use crate::abi::panic_report::symbols::DebugInfo;
+use crate::abi::reports::{Reports, ToAppLog};
 use crate::abi::signals::state::Signals;
 use crate::abi::threads::{self, Strangers};
 use crate::memory::heap::Heap;
@@ -26,12 +26,11 @@ pub struct LibraryContext {
     taken: Mutex<Taken>,
     thread_ended: Notify,
     descriptors: Maker,
-    app_log: Arc<AppLog>,
+    reports: Arc<dyn Reports>,
     /// The first call of `abort` or `exit`.
     abort: OnceLock<Abort>,
     on_abort: OnceLock<OnAbort>,
     signals: Signals,
-    debug_info: DebugInfo,
     /// The threads that nobody knew before the library was opened: they cannot run its code.
     strangers: OnceLock<Strangers>,
 }
@@ -58,8 +57,14 @@ struct Taken {
 }
 
 impl LibraryContext {
-    /// The context of a library that is about to be loaded. What it says goes to `app log`.
+    /// The context of a library that is about to be loaded. What it reports goes to `app_log`.
     pub fn new(app: Arc<str>, generation: u64, app_log: Arc<AppLog>) -> Arc<Self> {
+        let reports = Arc::new(ToAppLog::new(app.clone(), generation, app_log));
+        Self::with_reports(app, generation, reports)
+    }
+
+    /// The context of a library that is about to be loaded, with the receiver of its reports.
+    pub(crate) fn with_reports(app: Arc<str>, generation: u64, reports: Arc<dyn Reports>) -> Arc<Self> {
         Arc::new(Self {
             app,
             generation,
@@ -67,11 +72,10 @@ impl LibraryContext {
             taken: Mutex::default(),
             thread_ended: Notify::new(),
             descriptors: Maker::new(),
-            app_log,
+            reports,
             abort: OnceLock::new(),
             on_abort: OnceLock::new(),
             signals: Signals::new(),
-            debug_info: DebugInfo::new(),
             strangers: OnceLock::new(),
         })
     }
@@ -91,9 +95,9 @@ impl LibraryContext {
         &self.heap
     }
 
-    /// The records of its app.
-    pub fn app_log(&self) -> &AppLog {
-        &self.app_log
+    /// Where its reports go.
+    pub(crate) fn reports(&self) -> &dyn Reports {
+        &*self.reports
     }
 
     /// The handle by which the library names this context; valid as long as the context lives.
@@ -166,11 +170,6 @@ impl LibraryContext {
     /// What the library does at signals.
     pub(crate) fn signals(&self) -> &Signals {
         &self.signals
-    }
-
-    /// What has been read of the library's debug information.
-    pub(super) fn debug_info(&self) -> &DebugInfo {
-        &self.debug_info
     }
 
     /// The file descriptors that the library makes.

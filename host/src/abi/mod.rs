@@ -9,6 +9,7 @@ pub mod exports;
 pub(crate) mod forks;
 pub(crate) mod library_context;
 pub(crate) mod panic_report;
+pub(crate) mod reports;
 pub(crate) mod signals;
 pub(crate) mod thread_stop;
 pub(crate) mod threads;

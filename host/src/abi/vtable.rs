@@ -13,7 +13,6 @@ use atoll_port::{forked, table};
 use crate::abi::library_context::LibraryContext;
 use crate::abi::{current, descriptors, panic_report, signals, thread_stop};
 use crate::memory::buffer;
-use crate::observe::logging;
 
 const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
     heap_alloc,
@@ -92,20 +91,19 @@ unsafe extern "C" fn buffer_adopt(
 
 unsafe extern "C" fn log_enabled(generation: GenerationHandle, level: u8, target: RStr<'_>) -> bool {
     // SAFETY: the library that calls is loaded.
-    logging::enabled(unsafe { context(generation) }.app_log(), level, target.as_str())
+    unsafe { context(generation) }.reports().is_enabled(level, target.as_str())
 }
 
 unsafe extern "C" fn log_write(generation: GenerationHandle, record: &LogRecord<'_>) {
     // SAFETY: the library that calls is loaded.
-    let context = unsafe { context(generation) };
-    logging::write(context.app(), context.generation(), context.app_log(), record);
+    unsafe { context(generation) }.reports().log(record);
 }
 
 unsafe extern "C" fn panic_report(generation: GenerationHandle, report: &PanicReport<'_>) {
     // SAFETY: the library that calls is loaded, and its frames live through the call.
     unsafe {
         let frames = slice::from_raw_parts(report.frames, report.frame_count);
-        panic_report::write(context(generation), report, frames);
+        panic_report::report(context(generation).reports(), report, frames);
     }
 }
 

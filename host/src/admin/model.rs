@@ -234,8 +234,8 @@ impl GenerationStatus {
             in_flight: generation.in_flight(),
             waiting: generation.waiting(),
             calls: generation.calls(),
-            live_bytes: generation.heap().live_bytes(),
-            peak_bytes: generation.heap().peak_bytes(),
+            live_bytes: generation.heap().live,
+            peak_bytes: generation.heap().peak,
         }
     }
 }

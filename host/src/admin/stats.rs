@@ -139,7 +139,7 @@ impl Readings {
             p99_ms: millis(&times, 0.99),
             in_flight: serving.as_ref().map_or(0, |serving| serving.in_flight()),
             waiting: serving.as_ref().map_or(0, |serving| serving.waiting()),
-            live_bytes: serving.as_ref().map_or(0, |serving| serving.heap().live_bytes()),
+            live_bytes: serving.as_ref().map_or(0, |serving| serving.heap().live),
         }
     }
 }

@@ -2,14 +2,47 @@
 
 use std::sync::Arc;
 
+use crate::generation::app_process::AppProcess;
 use crate::generation::handle::Generation;
+use crate::generation::worker_threads::WorkerThreads;
 use crate::library::content_hash::ContentHash;
+use crate::library::inspect::Inspected;
 use crate::library::loaded::Loaded;
+use crate::library::stage::Staged;
 
-/// A generation that is ready, with its library.
+/// A generation that is ready, with what runs it.
 #[derive(Debug)]
 pub(crate) struct LiveGeneration {
     pub(crate) generation: Arc<Generation>,
-    pub(crate) loaded: Loaded,
+    pub(crate) housing: Housing,
     pub(crate) hash: ContentHash,
+}
+
+/// Where a generation's library is loaded.
+#[derive(Debug)]
+pub(crate) enum Housing {
+    /// In the host.
+    Host {
+        /// The library.
+        loaded: Loaded,
+        /// The threads of the workers.
+        threads: Arc<WorkerThreads>,
+    },
+    /// In a process of its own.
+    Process {
+        /// What the process has loaded.
+        copy: Inspected,
+        /// The process.
+        process: Arc<AppProcess>,
+    },
+}
+
+impl Housing {
+    /// The copy that is loaded.
+    pub(crate) fn staged(&self) -> &Staged {
+        match self {
+            Self::Host { loaded, .. } => loaded.staged(),
+            Self::Process { copy, .. } => copy.staged(),
+        }
+    }
 }

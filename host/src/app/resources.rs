@@ -14,6 +14,7 @@ use crate::library::loader::Loader;
 use crate::library::stage::{StageError, Staging};
 use crate::observe::events::EventBus;
 use crate::observe::trace::SpanSink;
+use crate::process::pool::BlankPool;
 use crate::watch::Watcher;
 
 /// What the apps of a host share. A [`Registrar`](crate::registry::Registrar) makes it, and gives each part to those that
@@ -25,6 +26,8 @@ pub(crate) struct AppResources {
     pub(crate) watcher: Watcher,
     /// How libraries come into the process.
     pub(crate) loader: Rc<dyn Loader>,
+    /// App processes that wait for an app.
+    pub(crate) blanks: BlankPool,
     pub(crate) libraries: Libraries,
     pub(crate) file_lookups: FileLookups,
     pub(crate) events: EventBus,
@@ -69,6 +72,7 @@ impl AppResources {
             watcher: Watcher::new().map_err(SetupError::Watch)?,
             loader: loader(staging.folder()),
             staging,
+            blanks: BlankPool::default(),
             libraries: Libraries::default(),
             file_lookups: FileLookups::default(),
             events: EventBus::default(),

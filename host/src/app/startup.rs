@@ -15,11 +15,13 @@ use crate::abi::library_context::LibraryContext;
 use crate::app::handle::App;
 use crate::app::libraries::Library;
 use crate::app::lifecycle::{Cause, Number};
-use crate::app::live_generation::LiveGeneration;
+use crate::app::live_generation::{Housing, LiveGeneration};
 use crate::app::pins::Pins;
 use crate::app::prepare::{Preparation, Prepared};
 use crate::app::teardown;
-use crate::generation::handle::{Generation, Shape};
+use crate::config::Isolation;
+use crate::generation::app_process::{AppProcess, ProcessError};
+use crate::generation::handle::{Generation, Identity, Shape};
 use crate::library::check::CheckError;
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
@@ -29,6 +31,7 @@ use crate::library::resource_fault;
 use crate::library::source::Source;
 use crate::library::stage::{Kept, Original, StageError, Staging};
 use crate::observe::history::{State, Transition};
+use crate::process::pool::BlankPool;
 use atoll_port::StartError;
 
 /// How often a library that is written to while it is copied is copied again.
@@ -64,6 +67,8 @@ pub(crate) struct Plan {
     /// Takes the predecessor down, where there is room for one library only.
     pub(crate) give_way: Box<dyn Fn()>,
     pub(crate) loader: Rc<dyn Loader>,
+    /// Where processes for apps come from.
+    pub(crate) blanks: BlankPool,
     pub(crate) staging: Arc<Staging>,
     pub(crate) pins: Pins,
 }
@@ -75,6 +80,8 @@ pub(crate) enum StartupError {
     Build(String),
     #[error(transparent)]
     Check(#[from] CheckError),
+    #[error(transparent)]
+    Process(#[from] ProcessError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("the library is unchanged")]
@@ -96,7 +103,9 @@ impl StartupError {
             // What a compiler says may contain anything.
             Self::Build(_) => Cause::Build,
             _ if self.is_of_the_machine() => Cause::Machine,
+            Self::Process(ProcessError::Refused(_)) => Cause::Unusable,
             Self::Check(CheckError::Stage(_) | CheckError::Thread(_))
+            | Self::Process(_)
             | Self::Start(_)
             | Self::NotKept
             | Self::Panicked(_) => Cause::Failed,
@@ -135,25 +144,21 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupEr
             Some(states)
         }
     };
-    let context = LibraryContext::new(name, plan.number, plan.app.app_log().clone());
-    let version = inspected.stamp().version.clone();
-    let loaded = plan.loader.load(inspected, context).await?;
-    record(&plan, State::Loaded, String::new());
-
+    let identity = Identity {
+        app: name,
+        number: plan.number,
+        version: inspected.stamp().version.clone(),
+        app_log: plan.app.app_log().clone(),
+        noticed: plan.noticed,
+    };
     let limits = Limits { queue: settings.queue, calls: settings.max_calls, message: settings.message_limit };
     let shape = Shape { workers: settings.workers, limits };
-    let on_exit = plan.on_exit.clone();
-    let context = loaded.context().clone();
-    let generation = Generation::spawn(
-        context,
-        version,
-        loaded.root(),
-        shape,
-        &plan.call_sink,
-        plan.noticed,
-        move |reason| on_exit(reason),
-    );
-    let live = LiveGeneration { generation: Arc::new(generation), loaded, hash };
+    let (generation, housing) = match settings.isolation {
+        Isolation::Thread => in_host(&plan, identity, inspected, shape).await?,
+        Isolation::Process => in_process(&plan, identity, inspected, shape).await?,
+    };
+    record(&plan, State::Loaded, String::new());
+    let live = LiveGeneration { generation: Arc::new(generation), housing, hash };
     let workers = settings.workers;
     let plural = if workers == 1 { "" } else { "s" };
     record(&plan, State::Starting, format!("{workers} worker{plural}"));
@@ -176,7 +181,7 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupEr
         teardown::tear_down(&plan.pins, &plan.app, live, drop).await;
         return Err(error.into());
     }
-    let (staging, original) = (plan.staging.clone(), Original::new(live.loaded.staged()));
+    let (staging, original) = (plan.staging.clone(), Original::new(live.housing.staged()));
     let kept = spawn_blocking(move || staging.keep_original(&original, plan.number, settings.keep)).await;
     let kept =
         kept.map_err(|error| error.to_string()).and_then(|kept| kept.map_err(|error| error.to_string()));
@@ -184,6 +189,40 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupEr
         log::warn!("{}: cannot keep its library for a rollback: {error}", plan.app.name());
     }
     Ok(live)
+}
+
+/// Loads the library into this process, and starts a thread for each worker.
+async fn in_host(
+    plan: &Plan,
+    identity: Identity,
+    inspected: Inspected,
+    shape: Shape,
+) -> Result<(Generation, Housing), StartupError> {
+    let context = LibraryContext::new(identity.app.clone(), identity.number, identity.app_log.clone());
+    let loaded = plan.loader.load(inspected, context).await?;
+    let (on_exit, context) = (plan.on_exit.clone(), loaded.context().clone());
+    let (generation, threads) =
+        Generation::on_threads(identity, context, loaded.root(), shape, &plan.call_sink, move |reason| {
+            on_exit(reason);
+        });
+    Ok((generation, Housing::Host { loaded, threads }))
+}
+
+/// Has a process of its own load the library and start the workers.
+async fn in_process(
+    plan: &Plan,
+    identity: Identity,
+    inspected: Inspected,
+    shape: Shape,
+) -> Result<(Generation, Housing), StartupError> {
+    let blank = plan.blanks.take().map_err(ProcessError::Start)?;
+    let (on_exit, limit) = (plan.on_exit.clone(), plan.app.settings().start_timeout());
+    let (generation, process) =
+        AppProcess::start(blank, identity, &inspected, shape, &plan.call_sink, limit, move |reason| {
+            on_exit(reason);
+        })
+        .await?;
+    Ok((generation, Housing::Process { copy: inspected, process }))
 }
 
 /// Copies the library until the copy is of one piece, and reads it; or takes what was prepared.

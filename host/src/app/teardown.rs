@@ -8,9 +8,10 @@ use tokio::time::sleep;
 
 use crate::abi::library_context::LibraryContext;
 use crate::app::handle::App;
-use crate::app::live_generation::LiveGeneration;
+use crate::app::live_generation::{Housing, LiveGeneration};
 use crate::app::pins::{Entry, PinnedGeneration, Pins};
 use crate::generation::handle::Generation;
+use crate::generation::worker_threads::WorkerThreads;
 use crate::library::inspect::Inspected;
 use crate::library::loaded::{HANDLERS_END, Loaded, PinReason, Pinned};
 use crate::library::own_thread::{OwnThreadError, on_own_thread};
@@ -34,7 +35,7 @@ pub(crate) async fn tear_down(
     live: LiveGeneration,
     gone: impl FnOnce(Option<Inspected>),
 ) {
-    let LiveGeneration { generation, loaded, hash: _ } = live;
+    let LiveGeneration { generation, housing, hash: _ } = live;
     let settings = app.settings();
     let number = generation.number();
 
@@ -51,6 +52,17 @@ pub(crate) async fn tear_down(
         );
     }
     let blocked = generation.stop(settings.stop_timeout()).await;
+    let (loaded, threads) = match housing {
+        Housing::Host { loaded, threads } => (loaded, threads),
+        Housing::Process { copy, process } => {
+            if !blocked.is_empty() {
+                log::warn!("{generation:?}: killing its process: {}", blocked.join(", "));
+            }
+            process.end().await;
+            gone(Some(copy));
+            return record(app, number, State::Unloaded, String::new());
+        }
+    };
     loaded.context().signals().retire();
     let aborted = loaded.context().aborted().cloned();
     let unloaded = if let Some(abort) = aborted {
@@ -60,12 +72,12 @@ pub(crate) async fn tear_down(
         threads_end(loaded.context(), settings.stop_timeout()).await;
         unload(loaded).await
     } else {
-        let threads = loaded.context().running_threads();
-        Err(loaded.pin(PinReason::Workers(blocked, threads)))
+        let running = loaded.context().running_threads();
+        Err(loaded.pin(PinReason::Workers(blocked, running)))
     };
     match unloaded {
         Ok(copy) => {
-            reclaim(&generation);
+            reclaim(&threads);
             gone(Some(copy));
             record(app, number, State::Unloaded, String::new());
         }
@@ -73,7 +85,7 @@ pub(crate) async fn tear_down(
             let reason = pinned.reason().to_string();
             let entry = pin(pins, app, number, &reason);
             let pins = pins.clone();
-            spawn_local(Remains { app: app.clone(), generation, pinned, entry, pins }.outlive());
+            spawn_local(Remains { app: app.clone(), generation, threads, pinned, entry, pins }.outlive());
             gone(None);
         }
     }
@@ -91,6 +103,7 @@ pub(crate) fn pin(pins: &Pins, app: &App, number: u64, reason: &str) -> Entry {
 struct Remains {
     app: Arc<App>,
     generation: Arc<Generation>,
+    threads: Arc<WorkerThreads>,
     pinned: Pinned,
     entry: Entry,
     pins: Pins,
@@ -100,12 +113,12 @@ impl Remains {
     /// Unloads the generation when what has pinned it is over. Dropping this leaves it in the process for good.
     async fn outlive(mut self) {
         let mut pause = FIRST_LOOK;
-        let (context, generation) = (self.pinned.context().clone(), self.generation.clone());
+        let (context, its_threads) = (self.pinned.context().clone(), self.threads.clone());
         let mut is_closed = false;
         loop {
             // Before it is looked, so that nothing is missed.
-            let (worker, thread) = (generation.threads().change(), context.thread_ends());
-            let (workers, threads) = (self.generation.threads().left(), context.running_threads());
+            let (worker, thread) = (its_threads.change(), context.thread_ends());
+            let (workers, threads) = (self.threads.left(), context.running_threads());
             let reason = match (workers.is_empty(), threads.is_empty()) {
                 // Nobody knows what its threads hold in memory.
                 _ if context.aborted().is_some() => {
@@ -115,10 +128,10 @@ impl Remains {
                 (false, _) => PinReason::Workers(workers, threads),
                 (true, false) => PinReason::Threads(threads),
                 (true, true) => {
-                    self.generation.threads().join().await;
+                    self.threads.join().await;
                     match unload(self.pinned.into_library()).await {
                         Ok(_copy) => {
-                            reclaim(&self.generation);
+                            reclaim(&self.threads);
                             log::info!("{:?} is no longer pinned and was unloaded", self.generation);
                             record(&self.app, self.generation.number(), State::Unloaded, String::new());
                             return self.pins.remove(self.entry);
@@ -172,9 +185,9 @@ async fn threads_end(context: &LibraryContext, limit: Duration) {
 }
 
 /// Takes back what the library of a generation had of the host's; it is unloaded.
-fn reclaim(generation: &Generation) {
+fn reclaim(threads: &WorkerThreads) {
     // SAFETY: the library is out of the process, as `unload` has verified.
-    unsafe { generation.threads().reclaim() };
+    unsafe { threads.reclaim() };
 }
 
 /// Waits as long as there is no thread for it.

@@ -2,6 +2,7 @@
 
 use super::{
     fields::Fields,
+    isolation::Isolation,
     node::Node,
     settings::{self, Settings},
 };
@@ -72,6 +73,12 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
         max_restarts: fields
             .optional("max_restarts", |node| node.whole(&settings::MAX_RESTARTS, "", ""))
             .unwrap_or(base.max_restarts),
+        isolation: fields
+            .optional("isolation", |node| {
+                let is_known = |word: &str| Isolation::from_word(word).is_some();
+                node.text(Isolation::EXPECTED, is_known).and_then(|word| Isolation::from_word(&word))
+            })
+            .unwrap_or(base.isolation),
         max_pinned: fields
             .optional("max_pinned", |node| node.whole(&settings::MAX_PINNED, "", ""))
             .unwrap_or(base.max_pinned),
@@ -139,7 +146,7 @@ mod tests {
         let written = json!({
             "workers": 3, "deadline_ms": 4, "queue": 5, "max_concurrency": 13, "rate": 14, "heap_soft_limit": "15MiB", "body_limit": "6kB", "head_limit": "16kB", "message_limit": "17kB", "max_calls": 18, "log_rate": 19, "log_record_limit": "20kB", "preload": true, "idle_timeout_ms": 7,
             "start_timeout_ms": 8, "drain_timeout_ms": 0, "stop_timeout_ms": 10, "env": { "A": "1" },
-            "config": { "x": [1] }, "max_restarts": 0, "max_pinned": 16, "max_draining": 2,
+            "config": { "x": [1] }, "max_restarts": 0, "isolation": "process", "max_pinned": 16, "max_draining": 2,
             "server_timing": true, "app_header": true, "library_limit": "16MB", "keep": 12
         });
         let settings = Settings {
@@ -163,6 +170,7 @@ mod tests {
             env: BTreeMap::from([("A".into(), "1".into())]),
             config: json!({ "x": [1] }),
             max_restarts: 0,
+            isolation: Isolation::Process,
             max_pinned: 16,
             max_draining: 2,
             server_timing: true,
@@ -231,6 +239,7 @@ mod tests {
             ("server_timing", json!("yes"), "expected true or false, found \"yes\"".into()),
             ("app_header", json!(0), "expected true or false, found 0".into()),
             ("max_restarts", json!(1001), "expected a whole number from 0 to 1000, found 1001".into()),
+            ("isolation", json!("wasm"), "expected \"thread\" or \"process\", found \"wasm\"".into()),
             ("max_pinned", json!(-1), "expected a whole number from 0 to 1000, found -1".into()),
             ("max_draining", json!(0), "expected a whole number from 1 to 1000, found 0".into()),
             ("keep", json!([]), "expected a whole number from 0 to 1000, found an empty list".into()),

@@ -234,6 +234,7 @@ mod tests {
             json!(long(64)),
             json!(long(65)),
             json!("8"),
+            json!("process"),
             json!("8MiB"),
             json!("8 MiB"),
             json!("8MiB\n"),

@@ -3,6 +3,7 @@
 //! The doc comments here are also the descriptions in `docs/apps.schema.json`, and the table in `docs/src/registry.md`.
 
 use super::byte_size;
+use super::isolation::Isolation;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -148,6 +149,10 @@ pub struct Settings {
     #[schemars(range(min = *MAX_RESTARTS.start(), max = *MAX_RESTARTS.end()))]
     pub max_restarts: u32,
 
+    /// Where the app's workers run: `"thread"` is on threads of the host, `"process"` in a process of their own, which cannot
+    /// end the host. Default "thread".
+    pub isolation: Isolation,
+
     /// The maximum number of pinned generations (kept in memory because their code may still run). Above it, no new
     /// generation is started until one of them is unloaded. Default 4.
     #[schemars(range(min = *MAX_PINNED.start(), max = *MAX_PINNED.end()))]
@@ -199,6 +204,7 @@ impl Default for Settings {
             env: BTreeMap::new(),
             config: Value::Null,
             max_restarts: 5,
+            isolation: Isolation::Thread,
             max_pinned: 4,
             max_draining: 8,
             server_timing: false,

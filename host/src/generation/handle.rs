@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use atoll_plugin::abi::PluginRef;
 use atoll_plugin::protocol::{LogLevel, Start, method};
 use atoll_port::{
-    CallSink, Limits, Requests, SaveError, ShutdownSignal, StartError, Warnings, Workers, port_to_thread,
+    CallSink, Limits, Port, Requests, SaveError, ShutdownSignal, StartError, Warnings, Workers,
+    port_to_thread,
 };
 use serde_json::Value;
 
 use crate::abi::library_context::LibraryContext;
-use crate::generation::worker_threads::WorkerThreads;
-use crate::memory::heap::Heap;
+use crate::generation::runner::{HeapBytes, Runner};
+use crate::generation::worker_threads::{Ending, WorkerThreads};
 use crate::observe::app_log::AppLog;
 use crate::observe::app_warnings::WarningKind;
 
@@ -26,15 +27,27 @@ pub(crate) struct Shape {
     pub limits: Limits,
 }
 
+/// What tells a generation from all others.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    /// The app's name.
+    pub(crate) app: Arc<str>,
+    /// Which of the app's generations it is, counted from 1.
+    pub(crate) number: u64,
+    /// The version of the library's package.
+    pub(crate) version: String,
+    /// The records of the app.
+    pub(crate) app_log: Arc<AppLog>,
+    /// When the change was noticed that brought it.
+    pub(crate) noticed: Option<Instant>,
+}
+
 /// Workers that run one library's code.
 pub struct Generation {
-    context: Arc<LibraryContext>,
-    /// The version of the library's package.
-    version: String,
+    identity: Identity,
     workers: Workers,
     requests: Requests,
-    threads: WorkerThreads,
-    noticed: Option<Instant>,
+    runner: Arc<dyn Runner>,
     answered: AtomicBool,
 }
 
@@ -45,38 +58,42 @@ impl std::fmt::Debug for Generation {
 }
 
 impl Generation {
-    /// Starts a thread for each worker of a bound library. `call_sink` performs their calls; `noticed` is when the
-    /// change was noticed; `on_exit` is called on the worker's thread when a worker returns unexpectedly.
-    ///
-    /// The caller keeps the library loaded until [`stop`](Self::stop) says that no worker is left. Where a thread
-    /// cannot be made, [`start`](Self::start) fails.
-    pub(crate) fn spawn(
-        context: Arc<LibraryContext>,
-        version: String,
-        root: PluginRef,
-        shape: Shape,
-        call_sink: &Arc<dyn CallSink>,
-        noticed: Option<Instant>,
-        on_exit: impl Fn(String) + Clone + Send + Sync + 'static,
-    ) -> Self {
-        let warnings: Arc<dyn Warnings> = context.app_log().warnings().clone();
-        let port =
-            |_| port_to_thread(context.app().clone(), shape.limits, warnings.clone(), call_sink.clone());
-        let (ports, ends): (Vec<_>, Vec<_>) = (0..shape.workers).map(port).unzip();
+    /// A generation whose workers have these ports.
+    pub(crate) fn new(identity: Identity, ports: Vec<Arc<Port>>, runner: Arc<dyn Runner>) -> Self {
         Self {
+            identity,
             workers: Workers::new(ports),
-            threads: WorkerThreads::spawn(context.clone(), root, ends, on_exit),
-            context,
-            version,
             requests: Requests::default(),
-            noticed,
+            runner,
             answered: AtomicBool::new(false),
         }
     }
 
+    /// Starts a thread for each worker of a bound library. `call_sink` performs their calls; `on_exit` is called on the
+    /// worker's thread when a worker returns unexpectedly.
+    ///
+    /// The caller keeps the library loaded until [`stop`](Self::stop) reports that no worker is left. Where a thread cannot
+    /// be made, [`start`](Self::start) fails.
+    pub(crate) fn on_threads(
+        identity: Identity,
+        context: Arc<LibraryContext>,
+        root: PluginRef,
+        shape: Shape,
+        call_sink: &Arc<dyn CallSink>,
+        on_exit: impl Fn(String) + Clone + Send + Sync + 'static,
+    ) -> (Self, Arc<WorkerThreads>) {
+        let warnings: Arc<dyn Warnings> = identity.app_log.warnings().clone();
+        let port =
+            |_| port_to_thread(identity.app.clone(), shape.limits, warnings.clone(), call_sink.clone());
+        let (ports, ends): (Vec<_>, Vec<_>) = (0..shape.workers).map(port).unzip();
+        let on_exit = move |ending: Ending<'_>| on_exit(ending.to_string());
+        let threads = Arc::new(WorkerThreads::spawn(context, root, ends, on_exit));
+        (Self::new(identity, ports, threads.clone()), threads)
+    }
+
     /// When the change was noticed that this generation brought.
     pub fn noticed(&self) -> Option<Instant> {
-        self.noticed
+        self.identity.noticed
     }
 
     /// How many calls were sent to it.
@@ -89,7 +106,7 @@ impl Generation {
         if self.answered.load(Ordering::Relaxed) || self.answered.swap(true, Ordering::Relaxed) {
             return;
         }
-        if let Some(noticed) = self.noticed {
+        if let Some(noticed) = self.noticed() {
             let time = noticed.elapsed().as_secs_f64() * 1000.0;
             log::info!(
                 "{}#{} sent its first response {time:.1} ms after the change",
@@ -101,27 +118,27 @@ impl Generation {
 
     /// The app's name.
     pub fn app(&self) -> &str {
-        self.context.app()
+        &self.identity.app
     }
 
     /// The records of its app.
     pub(crate) fn app_log(&self) -> &AppLog {
-        self.context.app_log()
+        &self.identity.app_log
     }
 
     /// Which of the app's generations this is, counted from 1.
     pub fn number(&self) -> u64 {
-        self.context.generation()
+        self.identity.number
     }
 
     /// The version of the library's package.
     pub fn version(&self) -> &str {
-        &self.version
+        &self.identity.version
     }
 
-    /// The heap that the library allocates from.
-    pub fn heap(&self) -> &Heap {
-        self.context.heap()
+    /// How much memory the app has allocated.
+    pub fn heap(&self) -> HeapBytes {
+        self.runner.heap()
     }
 
     /// How many workers it was made with.
@@ -140,7 +157,7 @@ impl Generation {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(&self, start: Start, states: Vec<Value>, limit: Duration) -> Result<(), StartError> {
-        if let Some((worker, reason)) = self.threads.take_fault() {
+        if let Some((worker, reason)) = self.runner.take_fault() {
             return Err(StartError::Thread { worker, reason });
         }
         self.workers.start(start, states, limit).await
@@ -197,26 +214,22 @@ impl Generation {
     /// Tells the workers to stop, and waits for their threads: until `limit`, then as long again with their ports
     /// closed. Those that are left, still in the app's code: which they are. One that called `abort` is not counted.
     pub async fn stop(&self, limit: Duration) -> Vec<String> {
-        self.threads.note_stop();
+        self.runner.note_stop();
         self.workers.notify(method::STOP, Value::Null);
-        self.threads.stop(limit, || self.workers.close()).await
-    }
-
-    /// The threads of its workers.
-    pub(crate) fn threads(&self) -> &WorkerThreads {
-        &self.threads
+        self.runner.stop(limit, &|| self.workers.close()).await
     }
 
     /// Tells the workers which log records they are to send: 0 (none) to 5 (trace).
     pub(crate) fn set_log_level(&self, level: u8) {
         self.workers.notify(method::LOG_LEVEL, LogLevel { level });
+        self.runner.set_log_level(level);
     }
 }
 
 /// A generation that was not stopped ends: its workers have nobody left to work for.
 impl Drop for Generation {
     fn drop(&mut self) {
-        self.threads.note_stop();
+        self.runner.note_stop();
         self.workers.close();
     }
 }
@@ -231,7 +244,7 @@ impl atoll_port::Generation for Generation {
     }
 
     fn number(&self) -> u64 {
-        self.context.generation()
+        self.identity.number
     }
 
     fn note_incomplete(&self, why: &str) {

@@ -1,5 +1,6 @@
 //! The threads of a generation's workers, in the process that its library is loaded in.
 
+use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -7,12 +8,38 @@ use std::time::Duration;
 
 use atoll_plugin::abi::{Exit, PluginRef};
 use atoll_port::{WorkerEnd, table};
+use futures_util::future::BoxFuture;
 
+use crate::abi::abort::Abort;
 use crate::abi::current;
 use crate::abi::library_context::LibraryContext;
 use crate::abi::thread_stop;
+use crate::generation::runner::{HeapBytes, Runner};
 use crate::generation::running::Running;
 use crate::library::loaded;
+
+/// How workers have ended unexpectedly.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ending<'a> {
+    /// One has returned from the app's code.
+    Worker {
+        /// Its number.
+        worker: usize,
+        /// In what way.
+        how: &'static str,
+    },
+    /// All of them, because the app has called a function that ends a process.
+    Abort(&'a Abort),
+}
+
+impl fmt::Display for Ending<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Worker { worker, how } => write!(f, "worker {worker} {how}"),
+            Self::Abort(abort) => abort.fmt(f),
+        }
+    }
+}
 
 /// The workers of a loaded library, each on a thread made for it.
 pub(crate) struct WorkerThreads {
@@ -24,17 +51,23 @@ pub(crate) struct WorkerThreads {
     no_thread: Mutex<Option<(usize, io::Error)>>,
 }
 
+impl fmt::Debug for WorkerThreads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerThreads").field("context", &self.context).finish_non_exhaustive()
+    }
+}
+
 impl WorkerThreads {
     /// Starts a thread for each worker of a bound library, which has that end of its port. `on_exit` is called on the
     /// worker's thread when a worker returns unexpectedly.
     ///
-    /// The caller keeps the library loaded until [`stop`](Self::stop) reports that no worker is left. Where a thread cannot
-    /// be made, [`take_fault`](Self::take_fault) has the reason.
+    /// The caller keeps the library loaded until [`stop`](Runner::stop) reports that no worker is left. Where a thread cannot
+    /// be made, [`take_fault`](Runner::take_fault) has the reason.
     pub(crate) fn spawn(
         context: Arc<LibraryContext>,
         root: PluginRef,
         ends: Vec<Arc<WorkerEnd>>,
-        on_exit: impl Fn(String) + Clone + Send + Sync + 'static,
+        on_exit: impl Fn(Ending<'_>) + Clone + Send + Sync + 'static,
     ) -> Self {
         let (app, number) = (context.app(), context.generation());
         let running = Arc::new(Running::new(ends.len()));
@@ -43,7 +76,7 @@ impl WorkerThreads {
             // As for a process, this is the end of all workers: their requests fail now. The order is that of the end of a
             // worker below.
             if !running_then.stop() {
-                on_abort(abort.to_string());
+                on_abort(Ending::Abort(abort));
             }
             all_ends.iter().for_each(|end| end.close());
         });
@@ -64,7 +97,7 @@ impl WorkerThreads {
                 };
                 // Reported before the port is closed: so the supervisor knows before anyone finds it closed.
                 if !running_inside.is_stopping() {
-                    on_exit(format!("worker {worker} {how}"));
+                    on_exit(Ending::Worker { worker, how });
                 }
                 end.close();
                 running_inside.end(worker);
@@ -85,35 +118,6 @@ impl WorkerThreads {
             threads: Mutex::new(threads),
             no_thread: Mutex::new(no_thread),
         }
-    }
-
-    /// A worker for which there was no thread, and why; once.
-    pub(crate) fn take_fault(&self) -> Option<(usize, io::Error)> {
-        self.no_thread.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Notes that workers which end from now on do so because they are to.
-    pub(crate) fn note_stop(&self) {
-        self.running.stop();
-    }
-
-    /// Waits for the threads of the workers, which have to be notified before: until `limit`, then as long again after
-    /// `close`, which closes their ports. Those that are left, still in the app's code: which they are. One that called
-    /// `abort` is not counted.
-    pub(crate) async fn stop(&self, limit: Duration, close: impl Fn()) -> Vec<String> {
-        if self.running.ended(limit).await.is_err() {
-            close();
-            if self.running.ended(limit).await.is_err() {
-                return self.left();
-            }
-        }
-        close();
-        if self.context.aborted().is_some() {
-            // A worker may be among the threads that never end. The library stays, so nothing depends on the others.
-            return Vec::new();
-        }
-        self.join().await;
-        Vec::new()
     }
 
     /// The workers that have not come back from the app's code, and where they are.
@@ -141,5 +145,46 @@ impl WorkerThreads {
     pub(crate) unsafe fn reclaim(&self) {
         // SAFETY: by the caller's contract.
         self.ends.iter().for_each(|end| unsafe { table::reclaim(end) });
+    }
+}
+
+impl Runner for WorkerThreads {
+    fn take_fault(&self) -> Option<(usize, io::Error)> {
+        self.no_thread.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn note_stop(&self) {
+        self.running.stop();
+    }
+
+    /// One that called `abort` is not counted.
+    fn stop<'a>(
+        &'a self,
+        limit: Duration,
+        close: &'a (dyn Fn() + Send + Sync),
+    ) -> BoxFuture<'a, Vec<String>> {
+        Box::pin(async move {
+            if self.running.ended(limit).await.is_err() {
+                close();
+                if self.running.ended(limit).await.is_err() {
+                    return self.left();
+                }
+            }
+            close();
+            if self.context.aborted().is_some() {
+                // A worker may be among the threads that never end. The library stays, so nothing depends on the others.
+                return Vec::new();
+            }
+            self.join().await;
+            Vec::new()
+        })
+    }
+
+    /// The workers are notified by their ports.
+    fn set_log_level(&self, _level: u8) {}
+
+    fn heap(&self) -> HeapBytes {
+        let heap = self.context.heap();
+        HeapBytes { live: heap.live_bytes(), peak: heap.peak_bytes() }
     }
 }

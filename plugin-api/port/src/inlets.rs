@@ -45,18 +45,28 @@ impl Inlets {
         Some(self.sleeper.get()?.as_ref()?.lane.number())
     }
 
-    /// Fetches from an inlet from now on, until [`leave`](Self::leave) is called with what is returned. `None`: this thread
-    /// has no lane. `look` has the thread call [`fetch`](Self::fetch) and [`sleep`](Self::sleep).
-    pub(crate) fn watch(&self, inlet: &Arc<dyn Inlet>, look: impl FnOnce()) -> Option<usize> {
+    /// As [`lane`](Self::lane), and takes one if it has none yet.
+    pub(crate) fn take_lane(&self, look: impl FnOnce()) -> Option<u8> {
+        self.sleeper(look)?;
+        self.lane()
+    }
+
+    fn sleeper(&self, look: impl FnOnce()) -> Option<&Sleeper> {
         let mut is_first = false;
         let sleeper = self.sleeper.get_or_init(|| {
             is_first = true;
             Sleeper::new()
         });
-        sleeper.as_ref()?;
         if is_first {
             look();
         }
+        sleeper.as_ref()
+    }
+
+    /// Fetches from an inlet from now on, until [`leave`](Self::leave) is called with what is returned. `None`: this thread
+    /// has no lane. `look` has the thread call [`fetch`](Self::fetch) and [`sleep`](Self::sleep).
+    pub(crate) fn watch(&self, inlet: &Arc<dyn Inlet>, look: impl FnOnce()) -> Option<usize> {
+        self.sleeper(look)?;
         let mut inlets = self.inlets.borrow_mut();
         let known = inlets.iter_mut().find(|(_, watched)| std::ptr::addr_eq(&*watched.inlet, &**inlet));
         if let Some((key, watched)) = known {

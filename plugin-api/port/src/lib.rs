@@ -56,7 +56,7 @@ pub use self::in_process::port_to_thread;
 pub use self::message::{message, to_json};
 pub use self::port::{Limits, Port};
 pub use self::reply::{Answer, CallError, Permit};
-pub use self::reply_queue::{Watch, WorkerGone};
+pub use self::reply_queue::{Watch, WorkerGone, take_lane};
 pub use self::timing::{RequestTiming, Taken};
 pub use self::transport::{Bell, Inlet, Item, Transport};
 pub use self::warnings::{WarningKind, Warnings};

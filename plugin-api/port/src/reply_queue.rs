@@ -246,6 +246,16 @@ pub(crate) fn lane() -> Option<u8> {
     CURRENT.try_with(|current| current.borrow().as_ref().and_then(|queue| queue.inlets.lane())).ok().flatten()
 }
 
+/// The number of this thread's lane, by which app processes can wake it. `None`: as many threads of this process have one
+/// as can.
+///
+/// # Panics
+/// Outside of a [`LocalSet`](tokio::task::LocalSet), and of a runtime that does I/O.
+pub fn take_lane() -> Option<u8> {
+    let queue = current();
+    queue.inlets.take_lane(|| queue.shared.wake())
+}
+
 /// Fetches what comes by an inlet and is for no request, as long as it lives, on the thread that has made it.
 pub struct Watch {
     queue: Rc<ReplyQueue>,

@@ -10,26 +10,58 @@ pub(super) mod symbols;
 use std::ffi::{CStr, OsStr, c_void};
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use addr2line::Loader;
 use atoll_plugin::abi::{LogRecord, PanicReport};
 
+use self::symbols::DebugInfo;
 pub(crate) use self::symbols::{LIBRARIES, READS_PER_SECOND};
-use crate::abi::library_context::LibraryContext;
+use crate::abi::reports::{Panic, Reports};
+use crate::observe::app_log::AppLog;
 use crate::observe::entries::{FrameEntry, PanicEntry};
 use crate::observe::logging;
 use crate::observe::unix_time::now_ms;
 
-/// Logs an app's panic, and keeps it in the app's app log, with its backtrace, unless `RUST_BACKTRACE` is `0`.
-pub(crate) fn write(context: &LibraryContext, report: &PanicReport<'_>, frames: &[usize]) {
-    let Some(only_counted) = context.app_log().count_panic() else { return };
-    let location = format!("{}:{}:{}", report.file, report.line, report.column);
+/// Reports an app's panic, whose stack had these addresses.
+pub(crate) fn report(reports: &dyn Reports, report: &PanicReport<'_>, addresses: &[usize]) {
+    // The first address is in the app's own panic hook. The host's frames tell nobody anything, and to read its debug
+    // information may take seconds.
+    let library = addresses.first().and_then(|&address| Image::find(address));
+    let (places, file) = match library {
+        Some(Image { base, file }) => {
+            let is_inside = |address: &usize| Image::find(*address).is_some_and(|image| image.base == base);
+            let place = |address: &usize| (address - base) as u64;
+            (addresses.iter().filter(|address| is_inside(address)).map(place).collect(), file)
+        }
+        None => (Vec::new(), PathBuf::new()),
+    };
+    let panic = Panic {
+        message: report.message.to_string(),
+        file: report.file.to_string(),
+        line: report.line,
+        column: report.column,
+        places,
+    };
+    reports.panicked(panic, &file);
+}
+
+/// Logs an app's panic, and keeps it in the app's log, with its backtrace, unless `RUST_BACKTRACE` is `0`.
+pub(super) fn write(
+    app: &str,
+    generation: u64,
+    app_log: &AppLog,
+    debug_info: &DebugInfo,
+    panic: Panic,
+    library: &Path,
+) {
+    let Some(only_counted) = app_log.count_panic() else { return };
+    let location = format!("{}:{}:{}", panic.file, panic.line, panic.column);
     let with_backtrace = std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value != "0");
-    let backtrace = if with_backtrace { app_frames(context, frames) } else { Vec::new() };
+    let backtrace = if with_backtrace { app_frames(debug_info, library, &panic.places) } else { Vec::new() };
     let backtrace: Vec<FrameEntry> = backtrace.into_iter().map(Frame::into_entry).collect();
-    let mut text = format!("panicked at {location}: {}", report.message);
+    let mut text = format!("panicked at {location}: {}", panic.message);
     if only_counted > 0 {
         // Writing to a string does not fail.
         let _ = write!(text, "\n  ({only_counted} earlier panics counted but not logged)");
@@ -41,23 +73,16 @@ pub(crate) fn write(context: &LibraryContext, report: &PanicReport<'_>, frames: 
             let _ = write!(text, "\n      at {location}");
         }
     }
-    context.app_log().panicked(PanicEntry {
-        at_ms: now_ms(),
-        generation: context.generation(),
-        message: report.message.to_string(),
-        location,
-        backtrace,
-    });
-    let target = context.app().as_ref();
+    app_log.panicked(PanicEntry { at_ms: now_ms(), generation, message: panic.message, location, backtrace });
     logging::write(
-        target,
-        context.generation(),
-        context.app_log(),
+        app,
+        generation,
+        app_log,
         &LogRecord {
             level: log::Level::Error as u8,
-            line: report.line,
-            target: target.into(),
-            file: report.file,
+            line: panic.line,
+            target: app.into(),
+            file: panic.file.as_str().into(),
             message: text.as_str().into(),
         },
     );
@@ -120,22 +145,17 @@ impl Image {
 }
 
 /// The app's frames between the panic machinery and the worker's loop.
-fn app_frames(context: &LibraryContext, addresses: &[usize]) -> Vec<Frame> {
-    // The first address is in the app's own panic hook. The host's frames tell nobody anything, and to read its
-    // debug information may take seconds.
-    let Some(library) = addresses.first().and_then(|&address| Image::find(address)) else {
+fn app_frames(debug_info: &DebugInfo, library: &Path, places: &[u64]) -> Vec<Frame> {
+    if places.is_empty() {
         return Vec::new();
-    };
-    let Some(symbols) = context.debug_info().symbols() else { return Vec::new() };
+    }
+    let Some(symbols) = debug_info.symbols() else { return Vec::new() };
     let mut symbols = symbols.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(symbols) = symbols.read(&library.file) else { return Vec::new() };
+    let Some(symbols) = symbols.read(library) else { return Vec::new() };
     let mut frames: Vec<Frame> = Vec::new();
-    for &address in addresses {
-        if Image::find(address).is_none_or(|image| image.base != library.base) {
-            continue;
-        }
+    for place in places {
         // A return address is behind its call; one byte before it is inside.
-        push_frames(symbols, (address - library.base).saturating_sub(1) as u64, &mut frames);
+        push_frames(symbols, place.saturating_sub(1), &mut frames);
         if let Some(boundary) = frames.iter().position(Frame::is_boundary) {
             frames.truncate(boundary);
             break;

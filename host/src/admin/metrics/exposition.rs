@@ -96,13 +96,13 @@ impl Collector for Apps {
             serving.waiting() as u64
         })?;
         out.of_generation("heap_live", "Bytes allocated in the heap", Some(&Unit::Bytes), |serving| {
-            serving.heap().live_bytes()
+            serving.heap().live
         })?;
         out.of_generation(
             "heap_peak",
             "Peak heap size of one generation in bytes",
             Some(&Unit::Bytes),
-            |serving| serving.heap().peak_bytes(),
+            |serving| serving.heap().peak,
         )?;
         out.generations(&self.pinned)
     }

@@ -80,6 +80,7 @@ impl Supervisor {
             }),
             give_way: self.way_request(),
             loader: self.loader.clone(),
+            blanks: self.blanks.clone(),
             staging: self.staging.clone(),
             pins: self.pins.clone(),
         };

@@ -36,6 +36,7 @@ use crate::library::content_hash::ContentHash;
 use crate::library::loader::Loader;
 use crate::library::source::Source;
 use crate::library::stage::{Kept, Staging};
+use crate::process::pool::BlankPool;
 use crate::watch::{Change, FileWatch, Watcher};
 
 /// Registers an app: makes its handle and starts its supervisor on this thread. `call_sink` carries out its calls.
@@ -60,6 +61,7 @@ pub(crate) fn register(config: &AppConfig, shared: &AppResources, call_sink: Arc
         preparer: shared.preparer.clone(),
         watcher: shared.watcher.clone(),
         loader: shared.loader.clone(),
+        blanks: shared.blanks.clone(),
         libraries: shared.libraries.clone(),
         file_lookups: shared.file_lookups.clone(),
         call_sink,
@@ -100,6 +102,7 @@ struct Supervisor {
     preparer: Preparer,
     watcher: Watcher,
     loader: Rc<dyn Loader>,
+    blanks: BlankPool,
     libraries: Libraries,
     file_lookups: FileLookups,
     call_sink: Arc<dyn CallSink>,
@@ -236,7 +239,7 @@ impl Supervisor {
             return self.heap.stop();
         };
         let limit = self.app.settings().heap_soft_limit;
-        let bytes = live.generation.heap().live_bytes();
+        let bytes = live.generation.heap().live;
         if self.heap.check(bytes, limit) && self.lifecycle.starting().is_none() {
             let (app, number) = (self.app.name(), live.generation.number());
             log::warn!(

@@ -8,6 +8,7 @@ mod pin_reason;
 mod verified;
 
 use std::ffi::c_void;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -30,7 +31,6 @@ use crate::abi::{current, exports, forks, signals, vtable};
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
 use crate::library::stage::Staged;
-use crate::observe::logging;
 
 /// How long a signal's handler may take that runs when its library is to go.
 pub(crate) const HANDLERS_END: Duration = Duration::from_secs(1);
@@ -97,35 +97,9 @@ impl Loaded {
     /// it is one that could be linked into this program. The inspection only finds out that the file is whole, was made
     /// for this machine and has the interface of this version.
     pub unsafe fn open(inspected: Inspected, context: Arc<LibraryContext>) -> Result<Self, LoadError> {
-        let name = format!("lib {}#{}", context.app(), context.generation());
-        let (path, content, bound) =
-            (inspected.staged().path().to_owned(), inspected.staged().hash(), context.clone());
-        let open = move || {
-            let _entered = current::enter_linker(&bound);
-            exports::prepare(&bound);
-            // SAFETY: by the caller's contract.
-            let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) }
-                .map_err(|error| OpenError::new(&error, &path))?;
-            // SAFETY: the symbol is the `LibHeader` that `export_app!` defines, and stays until `library` is closed.
-            let header = unsafe { library.get::<AbiHeaderRef>(ROOT_SYMBOL.as_bytes()) }.map(|header| *header);
-            let open = Open::new(library, bound.clone(), path);
-            let inside = header.as_ref().map_or(std::ptr::null(), |header| (&raw const **header).cast());
-            let root = header.map_err(|_missing| LoadError::NoRoot).and_then(|header| {
-                // SAFETY: as above, and its file has this hash.
-                unsafe { check_root(header, Some(content)) }
-            });
-            match root {
-                Ok(root) => {
-                    bind(root, &bound);
-                    Ok((open, root))
-                }
-                Err(error) => {
-                    refuse(open, inside, &bound);
-                    Err(error)
-                }
-            }
-        };
-        let (keeper, root) = Keeper::start(&name, open)?;
+        let (path, content) = (inspected.staged().path().to_owned(), inspected.staged().hash());
+        // SAFETY: by the caller's contract.
+        let (keeper, root) = unsafe { open(path, content, &context)? };
         let hold = Hold { mapping: Some(Box::new(keeper)), context, pinned: false };
         Ok(Self { hold, root, copy: inspected })
     }
@@ -203,6 +177,63 @@ impl Loaded {
         }
         Ok(self.copy)
     }
+}
+
+/// Opens a library for as long as the process lives, checks its interface and binds it to its context, on a thread made for
+/// it. Waits for that. `path` leads to a file that has been inspected and has this hash.
+///
+/// # Errors
+/// As for [`Loaded::open`].
+///
+/// # Safety
+/// As for [`Loaded::open`].
+pub(crate) unsafe fn open_for_good(
+    path: PathBuf,
+    content: ContentHash,
+    context: &Arc<LibraryContext>,
+) -> Result<PluginRef, LoadError> {
+    // SAFETY: by the caller's contract.
+    let (_keeper, root) = unsafe { open(path, content, context)? };
+    Ok(root)
+}
+
+/// Opens, checks and binds the library of this file, whose content has this hash.
+///
+/// # Safety
+/// As for [`Loaded::open`].
+unsafe fn open(
+    path: PathBuf,
+    content: ContentHash,
+    context: &Arc<LibraryContext>,
+) -> Result<(Keeper, PluginRef), LoadError> {
+    let name = format!("lib {}#{}", context.app(), context.generation());
+    let bound = context.clone();
+    let open = move || {
+        let _entered = current::enter_linker(&bound);
+        exports::prepare(&bound);
+        // SAFETY: by the caller's contract.
+        let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) }
+            .map_err(|error| OpenError::new(&error, &path))?;
+        // SAFETY: the symbol is the `LibHeader` that `export_app!` defines, and stays until `library` is closed.
+        let header = unsafe { library.get::<AbiHeaderRef>(ROOT_SYMBOL.as_bytes()) }.map(|header| *header);
+        let open = Open::new(library, bound.clone(), path);
+        let inside = header.as_ref().map_or(std::ptr::null(), |header| (&raw const **header).cast());
+        let root = header.map_err(|_missing| LoadError::NoRoot).and_then(|header| {
+            // SAFETY: as above, and its file has this hash.
+            unsafe { check_root(header, Some(content)) }
+        });
+        match root {
+            Ok(root) => {
+                bind(root, &bound);
+                Ok((open, root))
+            }
+            Err(error) => {
+                refuse(open, inside, &bound);
+                Err(error)
+            }
+        }
+    };
+    Keeper::start(&name, open)
 }
 
 /// Closes a library that is refused, before anything but its constructors was called. If they have left something that
@@ -301,7 +332,7 @@ pub(crate) unsafe fn check_root(
 /// Binds a library to its context.
 pub(crate) fn bind(root: PluginRef, context: &Arc<LibraryContext>) {
     // SAFETY: the context lives until the library is unloaded, which drops it last.
-    unsafe { root.bind()(vtable::host(), context.handle(), logging::max_level(context.app_log().level())) };
+    unsafe { root.bind()(vtable::host(), context.handle(), context.reports().max_level()) };
 }
 
 /// Runs a library's `main` on the calling thread.

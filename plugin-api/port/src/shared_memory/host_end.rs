@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use super::bell::{self, SharedBell};
 use super::clock::Moment;
 use super::frame::{FrameError, Header, Incoming, Kind, Outgoing};
+use super::heap_use::HeapUse;
 use super::layout::{HOST_PART, PAGE, SLOTS, TO_HOST, TO_WORKER, WORKER_PART, host, worker};
 use super::memory::{Mapping, SharedMemory, WritableMapping};
 use super::ring::{OutOfRange, RingReader, RingWriter};
@@ -54,6 +55,14 @@ impl ProcessLink {
         let host = SharedMemory::new("atoll-host", HOST_PART * workers)?;
         let worker = SharedMemory::new("atoll-worker", WORKER_PART * workers)?;
         Ok(Self { host, worker, home, on_fault })
+    }
+
+    /// How much memory the app has allocated.
+    ///
+    /// # Errors
+    /// There is no address space for it.
+    pub fn heap_use(&self) -> io::Result<HeapUse> {
+        HeapUse::new(&self.worker)
     }
 
     /// The host's end of the port to worker `number`, whose event loop waits for `eventfd`: see [`Port::new`].

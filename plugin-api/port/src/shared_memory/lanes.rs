@@ -54,16 +54,20 @@ impl Lanes {
         Ok(LANES.get_or_init(|| Self { memory, words, eventfds, free }))
     }
 
-    /// The descriptors that an app process needs: of the words, and of the eventfds.
-    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        std::iter::once(self.memory.as_fd()).chain(self.eventfds.iter().map(AsFd::as_fd))
-    }
-
     /// A lane that no other thread has.
     pub(crate) fn take(&'static self) -> Option<Lane> {
         let number = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
         Some(Lane { lanes: self, number })
     }
+}
+
+/// The descriptors from which an app process makes its [`HostLanes`].
+///
+/// # Errors
+/// The system has no descriptors or no memory for lanes.
+pub fn lane_descriptors() -> io::Result<Vec<BorrowedFd<'static>>> {
+    let Lanes { memory, eventfds, .. } = Lanes::get()?;
+    Ok(std::iter::once(memory.as_fd()).chain(eventfds.iter().map(AsFd::as_fd)).collect())
 }
 
 /// A lane of one thread.

@@ -55,6 +55,10 @@ pub(super) mod worker {
     pub(in super::super) const WRITTEN: usize = super::PAGE;
     /// How many bytes the worker has read from the host.
     pub(in super::super) const READ: usize = super::PAGE + 64;
+    /// How many bytes the app has allocated, of the first worker's part.
+    pub(in super::super) const LIVE: usize = super::PAGE + 128;
+    /// The most that it has been.
+    pub(in super::super) const PEAK: usize = super::PAGE + 136;
     /// The ring to the host.
     pub(in super::super) const RING: usize = 2 * super::PAGE;
 }

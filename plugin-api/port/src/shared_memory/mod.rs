@@ -7,6 +7,7 @@
 mod bell;
 mod clock;
 mod frame;
+mod heap_use;
 mod host_end;
 pub(crate) mod lanes;
 mod layout;
@@ -18,8 +19,9 @@ mod tests;
 mod worker_end;
 
 pub use self::frame::FrameError;
+pub use self::heap_use::{HeapUse, HeapUseWriter};
 pub use self::host_end::ProcessLink;
-pub use self::lanes::HostLanes;
+pub use self::lanes::{HostLanes, lane_descriptors};
 pub use self::layout::RING;
 pub use self::memory::SharedMemory;
 pub use self::worker_end::{HostLink, ProcessPort};

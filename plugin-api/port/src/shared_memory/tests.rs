@@ -58,17 +58,14 @@ fn both(queue: usize) -> Both {
 }
 
 fn both_with(queue: usize, warnings: Arc<dyn Warnings>) -> Both {
-    let lanes = lanes::Lanes::get().unwrap();
     let (report, faults) = channel();
     let report = Mutex::new(report);
     let on_fault = Arc::new(move |error| drop(report.lock().unwrap().send(error)));
     let eventfd = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
     let host_lanes =
-        HostLanes::new(lanes.descriptors().map(|lane| lane.try_clone_to_owned().unwrap())).unwrap();
-    // The number is known once there is something to watch.
-    let probe: Arc<dyn crate::Inlet> = Arc::new(Nothing);
-    let _lane = Watch::new(&probe).unwrap();
-    let home = crate::reply_queue::lane().unwrap();
+        HostLanes::new(lane_descriptors().unwrap().iter().map(|lane| lane.try_clone_to_owned().unwrap()))
+            .unwrap();
+    let home = crate::take_lane().unwrap();
     let link = ProcessLink::new(1, home, on_fault).unwrap();
     let bell = eventfd();
     let limits = Limits { queue, calls: 8, message: 1 << 20 };
@@ -83,19 +80,9 @@ fn both_with(queue: usize, warnings: Arc<dyn Warnings>) -> Both {
         lanes: Arc::new(host_lanes),
         home,
     };
-    let worker = host_link.ports([bell], Arc::new(|| ())).unwrap().pop().unwrap();
+    let worker = host_link.ports([bell], |heap_use| heap_use.write(5, 7)).unwrap().pop().unwrap();
     let watch = Watch::new(port.inlet().unwrap()).unwrap();
     Both { port, worker: Arc::new(worker), faults, link, _watch: watch }
-}
-
-struct Nothing;
-
-impl crate::Inlet for Nothing {
-    fn fetch(&self) {}
-
-    fn is_filled(&self) -> bool {
-        false
-    }
 }
 
 fn on_local_set<T>(work: impl AsyncFnOnce() -> T) -> T {
@@ -244,6 +231,8 @@ fn a_worker_is_woken_by_its_own_threads_and_by_the_clock() {
         let woken = thread::spawn(move || waiting.receive(None, &mut Message::default()));
         both.worker.wake();
         assert_eq!(woken.join().unwrap(), Received::Woken);
+        let heap_use = both.link.heap_use().unwrap();
+        assert_eq!((heap_use.live(), heap_use.peak()), (5, 7), "it was at rest");
     });
 }
 

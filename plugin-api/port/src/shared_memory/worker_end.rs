@@ -12,6 +12,7 @@ use atoll_protocol::abi::{Message, Received};
 use super::bell::{self, SharedBell};
 use super::clock::Moment;
 use super::frame::{self, Header, Incoming, Kind, Outgoing};
+use super::heap_use::HeapUseWriter;
 use super::lanes::HostLanes;
 use super::layout::{HOST_PART, PAGE, TO_HOST, TO_WORKER, WORKER_PART, host, worker};
 use super::memory::{Mapping, SharedMemory, WritableMapping};
@@ -45,17 +46,19 @@ pub struct HostLink {
 
 impl HostLink {
     /// The ends of the ports of all workers, whose event loops wait for `eventfds`. `at_rest` is called whenever a worker
-    /// has nothing to do.
+    /// has nothing to do, and may report how much memory is allocated.
     ///
     /// # Errors
     /// The memory is not that of such a link, or there is no address space for it.
     pub fn ports(
         self,
         eventfds: impl IntoIterator<Item = OwnedFd>,
-        at_rest: Arc<dyn Fn() + Send + Sync>,
+        at_rest: impl Fn(&HeapUseWriter) + Send + Sync + 'static,
     ) -> io::Result<Vec<ProcessPort>> {
         let host = SharedMemory::received(self.host, HOST_PART * self.workers)?;
         let memory = SharedMemory::received(self.worker, WORKER_PART * self.workers)?;
+        let heap_use = HeapUseWriter::new(&memory)?;
+        let at_rest: Arc<dyn Fn() + Send + Sync> = Arc::new(move || at_rest(&heap_use));
         let port = |(number, eventfd): (usize, OwnedFd)| {
             let peer = Arc::new(host.map(number * HOST_PART, HOST_PART)?);
             let own = Arc::new(memory.map_to_write(number * WORKER_PART, WORKER_PART)?);

@@ -1,0 +1,61 @@
+//! What an app process does: it opens the library that its host sends, runs the workers, and ends with its host.
+
+mod orders;
+mod reports;
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::stdio::dup2_stdin;
+
+use crate::process::blank::ARGUMENT;
+
+/// Signals that a terminal or a service manager sends to all processes of a host. The host stops its app processes itself.
+const OF_THE_HOST: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
+
+/// Runs this process as an app process, if a host has started it as one, and ends it then. A program that has a host and apps
+/// with `"isolation": "process"` calls it first in `main`, because an app process is the program itself, started anew.
+///
+/// ```
+/// fn main() {
+///     atoll_host::run_app_process();
+///     // What your program does.
+/// }
+/// ```
+pub fn run_app_process() {
+    if std::env::args_os().nth(1).as_deref() == Some(OsStr::new(ARGUMENT)) {
+        // Not by a return from `main`, which belongs to the program. The exit handlers of the app run, as those of any
+        // process do.
+        std::process::exit(match run() {
+            Ok(()) => 0,
+            Err(error) => {
+                eprintln!("an app process of Atoll ends: {error}");
+                1
+            }
+        });
+    }
+}
+
+fn run() -> io::Result<()> {
+    let control = take_control()?;
+    // It ends with the thread of the host that has started it.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    for signal in OF_THE_HOST {
+        // A handler that only notes it: to ignore the signal would be inherited by what the app starts.
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    orders::obey(&control)
+}
+
+/// Takes the socket to the host, which is standard input.
+fn take_control() -> io::Result<Arc<UnixStream>> {
+    let control: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
+    dup2_stdin(File::open("/dev/null")?)?;
+    Ok(Arc::new(control.into()))
+}

@@ -1,0 +1,107 @@
+//! What the host orders.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use atoll_port::WorkerEnd;
+use atoll_port::shared_memory::{HostLanes, HostLink};
+use rustix::thread::set_name;
+
+use super::reports::ToHost;
+use crate::abi::library_context::LibraryContext;
+use crate::generation::runner::Runner as _;
+use crate::generation::worker_threads::{Ending, WorkerThreads};
+use crate::library::loaded::open_for_good;
+use crate::process::control::{Opening, Order, Report, receive_with};
+
+/// Carries out the orders of the host until there are no more.
+pub(super) fn obey(control: &Arc<UnixStream>) -> io::Result<()> {
+    let mut app = None;
+    while let Some((order, descriptors)) = receive_with(control)? {
+        match (order, &app) {
+            (Order::Open(opening), None) => app = Some(App::open(control, &opening, descriptors)?),
+            (Order::Open(_), Some(_)) => return Err(io::Error::other("a second app was ordered")),
+            (Order::LogLevel(level), Some(app)) => app.to_host.set_level(level),
+            (Order::LogLevel(_), None) => {}
+            (Order::Exit, _) => break,
+        }
+    }
+    Ok(())
+}
+
+/// An app that is open.
+struct App {
+    to_host: ToHost,
+    _threads: Option<WorkerThreads>,
+}
+
+impl App {
+    /// Opens the library, starts its workers, and reports what came of it.
+    fn open(control: &Arc<UnixStream>, opening: &Opening, descriptors: Vec<OwnedFd>) -> io::Result<Self> {
+        let to_host = ToHost::new(control.clone(), opening.log_level);
+        if log::set_boxed_logger(Box::new(to_host.clone())).is_ok() {
+            log::set_max_level(log::LevelFilter::Warn);
+        }
+        name_process(&opening.app);
+        let (report, threads) = match start(opening, descriptors, &to_host) {
+            Ok(threads) => match threads.take_fault() {
+                None => (Report::Ready, Some(threads)),
+                Some((worker, error)) => {
+                    (Report::NoThread { worker, reason: error.to_string() }, Some(threads))
+                }
+            },
+            Err(reason) => (Report::Refused { reason }, None),
+        };
+        to_host.send(&report)?;
+        Ok(Self { to_host, _threads: threads })
+    }
+}
+
+/// Opens the library and starts its workers.
+fn start(opening: &Opening, descriptors: Vec<OwnedFd>, to_host: &ToHost) -> Result<WorkerThreads, String> {
+    let text = |error: io::Error| error.to_string();
+    let mut descriptors = descriptors.into_iter();
+    let mut next = || descriptors.next().ok_or_else(|| "the host has sent too few descriptors".to_owned());
+    let (library, host, worker) = (next()?, next()?, next()?);
+    let bells = (0..opening.workers).map(|_| next()).collect::<Result<Vec<_>, _>>()?;
+    let lanes = Arc::new(HostLanes::new(descriptors).map_err(text)?);
+
+    let context = LibraryContext::with_reports(
+        opening.app.as_str().into(),
+        opening.generation,
+        Arc::new(to_host.clone()),
+    );
+    let heap = context.heap().clone();
+    let link = HostLink { host, worker, workers: opening.workers, lanes, home: opening.home };
+    let ports = link.ports(bells, move |heap_use| heap_use.write(heap.live_bytes(), heap.peak_bytes()));
+    let ends = ports.map_err(text)?.into_iter().map(|port| Arc::new(WorkerEnd::new(port))).collect();
+
+    let path = PathBuf::from(format!("/proc/self/fd/{}", library.as_raw_fd()));
+    // SAFETY: the open rule: the host has inspected the library, and this process is made to run it.
+    let root =
+        unsafe { open_for_good(path, opening.content, &context) }.map_err(|error| error.to_string())?;
+    let to_host = to_host.clone();
+    Ok(WorkerThreads::spawn(context, root, ends, move |ending| {
+        let report = match ending {
+            Ending::Worker { worker, .. } => Report::WorkerEnded { worker, how: ending.to_string() },
+            Ending::Abort(abort) => {
+                Report::Aborted { function: abort.function.clone(), thread: abort.thread.clone() }
+            }
+        };
+        // Without a host there is nobody to report to, and this process ends.
+        let _ = to_host.send(&report);
+    }))
+}
+
+/// Shows the app's name where processes are listed.
+fn name_process(app: &str) {
+    let mut name = format!("atoll:{app}").into_bytes();
+    name.truncate(15);
+    if let Ok(name) = std::ffi::CString::new(name) {
+        // It has another name otherwise.
+        let _ = set_name(&name);
+    }
+}

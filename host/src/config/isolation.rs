@@ -1,0 +1,30 @@
+//! The setting `isolation`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Where an app's workers run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Isolation {
+    /// On threads of the host.
+    #[default]
+    Thread,
+    /// In a process of their own.
+    Process,
+}
+
+impl Isolation {
+    /// What is expected where it is written.
+    pub(super) const EXPECTED: &str = "\"thread\" or \"process\"";
+
+    /// `None`: it is another word.
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "thread" => Some(Self::Thread),
+            "process" => Some(Self::Process),
+            _ => None,
+        }
+    }
+}

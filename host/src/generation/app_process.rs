@@ -1,0 +1,382 @@
+//! A generation in a process of its own, as its host has it.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use atoll_plugin::abi::LogRecord;
+use atoll_port::shared_memory::{HeapUse, ProcessLink, lane_descriptors};
+use atoll_port::{CallSink, Port, Warnings, Watch, take_lane};
+use futures_util::future::BoxFuture;
+use rustix::event::{EventfdFlags, eventfd};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedReadHalf;
+use tokio::process::Child;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+use crate::abi::reports::{Reports, ToAppLog};
+use crate::generation::handle::{Generation, Identity, Shape};
+use crate::generation::runner::{HeapBytes, Runner};
+use crate::generation::running::Running;
+use crate::library::inspect::Inspected;
+use crate::process::blank::Blank;
+use crate::process::control::{self, LogReport, Opening, Order, Report};
+use crate::process::exit::describe;
+
+/// How long a process may take to end when it is asked to, before it is killed.
+const EXIT_LIMIT: Duration = Duration::from_secs(1);
+
+/// Why an app process could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// The system has no process, descriptors or memory for it.
+    #[error("cannot start a process for the app: {0}")]
+    Start(#[from] io::Error),
+    /// It was refused there, as a host would refuse it; why.
+    #[error("{0}")]
+    Refused(String),
+    /// The process ended before it was ready.
+    #[error("the process of the app ended with {0} while it opened the library")]
+    Ended(String),
+    /// It took too long.
+    #[error("opening the library in a process took longer than {} s", .0.as_secs_f64())]
+    TimedOut(Duration),
+}
+
+/// A process that runs the workers of a generation. Dropping this ends it.
+pub(crate) struct AppProcess {
+    id: Option<u32>,
+    running: Arc<Running>,
+    orders: UnboundedSender<Order>,
+    ended: watch::Receiver<bool>,
+    heap_use: HeapUse,
+    no_thread: Mutex<Option<(usize, io::Error)>>,
+}
+
+impl AppProcess {
+    /// Has a blank process open a library, and waits until the workers of a generation are ready there, at most for `limit`.
+    /// `call_sink` performs their calls; `on_exit` is called when a worker ends unexpectedly.
+    ///
+    /// # Errors
+    /// See [`ProcessError`].
+    ///
+    /// # Panics
+    /// Outside of a [`LocalSet`](tokio::task::LocalSet).
+    pub(crate) async fn start(
+        blank: Blank,
+        identity: Identity,
+        library: &Inspected,
+        shape: Shape,
+        call_sink: &Arc<dyn CallSink>,
+        limit: Duration,
+        on_exit: impl Fn(String) + 'static,
+    ) -> Result<(Generation, Arc<Self>), ProcessError> {
+        let no_lane = || io::Error::other("too many threads of this process wait for app processes");
+        let home = take_lane().ok_or_else(no_lane)?;
+        let (report_fault, faults) = unbounded_channel();
+        // Without a receiver, the process has ended.
+        let on_fault = Arc::new(move |fault| drop(report_fault.send(fault)));
+        let link = ProcessLink::new(shape.workers, home, on_fault)?;
+        let heap_use = link.heap_use()?;
+        let warnings: Arc<dyn Warnings> = identity.app_log.warnings().clone();
+        let bell = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        let bells = (0..shape.workers).map(|_| bell()).collect::<Result<Vec<OwnedFd>, _>>();
+        let bells = bells.map_err(io::Error::from)?;
+        let mut ports = Vec::with_capacity(shape.workers);
+        for (worker, bell) in bells.iter().enumerate() {
+            let app = identity.app.clone();
+            let bell = bell.try_clone()?;
+            ports.push(link.port(worker, bell, app, shape.limits, warnings.clone(), call_sink.clone())?);
+        }
+        link.host.seal_writing()?;
+
+        let reports = ToAppLog::new(identity.app.clone(), identity.number, identity.app_log.clone());
+        let opening = Opening {
+            app: identity.app.to_string(),
+            generation: identity.number,
+            workers: shape.workers,
+            home,
+            content: library.staged().hash(),
+            log_level: reports.max_level(),
+        };
+        let file = std::fs::File::open(library.staged().path())?;
+        let lanes = lane_descriptors()?;
+        let own = [file.as_fd(), link.host.as_fd(), link.worker.as_fd()].into_iter();
+        let descriptors: Vec<BorrowedFd<'_>> =
+            own.chain(bells.iter().map(AsFd::as_fd)).chain(lanes).collect();
+        let Blank { child, control } = blank;
+        control::send_with(&control, &Order::Open(opening), &descriptors)?;
+
+        control.set_nonblocking(true)?;
+        let (input, mut output) = UnixStream::from_std(control)?.into_split();
+        let (orders, mut ordered) = unbounded_channel();
+        spawn_local(async move {
+            while let Some(order) = ordered.recv().await {
+                // An order is small; a process that takes none is killed when it does not end in time.
+                let Ok(bytes) = control::encode(&order) else { break };
+                if output.write_all(&bytes).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let watches = ports.iter().filter_map(|port| Some(Watch::new(port.inlet()?))).collect::<Option<_>>();
+        let running = Arc::new(Running::new(shape.workers));
+        let (note_end, ended) = watch::channel(false);
+        let (note_ready, mut ready) = watch::channel(None);
+        let process = Arc::new(Self {
+            id: child.id(),
+            running: running.clone(),
+            orders,
+            ended,
+            heap_use,
+            no_thread: Mutex::new(None),
+        });
+        let monitor = Monitor {
+            identity: identity.clone(),
+            child,
+            library: library.staged().path().to_owned(),
+            reports,
+            ports: ports.clone(),
+            running,
+            on_exit: Box::new(on_exit),
+            note_ready,
+            _watches: watches.ok_or_else(no_lane)?,
+            exit: None,
+        };
+        spawn_local(async move {
+            monitor.run(BufReader::new(input), faults).await;
+            // Whoever waits for it may be gone.
+            let _ = note_end.send(true);
+        });
+        match timeout(limit, ready.wait_for(Option::is_some)).await {
+            Err(_elapsed) => Err(ProcessError::TimedOut(limit)),
+            Ok(Err(_gone)) => Err(ProcessError::Ended("no report".to_owned())),
+            Ok(Ok(answer)) => match &*answer {
+                None | Some(Opened::Ready) => {
+                    let generation = Generation::new(identity, ports, process.clone());
+                    Ok((generation, process.clone()))
+                }
+                Some(Opened::NoThread(worker, reason)) => {
+                    let fault = Some((*worker, io::Error::other(reason.clone())));
+                    *process.no_thread.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+                    let generation = Generation::new(identity, ports, process.clone());
+                    Ok((generation, process.clone()))
+                }
+                Some(Opened::Refused(reason)) => Err(ProcessError::Refused(reason.clone())),
+                Some(Opened::Ended(end)) => Err(ProcessError::Ended(end.clone())),
+            },
+        }
+    }
+
+    /// The number of the process.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.id
+    }
+
+    /// Ends the process, and waits until it has. It is killed if it does not end by itself.
+    pub(crate) async fn end(&self) {
+        // Without a receiver, it has ended.
+        let _ = self.orders.send(Order::Exit);
+        let mut ended = self.ended.clone();
+        let mut has_ended = async || ended.wait_for(|ended| *ended).await.map(drop);
+        if timeout(EXIT_LIMIT, has_ended()).await.is_err() {
+            self.kill();
+            let _ = has_ended().await;
+        }
+    }
+
+    /// Kills the process.
+    fn kill(&self) {
+        let process = self.id.and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
+        // Its number is its own until the monitor has waited for it, which is before `ended`.
+        if let Some(process) = process.filter(|_| !*self.ended.borrow()) {
+            let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+impl fmt::Debug for AppProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppProcess").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Drop for AppProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Runner for AppProcess {
+    fn take_fault(&self) -> Option<(usize, io::Error)> {
+        self.no_thread.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn note_stop(&self) {
+        self.running.stop();
+    }
+
+    /// Workers that are left are killed, with their process.
+    fn stop<'a>(
+        &'a self,
+        limit: Duration,
+        close: &'a (dyn Fn() + Send + Sync),
+    ) -> BoxFuture<'a, Vec<String>> {
+        Box::pin(async move {
+            if self.running.ended(limit).await.is_err() {
+                close();
+                if self.running.ended(limit).await.is_err() {
+                    return self.running.left();
+                }
+            }
+            close();
+            Vec::new()
+        })
+    }
+
+    fn set_log_level(&self, level: u8) {
+        // Without a receiver, it has ended.
+        let _ = self.orders.send(Order::LogLevel(level));
+    }
+
+    fn heap(&self) -> HeapBytes {
+        HeapBytes { live: self.heap_use.live(), peak: self.heap_use.peak() }
+    }
+}
+
+/// What came of the attempt to open a library.
+#[derive(Clone, Debug)]
+enum Opened {
+    Ready,
+    NoThread(usize, String),
+    Refused(String),
+    Ended(String),
+}
+
+/// Receives what a process reports, until it has ended.
+struct Monitor {
+    identity: Identity,
+    child: Child,
+    library: PathBuf,
+    reports: ToAppLog,
+    ports: Vec<Arc<Port>>,
+    running: Arc<Running>,
+    on_exit: Box<dyn Fn(String)>,
+    note_ready: watch::Sender<Option<Opened>>,
+    /// Fetch what nobody waits for.
+    _watches: Vec<Watch>,
+    /// Why the process was killed.
+    exit: Option<String>,
+}
+
+impl Monitor {
+    async fn run(
+        mut self,
+        mut input: BufReader<OwnedReadHalf>,
+        mut faults: UnboundedReceiver<atoll_port::shared_memory::FrameError>,
+    ) {
+        loop {
+            tokio::select! {
+                report = receive(&mut input) => match report {
+                    Ok(Some(report)) => self.take(report),
+                    Ok(None) => break,
+                    Err(error) => {
+                        self.kill(format!("it broke the protocol of its host: {error}"));
+                        break;
+                    }
+                },
+                Some(fault) = faults.recv() => {
+                    self.kill(format!("it broke the protocol of its port: {fault}"));
+                    break;
+                }
+            }
+        }
+        let status = self.child.wait().await;
+        self.ended(status);
+    }
+
+    fn kill(&mut self, why: String) {
+        log::error!("{}#{}: killing its process: {why}", self.identity.app, self.identity.number);
+        // One that has ended need not be killed.
+        let _ = self.child.start_kill();
+        self.exit = Some(why);
+    }
+
+    fn take(&mut self, report: Report) {
+        match report {
+            Report::Ready => self.opened(Opened::Ready),
+            Report::Refused { reason } => self.opened(Opened::Refused(reason)),
+            Report::NoThread { worker, reason } => self.opened(Opened::NoThread(worker, reason)),
+            Report::WorkerEnded { worker, how } => {
+                // Reported before the port is closed: so the supervisor knows before anyone finds it closed.
+                if !self.running.is_stopping() {
+                    (self.on_exit)(how);
+                }
+                if let Some(port) = self.ports.get(worker) {
+                    port.close();
+                }
+                self.running.end(worker);
+            }
+            Report::Aborted { function, thread } => {
+                self.kill(format!("{function} was called on its thread {thread:?}"));
+            }
+            Report::Log(LogReport { level, line, target, file, message }) => {
+                if self.reports.is_enabled(level, &target) {
+                    let (target, file) = (target.as_str().into(), file.as_str().into());
+                    self.reports.log(&LogRecord {
+                        level,
+                        line,
+                        target,
+                        file,
+                        message: message.as_str().into(),
+                    });
+                }
+            }
+            Report::Panicked(panic) => self.reports.panicked(panic, &self.library),
+        }
+    }
+
+    fn opened(&self, opened: Opened) {
+        // Nobody may wait for it any more.
+        let _ = self.note_ready.send(Some(opened));
+    }
+
+    /// The process has ended: so have all of its workers.
+    fn ended(self, status: io::Result<ExitStatus>) {
+        let end = match (&self.exit, status) {
+            (Some(why), _) => why.clone(),
+            (None, Ok(status)) => describe(status),
+            (None, Err(error)) => error.to_string(),
+        };
+        let is_ready = self.note_ready.borrow().is_some();
+        if !is_ready {
+            self.opened(Opened::Ended(end));
+        } else if !self.running.stop() {
+            (self.on_exit)(format!("its process ended with {end}"));
+        }
+        for (worker, port) in self.ports.iter().enumerate() {
+            port.close();
+            self.running.end(worker);
+        }
+    }
+}
+
+/// The next report; `None`: the process has closed its socket.
+async fn receive(input: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Report>> {
+    let mut start = [0; 4];
+    match input.read_exact(&mut start).await {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
+    };
+    let mut bytes = vec![0; control::length_of(start)?];
+    input.read_exact(&mut bytes).await?;
+    Ok(Some(serde_json::from_slice(&bytes)?))
+}

@@ -1,0 +1,43 @@
+//! An app process that knows no app yet.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+
+use tokio::process::{Child, Command};
+
+/// The argument by which this program is started as an app process.
+pub(crate) const ARGUMENT: &str = "atoll-app-process";
+
+/// An app process that waits for its app. Dropping it ends the process.
+#[derive(Debug)]
+pub(crate) struct Blank {
+    pub(crate) child: Child,
+    pub(crate) control: UnixStream,
+}
+
+impl Blank {
+    /// Starts this program anew. It ends with the calling thread.
+    ///
+    /// # Errors
+    /// The system has no process or no descriptors for it.
+    pub(crate) fn start() -> io::Result<Self> {
+        let (control, theirs) = UnixStream::pair()?;
+        // Also when the file of this program has been replaced.
+        let child = Command::new("/proc/self/exe")
+            .arg(ARGUMENT)
+            .env_clear()
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            // Signals from a terminal are the host's.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        Ok(Self { child, control })
+    }
+
+    /// Whether it still waits.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}

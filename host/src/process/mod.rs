@@ -1,0 +1,6 @@
+//! App processes as their host starts them and talks to them.
+
+pub(crate) mod blank;
+pub(crate) mod control;
+pub(crate) mod exit;
+pub(crate) mod pool;

@@ -36,7 +36,7 @@ const EXIT_LIMIT: Duration = Duration::from_secs(1);
 
 /// Why an app process could not be started.
 #[derive(Debug, thiserror::Error)]
-pub enum ProcessError {
+pub(crate) enum ProcessError {
     /// The system has no process, descriptors or memory for it.
     #[error("cannot start a process for the app: {0}")]
     Start(#[from] io::Error),
@@ -44,7 +44,7 @@ pub enum ProcessError {
     #[error("{0}")]
     Refused(String),
     /// The process ended before it was ready.
-    #[error("the process of the app ended with {0} while it opened the library")]
+    #[error("it could not be opened in a process: {0}")]
     Ended(String),
     /// It took too long.
     #[error("opening the library in a process took longer than {} s", .0.as_secs_f64())]
@@ -158,7 +158,7 @@ impl AppProcess {
         });
         match timeout(limit, ready.wait_for(Option::is_some)).await {
             Err(_elapsed) => Err(ProcessError::TimedOut(limit)),
-            Ok(Err(_gone)) => Err(ProcessError::Ended("no report".to_owned())),
+            Ok(Err(_gone)) => Err(ProcessError::Ended("its process ended".to_owned())),
             Ok(Ok(answer)) => match &*answer {
                 None | Some(Opened::Ready) => {
                     let generation = Generation::new(identity, ports, process.clone());
@@ -289,12 +289,12 @@ impl Monitor {
                     Ok(Some(report)) => self.take(report),
                     Ok(None) => break,
                     Err(error) => {
-                        self.kill(format!("it broke the protocol of its host: {error}"));
+                        self.kill(format!("its process broke the protocol and was killed: {error}"));
                         break;
                     }
                 },
                 Some(fault) = faults.recv() => {
-                    self.kill(format!("it broke the protocol of its port: {fault}"));
+                    self.kill(format!("its process broke the port's protocol and was killed: {fault}"));
                     break;
                 }
             }
@@ -304,7 +304,6 @@ impl Monitor {
     }
 
     fn kill(&mut self, why: String) {
-        log::error!("{}#{}: killing its process: {why}", self.identity.app, self.identity.number);
         // One that has ended need not be killed.
         let _ = self.child.start_kill();
         self.exit = Some(why);
@@ -326,7 +325,7 @@ impl Monitor {
                 self.running.end(worker);
             }
             Report::Aborted { function, thread } => {
-                self.kill(format!("{function} was called on its thread {thread:?}"));
+                self.kill(format!("{function} was called on its thread {thread:?}, which ends its process"));
             }
             Report::Log(LogReport { level, line, target, file, message }) => {
                 if self.reports.is_enabled(level, &target) {
@@ -353,14 +352,14 @@ impl Monitor {
     fn ended(self, status: io::Result<ExitStatus>) {
         let end = match (&self.exit, status) {
             (Some(why), _) => why.clone(),
-            (None, Ok(status)) => describe(status),
-            (None, Err(error)) => error.to_string(),
+            (None, Ok(status)) => format!("its process ended with {}", describe(status)),
+            (None, Err(error)) => format!("its process ended: {error}"),
         };
         let is_ready = self.note_ready.borrow().is_some();
         if !is_ready {
             self.opened(Opened::Ended(end));
         } else if !self.running.stop() {
-            (self.on_exit)(format!("its process ended with {end}"));
+            (self.on_exit)(end);
         }
         for (worker, port) in self.ports.iter().enumerate() {
             port.close();

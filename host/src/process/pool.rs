@@ -9,7 +9,7 @@ use tokio::task::spawn_local;
 
 use crate::process::blank::Blank;
 
-/// How many app processes wait for an app, once a host has needed one.
+/// How many app processes wait for an app, once a host has an app that needs one.
 pub(crate) const BLANKS: usize = 2;
 
 /// The app processes of a host that have no app yet. Clones share them.
@@ -30,6 +30,15 @@ impl BlankPool {
             is_alive.then_some(blank)
         });
         let blank = waiting.map_or_else(Blank::start, Ok)?;
+        self.fill();
+        Ok(blank)
+    }
+
+    /// Starts processes until as many wait as should.
+    ///
+    /// # Panics
+    /// Outside of a [`LocalSet`](tokio::task::LocalSet).
+    pub(crate) fn fill(&self) {
         let pool = Rc::downgrade(&self.0);
         spawn_local(async move {
             // One after the other, so that others have the thread in between.
@@ -41,6 +50,5 @@ impl BlankPool {
                 tokio::task::yield_now().await;
             }
         });
-        Ok(blank)
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use atoll_host::internal::build::cargo;
 use serde_json::json;
 
-use crate::support::{Host, Launch, wait_until};
+use super::support::{Host, Launch, wait_until};
 
 /// The target folder of the fixtures, where what the crates depend on is built already.
 pub fn target() -> PathBuf {

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::support::workspace;
+use super::support::workspace;
 
 /// Where a program is: in `PATH`, or where `.ci/install-programs` has unpacked it.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::client::{Call, Connection, Reply};
 use super::libraries::{atoll, library};
-use super::{wait_for, wait_until};
+use super::{isolation, wait_for, wait_until};
 
 /// A command about to be started, in a temporary folder of its own, which is its current folder and has its
 /// `TMPDIR` in it.
@@ -96,7 +96,7 @@ impl Launch {
 
     /// Writes a file in the temporary folder.
     pub fn write(self, name: &str, content: impl AsRef<[u8]>) -> Self {
-        std::fs::write(self.folder().join(name), content).unwrap();
+        write(&self.folder().join(name), name, content.as_ref());
         self
     }
 
@@ -260,7 +260,7 @@ impl Host {
     /// Replaces a file in its folder in one step, as a careful editor does.
     pub fn replace(&self, name: &str, content: impl AsRef<[u8]>) {
         let new = self.folder().join(format!(".{name}.new"));
-        std::fs::write(&new, content).unwrap();
+        write(&new, name, content.as_ref());
         std::fs::rename(new, self.folder().join(name)).unwrap();
     }
 
@@ -299,11 +299,21 @@ impl Host {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// The staged copies that are mapped into the process, without repeats.
+    /// The numbers of its app processes.
+    pub fn app_processes(&self) -> Vec<u32> {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        numbers.filter(|&number| parent(number) == Some(self.pid())).collect()
+    }
+
+    /// The staged copies that are mapped into the process, or into its app processes, without repeats.
     pub fn mapped(&self) -> Vec<PathBuf> {
-        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.pid())).unwrap();
         let staged = self.folder().join("tmp");
-        let paths = maps.lines().filter_map(|line| Some(&line[line.find('/')?..]));
+        let processes = self.app_processes().into_iter().chain([self.pid()]);
+        let maps = processes.filter_map(|process| std::fs::read_to_string(format!("/proc/{process}/maps")).ok());
+        let maps: Vec<String> = maps.collect();
+        let lines = maps.iter().flat_map(|maps| maps.lines());
+        let paths = lines.filter_map(|line| Some(&line[line.find('/')?..]));
         let mut paths: Vec<_> = paths.map(PathBuf::from).filter(|path| path.starts_with(&staged)).collect();
         paths.sort();
         paths.dedup();
@@ -332,10 +342,11 @@ impl Host {
         wait_for(&format!("the host has a {kind}"), || self.temporary_files().into_iter().find(is_it))
     }
 
-    /// The names of the process's threads, at most 15 characters each, as the kernel keeps them.
+    /// The names of the threads of the process and of its app processes, at most 15 characters each, as the kernel keeps them.
     pub fn threads(&self) -> Vec<String> {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
-        let names = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+        let processes = self.app_processes().into_iter().chain([self.pid()]);
+        let tasks = processes.filter_map(|process| std::fs::read_dir(format!("/proc/{process}/task")).ok());
+        let names = tasks.flatten().flatten().filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
         let mut names: Vec<_> = names.map(|name| name.trim_end().to_owned()).collect();
         names.sort();
         names
@@ -366,6 +377,23 @@ impl Host {
         let status = wait_for("the command ends", || self.child.try_wait().unwrap());
         wait_until("its output is read to the end", || self.output.is_complete() && self.log.is_complete());
         Ended { status, stdout: self.stdout(), stderr: self.log(), folder: self.folder.clone() }
+    }
+}
+
+/// The parent of a process that has not ended.
+fn parent(process: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name may contain anything.
+    let mut fields = stat[stat.rfind(')')? + 1..].split_whitespace();
+    (fields.next()? != "Z").then_some(())?;
+    fields.next()?.parse().ok()
+}
+
+/// Writes a file; `name` tells whether it is a registry.
+fn write(file: &Path, name: &str, content: &[u8]) {
+    match std::str::from_utf8(content) {
+        Ok(text) if name == "apps.json" => std::fs::write(file, isolation::registry(text)).unwrap(),
+        _ => std::fs::write(file, content).unwrap(),
     }
 }
 

@@ -17,6 +17,7 @@
 mod client;
 mod host;
 mod impostor;
+mod isolation;
 mod libraries;
 mod load;
 

@@ -31,7 +31,7 @@ use crate::app::live_generation::LiveGeneration;
 use crate::app::pins::Pins;
 use crate::app::prepare::{Preparation, Preparer};
 use crate::app::resources::AppResources;
-use crate::config::{AppConfig, Settings};
+use crate::config::{AppConfig, Isolation, Settings};
 use crate::library::content_hash::ContentHash;
 use crate::library::loader::Loader;
 use crate::library::source::Source;
@@ -55,6 +55,9 @@ pub(crate) fn register(config: &AppConfig, shared: &AppResources, call_sink: Arc
         shared.shows_details,
     ));
     shared.staging.register(&config.name);
+    if config.settings.isolation == Isolation::Process {
+        shared.blanks.fill();
+    }
     let supervisor = Supervisor {
         app: app.clone(),
         staging: shared.staging.clone(),

@@ -1,0 +1,139 @@
+//! Apps in processes of their own: what happens when a process ends, hangs, or its host is gone.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+mod support;
+
+use std::fs;
+
+use serde_json::{Value, json};
+use support::{Call, Connection, Host, Launch, Load, library, wait_until};
+
+const ADMIN: [&str; 2] = ["--admin", "127.0.0.1:0"];
+
+/// The apps `bad` (fixture `misbehave`) and `good` (fixture `probe`), each in a process, with these settings for `bad`.
+fn start(settings: Value) -> Host {
+    let mut bad = json!({ "name": "bad", "path": library("misbehave"), "isolation": "process" });
+    bad.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    let good = json!({ "name": "good", "path": library("probe"), "isolation": "process" });
+    Launch::serve(json!([bad, good])).args(ADMIN).start()
+}
+
+/// The numbers of the processes of an app.
+fn processes(host: &Host, app: &str) -> Vec<u32> {
+    let name = |process: &u32| fs::read_to_string(format!("/proc/{process}/comm")).ok();
+    let mut processes = host.app_processes();
+    processes.retain(|process| name(process).is_some_and(|name| name.trim_end() == format!("atoll:{app}")));
+    processes
+}
+
+fn process(host: &Host, app: &str) -> u32 {
+    let processes = processes(host, app);
+    assert_eq!(processes.len(), 1, "{processes:?}");
+    processes[0]
+}
+
+fn kill(process: u32) {
+    // SAFETY: the process is the host's child, whose number stays its own until the host has waited for it.
+    assert_eq!(unsafe { libc::kill(process as libc::pid_t, libc::SIGKILL) }, 0);
+}
+
+/// Starts a request that blocks its worker, and waits until it does.
+fn block(host: &Host) -> Connection {
+    let (file, entered) = (host.path("unblock"), host.path("entered"));
+    let _ = fs::remove_file(&entered);
+    let mut connection = host.connect();
+    connection.send(&Call::get(&format!("/apps/bad/block?file={file}&entered={entered}"))).unwrap();
+    wait_until("the worker is blocked", || fs::exists(&entered).unwrap());
+    connection
+}
+
+#[test]
+fn a_process_that_is_killed_is_replaced_and_other_apps_do_not_notice() {
+    let host = start(json!({}));
+    assert_eq!(host.get("/apps/bad/").text(), "fine");
+    let others = Load::start(host.address(), &["/apps/good/start"; 4]);
+    let mut taken = block(&host);
+    let killed = process(&host, "bad");
+    // These wait in the ring behind the one that blocks.
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..8).map(|_| scope.spawn(|| host.get("/apps/bad/"))).collect();
+        wait_until("they wait", || {
+            let app = Connection::open(host.admin()).unwrap().call(&Call::get("/api/v1/apps/bad")).unwrap();
+            app.json()["serving"]["waiting"] == 8
+        });
+        kill(killed);
+        for reply in waiting {
+            assert_eq!(reply.join().unwrap().text(), "fine", "the next process has them");
+        }
+    });
+    taken.receive("GET").unwrap().problem(502, "bad-gateway");
+    assert_ne!(process(&host, "bad"), killed);
+    host.wait_for_log(&["bad#1", "signal 9 (SIGKILL)"]);
+    for reply in others.stop().into_iter().flatten() {
+        assert_eq!(reply.status, 200);
+    }
+    assert!(host.stop().status.success());
+}
+
+#[test]
+fn a_worker_that_stays_blocked_is_killed_and_nothing_is_pinned() {
+    let host = start(json!({ "deadline_ms": 300, "stop_timeout_ms": 100, "drain_timeout_ms": 100 }));
+    let mut blocked = block(&host);
+    let first = process(&host, "bad");
+    blocked.receive("GET").unwrap().problem(504, "deadline-exceeded");
+    host.replace("apps.json", json!([{ "name": "good", "path": library("probe"), "isolation": "process" }]).to_string());
+    wait_until("its process is gone", || !host.app_processes().contains(&first));
+    host.wait_for_log(&["bad#1", "killing its process", "worker 0"]);
+    assert_eq!(host.log_lines(&["pinned"]), [""; 0]);
+    assert_eq!(host.mapped().len(), 0);
+}
+
+#[test]
+fn what_ends_a_process_ends_that_of_the_app() {
+    let host = start(json!({}));
+    for (path, reason) in [
+        ("exit", "exit was called"),
+        ("abort", "abort was called"),
+        ("panic-while-unwinding", "abort was called"),
+    ] {
+        // After some ends, the next start waits for a moment.
+        wait_until("it serves", || host.get("/apps/bad/").text() == "fine");
+        let ended = process(&host, "bad");
+        host.get(&format!("/apps/bad/{path}")).problem(502, "bad-gateway");
+        wait_until("its process is gone", || !host.app_processes().contains(&ended));
+        host.wait_for_log(&["bad#", reason]);
+    }
+    assert_eq!(host.get("/apps/good/start").status, 200);
+    assert_eq!(host.log_lines(&["pinned"]), [""; 0]);
+}
+
+#[test]
+fn processes_end_with_their_host() {
+    let mut host = start(json!({}));
+    assert_eq!((host.get("/apps/bad/").status, host.get("/apps/good/start").status), (200, 200));
+    let processes = host.app_processes();
+    assert!(processes.len() >= 2);
+    // Nothing of the host can tell them.
+    host.signal(libc::SIGKILL);
+    let ended = host.ended();
+    assert!(!ended.status.success());
+    let is_there = |process: &u32| {
+        fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    wait_until("no process is left", || !processes.iter().any(is_there));
+}
+
+#[test]
+fn a_signal_to_all_processes_is_one_to_the_host() {
+    let mut host = start(json!({}));
+    let mut blocked = block(&host);
+    for process in host.app_processes() {
+        // SAFETY: as for `kill`.
+        unsafe { libc::kill(process as libc::pid_t, libc::SIGTERM) };
+    }
+    host.signal(libc::SIGTERM);
+    fs::write(host.path("unblock"), "").unwrap();
+    assert_eq!(blocked.receive("GET").unwrap().text(), "no longer blocked");
+    assert!(host.ended().status.success());
+}

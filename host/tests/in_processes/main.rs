@@ -1,0 +1,30 @@
+//! The tests of apps, with each app in a process of its own: the files are those that test apps on threads of the host.
+
+
+macro_rules! again {
+    ($($file:literal $name:ident,)*) => {
+        $(
+            #[path = $file]
+            mod $name;
+        )*
+    };
+}
+
+again! {
+    "../admission.rs" admission,
+    "../axum.rs" axum,
+    "../calls.rs" calls,
+    "../cold.rs" cold,
+    "../containment.rs" containment,
+    "../control.rs" control,
+    "../http.rs" http,
+    "../http_semantics.rs" http_semantics,
+    "../limits.rs" limits,
+    "../raw.rs" raw,
+    "../registry.rs" registry,
+    "../reload.rs" reload,
+    "../routes.rs" routes,
+    "../rpc.rs" rpc,
+    "../streams.rs" streams,
+    "../websocket.rs" websocket,
+}

@@ -82,7 +82,10 @@ fn a_worker_that_stays_blocked_is_killed_and_nothing_is_pinned() {
     let mut blocked = block(&host);
     let first = process(&host, "bad");
     blocked.receive("GET").unwrap().problem(504, "deadline-exceeded");
-    host.replace("apps.json", json!([{ "name": "good", "path": library("probe"), "isolation": "process" }]).to_string());
+    host.replace(
+        "apps.json",
+        json!([{ "name": "good", "path": library("probe"), "isolation": "process" }]).to_string(),
+    );
     wait_until("its process is gone", || !host.app_processes().contains(&first));
     host.wait_for_log(&["bad#1", "killing its process", "worker 0"]);
     assert_eq!(host.log_lines(&["pinned"]), [""; 0]);

@@ -2,66 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod misbehave;
 mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use misbehave::{apps, block, launch, mapped, others_are_fine, start, start_app, touch};
 use serde_json::{Value, json};
 use support::{Call, Host, Launch, Load, patched, versioned, wait_for, wait_until};
 
-/// The app `bad`, with this mark and these settings, beside the app `good`.
-fn launch(mark: &str, settings: &Value) -> Launch {
-    Launch::serve(apps(settings))
-        .write("libbad.so", patched("misbehave", mark))
-        .write("libgood.so", versioned("good"))
-}
-
-fn apps(settings: &Value) -> Value {
-    let mut bad = json!({ "name": "bad", "path": "libbad.so" });
-    bad.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-    json!([bad, { "name": "good", "path": "libgood.so" }])
-}
-
-fn start(mark: &str, settings: &Value) -> Host {
-    launch(mark, settings).start()
-}
-
 fn launch_with(settings: &Value, bad: Vec<u8>) -> Launch {
     Launch::serve(apps(settings)).write("libbad.so", bad).write("libgood.so", versioned("good"))
-}
-
-fn touch(path: &str) {
-    std::fs::write(path, "").unwrap();
-}
-
-#[track_caller]
-fn others_are_fine(host: &Host) {
-    assert_eq!(host.get("/apps/good/").text(), "good");
-}
-
-/// The staged copies of the app `bad` that are mapped.
-fn mapped(host: &Host) -> usize {
-    let is_bad = |name: &str| name.starts_with("bad-");
-    host.mapped()
-        .iter()
-        .filter(|path| path.file_name().is_some_and(|name| is_bad(&name.to_string_lossy())))
-        .count()
-}
-
-/// Waits until the app `bad` answers: its start is no part of the next request's deadline, beyond which nothing is handed
-/// to it.
-fn start_app(host: &Host) {
-    wait_until("the app answers", || host.get("/apps/bad/").status == 200);
-}
-
-/// Blocks the app's only worker in a handler, until the file that is returned exists.
-fn block(host: &Host, connection: &mut support::Connection) -> String {
-    start_app(host);
-    let (file, entered) = (host.path("unblock"), host.path("entered"));
-    connection.send(&Call::get(&format!("/apps/bad/block?file={file}&entered={entered}"))).unwrap();
-    wait_until("the worker is blocked", || std::fs::exists(&entered).unwrap());
-    file
 }
 
 #[track_caller]
@@ -236,7 +188,9 @@ fn a_start_that_hangs() {
     reply.problem(503, "unavailable");
     assert!(reply.header("retry-after").is_some());
     host.wait_for_log(&["ERROR", "bad", "it was not ready within start_timeout_ms = 300"]);
-    host.wait_for_log(&["WARN", "bad#1 is pinned", "worker 0 has not returned from the app's code"]);
+    // A library stays; a process does not.
+    let what = if support::IN_PROCESSES { "bad#1: killing its process" } else { "bad#1 is pinned" };
+    host.wait_for_log(&["WARN", what, "worker 0 has not returned from the app's code"]);
     wait_for_failed(&host);
     others_are_fine(&host);
 
@@ -335,30 +289,6 @@ fn a_request_that_is_never_answered_is_cut_off() {
 }
 
 #[test]
-fn a_handler_that_blocks_is_504_and_pins_its_library() {
-    let host = start("", &json!({ "deadline_ms": 300, "drain_timeout_ms": 100, "stop_timeout_ms": 100 }));
-    let mut blocked = host.connect();
-    let file = block(&host, &mut blocked);
-    blocked.receive("GET").unwrap().problem(504, "deadline-exceeded");
-    host.get("/apps/bad/").problem(504, "deadline-exceeded");
-    others_are_fine(&host);
-
-    host.replace("libbad.so", versioned("next"));
-    wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
-    host.wait_for_log(&[
-        "WARN",
-        "bad#1 is pinned and stays in memory: worker 0 has not returned from the app's code",
-    ]);
-    assert_eq!(mapped(&host), 2);
-
-    touch(&file);
-    host.wait_for_log(&["bad#1 is no longer pinned and was unloaded"]);
-    assert_eq!(host.get("/apps/bad/").text(), "next");
-    assert_eq!(mapped(&host), 1);
-    others_are_fine(&host);
-}
-
-#[test]
 fn a_blocked_handler_does_not_keep_the_host_from_ending() {
     let mut host = start("", &json!({ "deadline_ms": 300, "drain_timeout_ms": 100, "stop_timeout_ms": 100 }));
     let mut blocked = host.connect();
@@ -367,85 +297,6 @@ fn a_blocked_handler_does_not_keep_the_host_from_ending() {
     blocked.receive("GET").unwrap().problem(504, "deadline-exceeded");
     let ended = host.ended();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
-}
-
-#[test]
-fn a_thread_of_the_apps_that_outlives_it_pins_it_by_name() {
-    let host = start("", &json!({ "stop_timeout_ms": 200 }));
-    let file = host.path("go");
-    assert_eq!(host.post(&format!("/apps/bad/thread/lingering?file={file}"), "").status, 200);
-    wait_until("the thread runs", || host.threads().contains(&"lingering".to_owned()));
-    host.replace("libbad.so", versioned("next"));
-    wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
-    let line = host.wait_for_log(&["WARN", "bad#1 is pinned", "its threads are still running"]);
-    assert!(line.contains("\"lingering\""), "{line}");
-    assert_eq!(mapped(&host), 2);
-
-    // It ends in code that is still there.
-    touch(&file);
-    wait_until("the thread has ended", || !host.threads().contains(&"lingering".to_owned()));
-    host.wait_for_log(&["bad#1 is no longer pinned and was unloaded"]);
-    assert_eq!(mapped(&host), 1);
-    assert_eq!(host.get("/apps/bad/").text(), "next");
-    others_are_fine(&host);
-}
-
-#[test]
-fn a_thread_without_a_name_is_not_called_like_the_worker_that_has_made_it() {
-    let host = start("", &json!({ "stop_timeout_ms": 200 }));
-    let file = host.path("go");
-    assert_eq!(host.post(&format!("/apps/bad/unnamed-thread?file={file}"), "").status, 200);
-    host.replace("libbad.so", versioned("next"));
-    let line = host.wait_for_log(&["WARN", "bad#1 is pinned"]);
-    assert!(line.contains("an unnamed thread (") && !line.contains("bad#1.0"), "{line}");
-    touch(&file);
-    wait_until("the library is unloaded", || mapped(&host) == 1);
-}
-
-#[test]
-fn more_pinned_generations_than_there_may_be() {
-    let host = start("0", &json!({ "stop_timeout_ms": 50, "max_pinned": 1 }));
-    let pin = |number: u64| {
-        let file = host.path(&format!("go{number}"));
-        assert_eq!(host.post(&format!("/apps/bad/thread/lingering?file={file}"), "").status, 200);
-        file
-    };
-    let first = pin(1);
-    host.replace("libbad.so", patched("misbehave", "1"));
-    host.wait_for_log(&["bad#1 is pinned"]);
-    wait_until("the next one serves", || !host.log_lines(&["bad#2 is serving"]).is_empty());
-    let second = pin(2);
-    host.replace("libbad.so", patched("misbehave", "2"));
-    host.wait_for_log(&["bad#2 is pinned"]);
-    wait_until("with as many as there may be", || !host.log_lines(&["bad#3 is serving"]).is_empty());
-
-    // One more than there may be: what serves goes on, and takes no successor.
-    host.replace("libbad.so", versioned("next"));
-    host.wait_for_log(&[
-        "ERROR",
-        "bad",
-        "no new generation is started because 2 are pinned (max_pinned = 1)",
-    ]);
-    assert_eq!(host.get("/apps/bad/").text(), "fine");
-    let status = admin(&host, &["describe", "bad"]);
-    assert!(status.contains("no new generation is started because 2 are pinned"), "{status}");
-    let reload = admin(&host, &["reload", "bad"]);
-    assert!(reload.contains("(max_pinned = 1)"), "{reload}");
-
-    // Nor does one that has crashed.
-    host.get("/apps/bad/exit").problem(502, "bad-gateway");
-    wait_until("it is blocked", || host.get("/readyz").text() == "bad: blocked\n");
-    let reply = host.get("/apps/bad/");
-    let problem = reply.problem(503, "unavailable");
-    assert!(problem["detail"].as_str().unwrap().contains("could not be unloaded"), "{problem}");
-    assert!(reply.header("retry-after").is_some());
-    others_are_fine(&host);
-
-    // When two of the three could be unloaded, it goes on.
-    touch(&first);
-    touch(&second);
-    wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
-    assert_eq!(host.log_lines(&["bad#4 is serving"]).len(), 1, "nothing was started in vain");
 }
 
 #[test]
@@ -484,37 +335,6 @@ fn more_generations_that_drain_than_there_may_be() {
         assert_eq!(connection.receive("GET").unwrap().text(), "waited");
     }
     wait_until("all others are gone", || mapped(&host) == 1);
-}
-
-/// What a command says to this host.
-fn admin(host: &Host, arguments: &[&str]) -> String {
-    let config = host.folder().join("apps.json");
-    let command =
-        Launch::command(arguments[0]).args(&arguments[1..]).args(["--config".as_ref(), config.as_os_str()]);
-    let ended = command.env("TMPDIR", host.folder().join("tmp")).run();
-    ended.stdout + &ended.stderr
-}
-
-#[test]
-fn what_a_generation_had_open_is_closed_when_it_has_aborted() {
-    let host = start("0", &json!({ "stop_timeout_ms": 200 }));
-    let lock = format!("/apps/bad/lock?file={}", host.path("locked"));
-    let take = || host.post(&lock, "").text();
-    assert_eq!((take(), take()), ("locked".to_owned(), "another has it".to_owned()));
-    host.get("/apps/bad/abort").problem(502, "bad-gateway");
-    host.wait_for_log(&["bad#1 is pinned", "abort was called"]);
-    host.wait_for_log(&["bad#1", "2 file descriptors of it are closed"]);
-    wait_until("the lock is free", || take() == "locked");
-    // Not while a thread of it may use them.
-    let file = host.path("go");
-    assert_eq!(host.post(&format!("/apps/bad/thread/busy?file={file}"), "").status, 200);
-    host.get("/apps/bad/abort").problem(502, "bad-gateway");
-    host.wait_for_log(&["bad#2 is pinned"]);
-    std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(take(), "another has it");
-    touch(&file);
-    wait_until("the lock is free", || take() == "locked");
-    others_are_fine(&host);
 }
 
 #[test]
@@ -630,14 +450,14 @@ fn log_records_beyond_the_limits_are_left_out_and_long_ones_are_cut() {
     assert!((10..2500).contains(&written), "{written}");
 
     for (bytes, is_cut) in [(2000, false), (2001, true), (1_000_000, true)] {
-        let before = host.log_lines(&["app=bad"]).len();
+        let is_it = |line: &String| {
+            let cut = line.contains(&format!("… ({} bytes more)", bytes - 2000));
+            line.matches('x').count() == 2000 && cut == is_cut && (is_cut || !line.contains("bytes more"))
+        };
         wait_until("the record is taken", || {
             assert_eq!(host.post(&format!("/apps/bad/log?records=1&bytes={bytes}"), "").text(), "logged");
-            host.log_lines(&["app=bad"]).len() > before
+            host.log_lines(&["app=bad"]).iter().any(is_it)
         });
-        let line = host.log_lines(&["app=bad"]).pop().unwrap();
-        assert_eq!(line.matches('x').count(), 2000);
-        assert_eq!(line.contains(&format!("… ({} bytes more)", bytes - 2000)), is_cut, "{bytes}");
     }
     others_are_fine(&host);
 }

@@ -55,10 +55,13 @@ pub(crate) async fn tear_down(
     let (loaded, threads) = match housing {
         Housing::Host { loaded, threads } => (loaded, threads),
         Housing::Process { copy, process } => {
-            if !blocked.is_empty() {
+            if blocked.is_empty() {
+                record(app, number, State::Stopped, String::new());
+                process.end(settings.stop_timeout()).await;
+            } else {
                 log::warn!("{generation:?}: killing its process: {}", blocked.join(", "));
+                process.kill().await;
             }
-            process.end().await;
             gone(Some(copy));
             return record(app, number, State::Unloaded, String::new());
         }

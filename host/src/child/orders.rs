@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use atoll_port::WorkerEnd;
 use atoll_port::shared_memory::{HostLanes, HostLink};
@@ -26,7 +27,12 @@ pub(super) fn obey(control: &Arc<UnixStream>) -> io::Result<()> {
             (Order::Open(_), Some(_)) => return Err(io::Error::other("a second app was ordered")),
             (Order::LogLevel(level), Some(app)) => app.to_host.set_level(level),
             (Order::LogLevel(_), None) => {}
-            (Order::Exit, _) => break,
+            (Order::Exit { limit_ms }, app) => {
+                if let Some(App { threads: Some(threads), .. }) = app {
+                    threads.wait_for_own_threads(Duration::from_millis(limit_ms));
+                }
+                break;
+            }
         }
     }
     Ok(())
@@ -35,7 +41,7 @@ pub(super) fn obey(control: &Arc<UnixStream>) -> io::Result<()> {
 /// An app that is open.
 struct App {
     to_host: ToHost,
-    _threads: Option<WorkerThreads>,
+    threads: Option<WorkerThreads>,
 }
 
 impl App {
@@ -56,7 +62,7 @@ impl App {
             Err(reason) => (Report::Refused { reason }, None),
         };
         to_host.send(&report)?;
-        Ok(Self { to_host, _threads: threads })
+        Ok(Self { to_host, threads })
     }
 }
 

@@ -31,8 +31,8 @@ use crate::process::blank::Blank;
 use crate::process::control::{self, LogReport, Opening, Order, Report};
 use crate::process::exit::describe;
 
-/// How long a process may take to end when it is asked to, before it is killed.
-const EXIT_LIMIT: Duration = Duration::from_secs(1);
+/// How long a process may take for its exit handlers before it is killed.
+pub(crate) const EXIT_LIMIT: Duration = Duration::from_secs(1);
 
 /// Why an app process could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +140,6 @@ impl AppProcess {
             no_thread: Mutex::new(None),
         });
         let monitor = Monitor {
-            identity: identity.clone(),
             child,
             library: library.staged().path().to_owned(),
             reports,
@@ -176,25 +175,29 @@ impl AppProcess {
         }
     }
 
-    /// The number of the process.
-    pub(crate) fn id(&self) -> Option<u32> {
-        self.id
-    }
-
-    /// Ends the process, and waits until it has. It is killed if it does not end by itself.
-    pub(crate) async fn end(&self) {
+    /// Ends the process when the app's own threads have ended, or after `limit`, and waits until it has. It is killed if it
+    /// does not end by itself.
+    pub(crate) async fn end(&self, limit: Duration) {
         // Without a receiver, it has ended.
-        let _ = self.orders.send(Order::Exit);
-        let mut ended = self.ended.clone();
-        let mut has_ended = async || ended.wait_for(|ended| *ended).await.map(drop);
-        if timeout(EXIT_LIMIT, has_ended()).await.is_err() {
-            self.kill();
-            let _ = has_ended().await;
+        let _ =
+            self.orders.send(Order::Exit { limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) });
+        if timeout(limit.saturating_add(EXIT_LIMIT), self.has_ended()).await.is_err() {
+            self.kill().await;
         }
     }
 
-    /// Kills the process.
-    fn kill(&self) {
+    /// Kills the process, and waits until it has ended.
+    pub(crate) async fn kill(&self) {
+        self.send_kill();
+        self.has_ended().await;
+    }
+
+    async fn has_ended(&self) {
+        // Without a sender, the runtime of the monitor is gone, and nobody waits for anything.
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+    }
+
+    fn send_kill(&self) {
         let process = self.id.and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
         // Its number is its own until the monitor has waited for it, which is before `ended`.
         if let Some(process) = process.filter(|_| !*self.ended.borrow()) {
@@ -211,7 +214,7 @@ impl fmt::Debug for AppProcess {
 
 impl Drop for AppProcess {
     fn drop(&mut self) {
-        self.kill();
+        self.send_kill();
     }
 }
 
@@ -263,7 +266,6 @@ enum Opened {
 
 /// Receives what a process reports, until it has ended.
 struct Monitor {
-    identity: Identity,
     child: Child,
     library: PathBuf,
     reports: ToAppLog,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use atoll_plugin::abi::{Exit, PluginRef};
 use atoll_port::{WorkerEnd, table};
@@ -117,6 +117,16 @@ impl WorkerThreads {
             running,
             threads: Mutex::new(threads),
             no_thread: Mutex::new(no_thread),
+        }
+    }
+
+    /// Waits for the threads that the app has made itself, at most for `limit`.
+    pub(crate) fn wait_for_own_threads(&self, limit: Duration) {
+        let begun = Instant::now();
+        let mut pause = Duration::from_micros(200);
+        while !self.context.running_threads().is_empty() && begun.elapsed() < limit {
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(20));
         }
     }
 

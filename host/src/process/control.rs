@@ -30,8 +30,8 @@ pub(crate) enum Order {
     Open(Opening),
     /// Reports log records up to this level: 0 (none) to 5 (trace).
     LogLevel(u8),
-    /// Ends, now that all workers have.
-    Exit,
+    /// Ends, now that all workers have: when the app's own threads have, or after so many milliseconds.
+    Exit { limit_ms: u64 },
 }
 
 /// What an app process is for.
@@ -161,12 +161,12 @@ mod tests {
         let (host, process) = UnixStream::pair().unwrap();
         let file = tempfile::tempfile().unwrap();
         send_with(&host, &Order::LogLevel(3), &[file.as_fd(), host.as_fd()]).unwrap();
-        send_with(&host, &Order::Exit, &[]).unwrap();
+        send_with(&host, &Order::Exit { limit_ms: 5 }, &[]).unwrap();
         let (order, descriptors) = receive_with::<Order>(&process).unwrap().unwrap();
         assert!(matches!(order, Order::LogLevel(3)));
         assert_eq!(descriptors.len(), 2);
         let (order, descriptors) = receive_with::<Order>(&process).unwrap().unwrap();
-        assert!(matches!(order, Order::Exit) && descriptors.is_empty());
+        assert!(matches!(order, Order::Exit { limit_ms: 5 }) && descriptors.is_empty());
         drop(host);
         assert!(receive_with::<Order>(&process).unwrap().is_none());
     }

@@ -1,6 +1,5 @@
 //! The tests of apps, with each app in a process of its own: the files are those that test apps on threads of the host.
 
-
 macro_rules! again {
     ($($file:literal $name:ident,)*) => {
         $(
@@ -21,7 +20,6 @@ again! {
     "../http_semantics.rs" http_semantics,
     "../limits.rs" limits,
     "../raw.rs" raw,
-    "../registry.rs" registry,
     "../reload.rs" reload,
     "../routes.rs" routes,
     "../rpc.rs" rpc,

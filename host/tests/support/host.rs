@@ -310,7 +310,8 @@ impl Host {
     pub fn mapped(&self) -> Vec<PathBuf> {
         let staged = self.folder().join("tmp");
         let processes = self.app_processes().into_iter().chain([self.pid()]);
-        let maps = processes.filter_map(|process| std::fs::read_to_string(format!("/proc/{process}/maps")).ok());
+        let maps =
+            processes.filter_map(|process| std::fs::read_to_string(format!("/proc/{process}/maps")).ok());
         let maps: Vec<String> = maps.collect();
         let lines = maps.iter().flat_map(|maps| maps.lines());
         let paths = lines.filter_map(|line| Some(&line[line.find('/')?..]));
@@ -346,7 +347,10 @@ impl Host {
     pub fn threads(&self) -> Vec<String> {
         let processes = self.app_processes().into_iter().chain([self.pid()]);
         let tasks = processes.filter_map(|process| std::fs::read_dir(format!("/proc/{process}/task")).ok());
-        let names = tasks.flatten().flatten().filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+        let names = tasks
+            .flatten()
+            .flatten()
+            .filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
         let mut names: Vec<_> = names.map(|name| name.trim_end().to_owned()).collect();
         names.sort();
         names

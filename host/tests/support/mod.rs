@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 pub use client::{Call, Connection, Reply};
 pub use host::{Ended, Host, Launch};
 pub use impostor::Impostor;
+pub use isolation::IN_PROCESSES;
 pub use libraries::{
     EXAMPLES, SMALL, atoll, example, examples, fixtures_target, library, mutated, patched, program, programs,
     versioned, workspace,

@@ -236,7 +236,8 @@ impl WorkerPort for ProcessPort {
                 // A host that breaks the protocol is none any more.
                 Err(_broken) => return false,
             }
-            self.lanes.ring(lane);
+            // Nobody may wait for what the message is about any more.
+            [lane, self.home].into_iter().for_each(|lane| self.lanes.ring(lane));
             if self.is_closed() {
                 return false;
             }

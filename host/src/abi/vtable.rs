@@ -36,6 +36,7 @@ const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
     port_wake: table::port_wake,
     port_doorbell: table::port_doorbell,
     port_sleep: table::port_sleep,
+    port_running: table::port_running,
     port_retain: table::port_retain,
     port_release: table::port_release,
 });

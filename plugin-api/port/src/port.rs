@@ -60,7 +60,9 @@ pub struct Port<T: Transport = InProcess> {
     warnings: Arc<dyn Warnings>,
     pub(crate) next_id: AtomicU64,
     /// The requests to be answered, by number; `None` when the port is closed.
-    pending: Mutex<Option<HashMap<u64, Pending>>>,
+    pub(crate) pending: Mutex<Option<HashMap<u64, Pending>>>,
+    /// The number of the request whose code the worker runs now; 0: none.
+    pub(crate) running: AtomicU64,
     call_sink: Arc<dyn CallSink<T>>,
     pub(crate) calls: OutgoingCalls,
     closed: AtomicBool,
@@ -104,6 +106,7 @@ impl<T: Transport> Port<T> {
             // Odd numbers are the host's, even ones the app's.
             next_id: AtomicU64::new(1),
             pending: Mutex::new(Some(HashMap::new())),
+            running: AtomicU64::new(0),
             call_sink,
             calls: OutgoingCalls::default(),
             closed: AtomicBool::new(false),

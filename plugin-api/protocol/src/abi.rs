@@ -207,6 +207,9 @@ pub struct Host {
     pub port_doorbell: unsafe extern "C" fn(PortHandle) -> i32,
     /// Announces that the worker will wait for the doorbell. `false`: a message is available already.
     pub port_sleep: unsafe extern "C" fn(PortHandle) -> bool,
+    /// Where the worker notes the number of the request whose code it runs now, or 0: an atomic of the host's, which lives
+    /// as long as the port. The host reads it when the worker crashes.
+    pub port_running: unsafe extern "C" fn(PortHandle) -> *mut u64,
     /// Counts one more holder of the port.
     pub port_retain: unsafe extern "C" fn(PortHandle),
     /// Counts one holder of the port less.

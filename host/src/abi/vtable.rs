@@ -27,6 +27,7 @@ const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
     log_write,
     panic_report,
     thread_event,
+    thread_stack,
     key_event,
     descriptor_event,
     aborted,
@@ -113,6 +114,11 @@ unsafe extern "C" fn panic_report(generation: GenerationHandle, report: &PanicRe
 unsafe extern "C" fn thread_event(generation: GenerationHandle, event: ThreadEvent) {
     // SAFETY: the library that calls is loaded.
     current::thread_event(unsafe { context(generation) }, event);
+}
+
+unsafe extern "C" fn thread_stack(generation: GenerationHandle) -> usize {
+    // SAFETY: the library that calls is loaded.
+    unsafe { context(generation) }.thread_stack()
 }
 
 unsafe extern "C" fn key_event(generation: GenerationHandle, key: u32, created: bool) {

@@ -136,12 +136,13 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupEr
         }
     };
     let context = LibraryContext::new(name, plan.number, plan.app.app_log().clone());
+    context.set_thread_stack(settings.stack_size);
     let version = inspected.stamp().version.clone();
     let loaded = plan.loader.load(inspected, context).await?;
     record(&plan, State::Loaded, String::new());
 
     let limits = Limits { queue: settings.queue, calls: settings.max_calls, message: settings.message_limit };
-    let shape = Shape { workers: settings.workers, limits };
+    let shape = Shape { workers: settings.workers, stack_size: settings.stack_size, limits };
     let on_exit = plan.on_exit.clone();
     let context = loaded.context().clone();
     let generation = Generation::spawn(

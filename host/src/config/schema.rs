@@ -235,6 +235,7 @@ mod tests {
             json!(long(65)),
             json!("8"),
             json!("8MiB"),
+            json!("restart"),
             json!("8 MiB"),
             json!("8MiB\n"),
             json!("8mib"),

@@ -27,6 +27,8 @@ use crate::observe::app_warnings::WarningKind;
 pub(crate) struct Shape {
     /// The number of workers, at least 1.
     pub workers: usize,
+    /// The stack of each worker's thread, in bytes.
+    pub stack_size: usize,
     /// What each worker may do.
     pub limits: Limits,
 }
@@ -71,6 +73,7 @@ impl Generation {
         let warnings: Arc<dyn Warnings> = context.app_log().warnings().clone();
         let workers = Workers::new(shape.workers, app, shape.limits, &warnings, call_sink);
         let ports = workers.ports();
+        context.note_ports(ports);
         let running = Arc::new(Running::new(shape.workers));
         let (all_ports, running_then, on_abort) = (ports.to_vec(), running.clone(), on_exit.clone());
         context.on_abort(move |abort| {
@@ -87,7 +90,7 @@ impl Generation {
             let its_own = context.clone();
             let body = move || {
                 // SAFETY: whoever unloads the library joins this thread first, and keeps the context until then.
-                unsafe { current::enter(&its_own) };
+                unsafe { current::enter_worker(&its_own, worker) };
                 its_own.worker_begins();
                 let (port, running) = (inside.clone(), running_inside.clone());
                 thread_stop::on_worker_stop(move || running.end(worker));
@@ -102,7 +105,8 @@ impl Generation {
                 port.close();
                 running_inside.end(worker);
             };
-            match std::thread::Builder::new().name(format!("{app}#{number}.{worker}")).spawn(body) {
+            let thread = std::thread::Builder::new().stack_size(shape.stack_size);
+            match thread.name(format!("{app}#{number}.{worker}")).spawn(body) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
                     port.close();

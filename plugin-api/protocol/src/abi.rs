@@ -184,6 +184,8 @@ pub struct Host {
     pub panic_report: unsafe extern "C" fn(GenerationHandle, report: &PanicReport<'_>),
     /// Notes a change to one of the app's own threads.
     pub thread_event: unsafe extern "C" fn(GenerationHandle, event: ThreadEvent),
+    /// The stack, in bytes, of a thread of the app's that asks for no size. Also called in a forked child.
+    pub thread_stack: unsafe extern "C" fn(GenerationHandle) -> usize,
     /// Notes that the app has made a pthread key (`true`) or deleted one.
     pub key_event: unsafe extern "C" fn(GenerationHandle, key: u32, created: bool),
     /// Notes that the app has made a file descriptor (`true`), or is about to close it or has given it to libc. Also

@@ -63,7 +63,7 @@ pub(crate) fn write(context: &LibraryContext, report: &PanicReport<'_>, frames: 
     );
 }
 
-struct Frame {
+pub(super) struct Frame {
     name: String,
     /// Known when the library has debug information.
     place: Option<(String, u32)>,
@@ -71,11 +71,11 @@ struct Frame {
 
 impl Frame {
     /// Whether this is what runs each of the app's functions: beyond it is the host.
-    fn is_boundary(&self) -> bool {
+    pub(super) fn is_boundary(&self) -> bool {
         self.name.starts_with("atoll_plugin::abi::panic::catch")
     }
 
-    fn into_entry(self) -> FrameEntry {
+    pub(super) fn into_entry(self) -> FrameEntry {
         let location = self.place.map(|(file, line)| format!("{file}:{line}"));
         FrameEntry { function: self.name, location }
     }
@@ -150,7 +150,7 @@ fn app_frames(context: &LibraryContext, addresses: &[usize]) -> Vec<Frame> {
 }
 
 /// Pushes the function at a place in the library, after those that are inlined into it there.
-fn push_frames(symbols: &Loader, place: u64, frames: &mut Vec<Frame>) {
+pub(super) fn push_frames(symbols: &Loader, place: u64, frames: &mut Vec<Frame>) {
     let before = frames.len();
     if let Ok(mut found) = symbols.find_frames(place) {
         while let Ok(Some(frame)) = found.next() {

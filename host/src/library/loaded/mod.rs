@@ -25,7 +25,7 @@ use self::mapping::Mapping;
 pub use self::open_error::OpenError;
 pub use self::pin_reason::PinReason;
 use self::verified::Verified;
-use crate::abi::library_context::LibraryContext;
+use crate::abi::library_context::{LibraryContext, LibraryFile};
 use crate::abi::{current, exports, forks, signals, vtable};
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
@@ -100,6 +100,7 @@ impl Loaded {
         let name = format!("lib {}#{}", context.app(), context.generation());
         let (path, content, bound) =
             (inspected.staged().path().to_owned(), inspected.staged().hash(), context.clone());
+        context.note_library(LibraryFile::new(&path, content.to_string()));
         let open = move || {
             let _entered = current::enter_linker(&bound);
             exports::prepare(&bound);

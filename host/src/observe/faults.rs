@@ -23,8 +23,8 @@ struct Kept {
     entries: Vec<FaultEntry>,
     /// `None`: they are kept in memory only.
     file: Option<PathBuf>,
-    /// The one that ended the process before this one.
-    last: Option<FaultEntry>,
+    /// The process that a fault ended before this one.
+    ended: Option<u32>,
 }
 
 impl Faults {
@@ -53,7 +53,7 @@ impl Faults {
     /// It cannot be written to the file.
     pub(crate) fn add(&self, fault: FaultEntry) -> io::Result<()> {
         let mut kept = self.kept();
-        kept.last = Some(fault.clone());
+        kept.ended = Some(fault.process);
         kept.entries.push(fault);
         while kept.entries.len() > KEPT {
             let spare = kept.entries.iter().position(|fault| fault.resolved || fault.app.is_none());
@@ -64,7 +64,9 @@ impl Faults {
 
     /// The one that ended the process before this one.
     pub(crate) fn last(&self) -> Option<FaultEntry> {
-        self.kept().last.clone()
+        let kept = self.kept();
+        let ended = kept.ended?;
+        kept.entries.iter().rfind(|fault| fault.process == ended).cloned()
     }
 
     /// Those of an app, the oldest first.

@@ -1,24 +1,27 @@
 //! The stack on which a thread's handlers of faults run: its own one may be what has overflowed.
 
-use std::cell::RefCell;
+use std::ffi::c_void;
 use std::ptr;
+use std::sync::OnceLock;
+
+use libc::pthread_key_t;
 
 /// How many bytes it has, besides a guard page. The record of a fault takes some thousand, the frame of the kernel up to
 /// ten thousand, and what the standard library provides is as small as the system allows.
 pub(crate) const SIZE: usize = 64 << 10;
 
 /// With less than this the stack is not unwound.
-pub(super) const ROOM_TO_UNWIND: usize = 32 << 10;
+const ROOM_TO_UNWIND: usize = 32 << 10;
 
-/// A mapping that is a thread's alternate stack, until the thread ends.
-struct Stack {
-    mapping: *mut libc::c_void,
-    length: usize,
-}
-
-thread_local! {
-    /// Dropped when the thread ends, also by `pthread_exit`.
-    static STACK: RefCell<Option<Stack>> = const { RefCell::new(None) };
+/// The key of the calling thread's mapping, which is unmapped when the thread ends, also by `pthread_exit`. Not a thread-local
+/// of Rust's: to register its destructor takes a lock of the dynamic linker's, which may wait for this thread.
+fn key() -> Option<pthread_key_t> {
+    static KEY: OnceLock<Option<pthread_key_t>> = OnceLock::new();
+    *KEY.get_or_init(|| {
+        let mut key = 0;
+        // SAFETY: there is room for the key, and the function may be called with what `ensure` sets.
+        (unsafe { libc::pthread_key_create(&mut key, Some(give_back)) } == 0).then_some(key)
+    })
 }
 
 /// The calling thread's alternate stack, and whether it runs on it.
@@ -38,12 +41,20 @@ pub(crate) fn ensure() {
     {
         return;
     }
-    if let Some(stack) = Stack::map() {
-        // A thread that ends has no thread-locals any more, and needs no stack.
-        let _ = STACK.try_with(|kept| {
-            stack.install();
-            *kept.borrow_mut() = Some(stack);
-        });
+    let Some(key) = key() else { return };
+    // SAFETY: no preconditions. A thread that has one, and has set another since, has it still.
+    if !unsafe { libc::pthread_getspecific(key) }.is_null() {
+        return;
+    }
+    let Some(mapping) = map() else { return };
+    // SAFETY: the key is there; the mapping stays until `give_back`, or is given back here.
+    unsafe {
+        if libc::pthread_setspecific(key, mapping) != 0 {
+            libc::munmap(mapping, length());
+            return;
+        }
+        let stack = libc::stack_t { ss_sp: stack_in(mapping), ss_flags: 0, ss_size: SIZE };
+        libc::sigaltstack(&stack, ptr::null_mut());
     }
 }
 
@@ -53,45 +64,46 @@ pub(super) fn has_room_to_unwind() -> bool {
     current.ss_flags & libc::SS_ONSTACK == 0 || current.ss_size >= ROOM_TO_UNWIND
 }
 
-impl Stack {
-    fn map() -> Option<Self> {
-        // SAFETY: no preconditions.
-        let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
-        let length = SIZE + page;
-        // SAFETY: a new mapping, and its first page, which nothing uses.
-        unsafe {
-            let (all, private) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-            let mapping = libc::mmap(ptr::null_mut(), length, all, private | libc::MAP_STACK, -1, 0);
-            if mapping == libc::MAP_FAILED {
-                return None;
-            }
-            let stack = Self { mapping, length };
-            (libc::mprotect(mapping, page, libc::PROT_NONE) == 0).then_some(stack)
-        }
-    }
+fn page() -> usize {
+    // SAFETY: no preconditions.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(page).unwrap_or(4096)
+}
 
-    fn install(&self) {
-        let stack = libc::stack_t {
-            ss_sp: self.mapping.wrapping_byte_add(self.length - SIZE),
-            ss_flags: 0,
-            ss_size: SIZE,
-        };
-        // SAFETY: the mapping stays until `drop`, which takes it back.
-        unsafe { libc::sigaltstack(&stack, ptr::null_mut()) };
+/// The length of a mapping: a guard page, and the stack above it.
+fn length() -> usize {
+    page() + SIZE
+}
+
+fn stack_in(mapping: *mut c_void) -> *mut c_void {
+    mapping.wrapping_byte_add(page())
+}
+
+fn map() -> Option<*mut c_void> {
+    // SAFETY: a new mapping, and its first page, which nothing uses.
+    unsafe {
+        let (all, private) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let mapping = libc::mmap(ptr::null_mut(), length(), all, private | libc::MAP_STACK, -1, 0);
+        if mapping == libc::MAP_FAILED {
+            return None;
+        }
+        if libc::mprotect(mapping, page(), libc::PROT_NONE) != 0 {
+            libc::munmap(mapping, length());
+            return None;
+        }
+        Some(mapping)
     }
 }
 
-impl Drop for Stack {
-    fn drop(&mut self) {
-        let is_this = current().ss_sp == self.mapping.wrapping_byte_add(self.length - SIZE);
-        if is_this {
-            let none = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: SIZE };
-            // SAFETY: the thread, which is the one that installed it, has none then.
-            unsafe { libc::sigaltstack(&none, ptr::null_mut()) };
-        }
-        // SAFETY: the mapping is this value's, and no handler runs on it: this is called as the thread ends.
-        unsafe { libc::munmap(self.mapping, self.length) };
+/// Called as the thread ends, with its mapping.
+unsafe extern "C" fn give_back(mapping: *mut c_void) {
+    if current().ss_sp == stack_in(mapping) {
+        let none = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: SIZE };
+        // SAFETY: the thread has none then.
+        unsafe { libc::sigaltstack(&none, ptr::null_mut()) };
     }
+    // SAFETY: the mapping is this thread's, and no handler runs on it: this is called as the thread ends.
+    unsafe { libc::munmap(mapping, length()) };
 }
 
 #[cfg(test)]

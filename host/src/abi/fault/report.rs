@@ -104,7 +104,7 @@ impl Files<'_> {
 fn backtrace(record: &Record, library: &Path) -> Vec<FrameEntry> {
     let mut files = Files { library, opened: HashMap::new() };
     let host = std::env::current_exe().ok().and_then(|host| Some(host.metadata().ok()?.ino()));
-    let mut entries: Vec<FrameEntry> = Vec::new();
+    let mut all: Vec<Frame> = Vec::new();
     for (index, &address) in record.frames.iter().enumerate() {
         // A return address is behind its call; one byte before it is inside.
         let inside = if index == 0 { address } else { address.saturating_sub(1) };
@@ -120,14 +120,17 @@ fn backtrace(record: &Record, library: &Path) -> Vec<FrameEntry> {
         let is_end = frames.iter().position(Frame::is_boundary);
         frames.truncate(is_end.unwrap_or(frames.len()));
         if frames.is_empty() && is_end.is_none() {
-            entries.push(FrameEntry { function: place(record, found, address), location: None });
+            frames.push(Frame::unknown(place(record, found, address)));
         }
-        entries.extend(frames.into_iter().map(Frame::into_entry));
+        all.extend(frames);
         if is_end.is_some() {
+            while all.last().is_some_and(Frame::is_machinery) {
+                all.pop();
+            }
             break;
         }
     }
-    without_repeats(entries)
+    without_repeats(all.into_iter().map(Frame::into_entry).collect())
 }
 
 /// What can be said of an address without symbols.

@@ -80,7 +80,13 @@ impl Frame {
         FrameEntry { function: self.name, location }
     }
 
-    fn is_machinery(&self) -> bool {
+    /// That of a place without a name.
+    pub(super) fn unknown(name: String) -> Self {
+        Self { name, place: None }
+    }
+
+    /// Whether it is what catches panics, or reports them.
+    pub(super) fn is_machinery(&self) -> bool {
         let machinery = [
             "std::panicking",
             "std::panic::catch_unwind",

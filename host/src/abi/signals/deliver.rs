@@ -75,7 +75,9 @@ impl Delivery {
         let slot = HOST.get(self.signal);
         let action = slot.load();
         let ends = kind::is_of_the_host(self.signal) || kind::is_fatal(self.signal);
-        if self.is_of_thread() && action.handler != libc::SIG_IGN {
+        // A handler of the host's that returns may leave the process alone when nothing happens again.
+        let is_last = self.is_fault() || self.signal == libc::SIGABRT || action.handler == libc::SIG_DFL;
+        if is_last && self.is_of_thread() && action.handler != libc::SIG_IGN {
             // SAFETY: the record is this delivery's.
             fault::write(self.signal, unsafe { &*self.info }, self.context);
         }
@@ -138,7 +140,7 @@ impl Delivery {
     fn by_default(&self) {
         // SAFETY: the default is no function.
         unsafe { real::set(self.signal, Action::DEFAULT) };
-        if self.is_fault() {
+        if self.is_fault() && kind::is_repeated(self.signal) {
             // The thread causes it again, now with the right registers for who looks at the core.
             return;
         }

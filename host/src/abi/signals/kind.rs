@@ -58,6 +58,11 @@ pub(super) fn is_fault(signal: c_int) -> bool {
     FAULTS & bit(signal) != 0
 }
 
+/// Whether a thread that continues after this fault causes it again. A breakpoint and a forbidden system call are behind it.
+pub(super) fn is_repeated(signal: c_int) -> bool {
+    is_fault(signal) && !matches!(signal, libc::SIGTRAP | libc::SIGSYS)
+}
+
 pub(super) fn is_of_a_thread(signal: c_int) -> bool {
     OF_A_THREAD & bit(signal) != 0
 }

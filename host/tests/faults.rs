@@ -102,6 +102,9 @@ fn an_overflow_shows_its_recursion_once() {
     let log = report(&ended).log;
     contains(&log, &["more calls of itself"]);
     assert_eq!(log.matches("faults::ways::deeper").count(), 1, "{log}");
+    let (before, _) = log.split_once(" more calls of itself").unwrap();
+    let calls: usize = before.rsplit('(').next().unwrap().parse().unwrap();
+    assert!((100..128).contains(&calls), "a record has at most 128 frames, found {calls} calls");
 }
 
 #[test]
@@ -153,7 +156,10 @@ fn among_many_requests_the_one_that_ran_is_named() {
         for _ in 0..16 {
             scope.spawn(|| {
                 let Ok(mut connection) = support::Connection::open(address) else { return };
-                while !over.load(Ordering::SeqCst) && connection.call(&Call::get("/apps/bad/busy")).is_ok() {}
+                while !over.load(Ordering::SeqCst) {
+                    // The host ends under it.
+                    let _ = connection.call(&Call::get("/apps/bad/busy"));
+                }
             });
         }
         wait_until("there is a load", || {
@@ -248,7 +254,7 @@ fn a_host_without_a_fault_leaves_and_reports_nothing() {
     assert_eq!(host.get("/apps/bad/").status, 200);
     assert_eq!(fault_files(host.temporary_files()).len(), 1, "the record is open");
     let ended = host.stop();
-    assert_eq!(fault_files(ended.temporary_files()), [PathBuf::new(); 0]);
+    assert_eq!(fault_files(ended.temporary_files()), Vec::<PathBuf>::new());
 
     // Neither does one that someone else ends.
     for signal in [libc::SIGKILL, libc::SIGILL, libc::SIGABRT] {
@@ -291,12 +297,44 @@ fn another_host_of_the_user_leaves_the_record_alone() {
 }
 
 #[test]
-fn few_faults_are_kept() {
-    let limits: Value = serde_json::from_str(
-        &Launch::serve("[]").folder().to_str().map(|_| Launch::command("config").args(["show", "--format", "json"]).write("apps.json", "[]").run().stdout).unwrap(),
-    )
-    .unwrap();
-    assert_eq!(limits["limits"]["kept_host_faults"], 16);
+fn a_fault_while_the_library_is_opened_names_the_app() {
+    let host = Launch::serve(json!([{ "name": "bad", "path": "libbad.so" }]))
+        .write("libbad.so", patched("faults", "at-open"))
+        .start();
+    let ended = end(host, "/apps/bad/");
+    assert_eq!(ended.status.signal(), Some(libc::SIGSEGV));
+    contains(&report(&ended).log, &["of bad#1", "null pointer dereference", "faults::ways::read_null"]);
+}
+
+#[test]
+fn a_fault_that_the_app_handles_is_none() {
+    let host = launch(&json!({})).start();
+    assert_eq!(host.get("/apps/bad/own-handler").text(), "survived");
+    let ended = host.stop();
+    assert!(ended.status.success());
+    assert_eq!(fault_files(ended.temporary_files()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn many_requests_are_listed_up_to_the_limit() {
+    let host = launch(&json!({})).start();
+    let (entered, mut waiting) = (host.path("entered"), Vec::new());
+    for _ in 0..100 {
+        let mut client = host.connect();
+        client.send(&Call::get(&format!("/apps/bad/wait?entered={entered}"))).unwrap();
+        waiting.push(client);
+    }
+    wait_until("all are in flight", || {
+        let status: Value = serde_json::from_str(&command(&host, &["ls", "--format", "json"])).unwrap();
+        let serving = &status["apps"][0]["serving"];
+        serving["in_flight"] == 100 && serving["waiting"] == 0
+    });
+    let ended = end(host, "/apps/bad/thread/null");
+    let limits = ended.again("config").args(["show", "--format", "json"]).run().stdout;
+    let limits: Value = serde_json::from_str(&limits).unwrap();
+    assert_eq!((&limits["limits"]["fault_requests"], &limits["limits"]["kept_host_faults"]), (&json!(64), &json!(16)));
+    let details = report(&ended).details;
+    assert_eq!(details["faults"][0]["candidates"].as_array().unwrap().len(), 64);
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub(in crate::abi) fn write(signal: c_int, info: &libc::siginfo_t, context: *mut
             Some(()) => {}
             None => text.flush(),
         }
-        mappings(&mut text);
+        mappings(&mut text, sink::maps(), MAPS);
         frames(&mut text, instruction);
         text.line(format_args!("{LAST_LINE}"));
         text.flush();
@@ -178,13 +178,12 @@ fn fmt_request(text: &mut Text, worker: usize, id: u64) -> std::fmt::Result {
     std::fmt::Write::write_fmt(text, format_args!("request {worker} {id} "))
 }
 
-/// The mappings as the kernel lists them, and an empty line.
-fn mappings(text: &mut Text) {
+/// The mappings as the kernel lists them in an open file, up to a number of bytes, and an empty line.
+fn mappings(text: &mut Text, file: c_int, limit: usize) {
     text.line(format_args!("maps"));
-    let file = sink::maps();
     // SAFETY: the descriptor is open, or negative.
     unsafe { libc::lseek(file, 0, libc::SEEK_SET) };
-    let (mut buffer, mut left) = ([0_u8; 512], MAPS);
+    let (mut buffer, mut left) = ([0_u8; 512], limit);
     while left > 0 {
         let wanted = left.min(buffer.len());
         // SAFETY: there is room for so many bytes.
@@ -212,5 +211,31 @@ fn frames(text: &mut Text, instruction: usize) {
     }
     if seen == 0 {
         frame(instruction);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek, Write};
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn the_list_of_mappings_is_cut_at_its_limit() {
+        let (mut from, mut to) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        let list = "1000-2000 r-xp 00000000 08:01 42 /srv/a.so\n".repeat(40);
+        from.write_all(list.as_bytes()).unwrap();
+        for limit in [1, 511, 512, 513, list.len(), list.len() + 1000] {
+            to.set_len(0).unwrap();
+            to.rewind().unwrap();
+            let mut files = [-1; sink::SINKS];
+            files[0] = to.as_raw_fd();
+            mappings(&mut Text::new(files), from.as_raw_fd(), limit);
+            let mut written = String::new();
+            to.rewind().unwrap();
+            to.read_to_string(&mut written).unwrap();
+            assert_eq!(written, format!("maps\n{}\n", &list[..limit.min(list.len())]));
+        }
     }
 }

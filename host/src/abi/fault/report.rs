@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_library_that_is_gone_leaves_an_offset() {
-        let record = b"atoll fault 1\nsignal 11 1 10\nregisters 1000 2000\nthread t\nmaps\n\
+        let record = b"atoll fault 1\nsignal 11 1 10\nregisters 1000 7f0000\nthread t\nmaps\n\
             1000-3000 r-xp 00000000 08:01 4242424242 /gone/libbad.so (deleted)\n\nframe 1010\nframe 99\nend\n";
         let entry = read(record, Path::new("/gone/library.so")).unwrap();
         let functions: Vec<_> = entry.backtrace.iter().map(|frame| &*frame.function).collect();

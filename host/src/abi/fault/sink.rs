@@ -75,3 +75,19 @@ pub(super) fn folders() -> impl Iterator<Item = c_int> {
 pub(super) fn maps() -> c_int {
     MAPS.load(Ordering::SeqCst)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_has_so_many() {
+        let sink = || Sink::new(tempfile::tempfile().unwrap(), File::open("/").unwrap());
+        let mut all: Vec<_> = std::iter::from_fn(|| sink().ok()).collect();
+        assert!(!all.is_empty() && all.len() <= SINKS);
+        assert_eq!(sink().unwrap_err().to_string(), format!("more than {SINKS} hosts in one process"));
+        all.pop();
+        all.push(sink().unwrap());
+        assert!(files().is_some());
+    }
+}

@@ -130,7 +130,9 @@ fn an_app_shows_its_generations_panics_log_and_settings() {
 fn a_fault_that_ended_the_host_is_shown_with_its_request() {
     let Some(chromium) = Chromium::installed() else { return };
     let host = launch(json!([{ "name": "bad", "path": library("faults") }])).start();
-    host.connect().send(&Call::get("/apps/bad/now/null")).unwrap();
+    // Without its client the request may be cancelled before.
+    let mut client = host.connect();
+    client.send(&Call::get("/apps/bad/now/null")).unwrap();
     let host = host.ended().serve_again().args(["--admin", "127.0.0.1:0"]).start();
     chromium.drive(async |browser| {
         for route in ["", "#/apps/bad"] {

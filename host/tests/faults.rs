@@ -67,7 +67,7 @@ fn the_next_start_names_the_app_and_the_request_for_each_kind_of_fault() {
     for (way, signal, name, cause, function) in [
         ("now/null", libc::SIGSEGV, "SIGSEGV", "null pointer dereference", "faults::ways::read_null"),
         ("later/wild", libc::SIGSEGV, "SIGSEGV", "invalid memory access", "faults::ways::write_anywhere"),
-        ("now/call-null", libc::SIGSEGV, "SIGSEGV", "null pointer dereference", ""),
+        ("now/call-null", libc::SIGSEGV, "SIGSEGV", "null pointer dereference", "faults::ways::call_null"),
         ("later/overflow", libc::SIGABRT, "SIGSEGV", "stack overflow", "faults::ways::deeper"),
         ("now/illegal", libc::SIGILL, "SIGILL", "illegal instruction", "faults::ways::illegal_instruction"),
         ("now/divide", libc::SIGFPE, "SIGFPE", "arithmetic trap", "faults::ways::divide_by_zero"),
@@ -85,7 +85,10 @@ fn the_next_start_names_the_app_and_the_request_for_each_kind_of_fault() {
         }
         contains(&ls, &["bad#1", name, &request]);
         let fault = &details["faults"][0];
-        assert_eq!((&fault["app"], &fault["generation"], &fault["worker"]), (&json!("bad"), &json!(1), &json!(0)));
+        assert_eq!(
+            (&fault["app"], &fault["generation"], &fault["worker"]),
+            (&json!("bad"), &json!(1), &json!(0))
+        );
         assert_eq!((&fault["signal"], &fault["request"]["request"]), (&json!(name), &json!(request)));
         assert_eq!(fault["request"]["request_id"], "the-request");
         assert_eq!(fault["thread"], "bad#1.0");
@@ -124,8 +127,12 @@ fn threads_of_the_app_are_named_with_the_requests_that_it_had() {
         contains(&log, &["the thread \"the-culprit\" of bad#1", cause, "GET /apps/bad/wait", "the-request"]);
         let fault = &details["faults"][0];
         assert_eq!((&fault["worker"], &fault["request"]), (&Value::Null, &Value::Null));
-        let mut requests: Vec<_> =
-            fault["candidates"].as_array().unwrap().iter().map(|it| it["request"].as_str().unwrap()).collect();
+        let mut requests: Vec<_> = fault["candidates"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["request"].as_str().unwrap())
+            .collect();
         requests.sort_unstable();
         assert_eq!(requests, [&format!("GET /apps/bad/thread/{way}"), "GET /apps/bad/wait"]);
     }
@@ -190,7 +197,10 @@ fn a_fault_at_the_start_names_the_app() {
     let ended = end(host, "/apps/bad/");
     let Report { log, details, host, .. } = report(&ended);
     contains(&log, &["worker 0 of bad#1", "null pointer dereference", "faults::ways::read_null"]);
-    assert_eq!((&details["faults"][0]["request"], &details["faults"][0]["candidates"]), (&Value::Null, &json!([])));
+    assert_eq!(
+        (&details["faults"][0]["request"], &details["faults"][0]["candidates"]),
+        (&Value::Null, &json!([]))
+    );
     drop(host);
 }
 
@@ -332,14 +342,18 @@ fn many_requests_are_listed_up_to_the_limit() {
     let ended = end(host, "/apps/bad/thread/null");
     let limits = ended.again("config").args(["show", "--format", "json"]).run().stdout;
     let limits: Value = serde_json::from_str(&limits).unwrap();
-    assert_eq!((&limits["limits"]["fault_requests"], &limits["limits"]["kept_host_faults"]), (&json!(64), &json!(16)));
+    assert_eq!(
+        (&limits["limits"]["fault_requests"], &limits["limits"]["kept_host_faults"]),
+        (&json!(64), &json!(16))
+    );
     let details = report(&ended).details;
     assert_eq!(details["faults"][0]["candidates"].as_array().unwrap().len(), 64);
 }
 
 #[test]
 fn stacks_are_as_large_as_the_setting_says() {
-    let sizes = |host: &Host| -> [usize; 2] { serde_json::from_value(host.get("/apps/bad/stack").json()).unwrap() };
+    let sizes =
+        |host: &Host| -> [usize; 2] { serde_json::from_value(host.get("/apps/bad/stack").json()).unwrap() };
     let host = launch(&json!({})).start();
     for size in sizes(&host) {
         assert!((8 << 20..9 << 20).contains(&size), "{size}");

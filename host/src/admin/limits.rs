@@ -11,8 +11,8 @@ use crate::dispatch::rpc;
 use crate::fs::{regular_file, spare_files};
 use crate::http::{self, connection, health, target, websocket_liveness, websocket_stream};
 use crate::library::check;
-use crate::observe::{app_log, faults};
 use crate::observe::logging::sink;
+use crate::observe::{app_log, faults};
 
 /// All of them: times in milliseconds, sizes in bytes.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {

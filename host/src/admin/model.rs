@@ -264,7 +264,12 @@ impl AppStatus {
 }
 
 impl AppDetails {
-    pub(super) fn new(app: &Arc<App>, config: &AppConfig, status: AppStatus, faults: Vec<FaultEntry>) -> Self {
+    pub(super) fn new(
+        app: &Arc<App>,
+        config: &AppConfig,
+        status: AppStatus,
+        faults: Vec<FaultEntry>,
+    ) -> Self {
         let app_log = app.app_log();
         Self {
             status,

@@ -130,7 +130,8 @@ impl FaultEntry {
         let Self { process, signal, cause, .. } = self;
         let app = self.app.as_deref().unwrap_or("host");
         let culprit = self.culprit();
-        let mut text = format!("{app}: {culprit} ended the host's previous process {process} with {signal} ({cause})");
+        let mut text =
+            format!("{app}: {culprit} ended the host's previous process {process} with {signal} ({cause})");
         // Writing to a string does not fail.
         let _ = match (&self.address, &self.request) {
             (Some(address), _) if signal != "SIGABRT" => write!(text, " at {address}"),

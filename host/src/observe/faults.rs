@@ -83,12 +83,15 @@ impl Faults {
     /// Notes that those of an app no longer matter: it was enabled, or has another library.
     pub(crate) fn resolve(&self, app: &str) {
         let mut kept = self.kept();
-        let its = kept.entries.iter_mut().filter(|fault| fault.app.as_deref() == Some(app) && !fault.resolved);
+        let its =
+            kept.entries.iter_mut().filter(|fault| fault.app.as_deref() == Some(app) && !fault.resolved);
         if its.map(|fault| fault.resolved = true).count() == 0 {
             return;
         }
         if let Err(error) = kept.save() {
-            log::warn!("{app}: cannot note that its fault is resolved, the next start disables it again: {error}");
+            log::warn!(
+                "{app}: cannot note that its fault is resolved, the next start disables it again: {error}"
+            );
         }
     }
 }

@@ -263,7 +263,10 @@ fn record_faults(registrar: &Registrar, config: &Path) -> Option<FaultRecorder> 
     match FaultRecorder::start(&common, config, &resources.faults) {
         Ok(recorder) => Some(recorder),
         Err(error) => {
-            log::warn!("faults of apps are not recorded: cannot use a folder in {}: {error}", common.path().display());
+            log::warn!(
+                "faults of apps are not recorded: cannot use a folder in {}: {error}",
+                common.path().display()
+            );
             None
         }
     }

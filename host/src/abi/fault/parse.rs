@@ -112,7 +112,8 @@ impl Record {
 
     /// Where the file begins that is mapped in this image.
     pub(super) fn base(&self, image: &Image) -> usize {
-        let same = |other: &&Image| other.offset == 0 && other.inode == image.inode && other.path == image.path;
+        let same =
+            |other: &&Image| other.offset == 0 && other.inode == image.inode && other.path == image.path;
         // The last one before it: a file may be mapped more than once.
         let begins = self.images.iter().filter(same).map(|other| other.start);
         begins.filter(|start| *start <= image.start).max().unwrap_or(image.start)
@@ -131,7 +132,8 @@ impl Image {
             end: usize::try_from(map.address.1).ok()?,
             offset: map.offset,
             inode: map.inode,
-            is_guard: (map.perms & (MMPermissions::READ | MMPermissions::WRITE | MMPermissions::EXECUTE)).is_empty(),
+            is_guard: (map.perms & (MMPermissions::READ | MMPermissions::WRITE | MMPermissions::EXECUTE))
+                .is_empty(),
             path,
         })
     }
@@ -155,9 +157,15 @@ mod tests {
         let request = Request { worker: 1, id: "r-1".into(), line: "GET /a%20b".into() };
         assert_eq!((record.signal, record.code, record.address, record.stack), (11, 1, 0x7f10, 0x7ffe00));
         assert_eq!((record.at_ms, record.process, &*record.thread), (1_700_000_000_123, 4242, "bad#1.0"));
-        assert_eq!((record.app.as_deref(), record.generation, record.worker), (Some("bad"), Some(3), Some(1)));
+        assert_eq!(
+            (record.app.as_deref(), record.generation, record.worker),
+            (Some("bad"), Some(3), Some(1))
+        );
         assert_eq!((record.library.as_deref(), &record.requests), (Some("0af3"), &vec![request]));
-        assert_eq!((&record.frames, record.is_complete, record.is_running), (&vec![0x55aa10, 0x55a001], true, true));
+        assert_eq!(
+            (&record.frames, record.is_complete, record.is_running),
+            (&vec![0x55aa10, 0x55a001], true, true)
+        );
         let image = record.image(0x55aa10).unwrap();
         assert_eq!(image.path.as_deref(), Some("/srv/libbad one.so".as_ref()));
         assert_eq!((record.base(image), image.inode, image.is_guard), (0x559000, 42, false));

@@ -58,14 +58,14 @@ pub(in crate::abi) fn write(signal: c_int, info: &libc::siginfo_t, context: *mut
     WRITER.store(thread, Ordering::SeqCst);
     ending::within(LIMIT, signal, || {
         let mut text = Text::new(files);
-        let (instruction, stack) = registers(context);
-        head(&mut text, signal, info, instruction, stack);
+        let registers = Registers::interrupted(context);
+        head(&mut text, signal, info, &registers);
         match current::with(|context| of_generation(&mut text, context)) {
             Some(()) => {}
             None => text.flush(),
         }
         mappings(&mut text, sink::maps(), MAPS);
-        frames(&mut text, instruction);
+        frames(&mut text, &registers);
         text.line(format_args!("{LAST_LINE}"));
         text.flush();
     });
@@ -83,24 +83,50 @@ fn wait() {
     }
 }
 
-/// The instruction pointer and the stack pointer of what was interrupted.
-fn registers(context: *mut c_void) -> (usize, usize) {
-    // SAFETY: the kernel gives the context of what was interrupted.
-    let context = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext };
-    #[cfg(target_arch = "x86_64")]
-    let registers =
-        (context.gregs[libc::REG_RIP as usize] as usize, context.gregs[libc::REG_RSP as usize] as usize);
-    #[cfg(target_arch = "aarch64")]
-    let registers = (context.pc as usize, context.sp as usize);
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let registers = {
-        let _ = context;
-        (0, 0)
-    };
-    registers
+/// What was interrupted.
+struct Registers {
+    instruction: usize,
+    stack: usize,
+    /// Where a function returns to that has just been called.
+    caller: Option<usize>,
 }
 
-fn head(text: &mut Text, signal: c_int, info: &libc::siginfo_t, instruction: usize, stack: usize) {
+impl Registers {
+    fn interrupted(context: *mut c_void) -> Self {
+        // SAFETY: the kernel gives the context of what was interrupted.
+        let context = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext };
+        #[cfg(target_arch = "x86_64")]
+        {
+            let stack = context.gregs[libc::REG_RSP as usize] as usize;
+            let instruction = context.gregs[libc::REG_RIP as usize] as usize;
+            Self { instruction, stack, caller: read_word(stack) }
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            let caller = Some(context.regs[30] as usize);
+            Self { instruction: context.pc as usize, stack: context.sp as usize, caller }
+        }
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        {
+            let _ = context;
+            Self { instruction: 0, stack: 0, caller: None }
+        }
+    }
+}
+
+/// What is at an address; `None`: nothing can be read there.
+#[cfg(target_arch = "x86_64")]
+fn read_word(address: usize) -> Option<usize> {
+    let mut word = 0_usize;
+    let to = libc::iovec { iov_base: (&raw mut word).cast(), iov_len: size_of::<usize>() };
+    let from =
+        libc::iovec { iov_base: std::ptr::without_provenance_mut(address), iov_len: size_of::<usize>() };
+    // SAFETY: the kernel reads this process's own memory, and fails where there is none; there is room for the word.
+    let read = unsafe { libc::process_vm_readv(libc::getpid(), &to, 1, &from, 1, 0) };
+    (read == size_of::<usize>() as isize).then_some(word)
+}
+
+fn head(text: &mut Text, signal: c_int, info: &libc::siginfo_t, registers: &Registers) {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: there is room for the answer.
     unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &mut now) };
@@ -114,7 +140,7 @@ fn head(text: &mut Text, signal: c_int, info: &libc::siginfo_t, instruction: usi
     // SAFETY: signals of the kernel's have an address; of others it is not used.
     let address = unsafe { info.si_addr() } as usize;
     text.line(format_args!("signal {signal} {} {address:x}", info.si_code));
-    text.line(format_args!("registers {instruction:x} {stack:x}"));
+    text.line(format_args!("registers {:x} {:x}", registers.instruction, registers.stack));
     text.bytes(b"thread ");
     text.word(&name[..length], name.len());
     text.bytes(b"\n");
@@ -196,7 +222,7 @@ fn mappings(text: &mut Text, file: c_int, limit: usize) {
     text.flush();
 }
 
-fn frames(text: &mut Text, instruction: usize) {
+fn frames(text: &mut Text, registers: &Registers) {
     let mut frame = |address: usize| {
         text.line(format_args!("frame {address:x}"));
         // The next step may be the last one: a damaged stack can lead anywhere.
@@ -204,13 +230,19 @@ fn frames(text: &mut Text, instruction: usize) {
     };
     let mut seen = 0;
     if alternate_stack::has_room_to_unwind() {
-        unwind::interrupted(instruction, |address| {
+        unwind::interrupted(registers.instruction, |address| {
             seen += 1;
             frame(address);
         });
     }
     if seen == 0 {
-        frame(instruction);
+        frame(registers.instruction);
+    }
+    // Nothing is known of what was called: a null pointer, or what is no code.
+    if seen <= 1
+        && let Some(caller) = registers.caller
+    {
+        frame(caller);
     }
 }
 

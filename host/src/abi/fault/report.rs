@@ -149,7 +149,9 @@ fn without_repeats(entries: Vec<FrameEntry>) -> Vec<FrameEntry> {
         match group.len() - 1 {
             0 => {}
             1 => kept.push(group[1].clone()),
-            more => kept.push(FrameEntry { function: format!("({more} more calls of itself)"), location: None }),
+            more => {
+                kept.push(FrameEntry { function: format!("({more} more calls of itself)"), location: None })
+            }
         }
     }
     kept

@@ -105,7 +105,8 @@ impl Delivery {
     /// Whether the thread has caused it, and it ends the process unless someone handles it.
     fn is_of_thread(&self) -> bool {
         // SAFETY: the record is this delivery's.
-        let by_itself = || unsafe { (*self.info).si_code == libc::SI_TKILL && (*self.info).si_pid() == libc::getpid() };
+        let by_itself =
+            || unsafe { (*self.info).si_code == libc::SI_TKILL && (*self.info).si_pid() == libc::getpid() };
         self.is_fault() || kind::is_fatal(self.signal) && by_itself()
     }
 

@@ -23,7 +23,8 @@ unsafe extern "C" fn end(_: c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void
 pub(in crate::abi) fn within(seconds: u32, signal: c_int, f: impl FnOnce()) {
     ENDS_BY.store(signal, Ordering::SeqCst);
     let before = real::current(libc::SIGALRM);
-    let action = Action { handler: end as *const () as usize, flags: libc::SA_SIGINFO | libc::SA_ONSTACK, mask: !0 };
+    let action =
+        Action { handler: end as *const () as usize, flags: libc::SA_SIGINFO | libc::SA_ONSTACK, mask: !0 };
     // SAFETY: the handler may be called on any thread: the process is about to end.
     unsafe { real::set(libc::SIGALRM, action) };
     let blocked = real::unblock(libc::SIGALRM);

@@ -92,9 +92,7 @@ pub(crate) unsafe fn sigaction(
 pub(crate) fn cover_apps() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        locked(|_| {
-            kind::of_apps().chain(kind::fatal()).for_each(|signal| take_over(signal, deliver))
-        });
+        locked(|_| kind::of_apps().chain(kind::fatal()).for_each(|signal| take_over(signal, deliver)));
     });
 }
 

@@ -15,7 +15,10 @@ impl Supervisor {
         match self.app.settings().on_fault {
             OnFault::Restart => self.faults.resolve(self.app.name()),
             OnFault::Disable if self.has_other_library(&fault).await => {
-                log::info!("{}: enabled, because its library is not the one that ended the host", self.app.name());
+                log::info!(
+                    "{}: enabled, because its library is not the one that ended the host",
+                    self.app.name()
+                );
                 self.faults.resolve(self.app.name());
             }
             OnFault::Disable => {

@@ -106,7 +106,9 @@ pub mod internal {
     pub use crate::memory::buffer;
     pub use crate::memory::heap::Heap;
     pub use crate::observe::app_log;
-    pub use crate::observe::entries::{FailureEntry, LogEntry, PanicEntry};
+    pub use crate::observe::entries::{
+        FailureEntry, FaultEntry, FaultRequest, FrameEntry, LogEntry, PanicEntry,
+    };
     pub use crate::observe::escape;
     pub use crate::observe::events;
     pub use crate::observe::history::{HistoryEntry, State, Transition};

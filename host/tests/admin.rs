@@ -42,6 +42,29 @@ impl Watched {
         self.get(&format!("/api/v1/apps/{name}")).json()
     }
 
+    /// Holds all that can be read of the host, with its app `bad`, against the document; how many answers.
+    fn check_answers(&self, document: &Value) -> usize {
+        let mut checked = 0;
+        for (path, item) in document["paths"].as_object().unwrap() {
+            let Some(answers) = item.get("get").map(|get| &get["responses"]) else { continue };
+            let Some(schema) = answers["200"]["content"].get("application/json").map(|json| &json["schema"])
+            else {
+                continue;
+            };
+            let mut schema = schema.clone();
+            schema["components"] = document["components"].clone();
+            let validator = jsonschema::draft202012::new(&schema).unwrap();
+            let answer = self.get(&path.replace("{app}", "bad")).json();
+            let errors: Vec<_> = validator.iter_errors(&answer).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "{path}: {errors:?} in {answer}");
+            checked += 1;
+            if path.contains("{app}") {
+                self.get(&path.replace("{app}", "nobody")).problem(404, "unknown-app");
+            }
+        }
+        checked
+    }
+
     /// The value of a metric, whose labels are as they stand in the text.
     fn metric(&self, name: &str) -> Option<f64> {
         let text = self.get("/metrics").text();
@@ -310,24 +333,7 @@ fn the_answers_are_what_the_openapi_document_says() {
     let watched = Watched::with(json!([{ "name": "bad", "path": library("probe") }]));
     watched.host.get("/apps/bad/panic");
     let document = watched.get("/api/v1/openapi.json").json();
-    let mut checked = 0;
-    for (path, item) in document["paths"].as_object().unwrap() {
-        let Some(answers) = item.get("get").map(|get| &get["responses"]) else { continue };
-        let Some(schema) = answers["200"]["content"].get("application/json").map(|json| &json["schema"])
-        else {
-            continue;
-        };
-        let mut schema = schema.clone();
-        schema["components"] = document["components"].clone();
-        let validator = jsonschema::draft202012::new(&schema).unwrap();
-        let answer = watched.get(&path.replace("{app}", "bad")).json();
-        let errors: Vec<_> = validator.iter_errors(&answer).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{path}: {errors:?} in {answer}");
-        checked += 1;
-        if path.contains("{app}") {
-            watched.get(&path.replace("{app}", "nobody")).problem(404, "unknown-app");
-        }
-    }
+    let checked = watched.check_answers(&document);
     assert!(checked >= 6, "{checked} answers were checked");
     for (path, item) in document["paths"].as_object().unwrap() {
         for method in ["post", "put"].into_iter().filter(|method| item.get(method).is_some()) {
@@ -339,6 +345,26 @@ fn the_answers_are_what_the_openapi_document_says() {
             );
         }
     }
+}
+
+#[test]
+fn a_fault_that_ended_the_host_is_as_the_openapi_document_says() {
+    let host = Launch::serve(json!([{ "name": "bad", "path": library("faults") }])).start();
+    // Without its client the request may be cancelled before.
+    let mut client = host.connect();
+    client.send(&Call::get("/apps/bad/now/null")).unwrap();
+    let watched = Watched::start(host.ended().serve_again());
+    let document = watched.get("/api/v1/openapi.json").json();
+    assert!(watched.check_answers(&document) >= 6);
+    let fault = &watched.app("bad")["faults"][0];
+    assert_eq!(fault["request"]["request"], "GET /apps/bad/now/null");
+    assert_eq!(&watched.get("/api/v1/status").json()["fault"], fault);
+    let schema = &document["components"]["schemas"]["FaultEntry"]["properties"];
+    let [mut said, mut written] =
+        [fault, schema].map(|all| all.as_object().unwrap().keys().collect::<Vec<_>>());
+    said.sort();
+    written.sort();
+    assert_eq!(said, written);
 }
 
 #[test]

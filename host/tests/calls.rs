@@ -223,9 +223,7 @@ fn the_callees_own_deadline_holds_if_it_is_shorter() {
 #[test]
 fn a_stream_that_is_open_has_no_deadline_to_carry_on() {
     let host = host([("a", json!({ "deadline_ms": 200 })), ("b", json!({ "deadline_ms": 400 }))]);
-    wait_until("both are started", || {
-        ["a", "b"].iter().all(|app| !counts(&host, app).is_null())
-    });
+    wait_until("both are started", || ["a", "b"].iter().all(|app| !counts(&host, app).is_null()));
     // It is answered, and then calls.
     let text = host.get("/apps/a/stream-of/b/slow").text();
     assert!(text.starts_with("begun\n") && text.contains("deadline_ms = 400"), "{text}");

@@ -127,6 +127,26 @@ fn an_app_shows_its_generations_panics_log_and_settings() {
 }
 
 #[test]
+fn a_fault_that_ended_the_host_is_shown_with_its_request() {
+    let Some(chromium) = Chromium::installed() else { return };
+    let host = launch(json!([{ "name": "bad", "path": library("faults") }])).start();
+    // Without its client the request may be cancelled before.
+    let mut client = host.connect();
+    client.send(&Call::get("/apps/bad/now/null")).unwrap();
+    let host = host.ended().serve_again().args(["--admin", "127.0.0.1:0"]).start();
+    chromium.drive(async |browser| {
+        for route in ["", "#/apps/bad"] {
+            browser.goto(&page(&host, route)).await;
+            browser.says(".faults", "SIGSEGV: null pointer dereference").await;
+            browser.says(".faults", "GET /apps/bad/now/null").await;
+            browser.says(".faults", "worker 0").await;
+            let names_it = "[...document.querySelectorAll('.faults .backtrace li')].some((frame) => frame.textContent.includes('read_null'))";
+            browser.until(names_it).await;
+        }
+    });
+}
+
+#[test]
 fn the_buttons_change_an_app() {
     let Some(chromium) = Chromium::installed() else { return };
     let host = launch(hello_and_bad()).start();

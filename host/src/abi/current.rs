@@ -9,11 +9,15 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use atoll_plugin::abi::ThreadEvent;
 
+use crate::abi::fault::alternate_stack;
 use crate::abi::library_context::LibraryContext;
 
 thread_local! {
     /// Without a destructor, so that it can be read to the very end of the thread.
     static CURRENT: Cell<Current> = const { Cell::new(Current { context: ptr::null(), in_linker: false }) };
+
+    /// The number of the worker whose thread this is, without a destructor as well.
+    static WORKER: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,11 +63,30 @@ pub(crate) unsafe fn enter(context: &LibraryContext) {
     CURRENT.set(Current { context, in_linker: false });
 }
 
+/// As [`enter`], for the thread of the worker with this number.
+///
+/// # Safety
+/// As for [`enter`].
+pub(crate) unsafe fn enter_worker(context: &LibraryContext, worker: usize) {
+    alternate_stack::ensure();
+    WORKER.set(Some(worker));
+    // SAFETY: by the caller's contract.
+    unsafe { enter(context) };
+}
+
+/// The number of the worker whose thread this is.
+///
+/// Takes no lock and does not allocate.
+pub(super) fn worker() -> Option<usize> {
+    WORKER.get()
+}
+
 /// Books what happens to a thread of this generation's: to the calling one, or to one that it makes. A thread that has
 /// started runs for the generation.
 pub(crate) fn thread_event(context: &LibraryContext, event: ThreadEvent) {
     context.book_thread(event);
     if event == ThreadEvent::Started {
+        alternate_stack::ensure();
         // SAFETY: the library is not unloaded, nor its context dropped, before a thread that is booked has ended.
         unsafe { enter(context) };
     }

@@ -1,10 +1,15 @@
 //! What the host keeps for one loaded library, and the library reaches by its `GenerationHandle`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use atoll_plugin::abi::{GenerationHandle, ThreadEvent};
+use atoll_port::Port;
 use tokio::sync::Notify;
 
 use crate::abi::abort::Abort;
@@ -33,6 +38,35 @@ pub struct LibraryContext {
     signals: Signals,
     /// The threads that nobody knew before the library was opened: they cannot run its code.
     strangers: OnceLock<Strangers>,
+    /// The stack of its threads that ask for no size, in bytes; 0: as much as the system gives.
+    thread_stack: AtomicUsize,
+    library: OnceLock<LibraryFile>,
+    /// The host's ends of its workers' ports.
+    ports: OnceLock<Box<[Arc<Port>]>>,
+}
+
+/// The file that was loaded, for the record of a fault.
+#[derive(Debug)]
+pub(crate) struct LibraryFile {
+    path: CString,
+    hash: String,
+}
+
+impl LibraryFile {
+    /// `None`: no file has such a path.
+    pub(crate) fn new(path: &Path, hash: String) -> Option<Self> {
+        Some(Self { path: CString::new(path.as_os_str().as_bytes()).ok()?, hash })
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &CStr {
+        &self.path
+    }
+
+    /// The hash of its content, in hexadecimal.
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
+    }
 }
 
 impl std::fmt::Debug for LibraryContext {
@@ -77,6 +111,9 @@ impl LibraryContext {
             on_abort: OnceLock::new(),
             signals: Signals::new(),
             strangers: OnceLock::new(),
+            thread_stack: AtomicUsize::new(0),
+            library: OnceLock::new(),
+            ports: OnceLock::new(),
         })
     }
 
@@ -103,6 +140,40 @@ impl LibraryContext {
     /// The handle by which the library names this context; valid as long as the context lives.
     pub(crate) fn handle(self: &Arc<Self>) -> GenerationHandle {
         GenerationHandle(Arc::as_ptr(self).cast())
+    }
+
+    /// Sets the stack of its threads that ask for no size, in bytes.
+    pub(crate) fn set_thread_stack(&self, bytes: usize) {
+        self.thread_stack.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The stack of its threads that ask for no size, in bytes; 0: as much as the system gives.
+    pub(super) fn thread_stack(&self) -> usize {
+        self.thread_stack.load(Ordering::Relaxed)
+    }
+
+    /// Notes which file is about to be loaded.
+    pub(crate) fn note_library(&self, file: Option<LibraryFile>) {
+        if let Some(file) = file {
+            // It is loaded once.
+            let _ = self.library.set(file);
+        }
+    }
+
+    /// The file that was loaded. Takes no lock and does not allocate.
+    pub(super) fn library(&self) -> Option<&LibraryFile> {
+        self.library.get()
+    }
+
+    /// Notes the ports of its workers, in their order.
+    pub(crate) fn note_ports(&self, ports: &[Arc<Port>]) {
+        // A context has one generation.
+        let _ = self.ports.set(ports.into());
+    }
+
+    /// The ports of its workers, in their order. Takes no lock and does not allocate.
+    pub(super) fn ports(&self) -> &[Arc<Port>] {
+        self.ports.get().map_or(&[], |ports| ports)
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {

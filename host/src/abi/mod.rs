@@ -6,6 +6,7 @@ pub(crate) mod behind;
 pub(crate) mod current;
 pub(crate) mod descriptors;
 pub mod exports;
+pub(crate) mod fault;
 pub(crate) mod forks;
 pub(crate) mod library_context;
 pub(crate) mod panic_report;

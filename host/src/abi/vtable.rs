@@ -26,6 +26,7 @@ const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
     log_write,
     panic_report,
     thread_event,
+    thread_stack,
     key_event,
     descriptor_event,
     aborted,
@@ -35,6 +36,7 @@ const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
     port_wake: table::port_wake,
     port_doorbell: table::port_doorbell,
     port_sleep: table::port_sleep,
+    port_running: table::port_running,
     port_retain: table::port_retain,
     port_release: table::port_release,
 });
@@ -110,6 +112,11 @@ unsafe extern "C" fn panic_report(generation: GenerationHandle, report: &PanicRe
 unsafe extern "C" fn thread_event(generation: GenerationHandle, event: ThreadEvent) {
     // SAFETY: the library that calls is loaded.
     current::thread_event(unsafe { context(generation) }, event);
+}
+
+unsafe extern "C" fn thread_stack(generation: GenerationHandle) -> usize {
+    // SAFETY: the library that calls is loaded.
+    unsafe { context(generation) }.thread_stack()
 }
 
 unsafe extern "C" fn key_event(generation: GenerationHandle, key: u32, created: bool) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::abi::fault::{record, unwind};
 use crate::abi::panic_report;
 use crate::app::file_lookups;
 use crate::config::{self, MAX_APP_NAME};
@@ -10,8 +11,8 @@ use crate::dispatch::rpc;
 use crate::fs::{regular_file, spare_files};
 use crate::http::{self, connection, health, target, websocket_liveness, websocket_stream};
 use crate::library::check;
-use crate::observe::app_log;
 use crate::observe::logging::sink;
+use crate::observe::{app_log, faults};
 
 /// All of them: times in milliseconds, sizes in bytes.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
@@ -23,7 +24,11 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
         ("body_behind_ms", milliseconds(pace::MAX_BEHIND)),
         ("body_min_rate", pace::MIN_RATE.into()),
         ("failure_lines_per_second", app_log::FAILURES_PER_SECOND.get().into()),
+        ("fault_frames", unwind::FRAMES as u64),
+        ("fault_mappings", record::MAPS as u64),
+        ("fault_requests", record::REQUESTS as u64),
         ("find_library_timeout_ms", milliseconds(file_lookups::LOOKUP_LIMIT)),
+        ("kept_host_faults", faults::KEPT as u64),
         ("kept_faults", app_log::FAULTS as u64),
         ("kept_log_records", app_log::RECORDS as u64),
         ("kept_log_text", app_log::TEXT as u64),

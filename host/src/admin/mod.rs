@@ -17,7 +17,7 @@ mod model;
 mod openapi;
 mod origin;
 mod reserve;
-mod socket;
+pub(crate) mod socket;
 mod state;
 mod stats;
 

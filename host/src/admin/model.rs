@@ -14,7 +14,7 @@ use crate::app::handle::App;
 use crate::app::pins::PinnedGeneration;
 use crate::config::{AppConfig, Origin, Route};
 use crate::generation::handle::Generation;
-use crate::observe::entries::{FailureEntry, PanicEntry};
+use crate::observe::entries::{FailureEntry, FaultEntry, PanicEntry};
 use crate::observe::history::{HistoryEntry, State, Transition};
 
 /// Shown in place of the value of an environment variable, which may be a secret.
@@ -27,6 +27,9 @@ pub struct HostStatus {
     pub apps: Vec<AppStatus>,
     /// The pinned generations.
     pub pinned: Vec<PinnedGeneration>,
+    /// The fault that ended the host's process before this one; absent if none did.
+    #[serde(default)]
+    pub fault: Option<FaultEntry>,
     /// The host's process.
     pub process: ProcessStatus,
 }
@@ -109,6 +112,9 @@ pub struct AppDetails {
     pub panics: Vec<PanicEntry>,
     /// The total number of panics.
     pub panic_count: u64,
+    /// The faults of the app that ended processes of the host, oldest first.
+    #[serde(default)]
+    pub faults: Vec<FaultEntry>,
 }
 
 /// An effective setting.
@@ -258,7 +264,12 @@ impl AppStatus {
 }
 
 impl AppDetails {
-    pub(super) fn new(app: &Arc<App>, config: &AppConfig, status: AppStatus) -> Self {
+    pub(super) fn new(
+        app: &Arc<App>,
+        config: &AppConfig,
+        status: AppStatus,
+        faults: Vec<FaultEntry>,
+    ) -> Self {
         let app_log = app.app_log();
         Self {
             status,
@@ -268,6 +279,7 @@ impl AppDetails {
             failures: app_log.failures(),
             panics: app_log.panics(),
             panic_count: app_log.panic_count(),
+            faults,
         }
     }
 }

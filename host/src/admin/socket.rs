@@ -34,10 +34,15 @@ pub(super) fn path(common: &Path, config: &Path) -> PathBuf {
 
 /// The folder of the host of a registry file, in the one that hosts share.
 pub(crate) fn folder_of(common: &Path, config: &Path) -> PathBuf {
+    common.join(format!("host-{}", key_of(config)))
+}
+
+/// What tells the host of a registry file from others, in the names of its folders.
+pub(crate) fn key_of(config: &Path) -> String {
     let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
     let config = config.canonicalize().unwrap_or(config);
     let hash = blake3::hash(config.as_os_str().as_encoded_bytes()).to_hex();
-    common.join(format!("host-{}", &hash[..16]))
+    hash[..16].to_owned()
 }
 
 /// Whether somebody listens on the socket in the folder of a host.

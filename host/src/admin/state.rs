@@ -13,6 +13,7 @@ use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::library::stage::Staging;
 use crate::memory::heap;
 use crate::observe::events::EventBus;
+use crate::observe::faults::Faults;
 use crate::observe::unix_time::now_ms;
 use crate::registry::Registry;
 
@@ -26,6 +27,7 @@ pub(crate) struct State {
     /// Not held: the folder of staged copies goes with the host, whose end does not wait for this listener's threads.
     staging: Weak<Staging>,
     pins: Pins,
+    faults: Faults,
     config: PathBuf,
     started_ms: u64,
 }
@@ -38,6 +40,7 @@ impl State {
             events: resources.events.clone(),
             staging: Arc::downgrade(&resources.staging),
             pins: resources.pins.clone(),
+            faults: resources.faults.clone(),
             config,
             started_ms: now_ms(),
         }
@@ -45,7 +48,12 @@ impl State {
 
     /// With so many of the last things that happened to each app.
     pub(super) fn host(&self, history: usize) -> HostStatus {
-        HostStatus { apps: self.apps(history), pinned: self.pins.list(), process: self.process() }
+        HostStatus {
+            apps: self.apps(history),
+            pinned: self.pins.list(),
+            fault: self.faults.last(),
+            process: self.process(),
+        }
     }
 
     fn process(&self) -> ProcessStatus {
@@ -77,7 +85,7 @@ impl State {
 
     pub(super) fn details(&self, name: &str) -> Result<AppDetails, Problem> {
         let (app, config) = (self.app(name)?, self.config(name)?);
-        Ok(AppDetails::new(&app, &config, self.status(&app, usize::MAX)))
+        Ok(AppDetails::new(&app, &config, self.status(&app, usize::MAX), self.faults.of_app(name)))
     }
 
     fn config(&self, name: &str) -> Result<AppConfig, Problem> {

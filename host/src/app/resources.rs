@@ -13,6 +13,7 @@ use crate::app::prepare::Preparer;
 use crate::library::loader::Loader;
 use crate::library::stage::{StageError, Staging};
 use crate::observe::events::EventBus;
+use crate::observe::faults::Faults;
 use crate::observe::trace::SpanSink;
 use crate::process::pool::BlankPool;
 use crate::watch::Watcher;
@@ -33,6 +34,8 @@ pub(crate) struct AppResources {
     pub(crate) events: EventBus,
     /// The generations that could not be unloaded.
     pub(crate) pins: Pins,
+    /// The faults that ended earlier processes of the host.
+    pub(crate) faults: Faults,
     /// Where the spans of requests go.
     pub(crate) spans: Option<Arc<dyn SpanSink>>,
     /// Whether problems contain internal errors of the apps.
@@ -77,6 +80,7 @@ impl AppResources {
             file_lookups: FileLookups::default(),
             events: EventBus::default(),
             pins: Pins::new(),
+            faults: Faults::default(),
             spans,
             shows_details,
         })

@@ -152,7 +152,7 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupEr
         noticed: plan.noticed,
     };
     let limits = Limits { queue: settings.queue, calls: settings.max_calls, message: settings.message_limit };
-    let shape = Shape { workers: settings.workers, limits };
+    let shape = Shape { workers: settings.workers, stack_size: settings.stack_size, limits };
     let (generation, housing) = match settings.isolation {
         Isolation::Thread => in_host(&plan, identity, inspected, shape).await?,
         Isolation::Process => in_process(&plan, identity, inspected, shape).await?,
@@ -199,6 +199,7 @@ async fn in_host(
     shape: Shape,
 ) -> Result<(Generation, Housing), StartupError> {
     let context = LibraryContext::new(identity.app.clone(), identity.number, identity.app_log.clone());
+    context.set_thread_stack(shape.stack_size);
     let loaded = plan.loader.load(inspected, context).await?;
     let (on_exit, context) = (plan.on_exit.clone(), loaded.context().clone());
     let (generation, threads) =

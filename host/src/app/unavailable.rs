@@ -22,6 +22,9 @@ pub enum Unavailable {
     /// Someone has switched it off.
     #[error("the app is disabled: run `atoll enable NAME` to enable it")]
     Disabled,
+    /// It ended the host, and stays disabled: what happened, and what to do.
+    #[error("{0}")]
+    Faulted(String),
     /// It is shutting down.
     #[error("the app is shutting down")]
     Closing,

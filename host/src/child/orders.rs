@@ -80,6 +80,7 @@ fn start(opening: &Opening, descriptors: Vec<OwnedFd>, to_host: &ToHost) -> Resu
         opening.generation,
         Arc::new(to_host.clone()),
     );
+    context.set_thread_stack(opening.stack_size);
     let heap = context.heap().clone();
     let link = HostLink { host, worker, workers: opening.workers, lanes, home: opening.home };
     let ports = link.ports(bells, move |heap_use| heap_use.write(heap.live_bytes(), heap.peak_bytes()));
@@ -90,7 +91,7 @@ fn start(opening: &Opening, descriptors: Vec<OwnedFd>, to_host: &ToHost) -> Resu
     let root =
         unsafe { open_for_good(path, opening.content, &context) }.map_err(|error| error.to_string())?;
     let to_host = to_host.clone();
-    Ok(WorkerThreads::spawn(context, root, ends, move |ending| {
+    Ok(WorkerThreads::spawn(context, root, ends, opening.stack_size, move |ending| {
         let report = match ending {
             Ending::Worker { worker, .. } => Report::WorkerEnded { worker, how: ending.to_string() },
             Ending::Abort(abort) => {

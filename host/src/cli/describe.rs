@@ -6,7 +6,7 @@ use atoll_host::config::Origin;
 use atoll_host::internal::HistoryEntry;
 use atoll_host::internal::admin::AppDetails;
 use atoll_host::internal::escape;
-use atoll_host::internal::{FailureEntry, PanicEntry};
+use atoll_host::internal::{FailureEntry, FaultEntry, FrameEntry, PanicEntry};
 use clap::Args;
 
 use super::arguments::{Form, Format, Registry};
@@ -45,6 +45,10 @@ fn text(app: &AppDetails) -> String {
     }
     if !app.failures.is_empty() {
         text += &section("Failures", &failures(&app.failures));
+    }
+    if !app.faults.is_empty() {
+        let faults: String = app.faults.iter().map(fault).collect();
+        text += &section("Faults that ended the host", &faults);
     }
     if !app.panics.is_empty() {
         let panics: String = app.panics.iter().map(panic).collect();
@@ -133,6 +137,17 @@ fn panic(panic: &PanicEntry) -> String {
     let message = style::paint(style::BAD, &escape::indented(message, "    "));
     let location = escape::line(location);
     let mut text = format!("{} #{generation} at {location}: {message}\n", units::time(*at_ms));
+    text += &frames(backtrace);
+    text
+}
+
+fn fault(fault: &FaultEntry) -> String {
+    let what = style::paint(style::BAD, &escape::line(&fault.report()));
+    format!("{} {what}\n{}", units::time(fault.at_ms), frames(&fault.backtrace))
+}
+
+fn frames(backtrace: &[FrameEntry]) -> String {
+    let mut text = String::new();
     for (number, frame) in backtrace.iter().enumerate() {
         let place = frame.location.as_deref().map(|place| format!(" at {place}")).unwrap_or_default();
         let (function, place) = (escape::line(&frame.function), escape::line(&place));

@@ -46,6 +46,10 @@ fn text(status: &HostStatus) -> String {
         let line = format!("pinned: {}#{}: {}", pinned.app, pinned.generation, pinned.reason);
         text += &(style::paint(style::WARNING, &escape::line(&line)) + "\n");
     }
+    if let Some(fault) = &status.fault {
+        let line = format!("fault: {} at {}", fault.report(), units::time(fault.at_ms));
+        text += &(style::paint(style::BAD, &escape::line(&line)) + "\n");
+    }
     text
 }
 

@@ -61,7 +61,7 @@ enum Command {
     Check(check::CheckArgs),
     /// List the apps of the host that serves apps.json.
     Ls(ls::LsArgs),
-    /// Show the state of an app: its generation, settings, history, failures and panics.
+    /// Show the state of an app: its generation, settings, history, failures, panics and faults.
     Describe(describe::DescribeArgs),
     /// Show the log records of an app.
     #[command(after_help = logs::EXAMPLES)]

@@ -1,6 +1,6 @@
 //! Sizes in bytes, as operators write them: `8388608`, `"8MiB"`, `"512kB"`.
 
-use super::settings::{BODY_LIMIT, HEAP_SOFT_LIMIT, SOME_BYTES};
+use super::settings::{BODY_LIMIT, HEAP_SOFT_LIMIT, SOME_BYTES, STACK_SIZE};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 /// The known units. `KB` is written so often for `kB` that it is taken as that; `Kb` and `m` could be anything else.
@@ -51,6 +51,14 @@ pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
 pub(super) fn some_schema(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = schema(generator);
     schema.insert("minimum".into(), (*SOME_BYTES.start()).into());
+    schema
+}
+
+/// The schema of the size of a stack.
+pub(super) fn stack_schema(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = schema(generator);
+    schema.insert("minimum".into(), (*STACK_SIZE.start()).into());
+    schema.insert("maximum".into(), (*STACK_SIZE.end()).into());
     schema
 }
 

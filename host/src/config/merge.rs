@@ -4,6 +4,7 @@ use super::{
     fields::Fields,
     isolation::Isolation,
     node::Node,
+    on_fault::OnFault,
     settings::{self, Settings},
 };
 use std::collections::BTreeMap;
@@ -79,6 +80,15 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
                 node.text(Isolation::EXPECTED, is_known).and_then(|word| Isolation::from_word(&word))
             })
             .unwrap_or(base.isolation),
+        on_fault: fields
+            .optional("on_fault", |node| {
+                let is_known = |word: &str| OnFault::from_word(word).is_some();
+                node.text(OnFault::EXPECTED, is_known).and_then(|word| OnFault::from_word(&word))
+            })
+            .unwrap_or(base.on_fault),
+        stack_size: fields
+            .optional("stack_size", |node| node.bytes(&settings::STACK_SIZE))
+            .unwrap_or(base.stack_size),
         max_pinned: fields
             .optional("max_pinned", |node| node.whole(&settings::MAX_PINNED, "", ""))
             .unwrap_or(base.max_pinned),
@@ -146,7 +156,7 @@ mod tests {
         let written = json!({
             "workers": 3, "deadline_ms": 4, "queue": 5, "max_concurrency": 13, "rate": 14, "heap_soft_limit": "15MiB", "body_limit": "6kB", "head_limit": "16kB", "message_limit": "17kB", "max_calls": 18, "log_rate": 19, "log_record_limit": "20kB", "preload": true, "idle_timeout_ms": 7,
             "start_timeout_ms": 8, "drain_timeout_ms": 0, "stop_timeout_ms": 10, "env": { "A": "1" },
-            "config": { "x": [1] }, "max_restarts": 0, "isolation": "process", "max_pinned": 16, "max_draining": 2,
+            "config": { "x": [1] }, "max_restarts": 0, "isolation": "process", "on_fault": "disable", "stack_size": "1MiB", "max_pinned": 16, "max_draining": 2,
             "server_timing": true, "app_header": true, "library_limit": "16MB", "keep": 12
         });
         let settings = Settings {
@@ -171,6 +181,8 @@ mod tests {
             config: json!({ "x": [1] }),
             max_restarts: 0,
             isolation: Isolation::Process,
+            on_fault: OnFault::Disable,
+            stack_size: 1 << 20,
             max_pinned: 16,
             max_draining: 2,
             server_timing: true,
@@ -240,6 +252,8 @@ mod tests {
             ("app_header", json!(0), "expected true or false, found 0".into()),
             ("max_restarts", json!(1001), "expected a whole number from 0 to 1000, found 1001".into()),
             ("isolation", json!("wasm"), "expected \"thread\" or \"process\", found \"wasm\"".into()),
+            ("on_fault", json!("stop"), "expected \"restart\" or \"disable\", found \"stop\"".into()),
+            ("stack_size", json!("1kB"), "expected a size of at least 65536 bytes, found \"1kB\"".into()),
             ("max_pinned", json!(-1), "expected a whole number from 0 to 1000, found -1".into()),
             ("max_draining", json!(0), "expected a whole number from 1 to 1000, found 0".into()),
             ("keep", json!([]), "expected a whole number from 0 to 1000, found an empty list".into()),

@@ -236,6 +236,7 @@ mod tests {
             json!("8"),
             json!("process"),
             json!("8MiB"),
+            json!("restart"),
             json!("8 MiB"),
             json!("8MiB\n"),
             json!("8mib"),

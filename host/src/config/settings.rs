@@ -4,6 +4,7 @@
 
 use super::byte_size;
 use super::isolation::Isolation;
+use super::on_fault::OnFault;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -28,6 +29,8 @@ pub(super) const LIBRARY_LIMIT: RangeInclusive<u64> = 0..=MAX;
 pub(super) const KEEP: RangeInclusive<u64> = 0..=1000;
 pub(super) const MAX_CALLS: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const SOME_BYTES: RangeInclusive<u64> = 1024..=MAX;
+/// Less is too little for the code that starts a thread; more than any machine has address space for.
+pub(super) const STACK_SIZE: RangeInclusive<u64> = 64 << 10..=1 << 40;
 pub(super) const LOG_RATE: RangeInclusive<u64> = 1..=1_000_000;
 /// What the operating system can hold as a variable's name and value.
 pub(super) const ENV_NAME: &str = r"^[^=\u0000]+$";
@@ -153,6 +156,17 @@ pub struct Settings {
     /// end the host. Default "thread".
     pub isolation: Isolation,
 
+    /// What to do with the app when the host starts again after a fault in it, such as a segmentation fault, ended the host:
+    /// `"restart"` runs it as before, `"disable"` rejects its requests until you enable it or its library changes.
+    /// Default "restart".
+    pub on_fault: OnFault,
+
+    /// The stack of each worker, and of threads of the app that do not ask for another size, in bytes or as a string with a
+    /// unit. Memory is only used as far as the stack is. Rust's standard library always asks for a size, 2 MiB unless you
+    /// choose another. Default 8388608.
+    #[schemars(schema_with = "byte_size::stack_schema")]
+    pub stack_size: usize,
+
     /// The maximum number of pinned generations (kept in memory because their code may still run). Above it, no new
     /// generation is started until one of them is unloaded. Default 4.
     #[schemars(range(min = *MAX_PINNED.start(), max = *MAX_PINNED.end()))]
@@ -205,6 +219,8 @@ impl Default for Settings {
             config: Value::Null,
             max_restarts: 5,
             isolation: Isolation::Thread,
+            on_fault: OnFault::Restart,
+            stack_size: 8 << 20,
             max_pinned: 4,
             max_draining: 8,
             server_timing: false,

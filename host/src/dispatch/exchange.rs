@@ -115,13 +115,19 @@ fn unavailable(app: &App, error: &Unavailable) -> Problem {
             detail(&what, reason)
         }
         Unavailable::Disabled => format!("The app `{}` is disabled.", app.name()),
+        Unavailable::Faulted(reason) => {
+            let what = format!("The app `{}` is disabled because it ended the host with a fault", app.name());
+            detail(&what, reason)
+        }
         Unavailable::Closing => format!("The app `{}` is shutting down.", app.name()),
     };
     let retry_after = match error {
         Unavailable::Resting { retry_after, .. } => *retry_after,
-        Unavailable::Unusable(_) | Unavailable::Blocked(_) | Unavailable::Disabled | Unavailable::Closing => {
-            Duration::from_secs(5)
-        }
+        Unavailable::Unusable(_)
+        | Unavailable::Blocked(_)
+        | Unavailable::Disabled
+        | Unavailable::Faulted(_)
+        | Unavailable::Closing => Duration::from_secs(5),
     };
     Problem::new(ProblemKind::Unavailable, detail).retry_after(retry_after)
 }

@@ -106,6 +106,7 @@ impl AppProcess {
             home,
             content: library.staged().hash(),
             log_level: reports.max_level(),
+            stack_size: shape.stack_size,
         };
         let file = std::fs::File::open(library.staged().path())?;
         let lanes = lane_descriptors()?;

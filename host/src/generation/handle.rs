@@ -23,6 +23,8 @@ use crate::observe::app_warnings::WarningKind;
 pub(crate) struct Shape {
     /// The number of workers, at least 1.
     pub workers: usize,
+    /// The stack of each worker's thread, in bytes.
+    pub stack_size: usize,
     /// What each worker may do.
     pub limits: Limits,
 }
@@ -87,7 +89,8 @@ impl Generation {
             |_| port_to_thread(identity.app.clone(), shape.limits, warnings.clone(), call_sink.clone());
         let (ports, ends): (Vec<_>, Vec<_>) = (0..shape.workers).map(port).unzip();
         let on_exit = move |ending: Ending<'_>| on_exit(ending.to_string());
-        let threads = Arc::new(WorkerThreads::spawn(context, root, ends, on_exit));
+        context.note_ports(&ports);
+        let threads = Arc::new(WorkerThreads::spawn(context, root, ends, shape.stack_size, on_exit));
         (Self::new(identity, ports, threads.clone()), threads)
     }
 

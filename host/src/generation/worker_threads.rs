@@ -58,7 +58,7 @@ impl fmt::Debug for WorkerThreads {
 }
 
 impl WorkerThreads {
-    /// Starts a thread for each worker of a bound library, which has that end of its port. `on_exit` is called on the
+    /// Starts a thread with a stack of so many bytes for each worker of a bound library, which has that end of its port. `on_exit` is called on the
     /// worker's thread when a worker returns unexpectedly.
     ///
     /// The caller keeps the library loaded until [`stop`](Runner::stop) reports that no worker is left. Where a thread cannot
@@ -67,6 +67,7 @@ impl WorkerThreads {
         context: Arc<LibraryContext>,
         root: PluginRef,
         ends: Vec<Arc<WorkerEnd>>,
+        stack_size: usize,
         on_exit: impl Fn(Ending<'_>) + Clone + Send + Sync + 'static,
     ) -> Self {
         let (app, number) = (context.app(), context.generation());
@@ -87,7 +88,7 @@ impl WorkerThreads {
             let its_own = context.clone();
             let body = move || {
                 // SAFETY: whoever unloads the library joins this thread first, and keeps the context until then.
-                unsafe { current::enter(&its_own) };
+                unsafe { current::enter_worker(&its_own, worker) };
                 its_own.worker_begins();
                 let (end, running) = (inside.clone(), running_inside.clone());
                 thread_stop::on_worker_stop(move || running.end(worker));
@@ -102,7 +103,8 @@ impl WorkerThreads {
                 end.close();
                 running_inside.end(worker);
             };
-            match std::thread::Builder::new().name(format!("{app}#{number}.{worker}")).spawn(body) {
+            let thread = std::thread::Builder::new().stack_size(stack_size);
+            match thread.name(format!("{app}#{number}.{worker}")).spawn(body) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
                     end.close();

@@ -1,6 +1,13 @@
 //! What tells the contents of one library from another.
 
 use std::fmt;
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::fs::regular_file;
+
+/// How many bytes of a file are read at once.
+const PIECE: usize = 256 << 10;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +23,19 @@ impl ContentHash {
     /// That of a whole content.
     pub(crate) fn compute(content: &[u8]) -> Self {
         Self(*blake3::hash(content).as_bytes())
+    }
+
+    /// That of a regular file.
+    pub(crate) fn of_file(path: &Path) -> io::Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        let (mut file, mut buffer) = (regular_file::open(path)?, vec![0; PIECE]);
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                read => _ = hasher.update(&buffer[..read]),
+            }
+        }
+        Ok(Self(*hasher.finalize().as_bytes()))
     }
 
     /// The hash's bytes.

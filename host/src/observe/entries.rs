@@ -1,4 +1,6 @@
-//! What is kept of an app's log records, panics and failures, and reported of them.
+//! What is kept of an app's log records, panics, failures and faults, and reported of them.
+
+use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -58,4 +60,101 @@ pub struct FailureEntry {
     pub status: u16,
     /// What was said of it.
     pub detail: String,
+}
+
+/// A fault that ended a host: a signal such as SIGSEGV, or a stack overflow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FaultEntry {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The host's process.
+    pub process: u32,
+    /// The app that caused it; absent when a thread of the host did.
+    #[serde(default)]
+    pub app: Option<String>,
+    /// Its generation.
+    #[serde(default)]
+    pub generation: Option<u64>,
+    /// The number of its worker; absent on a thread that the app started.
+    #[serde(default)]
+    pub worker: Option<usize>,
+    /// The name of the thread: its first 15 bytes.
+    pub thread: String,
+    /// The signal, such as `SIGSEGV`.
+    pub signal: String,
+    /// What happened: `stack overflow`, `null pointer dereference`.
+    pub cause: String,
+    /// The address that could not be accessed, or that of the instruction; absent when the code raised the signal.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// The request that the worker ran.
+    #[serde(default)]
+    pub request: Option<FaultRequest>,
+    /// All requests that the app's workers had, or the worker that failed, when the one that caused it is unknown.
+    #[serde(default)]
+    pub candidates: Vec<FaultRequest>,
+    /// The functions on the stack, the innermost first: `LIBRARY+0xOFFSET` where the library is not available.
+    pub backtrace: Vec<FrameEntry>,
+    /// The hash of the app's library.
+    #[serde(default)]
+    pub library: Option<String>,
+    /// Whether the app was enabled or got another library since: then `on_fault` no longer applies.
+    #[serde(default)]
+    pub resolved: bool,
+}
+
+/// A request in a [`FaultEntry`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FaultRequest {
+    /// The number of the worker that had it.
+    pub worker: usize,
+    /// The request's id.
+    pub request_id: String,
+    /// The beginning of its method and path.
+    pub request: String,
+}
+
+impl FaultEntry {
+    /// What happened, in a clause: `it ended the host with SIGSEGV (…)`.
+    pub fn summary(&self) -> String {
+        let mut text = format!("it ended the host with {} ({})", self.signal, self.cause);
+        if let Some(request) = &self.request {
+            // Writing to a string does not fail.
+            let _ = write!(text, " during {} (request {})", request.request, request.request_id);
+        }
+        text
+    }
+
+    /// All of it but the backtrace, in a sentence that begins with the app's name.
+    pub fn report(&self) -> String {
+        let Self { process, signal, cause, .. } = self;
+        let app = self.app.as_deref().unwrap_or("host");
+        let culprit = self.culprit();
+        let mut text =
+            format!("{app}: {culprit} ended the host's previous process {process} with {signal} ({cause})");
+        // Writing to a string does not fail.
+        let _ = match (&self.address, &self.request) {
+            (Some(address), _) if signal != "SIGABRT" => write!(text, " at {address}"),
+            _ => Ok(()),
+        };
+        if let Some(request) = &self.request {
+            let _ = write!(text, " during {} (request {})", request.request, request.request_id);
+        } else if !self.candidates.is_empty() {
+            let all = self.candidates.iter();
+            let all: Vec<_> = all.map(|it| format!("{} (request {})", it.request, it.request_id)).collect();
+            let _ = write!(text, "; the app had {}", all.join(", "));
+        }
+        text
+    }
+
+    /// Who caused it: `worker 0 of bad#1`.
+    pub fn culprit(&self) -> String {
+        let thread = &self.thread;
+        match (&self.app, self.generation, self.worker) {
+            (Some(app), Some(generation), Some(worker)) => format!("worker {worker} of {app}#{generation}"),
+            (Some(app), Some(generation), None) => format!("the thread \"{thread}\" of {app}#{generation}"),
+            (Some(app), ..) => format!("the thread \"{thread}\" of {app}"),
+            (None, ..) => format!("the thread \"{thread}\" of the host"),
+        }
+    }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Opening {
     /// The hash of the library's content.
     pub(crate) content: ContentHash,
     pub(crate) log_level: u8,
+    /// The stack of each worker, in bytes.
+    pub(crate) stack_size: usize,
 }
 
 /// What an app process reports.

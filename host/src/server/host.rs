@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,6 +16,7 @@ use crate::config::ConfigError;
 use crate::http::{self, HttpSettings, Mount, TrustedProxies};
 use crate::observe::trace::SpanSink;
 use crate::registry::{Registrar, Registry};
+use crate::server::fault_recorder::FaultRecorder;
 use crate::server::http_server::{ConfigFile, follow_config};
 use crate::watch::Watcher;
 
@@ -50,6 +51,7 @@ pub struct Host {
     follow: Mutex<Option<JoinHandle<()>>>,
     admin_address: Option<SocketAddr>,
     _admin: admin::Running,
+    _recorder: Option<FaultRecorder>,
     _lock: HostLock,
 }
 
@@ -151,6 +153,7 @@ pub struct OpenHost {
     registrar: Rc<Registrar>,
     front: HttpSettings,
     admin: Admin,
+    recorder: Option<FaultRecorder>,
     lock: HostLock,
 }
 
@@ -168,7 +171,7 @@ impl OpenHost {
     /// # Panics
     /// Outside of an actix system.
     pub fn run(self, follow: impl Future<Output = ()> + 'static) -> Result<Host, HostError> {
-        let Self { registrar, front, admin, lock } = self;
+        let Self { registrar, front, admin, recorder, lock } = self;
         let registry = registrar.registry().clone();
         Ok(Host {
             admin_address: admin.address(),
@@ -177,6 +180,7 @@ impl OpenHost {
             watcher: registrar.watcher().clone(),
             follow: Mutex::new(Some(tokio::task::spawn_local(follow))),
             registry,
+            _recorder: recorder,
             _lock: lock,
         })
     }
@@ -241,12 +245,29 @@ impl HostBuilder {
         let Self { config, front, spans, shows_details, admin, token, origins } = self;
         let registrar = Registrar::builder().with_details(shows_details).with_spans(spans).build()?;
         let lock = HostLock::take(&registrar, &config)?;
+        let recorder = record_faults(&registrar, &config);
         // Watched before it is read: an edit in between is not lost.
         let file = ConfigFile::watch(config.clone(), registrar.watcher());
         let mut listener = Admin::new(&registrar, &config).with_token(token).with_origins(origins);
         if let Some(tcp) = admin {
             listener = listener.with_listener(tcp);
         }
-        Ok((OpenHost { registrar: Rc::new(registrar), front, admin: listener, lock }, file))
+        Ok((OpenHost { registrar: Rc::new(registrar), front, admin: listener, recorder, lock }, file))
+    }
+}
+
+/// Reports the fault that ended the process before, and has the next one recorded. A host that cannot do without.
+fn record_faults(registrar: &Registrar, config: &Path) -> Option<FaultRecorder> {
+    let resources = registrar.resources();
+    let common = resources.staging.common_folder().inspect_err(|error| log::warn!("{error}")).ok()?;
+    match FaultRecorder::start(&common, config, &resources.faults) {
+        Ok(recorder) => Some(recorder),
+        Err(error) => {
+            log::warn!(
+                "faults of apps are not recorded: cannot use a folder in {}: {error}",
+                common.path().display()
+            );
+            None
+        }
     }
 }

@@ -20,7 +20,7 @@ use super::{isolation, wait_for, wait_until};
 #[derive(Debug)]
 pub struct Launch {
     command: Command,
-    folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 impl Launch {
@@ -61,10 +61,14 @@ impl Launch {
         Self::of(cargo())
     }
 
-    fn of(mut command: Command) -> Self {
+    fn of(command: Command) -> Self {
         let folder = tempfile::Builder::new().prefix("atoll-test-").tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("tmp")).unwrap();
+        Self::within(command, Arc::new(folder))
+    }
+
+    fn within(mut command: Command, folder: Arc<TempDir>) -> Self {
         let temporary = folder.path().join("tmp");
-        std::fs::create_dir(&temporary).unwrap();
         command
             .current_dir(folder.path())
             .env("TMPDIR", temporary)
@@ -147,7 +151,7 @@ impl Launch {
         let (output, log) = (Lines::default(), Lines::default());
         output.follow(child.stdout.take());
         log.follow(child.stderr.take());
-        Host { child, address: None, folder: Arc::new(folder), output, log, expected_to_end: false }
+        Host { child, address: None, folder, output, log, expected_to_end: false }
     }
 
     /// Runs it to its end.
@@ -191,6 +195,16 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// `atoll SUBCOMMAND` in the same folder.
+    pub fn again(&self, subcommand: &str) -> Launch {
+        Launch::within(Command::new(atoll()), self.folder.clone()).arg(subcommand)
+    }
+
+    /// `atoll serve` with the `apps.json` that is there.
+    pub fn serve_again(&self) -> Launch {
+        self.again("serve").args(["--listen", "127.0.0.1:0"])
+    }
+
     /// Its temporary folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()

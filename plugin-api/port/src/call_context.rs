@@ -8,12 +8,15 @@ use atoll_protocol::HttpRequest;
 use compact_str::{CompactString, format_compact};
 use tokio::time::Instant;
 
+use crate::request_line::RequestLine;
+
 /// Where a request comes from: its id and trace context, the deadline of the first caller, and the apps that wait for
-/// it. Making and cloning one allocates nothing, unless the id is longer than the host's own or there is a trace
-/// context.
+/// it; and what it asks for, as far as a crash report has it. Making and cloning one allocates nothing, unless the id is
+/// longer than the host's own or there is a trace context.
 #[derive(Clone, Debug)]
 pub struct CallContext {
     request_id: CompactString,
+    line: RequestLine,
     traceparent: Option<Arc<str>>,
     /// `None` when it is not fixed: a client is still sending, or a stream is open.
     deadline: Option<Instant>,
@@ -38,6 +41,7 @@ impl CallContext {
     pub fn new(request_id: &str, traceparent: Option<&str>) -> Self {
         Self {
             request_id: request_id.into(),
+            line: RequestLine::default(),
             traceparent: traceparent.map(Arc::from),
             deadline: None,
             callers: None,
@@ -54,6 +58,7 @@ impl CallContext {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Self {
             request_id: format_compact!("{app}-{:x}", LAST.fetch_add(1, Ordering::Relaxed)),
+            line: RequestLine::default(),
             traceparent: None,
             deadline: None,
             callers: None,
@@ -97,6 +102,16 @@ impl CallContext {
     /// How long to wait for an app that has `limit`: no longer than the first caller waits.
     pub fn remaining(&self, limit: Duration) -> Duration {
         self.deadline.map_or(limit, |deadline| limit.min(deadline.saturating_duration_since(Instant::now())))
+    }
+
+    /// Notes what is asked for: the pieces of a text such as `GET /apps/hello/greet`, of which the beginning is kept.
+    pub fn set_request_line<'p>(&mut self, pieces: impl IntoIterator<Item = &'p str>) {
+        self.line = pieces.into_iter().collect();
+    }
+
+    /// What is asked for; empty when that was not noted.
+    pub fn request_line(&self) -> &str {
+        self.line.as_str()
     }
 
     /// The id in logs.

@@ -2,7 +2,7 @@
 
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use atoll_protocol::abi::{Message, Received};
@@ -141,6 +141,10 @@ impl WorkerPort for ThreadPort {
     fn sleep(&self) -> bool {
         forked::end_child();
         self.transport.doorbell.sleep(|| self.nothing_there())
+    }
+
+    fn running(&self) -> &AtomicU64 {
+        &self.port.running
     }
 
     fn close(&self) {

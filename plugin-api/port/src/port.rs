@@ -67,7 +67,9 @@ pub struct Port {
     warnings: Arc<dyn Warnings>,
     pub(crate) next_id: AtomicU64,
     /// The requests to be answered, by number; `None` when the port is closed.
-    pending: Mutex<Option<HashMap<u64, Pending>>>,
+    pub(crate) pending: Mutex<Option<HashMap<u64, Pending>>>,
+    /// The number of the request whose code the worker runs now; 0: none. Of a worker in this process.
+    pub(crate) running: AtomicU64,
     call_sink: Arc<dyn CallSink>,
     pub(crate) calls: OutgoingCalls,
     closed: AtomicBool,
@@ -111,6 +113,7 @@ impl Port {
             // Odd numbers are the host's, even ones the app's.
             next_id: AtomicU64::new(1),
             pending: Mutex::new(Some(HashMap::new())),
+            running: AtomicU64::new(0),
             call_sink,
             calls: OutgoingCalls::default(),
             closed: AtomicBool::new(false),

@@ -111,6 +111,15 @@ pub unsafe extern "C" fn port_sleep(handle: PortHandle) -> bool {
     unsafe { port(handle) }.sleep()
 }
 
+/// [`Host::port_running`](atoll_protocol::abi::Host::port_running).
+///
+/// # Safety
+/// As for [`port_receive`].
+pub unsafe extern "C" fn port_running(handle: PortHandle) -> *mut u64 {
+    // SAFETY: the caller holds a count of the port.
+    unsafe { port(handle) }.running().as_ptr()
+}
+
 /// [`Host::port_retain`](atoll_protocol::abi::Host::port_retain).
 ///
 /// # Safety

@@ -1,7 +1,7 @@
 //! A worker's end of a port: what its functions in the host's table do.
 
 use std::os::fd::RawFd;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use atoll_protocol::abi::{Message, Received};
@@ -22,6 +22,9 @@ pub trait WorkerPort: Send + Sync {
 
     /// Notes that the worker waits for its doorbell. `false`: it must not, something is there.
     fn sleep(&self) -> bool;
+
+    /// The number of the request whose code the worker runs now; 0: none. It lives as long as this.
+    fn running(&self) -> &AtomicU64;
 
     /// Closes the port, because the worker has ended.
     fn close(&self);

@@ -184,6 +184,8 @@ pub struct Host {
     pub panic_report: unsafe extern "C" fn(GenerationHandle, report: &PanicReport<'_>),
     /// Notes a change to one of the app's own threads.
     pub thread_event: unsafe extern "C" fn(GenerationHandle, event: ThreadEvent),
+    /// The stack, in bytes, of a thread of the app's that asks for no size. Also called in a forked child.
+    pub thread_stack: unsafe extern "C" fn(GenerationHandle) -> usize,
     /// Notes that the app has made a pthread key (`true`) or deleted one.
     pub key_event: unsafe extern "C" fn(GenerationHandle, key: u32, created: bool),
     /// Notes that the app has made a file descriptor (`true`), or is about to close it or has given it to libc. Also
@@ -207,6 +209,9 @@ pub struct Host {
     pub port_doorbell: unsafe extern "C" fn(PortHandle) -> i32,
     /// Announces that the worker will wait for the doorbell. `false`: a message is available already.
     pub port_sleep: unsafe extern "C" fn(PortHandle) -> bool,
+    /// Where the worker notes the number of the request whose code it runs now, or 0: an atomic of the host's, which lives
+    /// as long as the port. The host reads it when the worker crashes.
+    pub port_running: unsafe extern "C" fn(PortHandle) -> *mut u64,
     /// Counts one more holder of the port.
     pub port_retain: unsafe extern "C" fn(PortHandle),
     /// Counts one holder of the port less.

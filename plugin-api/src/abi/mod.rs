@@ -9,6 +9,7 @@ pub(crate) mod link;
 pub(crate) mod logging;
 pub(crate) mod panic;
 pub(crate) mod port;
+pub(crate) mod running;
 
 #[doc(inline)]
 pub use atoll_protocol::abi::*;

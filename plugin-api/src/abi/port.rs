@@ -125,6 +125,12 @@ impl Port {
         unsafe { self.link().host.port_sleep()(self.handle) }
     }
 
+    /// Where the host looks for the number of the request whose code the worker runs.
+    pub(crate) fn running_place(&self) -> *mut u64 {
+        // SAFETY: this object holds a count of the port.
+        unsafe { self.link().host.port_running()(self.handle) }
+    }
+
     /// A waker that ends a [`receive`](Self::receive) with [`Event::Woken`], from any thread.
     pub fn waker(&self) -> Waker {
         Waker::from(Arc::new(PortWaker(self.clone())))

@@ -38,6 +38,7 @@ impl Table {
         log_write,
         panic_report,
         thread_event,
+        thread_stack,
         key_event,
         descriptor_event,
         aborted,
@@ -47,6 +48,7 @@ impl Table {
         port_wake: table::port_wake,
         port_doorbell: table::port_doorbell,
         port_sleep: table::port_sleep,
+        port_running: table::port_running,
         port_retain: table::port_retain,
         port_release: table::port_release,
     });
@@ -148,6 +150,11 @@ unsafe extern "C" fn panic_report(_: GenerationHandle, report: &PanicReport<'_>)
 }
 
 unsafe extern "C" fn thread_event(_: GenerationHandle, _: ThreadEvent) {}
+
+/// As much as the system gives.
+unsafe extern "C" fn thread_stack(_: GenerationHandle) -> usize {
+    0
+}
 
 unsafe extern "C" fn key_event(_: GenerationHandle, _: u32, _: bool) {}
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::abi::port::Port;
+use crate::abi::running::Running;
 use crate::abi::{Buffer, Message};
 use crate::http::body::Body;
 use crate::http::header;
@@ -45,6 +46,7 @@ pub struct Host {
 /// The requests of one worker that the host has not answered yet.
 pub(crate) struct Requests {
     port: Port,
+    running: Running,
     next_id: AtomicU64,
     /// `None` once the worker takes no more messages: then nothing is answered.
     waiting: Mutex<Option<Waiting>>,
@@ -59,7 +61,12 @@ thread_local! {
 impl Requests {
     pub(crate) fn new(port: Port) -> Arc<Self> {
         // Even numbers are the app's, odd ones the host's.
-        Arc::new(Self { port, next_id: AtomicU64::new(2), waiting: Mutex::new(Some(HashMap::new())) })
+        Arc::new(Self {
+            running: Running::new(&port),
+            port,
+            next_id: AtomicU64::new(2),
+            waiting: Mutex::new(Some(HashMap::new())),
+        })
     }
 
     fn waiting(&self) -> MutexGuard<'_, Option<Waiting>> {
@@ -114,7 +121,7 @@ impl Host {
         Self { requests: self.requests.clone(), parent: None }
     }
 
-    /// Runs `f` with this host as the current one.
+    /// Runs `f` on the worker's thread, with this host as the current one.
     pub(crate) fn scope<T>(&self, f: impl FnOnce() -> T) -> T {
         struct Restore(Option<Host>);
         impl Drop for Restore {
@@ -123,6 +130,7 @@ impl Host {
             }
         }
         let _restore = Restore(CURRENT.replace(Some(self.clone())));
+        let _noted = self.requests.running.note(self.parent.unwrap_or(0));
         f()
     }
 

@@ -12,9 +12,11 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr;
 
 use atoll_plugin::abi::ThreadEvent;
+use atoll_plugin::hooks::stack::with_stack;
 use libc::{pid_t, pthread_attr_t, pthread_t};
 
 use crate::abi::behind::Behind;
+use crate::abi::fault::alternate_stack;
 use crate::abi::library_context::LibraryContext;
 use crate::abi::{current, forks, thread_stop, threads};
 
@@ -72,6 +74,8 @@ static QUICK_EXIT: Behind = Behind::new(c"quick_exit");
 /// The library of this context is about to be opened: does what has to be done before any of its code runs.
 pub(crate) fn prepare(context: &LibraryContext) {
     find_libc_functions();
+    // A constructor may fault.
+    crate::abi::signals::cover_apps();
     if in_force() {
         context.note_strangers();
     }
@@ -107,6 +111,7 @@ unsafe extern "C-unwind" fn run_thread(thread: *mut c_void) -> *mut c_void {
     match context {
         Some(context) => current::thread_event(context, ThreadEvent::Started),
         None => {
+            alternate_stack::ensure();
             threads::begun();
         }
     }
@@ -142,8 +147,12 @@ unsafe extern "C" fn pthread_create(
         ptr::from_ref(context)
     });
     let new = Box::into_raw(Box::new(Thread { context: context.unwrap_or(ptr::null()), start, argument }));
-    // SAFETY: by the caller's contract; `run_thread` takes the box.
-    let result = unsafe { create(thread, attributes, run_thread, new.cast()) };
+    let stack = current::with(LibraryContext::thread_stack).unwrap_or(0);
+    let create = |attributes| {
+        // SAFETY: by the caller's contract; `run_thread` takes the box.
+        unsafe { create(thread, attributes, run_thread, new.cast()) }
+    };
+    let result = with_stack(attributes, stack, create);
     if result != 0 {
         // SAFETY: the thread was not made, so the box is still this one's.
         drop(unsafe { Box::from_raw(new) });

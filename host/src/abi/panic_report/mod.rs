@@ -88,7 +88,7 @@ pub(super) fn write(
     );
 }
 
-struct Frame {
+pub(super) struct Frame {
     name: String,
     /// Known when the library has debug information.
     place: Option<(String, u32)>,
@@ -96,16 +96,22 @@ struct Frame {
 
 impl Frame {
     /// Whether this is what runs each of the app's functions: beyond it is the host.
-    fn is_boundary(&self) -> bool {
+    pub(super) fn is_boundary(&self) -> bool {
         self.name.starts_with("atoll_plugin::abi::panic::catch")
     }
 
-    fn into_entry(self) -> FrameEntry {
+    pub(super) fn into_entry(self) -> FrameEntry {
         let location = self.place.map(|(file, line)| format!("{file}:{line}"));
         FrameEntry { function: self.name, location }
     }
 
-    fn is_machinery(&self) -> bool {
+    /// That of a place without a name.
+    pub(super) fn unknown(name: String) -> Self {
+        Self { name, place: None }
+    }
+
+    /// Whether it is what catches panics, or reports them.
+    pub(super) fn is_machinery(&self) -> bool {
         let machinery = [
             "std::panicking",
             "std::panic::catch_unwind",
@@ -170,7 +176,7 @@ fn app_frames(debug_info: &DebugInfo, library: &Path, places: &[u64]) -> Vec<Fra
 }
 
 /// Pushes the function at a place in the library, after those that are inlined into it there.
-fn push_frames(symbols: &Loader, place: u64, frames: &mut Vec<Frame>) {
+pub(super) fn push_frames(symbols: &Loader, place: u64, frames: &mut Vec<Frame>) {
     let before = frames.len();
     if let Ok(mut found) = symbols.find_frames(place) {
         while let Ok(Some(frame)) = found.next() {

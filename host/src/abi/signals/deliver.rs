@@ -12,7 +12,7 @@ use super::action::{Action, Slot, bit, mask_of};
 use super::host::{HOST, take_over};
 use super::state::Signals;
 use super::{kind, real, receiver, route};
-use crate::abi::current;
+use crate::abi::{current, fault};
 
 /// As the kernel calls it.
 type Handler = unsafe extern "C-unwind" fn(c_int, *mut libc::siginfo_t, *mut c_void);
@@ -50,9 +50,9 @@ pub(super) unsafe extern "C" fn deliver(signal: c_int, info: *mut libc::siginfo_
 }
 
 impl Delivery {
-    /// The thread runs for a generation, or for the host. A fault that the generation does not handle is the host's.
+    /// The thread runs for a generation, or for the host. What is fatal and the generation does not handle is the host's.
     fn to_thread(&self) {
-        let handled = current::with(|context| self.to_generation(context.signals()) || !self.is_fault());
+        let handled = current::with(|context| self.to_generation(context.signals()) || !self.is_of_thread());
         if handled != Some(true) {
             self.to_host();
         }
@@ -74,7 +74,13 @@ impl Delivery {
     fn to_host(&self) {
         let slot = HOST.get(self.signal);
         let action = slot.load();
-        let ends = kind::is_of_the_host(self.signal) || kind::is_fault(self.signal);
+        let ends = kind::is_of_the_host(self.signal) || kind::is_fatal(self.signal);
+        // A handler of the host's that returns may leave the process alone when nothing happens again.
+        let is_last = self.is_fault() || self.signal == libc::SIGABRT || action.handler == libc::SIG_DFL;
+        if is_last && self.is_of_thread() && action.handler != libc::SIG_IGN {
+            // SAFETY: the record is this delivery's.
+            fault::write(self.signal, unsafe { &*self.info }, self.context);
+        }
         if action.is_handler() {
             current::as_host(|| self.call(slot, action));
         } else if self.is_fault() || ends && action.handler == libc::SIG_DFL {
@@ -94,6 +100,14 @@ impl Delivery {
     fn is_fault(&self) -> bool {
         // SAFETY: the record is this delivery's.
         kind::is_fault(self.signal) && unsafe { (*self.info).si_code } > 0
+    }
+
+    /// Whether the thread has caused it, and it ends the process unless someone handles it.
+    fn is_of_thread(&self) -> bool {
+        // SAFETY: the record is this delivery's.
+        let by_itself =
+            || unsafe { (*self.info).si_code == libc::SI_TKILL && (*self.info).si_pid() == libc::getpid() };
+        self.is_fault() || kind::is_fatal(self.signal) && by_itself()
     }
 
     /// Calls a handler; whether it was set for one time only.
@@ -127,7 +141,7 @@ impl Delivery {
     fn by_default(&self) {
         // SAFETY: the default is no function.
         unsafe { real::set(self.signal, Action::DEFAULT) };
-        if self.is_fault() {
+        if self.is_fault() && kind::is_repeated(self.signal) {
             // The thread causes it again, now with the right registers for who looks at the core.
             return;
         }

@@ -39,8 +39,10 @@ pub(super) fn take_over(signal: c_int, handler: RealHandler) {
 /// Sets these flags for the handler of a hooked signal.
 pub(super) fn set_flags(signal: c_int, flags: c_int) {
     let Some(&handler) = HANDLER.get() else { return };
-    let action =
-        Action { handler: handler as usize, flags: flags | libc::SA_SIGINFO, mask: !kind::NEVER_BLOCKED };
+    // What is fatal may be an overflow of the stack.
+    let stack = if kind::is_fatal(signal) { libc::SA_ONSTACK } else { 0 };
+    let flags = flags | stack | libc::SA_SIGINFO;
+    let action = Action { handler: handler as usize, flags, mask: !kind::NEVER_BLOCKED };
     // SAFETY: the host's handler may be called at any time, on any thread.
     unsafe { real::set(signal, action) };
 }

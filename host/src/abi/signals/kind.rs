@@ -45,13 +45,22 @@ pub(super) fn of_apps() -> impl Iterator<Item = c_int> {
     OF_APPS.into_iter()
 }
 
-/// The faults that Rust's standard library handles, to report stack overflows.
-pub(super) fn faults_of_the_host() -> impl Iterator<Item = c_int> {
-    [libc::SIGSEGV, libc::SIGBUS].into_iter()
+/// The faults, and the signal of `abort`: they end the process unless someone handles them.
+pub(super) fn fatal() -> impl Iterator<Item = c_int> {
+    (1..=SIGNALS as c_int).filter(|&signal| is_fatal(signal))
+}
+
+pub(super) fn is_fatal(signal: c_int) -> bool {
+    (FAULTS | bit(libc::SIGABRT)) & bit(signal) != 0
 }
 
 pub(super) fn is_fault(signal: c_int) -> bool {
     FAULTS & bit(signal) != 0
+}
+
+/// Whether a thread that continues after this fault causes it again. A breakpoint and a forbidden system call are behind it.
+pub(super) fn is_repeated(signal: c_int) -> bool {
+    is_fault(signal) && !matches!(signal, libc::SIGTRAP | libc::SIGSYS)
 }
 
 pub(super) fn is_of_a_thread(signal: c_int) -> bool {

@@ -8,6 +8,7 @@
 
 mod action;
 mod deliver;
+pub(super) mod ending;
 mod gate;
 mod host;
 mod kind;
@@ -85,15 +86,13 @@ pub(crate) unsafe fn sigaction(
     0
 }
 
-/// From now on, signals that an app has asked for do not end the host where it does not handle them (`alarm`, say), and
-/// the host's handlers of faults run for the host on an app's thread as well: that of Rust's standard library sets the
-/// default and comes back, so that the fault ends the process.
+/// From now on, signals that an app has asked for do not end the host where it does not handle them (`alarm`, say), what
+/// ends the process is recorded, and the host's handlers of faults run for the host on an app's thread as well: that of
+/// Rust's standard library sets the default and comes back, so that the fault ends the process.
 pub(crate) fn cover_apps() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        locked(|_| {
-            kind::of_apps().chain(kind::faults_of_the_host()).for_each(|signal| take_over(signal, deliver))
-        });
+        locked(|_| kind::of_apps().chain(kind::fatal()).for_each(|signal| take_over(signal, deliver)));
     });
 }
 

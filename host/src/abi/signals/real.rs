@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_void};
 
-use super::action::{Action, mask_of, set_of};
+use super::action::{Action, bit, mask_of, set_of};
 use crate::abi::behind::Behind;
 
 /// libc's `sigaction`; the error is in `errno`.
@@ -44,6 +44,14 @@ pub(super) fn block_only(mask: u64) -> u64 {
     let mut before = set_of(0);
     // SAFETY: both are sets.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &set_of(mask), &mut before) };
+    mask_of(&before)
+}
+
+/// Lets a signal through on the calling thread; those that were blocked.
+pub(super) fn unblock(signal: c_int) -> u64 {
+    let mut before = set_of(0);
+    // SAFETY: both are sets.
+    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &set_of(bit(signal)), &mut before) };
     mask_of(&before)
 }
 

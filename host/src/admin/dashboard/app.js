@@ -4,7 +4,7 @@ import { actions } from "./actions.js";
 import { details } from "./api.js";
 import { charts } from "./charts.js";
 import { drawn, h, section, setAttribute, setText } from "./dom.js";
-import { failures, panics } from "./faults.js";
+import { failures, faults, panics } from "./faults.js";
 import { bytes, count, millis, NONE, rate } from "./format.js";
 import { timeline } from "./history.js";
 import { invokeBox } from "./invoke.js";
@@ -23,12 +23,13 @@ export function appPage(name) {
   const both = charts();
   const log = logTail(name);
   const buttons = actions(name, refresh);
-  const [history, panicked, failed, set] = [h("div"), h("div"), h("div"), h("div")];
+  const [history, panicked, failed, faulted, set] = [h("div"), h("div"), h("div"), h("div"), h("div")];
   const missing = h("p", { class: "empty", role: "status" });
   const draws = {
     history: drawn(history, timeline),
     panics: drawn(panicked, panics),
     failures: drawn(failed, failures),
+    faults: drawn(faulted, faults),
     settings: drawn(set, settings),
   };
   const element = h("div", { class: "page" },
@@ -41,6 +42,7 @@ export function appPage(name) {
     h("div", { class: "halves" },
       section("Panics", panicked),
       section("Failed requests", failed)),
+    section("Faults that ended the host", faulted),
     h("div", { class: "halves" },
       section("Send a request", invokeBox(name)),
       section("Settings", set)));
@@ -59,6 +61,7 @@ export function appPage(name) {
       draws.history(app.history);
       draws.panics({ panics: app.panics, total: app.panic_count });
       draws.failures(app.failures);
+      draws.faults(app.faults);
       draws.settings(app.settings);
       buttons.draw(app);
       reading(app);

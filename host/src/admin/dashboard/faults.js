@@ -1,4 +1,4 @@
-// What went wrong in an app: its panics, and the requests that failed.
+// What went wrong in an app: its panics, the requests that failed, and the faults that ended the host.
 
 import { h } from "./dom.js";
 import { moment, time } from "./format.js";
@@ -28,4 +28,25 @@ export function failures(list) {
       h("p", { class: "what" }, at(failure.at_ms), h("span", { class: "status", "data-class": "5" }, String(failure.status)), h("code", {}, failure.request)),
       h("p", { class: "detail" }, failure.detail),
       h("p", { class: "hint" }, `request ${failure.request_id}`))))];
+}
+
+/** Who caused a fault, and with which request. */
+const culprit = ({ app, generation, worker, thread }) => [
+  app ? `${app}, generation ${generation}` : "the host", worker === null || worker === undefined ? `thread ${thread}` : `worker ${worker}`,
+].join(" · ");
+
+const request = ({ request: line, request_id: id }) => h("li", {}, h("code", {}, line), h("span", { class: "hint" }, ` request ${id}`));
+
+/** A fault with its request, or those that may have caused it, and its backtrace. */
+export const fault = (each) => h("li", {},
+  h("p", { class: "what" }, at(each.at_ms), h("b", {}, `${each.signal}: ${each.cause}`)),
+  h("p", { class: "hint" }, `${culprit(each)}${each.address ? ` · address ${each.address}` : ""} · process ${each.process}`),
+  each.request ? h("ul", { class: "requests" }, request(each.request)) : null,
+  each.candidates.length > 0 ? [h("p", { class: "hint" }, "Requests that it had:"), h("ul", { class: "requests" }, each.candidates.map(request))] : null,
+  h("details", { "data-key": `${each.at_ms} ${each.process}` }, h("summary", {}, "Backtrace"), h("ol", { class: "backtrace" }, each.backtrace.map(frame))));
+
+/** The faults of an app that ended the host, the newest first. */
+export function faults(list) {
+  if (list.length === 0) return [h("p", { class: "empty" }, "None.")];
+  return [h("ol", { class: "faults scroll", tabindex: "0", "aria-label": "Faults, newest first" }, list.toReversed().map(fault))];
 }

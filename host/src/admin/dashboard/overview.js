@@ -2,6 +2,7 @@
 
 import { charts } from "./charts.js";
 import { drawn, h, section, setAttribute, setText } from "./dom.js";
+import { fault } from "./faults.js";
 import { bytes, count, millis, rate } from "./format.js";
 import { phaseOf, store } from "./store.js";
 import { AppsTable } from "./table.js";
@@ -16,13 +17,17 @@ export function overview() {
   const drawPinned = drawn(pinned, (list) => (list.length === 0 ? [] : section("Pinned generations",
     h("p", { class: "hint" }, "These generations could not be unloaded; they use memory until the host restarts."),
     h("ul", { class: "pinned" }, list.map((each) => h("li", {}, h("b", {}, `${each.app}, generation ${each.generation}`), `: ${each.reason}`))))));
-  const element = h("div", { class: "page" }, heading, tiles.element,
+  const ended = h("div");
+  const drawEnded = drawn(ended, (last) => (last === null ? [] : section("The previous process ended with a fault",
+    h("ol", { class: "faults" }, fault(last)))));
+  const element = h("div", { class: "page" }, heading, ended, tiles.element,
     h("section", { "aria-label": "Throughput and latency of the host" }, both.element),
     h("section", { "aria-label": "All apps" }, table.element), pinned);
 
   const list = () => {
     table.arrange();
     drawPinned(store.pinned);
+    drawEnded(store.fault);
     tiles.draw();
   };
   const reading = () => {

@@ -16,6 +16,8 @@ const SILENCE_MS = { stats: 5_000, events: 40_000 };
 class Store extends EventTarget {
   host = null;
   pinned = [];
+  /** The fault that ended the process before this one. */
+  fault = null;
   /** By name: what the list says (`status`), the last reading (`stats`, if it was ever used), and its `series`. */
   apps = new Map();
   series = new Series();
@@ -53,9 +55,10 @@ class Store extends EventTarget {
     if (this.#asking || document.hidden) return this.refreshSoon(LIST_MS);
     this.#asking = true;
     try {
-      const { apps, pinned, process } = await status();
+      const { apps, pinned, fault, process } = await status();
       this.host = process;
       this.pinned = pinned;
+      this.fault = fault;
       const names = new Set(apps.map((app) => app.name));
       for (const name of this.apps.keys()) if (!names.has(name)) this.apps.delete(name);
       for (const app of apps) this.#app(app.name).status = app;

@@ -25,6 +25,8 @@ pub enum Event {
     Disabled,
     /// Calls may start it again.
     Enabled,
+    /// A fault of the app ended the host before, and calls are not to start it: what happened.
+    Faulted(String),
     /// There is another library; the change was noticed at this time.
     LibraryChanged(Duration),
     /// The registry has a new entry for the app.

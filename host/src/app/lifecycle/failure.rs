@@ -9,6 +9,9 @@ pub enum Failure {
     /// It did not start, or crashed.
     #[error("{0}")]
     Failed(String),
+    /// It ended the host, and stays disabled: see [`Event::Faulted`](super::Event::Faulted).
+    #[error("the app is disabled, because {0}; deploy a fixed library, or run `atoll enable NAME`")]
+    Faulted(String),
     /// Too many of its generations are pinned.
     #[error(
         "no new generation is started because {pinned} are pinned (max_pinned = {limit}): run `atoll ls` to see why. \

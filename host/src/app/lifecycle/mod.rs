@@ -112,6 +112,11 @@ impl Lifecycle {
         self.retiring.iter().copied()
     }
 
+    /// Whether it stays disabled because it ended the host.
+    pub fn is_faulted(&self) -> bool {
+        matches!(self.failure, Some(Failure::Faulted(_)))
+    }
+
     /// When [`Event::PauseOver`] is due: the end of the pause after a crash, or after a fault of the machine.
     pub fn pause_until(&self) -> Option<Duration> {
         self.pause_until
@@ -122,6 +127,7 @@ impl Lifecycle {
         let failure = || self.failure.as_ref().map_or_else(String::new, Failure::to_string);
         match (self.phase, &self.failure) {
             (Phase::Closing, _) => Unavailable::Closing,
+            (Phase::Disabled, Some(Failure::Faulted(_))) => Unavailable::Faulted(failure()),
             (Phase::Disabled, _) => Unavailable::Disabled,
             (Phase::Blocked, _) => Unavailable::Blocked(failure()),
             (Phase::Cold, _) => {
@@ -146,6 +152,7 @@ impl Lifecycle {
             Event::StopRequested => self.stop(Phase::Cold),
             Event::Disabled => self.stop(Phase::Disabled),
             Event::Enabled => self.enabled(),
+            Event::Faulted(reason) => self.faulted(reason),
             Event::LibraryChanged(noticed) => self.library_changed(noticed),
             Event::Configured(policy) => self.configured(policy),
             Event::HeapExceeded(number) => self.heap_exceeded(number),

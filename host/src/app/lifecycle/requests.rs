@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::effect::Effect;
 use super::event::Number;
+use super::failure::Failure;
 use super::phase::Phase;
 use super::policy::Policy;
 use super::start::Start;
@@ -57,6 +58,7 @@ impl Lifecycle {
         if self.phase == Phase::Closing || (self.phase == Phase::Disabled && phase == Phase::Cold) {
             return;
         }
+        self.forget_fault();
         self.crashes.clear();
         self.pause_until = None;
         self.is_unwanted = self.starting.is_some();
@@ -68,15 +70,35 @@ impl Lifecycle {
     }
 
     pub(super) fn enabled(&mut self) {
+        self.forget_fault();
         if self.phase == Phase::Disabled {
             self.phase = Phase::Cold;
         }
         self.preload();
     }
 
+    /// The app is disabled until it is enabled, or its library changes.
+    pub(super) fn faulted(&mut self, reason: String) {
+        if self.phase == Phase::Cold && self.starting.is_none() {
+            self.phase = Phase::Disabled;
+            self.failure = Some(Failure::Faulted(reason));
+            self.effects.push(Effect::Refuse);
+        }
+    }
+
+    fn forget_fault(&mut self) {
+        if self.is_faulted() {
+            self.failure = None;
+        }
+    }
+
     pub(super) fn library_changed(&mut self, noticed: Duration) {
         self.next.noticed = Some(noticed);
         self.next.rollback = None;
+        if self.phase == Phase::Disabled && self.is_faulted() {
+            self.forget_fault();
+            self.phase = Phase::Cold;
+        }
         self.changed();
         self.prepare();
     }

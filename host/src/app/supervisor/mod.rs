@@ -1,6 +1,7 @@
 //! One task for each app, which turns what happens into events of its [`Lifecycle`] and carries the effects out.
 
 mod effects;
+mod fault;
 mod input;
 mod reactions;
 mod report;
@@ -36,6 +37,7 @@ use crate::library::content_hash::ContentHash;
 use crate::library::loader::Loader;
 use crate::library::source::Source;
 use crate::library::stage::{Kept, Staging};
+use crate::observe::faults::Faults;
 use crate::process::pool::BlankPool;
 use crate::watch::{Change, FileWatch, Watcher};
 
@@ -79,6 +81,7 @@ pub(crate) fn register(config: &AppConfig, shared: &AppResources, call_sink: Arc
         rollback: None,
         pins_changes: shared.pins.changes(),
         pins: shared.pins.clone(),
+        faults: shared.faults.clone(),
         last_hash: None,
         idle: IdleWatch::default(),
         heap: HeapWatch::default(),
@@ -123,6 +126,7 @@ struct Supervisor {
     /// The earlier library that a reload was asked for.
     rollback: Option<Kept>,
     pins: Pins,
+    faults: Faults,
     /// Notifies that generations were pinned, or could be unloaded.
     pins_changes: watch::Receiver<()>,
     /// Of the generation that started last.
@@ -149,6 +153,7 @@ impl Supervisor {
         self.pins_changed();
         // Before anything is loaded, so that no change is missed.
         self.find_library().await;
+        self.judge_fault().await;
         self.event(Event::Registered);
         while !self.is_finished {
             match self.wake(&mut queue).await {
@@ -260,7 +265,11 @@ impl Supervisor {
     }
 
     fn event(&mut self, event: Event) {
+        let was_faulted = self.lifecycle.is_faulted();
         let effects = self.lifecycle.on(event, self.now());
+        if was_faulted && !self.lifecycle.is_faulted() {
+            self.faults.resolve(self.app.name());
+        }
         // Before those get their answers that wait for it: they may look at once.
         self.app.set_phase(self.lifecycle.phase(), self.lifecycle.retiring().count());
         for effect in effects {

@@ -96,6 +96,7 @@ impl Supervisor {
         self.app.set_settings(config.settings.clone());
         // A copy of what may be another file now.
         self.prepared = None;
+        self.judge_settings(config);
         self.event(Event::Configured(policy(&config.settings)));
     }
 

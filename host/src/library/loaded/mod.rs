@@ -26,7 +26,7 @@ use self::mapping::Mapping;
 pub use self::open_error::OpenError;
 pub use self::pin_reason::PinReason;
 use self::verified::Verified;
-use crate::abi::library_context::LibraryContext;
+use crate::abi::library_context::{LibraryContext, LibraryFile};
 use crate::abi::{current, exports, forks, signals, vtable};
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
@@ -98,6 +98,7 @@ impl Loaded {
     /// for this machine and has the interface of this version.
     pub unsafe fn open(inspected: Inspected, context: Arc<LibraryContext>) -> Result<Self, LoadError> {
         let (path, content) = (inspected.staged().path().to_owned(), inspected.staged().hash());
+        context.note_library(LibraryFile::new(&path, content.to_string()));
         // SAFETY: by the caller's contract.
         let (keeper, root) = unsafe { open(path, content, &context)? };
         let hold = Hold { mapping: Some(Box::new(keeper)), context, pinned: false };

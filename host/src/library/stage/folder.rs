@@ -12,6 +12,9 @@ use rustix::fs::{Mode, OFlags, openat};
 
 use super::error::StageError;
 
+/// How the names begin of folders that are not removed with their host: they have the records of its faults.
+pub(crate) const FAULTS: &str = "faults-";
+
 /// The folder that all hosts of this user share. What is in it is of this user only: somebody else who could write to it
 /// could have a host run their code.
 #[derive(Debug)]
@@ -154,7 +157,9 @@ fn remove(folder: &Path) {
 /// Removes the folders of hosts that are dead: those that nobody holds a lock on.
 fn remove_dead(common: &Path) {
     let Ok(entries) = fs::read_dir(common) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+    let is_kept = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(FAULTS.as_bytes());
+    let is_folder = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    for entry in entries.flatten().filter(|entry| is_folder(entry) && !is_kept(entry)) {
         let Ok(folder) = open_folder(&entry.path()) else { continue };
         match folder.try_lock() {
             Ok(()) => {

@@ -21,7 +21,7 @@ use self::claims::Claims;
 pub use self::contents::Contents;
 pub use self::error::StageError;
 use self::folder::ProcessFolder;
-pub(crate) use self::folder::{CommonFolder, open_folder};
+pub(crate) use self::folder::{CommonFolder, FAULTS, open_folder};
 pub use self::kept::Kept;
 pub(crate) use self::kept::Original;
 use self::kept::Store;

@@ -38,6 +38,7 @@ pub async fn call<T: Target>(
         let message = format!("the method name {method} is reserved for the protocol");
         return Err(ErrorObject { code: code::METHOD_NOT_FOUND, message: message.into(), data: None });
     }
+    context.set_request_line(["call ", method]);
     let limit = context.remaining(app.deadline());
     let deadline = Instant::now() + limit;
     context.set_deadline(deadline);

@@ -38,6 +38,7 @@ pub async fn http<T: Target, R>(
     mut context: CallContext,
     read: impl FnOnce(Answered<'_, T::Generation>, HttpResponse<'_>, ResponseBody<T::Generation>) -> R,
 ) -> Result<R, Problem> {
+    context.set_request_line([&*request.method, " ", &*request.prefix, &*request.path]);
     let limit = context.remaining(app.deadline());
     request.deadline_ms = u64::try_from(limit.as_millis()).ok();
     request.body = body.in_message();

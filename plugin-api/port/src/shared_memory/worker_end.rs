@@ -267,6 +267,10 @@ impl WorkerPort for ProcessPort {
         self.bell.sleep(|| self.nothing_there())
     }
 
+    fn running(&self) -> &AtomicU64 {
+        self.own.word_u64(worker::RUNNING)
+    }
+
     fn close(&self) {
         self.ended.store(true, Ordering::SeqCst);
         self.bell.ring();

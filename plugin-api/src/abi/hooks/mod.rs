@@ -20,6 +20,7 @@ pub(crate) mod process;
 pub mod registrations;
 mod replacing;
 mod signals;
+pub mod stack;
 mod threads;
 pub mod types;
 

@@ -4,6 +4,7 @@ use std::ffi::{c_int, c_void};
 
 use super::behind::behind;
 use super::process;
+use super::stack::with_stack;
 use super::types::{StartRoutine, pthread_attr_t, pthread_t};
 use crate::abi::ThreadEvent;
 use crate::abi::link;
@@ -73,8 +74,13 @@ pub unsafe fn pthread_create(
     }
     thread_event(ThreadEvent::Starting);
     let boxed = Box::into_raw(Box::new(Thread { start, argument }));
-    // SAFETY: by the caller's contract; `run_thread` takes the box.
-    let result = unsafe { real::pthread_create(thread, attributes, run_thread, boxed.cast()) };
+    let create = |attributes| {
+        // SAFETY: by the caller's contract; `run_thread` takes the box.
+        unsafe { real::pthread_create(thread, attributes, run_thread, boxed.cast()) }
+    };
+    // SAFETY: the library is bound, and lives as long as its generation.
+    let stack = link::get().map_or(0, |link| unsafe { link.host.thread_stack()(link.generation) });
+    let result = with_stack(attributes, stack, create);
     if result != 0 {
         // SAFETY: the thread was not made, so the box is still ours.
         drop(unsafe { Box::from_raw(boxed) });

@@ -439,3 +439,41 @@ fn a_reload_that_is_postponed_comes_even_if_the_app_becomes_idle() {
     let expected = [&serve(3, None)[..], &[Effect::ReloadDone(Ok(3))]].concat();
     assert_eq!(app.on(Event::Ready(3), at(0)), expected);
 }
+
+#[test]
+fn an_app_that_ended_the_host_waits_until_it_is_enabled_or_has_another_library() {
+    let faulted = || {
+        let mut app = Lifecycle::new(Policy { preload: true, ..Policy::default() });
+        assert_eq!(app.on(Event::Faulted("it ended the host".to_owned()), at(0)), [Effect::Refuse]);
+        assert_eq!(app.on(Event::Registered, at(0)), []);
+        app
+    };
+    let mut app = faulted();
+    assert_eq!((app.phase(), app.is_faulted()), (Phase::Disabled, true));
+    assert_eq!(app.on(Event::Wanted, at(0)), [Effect::Refuse]);
+    assert_eq!(app.on(Event::StartRequested, at(0)), [Effect::Refuse]);
+    let Unavailable::Faulted(reason) = app.unavailable(at(0)) else { panic!("{:?}", app.unavailable(at(0))) };
+    assert!(reason.contains("it ended the host") && reason.contains("atoll enable"), "{reason}");
+    let refused = Effect::ReloadDone(Err(reason));
+    assert_eq!(app.on(Event::ReloadRequested(None), at(0)), [refused]);
+    assert_eq!(app.on(Event::Configured(Policy::default()), at(0)), []);
+    app.on(Event::StopRequested, at(0));
+    assert!(app.is_faulted(), "an app that has stopped stays so");
+
+    let mut app = faulted();
+    let effects = app.on(Event::Enabled, at(0));
+    assert!(matches!(effects[..], [Effect::Start(1, _)]), "{effects:?}");
+    assert!(!app.is_faulted());
+
+    let mut app = faulted();
+    let effects = app.on(change(), at(0));
+    assert!(matches!(effects[..], [Effect::Start(1, _)]), "{effects:?}");
+    assert!(!app.is_faulted());
+
+    // What a user disables, no library enables.
+    let mut app = faulted();
+    app.on(Event::Disabled, at(0));
+    app.on(change(), at(0));
+    assert_eq!((app.phase(), app.is_faulted()), (Phase::Disabled, false));
+    assert_eq!(app.unavailable(at(0)), Unavailable::Disabled);
+}

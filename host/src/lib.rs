@@ -47,6 +47,7 @@ mod library;
 mod memory;
 mod observe;
 mod registry;
+mod sandbox;
 mod server;
 mod watch;
 
@@ -77,6 +78,9 @@ pub mod internal {
     }
     pub mod registry {
         pub use crate::registry::*;
+    }
+    pub mod sandbox {
+        pub use crate::sandbox::*;
     }
     pub use crate::abi::abort::Abort;
     pub use crate::abi::exports;

@@ -48,7 +48,9 @@ mod json;
 mod merge;
 mod node;
 mod origin;
+mod ranges;
 mod route;
+mod sandbox;
 mod schema;
 mod settings;
 mod suggest;
@@ -60,9 +62,12 @@ pub use error::ConfigError;
 pub use origin::{Origin, Origins};
 pub use route::Route;
 pub(crate) use route::is_reserved;
+pub use sandbox::SandboxSettings;
 pub use schema::{schema, schema_json};
 pub use settings::Settings;
 pub(crate) use suggest::nearest_app;
+
+pub use crate::sandbox::{FileAccess, FileRule, FileRuleError, Namespace, Ports, Preset, Require};
 
 use std::path::Path;
 

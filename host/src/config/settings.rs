@@ -3,16 +3,16 @@
 //! The doc comments here are also the descriptions in `docs/apps.schema.json`, and the table in `docs/src/registry.md`.
 
 use super::byte_size;
+use super::ranges::MAX;
+pub(super) use super::ranges::{BODY_LIMIT, HEAP_SOFT_LIMIT, SOME_BYTES};
+use super::sandbox::{self, SandboxSettings};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
-/// The largest whole number that every JSON tool reads exactly (2^53 - 1): the limit where nothing else limits.
-pub(super) const MAX: u64 = (1 << 53) - 1;
 pub(super) const WORKERS: RangeInclusive<u64> = 1..=1024;
 pub(super) const QUEUE: RangeInclusive<u64> = 1..=1_000_000;
-pub(super) const BODY_LIMIT: RangeInclusive<u64> = 0..=MAX;
 /// For times that make no sense when they are zero.
 pub(super) const SOME_TIME: RangeInclusive<u64> = 1..=MAX;
 /// For times where zero means "do not wait".
@@ -22,11 +22,9 @@ pub(super) const MAX_PINNED: RangeInclusive<u64> = 0..=1000;
 pub(super) const MAX_DRAINING: RangeInclusive<u64> = 1..=1000;
 pub(super) const MAX_CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const RATE: RangeInclusive<u64> = 1..=1_000_000;
-pub(super) const HEAP_SOFT_LIMIT: RangeInclusive<u64> = 1..=MAX;
 pub(super) const LIBRARY_LIMIT: RangeInclusive<u64> = 0..=MAX;
 pub(super) const KEEP: RangeInclusive<u64> = 0..=1000;
 pub(super) const MAX_CALLS: RangeInclusive<u64> = 1..=1_000_000;
-pub(super) const SOME_BYTES: RangeInclusive<u64> = 1024..=MAX;
 pub(super) const LOG_RATE: RangeInclusive<u64> = 1..=1_000_000;
 /// What the operating system can hold as a variable's name and value.
 pub(super) const ENV_NAME: &str = r"^[^=\u0000]+$";
@@ -174,6 +172,11 @@ pub struct Settings {
     /// The number of previous libraries to keep for `atoll rollback`. Default 3.
     #[schemars(range(min = *KEEP.start(), max = *KEEP.end()))]
     pub keep: usize,
+
+    /// What the app's process may do, if the app has a separate process: `"standard"`, `"strict"`, or an object with the
+    /// fields of a sandbox. The value of an app replaces the one in `defaults`. `null` means no sandbox. Default null.
+    #[schemars(schema_with = "sandbox::schema")]
+    pub sandbox: Option<SandboxSettings>,
 }
 
 impl Default for Settings {
@@ -205,6 +208,7 @@ impl Default for Settings {
             app_header: false,
             library_limit: 1 << 30,
             keep: 3,
+            sandbox: None,
         }
     }
 }

@@ -18,7 +18,7 @@
 //!
 //! | for | there is |
 //! |---|---|
-//! | a host in a program | [`Host`], [`HostBuilder`], with [`TrustedProxies`], [`AdminToken`], [`trace::SpanSink`] |
+//! | a host in a program | [`Host`], [`HostBuilder`], [`run_child_process`], with [`TrustedProxies`], [`AdminToken`], [`trace::SpanSink`] |
 //! | its log | [`logging`] |
 //! | an allocator that gives memory back | [`Allocator`] |
 //! | `apps.json` | [`config`] |
@@ -61,6 +61,7 @@ pub use memory::allocator::Allocator;
 #[cfg(feature = "otlp")]
 pub use observe::otlp;
 pub use observe::{logging, trace};
+pub use server::child::run_child_process;
 pub use server::host::{Host, HostBuilder, HostError};
 #[cfg(feature = "standalone")]
 pub use server::standalone;

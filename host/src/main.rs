@@ -10,5 +10,6 @@ mod cli;
 static ALLOCATOR: atoll_host::Allocator = atoll_host::Allocator;
 
 fn main() -> ExitCode {
+    atoll_host::run_child_process();
     cli::main()
 }

@@ -25,6 +25,7 @@ use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
 use crate::library::loaded::LoadError;
 use crate::library::loader::{LoadMode, Loader};
+use crate::library::preflight::{OpenFailure, Passed, Preflight};
 use crate::library::resource_fault;
 use crate::library::source::Source;
 use crate::library::stage::{Kept, Original, StageError, Staging};
@@ -64,6 +65,8 @@ pub(crate) struct Plan {
     /// Takes the predecessor down, where there is room for one library only.
     pub(crate) give_way: Box<dyn Fn()>,
     pub(crate) loader: Rc<dyn Loader>,
+    /// What opens the library in a process first, if it is to be.
+    pub(crate) preflight: Option<Arc<Preflight>>,
     pub(crate) staging: Arc<Staging>,
     pub(crate) pins: Pins,
 }
@@ -96,7 +99,11 @@ impl StartupError {
             // What a compiler says may contain anything.
             Self::Build(_) => Cause::Build,
             _ if self.is_of_the_machine() => Cause::Machine,
-            Self::Check(CheckError::Stage(_) | CheckError::Thread(_))
+            Self::Check(
+                CheckError::Stage(_)
+                | CheckError::Thread(_)
+                | CheckError::Open(OpenFailure::Process(_) | OpenFailure::Sandbox(_)),
+            )
             | Self::Start(_)
             | Self::NotKept
             | Self::Panicked(_) => Cause::Failed,
@@ -109,6 +116,14 @@ impl StartupError {
             Self::Check(CheckError::Thread(error) | CheckError::Load(LoadError::Thread(error)))
             | Self::Start(StartError::Thread { reason: error, .. }) => resource_fault::has_no_thread(error),
             Self::Check(CheckError::Load(LoadError::Open(error))) => resource_fault::is_at_fault(error),
+            Self::Check(CheckError::Open(OpenFailure::Process(error))) => {
+                resource_fault::has_no_thread(error)
+            }
+            Self::Check(CheckError::Open(error @ OpenFailure::Refused(_))) => {
+                resource_fault::is_at_fault(error)
+            }
+            // A constructor's words may contain anything.
+            Self::Check(CheckError::Open(_)) => false,
             // Of tokio, when it has no thread for work that blocks.
             Self::Panicked(panic) if panic.contains("(os error 11)") => true,
             error => resource_fault::is_at_fault(error),
@@ -120,6 +135,7 @@ impl StartupError {
 pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupError> {
     let inspected = inspect(&mut plan).await?;
     let hash = inspected.staged().hash();
+    let preflight = preflight(&plan, &inspected).await?;
     let name = plan.app.name().clone();
 
     let settings = plan.app.settings();
@@ -153,7 +169,7 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupEr
         plan.noticed,
         move |reason| on_exit(reason),
     );
-    let live = LiveGeneration { generation: Arc::new(generation), loaded, hash };
+    let live = LiveGeneration { generation: Arc::new(generation), loaded, hash, preflight };
     let workers = settings.workers;
     let plural = if workers == 1 { "" } else { "s" };
     record(&plan, State::Starting, format!("{workers} worker{plural}"));
@@ -184,6 +200,17 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupEr
         log::warn!("{}: cannot keep its library for a rollback: {error}", plan.app.name());
     }
     Ok(live)
+}
+
+/// Opens the library in a process, if it is to be, so that one that crashes or hangs never reaches the host.
+async fn preflight(plan: &Plan, inspected: &Inspected) -> Result<Option<Passed>, StartupError> {
+    let Some(preflight) = &plan.preflight else { return Ok(None) };
+    let passed = preflight
+        .pass(inspected.staged(), plan.app.settings().start_timeout())
+        .await
+        .map_err(CheckError::from)?;
+    record(plan, State::Preflighted, passed.to_string());
+    Ok(Some(passed))
 }
 
 /// Copies the library until the copy is of one piece, and reads it; or takes what was prepared.

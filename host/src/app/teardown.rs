@@ -35,7 +35,7 @@ pub(crate) async fn tear_down(
     live: LiveGeneration,
     gone: impl FnOnce(Option<Inspected>),
 ) {
-    let LiveGeneration { generation, loaded, hash: _ } = live;
+    let LiveGeneration { generation, loaded, .. } = live;
     let settings = app.settings();
     let number = generation.number();
 

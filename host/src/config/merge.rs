@@ -85,6 +85,7 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
             .optional("library_limit", |node| node.bytes(&settings::LIBRARY_LIMIT))
             .unwrap_or(base.library_limit),
         keep: fields.optional("keep", |node| node.whole(&settings::KEEP, "", "")).unwrap_or(base.keep),
+        preflight: fields.optional("preflight", Node::boolean).unwrap_or(base.preflight),
         sandbox: fields
             .optional("sandbox", |node| or_null(node, sandbox::read))
             .unwrap_or_else(|| base.sandbox.clone()),
@@ -146,7 +147,7 @@ mod tests {
             "start_timeout_ms": 8, "drain_timeout_ms": 0, "stop_timeout_ms": 10, "env": { "A": "1" },
             "config": { "x": [1] }, "max_restarts": 0, "max_pinned": 16, "max_draining": 2,
             "server_timing": true, "app_header": true, "library_limit": "16MB", "keep": 12,
-            "sandbox": { "preset": "strict", "memory": "1GiB" }
+            "preflight": false, "sandbox": { "preset": "strict", "memory": "1GiB" }
         });
         let settings = Settings {
             workers: 3,
@@ -175,6 +176,7 @@ mod tests {
             app_header: true,
             library_limit: 16_000_000,
             keep: 12,
+            preflight: false,
             sandbox: Some(SandboxSettings { memory: Some(1 << 30), ..SandboxSettings::of(Preset::Strict) }),
         };
         (written, settings)

@@ -116,7 +116,8 @@ pub struct Settings {
     #[schemars(range(min = *SOME_TIME.start(), max = *SOME_TIME.end()))]
     pub idle_timeout_ms: Option<u64>,
 
-    /// How long a worker may take to become ready, in milliseconds. Default 10000.
+    /// How long a worker may take to become ready, in milliseconds, and how long the preflight of a library may take.
+    /// Default 10000.
     #[schemars(range(min = *SOME_TIME.start(), max = *SOME_TIME.end()))]
     pub start_timeout_ms: u64,
 
@@ -173,6 +174,10 @@ pub struct Settings {
     #[schemars(range(min = *KEEP.start(), max = *KEEP.end()))]
     pub keep: usize,
 
+    /// Whether to open a library that is new to this machine in a sandboxed process first, so that one that crashes or
+    /// hangs when it is opened never reaches the host. Default true.
+    pub preflight: bool,
+
     /// What the app's process may do, if the app has a separate process: `"standard"`, `"strict"`, or an object with the
     /// fields of a sandbox. The value of an app replaces the one in `defaults`. `null` means no sandbox. Default null.
     #[schemars(schema_with = "sandbox::schema")]
@@ -208,6 +213,7 @@ impl Default for Settings {
             app_header: false,
             library_limit: 1 << 30,
             keep: 3,
+            preflight: true,
             sandbox: None,
         }
     }

@@ -1,5 +1,6 @@
 //! Listeners, TLS, and hosts as a part of other programs.
 
+pub(crate) mod child;
 pub(crate) mod host;
 pub mod http_server;
 pub mod open_files;

@@ -26,8 +26,8 @@ pub use client::{Call, Connection, Reply};
 pub use host::{Ended, Host, Launch};
 pub use impostor::Impostor;
 pub use libraries::{
-    EXAMPLES, SMALL, atoll, example, examples, fixtures_target, library, mutated, patched, program, programs,
-    versioned, workspace,
+    EXAMPLES, SMALL, atoll, damaged_for_loader, example, examples, fixtures_target, library, mutated,
+    patched, program, programs, versioned, workspace,
 };
 pub use load::Load;
 

@@ -72,6 +72,8 @@ static QUICK_EXIT: Behind = Behind::new(c"quick_exit");
 /// The library of this context is about to be opened: does what has to be done before any of its code runs.
 pub(crate) fn prepare(context: &LibraryContext) {
     find_libc_functions();
+    // A constructor may fault.
+    crate::abi::signals::cover_apps();
     if in_force() {
         context.note_strangers();
     }

@@ -34,6 +34,7 @@ use crate::app::resources::AppResources;
 use crate::config::{AppConfig, Settings};
 use crate::library::content_hash::ContentHash;
 use crate::library::loader::Loader;
+use crate::library::preflight::Preflight;
 use crate::library::source::Source;
 use crate::library::stage::{Kept, Staging};
 use crate::watch::{Change, FileWatch, Watcher};
@@ -58,6 +59,7 @@ pub(crate) fn register(config: &AppConfig, shared: &AppResources, call_sink: Arc
         app: app.clone(),
         staging: shared.staging.clone(),
         preparer: shared.preparer.clone(),
+        preflight: shared.preflight.clone(),
         watcher: shared.watcher.clone(),
         loader: shared.loader.clone(),
         libraries: shared.libraries.clone(),
@@ -98,6 +100,7 @@ struct Supervisor {
     app: Arc<App>,
     staging: Arc<Staging>,
     preparer: Preparer,
+    preflight: Option<Arc<Preflight>>,
     watcher: Watcher,
     loader: Rc<dyn Loader>,
     libraries: Libraries,
@@ -271,8 +274,10 @@ impl Supervisor {
     fn prepare(&mut self) {
         self.prepared = match &self.library {
             Library::At(path) | Library::Built(path) => {
-                let limit = self.app.settings().library_limit as u64;
-                Some(self.preparer.begin(self.app.name().clone(), path.clone(), limit))
+                let settings = self.app.settings();
+                let limit = settings.library_limit as u64;
+                let preflight = settings.preflight.then(|| settings.start_timeout());
+                Some(self.preparer.begin(self.app.name().clone(), path.clone(), limit, preflight))
             }
             Library::Failed(_) => None,
         };

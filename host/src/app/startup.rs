@@ -99,11 +99,8 @@ impl StartupError {
             // What a compiler says may contain anything.
             Self::Build(_) => Cause::Build,
             _ if self.is_of_the_machine() => Cause::Machine,
-            Self::Check(
-                CheckError::Stage(_)
-                | CheckError::Thread(_)
-                | CheckError::Open(OpenFailure::Process(_) | OpenFailure::Sandbox(_)),
-            )
+            Self::Check(CheckError::Open(error)) if error.may_pass() => Cause::Failed,
+            Self::Check(CheckError::Stage(_) | CheckError::Thread(_))
             | Self::Start(_)
             | Self::NotKept
             | Self::Panicked(_) => Cause::Failed,

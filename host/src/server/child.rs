@@ -1,4 +1,4 @@
-//! The processes that a host starts of its own program.
+//! The processes in which a host runs its program again.
 
 use std::env;
 use std::ffi::{OsStr, OsString};

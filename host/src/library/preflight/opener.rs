@@ -48,6 +48,8 @@ pub enum OpenFailure {
     Died {
         /// The signal or the exit code.
         end: String,
+        /// Whether it was killed from outside, as the kernel does when memory runs out.
+        is_killed: bool,
         /// The end of what it wrote to standard error.
         words: String,
     },
@@ -66,6 +68,17 @@ pub enum OpenFailure {
     /// The process could not be sandboxed.
     #[error("cannot sandbox the preflight process: {0}")]
     Sandbox(String),
+}
+
+impl OpenFailure {
+    /// Whether another attempt with the same library may succeed.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused(_) => false,
+            Self::Died { is_killed, .. } => *is_killed,
+            Self::Hangs { .. } | Self::Process(_) | Self::Sandbox(_) => true,
+        }
+    }
 }
 
 impl Opener {
@@ -121,7 +134,8 @@ impl Opener {
             Some(Report::NoSandbox(reason)) if status.success() => Err(OpenFailure::Sandbox(reason)),
             _ => {
                 let words = words.recv_timeout(LAST_WORDS).unwrap_or_default();
-                Err(OpenFailure::Died { end: text_of(status), words })
+                let is_killed = status.signal() == Some(libc::SIGKILL);
+                Err(OpenFailure::Died { end: text_of(status), is_killed, words })
             }
         }
     }

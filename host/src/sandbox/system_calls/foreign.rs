@@ -4,9 +4,8 @@ use seccompiler::BpfProgram;
 #[cfg(target_arch = "x86_64")]
 use seccompiler::sock_filter;
 
-/// Lets the calls with numbers of x32 fail, which the other filters do not know: on x86-64, a process can make native calls and
-/// those of x32, which differ in one bit. The other filters end a process that makes calls of another
-/// architecture.
+/// Lets the calls with numbers of x32 fail, which the other filters do not know: on x86-64, a process can make native calls
+/// and those of x32, which differ in one bit. The other filters end a process that makes calls of another architecture.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn program() -> Option<BpfProgram> {
     /// The bit that all numbers of x32 have.

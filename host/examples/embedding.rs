@@ -6,8 +6,12 @@ use std::sync::Arc;
 use actix_web::{App, HttpServer, web};
 use atoll_host::Host;
 
-#[actix_web::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    atoll_host::run_child_process();
+    actix_web::rt::System::new().block_on(serve())
+}
+
+async fn serve() -> anyhow::Result<()> {
     atoll_host::logging::init(atoll_host::logging::Format::Text);
     let mut arguments = std::env::args().skip(1);
     let (Some(config), Some(address)) = (arguments.next(), arguments.next()) else {

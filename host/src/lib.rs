@@ -18,7 +18,7 @@
 //!
 //! | for | there is |
 //! |---|---|
-//! | a host in a program | [`Host`], [`HostBuilder`], with [`TrustedProxies`], [`AdminToken`], [`trace::SpanSink`] |
+//! | a host in a program | [`Host`], [`HostBuilder`], [`run_child_process`], with [`TrustedProxies`], [`AdminToken`], [`trace::SpanSink`] |
 //! | its log | [`logging`] |
 //! | an allocator that gives memory back | [`Allocator`] |
 //! | `apps.json` | [`config`] |
@@ -49,6 +49,7 @@ mod memory;
 mod observe;
 mod process;
 mod registry;
+mod sandbox;
 mod server;
 mod watch;
 
@@ -56,13 +57,13 @@ pub use abi::exports::in_force as exports_in_force;
 pub use admin::host_lock::HostLockError;
 pub use admin::{AdminOrigin, AdminToken, NoOrigin};
 pub use app::resources::SetupError;
-pub use child::run_app_process;
 pub use http::TrustedProxies;
 pub use library::loaded::abandoned as abandoned_libraries;
 pub use memory::allocator::Allocator;
 #[cfg(feature = "otlp")]
 pub use observe::otlp;
 pub use observe::{logging, trace};
+pub use server::child::run_child_process;
 pub use server::host::{Host, HostBuilder, HostError};
 #[cfg(feature = "standalone")]
 pub use server::standalone;
@@ -80,6 +81,9 @@ pub mod internal {
     }
     pub mod registry {
         pub use crate::registry::*;
+    }
+    pub mod sandbox {
+        pub use crate::sandbox::*;
     }
     pub use crate::abi::abort::Abort;
     pub use crate::abi::exports;

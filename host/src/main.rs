@@ -10,6 +10,6 @@ mod cli;
 static ALLOCATOR: atoll_host::Allocator = atoll_host::Allocator;
 
 fn main() -> ExitCode {
-    atoll_host::run_app_process();
+    atoll_host::run_child_process();
     cli::main()
 }

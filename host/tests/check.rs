@@ -202,7 +202,7 @@ fn a_library_that_ends_the_process_ends_only_the_one_that_tries_it() {
     let (mut library, init) = probe_with(".init");
     library[init.start..init.start + 2].copy_from_slice(&[0x0f, 0x0b]);
     let said = refused(&library);
-    contains(&said, &["opening it killed the preflight process with signal 4 (SIGILL)", "is damaged, or "]);
+    contains(&said, &["opening it ended the preflight process with signal 4 (SIGILL)", "is damaged, or "]);
 
     // A jump to itself.
     library[init.start..init.start + 2].copy_from_slice(&[0xeb, 0xfe]);
@@ -210,7 +210,7 @@ fn a_library_that_ends_the_process_ends_only_the_one_that_tries_it() {
     let path = folder.path().join("libapp.so");
     fs::write(&path, library).unwrap();
     let limit = Duration::from_millis(500);
-    let opener = Opener::new(atoll(), ["open-library"]).with_limit(limit);
+    let opener = Opener::new(atoll()).with_limit(limit);
     let staging = Staging::within(folder.path()).unwrap();
     let found = check_library(&staging, &Source::locate(&path, "app"), "app", 1 << 30, &opener);
     assert!(
@@ -226,7 +226,7 @@ fn no_damage_ends_what_checks_it() {
     let staging = Staging::within(folder.path()).unwrap();
     let path = folder.path().join("libapp.so");
     // Some damage makes a loop of the dynamic linker's work: the command waits longer than this test can.
-    let opener = Opener::new(atoll(), ["open-library"]).with_limit(Duration::from_secs(2));
+    let opener = Opener::new(atoll()).with_limit(Duration::from_secs(2));
     let mut reasons = Vec::new();
     for seed in 0..200 {
         fs::write(&path, mutated(&original, seed)).unwrap();
@@ -234,7 +234,7 @@ fn no_damage_ends_what_checks_it() {
         reasons.extend(found.err().map(|error| error.to_string()));
     }
     let count = |word: &str| reasons.iter().filter(|reason| reason.contains(word)).count();
-    let (damaged, died) = (count("the library is damaged"), count("opening it killed the preflight process"));
+    let (damaged, died) = (count("the library is damaged"), count("opening it ended the preflight process"));
     println!("of 200: {} refused, {damaged} without opening them, {died} ended the process", reasons.len());
     assert!(damaged > died, "most of what would end a process is seen before: {reasons:#?}");
 }

@@ -17,6 +17,8 @@ fn the_programs_pages_and_the_apps_answer_side_by_side() {
     let host = launch(&json!([hello])).start();
     assert_eq!(host.get("/").text(), "a page of the program's own\n");
     assert_eq!(host.get("/apps/hello/greet/tobe").json(), json!({ "name": "tobe" }));
+    // The program is its own preflight process.
+    host.wait_for_log(&["hello#1 is serving: it is ready; its preflight took "]);
     assert_eq!(host.get("/hi/greet/ada").json(), json!({ "name": "ada" }));
     assert_eq!(host.get("/readyz").status, 200);
     host.get("/apps/nothing/").problem(404, "unknown-app");

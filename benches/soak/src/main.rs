@@ -1,4 +1,4 @@
-//! Long runs against the real command: `cargo soak reload`, `idle`, `streams`, `chaos`.
+//! Long runs against the real command: `cargo soak reload`, `idle`, `streams`, `preflight`, `chaos`.
 //!
 //! Each prints a table of what it counted, and fails when the books do not balance.
 
@@ -8,6 +8,7 @@ mod support;
 mod chaos;
 mod idle;
 mod load;
+mod preflight;
 mod process;
 mod reload;
 mod streams;
@@ -33,6 +34,8 @@ enum Command {
     Idle(idle::Args),
     /// Keeps many streams and WebSockets open on an app that is replaced.
     Streams(streams::Args),
+    /// Replaces an app by damaged libraries under load.
+    Preflight(preflight::Args),
     /// Does everything that may go wrong, at random, with a seed.
     Chaos(chaos::Args),
 }
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Reload(args) => reload::run(&args),
         Command::Idle(args) => idle::run(&args),
         Command::Streams(args) => streams::run(&args),
+        Command::Preflight(args) => preflight::run(&args),
         Command::Chaos(args) => chaos::run(&args),
     };
     match ran {

@@ -11,6 +11,7 @@ use crate::dispatch::rpc;
 use crate::fs::{regular_file, spare_files};
 use crate::http::{self, connection, health, target, websocket_liveness, websocket_stream};
 use crate::library::check;
+use crate::library::preflight::{KNOWN_LIBRARIES, PREFLIGHTS};
 use crate::observe::logging::sink;
 use crate::observe::{app_log, faults};
 
@@ -34,6 +35,8 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
         ("kept_log_text", app_log::TEXT as u64),
         ("log_queue", sink::MAX_QUEUED as u64),
         ("open_library_timeout_ms", milliseconds(check::OPEN_LIMIT)),
+        ("preflights", PREFLIGHTS as u64),
+        ("known_libraries", KNOWN_LIBRARIES as u64),
         ("panics_per_second", app_log::PANICS_PER_SECOND.get().into()),
         ("ready_apps", health::MAX_NAMED as u64),
         ("registry_file", config::FILE_LIMIT),

@@ -8,6 +8,7 @@ use crate::generation::worker_threads::WorkerThreads;
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
 use crate::library::loaded::Loaded;
+use crate::library::preflight::Passed;
 use crate::library::stage::Staged;
 
 /// A generation that is ready, with what runs it.
@@ -16,6 +17,8 @@ pub(crate) struct LiveGeneration {
     pub(crate) generation: Arc<Generation>,
     pub(crate) housing: Housing,
     pub(crate) hash: ContentHash,
+    /// How the library has passed its preflight; `None` without one.
+    pub(crate) preflight: Option<Passed>,
 }
 
 /// Where a generation's library is loaded.

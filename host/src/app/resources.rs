@@ -11,6 +11,7 @@ use crate::app::libraries::Libraries;
 use crate::app::pins::Pins;
 use crate::app::prepare::Preparer;
 use crate::library::loader::Loader;
+use crate::library::preflight::{Opener, Preflight};
 use crate::library::stage::{StageError, Staging};
 use crate::observe::events::EventBus;
 use crate::observe::faults::Faults;
@@ -24,6 +25,8 @@ use crate::watch::Watcher;
 pub(crate) struct AppResources {
     pub(crate) staging: Arc<Staging>,
     pub(crate) preparer: Preparer,
+    /// What opens libraries in a process first, if this program can be started for that.
+    pub(crate) preflight: Option<Arc<Preflight>>,
     pub(crate) watcher: Watcher,
     /// How libraries come into the process.
     pub(crate) loader: Rc<dyn Loader>,
@@ -54,12 +57,13 @@ pub enum SetupError {
 }
 
 impl AppResources {
-    /// Starts them; `loader` receives the folder of staged copies.
+    /// Starts them; `loader` receives the folder of staged copies; `preflight` opens libraries in a process first.
     ///
     /// # Errors
     /// See [`SetupError`].
     pub(crate) fn new(
         loader: impl FnOnce(PathBuf) -> Rc<dyn Loader>,
+        preflight: Option<Opener>,
         spans: Option<Arc<dyn SpanSink>>,
         shows_details: bool,
     ) -> Result<Self, SetupError> {
@@ -70,8 +74,10 @@ impl AppResources {
                 exports::REMEDY
             );
         }
+        let preflight = preflight.map(|opener| Arc::new(Preflight::new(opener, staging.clone())));
         Ok(Self {
-            preparer: Preparer::new(staging.clone()),
+            preparer: Preparer::new(staging.clone(), preflight.clone()),
+            preflight,
             watcher: Watcher::new().map_err(SetupError::Watch)?,
             loader: loader(staging.folder()),
             staging,

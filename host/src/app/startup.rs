@@ -27,6 +27,7 @@ use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
 use crate::library::loaded::LoadError;
 use crate::library::loader::{LoadMode, Loader};
+use crate::library::preflight::{OpenFailure, Passed, Preflight};
 use crate::library::resource_fault;
 use crate::library::source::Source;
 use crate::library::stage::{Kept, Original, StageError, Staging};
@@ -69,6 +70,8 @@ pub(crate) struct Plan {
     pub(crate) loader: Rc<dyn Loader>,
     /// Where processes for apps come from.
     pub(crate) blanks: BlankPool,
+    /// What opens the library in a process first, if it is to be.
+    pub(crate) preflight: Option<Arc<Preflight>>,
     pub(crate) staging: Arc<Staging>,
     pub(crate) pins: Pins,
 }
@@ -104,6 +107,7 @@ impl StartupError {
             Self::Build(_) => Cause::Build,
             _ if self.is_of_the_machine() => Cause::Machine,
             Self::Process(ProcessError::Refused(_)) => Cause::Unusable,
+            Self::Check(CheckError::Open(error)) if error.may_pass() => Cause::Failed,
             Self::Check(CheckError::Stage(_) | CheckError::Thread(_))
             | Self::Process(_)
             | Self::Start(_)
@@ -118,6 +122,14 @@ impl StartupError {
             Self::Check(CheckError::Thread(error) | CheckError::Load(LoadError::Thread(error)))
             | Self::Start(StartError::Thread { reason: error, .. }) => resource_fault::has_no_thread(error),
             Self::Check(CheckError::Load(LoadError::Open(error))) => resource_fault::is_at_fault(error),
+            Self::Check(CheckError::Open(OpenFailure::Process(error))) => {
+                resource_fault::has_no_thread(error)
+            }
+            Self::Check(CheckError::Open(error @ OpenFailure::Refused(_))) => {
+                resource_fault::is_at_fault(error)
+            }
+            // A constructor's words may contain anything.
+            Self::Check(CheckError::Open(_)) => false,
             // Of tokio, when it has no thread for work that blocks.
             Self::Panicked(panic) if panic.contains("(os error 11)") => true,
             error => resource_fault::is_at_fault(error),
@@ -129,9 +141,14 @@ impl StartupError {
 pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupError> {
     let inspected = inspect(&mut plan).await?;
     let hash = inspected.staged().hash();
+    let settings = plan.app.settings();
+    let preflight = match settings.isolation {
+        Isolation::Thread => preflight(&plan, &inspected).await?,
+        // It opens the library itself.
+        Isolation::Process => None,
+    };
     let name = plan.app.name().clone();
 
-    let settings = plan.app.settings();
     let early_states = match plan.loader.prepare(hash).await {
         LoadMode::SideBySide => None,
         LoadMode::OneAtATime => {
@@ -158,7 +175,7 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupEr
         Isolation::Process => in_process(&plan, identity, inspected, shape).await?,
     };
     record(&plan, State::Loaded, String::new());
-    let live = LiveGeneration { generation: Arc::new(generation), housing, hash };
+    let live = LiveGeneration { generation: Arc::new(generation), housing, hash, preflight };
     let workers = settings.workers;
     let plural = if workers == 1 { "" } else { "s" };
     record(&plan, State::Starting, format!("{workers} worker{plural}"));
@@ -224,6 +241,17 @@ async fn in_process(
         })
         .await?;
     Ok((generation, Housing::Process { copy: inspected, process }))
+}
+
+/// Opens the library in a process, if it is to be, so that one that crashes or hangs never reaches the host.
+async fn preflight(plan: &Plan, inspected: &Inspected) -> Result<Option<Passed>, StartupError> {
+    let Some(preflight) = &plan.preflight else { return Ok(None) };
+    let passed = preflight
+        .pass(inspected.staged(), plan.app.settings().start_timeout())
+        .await
+        .map_err(CheckError::from)?;
+    record(plan, State::Preflighted, passed.to_string());
+    Ok(Some(passed))
 }
 
 /// Copies the library until the copy is of one piece, and reads it; or takes what was prepared.

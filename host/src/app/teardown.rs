@@ -35,7 +35,7 @@ pub(crate) async fn tear_down(
     live: LiveGeneration,
     gone: impl FnOnce(Option<Inspected>),
 ) {
-    let LiveGeneration { generation, housing, hash: _ } = live;
+    let LiveGeneration { generation, housing, .. } = live;
     let settings = app.settings();
     let number = generation.number();
 

@@ -3,7 +3,6 @@
 mod orders;
 mod reports;
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,35 +13,21 @@ use std::sync::atomic::AtomicBool;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::stdio::dup2_stdin;
 
-use crate::process::blank::ARGUMENT;
-
 /// Signals that a terminal or a service manager sends to all processes of a host. The host stops its app processes itself.
 const OF_THE_HOST: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
-/// Runs this process as an app process, if a host has started it as one, and ends it then. A program that has a host and apps
-/// with `"isolation": "process"` calls it first in `main`, because an app process is the program itself, started anew.
-///
-/// ```
-/// fn main() {
-///     atoll_host::run_app_process();
-///     // What your program does.
-/// }
-/// ```
-pub fn run_app_process() {
-    if std::env::args_os().nth(1).as_deref() == Some(OsStr::new(ARGUMENT)) {
-        // Not by a return from `main`, which belongs to the program. The exit handlers of the app run, as those of any
-        // process do.
-        std::process::exit(match run() {
-            Ok(()) => 0,
-            Err(error) => {
-                eprintln!("an app process of Atoll ends: {error}");
-                1
-            }
-        });
+/// Does the work of an app process, until its host has it end or is gone; the exit code.
+pub(crate) fn run() -> i32 {
+    match obey() {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("an app process ends: {error}");
+            1
+        }
     }
 }
 
-fn run() -> io::Result<()> {
+fn obey() -> io::Result<()> {
     let control = take_control()?;
     // It ends with the thread of the host that has started it.
     set_parent_process_death_signal(Some(Signal::KILL))?;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, bail};
 use atoll_host::config::{AppConfig, Config, FILE_LIMIT};
 use atoll_host::internal::build::{BuildError, BuildOptions, BuiltLibrary, Symbols, Workspace};
-use atoll_host::internal::check::{Checked, check};
+use atoll_host::internal::check::{Checked, Opener, check};
 use atoll_host::internal::deploy::{Deployment, Outcome};
 use atoll_host::internal::http_server::stop_signal;
 use atoll_host::internal::regular_file::read_to_string;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::arguments::{Form, Format};
 use super::table::{Cell, Column, table};
-use super::{open_library, out, style, units};
+use super::{out, style, units};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -83,7 +83,7 @@ pub(super) fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
         }
         None => None,
     });
-    let opener = open_library::opener();
+    let opener = Opener::this_program();
     let mut checked = Vec::new();
     let mut refused = 0;
     for (app, source) in all {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use atoll_host::config::{AppConfig, Config, ConfigError, Settings};
-use atoll_host::internal::check::{CheckError, Checked, check};
+use atoll_host::internal::check::{CheckError, Checked, Opener, check};
 use atoll_host::internal::{Source, Staging, escape};
 use atoll_host::logging;
 use clap::Args;
@@ -14,7 +14,7 @@ use log::LevelFilter;
 use serde_json::{Value, json};
 
 use super::arguments::{Form, Format};
-use super::{open_library, out};
+use super::out;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -63,7 +63,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         };
         args.libraries.iter().map(absolute).collect::<anyhow::Result<_>>()?
     };
-    let opener = open_library::opener();
+    let opener = Opener::this_program();
     let checked = apps.iter().map(|(name, path, limit)| {
         let result = check(&staging, &Source::locate(path, name), name, *limit, &opener);
         (name.as_str(), path.as_path(), result)

@@ -15,7 +15,6 @@ mod free_port;
 mod logs;
 mod ls;
 mod new;
-mod open_library;
 mod out;
 mod port_owner;
 #[cfg(test)]
@@ -89,9 +88,6 @@ enum Command {
     /// Diagnose problems with this machine, apps.json, its libraries and the host, and suggest fixes.
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::DoctorArgs),
-    /// Open one library; used by `atoll check` and similar commands.
-    #[command(name = open_library::NAME, hide = true)]
-    OpenLibrary(open_library::OpenLibraryArgs),
     /// Print a shell completion script.
     #[command(after_help = completion::EXAMPLES)]
     Completion(completion::CompletionArgs),
@@ -119,7 +115,6 @@ pub(crate) fn main() -> ExitCode {
         Command::LogLevel(args) => change::log_level(&args),
         Command::Config(command) => config::run(&command),
         Command::Doctor(args) => doctor::run(&args),
-        Command::OpenLibrary(args) => open_library::run(&args),
         Command::Completion(args) => completion::run(&args, Cli::command()),
     };
     logging::finish();

@@ -1,6 +1,6 @@
 //! Sizes in bytes, as operators write them: `8388608`, `"8MiB"`, `"512kB"`.
 
-use super::settings::{BODY_LIMIT, HEAP_SOFT_LIMIT, SOME_BYTES, STACK_SIZE};
+use super::ranges::{BODY_LIMIT, HEAP_SOFT_LIMIT, SOME_BYTES, STACK_SIZE};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 /// The known units. `KB` is written so often for `kB` that it is taken as that; `Kb` and `m` could be anything else.

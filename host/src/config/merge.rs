@@ -5,6 +5,7 @@ use super::{
     isolation::Isolation,
     node::Node,
     on_fault::OnFault,
+    sandbox,
     settings::{self, Settings},
 };
 use std::collections::BTreeMap;
@@ -101,6 +102,10 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
             .optional("library_limit", |node| node.bytes(&settings::LIBRARY_LIMIT))
             .unwrap_or(base.library_limit),
         keep: fields.optional("keep", |node| node.whole(&settings::KEEP, "", "")).unwrap_or(base.keep),
+        preflight: fields.optional("preflight", Node::boolean).unwrap_or(base.preflight),
+        sandbox: fields
+            .optional("sandbox", |node| or_null(node, sandbox::read))
+            .unwrap_or_else(|| base.sandbox.clone()),
     }
 }
 
@@ -133,6 +138,7 @@ fn variables(node: &Node<'_>) -> Option<BTreeMap<String, String>> {
 #[cfg(test)]
 mod tests {
     use super::super::{Config, ConfigError};
+    use super::super::{Preset, SandboxSettings};
     use super::*;
     use serde_json::{Value, json};
     use std::path::Path;
@@ -157,7 +163,8 @@ mod tests {
             "workers": 3, "deadline_ms": 4, "queue": 5, "max_concurrency": 13, "rate": 14, "heap_soft_limit": "15MiB", "body_limit": "6kB", "head_limit": "16kB", "message_limit": "17kB", "max_calls": 18, "log_rate": 19, "log_record_limit": "20kB", "preload": true, "idle_timeout_ms": 7,
             "start_timeout_ms": 8, "drain_timeout_ms": 0, "stop_timeout_ms": 10, "env": { "A": "1" },
             "config": { "x": [1] }, "max_restarts": 0, "isolation": "process", "on_fault": "disable", "stack_size": "1MiB", "max_pinned": 16, "max_draining": 2,
-            "server_timing": true, "app_header": true, "library_limit": "16MB", "keep": 12
+            "server_timing": true, "app_header": true, "library_limit": "16MB", "keep": 12,
+            "preflight": false, "sandbox": { "preset": "strict", "memory": "1GiB" }
         });
         let settings = Settings {
             workers: 3,
@@ -189,6 +196,8 @@ mod tests {
             app_header: true,
             library_limit: 16_000_000,
             keep: 12,
+            preflight: false,
+            sandbox: Some(SandboxSettings { memory: Some(1 << 30), ..SandboxSettings::of(Preset::Strict) }),
         };
         (written, settings)
     }

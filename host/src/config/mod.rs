@@ -50,7 +50,9 @@ mod merge;
 mod node;
 mod on_fault;
 mod origin;
+mod ranges;
 mod route;
+mod sandbox;
 mod schema;
 mod settings;
 mod suggest;
@@ -64,9 +66,12 @@ pub use on_fault::OnFault;
 pub use origin::{Origin, Origins};
 pub use route::Route;
 pub(crate) use route::is_reserved;
+pub use sandbox::SandboxSettings;
 pub use schema::{schema, schema_json};
 pub use settings::Settings;
 pub(crate) use suggest::nearest_app;
+
+pub use crate::sandbox::{FileAccess, FileRule, FileRuleError, Namespace, Ports, Preset, Require};
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! A value of the file together with its field path, and the kinds of value that settings are made of.
 
-use super::{byte_size, diagnostic::Report, fields::Fields, settings};
+use super::{byte_size, diagnostic::Report, fields::Fields, ranges};
 use jsonc_parser::{ast, common::Ranged};
 use std::{
     fmt::Display,
@@ -32,6 +32,18 @@ impl<'d> Node<'d> {
 
     pub(super) fn is_null(&self) -> bool {
         matches!(self.value, ast::Value::NullKeyword(_))
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        self.as_text().is_some()
+    }
+
+    /// The text, if it is one.
+    pub(super) fn as_text(&self) -> Option<&'d str> {
+        match self.value {
+            ast::Value::StringLit(text) => Some(&text.value),
+            _ => None,
+        }
     }
 
     pub(super) fn is_list(&self) -> bool {
@@ -118,7 +130,7 @@ impl<'d> Node<'d> {
         }
         let (least, most) = (range.start(), range.end());
         // The upper limit of what is not limited would only distract from the mistake, unless it is the mistake.
-        if *most == settings::MAX && number.is_none_or(|number| number <= *most) {
+        if *most == ranges::MAX && number.is_none_or(|number| number <= *most) {
             self.expected(format_args!("a whole number{unit}, at least {least}{or}"))
         } else {
             self.expected(format_args!("a whole number{unit} from {least} to {most}{or}"))
@@ -194,7 +206,7 @@ fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::json;
+    use super::super::{json, settings};
     use super::*;
 
     /// What reading a text gives, or the message.
@@ -239,7 +251,7 @@ mod tests {
     #[test]
     fn an_upper_limit_is_named_when_it_matters() {
         let read = |text: &str| read(text, |node| node.milliseconds(&settings::SOME_TIME));
-        assert_eq!(read("9007199254740991"), Ok(settings::MAX));
+        assert_eq!(read("9007199254740991"), Ok(ranges::MAX));
         assert_eq!(read("0"), Err("expected a whole number of milliseconds, at least 1, found 0".into()));
         assert_eq!(
             read("9007199254740992"),

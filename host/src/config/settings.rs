@@ -5,16 +5,16 @@
 use super::byte_size;
 use super::isolation::Isolation;
 use super::on_fault::OnFault;
+use super::ranges::MAX;
+pub(super) use super::ranges::{BODY_LIMIT, HEAP_SOFT_LIMIT, SOME_BYTES, STACK_SIZE};
+use super::sandbox::{self, SandboxSettings};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
-/// The largest whole number that every JSON tool reads exactly (2^53 - 1): the limit where nothing else limits.
-pub(super) const MAX: u64 = (1 << 53) - 1;
 pub(super) const WORKERS: RangeInclusive<u64> = 1..=1024;
 pub(super) const QUEUE: RangeInclusive<u64> = 1..=1_000_000;
-pub(super) const BODY_LIMIT: RangeInclusive<u64> = 0..=MAX;
 /// For times that make no sense when they are zero.
 pub(super) const SOME_TIME: RangeInclusive<u64> = 1..=MAX;
 /// For times where zero means "do not wait".
@@ -24,13 +24,9 @@ pub(super) const MAX_PINNED: RangeInclusive<u64> = 0..=1000;
 pub(super) const MAX_DRAINING: RangeInclusive<u64> = 1..=1000;
 pub(super) const MAX_CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const RATE: RangeInclusive<u64> = 1..=1_000_000;
-pub(super) const HEAP_SOFT_LIMIT: RangeInclusive<u64> = 1..=MAX;
 pub(super) const LIBRARY_LIMIT: RangeInclusive<u64> = 0..=MAX;
 pub(super) const KEEP: RangeInclusive<u64> = 0..=1000;
 pub(super) const MAX_CALLS: RangeInclusive<u64> = 1..=1_000_000;
-pub(super) const SOME_BYTES: RangeInclusive<u64> = 1024..=MAX;
-/// Less is too little for the code that starts a thread; more than any machine has address space for.
-pub(super) const STACK_SIZE: RangeInclusive<u64> = 64 << 10..=1 << 40;
 pub(super) const LOG_RATE: RangeInclusive<u64> = 1..=1_000_000;
 /// What the operating system can hold as a variable's name and value.
 pub(super) const ENV_NAME: &str = r"^[^=\u0000]+$";
@@ -122,7 +118,8 @@ pub struct Settings {
     #[schemars(range(min = *SOME_TIME.start(), max = *SOME_TIME.end()))]
     pub idle_timeout_ms: Option<u64>,
 
-    /// How long a worker may take to become ready, in milliseconds. Default 10000.
+    /// How long a worker may take to become ready, in milliseconds, and how long the preflight of a library may take.
+    /// Default 10000.
     #[schemars(range(min = *SOME_TIME.start(), max = *SOME_TIME.end()))]
     pub start_timeout_ms: u64,
 
@@ -193,6 +190,15 @@ pub struct Settings {
     /// The number of previous libraries to keep for `atoll rollback`. Default 3.
     #[schemars(range(min = *KEEP.start(), max = *KEEP.end()))]
     pub keep: usize,
+
+    /// Whether to open a library that is new to this machine in a sandboxed process first, so that one that crashes or
+    /// hangs when it is opened never reaches the host. Default true.
+    pub preflight: bool,
+
+    /// What the app's process may do, if the app has a separate process: `"standard"`, `"strict"`, or an object with the
+    /// fields of a sandbox. The value of an app replaces the one in `defaults`. `null` means no sandbox. Default null.
+    #[schemars(schema_with = "sandbox::schema")]
+    pub sandbox: Option<SandboxSettings>,
 }
 
 impl Default for Settings {
@@ -227,6 +233,8 @@ impl Default for Settings {
             app_header: false,
             library_limit: 1 << 30,
             keep: 3,
+            preflight: true,
+            sandbox: None,
         }
     }
 }

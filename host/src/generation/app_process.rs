@@ -27,9 +27,9 @@ use crate::generation::handle::{Generation, Identity, Shape};
 use crate::generation::runner::{HeapBytes, Runner};
 use crate::generation::running::Running;
 use crate::library::inspect::Inspected;
+use crate::observe::exit_status::describe;
 use crate::process::blank::Blank;
 use crate::process::control::{self, LogReport, Opening, Order, Report};
-use crate::process::exit::describe;
 
 /// How long a process may take for its exit handlers before it is killed.
 pub(crate) const EXIT_LIMIT: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@ use atoll_plugin::stamp::Stamp;
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::InspectError;
 use crate::library::loaded::LoadError;
-pub use crate::library::preflight::{OPEN_LIMIT, OpenFailure, Opener, open_and_report};
+pub use crate::library::preflight::{OPEN_LIMIT, OpenFailure, Opener};
 use crate::library::source::{Source, SourceError};
 use crate::library::stage::{StageError, Staged, Staging};
 
@@ -89,7 +89,7 @@ pub fn check(
     if let Some(package) = source.package() {
         staging.claim(app, &path, &package.folder)?;
     }
-    let stays = opener.open(staging, inspected.staged())?;
+    let stays = opener.open(staging, app, inspected.staged().path())?;
     let (_, stamp) = inspected.into_parts();
     Ok(Checked { path, stamp, size, hash, stays })
 }

@@ -18,6 +18,8 @@ pub enum State {
     Staged,
     /// The copy was read and found good.
     Inspected,
+    /// It was opened in another process, now or before.
+    Preflighted,
     /// It is open in the process.
     Loaded,
     /// Its workers are starting.
@@ -41,6 +43,7 @@ impl std::fmt::Display for State {
         f.write_str(match self {
             Self::Staged => "staged",
             Self::Inspected => "inspected",
+            Self::Preflighted => "preflighted",
             Self::Loaded => "loaded",
             Self::Starting => "starting",
             Self::Serving => "serving",

@@ -6,6 +6,7 @@ pub(crate) mod entries;
 pub(crate) mod error_chain;
 pub mod escape;
 pub mod events;
+pub(crate) mod exit_status;
 pub(crate) mod faults;
 pub(crate) mod history;
 pub mod logging;

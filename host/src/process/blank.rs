@@ -7,8 +7,11 @@ use std::process::Stdio;
 
 use tokio::process::{Child, Command};
 
-/// The argument by which this program is started as an app process.
-pub(crate) const ARGUMENT: &str = "atoll-app-process";
+use crate::library::preflight::child::CHILD;
+use crate::library::preflight::has_children;
+
+/// The second argument of an app process, behind [`CHILD`].
+pub(crate) const APP: &str = "app";
 
 /// An app process that waits for its app. Dropping it ends the process.
 #[derive(Debug)]
@@ -21,12 +24,17 @@ impl Blank {
     /// Starts this program anew. It ends with the calling thread.
     ///
     /// # Errors
-    /// The system has no process or no descriptors for it.
+    /// The system has no process or no descriptors for it, or the program cannot be one.
     pub(crate) fn start() -> io::Result<Self> {
+        if !has_children() {
+            return Err(io::Error::other(
+                "this program does not call `atoll_host::run_child_process()` at the beginning of `main`",
+            ));
+        }
         let (control, theirs) = UnixStream::pair()?;
         // Also when the file of this program has been replaced.
         let child = Command::new("/proc/self/exe")
-            .arg(ARGUMENT)
+            .args([CHILD, APP])
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             // Signals from a terminal are the host's.

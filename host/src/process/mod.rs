@@ -2,5 +2,4 @@
 
 pub(crate) mod blank;
 pub(crate) mod control;
-pub(crate) mod exit;
 pub(crate) mod pool;

@@ -14,6 +14,7 @@ use crate::app::supervisor;
 use crate::config::Config;
 use crate::dispatch::app_calls::AppCalls;
 use crate::library::loader::{Dlopen, Loader};
+use crate::library::preflight::Opener;
 use crate::observe::events::EventBus;
 use crate::observe::trace::SpanSink;
 use crate::watch::Watcher;
@@ -32,6 +33,7 @@ pub struct Registrar {
 #[must_use]
 pub struct RegistrarBuilder {
     loader: Box<dyn FnOnce(PathBuf) -> Rc<dyn Loader>>,
+    preflight: Option<Opener>,
     spans: Option<Arc<dyn SpanSink>>,
     shows_details: bool,
 }
@@ -40,6 +42,11 @@ impl RegistrarBuilder {
     /// Lets problems contain internal errors of the apps, if `on`: for their developers, not for their users.
     pub fn with_details(self, on: bool) -> Self {
         Self { shows_details: on, ..self }
+    }
+
+    /// Opens each library that is new to this machine in a sandboxed process of this program first, if `on`.
+    pub(crate) fn with_preflight(self, on: bool) -> Self {
+        Self { preflight: on.then(Opener::this_program), ..self }
     }
 
     /// Sends the spans of requests there.
@@ -64,7 +71,7 @@ impl RegistrarBuilder {
     /// # Panics
     /// Outside of a [`LocalSet`](tokio::task::LocalSet), which runs the supervisors of the apps.
     pub fn build(self) -> Result<Registrar, SetupError> {
-        let resources = AppResources::new(self.loader, self.spans, self.shows_details)?;
+        let resources = AppResources::new(self.loader, self.preflight, self.spans, self.shows_details)?;
         let registry = Arc::new(Registry::default());
         let call_sink = AppCalls::start(registry.index.clone());
         Ok(Registrar { registry, resources, call_sink })
@@ -74,7 +81,12 @@ impl RegistrarBuilder {
 impl Registrar {
     /// One that loads libraries with `dlopen`.
     pub fn builder() -> RegistrarBuilder {
-        RegistrarBuilder { loader: Box::new(|_| Rc::new(Dlopen)), spans: None, shows_details: false }
+        RegistrarBuilder {
+            loader: Box::new(|_| Rc::new(Dlopen)),
+            preflight: None,
+            spans: None,
+            shows_details: false,
+        }
     }
 
     /// The apps, for any thread.

@@ -14,6 +14,7 @@ use crate::admin::{self, Admin, AdminOrigin, AdminToken};
 use crate::app::resources::SetupError;
 use crate::config::ConfigError;
 use crate::http::{self, HttpSettings, Mount, TrustedProxies};
+use crate::library::preflight;
 use crate::observe::trace::SpanSink;
 use crate::registry::{Registrar, Registry};
 use crate::server::fault_recorder::FaultRecorder;
@@ -61,6 +62,7 @@ pub struct Host {
 pub struct HostBuilder {
     config: PathBuf,
     front: HttpSettings,
+    preflight: bool,
     spans: Option<Arc<dyn SpanSink>>,
     shows_details: bool,
     admin: Option<TcpListener>,
@@ -92,6 +94,7 @@ impl Host {
         HostBuilder {
             config: config.into(),
             front: HttpSettings { mount, trusted: TrustedProxies::default(), access_log: false },
+            preflight: preflight::has_children(),
             spans: None,
             shows_details: false,
             admin: None,
@@ -204,6 +207,12 @@ impl HostBuilder {
         Self { shows_details: true, ..self }
     }
 
+    /// Opens no library in a sandboxed process first, whatever the setting `preflight` of an app is. Without this, a host
+    /// does so if the program has called [`run_child_process`](crate::run_child_process).
+    pub fn without_preflight(self) -> Self {
+        Self { preflight: false, ..self }
+    }
+
     /// Sends the spans of requests there.
     pub fn with_spans(self, sink: Arc<dyn SpanSink>) -> Self {
         Self { spans: Some(sink), ..self }
@@ -242,8 +251,12 @@ impl HostBuilder {
     /// Outside of an actix system.
     #[doc(hidden)]
     pub fn open(self) -> Result<(OpenHost, ConfigFile), HostError> {
-        let Self { config, front, spans, shows_details, admin, token, origins } = self;
-        let registrar = Registrar::builder().with_details(shows_details).with_spans(spans).build()?;
+        let Self { config, front, preflight, spans, shows_details, admin, token, origins } = self;
+        let registrar = Registrar::builder()
+            .with_preflight(preflight)
+            .with_details(shows_details)
+            .with_spans(spans)
+            .build()?;
         let lock = HostLock::take(&registrar, &config)?;
         let recorder = record_faults(&registrar, &config);
         // Watched before it is read: an edit in between is not lost.

@@ -1,5 +1,6 @@
 //! Listeners, TLS, and hosts as a part of other programs.
 
+pub(crate) mod child;
 mod fault_recorder;
 pub(crate) mod host;
 pub mod http_server;

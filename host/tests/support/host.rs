@@ -210,7 +210,7 @@ impl Ended {
         self.folder.path()
     }
 
-    /// All files that it has left under its `TMPDIR`.
+    /// All files that it has left under its `TMPDIR`, but for the list of libraries that were opened before.
     pub fn temporary_files(&self) -> Vec<PathBuf> {
         temporary_files(self.folder.path())
     }
@@ -335,7 +335,8 @@ impl Host {
         paths
     }
 
-    /// All files under its `TMPDIR`: staged copies and libraries kept for a rollback.
+    /// All files under its `TMPDIR`: staged copies and libraries kept for a rollback; but for the list of libraries that
+    /// were opened before.
     pub fn temporary_files(&self) -> Vec<PathBuf> {
         temporary_files(self.folder())
     }
@@ -424,6 +425,8 @@ fn temporary_files(folder: &Path) -> Vec<PathBuf> {
         for entry in entries.flatten() {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                // It is for the next host of the machine.
+                _ if entry.file_name().to_string_lossy().starts_with("opened-libraries-") => {}
                 _ => files.push(entry.path()),
             }
         }

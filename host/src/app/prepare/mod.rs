@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
@@ -11,6 +12,7 @@ use tokio::time::sleep;
 
 use crate::library::check::CheckError;
 use crate::library::inspect::Inspected;
+use crate::library::preflight::Preflight;
 use crate::library::source::Source;
 use crate::library::stage::Staging;
 use crate::watch::{Fingerprint, SETTLE};
@@ -29,6 +31,7 @@ const BLOCK: u64 = 4096;
 #[derive(Clone, Debug)]
 pub(crate) struct Preparer {
     staging: Arc<Staging>,
+    preflight: Option<Arc<Preflight>>,
     turns: Arc<Semaphore>,
     /// In blocks.
     room: Arc<Semaphore>,
@@ -64,22 +67,30 @@ impl Drop for Underway {
 }
 
 impl Preparer {
-    pub(crate) fn new(staging: Arc<Staging>) -> Self {
-        Self::with(staging, AT_ONCE, ROOM)
+    pub(crate) fn new(staging: Arc<Staging>, preflight: Option<Arc<Preflight>>) -> Self {
+        Self { preflight, ..Self::with(staging, AT_ONCE, ROOM) }
     }
 
     fn with(staging: Arc<Staging>, at_once: usize, room: u64) -> Self {
         let blocks = usize::try_from(room / BLOCK).unwrap_or(Semaphore::MAX_PERMITS);
-        Self { staging, turns: Arc::new(Semaphore::new(at_once)), room: Arc::new(Semaphore::new(blocks)) }
+        let (turns, room) = (Arc::new(Semaphore::new(at_once)), Arc::new(Semaphore::new(blocks)));
+        Self { staging, preflight: None, turns, room }
     }
 
-    /// Begins to prepare the library that `path` leads to, if it has at most `limit` bytes.
+    /// Begins to prepare the library that `path` leads to, if it has at most `limit` bytes; with a limit for the
+    /// preflight, also opens it in a process.
     ///
     /// # Panics
     /// Outside of a [`LocalSet`](tokio::task::LocalSet).
-    pub(crate) fn begin(&self, app: Arc<str>, path: PathBuf, limit: u64) -> Preparation {
+    pub(crate) fn begin(
+        &self,
+        app: Arc<str>,
+        path: PathBuf,
+        limit: u64,
+        preflight: Option<Duration>,
+    ) -> Preparation {
         let has_turn = Rc::new(Cell::new(false));
-        let task = spawn_local(self.clone().prepare(app, path, limit, has_turn.clone()));
+        let task = spawn_local(self.clone().prepare(app, path, limit, preflight, has_turn.clone()));
         Preparation::Underway(Underway { task, has_turn })
     }
 
@@ -90,6 +101,7 @@ impl Preparer {
         app: Arc<str>,
         path: PathBuf,
         limit: u64,
+        preflight: Option<Duration>,
         has_turn: Rc<Cell<bool>>,
     ) -> Option<Prepared> {
         // Only a copy of what was not changed just now can be told from what may be written next; and of a burst of
@@ -97,14 +109,26 @@ impl Preparer {
         sleep(SETTLE).await;
         let turn = self.turns.clone().acquire_owned().await.ok()?;
         has_turn.set(true);
+        let preflight = self.preflight.clone().zip(preflight);
+        let name = app.clone();
         let copied = spawn_blocking(move || {
-            let _turn = turn;
             self.copy(&app, &path, limit).unwrap_or_else(|error| {
                 log::debug!("{app}: cannot preload its library: {error}");
                 None
             })
         });
-        copied.await.ok()?
+        let prepared = copied.await.ok()??;
+        if let Some((preflight, limit)) = preflight {
+            match preflight.pass(prepared.copy.staged(), limit).await {
+                Ok(passed) => log::debug!("{name}: the preloaded library was {passed}"),
+                Err(error) => {
+                    log::debug!("{name}: cannot preload its library: {error}");
+                    return None;
+                }
+            }
+        }
+        drop(turn);
+        Some(prepared)
     }
 
     fn copy(&self, app: &str, path: &Path, limit: u64) -> Result<Option<Prepared>, CheckError> {

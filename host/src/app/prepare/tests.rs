@@ -27,7 +27,7 @@ impl Setup {
     }
 
     fn begin(&self) -> Preparation {
-        self.preparer.begin("hello".into(), self.library.clone(), u64::MAX)
+        self.preparer.begin("hello".into(), self.library.clone(), u64::MAX, None)
     }
 
     /// One that is done.

@@ -17,6 +17,7 @@ use crate::app::startup::{self, Plan, StartupError};
 use crate::app::teardown;
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
+use crate::library::preflight::Passed;
 use crate::library::stage::Kept;
 use crate::observe::history::{State, Transition};
 
@@ -81,6 +82,7 @@ impl Supervisor {
             give_way: self.way_request(),
             loader: self.loader.clone(),
             blanks: self.blanks.clone(),
+            preflight: self.preflight.clone().filter(|_| self.app.settings().preflight),
             staging: self.staging.clone(),
             pins: self.pins.clone(),
         };
@@ -155,6 +157,10 @@ impl Supervisor {
             || "it is ready".to_owned(),
             |noticed| format!("it is ready, {:.1} ms after the change", millis(noticed.elapsed())),
         );
+        let reason = match live.preflight {
+            Some(Passed::Now(time)) => format!("{reason}; its preflight took {:.1} ms", millis(time)),
+            _ => reason,
+        };
         log::info!("{}#{number} is serving: {reason}", self.app.name());
         self.record(number, State::Serving, reason);
     }

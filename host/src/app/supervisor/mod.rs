@@ -35,6 +35,7 @@ use crate::app::resources::AppResources;
 use crate::config::{AppConfig, Isolation, Settings};
 use crate::library::content_hash::ContentHash;
 use crate::library::loader::Loader;
+use crate::library::preflight::Preflight;
 use crate::library::source::Source;
 use crate::library::stage::{Kept, Staging};
 use crate::observe::faults::Faults;
@@ -64,6 +65,7 @@ pub(crate) fn register(config: &AppConfig, shared: &AppResources, call_sink: Arc
         app: app.clone(),
         staging: shared.staging.clone(),
         preparer: shared.preparer.clone(),
+        preflight: shared.preflight.clone(),
         watcher: shared.watcher.clone(),
         loader: shared.loader.clone(),
         blanks: shared.blanks.clone(),
@@ -106,6 +108,7 @@ struct Supervisor {
     app: Arc<App>,
     staging: Arc<Staging>,
     preparer: Preparer,
+    preflight: Option<Arc<Preflight>>,
     watcher: Watcher,
     loader: Rc<dyn Loader>,
     blanks: BlankPool,
@@ -286,8 +289,10 @@ impl Supervisor {
     fn prepare(&mut self) {
         self.prepared = match &self.library {
             Library::At(path) | Library::Built(path) => {
-                let limit = self.app.settings().library_limit as u64;
-                Some(self.preparer.begin(self.app.name().clone(), path.clone(), limit))
+                let settings = self.app.settings();
+                let limit = settings.library_limit as u64;
+                let preflight = settings.preflight.then(|| settings.start_timeout());
+                Some(self.preparer.begin(self.app.name().clone(), path.clone(), limit, preflight))
             }
             Library::Failed(_) => None,
         };

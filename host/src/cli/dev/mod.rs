@@ -48,7 +48,8 @@ pub(super) fn run(args: &DevArgs) -> anyhow::Result<()> {
 }
 
 async fn develop(args: &DevArgs, socket: Option<TcpListener>) -> anyhow::Result<()> {
-    let (host, file) = serve::host(&args.serve)?.with_details().open()?;
+    // Each save is a new library, so that each would wait for another process.
+    let (host, file) = serve::host(&args.serve)?.with_details().without_preflight().open()?;
     let registrar = host.registrar().clone();
     let config = file.load()?;
     let registry = registrar.registry().clone();

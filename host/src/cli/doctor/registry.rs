@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use atoll_host::config::{AppConfig, Config};
-use atoll_host::internal::check::check as check_library;
+use atoll_host::internal::check::{Opener, check as check_library};
 use atoll_host::internal::{Source, Staging};
 
-use super::super::{open_library, units};
+use super::super::units;
 use super::finding::Finding;
 
 pub(super) fn check(file: &Path) -> Vec<Finding> {
@@ -26,7 +26,7 @@ pub(super) fn check(file: &Path) -> Vec<Finding> {
 fn library(staging: &Staging, app: &AppConfig) -> Finding {
     let check = format!("library of {}", app.name);
     let source = Source::locate(&app.path, &app.name);
-    match check_library(staging, &source, &app.name, app.settings.library_limit, &open_library::opener()) {
+    match check_library(staging, &source, &app.name, app.settings.library_limit, &Opener::this_program()) {
         Ok(checked) => {
             let found =
                 format!("{} {}, {}", checked.stamp.name, checked.stamp.version, checked.path.display());

@@ -92,6 +92,11 @@ impl Staging {
         })
     }
 
+    /// The folder for temporary files, which the one that hosts of this user share is in.
+    pub(crate) fn place(&self) -> &Path {
+        &self.place
+    }
+
     /// The folder that hosts of this user share.
     pub(crate) fn common_folder(&self) -> Result<CommonFolder, StageError> {
         CommonFolder::open(&self.place)

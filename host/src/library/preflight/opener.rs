@@ -1,27 +1,20 @@
-//! Opening a library in a disposable process: a damaged library, or a constructor, may end the process that opens it.
+//! Starting the disposable process that opens a library.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group,
-    set_parent_process_death_signal, setrlimit, waitid,
-};
-use serde::{Deserialize, Serialize};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use crate::abi::library_context::LibraryContext;
-use crate::library::loaded::Loaded;
-use crate::library::stage::{Staged, Staging};
-use crate::observe::app_log::AppLog;
-use crate::observe::events::EventBus;
+use super::child::{CHILD, OPEN_LIBRARY, Report};
+use crate::library::stage::Staging;
+use crate::observe::exit_status::describe;
+use crate::sandbox::{FileAccess, FileRule, Policy, Require};
 
 /// How long opening and closing a library may take.
 pub const OPEN_LIMIT: Duration = Duration::from_secs(30);
@@ -32,13 +25,11 @@ const WORDS: usize = 1024;
 /// How long to wait for the last words of a process that has ended.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// A program that opens a library and ends.
-///
-/// It is started with the arguments of this, followed by those of [`open_and_report`], which it has to call with them.
+/// A program that opens a library in a sandbox, and ends: one that calls
+/// [`run_child_process`](crate::run_child_process).
 #[derive(Clone, Debug)]
 pub struct Opener {
     program: PathBuf,
-    arguments: Vec<OsString>,
     limit: Duration,
 }
 
@@ -51,13 +42,15 @@ pub enum OpenFailure {
     Refused(String),
     /// The process has ended in the middle of it.
     #[error(
-        "opening it killed the preflight process with {end}{}; it is damaged, or one of its constructors crashes: \
+        "opening it ended the preflight process with {end}{}; it is damaged, or one of its constructors crashes: \
         rebuild it, or copy it again",
         if words.is_empty() { String::new() } else { format!(", which wrote {words:?}") }
     )]
     Died {
         /// The signal or the exit code.
         end: String,
+        /// Whether it was killed from outside, as the kernel does when memory runs out.
+        is_killed: bool,
         /// The end of what it wrote to standard error.
         words: String,
     },
@@ -73,25 +66,31 @@ pub enum OpenFailure {
     /// There is no process to try it in.
     #[error("cannot start a preflight process: {0}")]
     Process(io::Error),
+    /// The process could not be sandboxed.
+    #[error("cannot sandbox the preflight process: {0}")]
+    Sandbox(String),
 }
 
-/// What a process reports of a library.
-#[derive(Debug, Serialize, Deserialize)]
-enum Report {
-    /// It was opened and closed again. Why it stays in a process all the same, if it does.
-    Opened { stays: Option<String> },
-    /// It was refused; why.
-    Refused(String),
+impl OpenFailure {
+    /// Whether another attempt with the same library may succeed.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused(_) => false,
+            Self::Died { is_killed, .. } => *is_killed,
+            Self::Hangs { .. } | Self::Process(_) | Self::Sandbox(_) => true,
+        }
+    }
 }
 
 impl Opener {
-    /// A program with the arguments that have it call [`open_and_report`].
-    pub fn new(
-        program: impl Into<PathBuf>,
-        arguments: impl IntoIterator<Item = impl Into<OsString>>,
-    ) -> Self {
-        let arguments = arguments.into_iter().map(Into::into).collect();
-        Self { program: program.into(), arguments, limit: OPEN_LIMIT }
+    /// This program, also when its file has been replaced.
+    pub fn this_program() -> Self {
+        Self::new("/proc/self/exe")
+    }
+
+    /// Another program.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self { program: program.into(), limit: OPEN_LIMIT }
     }
 
     /// With another limit than [`OPEN_LIMIT`].
@@ -100,20 +99,19 @@ impl Opener {
         Self { limit, ..self }
     }
 
-    /// Opens a staged copy, and closes it again. Why it stays in a process then, if it does.
+    /// Opens the staged copy `library` of an app, and closes it again. Why it stays in a process then, if it does.
     ///
     /// # Errors
     /// See [`OpenFailure`].
-    pub fn open(&self, staging: &Staging, staged: &Staged) -> Result<Option<String>, OpenFailure> {
+    pub fn open(&self, staging: &Staging, app: &str, library: &Path) -> Result<Option<String>, OpenFailure> {
         // All that the process leaves behind is in here.
         let folder = tempfile::Builder::new().prefix("open-").tempdir_in(staging.folder());
         let folder = folder.map_err(OpenFailure::Process)?;
         let report = folder.path().join("report");
+        let policy = policy(folder.path()).map_err(OpenFailure::Process)?;
         let mut child = Command::new(&self.program)
-            .args(&self.arguments)
-            .arg(staged.app())
-            .arg(staged.path())
-            .arg(&report)
+            .args([CHILD, OPEN_LIBRARY, &policy, app])
+            .args([library, &report])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -134,40 +132,24 @@ impl Opener {
         match report {
             Some(Report::Opened { stays }) if status.success() => Ok(stays),
             Some(Report::Refused(reason)) if status.success() => Err(OpenFailure::Refused(reason)),
+            Some(Report::NoSandbox(reason)) if status.success() => Err(OpenFailure::Sandbox(reason)),
             _ => {
                 let words = words.recv_timeout(LAST_WORDS).unwrap_or_default();
-                Err(OpenFailure::Died { end: text_of(status), words })
+                let is_killed = status.signal() == Some(libc::SIGKILL);
+                Err(OpenFailure::Died { end: describe(status), is_killed, words })
             }
         }
     }
 }
 
-/// Opens a library and closes it again, and writes to the file `report` what came of it: what a process does that an
-/// [`Opener`] has started. The process should end then.
-///
-/// # Errors
-/// The report cannot be written.
-pub fn open_and_report(app: &str, library: &Path, report: &Path) -> io::Result<()> {
-    // It ends with whoever has started it, and its memory is of no interest to anybody.
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    let folder = report.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let outcome = open(app, library, folder).unwrap_or_else(Report::Refused);
-    // Not by a rename: whoever reads it waits for the end of this process.
-    fs::write(report, serde_json::to_vec(&outcome)?)
-}
-
-fn open(app: &str, library: &Path, folder: &Path) -> Result<Report, String> {
-    let staging = Staging::within(folder).map_err(|error| error.to_string())?;
-    let staged = staging.stage_up_to(u64::MAX, app, library).map_err(|error| error.to_string())?;
-    let inspected = staged.inspect(None).map_err(|error| error.to_string())?;
-    let app_log = Arc::new(AppLog::new(app.into(), EventBus::default()));
-    let context = LibraryContext::new(app.into(), 1, app_log);
-    // SAFETY: the open rule: whoever has it checked means to run it in a host, and this process is made for the attempt.
-    let loaded = unsafe { Loaded::open(inspected, context) }.map_err(|error| error.to_string())?;
-    // SAFETY: the unload rule: no worker was made, and nobody else has its root.
-    let stays = unsafe { loaded.unload() }.err().map(|pinned| pinned.reason().to_string());
-    Ok(Report::Opened { stays })
+/// What the process may do: read every file, as shared libraries may be anywhere, and write in its folder. What a kernel
+/// cannot enforce is left out: the process is there for what ends it, and the host trusts the library.
+fn policy(folder: &Path) -> io::Result<String> {
+    let files = [(FileAccess::Read, Path::new("/")), (FileAccess::ReadWrite, folder)];
+    let files = files.map(|(access, path)| FileRule::new(access, path));
+    let files = files.into_iter().collect::<Result<_, _>>().map_err(io::Error::other)?;
+    let policy = Policy { files, require: Require::Available, ..Policy::default() };
+    Ok(serde_json::to_string(&policy)?)
 }
 
 /// Waits for the end of a process, and says whether it has come.
@@ -202,26 +184,4 @@ fn last_words(child: &mut Child) -> Receiver<String> {
         });
     }
     receiver
-}
-
-fn text_of(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("signal {signal}{}", name_of(signal)),
-        (None, code) => format!("exit code {}", code.unwrap_or_default()),
-    }
-}
-
-/// The names of the signals that code gets by its own faults.
-fn name_of(signal: i32) -> &'static str {
-    match signal {
-        libc::SIGSEGV => " (SIGSEGV)",
-        libc::SIGBUS => " (SIGBUS)",
-        libc::SIGILL => " (SIGILL)",
-        libc::SIGFPE => " (SIGFPE)",
-        libc::SIGABRT => " (SIGABRT)",
-        libc::SIGTRAP => " (SIGTRAP)",
-        libc::SIGSYS => " (SIGSYS)",
-        libc::SIGKILL => " (SIGKILL)",
-        _ => "",
-    }
 }

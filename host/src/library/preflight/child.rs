@@ -1,0 +1,85 @@
+//! The process that opens a library: sandboxed, and made for one library.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use log::LevelFilter;
+use rustix::process::{Signal, set_parent_process_death_signal};
+use serde::{Deserialize, Serialize};
+
+use crate::abi::library_context::LibraryContext;
+use crate::library::loaded::Loaded;
+use crate::library::stage::Staging;
+use crate::observe::app_log::AppLog;
+use crate::observe::events::EventBus;
+use crate::observe::logging;
+use crate::sandbox::Policy;
+
+/// The first argument of each process that a host starts of its program.
+pub(crate) const CHILD: &str = "--atoll-child";
+
+/// The second argument of one that opens a library; the others are a policy, the name of the app, the library, and the
+/// file for the report.
+pub(crate) const OPEN_LIBRARY: &str = "open-library";
+
+/// What a process reports of a library.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Report {
+    /// It was opened and closed again. Why it stays in a process all the same, if it does.
+    Opened { stays: Option<String> },
+    /// It was refused; why.
+    Refused(String),
+    /// The process could not be sandboxed; why.
+    NoSandbox(String),
+}
+
+/// Opens a library, and writes what came of it into a file; returns the exit code. `arguments`: those that follow [`OPEN_LIBRARY`].
+pub(crate) fn run(arguments: &[OsString]) -> i32 {
+    let [policy, app, library, report] = arguments else {
+        eprintln!("{OPEN_LIBRARY}: expected a policy, an app, a library and a file for the report");
+        return 2;
+    };
+    let done = open_and_report(policy, &app.to_string_lossy(), library.as_ref(), report.as_ref());
+    logging::finish();
+    match done {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("{OPEN_LIBRARY}: {}: {error}", report.display());
+            1
+        }
+    }
+}
+
+fn open_and_report(policy: &OsString, app: &str, library: &Path, report: &Path) -> io::Result<()> {
+    // It ends with the host.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let policy: Policy = serde_json::from_slice(policy.as_encoded_bytes())?;
+    let folder = report.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let outcome = match policy.enforce() {
+        Err(error) => Report::NoSandbox(error.to_string()),
+        Ok(in_force) => {
+            // Its threads are in the sandbox.
+            logging::init_at(LevelFilter::Warn);
+            log::debug!("in the sandbox: {:?}", in_force.layers);
+            open(app, library, folder).unwrap_or_else(Report::Refused)
+        }
+    };
+    // Not by a rename: the host reads it after the end of this process.
+    fs::write(report, serde_json::to_vec(&outcome)?)
+}
+
+fn open(app: &str, library: &Path, folder: &Path) -> Result<Report, String> {
+    let staging = Staging::within(folder).map_err(|error| error.to_string())?;
+    let staged = staging.stage_up_to(u64::MAX, app, library).map_err(|error| error.to_string())?;
+    let inspected = staged.inspect(None).map_err(|error| error.to_string())?;
+    let app_log = Arc::new(AppLog::new(app.into(), EventBus::default()));
+    let context = LibraryContext::new(app.into(), 1, app_log);
+    // SAFETY: the open rule: the one who has it checked means to run it in a host, and this process is made for the attempt.
+    let loaded = unsafe { Loaded::open(inspected, context) }.map_err(|error| error.to_string())?;
+    // SAFETY: the unload rule: no worker was made, and nobody else has its root.
+    let stays = unsafe { loaded.unload() }.err().map(|pinned| pinned.reason().to_string());
+    Ok(Report::Opened { stays })
+}

@@ -1,0 +1,124 @@
+//! Preflight: a library that is new to this machine is opened in a disposable, sandboxed process first, since a damaged
+//! library, or a constructor, may end the process that opens it.
+
+pub(crate) mod child;
+mod known;
+mod opener;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+pub(crate) use self::known::KNOWN_LIBRARIES;
+use self::known::KnownLibraries;
+pub use self::opener::{OPEN_LIMIT, OpenFailure, Opener};
+use super::content_hash::ContentHash;
+use super::stage::{Staged, Staging};
+
+/// How many libraries a host opens in processes at a time.
+pub(crate) const PREFLIGHTS: usize = 4;
+
+/// Whether this program calls [`run_child_process`](crate::run_child_process), so that it can be started for a preflight.
+static HAS_CHILDREN: AtomicBool = AtomicBool::new(false);
+
+/// Takes note that this program can be started for a preflight.
+pub(crate) fn allow_children() {
+    HAS_CHILDREN.store(true, Ordering::Relaxed);
+}
+
+/// Whether this program can be started for a preflight.
+pub(crate) fn has_children() -> bool {
+    HAS_CHILDREN.load(Ordering::Relaxed)
+}
+
+/// The preflights of a host.
+#[derive(Debug)]
+pub(crate) struct Preflight {
+    opener: Opener,
+    staging: Arc<Staging>,
+    known: KnownLibraries,
+    turns: Semaphore,
+}
+
+/// How a library has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// It was opened on this machine before.
+    Before,
+    /// It was opened in a process, which took this long.
+    Now(Duration),
+}
+
+impl fmt::Display for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Before => f.write_str("opened on this machine before"),
+            Self::Now(time) => {
+                write!(f, "opened in a sandboxed process, {:.1} ms", time.as_secs_f64() * 1000.0)
+            }
+        }
+    }
+}
+
+impl Preflight {
+    /// The preflights of a host with these copies.
+    pub(crate) fn new(opener: Opener, staging: Arc<Staging>) -> Self {
+        let known = KnownLibraries::new(staging.place());
+        Self { opener, staging, known, turns: Semaphore::new(PREFLIGHTS) }
+    }
+
+    /// Opens a staged copy in a process, unless that was done on this machine before. It may take as long as `limit`.
+    ///
+    /// # Errors
+    /// See [`OpenFailure`].
+    pub(crate) async fn pass(
+        self: &Arc<Self>,
+        staged: &Staged,
+        limit: Duration,
+    ) -> Result<Passed, OpenFailure> {
+        let begun = Instant::now();
+        // It is never closed.
+        let turn = self.turns.acquire().await;
+        let (this, app, path) = (self.clone(), staged.app().to_owned(), staged.path().to_owned());
+        let hash = staged.hash();
+        let opener = self.opener.clone().with_limit(limit);
+        let opened = spawn_blocking(move || {
+            if this.is_known(&app, hash) {
+                return Ok(false);
+            }
+            if let Some(reason) = opener.open(&this.staging, &app, &path)? {
+                log::debug!("{app}: its library stays in a process: {reason}");
+            }
+            Ok(true)
+        });
+        let opened = opened.await.map_err(|error| OpenFailure::Process(error.into()))??;
+        drop(turn);
+        if !opened {
+            return Ok(Passed::Before);
+        }
+        let (this, app) = (self.clone(), staged.app().to_owned());
+        // The app does not wait for the disk.
+        spawn_blocking(move || this.remember(&app, hash));
+        Ok(Passed::Now(begun.elapsed()))
+    }
+
+    /// In doubt it is opened again.
+    fn is_known(&self, app: &str, hash: ContentHash) -> bool {
+        self.known.contains(hash).unwrap_or_else(|error| {
+            log::warn!("{app}: cannot find out whether its library was opened before: {error}");
+            false
+        })
+    }
+
+    fn remember(&self, app: &str, hash: ContentHash) {
+        if let Err(error) = self.known.add(hash) {
+            log::warn!(
+                "{app}: its library will be opened in a process again, as it cannot be remembered: {error}"
+            );
+        }
+    }
+}

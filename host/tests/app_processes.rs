@@ -11,12 +11,21 @@ use support::{Call, Connection, Host, Launch, Load, library, wait_until};
 
 const ADMIN: [&str; 2] = ["--admin", "127.0.0.1:0"];
 
-/// The apps `bad` (fixture `misbehave`) and `good` (fixture `probe`), each in a process, with these settings for `bad`.
+/// The apps `bad` (fixture `misbehave`) and `good` (fixture `probe`), each in a sandboxed process that may use the folder of
+/// the test, with these settings for `bad`.
 fn start(settings: Value) -> Host {
-    let mut bad = json!({ "name": "bad", "path": library("misbehave"), "isolation": "process" });
+    start_with("misbehave", settings)
+}
+
+/// As [`start`], with another fixture as `bad`.
+fn start_with(fixture: &str, settings: Value) -> Host {
+    let launch = Launch::serve(json!([])).args(ADMIN);
+    let sandbox = json!({ "files": [format!("rw:{}", launch.folder().display())] });
+    let mut bad = json!({ "name": "bad", "path": library(fixture) });
     bad.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-    let good = json!({ "name": "good", "path": library("probe"), "isolation": "process" });
-    Launch::serve(json!([bad, good])).args(ADMIN).start()
+    let apps = [bad, json!({ "name": "good", "path": library("probe") })];
+    let registry = json!({ "defaults": { "isolation": "process", "sandbox": sandbox }, "apps": apps });
+    launch.write("apps.json", registry.to_string()).start()
 }
 
 /// The numbers of the processes of an app.
@@ -139,4 +148,45 @@ fn a_signal_to_all_processes_is_one_to_the_host() {
     fs::write(host.path("unblock"), "").unwrap();
     assert_eq!(blocked.receive("GET").unwrap().text(), "no longer blocked");
     assert!(host.ended().status.success());
+}
+
+#[test]
+fn a_fault_ends_the_process_and_is_reported_with_its_request_at_once() {
+    let host = start_with("faults", json!({}));
+    let others = Load::start(host.address(), &["/apps/good/start"; 2]);
+    for (way, signal, cause) in [
+        ("null", "SIGSEGV", "null pointer dereference"),
+        ("overflow", "SIGSEGV", "stack overflow"),
+        ("illegal", "SIGILL", "illegal instruction"),
+        ("divide", "SIGFPE", "arithmetic trap"),
+        ("free", "SIGABRT", "abort"),
+    ] {
+        wait_until("it serves", || host.get("/apps/bad/").status == 200);
+        let ended = process(&host, "bad");
+        host.get(&format!("/apps/bad/now/{way}")).problem(502, "bad-gateway");
+        let line = host.wait_for_log(&["ERROR", &format!("ended its process {ended}"), signal, cause]);
+        assert!(line.contains(&format!("during GET /apps/bad/now/{way} (request ")), "{line}");
+    }
+    host.wait_for_log(&["faults::ways::read_null"]);
+    for reply in others.stop().into_iter().flatten() {
+        assert_eq!(reply.status, 200);
+    }
+    let app = Connection::open(host.admin()).unwrap().call(&Call::get("/api/v1/apps/bad")).unwrap().json();
+    let faults = app["faults"].as_array().unwrap();
+    assert_eq!(faults.len(), 5, "{faults:?}");
+    assert!(faults.iter().all(|fault| fault["own_process"] == true));
+    assert!(host.stop().status.success());
+}
+
+#[test]
+fn what_is_in_force_is_shown() {
+    let host = start(json!({}));
+    assert_eq!(host.get("/apps/bad/").text(), "fine");
+    let app = Connection::open(host.admin()).unwrap().call(&Call::get("/api/v1/apps/bad")).unwrap().json();
+    let process_status = &app["serving"]["process"];
+    assert_eq!(process_status["id"], process(&host, "bad"));
+    let layers = process_status["sandbox"].as_array().unwrap();
+    for layer in ["limits", "descriptors", "privileges", "files", "signals", "system-calls"] {
+        assert!(layers.contains(&layer.into()), "{layers:?}");
+    }
 }

@@ -14,8 +14,10 @@ use crate::app::handle::App;
 use crate::app::pins::PinnedGeneration;
 use crate::config::{AppConfig, Origin, Route};
 use crate::generation::handle::Generation;
+use crate::generation::runner::ProcessInfo;
 use crate::observe::entries::{FailureEntry, FaultEntry, PanicEntry};
 use crate::observe::history::{HistoryEntry, State, Transition};
+use crate::sandbox::InForce;
 
 /// Shown in place of the value of an environment variable, which may be a secret.
 const HIDDEN: &str = "***";
@@ -92,6 +94,20 @@ pub struct GenerationStatus {
     pub live_bytes: u64,
     /// The peak heap size in bytes.
     pub peak_bytes: u64,
+    /// The process that its workers have for themselves; absent on threads of the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<OwnProcess>,
+}
+
+/// The process of a generation in [`GenerationStatus`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OwnProcess {
+    /// Its number.
+    pub id: u32,
+    /// The layers of its sandbox that are in force; absent without a sandbox.
+    pub sandbox: Option<Vec<String>>,
+    /// The layers that this machine cannot enforce, each with the reason.
+    pub missing: Vec<String>,
 }
 
 /// All details of one app.
@@ -242,7 +258,18 @@ impl GenerationStatus {
             calls: generation.calls(),
             live_bytes: generation.heap().live,
             peak_bytes: generation.heap().peak,
+            process: generation.process().map(OwnProcess::new),
         }
+    }
+}
+
+impl OwnProcess {
+    fn new(process: ProcessInfo) -> Self {
+        let ProcessInfo { id, sandbox } = process;
+        let missing = sandbox.iter().flat_map(|sandbox| &sandbox.missing);
+        let missing = missing.map(|missing| format!("{}: {}", missing.layer, missing.reason)).collect();
+        let layers = |sandbox: InForce| sandbox.layers.iter().map(ToString::to_string).collect();
+        Self { id, sandbox: sandbox.map(layers), missing }
     }
 }
 

@@ -19,8 +19,8 @@ use crate::app::live_generation::{Housing, LiveGeneration};
 use crate::app::pins::Pins;
 use crate::app::prepare::{Preparation, Prepared};
 use crate::app::teardown;
-use crate::config::Isolation;
-use crate::generation::app_process::{AppProcess, ProcessError};
+use crate::config::{Isolation, SandboxSettings};
+use crate::generation::app_process::{AppProcess, ProcessError, ProcessEvents};
 use crate::generation::handle::{Generation, Identity, Shape};
 use crate::library::check::CheckError;
 use crate::library::content_hash::ContentHash;
@@ -31,6 +31,8 @@ use crate::library::preflight::{OpenFailure, Passed, Preflight};
 use crate::library::resource_fault;
 use crate::library::source::Source;
 use crate::library::stage::{Kept, Original, StageError, Staging};
+use crate::observe::entries::FaultEntry;
+use crate::observe::faults::Faults;
 use crate::observe::history::{State, Transition};
 use crate::process::pool::BlankPool;
 use atoll_port::StartError;
@@ -70,6 +72,8 @@ pub(crate) struct Plan {
     pub(crate) loader: Rc<dyn Loader>,
     /// Where processes for apps come from.
     pub(crate) blanks: BlankPool,
+    /// Where the faults that end them are kept.
+    pub(crate) faults: Faults,
     /// What opens the library in a process first, if it is to be.
     pub(crate) preflight: Option<Arc<Preflight>>,
     pub(crate) staging: Arc<Staging>,
@@ -174,7 +178,8 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupEr
         Isolation::Thread => in_host(&plan, identity, inspected, shape).await?,
         Isolation::Process => in_process(&plan, identity, inspected, shape).await?,
     };
-    record(&plan, State::Loaded, String::new());
+    let place = generation.process().map(|process| format!("in process {}", process.id));
+    record(&plan, State::Loaded, place.unwrap_or_default());
     let live = LiveGeneration { generation: Arc::new(generation), housing, hash, preflight };
     let workers = settings.workers;
     let plural = if workers == 1 { "" } else { "s" };
@@ -234,12 +239,13 @@ async fn in_process(
     shape: Shape,
 ) -> Result<(Generation, Housing), StartupError> {
     let blank = plan.blanks.take().map_err(ProcessError::Start)?;
-    let (on_exit, limit) = (plan.on_exit.clone(), plan.app.settings().start_timeout());
+    let settings = plan.app.settings();
+    let policy = settings.sandbox.as_ref().map(SandboxSettings::policy).transpose();
+    let policy = policy.map_err(|error| ProcessError::Sandbox(error.to_string()))?;
+    let events = Events { on_exit: plan.on_exit.clone(), faults: plan.faults.clone() };
+    let limit = settings.start_timeout();
     let (generation, process) =
-        AppProcess::start(blank, identity, &inspected, shape, &plan.call_sink, limit, move |reason| {
-            on_exit(reason);
-        })
-        .await?;
+        AppProcess::start(blank, identity, &inspected, shape, &plan.call_sink, policy, limit, events).await?;
     Ok((generation, Housing::Process { copy: inspected, process }))
 }
 
@@ -252,6 +258,25 @@ async fn preflight(plan: &Plan, inspected: &Inspected) -> Result<Option<Passed>,
         .map_err(CheckError::from)?;
     record(plan, State::Preflighted, passed.to_string());
     Ok(Some(passed))
+}
+
+/// What is done when something happens to the process of a generation.
+struct Events {
+    on_exit: Arc<dyn Fn(String) + Send + Sync>,
+    faults: Faults,
+}
+
+impl ProcessEvents for Events {
+    fn exited(&self, reason: String) {
+        (self.on_exit)(reason);
+    }
+
+    fn faulted(&self, fault: FaultEntry) {
+        log::error!("{}", fault.report_with_backtrace());
+        if let Err(error) = self.faults.add_of_app(fault) {
+            log::warn!("cannot keep the fault: {error}");
+        }
+    }
 }
 
 /// Copies the library until the copy is of one piece, and reads it; or takes what was prepared.

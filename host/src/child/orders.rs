@@ -1,5 +1,6 @@
 //! What the host orders.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -12,11 +13,13 @@ use atoll_port::shared_memory::{HostLanes, HostLink};
 use rustix::thread::set_name;
 
 use super::reports::ToHost;
+use crate::abi::fault::sink::Sink;
 use crate::abi::library_context::LibraryContext;
 use crate::generation::runner::Runner as _;
 use crate::generation::worker_threads::{Ending, WorkerThreads};
 use crate::library::loaded::open_for_good;
 use crate::process::control::{Opening, Order, Report, receive_with};
+use crate::sandbox::{FileAccess, FileRule, Policy};
 
 /// Carries out the orders of the host until there are no more.
 pub(super) fn obey(control: &Arc<UnixStream>) -> io::Result<()> {
@@ -52,28 +55,88 @@ impl App {
             log::set_max_level(log::LevelFilter::Warn);
         }
         name_process(&opening.app);
-        let (report, threads) = match start(opening, descriptors, &to_host) {
-            Ok(threads) => match threads.take_fault() {
-                None => (Report::Ready, Some(threads)),
-                Some((worker, error)) => {
-                    (Report::NoThread { worker, reason: error.to_string() }, Some(threads))
-                }
-            },
-            Err(reason) => (Report::Refused { reason }, None),
+        let mut app = Self { to_host, threads: None };
+        let Some(mut descriptors) = Descriptors::new(opening, descriptors) else {
+            let reason = "the host has sent too few descriptors".to_owned();
+            app.to_host.send(&Report::Refused { reason })?;
+            return Ok(app);
         };
-        to_host.send(&report)?;
-        Ok(Self { to_host, threads })
+        if let Some(policy) = &opening.policy {
+            match descriptors.complete(policy, control).enforce() {
+                Ok(in_force) => app.to_host.send(&Report::Sandboxed(in_force))?,
+                Err(error) => {
+                    app.to_host.send(&Report::NoSandbox { reason: error.to_string() })?;
+                    return Ok(app);
+                }
+            }
+        }
+        // Without a record, the host knows how the process has ended.
+        if let Some(file) = descriptors.fault.take()
+            && let Ok(folder) = File::open("/proc/self")
+            && let Ok(sink) = Sink::new(file.into(), folder)
+        {
+            // For as long as the process lives.
+            std::mem::forget(sink);
+        }
+        let report = match start(opening, descriptors, &app.to_host) {
+            Ok(threads) => {
+                let report = match threads.take_fault() {
+                    None => Report::Ready,
+                    Some((worker, error)) => Report::NoThread { worker, reason: error.to_string() },
+                };
+                app.threads = Some(threads);
+                report
+            }
+            Err(reason) => Report::Refused { reason },
+        };
+        app.to_host.send(&report)?;
+        Ok(app)
+    }
+}
+
+/// The descriptors that the host has sent.
+struct Descriptors {
+    library: OwnedFd,
+    /// The file for the record of a fault.
+    fault: Option<OwnedFd>,
+    host: OwnedFd,
+    worker: OwnedFd,
+    bells: Vec<OwnedFd>,
+    lanes: Vec<OwnedFd>,
+}
+
+impl Descriptors {
+    /// `None`: there are too few.
+    fn new(opening: &Opening, descriptors: Vec<OwnedFd>) -> Option<Self> {
+        let mut all = descriptors.into_iter();
+        let (library, fault, host, worker) = (all.next()?, all.next()?, all.next()?, all.next()?);
+        let bells = all.by_ref().take(opening.workers).collect();
+        Some(Self { library, fault: Some(fault), host, worker, bells, lanes: all.collect() })
+    }
+
+    /// The policy with what this process needs for itself.
+    fn complete(&self, policy: &Policy, control: &UnixStream) -> Policy {
+        let own = [&self.library, &self.host, &self.worker].into_iter().chain(&self.fault);
+        let all = own.chain(&self.bells).chain(&self.lanes).map(AsRawFd::as_raw_fd);
+        let mut policy = policy.clone();
+        policy.descriptors.extend(all.chain([control.as_raw_fd()]));
+        // A path of digits is one.
+        policy.files.extend(FileRule::new(FileAccess::Read, &self.library_path()));
+        policy
+    }
+
+    /// Where the library is opened.
+    fn library_path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.library.as_raw_fd()).into()
     }
 }
 
 /// Opens the library and starts its workers.
-fn start(opening: &Opening, descriptors: Vec<OwnedFd>, to_host: &ToHost) -> Result<WorkerThreads, String> {
+fn start(opening: &Opening, descriptors: Descriptors, to_host: &ToHost) -> Result<WorkerThreads, String> {
     let text = |error: io::Error| error.to_string();
-    let mut descriptors = descriptors.into_iter();
-    let mut next = || descriptors.next().ok_or_else(|| "the host has sent too few descriptors".to_owned());
-    let (library, host, worker) = (next()?, next()?, next()?);
-    let bells = (0..opening.workers).map(|_| next()).collect::<Result<Vec<_>, _>>()?;
-    let lanes = Arc::new(HostLanes::new(descriptors).map_err(text)?);
+    let path = descriptors.library_path();
+    let Descriptors { library: _library, fault: _, host, worker, bells, lanes } = descriptors;
+    let lanes = Arc::new(HostLanes::new(lanes).map_err(text)?);
 
     let context = LibraryContext::with_reports(
         opening.app.as_str().into(),
@@ -86,7 +149,6 @@ fn start(opening: &Opening, descriptors: Vec<OwnedFd>, to_host: &ToHost) -> Resu
     let ports = link.ports(bells, move |heap_use| heap_use.write(heap.live_bytes(), heap.peak_bytes()));
     let ends = ports.map_err(text)?.into_iter().map(|port| Arc::new(WorkerEnd::new(port))).collect();
 
-    let path = PathBuf::from(format!("/proc/self/fd/{}", library.as_raw_fd()));
     // SAFETY: the open rule: the host has inspected the library, and this process is made to run it.
     let root =
         unsafe { open_for_good(path, opening.content, &context) }.map_err(|error| error.to_string())?;

@@ -79,6 +79,19 @@ fn facts(app: &AppDetails) -> String {
                 serving.in_flight, serving.waiting, serving.calls
             ),
         );
+        if let Some(process) = &serving.process {
+            let sandbox = match &process.sandbox {
+                Some(layers) => format!("sandbox: {}", layers.join(", ")),
+                None => "no sandbox".to_owned(),
+            };
+            fact("process", &format!("{}; {sandbox}", process.id));
+            for missing in &process.missing {
+                fact(
+                    "",
+                    &style::paint(style::WARNING, &format!("the sandbox lacks {}", escape::line(missing))),
+                );
+            }
+        }
         let [live, peak] = [serving.live_bytes, serving.peak_bytes].map(units::bytes);
         fact("heap", &format!("{live} (peak {peak})"));
     }

@@ -195,8 +195,8 @@ pub struct Settings {
     /// hangs when it is opened never reaches the host. Default true.
     pub preflight: bool,
 
-    /// What the app's process may do, if the app has a separate process: `"standard"`, `"strict"`, or an object with the
-    /// fields of a sandbox. The value of an app replaces the one in `defaults`. `null` means no sandbox. Default null.
+    /// What the app's process may do with `"isolation": "process"`: `"standard"`, `"strict"`, or an object with the fields of a
+    /// sandbox. The value of an app replaces the one in `defaults`. `null` means no sandbox. Default "standard".
     #[schemars(schema_with = "sandbox::schema")]
     pub sandbox: Option<SandboxSettings>,
 }
@@ -234,7 +234,7 @@ impl Default for Settings {
             library_limit: 1 << 30,
             keep: 3,
             preflight: true,
-            sandbox: None,
+            sandbox: Some(SandboxSettings::default()),
         }
     }
 }

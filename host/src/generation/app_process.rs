@@ -1,18 +1,20 @@
 //! A generation in a process of its own, as its host has it.
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use atoll_plugin::abi::LogRecord;
-use atoll_port::shared_memory::{HeapUse, ProcessLink, lane_descriptors};
+use atoll_port::shared_memory::{HeapUse, ProcessLink, RunningRequests, lane_descriptors};
 use atoll_port::{CallSink, Port, Warnings, Watch, take_lane};
 use futures_util::future::BoxFuture;
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
@@ -22,17 +24,23 @@ use tokio::sync::watch;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
+use crate::abi::fault::report;
 use crate::abi::reports::{Reports, ToAppLog};
 use crate::generation::handle::{Generation, Identity, Shape};
-use crate::generation::runner::{HeapBytes, Runner};
+use crate::generation::runner::{HeapBytes, ProcessInfo, Runner};
 use crate::generation::running::Running;
 use crate::library::inspect::Inspected;
+use crate::observe::entries::{FaultEntry, FaultRequest};
 use crate::observe::exit_status::describe;
 use crate::process::blank::Blank;
 use crate::process::control::{self, LogReport, Opening, Order, Report};
+use crate::sandbox::{InForce, Policy};
 
 /// How long a process may take for its exit handlers before it is killed.
 pub(crate) const EXIT_LIMIT: Duration = Duration::from_secs(1);
+
+/// How many bytes the record of a fault may have: more than is written.
+const FAULT_LIMIT: u64 = 8 << 20;
 
 /// Why an app process could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +48,9 @@ pub(crate) enum ProcessError {
     /// The system has no process, descriptors or memory for it.
     #[error("cannot start a process for the app: {0}")]
     Start(#[from] io::Error),
+    /// It could not be restricted as its settings ask for; why.
+    #[error("cannot sandbox the process of the app: {0}")]
+    Sandbox(String),
     /// It was refused there, as a host would refuse it; why.
     #[error("{0}")]
     Refused(String),
@@ -59,11 +70,22 @@ pub(crate) struct AppProcess {
     ended: watch::Receiver<bool>,
     heap_use: HeapUse,
     no_thread: Mutex<Option<(usize, io::Error)>>,
+    /// What of its policy is in force, if it has one.
+    in_force: OnceLock<InForce>,
+}
+
+/// What happens to a process.
+pub(crate) trait ProcessEvents {
+    /// A worker has ended unexpectedly, or all have; why.
+    fn exited(&self, reason: String);
+
+    /// A fault has ended it.
+    fn faulted(&self, fault: FaultEntry);
 }
 
 impl AppProcess {
     /// Has a blank process open a library, and waits until the workers of a generation are ready there, at most for `limit`.
-    /// `call_sink` performs their calls; `on_exit` is called when a worker ends unexpectedly.
+    /// The process is restricted to `policy`; `call_sink` performs the workers' calls.
     ///
     /// # Errors
     /// See [`ProcessError`].
@@ -76,8 +98,9 @@ impl AppProcess {
         library: &Inspected,
         shape: Shape,
         call_sink: &Arc<dyn CallSink>,
+        policy: Option<Policy>,
         limit: Duration,
-        on_exit: impl Fn(String) + 'static,
+        events: impl ProcessEvents + 'static,
     ) -> Result<(Generation, Arc<Self>), ProcessError> {
         let no_lane = || io::Error::other("too many threads of this process wait for app processes");
         let home = take_lane().ok_or_else(no_lane)?;
@@ -107,14 +130,16 @@ impl AppProcess {
             content: library.staged().hash(),
             log_level: reports.max_level(),
             stack_size: shape.stack_size,
+            policy,
         };
-        let file = std::fs::File::open(library.staged().path())?;
+        let file = File::open(library.staged().path())?;
+        let fault = File::from(memfd_create("atoll-fault", MemfdFlags::CLOEXEC).map_err(io::Error::from)?);
         let lanes = lane_descriptors()?;
-        let own = [file.as_fd(), link.host.as_fd(), link.worker.as_fd()].into_iter();
+        let own = [file.as_fd(), fault.as_fd(), link.host.as_fd(), link.worker.as_fd()].into_iter();
         let descriptors: Vec<BorrowedFd<'_>> =
             own.chain(bells.iter().map(AsFd::as_fd)).chain(lanes).collect();
         let Blank { child, control } = blank;
-        control::send_with(&control, &Order::Open(opening), &descriptors)?;
+        control::send_with(&control, &Order::Open(Box::new(opening)), &descriptors)?;
 
         control.set_nonblocking(true)?;
         let (input, mut output) = UnixStream::from_std(control)?.into_split();
@@ -139,14 +164,19 @@ impl AppProcess {
             ended,
             heap_use,
             no_thread: Mutex::new(None),
+            in_force: OnceLock::new(),
         });
         let monitor = Monitor {
+            identity: identity.clone(),
+            process: Arc::downgrade(&process),
             child,
             library: library.staged().path().to_owned(),
             reports,
             ports: ports.clone(),
             running,
-            on_exit: Box::new(on_exit),
+            events: Box::new(events),
+            fault,
+            requests: link.running(shape.workers)?,
             note_ready,
             _watches: watches.ok_or_else(no_lane)?,
             exit: None,
@@ -171,6 +201,7 @@ impl AppProcess {
                     Ok((generation, process.clone()))
                 }
                 Some(Opened::Refused(reason)) => Err(ProcessError::Refused(reason.clone())),
+                Some(Opened::NoSandbox(reason)) => Err(ProcessError::Sandbox(reason.clone())),
                 Some(Opened::Ended(end)) => Err(ProcessError::Ended(end.clone())),
             },
         }
@@ -251,6 +282,10 @@ impl Runner for AppProcess {
         let _ = self.orders.send(Order::LogLevel(level));
     }
 
+    fn process(&self) -> Option<ProcessInfo> {
+        Some(ProcessInfo { id: self.id?, sandbox: self.in_force.get().cloned() })
+    }
+
     fn heap(&self) -> HeapBytes {
         HeapBytes { live: self.heap_use.live(), peak: self.heap_use.peak() }
     }
@@ -262,17 +297,23 @@ enum Opened {
     Ready,
     NoThread(usize, String),
     Refused(String),
+    NoSandbox(String),
     Ended(String),
 }
 
 /// Receives what a process reports, until it has ended.
 struct Monitor {
+    identity: Identity,
+    process: Weak<AppProcess>,
     child: Child,
     library: PathBuf,
     reports: ToAppLog,
     ports: Vec<Arc<Port>>,
     running: Arc<Running>,
-    on_exit: Box<dyn Fn(String)>,
+    events: Box<dyn ProcessEvents>,
+    /// Where the process records a fault.
+    fault: File,
+    requests: RunningRequests,
     note_ready: watch::Sender<Option<Opened>>,
     /// Fetch what nobody waits for.
     _watches: Vec<Watch>,
@@ -314,13 +355,24 @@ impl Monitor {
 
     fn take(&mut self, report: Report) {
         match report {
+            Report::Sandboxed(in_force) => {
+                for missing in &in_force.missing {
+                    let Identity { app, number, .. } = &self.identity;
+                    log::warn!("{app}#{number}: its sandbox lacks {}: {}", missing.layer, missing.reason);
+                }
+                if let Some(process) = self.process.upgrade() {
+                    // It is reported once.
+                    let _ = process.in_force.set(in_force);
+                }
+            }
+            Report::NoSandbox { reason } => self.opened(Opened::NoSandbox(reason)),
             Report::Ready => self.opened(Opened::Ready),
             Report::Refused { reason } => self.opened(Opened::Refused(reason)),
             Report::NoThread { worker, reason } => self.opened(Opened::NoThread(worker, reason)),
             Report::WorkerEnded { worker, how } => {
                 // Reported before the port is closed: so the supervisor knows before anyone finds it closed.
                 if !self.running.is_stopping() {
-                    (self.on_exit)(how);
+                    self.events.exited(how);
                 }
                 if let Some(port) = self.ports.get(worker) {
                     port.close();
@@ -358,16 +410,49 @@ impl Monitor {
             (None, Ok(status)) => format!("its process ended with {}", describe(status)),
             (None, Err(error)) => format!("its process ended: {error}"),
         };
+        let fault = self.read_fault();
+        let end = fault.as_ref().map_or(end, FaultEntry::summary);
+        if let Some(fault) = fault {
+            self.events.faulted(fault);
+        }
         let is_ready = self.note_ready.borrow().is_some();
         if !is_ready {
             self.opened(Opened::Ended(end));
         } else if !self.running.stop() {
-            (self.on_exit)(end);
+            self.events.exited(end);
         }
         for (worker, port) in self.ports.iter().enumerate() {
             port.close();
             self.running.end(worker);
         }
+    }
+}
+
+impl Monitor {
+    /// The fault that has ended the process, if it has recorded one.
+    fn read_fault(&self) -> Option<FaultEntry> {
+        let mut record = Vec::new();
+        let mut file = &self.fault;
+        file.rewind().ok()?;
+        file.take(FAULT_LIMIT).read_to_end(&mut record).ok()?;
+        let mut fault = report::read(&record, &self.library)?;
+        (fault.own_process, fault.resolved) = (true, true);
+        fault.app = Some(self.identity.app.to_string());
+        fault.generation = Some(self.identity.number);
+        for (worker, port) in self.ports.iter().enumerate() {
+            let running = self.requests.request_of(worker);
+            port.settle();
+            port.requests_at_fault(|request| {
+                let is_it = fault.worker == Some(worker) && running == Some(request.id);
+                let (request_id, request) = (request.request_id.to_owned(), request.line.to_owned());
+                let request = FaultRequest { worker, request_id, request };
+                if is_it { fault.request = Some(request) } else { fault.candidates.push(request) }
+            });
+        }
+        if fault.request.is_some() {
+            fault.candidates.clear();
+        }
+        Some(fault)
     }
 }
 

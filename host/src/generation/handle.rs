@@ -13,7 +13,7 @@ use atoll_port::{
 use serde_json::Value;
 
 use crate::abi::library_context::LibraryContext;
-use crate::generation::runner::{HeapBytes, Runner};
+use crate::generation::runner::{HeapBytes, ProcessInfo, Runner};
 use crate::generation::worker_threads::{Ending, WorkerThreads};
 use crate::observe::app_log::AppLog;
 use crate::observe::app_warnings::WarningKind;
@@ -137,6 +137,11 @@ impl Generation {
     /// The version of the library's package.
     pub fn version(&self) -> &str {
         &self.identity.version
+    }
+
+    /// The process that its workers have for themselves, if they have one.
+    pub fn process(&self) -> Option<ProcessInfo> {
+        self.runner.process()
     }
 
     /// How much memory the app has allocated.

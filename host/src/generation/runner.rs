@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use crate::sandbox::InForce;
+
 /// How much memory an app has allocated, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeapBytes {
@@ -12,6 +14,15 @@ pub struct HeapBytes {
     pub live: u64,
     /// The most that it has been.
     pub peak: u64,
+}
+
+/// A process that runs the workers of a generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessInfo {
+    /// Its number.
+    pub id: u32,
+    /// What of its sandbox is in force; `None`: it has none.
+    pub sandbox: Option<InForce>,
 }
 
 /// What runs the workers of a generation.
@@ -29,6 +40,11 @@ pub(crate) trait Runner: Send + Sync {
 
     /// Has the app report log records up to this level: 0 (none) to 5 (trace).
     fn set_log_level(&self, level: u8);
+
+    /// The process that the workers have for themselves, if they have one.
+    fn process(&self) -> Option<ProcessInfo> {
+        None
+    }
 
     /// How much memory the app has allocated.
     fn heap(&self) -> HeapBytes;

@@ -98,6 +98,9 @@ pub struct FaultEntry {
     /// The hash of the app's library.
     #[serde(default)]
     pub library: Option<String>,
+    /// Whether it ended a process of the app's own rather than the host.
+    #[serde(default)]
+    pub own_process: bool,
     /// Whether the app was enabled or got another library since: then `on_fault` no longer applies.
     #[serde(default)]
     pub resolved: bool,
@@ -117,7 +120,8 @@ pub struct FaultRequest {
 impl FaultEntry {
     /// What happened, in a clause: `it ended the host with SIGSEGV (…)`.
     pub fn summary(&self) -> String {
-        let mut text = format!("it ended the host with {} ({})", self.signal, self.cause);
+        let whose = if self.own_process { "its process" } else { "the host" };
+        let mut text = format!("it ended {whose} with {} ({})", self.signal, self.cause);
         if let Some(request) = &self.request {
             // Writing to a string does not fail.
             let _ = write!(text, " during {} (request {})", request.request, request.request_id);
@@ -130,8 +134,8 @@ impl FaultEntry {
         let Self { process, signal, cause, .. } = self;
         let app = self.app.as_deref().unwrap_or("host");
         let culprit = self.culprit();
-        let mut text =
-            format!("{app}: {culprit} ended the host's previous process {process} with {signal} ({cause})");
+        let whose = if self.own_process { "its process" } else { "the host's previous process" };
+        let mut text = format!("{app}: {culprit} ended {whose} {process} with {signal} ({cause})");
         // Writing to a string does not fail.
         let _ = match (&self.address, &self.request) {
             (Some(address), _) if signal != "SIGABRT" => write!(text, " at {address}"),
@@ -143,6 +147,19 @@ impl FaultEntry {
             let all = self.candidates.iter();
             let all: Vec<_> = all.map(|it| format!("{} (request {})", it.request, it.request_id)).collect();
             let _ = write!(text, "; the app had {}", all.join(", "));
+        }
+        text
+    }
+
+    /// As [`report`](Self::report), with the functions on the stack in the lines below.
+    pub(crate) fn report_with_backtrace(&self) -> String {
+        let mut text = self.report();
+        for frame in &self.backtrace {
+            // Writing to a string does not fail.
+            let _ = write!(text, "\n  {}", frame.function);
+            if let Some(location) = &frame.location {
+                let _ = write!(text, "\n      at {location}");
+            }
         }
         text
     }

@@ -54,11 +54,17 @@ impl Faults {
     pub(crate) fn add(&self, fault: FaultEntry) -> io::Result<()> {
         let mut kept = self.kept();
         kept.ended = Some(fault.process);
-        kept.entries.push(fault);
-        while kept.entries.len() > KEPT {
-            let spare = kept.entries.iter().position(|fault| fault.resolved || fault.app.is_none());
-            kept.entries.remove(spare.unwrap_or(0));
-        }
+        kept.push(fault);
+        kept.save()
+    }
+
+    /// Adds a fault that ended a process of an app's own.
+    ///
+    /// # Errors
+    /// It cannot be written to the file.
+    pub(crate) fn add_of_app(&self, fault: FaultEntry) -> io::Result<()> {
+        let mut kept = self.kept();
+        kept.push(fault);
         kept.save()
     }
 
@@ -97,6 +103,14 @@ impl Faults {
 }
 
 impl Kept {
+    fn push(&mut self, fault: FaultEntry) {
+        self.entries.push(fault);
+        while self.entries.len() > KEPT {
+            let spare = self.entries.iter().position(|fault| fault.resolved || fault.app.is_none());
+            self.entries.remove(spare.unwrap_or(0));
+        }
+    }
+
     fn save(&self) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         let text = serde_json::to_vec(&self.entries)?;

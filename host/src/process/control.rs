@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::abi::reports::Panic;
 use crate::library::content_hash::ContentHash;
+use crate::sandbox::{InForce, Policy};
 
 /// How many bytes a message may have. A log record is cut long before.
 pub(crate) const MESSAGE_LIMIT: usize = 4 << 20;
@@ -25,9 +26,9 @@ pub(crate) const MAX_DESCRIPTORS: usize = 253;
 /// What a host tells an app process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
-    /// Opens an app's library and starts its workers. It comes with the descriptors of the library, of the host's memory and
-    /// the process's, of an eventfd for each worker, and of the host's lanes.
-    Open(Opening),
+    /// Opens an app's library and starts its workers. It comes with the descriptors of the library, of the file for the record of
+    /// a fault, of the host's memory and the process's, of an eventfd for each worker, and of the host's lanes.
+    Open(Box<Opening>),
     /// Reports log records up to this level: 0 (none) to 5 (trace).
     LogLevel(u8),
     /// Ends, now that all workers have: when the app's own threads have, or after so many milliseconds.
@@ -47,14 +48,20 @@ pub(crate) struct Opening {
     pub(crate) log_level: u8,
     /// The stack of each worker, in bytes.
     pub(crate) stack_size: usize,
+    /// What the process may do; `None`: what its user may.
+    pub(crate) policy: Option<Policy>,
 }
 
 /// What an app process reports.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
+    /// What is in force of the policy.
+    Sandboxed(InForce),
+    /// The process could not be sandboxed; why.
+    NoSandbox { reason: String },
     /// The library is loaded, and there is a thread for each worker.
     Ready,
-    /// The library was refused; why, and whether the process had too few resources for it.
+    /// The library was refused; why.
     Refused { reason: String },
     /// There is no thread for a worker.
     NoThread { worker: usize, reason: String },

@@ -11,7 +11,6 @@ use crate::abi::fault::{report, sink};
 use crate::admin::socket::key_of;
 use crate::fs::regular_file;
 use crate::library::stage::{CommonFolder, FAULTS, open_folder};
-use crate::observe::entries::FaultEntry;
 use crate::observe::faults::Faults;
 
 /// The file that a fault is recorded in.
@@ -76,7 +75,7 @@ fn take_record(folder: &Path, faults: &Faults) {
         }
     };
     if let Some(fault) = report::read(&record, &folder.join(library_name())) {
-        log_fault(&fault);
+        log::error!("{}", fault.report_with_backtrace());
         if let Err(error) = faults.add(fault) {
             log::warn!("cannot keep the fault in {}: {error}", folder.display());
         }
@@ -98,17 +97,4 @@ fn remove_record(folder: &Path) {
             _ => {}
         }
     }
-}
-
-fn log_fault(fault: &FaultEntry) {
-    use std::fmt::Write;
-    let mut text = fault.report();
-    for frame in &fault.backtrace {
-        // Writing to a string does not fail.
-        let _ = write!(text, "\n  {}", frame.function);
-        if let Some(location) = &frame.location {
-            let _ = write!(text, "\n      at {location}");
-        }
-    }
-    log::error!("{text}");
 }

@@ -11,11 +11,14 @@ pub fn registry(text: &str) -> String {
         return text.to_owned();
     }
     match serde_json::from_str(text) {
-        Ok(Value::Array(apps)) => json!({ "defaults": { "isolation": "process" }, "apps": apps }).to_string(),
+        Ok(Value::Array(apps)) => {
+            json!({ "defaults": { "isolation": "process", "sandbox": null }, "apps": apps }).to_string()
+        }
         Ok(Value::Object(mut registry)) => {
             let defaults = registry.entry("defaults").or_insert_with(|| json!({}));
             if let Some(defaults) = defaults.as_object_mut() {
                 defaults.entry("isolation").or_insert_with(|| "process".into());
+                defaults.entry("sandbox").or_insert(Value::Null);
             }
             Value::Object(registry).to_string()
         }

@@ -148,6 +148,11 @@ impl Port {
         self.push(Item::Answer(message(to_json(answer), transfer)));
     }
 
+    /// Notes which requests the worker has taken until now.
+    pub fn settle(&self) {
+        self.transport.settle();
+    }
+
     /// Where what the worker sends waits to be fetched, if it does not bring it itself.
     pub fn inlet(&self) -> Option<&Arc<dyn Inlet>> {
         self.transport.inlet()

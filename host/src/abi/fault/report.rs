@@ -42,6 +42,7 @@ pub(crate) fn read(record: &[u8], library: &Path) -> Option<FaultEntry> {
         worker: record.worker,
         thread: record.thread,
         library: record.library,
+        own_process: false,
         resolved: false,
     })
 }

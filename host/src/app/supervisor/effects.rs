@@ -82,6 +82,7 @@ impl Supervisor {
             give_way: self.way_request(),
             loader: self.loader.clone(),
             blanks: self.blanks.clone(),
+            faults: self.faults.clone(),
             preflight: self.preflight.clone().filter(|_| self.app.settings().preflight),
             staging: self.staging.clone(),
             pins: self.pins.clone(),

@@ -14,6 +14,7 @@ use super::heap_use::HeapUse;
 use super::layout::{HOST_PART, PAGE, SLOTS, TO_HOST, TO_WORKER, WORKER_PART, host, worker};
 use super::memory::{Mapping, SharedMemory, WritableMapping};
 use super::ring::{OutOfRange, RingReader, RingWriter};
+use super::running::RunningRequests;
 use crate::call_sink::CallSink;
 use crate::message::message;
 use crate::port::{Limits, Port};
@@ -63,6 +64,14 @@ impl ProcessLink {
     /// There is no address space for it.
     pub fn heap_use(&self) -> io::Result<HeapUse> {
         HeapUse::new(&self.worker)
+    }
+
+    /// Which requests the workers run.
+    ///
+    /// # Errors
+    /// There is no address space for it.
+    pub fn running(&self, workers: usize) -> io::Result<RunningRequests> {
+        RunningRequests::new(&self.worker, workers)
     }
 
     /// The host's end of the port to worker `number`, whose event loop waits for `eventfd`: see [`Port::new`].

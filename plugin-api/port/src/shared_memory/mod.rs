@@ -13,6 +13,7 @@ pub(crate) mod lanes;
 mod layout;
 mod memory;
 mod ring;
+mod running;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -24,4 +25,5 @@ pub use self::host_end::ProcessLink;
 pub use self::lanes::{HostLanes, lane_descriptors};
 pub use self::layout::RING;
 pub use self::memory::SharedMemory;
+pub use self::running::RunningRequests;
 pub use self::worker_end::{HostLink, ProcessPort};

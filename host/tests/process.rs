@@ -428,7 +428,8 @@ fn refused() -> Vec<u8> {
 
 #[test]
 fn a_library_that_is_refused_leaves_no_handler_of_its_constructor() {
-    let host = start();
+    // A preflight would refuse it in another process.
+    let host = launch(&json!({ "preflight": false, "deadline_ms": 120_000 })).start();
     wait_until("the app answers", || host.get("/apps/p/").text() == "1");
     host.replace("libp.so", refused());
     host.wait_for_log(&[
@@ -445,7 +446,7 @@ fn a_library_that_is_refused_leaves_no_handler_of_its_constructor() {
 
 #[test]
 fn a_library_that_is_refused_stays_if_a_thread_runs_its_code() {
-    let launch = launch(&json!({})).env("ATOLL_TEST_THREAD_OF_CONSTRUCTOR", "yes");
+    let launch = launch(&json!({ "preflight": false })).env("ATOLL_TEST_THREAD_OF_CONSTRUCTOR", "yes");
     let host = launch.write("libp.so", refused()).start();
     host.get("/apps/p/").problem(503, "unavailable");
     host.wait_for_log(&["p#1 is refused, but its library stays in memory", "threads"]);

@@ -301,6 +301,13 @@ impl Host {
         wait_for(&format!("a line with {words:?} in the log"), || self.log_lines(words).into_iter().next())
     }
 
+    /// Whether the process has not ended yet.
+    pub fn is_running(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        // The state follows the name, which is in parentheses.
+        stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['Z', 'X']))
+    }
+
     /// The process's number.
     pub fn pid(&self) -> u32 {
         self.child.id()

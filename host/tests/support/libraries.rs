@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use atoll_host::internal::build::cargo;
-use object::{Object, ObjectSection};
 
 /// One value for each name, made when it is first asked for.
 struct Once<T>(OnceLock<Mutex<Cells<T>>>);
@@ -191,41 +190,6 @@ pub fn mutated(library: &[u8], seed: u64) -> Vec<u8> {
     let end = if random.bool() { bytes.len().min(16 << 10) } else { bytes.len() };
     let at = random.usize(..end);
     let length = [1, 8, 64, 256][random.usize(..4)].min(bytes.len() - at);
-    match random.u8(..3) {
-        0 => bytes[at] ^= 1 << random.u8(..8),
-        1 => bytes[at..at + length].fill(0),
-        _ => random.fill(&mut bytes[at..at + length]),
-    }
-    if bytes == library {
-        bytes[at] = !bytes[at];
-    }
-    bytes
-}
-
-/// A library with damage in what the dynamic loader reads and runs: the headers, the dynamic section, the places and kinds
-/// of relocations, the constructors.
-pub fn damaged_for_loader(library: &[u8], seed: u64) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let file = object::File::parse(library).expect("it is a library");
-    let section = |name: &str| {
-        let range = file.section_by_name(name).and_then(|section| section.file_range());
-        range.map(|(offset, size)| offset as usize..(offset + size) as usize)
-    };
-    // Where the ELF header ends, and the program headers, which follow it, do.
-    const HEADER: std::ops::Range<usize> = 0x10..0x40;
-    let segments = HEADER.end..HEADER.end + 56 * usize::from(library[0x38]);
-    let relocations = section(".rela.dyn");
-    let places = [Some(HEADER), Some(segments), section(".dynamic"), relocations.clone(), section(".init")];
-    let places: Vec<_> = places.into_iter().flatten().collect();
-    let place = places[random.usize(..places.len())].clone();
-    let mut bytes = library.to_vec();
-    let mut at = random.usize(place.clone());
-    if relocations.is_some_and(|relocations| relocations == place) {
-        // Each has an address, a kind and a value. A wrong value is nothing that the loader sees.
-        let entry = place.start + (at - place.start) / 24 * 24;
-        at = entry + random.usize(..16);
-    }
-    let length = [1, 2, 8][random.usize(..3)].min(place.end - at);
     match random.u8(..3) {
         0 => bytes[at] ^= 1 << random.u8(..8),
         1 => bytes[at..at + length].fill(0),

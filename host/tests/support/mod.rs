@@ -15,6 +15,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod client;
+mod damage;
 mod host;
 mod impostor;
 mod isolation;
@@ -24,12 +25,13 @@ mod load;
 use std::time::{Duration, Instant};
 
 pub use client::{Call, Connection, Reply};
+pub use damage::{Damages, replace_by_damaged};
 pub use host::{Ended, Host, Launch};
 pub use impostor::Impostor;
 pub use isolation::IN_PROCESSES;
 pub use libraries::{
-    EXAMPLES, SMALL, atoll, damaged_for_loader, example, examples, fixtures_target, library, mutated,
-    patched, program, programs, versioned, workspace,
+    EXAMPLES, SMALL, atoll, example, examples, fixtures_target, library, mutated, patched, program, programs,
+    versioned, workspace,
 };
 pub use load::Load;
 

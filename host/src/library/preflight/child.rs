@@ -25,6 +25,9 @@ pub(crate) const CHILD: &str = "--atoll-child";
 /// file for the report.
 pub(crate) const OPEN_LIBRARY: &str = "open-library";
 
+/// The exit code of a process that cannot write its report: `EX_IOERR` of sysexits.h.
+pub(super) const NO_REPORT: i32 = 74;
+
 /// What a process reports of a library.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
@@ -48,7 +51,7 @@ pub(crate) fn run(arguments: &[OsString]) -> i32 {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("{OPEN_LIBRARY}: {}: {error}", report.display());
-            1
+            NO_REPORT
         }
     }
 }

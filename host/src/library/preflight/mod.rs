@@ -6,8 +6,8 @@ mod known;
 mod opener;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -41,6 +41,8 @@ pub(crate) struct Preflight {
     opener: Opener,
     staging: Arc<Staging>,
     known: KnownLibraries,
+    /// Libraries that have passed, and are being added to those that are known.
+    adding: Mutex<Vec<ContentHash>>,
     turns: Semaphore,
 }
 
@@ -68,7 +70,7 @@ impl Preflight {
     /// The preflights of a host with these copies.
     pub(crate) fn new(opener: Opener, staging: Arc<Staging>) -> Self {
         let known = KnownLibraries::new(staging.place());
-        Self { opener, staging, known, turns: Semaphore::new(PREFLIGHTS) }
+        Self { opener, staging, known, adding: Mutex::default(), turns: Semaphore::new(PREFLIGHTS) }
     }
 
     /// Opens a staged copy in a process, unless that was done on this machine before. It may take as long as `limit`.
@@ -100,6 +102,7 @@ impl Preflight {
         if !opened {
             return Ok(Passed::Before);
         }
+        self.adding().push(hash);
         let (this, app) = (self.clone(), staged.app().to_owned());
         // The app does not wait for the disk.
         spawn_blocking(move || this.remember(&app, hash));
@@ -108,10 +111,17 @@ impl Preflight {
 
     /// In doubt it is opened again.
     fn is_known(&self, app: &str, hash: ContentHash) -> bool {
+        if self.adding().contains(&hash) {
+            return true;
+        }
         self.known.contains(hash).unwrap_or_else(|error| {
             log::warn!("{app}: cannot find out whether its library was opened before: {error}");
             false
         })
+    }
+
+    fn adding(&self) -> MutexGuard<'_, Vec<ContentHash>> {
+        self.adding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remember(&self, app: &str, hash: ContentHash) {
@@ -120,5 +130,6 @@ impl Preflight {
                 "{app}: its library will be opened in a process again, as it cannot be remembered: {error}"
             );
         }
+        self.adding().retain(|added| *added != hash);
     }
 }

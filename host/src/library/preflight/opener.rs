@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::child::{CHILD, OPEN_LIBRARY, Report};
+use super::child::{CHILD, NO_REPORT, OPEN_LIBRARY, Report};
 use crate::library::stage::Staging;
 use crate::observe::exit_status::describe;
 use crate::sandbox::{FileAccess, FileRule, Policy, Require};
@@ -63,8 +63,8 @@ pub enum OpenFailure {
         /// How long it may take.
         limit: Duration,
     },
-    /// There is no process to try it in.
-    #[error("cannot start a preflight process: {0}")]
+    /// There is no process to try it in, or it cannot report.
+    #[error("cannot run a preflight process: {0}")]
     Process(io::Error),
     /// The process could not be sandboxed.
     #[error("cannot sandbox the preflight process: {0}")]
@@ -135,6 +135,9 @@ impl Opener {
             Some(Report::NoSandbox(reason)) if status.success() => Err(OpenFailure::Sandbox(reason)),
             _ => {
                 let words = words.recv_timeout(LAST_WORDS).unwrap_or_default();
+                if status.code() == Some(NO_REPORT) {
+                    return Err(OpenFailure::Process(io::Error::other(words)));
+                }
                 let is_killed = status.signal() == Some(libc::SIGKILL);
                 Err(OpenFailure::Died { end: describe(status), is_killed, words })
             }

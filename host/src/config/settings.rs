@@ -198,6 +198,7 @@ pub struct Settings {
     /// What the app's process may do with `"isolation": "process"`: `"standard"`, `"strict"`, or an object with the fields of a
     /// sandbox. The value of an app replaces the one in `defaults`. `null` means no sandbox. Default "standard".
     #[schemars(schema_with = "sandbox::schema")]
+    #[serde(serialize_with = "sandbox::write")]
     pub sandbox: Option<SandboxSettings>,
 }
 

@@ -308,7 +308,7 @@ fn another_host_of_the_user_leaves_the_record_alone() {
 
 #[test]
 fn a_fault_while_the_library_is_opened_names_the_app() {
-    let host = Launch::serve(json!([{ "name": "bad", "path": "libbad.so" }]))
+    let host = Launch::serve(json!([{ "name": "bad", "path": "libbad.so", "preflight": false }]))
         .write("libbad.so", patched("faults", "at-open"))
         .start();
     let ended = end(host, "/apps/bad/");

@@ -31,7 +31,7 @@ pub(crate) enum Housing {
         /// The threads of the workers.
         threads: Arc<WorkerThreads>,
     },
-    /// In a process of its own.
+    /// In a separate process.
     Process {
         /// What the process has loaded.
         copy: Inspected,

@@ -231,7 +231,7 @@ async fn in_host(
     Ok((generation, Housing::Host { loaded, threads }))
 }
 
-/// Has a process of its own load the library and start the workers.
+/// Has a separate process load the library and start the workers.
 async fn in_process(
     plan: &Plan,
     identity: Identity,

@@ -11,7 +11,7 @@ pub enum Isolation {
     /// On threads of the host.
     #[default]
     Thread,
-    /// In a process of their own.
+    /// In a separate process.
     Process,
 }
 

@@ -149,8 +149,8 @@ pub struct Settings {
     #[schemars(range(min = *MAX_RESTARTS.start(), max = *MAX_RESTARTS.end()))]
     pub max_restarts: u32,
 
-    /// Where the app's workers run: `"thread"` is on threads of the host, `"process"` in a process of their own, which cannot
-    /// end the host. Default "thread".
+    /// Where the app's workers run: `"thread"` is on threads of the host, `"process"` in a separate process, which cannot end
+    /// the host. Default "thread".
     pub isolation: Isolation,
 
     /// What to do with the app when the host starts again after a fault in it, such as a segmentation fault, ended the host:

@@ -1,4 +1,4 @@
-//! A generation in a process of its own, as its host has it.
+//! A generation in a separate process, as its host has it.
 
 use std::fmt;
 use std::fs::File;
@@ -315,7 +315,7 @@ struct Monitor {
     fault: File,
     requests: RunningRequests,
     note_ready: watch::Sender<Option<Opened>>,
-    /// Fetch what nobody waits for.
+    /// Fetch what is for no request.
     _watches: Vec<Watch>,
     /// Why the process was killed.
     exit: Option<String>,

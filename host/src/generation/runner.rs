@@ -10,7 +10,7 @@ use crate::sandbox::InForce;
 /// How much memory an app has allocated, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeapBytes {
-    /// Now, or when a worker was last at rest where it is in a process of its own.
+    /// Now, or when a worker was last at rest where it is in a separate process.
     pub live: u64,
     /// The most that it has been.
     pub peak: u64,

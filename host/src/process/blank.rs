@@ -21,7 +21,7 @@ pub(crate) struct Blank {
 }
 
 impl Blank {
-    /// Starts this program anew. It ends with the calling thread.
+    /// Starts this program again. It ends with the calling thread.
     ///
     /// # Errors
     /// The system has no process or no descriptors for it, or the program cannot be one.

@@ -41,7 +41,7 @@ pub(crate) struct Opening {
     pub(crate) app: String,
     pub(crate) generation: u64,
     pub(crate) workers: usize,
-    /// The lane of the thread that fetches what nobody waits for.
+    /// The lane of the thread that fetches what is for no request.
     pub(crate) home: u8,
     /// The hash of the library's content.
     pub(crate) content: ContentHash,

@@ -212,7 +212,7 @@ impl Port {
         })?
     }
 
-    /// Notes that a request is no longer in the inbox: the worker has taken it, or nobody waits for it.
+    /// Notes that a request is no longer in the inbox: the worker has taken it, or it is no longer pending.
     pub(crate) fn leave_inbox(&self, id: u64) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         self.note_taken(id, std::time::Instant::now());

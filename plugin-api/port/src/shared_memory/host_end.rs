@@ -31,7 +31,7 @@ pub struct ProcessLink {
     pub host: SharedMemory,
     /// The app process's memory.
     pub worker: SharedMemory,
-    /// The lane of the thread that fetches what nobody waits for.
+    /// The lane of the thread that fetches what is for no request.
     pub home: u8,
     /// Called when the process has sent what cannot be, and is to be ended: on any thread, with locks of the port held.
     pub on_fault: Arc<dyn Fn(FrameError) + Send + Sync>,

@@ -40,7 +40,7 @@ pub struct HostLink {
     pub workers: usize,
     /// The threads of the host.
     pub lanes: Arc<HostLanes>,
-    /// The lane of the one that fetches what nobody waits for.
+    /// The lane of the one that fetches what is for no request.
     pub home: u8,
 }
 

@@ -253,6 +253,31 @@ fn another_library_or_another_setting_enables_the_app() {
     wait_until("the app may restart", || is_served(&host));
 }
 
+#[test]
+fn an_app_that_ended_the_host_comes_back_in_a_separate_process() {
+    let ended = end(launch(&json!({})).start(), "/apps/bad/now/null");
+    let host = report(&ended).host;
+    host.wait_for_log(&["bad: runs in a separate process (on_fault = process)", "atoll enable bad"]);
+    let process = |host: &Host| {
+        let details = command(host, &["describe", "bad", "--format", "json"]);
+        let details: Value = serde_json::from_str(&details).unwrap();
+        details["serving"]["process"]["id"].as_u64()
+    };
+    assert_eq!(host.get("/apps/bad/").status, 200);
+    assert!(process(&host).is_some());
+    host.get("/apps/bad/now/null").problem(502, "bad-gateway");
+    host.wait_for_log(&["worker 0 of bad#1 ended its process"]);
+
+    // Also after the next start, until the library is another one.
+    let host = host.stop().serve_again().start();
+    wait_until("it serves", || host.get("/apps/bad/").status == 200);
+    assert!(process(&host).is_some());
+    host.replace("libbad.so", patched("faults", "two"));
+    wait_until("the new library serves", || host.get("/apps/bad/").text() == "two");
+    assert_eq!(process(&host), None);
+    assert!(host.stop().status.success());
+}
+
 fn fault_files(files: Vec<PathBuf>) -> Vec<PathBuf> {
     let is_one = |file: &PathBuf| file.to_string_lossy().contains("/faults-");
     files.into_iter().filter(is_one).collect()

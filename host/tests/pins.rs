@@ -144,3 +144,27 @@ fn what_a_generation_had_open_is_closed_when_it_has_aborted() {
     wait_until("the lock is free", || take() == "locked");
     others_are_fine(&host);
 }
+
+#[test]
+fn an_app_that_chooses_by_itself_is_moved_to_a_process() {
+    let host = start("0", &json!({ "stop_timeout_ms": 50, "isolation": "auto" }));
+    let pin = |name: &str| {
+        let file = host.path(name);
+        assert_eq!(host.post(&format!("/apps/bad/thread/lingering?file={file}"), "").status, 200);
+        file
+    };
+    let file = pin("first");
+    let processes = host.app_processes().len();
+    host.replace("libbad.so", patched("misbehave", "1"));
+    host.wait_for_log(&["bad#1 is pinned"]);
+    host.wait_for_log(&["bad: its next generation runs in a separate process (isolation = auto)"]);
+    // Another library is on threads again.
+    host.wait_for_log(&["bad#2 is serving"]);
+    assert_eq!(host.app_processes().len(), processes);
+    host.replace("libbad.so", patched("misbehave", "0"));
+    host.wait_for_log(&["bad#3 is serving"]);
+    assert!(host.app_processes().len() > processes, "the first library is in a process");
+    touch(&file);
+    wait_until("the pinned one is gone", || mapped(&host) == 1);
+    others_are_fine(&host);
+}

@@ -10,10 +10,12 @@ use tokio::sync::oneshot;
 
 use crate::app::command::{Command, Commands, Reload};
 use crate::app::lifecycle::Phase;
+use crate::app::moved::Moved;
 use crate::app::rate_limit::RateLimit;
 use crate::app::unavailable::Unavailable;
-use crate::config::{AppConfig, Settings};
+use crate::config::{AppConfig, Isolation, Settings};
 use crate::generation::handle::{Generation, InFlight};
+use crate::library::content_hash::ContentHash;
 use crate::observe::app_log::AppLog;
 use crate::observe::events::{EventBus, EventKind};
 use crate::observe::history::{History, Transition};
@@ -36,6 +38,7 @@ pub struct App {
     rate_limit: RateLimit,
     spans: Option<Arc<dyn SpanSink>>,
     draining: AtomicUsize,
+    moved: Moved,
 }
 
 impl App {
@@ -62,12 +65,29 @@ impl App {
             rate_limit: RateLimit::new(&config.settings),
             spans,
             draining: AtomicUsize::new(0),
+            moved: Moved::default(),
         }
     }
 
     /// The name of the app in apps.json.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// With which library it is moved to a separate process.
+    pub(crate) fn moved(&self) -> &Moved {
+        &self.moved
+    }
+
+    /// Where it runs with the library that has this hash: on threads or in a process.
+    pub(crate) fn isolation(&self, hash: ContentHash) -> Isolation {
+        match self.settings().isolation {
+            Isolation::Thread | Isolation::Auto if self.moved.contains(&hash.to_string()) => {
+                Isolation::Process
+            }
+            Isolation::Thread | Isolation::Auto => Isolation::Thread,
+            Isolation::Process => Isolation::Process,
+        }
     }
 
     /// Its settings, as they are now.

@@ -8,6 +8,7 @@ pub(crate) mod idle;
 pub(crate) mod libraries;
 pub mod lifecycle;
 pub(crate) mod live_generation;
+pub(crate) mod moved;
 pub(crate) mod pins;
 pub(crate) mod prepare;
 pub(crate) mod rate_limit;

@@ -146,8 +146,9 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupEr
     let inspected = inspect(&mut plan).await?;
     let hash = inspected.staged().hash();
     let settings = plan.app.settings();
-    let preflight = match settings.isolation {
-        Isolation::Thread => preflight(&plan, &inspected).await?,
+    let isolation = plan.app.isolation(hash);
+    let preflight = match isolation {
+        Isolation::Thread | Isolation::Auto => preflight(&plan, &inspected).await?,
         // It opens the library itself.
         Isolation::Process => None,
     };
@@ -174,8 +175,8 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupEr
     };
     let limits = Limits { queue: settings.queue, calls: settings.max_calls, message: settings.message_limit };
     let shape = Shape { workers: settings.workers, stack_size: settings.stack_size, limits };
-    let (generation, housing) = match settings.isolation {
-        Isolation::Thread => in_host(&plan, identity, inspected, shape).await?,
+    let (generation, housing) = match isolation {
+        Isolation::Thread | Isolation::Auto => in_host(&plan, identity, inspected, shape).await?,
         Isolation::Process => in_process(&plan, identity, inspected, shape).await?,
     };
     let place = generation.process().map(|process| format!("in process {}", process.id));
@@ -240,7 +241,9 @@ async fn in_process(
 ) -> Result<(Generation, Housing), StartupError> {
     let blank = plan.blanks.take().map_err(ProcessError::Start)?;
     let settings = plan.app.settings();
-    let policy = settings.sandbox.as_ref().map(SandboxSettings::policy).transpose();
+    // One that is moved had none in the host, either.
+    let sandbox = settings.sandbox.as_ref().filter(|_| settings.isolation == Isolation::Process);
+    let policy = sandbox.map(SandboxSettings::policy).transpose();
     let policy = policy.map_err(|error| ProcessError::Sandbox(error.to_string()))?;
     let events = Events { on_exit: plan.on_exit.clone(), faults: plan.faults.clone() };
     let limit = settings.start_timeout();

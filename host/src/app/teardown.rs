@@ -10,6 +10,7 @@ use crate::abi::library_context::LibraryContext;
 use crate::app::handle::App;
 use crate::app::live_generation::{Housing, LiveGeneration};
 use crate::app::pins::{Entry, PinnedGeneration, Pins};
+use crate::config::Isolation;
 use crate::generation::handle::Generation;
 use crate::generation::worker_threads::WorkerThreads;
 use crate::library::inspect::Inspected;
@@ -35,7 +36,7 @@ pub(crate) async fn tear_down(
     live: LiveGeneration,
     gone: impl FnOnce(Option<Inspected>),
 ) {
-    let LiveGeneration { generation, housing, .. } = live;
+    let LiveGeneration { generation, housing, hash, .. } = live;
     let settings = app.settings();
     let number = generation.number();
 
@@ -87,6 +88,12 @@ pub(crate) async fn tear_down(
         Err(pinned) => {
             let reason = pinned.reason().to_string();
             let entry = pin(pins, app, number, &reason);
+            if settings.isolation == Isolation::Auto && app.moved().note(Some(hash.to_string())) {
+                log::info!(
+                    "{}: its next generation runs in a separate process (isolation = auto)",
+                    app.name()
+                );
+            }
             let pins = pins.clone();
             spawn_local(Remains { app: app.clone(), generation, threads, pinned, entry, pins }.outlive());
             gone(None);

@@ -260,8 +260,16 @@ mod tests {
             ("server_timing", json!("yes"), "expected true or false, found \"yes\"".into()),
             ("app_header", json!(0), "expected true or false, found 0".into()),
             ("max_restarts", json!(1001), "expected a whole number from 0 to 1000, found 1001".into()),
-            ("isolation", json!("wasm"), "expected \"thread\" or \"process\", found \"wasm\"".into()),
-            ("on_fault", json!("stop"), "expected \"restart\" or \"disable\", found \"stop\"".into()),
+            (
+                "isolation",
+                json!("wasm"),
+                "expected \"thread\", \"process\" or \"auto\", found \"wasm\"".into(),
+            ),
+            (
+                "on_fault",
+                json!("stop"),
+                "expected \"process\", \"restart\" or \"disable\", found \"stop\"".into(),
+            ),
             ("stack_size", json!("1kB"), "expected a size of at least 65536 bytes, found \"1kB\"".into()),
             ("max_pinned", json!(-1), "expected a whole number from 0 to 1000, found -1".into()),
             ("max_draining", json!(0), "expected a whole number from 1 to 1000, found 0".into()),

@@ -9,8 +9,10 @@ use serde::Serialize;
 #[schemars(inline)]
 #[non_exhaustive]
 pub enum OnFault {
-    /// It runs as before.
+    /// It runs in a separate process, until it is enabled, or its library changes.
     #[default]
+    Process,
+    /// It runs as before.
     Restart,
     /// Its requests are rejected until it is enabled, or its library changes.
     Disable,
@@ -18,11 +20,12 @@ pub enum OnFault {
 
 impl OnFault {
     /// What is expected where it is written.
-    pub(super) const EXPECTED: &str = "\"restart\" or \"disable\"";
+    pub(super) const EXPECTED: &str = "\"process\", \"restart\" or \"disable\"";
 
     /// `None`: it is another word.
     pub(super) fn from_word(word: &str) -> Option<Self> {
         match word {
+            "process" => Some(Self::Process),
             "restart" => Some(Self::Restart),
             "disable" => Some(Self::Disable),
             _ => None,

@@ -150,12 +150,13 @@ pub struct Settings {
     pub max_restarts: u32,
 
     /// Where the app's workers run: `"thread"` is on threads of the host, `"process"` in a separate process, which cannot end
-    /// the host. Default "thread".
+    /// the host. `"auto"` is on threads until a generation of a library cannot be unloaded, and then in a process with that
+    /// library. Default "thread".
     pub isolation: Isolation,
 
     /// What to do with the app when the host starts again after a fault in it, such as a segmentation fault, ended the host:
-    /// `"restart"` runs it as before, `"disable"` rejects its requests until you enable it or its library changes.
-    /// Default "restart".
+    /// `"process"` runs it in a separate process and `"disable"` rejects its requests, both until you enable it or its
+    /// library changes; `"restart"` runs it as before. Default "process".
     pub on_fault: OnFault,
 
     /// The stack of each worker, and of threads of the app that do not ask for another size, in bytes or as a string with a
@@ -226,7 +227,7 @@ impl Default for Settings {
             config: Value::Null,
             max_restarts: 5,
             isolation: Isolation::Thread,
-            on_fault: OnFault::Restart,
+            on_fault: OnFault::Process,
             stack_size: 8 << 20,
             max_pinned: 4,
             max_draining: 8,

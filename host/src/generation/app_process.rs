@@ -39,6 +39,9 @@ use crate::sandbox::{InForce, Policy};
 /// How long a process may take for its exit handlers before it is killed.
 pub(crate) const EXIT_LIMIT: Duration = Duration::from_secs(1);
 
+/// How often the port of a worker that has ended is looked at, at the most.
+const LAST_FETCHES: usize = 256;
+
 /// How many bytes the record of a fault may have: more than is written.
 const FAULT_LIMIT: u64 = 8 << 20;
 
@@ -375,7 +378,7 @@ impl Monitor {
                     self.events.exited(how);
                 }
                 if let Some(port) = self.ports.get(worker) {
-                    port.close();
+                    close(port);
                 }
                 self.running.end(worker);
             }
@@ -422,7 +425,7 @@ impl Monitor {
             self.events.exited(end);
         }
         for (worker, port) in self.ports.iter().enumerate() {
-            port.close();
+            close(port);
             self.running.end(worker);
         }
     }
@@ -454,6 +457,21 @@ impl Monitor {
         }
         Some(fault)
     }
+}
+
+/// Closes the port of a worker that has ended, when what the worker has sent before is fetched.
+fn close(port: &Port) {
+    if let Some(inlet) = port.inlet() {
+        // A process that lives on may write without an end.
+        for _ in 0..LAST_FETCHES {
+            if !inlet.is_filled() {
+                break;
+            }
+            inlet.fetch();
+            std::thread::yield_now();
+        }
+    }
+    port.close();
 }
 
 /// The next report; `None`: the process has closed its socket.

@@ -81,9 +81,9 @@ impl Faults {
         self.kept().entries.iter().filter(is_its).cloned().collect()
     }
 
-    /// The last one of an app, unless it is resolved.
+    /// The last one of an app that ended the host, unless it is resolved.
     pub(crate) fn unresolved(&self, app: &str) -> Option<FaultEntry> {
-        self.of_app(app).pop().filter(|fault| !fault.resolved)
+        self.of_app(app).into_iter().rfind(|fault| !fault.own_process).filter(|fault| !fault.resolved)
     }
 
     /// Notes that those of an app no longer matter: it was enabled, or has another library.

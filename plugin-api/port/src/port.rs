@@ -127,7 +127,7 @@ impl Port {
             Item::Request(id, json, transfer) => self.hand_out_request(id, json, transfer),
             Item::Notification(message) => Some(message),
             Item::Answer(message) => {
-                self.answers.fetch_sub(1, Ordering::Relaxed);
+                self.note_answer_taken();
                 Some(message)
             }
             Item::Wake => None,
@@ -216,6 +216,11 @@ impl Port {
     pub(crate) fn leave_inbox(&self, id: u64) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         self.note_taken(id, std::time::Instant::now());
+    }
+
+    /// Notes that the worker has taken the answer to a request of the app's own.
+    pub(crate) fn note_answer_taken(&self) {
+        self.answers.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Notes when the worker has taken a request.
@@ -319,6 +324,7 @@ impl Port {
 
     fn begin_call(&self, id: u64, request: CallRequest) {
         let Some(port) = self.this.upgrade() else { return };
+        self.transport.settle();
         let most = self.limits.calls.saturating_sub(self.answers.load(Ordering::Relaxed));
         let cancelled = match self.calls.begin(id, most) {
             Ok(cancelled) => cancelled,

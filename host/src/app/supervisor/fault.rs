@@ -5,6 +5,7 @@ use crate::app::libraries::Library;
 use crate::app::lifecycle::Event;
 use crate::config::{AppConfig, OnFault};
 use crate::library::content_hash::ContentHash;
+use crate::library::preflight::has_children;
 use crate::library::source::Source;
 use crate::observe::entries::FaultEntry;
 
@@ -14,6 +15,26 @@ impl Supervisor {
         let Some(fault) = self.faults.unresolved(self.app.name()) else { return };
         match self.app.settings().on_fault {
             OnFault::Restart => self.faults.resolve(self.app.name()),
+            OnFault::Process if !has_children() => {
+                log::warn!(
+                    "{}: runs as before, because this program does not call `run_child_process`: {}",
+                    self.app.name(),
+                    fault.summary()
+                );
+                self.faults.resolve(self.app.name());
+            }
+            OnFault::Process if self.has_other_library(&fault).await => self.faults.resolve(self.app.name()),
+            OnFault::Process => {
+                log::warn!(
+                    "{}: runs in a separate process (on_fault = process), because {}; deploy a fixed library, or run \
+                    `atoll enable {}`",
+                    self.app.name(),
+                    fault.summary(),
+                    self.app.name()
+                );
+                self.app.moved().note(fault.library.clone());
+                self.blanks.fill();
+            }
             OnFault::Disable if self.has_other_library(&fault).await => {
                 log::info!(
                     "{}: enabled, because its library is not the one that ended the host",
@@ -36,8 +57,8 @@ impl Supervisor {
     /// Takes note of changed settings: an app that may restart after a fault is not held back any more.
     pub(super) fn judge_settings(&mut self, config: &AppConfig) {
         match config.settings.on_fault {
-            OnFault::Restart if self.lifecycle.is_faulted() => self.event(Event::Enabled),
-            OnFault::Restart | OnFault::Disable => {}
+            OnFault::Restart | OnFault::Process if self.lifecycle.is_faulted() => self.event(Event::Enabled),
+            OnFault::Restart | OnFault::Process | OnFault::Disable => {}
         }
     }
 

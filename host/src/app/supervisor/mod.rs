@@ -291,7 +291,8 @@ impl Supervisor {
             Library::At(path) | Library::Built(path) => {
                 let settings = self.app.settings();
                 let limit = settings.library_limit as u64;
-                let preflight = settings.preflight.then(|| settings.start_timeout());
+                let in_host = settings.isolation != Isolation::Process;
+                let preflight = (settings.preflight && in_host).then(|| settings.start_timeout());
                 Some(self.preparer.begin(self.app.name().clone(), path.clone(), limit, preflight))
             }
             Library::Failed(_) => None,

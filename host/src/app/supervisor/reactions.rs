@@ -56,6 +56,8 @@ impl Supervisor {
                 self.event(Event::Disabled);
             }
             Command::Enable(done) => {
+                self.app.moved().clear();
+                self.faults.resolve(self.app.name());
                 self.event(Event::Enabled);
                 // A client that has left does not wait.
                 let _ = done.send(());

@@ -143,18 +143,26 @@ struct Outbox {
     current: Option<Outgoing>,
     /// What is not in the ring yet, each with the lane of the thread that waits for what comes of it.
     queue: VecDeque<(Item, u8)>,
-    /// The requests that the worker has not taken yet, as far as is known.
+    /// The requests and answers that the worker has not taken yet, as far as is known.
     sent: VecDeque<Sent>,
     next_slot: u32,
 }
 
-/// A request in the ring.
+/// What is in the ring.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
-    id: u64,
+    what: SentItem,
     /// The worker has taken it when it has read so many bytes.
     end: u64,
-    slot: u32,
+}
+
+/// What of the ring's content is counted.
+#[derive(Clone, Copy, Debug)]
+enum SentItem {
+    /// A request, with its place among those that can be withdrawn.
+    Request { id: u64, slot: u32 },
+    /// The answer to a request of the app's own.
+    Answer,
 }
 
 impl Transport for HostEnd {
@@ -179,9 +187,12 @@ impl Transport for HostEnd {
 
     fn withdraw(&self, id: u64) -> bool {
         let outbox = self.outbox();
-        // They are in the order of their numbers, or nearly so.
-        let Some(sent) = outbox.sent.iter().find(|sent| sent.id == id) else { return false };
-        self.mark(sent.slot, true);
+        let slot = outbox.sent.iter().find_map(|sent| match sent.what {
+            SentItem::Request { id: sent, slot } if sent == id => Some(slot),
+            _ => None,
+        });
+        let Some(slot) = slot else { return false };
+        self.mark(slot, true);
         // It may just be taken.
         true
     }
@@ -229,8 +240,15 @@ impl HostEnd {
     /// What goes into the ring for an item, if anything.
     fn outgoing(&self, outbox: &mut Outbox, port: &Port, item: Item, lane: u8) -> Option<Outgoing> {
         let mut header = Header { kind: Kind::Other, lane, slot: 0, id: 0, begun: 0, deadline: 0 };
-        let Item::Request(id, json, transfer) = item else {
-            return Some(Outgoing::new(&header, port.hand_out(item)?));
+        let (id, json, transfer) = match item {
+            Item::Request(id, json, transfer) => (id, json, transfer),
+            Item::Answer(message) => {
+                let outgoing = Outgoing::new(&header, message);
+                let end = outbox.ring.written() + outgoing.len() as u64;
+                outbox.sent.push_back(Sent { what: SentItem::Answer, end });
+                return Some(outgoing);
+            }
+            other => return Some(Outgoing::new(&header, port.hand_out(other)?)),
         };
         let Some(times) = port.times_of(id) else {
             port.leave_inbox(id);
@@ -246,7 +264,7 @@ impl HostEnd {
         self.mark(header.slot, false);
         let outgoing = Outgoing::new(&header, message(json, transfer.into_iter().collect()));
         let end = outbox.ring.written() + outgoing.len() as u64;
-        outbox.sent.push_back(Sent { id, end, slot: header.slot });
+        outbox.sent.push_back(Sent { what: SentItem::Request { id, slot: header.slot }, end });
         Some(outgoing)
     }
 
@@ -277,7 +295,10 @@ impl HostEnd {
         match outbox.ring.read() {
             Ok(read) => {
                 while let Some(sent) = outbox.sent.pop_front_if(|sent| sent.end <= read) {
-                    port.leave_inbox(sent.id);
+                    match sent.what {
+                        SentItem::Request { id, .. } => port.leave_inbox(id),
+                        SentItem::Answer => port.note_answer_taken(),
+                    }
                 }
             }
             Err(error) => self.fail(error.into()),

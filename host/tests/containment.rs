@@ -1,7 +1,5 @@
 //! Apps that misbehave: what they do stays with them.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
-
 mod misbehave;
 mod support;
 

@@ -1,7 +1,5 @@
 //! Generations that cannot be unloaded: they stay in the host, and go when what holds them has ended.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
-
 mod misbehave;
 mod support;
 

@@ -20,7 +20,7 @@ use crate::app::pins::Pins;
 use crate::app::prepare::{Preparation, Prepared};
 use crate::app::teardown;
 use crate::config::{Isolation, SandboxSettings};
-use crate::generation::app_process::{AppProcess, ProcessError, ProcessEvents};
+use crate::generation::app_process::{AppProcess, ProcessError, ProcessEvents, ProcessPlan};
 use crate::generation::handle::{Generation, Identity, Shape};
 use crate::library::check::CheckError;
 use crate::library::content_hash::ContentHash;
@@ -246,9 +246,9 @@ async fn in_process(
     let policy = sandbox.map(SandboxSettings::policy).transpose();
     let policy = policy.map_err(|error| ProcessError::Sandbox(error.to_string()))?;
     let events = Events { on_exit: plan.on_exit.clone(), faults: plan.faults.clone() };
-    let limit = settings.start_timeout();
+    let process_plan = ProcessPlan { library: &inspected, shape, policy, limit: settings.start_timeout() };
     let (generation, process) =
-        AppProcess::start(blank, identity, &inspected, shape, &plan.call_sink, policy, limit, events).await?;
+        AppProcess::start(blank, identity, process_plan, &plan.call_sink, events).await?;
     Ok((generation, Housing::Process { copy: inspected, process }))
 }
 

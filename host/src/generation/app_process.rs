@@ -77,6 +77,18 @@ pub(crate) struct AppProcess {
     in_force: OnceLock<InForce>,
 }
 
+/// What a process is to do.
+pub(crate) struct ProcessPlan<'p> {
+    /// What it opens.
+    pub(crate) library: &'p Inspected,
+    /// Its workers.
+    pub(crate) shape: Shape,
+    /// What it may do; `None`: what its user may.
+    pub(crate) policy: Option<Policy>,
+    /// How long it may take to open the library.
+    pub(crate) limit: Duration,
+}
+
 /// What happens to a process.
 pub(crate) trait ProcessEvents {
     /// A worker has ended unexpectedly, or all have; why.
@@ -87,8 +99,8 @@ pub(crate) trait ProcessEvents {
 }
 
 impl AppProcess {
-    /// Has a blank process open a library, and waits until the workers of a generation are ready there, at most for `limit`.
-    /// The process is restricted to `policy`; `call_sink` performs the workers' calls.
+    /// Has a blank process open a library, and waits until there is a thread for each worker of a generation. `call_sink` performs
+    /// their calls.
     ///
     /// # Errors
     /// See [`ProcessError`].
@@ -98,13 +110,11 @@ impl AppProcess {
     pub(crate) async fn start(
         blank: Blank,
         identity: Identity,
-        library: &Inspected,
-        shape: Shape,
+        plan: ProcessPlan<'_>,
         call_sink: &Arc<dyn CallSink>,
-        policy: Option<Policy>,
-        limit: Duration,
         events: impl ProcessEvents + 'static,
     ) -> Result<(Generation, Arc<Self>), ProcessError> {
+        let ProcessPlan { library, shape, policy, limit } = plan;
         let no_lane = || io::Error::other("too many threads of this process wait for app processes");
         let home = take_lane().ok_or_else(no_lane)?;
         let (report_fault, faults) = unbounded_channel();

@@ -1,5 +1,7 @@
 //! The tests of apps, with each app in a process of its own: the files are those that test apps on threads of the host.
 
+#![expect(clippy::duplicate_mod, reason = "each file of tests brings the harness")]
+
 macro_rules! again {
     ($($file:literal $name:ident,)*) => {
         $(

@@ -294,7 +294,8 @@ impl HostEnd {
         let Some(port) = self.port.upgrade() else { return };
         match outbox.ring.read() {
             Ok(read) => {
-                while let Some(sent) = outbox.sent.pop_front_if(|sent| sent.end <= read) {
+                while let Some(&sent) = outbox.sent.front().filter(|sent| sent.end <= read) {
+                    outbox.sent.pop_front();
                     match sent.what {
                         SentItem::Request { id, .. } => port.leave_inbox(id),
                         SentItem::Answer => port.note_answer_taken(),

@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 
 use serde_json::{Value, json};
-use support::{Call, Connection, Host, Launch, Load, library, wait_until};
+use support::{Call, Connection, Host, Launch, Load, library, versioned, wait_until};
 
 const ADMIN: [&str; 2] = ["--admin", "127.0.0.1:0"];
 
@@ -189,4 +189,61 @@ fn what_is_in_force_is_shown() {
     for layer in ["limits", "descriptors", "privileges", "files", "signals", "system-calls"] {
         assert!(layers.contains(&layer.into()), "{layers:?}");
     }
+}
+
+#[test]
+fn an_app_that_writes_over_what_it_shares_with_the_host_harms_itself_only() {
+    let host = start_with("faults", json!({ "workers": 2, "deadline_ms": 2000 }));
+    let others = Load::start(host.address(), &["/apps/good/start"; 2]);
+    for _ in 0..3 {
+        wait_until("it serves", || host.get("/apps/bad/").status == 200);
+        let ended = process(&host, "bad");
+        // Whether it is answered depends on what is written over first.
+        let reply = host.get("/apps/bad/beside/scribble");
+        assert!(reply.status != 200 || reply.text() != "0", "it shares nothing that it can write");
+        wait_until("its process is killed", || {
+            // The host looks at what comes when somebody waits for it.
+            let _ = host.get("/apps/bad/").status;
+            !host.app_processes().contains(&ended)
+        });
+    }
+    host.wait_for_log(&["ERROR", "bad#", "broke the port's protocol and was killed"]);
+    for reply in others.stop().into_iter().flatten() {
+        assert_eq!(reply.status, 200);
+    }
+    assert!(host.stop().status.success());
+}
+
+/// The memory of an app process that is its own, in KiB.
+fn private_kib(process: u32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap();
+    let field = |line: &str| line.split_whitespace().nth(1).and_then(|number| number.parse::<u64>().ok());
+    rollup.lines().filter(|line| line.starts_with("Private_")).filter_map(field).sum()
+}
+
+#[test]
+fn reloads_leave_no_process_no_descriptor_and_no_memory() {
+    let launch = Launch::serve(json!([])).write("libv.so", versioned(1));
+    let apps = json!([{ "name": "v", "path": "libv.so", "isolation": "process" }]);
+    let host = launch.write("apps.json", apps.to_string()).start();
+    wait_until("it serves", || host.get("/apps/v/").text() == "1");
+    let descriptors = || fs::read_dir(format!("/proc/{}/fd", host.pid())).unwrap().count();
+    let (mut before, load) = (None, Load::start(host.address(), &["/apps/v/"; 2]));
+    for version in 2..=60_u64 {
+        host.replace("libv.so", versioned(version));
+        wait_until("the next version serves", || host.get("/apps/v/").text() == version.to_string());
+        if version == 10 {
+            wait_until("the old ones are gone", || processes(&host, "v").len() == 1);
+            before = Some(descriptors());
+        }
+    }
+    for reply in load.stop().into_iter().flatten() {
+        assert_eq!(reply.status, 200);
+    }
+    wait_until("the old ones are gone", || processes(&host, "v").len() == 1);
+    // Those of clients may be a few more or less.
+    wait_until("no descriptor is left", || descriptors() <= before.unwrap() + 8);
+    let private = private_kib(process(&host, "v"));
+    assert!(private < 16 << 10, "{private} KiB");
+    assert!(host.stop().status.success());
 }

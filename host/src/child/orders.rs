@@ -17,7 +17,7 @@ use crate::abi::fault::sink::Sink;
 use crate::abi::library_context::LibraryContext;
 use crate::generation::runner::Runner as _;
 use crate::generation::worker_threads::{Ending, WorkerThreads};
-use crate::library::loaded::open_for_good;
+use crate::library::loaded::{note_verified, open_for_good};
 use crate::process::control::{Opening, Order, Report, receive_with};
 use crate::sandbox::{FileAccess, FileRule, Policy};
 
@@ -143,6 +143,9 @@ fn start(opening: &Opening, descriptors: Descriptors, to_host: &ToHost) -> Resul
         opening.generation,
         Arc::new(to_host.clone()),
     );
+    if opening.is_verified {
+        note_verified(opening.content);
+    }
     context.set_thread_stack(opening.stack_size);
     let heap = context.heap().clone();
     let link = HostLink { host, worker, workers: opening.workers, lanes, home: opening.home };

@@ -29,7 +29,9 @@ use crate::abi::reports::{Reports, ToAppLog};
 use crate::generation::handle::{Generation, Identity, Shape};
 use crate::generation::runner::{HeapBytes, ProcessInfo, Runner};
 use crate::generation::running::Running;
+use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
+use crate::library::loaded::{is_verified, note_verified};
 use crate::observe::entries::{FaultEntry, FaultRequest};
 use crate::observe::exit_status::describe;
 use crate::process::blank::Blank;
@@ -141,6 +143,7 @@ impl AppProcess {
             workers: shape.workers,
             home,
             content: library.staged().hash(),
+            is_verified: is_verified(library.staged().hash()),
             log_level: reports.max_level(),
             stack_size: shape.stack_size,
             policy,
@@ -184,6 +187,7 @@ impl AppProcess {
             process: Arc::downgrade(&process),
             child,
             library: library.staged().path().to_owned(),
+            content: library.staged().hash(),
             reports,
             ports: ports.clone(),
             running,
@@ -320,6 +324,7 @@ struct Monitor {
     process: Weak<AppProcess>,
     child: Child,
     library: PathBuf,
+    content: ContentHash,
     reports: ToAppLog,
     ports: Vec<Arc<Port>>,
     running: Arc<Running>,
@@ -379,7 +384,10 @@ impl Monitor {
                 }
             }
             Report::NoSandbox { reason } => self.opened(Opened::NoSandbox(reason)),
-            Report::Ready => self.opened(Opened::Ready),
+            Report::Ready => {
+                note_verified(self.content);
+                self.opened(Opened::Ready);
+            }
             Report::Refused { reason } => self.opened(Opened::Refused(reason)),
             Report::NoThread { worker, reason } => self.opened(Opened::NoThread(worker, reason)),
             Report::WorkerEnded { worker, how } => {

@@ -45,6 +45,8 @@ pub(crate) struct Opening {
     pub(crate) home: u8,
     /// The hash of the library's content.
     pub(crate) content: ContentHash,
+    /// Whether the interface of a library with this content was compared with the host's.
+    pub(crate) is_verified: bool,
     pub(crate) log_level: u8,
     /// The stack of each worker, in bytes.
     pub(crate) stack_size: usize,

@@ -8,6 +8,11 @@ use super::policy::Policy;
 use super::{access, descriptors, namespaces, privileges, process, system_calls};
 
 impl Policy {
+    /// Does ahead what [`enforce`](Self::enforce) of a policy with the same system calls needs time for.
+    pub fn prepare_enforcement(&self) {
+        system_calls::prepare(self);
+    }
+
     /// Restricts this process for good, and returns what is in force.
     ///
     /// Call it before the process starts threads or runs code that is not trusted.

@@ -35,6 +35,21 @@ use crate::library::stage::Staged;
 /// How long a signal's handler may take that runs when its library is to go.
 pub(crate) const HANDLERS_END: Duration = Duration::from_secs(1);
 
+/// The libraries whose interface was compared with the host's, here or in an app process.
+static VERIFIED: Verified = Verified::new();
+
+/// Whether the interface of a library with this content was compared with the host's.
+pub(crate) fn is_verified(content: ContentHash) -> bool {
+    VERIFIED.contains(content)
+}
+
+/// Takes note that the interface of a library with this content is the host's: it is not compared again.
+pub(crate) fn note_verified(content: ContentHash) {
+    if !VERIFIED.contains(content) {
+        VERIFIED.insert(content);
+    }
+}
+
 /// How many libraries were dropped without having been unloaded.
 static ABANDONED: AtomicUsize = AtomicUsize::new(0);
 
@@ -308,7 +323,6 @@ pub(crate) unsafe fn check_root(
     header: AbiHeaderRef,
     content: Option<ContentHash>,
 ) -> Result<PluginRef, LoadError> {
-    static PASSED: Verified = Verified::new();
     let interface = |reason: String| LoadError::Interface { host: atoll_plugin::VERSION, reason };
     if !header.is_valid() {
         let [library, host] =
@@ -316,13 +330,13 @@ pub(crate) unsafe fn check_root(
         return Err(interface(format!("it was built with abi_stable {library}, and this host with {host}")));
     }
     let header = header.upgrade().map_err(|error| interface(error.to_string()))?;
-    if !content.is_some_and(|content| PASSED.contains(content)) {
+    if !content.is_some_and(|content| VERIFIED.contains(content)) {
         let layout = header.layout().ok_or_else(|| interface("it has no layout information".to_owned()))?;
         let globals = CheckingGlobals::new();
         check_layout_compatibility_with_globals(<PluginRef as StableAbi>::LAYOUT, layout, &globals)
             .map_err(|errors| interface(errors.to_string()))?;
         if let Some(content) = content {
-            PASSED.insert(content);
+            VERIFIED.insert(content);
         }
     }
     // SAFETY: the layout was checked, here or in a library with the same content.

@@ -9,6 +9,7 @@ mod denied;
 mod foreign;
 
 use std::env::consts::ARCH;
+use std::sync::{Mutex, PoisonError};
 
 use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter};
 
@@ -17,9 +18,39 @@ use super::in_force::{InForce, Layer};
 use super::policy::Policy;
 use super::preset::Preset;
 
+/// The filters that were made last, with what of a policy they depend on.
+static PREPARED: Mutex<Option<(Policy, Vec<BpfProgram>)>> = Mutex::new(None);
+
+/// Makes the filters of a policy ahead of [`restrict`].
+pub(super) fn prepare(policy: &Policy) {
+    let key = key(policy);
+    // An error is reported when they are needed.
+    if let Ok(filters) = filters(&key) {
+        *PREPARED.lock().unwrap_or_else(PoisonError::into_inner) = Some((key, filters));
+    }
+}
+
+/// What the filters of a policy depend on: the rest of it as in the default.
+fn key(policy: &Policy) -> Policy {
+    Policy {
+        files: Vec::new(),
+        require: Default::default(),
+        namespaces: Vec::new(),
+        descriptors: Vec::new(),
+        folder: None,
+        environment: Default::default(),
+        ..policy.clone()
+    }
+}
+
 /// Installs the filters of a policy.
 pub(super) fn restrict(policy: &Policy, in_force: &mut InForce) -> Result<(), SandboxError> {
-    let applied = filters(policy)
+    let prepared = PREPARED.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let filters = match prepared.filter(|(prepared, _)| *prepared == key(policy)) {
+        Some((_, filters)) => Ok(filters),
+        None => filters(policy),
+    };
+    let applied = filters
         .map_err(seccompiler::Error::Backend)
         .and_then(|filters| filters.iter().try_for_each(|filter| apply_filter(filter)));
     match applied {

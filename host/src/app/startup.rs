@@ -249,6 +249,7 @@ async fn in_process(
     let process_plan = ProcessPlan { library: &inspected, shape, policy, limit: settings.start_timeout() };
     let (generation, process) =
         AppProcess::start(blank, identity, process_plan, &plan.call_sink, events).await?;
+    plan.blanks.fill();
     Ok((generation, Housing::Process { copy: inspected, process }))
 }
 

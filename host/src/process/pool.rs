@@ -17,21 +17,16 @@ pub(crate) const BLANKS: usize = 2;
 pub(crate) struct BlankPool(Rc<RefCell<VecDeque<Blank>>>);
 
 impl BlankPool {
-    /// A process for an app. Others are started behind it, for the next ones.
+    /// A process for an app. [`fill`](Self::fill) starts another one in its place, when the app has started.
     ///
     /// # Errors
     /// None waits, and none can be started.
-    ///
-    /// # Panics
-    /// Outside of a [`LocalSet`](tokio::task::LocalSet).
     pub(crate) fn take(&self) -> io::Result<Blank> {
         let waiting = std::iter::from_fn(|| self.0.borrow_mut().pop_front()).find_map(|mut blank| {
             let is_alive = blank.is_alive();
             is_alive.then_some(blank)
         });
-        let blank = waiting.map_or_else(Blank::start, Ok)?;
-        self.fill();
-        Ok(blank)
+        waiting.map_or_else(Blank::start, Ok)
     }
 
     /// Starts processes until as many wait as should.

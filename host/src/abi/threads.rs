@@ -164,6 +164,9 @@ mod tests {
 
     use super::*;
 
+    /// Held by tests that make threads which nobody knows, or look for such: all see those of the process.
+    static ALONE: Mutex<()> = Mutex::new(());
+
     /// Starts a thread that nobody knows, as a library does by a bare system call; it runs until the number is not 0.
     fn start_stranger(until: &'static AtomicI32) -> libc::pid_t {
         extern "C" fn run(until: *mut c_void) -> c_int {
@@ -194,6 +197,7 @@ mod tests {
     #[test]
     fn threads_of_the_host_are_known_and_others_only_if_they_were_there_before() {
         static UNTIL: AtomicI32 = AtomicI32::new(0);
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let before = Strangers::now().unwrap();
         let (end, ended) = std::sync::mpsc::channel::<()>();
         let known = thread::spawn(move || ended.recv());
@@ -217,6 +221,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_begins_while_others_look_becomes_known() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let before = Strangers::now().unwrap();
         let mut unknown = Vec::new();
         let (start, looking) = (std::sync::Barrier::new(3), std::sync::atomic::AtomicBool::new(true));

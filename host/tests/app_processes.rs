@@ -247,3 +247,21 @@ fn reloads_leave_no_process_no_descriptor_and_no_memory() {
     assert!(private < 16 << 10, "{private} KiB");
     assert!(host.stop().status.success());
 }
+
+#[test]
+fn an_app_runs_with_the_strict_preset_and_as_another_user() {
+    // SAFETY: no preconditions.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    let app = |name: &str, sandbox: Value| json!({ "name": name, "path": library("hello"), "isolation": "process", "sandbox": sandbox });
+    let mut apps = vec![app("strict", json!("strict"))];
+    if is_root {
+        apps.push(app("other", json!({ "user": "65534" })));
+    }
+    let host = Launch::serve(json!(apps)).start();
+    assert_eq!(host.get("/apps/strict/greet/tobe").json(), json!({ "name": "tobe" }));
+    if is_root {
+        assert_eq!(host.get("/apps/other/greet/tobe").json(), json!({ "name": "tobe" }), "{}", host.log());
+        let status = fs::read_to_string(format!("/proc/{}/status", process(&host, "other"))).unwrap();
+        assert!(status.contains("Uid:\t65534\t65534"), "{status}");
+    }
+}

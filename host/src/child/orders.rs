@@ -120,8 +120,10 @@ impl Descriptors {
         let all = own.chain(&self.bells).chain(&self.lanes).map(AsRawFd::as_raw_fd);
         let mut policy = policy.clone();
         policy.descriptors.extend(all.chain([control.as_raw_fd()]));
-        // A path of digits is one.
-        policy.files.extend(FileRule::new(FileAccess::Read, &self.library_path()));
+        // For another user it is a copy in memory, for which there are no rules. A path of digits is one.
+        if policy.account.is_none() {
+            policy.files.extend(FileRule::new(FileAccess::Read, &self.library_path()));
+        }
         policy
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use atoll_port::shared_memory::{HeapUse, ProcessLink, RunningRequests, lane_desc
 use atoll_port::{CallSink, Port, Warnings, Watch, take_lane};
 use futures_util::future::BoxFuture;
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
@@ -117,6 +117,7 @@ impl AppProcess {
         events: impl ProcessEvents + 'static,
     ) -> Result<(Generation, Arc<Self>), ProcessError> {
         let ProcessPlan { library, shape, policy, limit } = plan;
+        let has_account = policy.as_ref().is_some_and(|policy| policy.account.is_some());
         let no_lane = || io::Error::other("too many threads of this process wait for app processes");
         let home = take_lane().ok_or_else(no_lane)?;
         let (report_fault, faults) = unbounded_channel();
@@ -148,7 +149,7 @@ impl AppProcess {
             stack_size: shape.stack_size,
             policy,
         };
-        let file = File::open(library.staged().path())?;
+        let file = library_file(library.staged().path(), has_account)?;
         let fault = File::from(memfd_create("atoll-fault", MemfdFlags::CLOEXEC).map_err(io::Error::from)?);
         let lanes = lane_descriptors()?;
         let own = [file.as_fd(), fault.as_fd(), link.host.as_fd(), link.worker.as_fd()].into_iter();
@@ -490,6 +491,20 @@ fn close(port: &Port) {
         }
     }
     port.close();
+}
+
+/// The file of a library, for a process that may run as another user, who cannot open a file of the host's: it gets a copy in
+/// memory.
+fn library_file(path: &Path, for_another_user: bool) -> io::Result<File> {
+    let mut file = File::open(path)?;
+    if !for_another_user {
+        return Ok(file);
+    }
+    let mut copy =
+        File::from(memfd_create("atoll-library", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+    io::copy(&mut file, &mut copy)?;
+    fcntl_add_seals(&copy, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL)?;
+    Ok(copy)
 }
 
 /// The next report; `None`: the process has closed its socket.

@@ -134,8 +134,7 @@ fn replaced_libraries_of_a_cold_app_do_not_pile_up() {
 #[test]
 fn what_was_not_needed_is_deleted() {
     let host = prepared(&["stays", "goes"], &json!({}));
-    // A preflight has a copy for itself.
-    wait_until("there is one copy of each", || host.staged().len() == 2);
+    assert_eq!(host.staged().len(), 2);
     host.replace("apps.json", apps(&["stays"], &json!({})).to_string());
     wait_until("the copy of the app that went is deleted", || host.staged().len() == 1);
     let ended = host.stop();

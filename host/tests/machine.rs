@@ -119,8 +119,7 @@ fn connections_leave_file_descriptors_for_commands_and_apps() {
 
 #[test]
 fn the_disk_is_full_for_a_moment() {
-    // With room for the copy of a preflight, too.
-    let small = "mount -t tmpfs -o size=24m tmpfs tmp";
+    let small = "mount -t tmpfs -o size=16m tmpfs tmp";
     let Some(launch) = Launch::isolated(small, "serve") else { return };
     let host = with_apps(launch).start();
     let mut connection = host.connect();

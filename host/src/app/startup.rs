@@ -124,6 +124,7 @@ impl StartupError {
     fn is_of_the_machine(&self) -> bool {
         match self {
             Self::Check(CheckError::Thread(error) | CheckError::Load(LoadError::Thread(error)))
+            | Self::Process(ProcessError::Start(error) | ProcessError::Thread { reason: error, .. })
             | Self::Start(StartError::Thread { reason: error, .. }) => resource_fault::has_no_thread(error),
             Self::Check(CheckError::Load(LoadError::Open(error))) => resource_fault::is_at_fault(error),
             Self::Check(CheckError::Open(OpenFailure::Process(error))) => {

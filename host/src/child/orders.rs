@@ -17,7 +17,8 @@ use crate::abi::fault::sink::Sink;
 use crate::abi::library_context::LibraryContext;
 use crate::generation::runner::Runner as _;
 use crate::generation::worker_threads::{Ending, WorkerThreads};
-use crate::library::loaded::{note_verified, open_for_good};
+use crate::library::loaded::interface::note_verified;
+use crate::library::loaded::open_library::OpenLibrary;
 use crate::process::control::{Opening, Order, Report, receive_with};
 use crate::sandbox::{FileAccess, FileRule, Policy};
 
@@ -82,7 +83,9 @@ impl App {
             Ok(threads) => {
                 let report = match threads.take_fault() {
                     None => Report::Ready,
-                    Some((worker, error)) => Report::NoThread { worker, reason: error.to_string() },
+                    Some((worker, error)) => {
+                        Report::NoThread { worker, number: error.raw_os_error().unwrap_or(libc::EAGAIN) }
+                    }
                 };
                 app.threads = Some(threads);
                 report
@@ -155,8 +158,10 @@ fn start(opening: &Opening, descriptors: Descriptors, to_host: &ToHost) -> Resul
     let ends = ports.map_err(text)?.into_iter().map(|port| Arc::new(WorkerEnd::new(port))).collect();
 
     // SAFETY: the open rule: the host has inspected the library, and this process is made to run it.
-    let root =
-        unsafe { open_for_good(path, opening.content, &context) }.map_err(|error| error.to_string())?;
+    let library = unsafe { OpenLibrary::open(path, Some(opening.content), context.clone()) };
+    let library = library.map_err(|error| error.to_string())?;
+    let root = library.root();
+    library.keep();
     let to_host = to_host.clone();
     Ok(WorkerThreads::spawn(context, root, ends, opening.stack_size, move |ending| {
         let report = match ending {

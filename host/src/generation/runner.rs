@@ -28,7 +28,9 @@ pub struct ProcessInfo {
 /// What runs the workers of a generation.
 pub(crate) trait Runner: Send + Sync {
     /// A worker for which there was no thread, and why; once.
-    fn take_fault(&self) -> Option<(usize, io::Error)>;
+    fn take_fault(&self) -> Option<(usize, io::Error)> {
+        None
+    }
 
     /// Notes that workers which end from now on do so because they are to.
     fn note_stop(&self);

@@ -59,8 +59,16 @@ impl Running {
         self.changed.notified()
     }
 
+    /// Waits for the workers, which have to be notified before: until `limit`, then as long again after `close`, which closes
+    /// their ports. Those that are left: which they are.
+    pub(super) async fn stop_all(&self, limit: Duration, close: &(dyn Fn() + Send + Sync)) -> Vec<String> {
+        let is_over = self.ended(limit).await.is_ok();
+        close();
+        if is_over || self.ended(limit).await.is_ok() { Vec::new() } else { self.left() }
+    }
+
     /// Waits until no worker is left.
-    pub(super) async fn ended(&self, limit: Duration) -> Result<(), Elapsed> {
+    async fn ended(&self, limit: Duration) -> Result<(), Elapsed> {
         timeout(limit, async {
             loop {
                 let changed = self.changed.notified();

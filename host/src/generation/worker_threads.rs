@@ -176,19 +176,13 @@ impl Runner for WorkerThreads {
         close: &'a (dyn Fn() + Send + Sync),
     ) -> BoxFuture<'a, Vec<String>> {
         Box::pin(async move {
-            if self.running.ended(limit).await.is_err() {
-                close();
-                if self.running.ended(limit).await.is_err() {
-                    return self.left();
-                }
+            let left = self.running.stop_all(limit, close).await;
+            // After an abort, a worker may be among the threads that never end. The library stays, so nothing depends on the
+            // others.
+            if left.is_empty() && self.context.aborted().is_none() {
+                self.join().await;
             }
-            close();
-            if self.context.aborted().is_some() {
-                // A worker may be among the threads that never end. The library stays, so nothing depends on the others.
-                return Vec::new();
-            }
-            self.join().await;
-            Vec::new()
+            left
         })
     }
 

@@ -65,8 +65,8 @@ pub(crate) enum Report {
     Ready,
     /// The library was refused; why.
     Refused { reason: String },
-    /// There is no thread for a worker.
-    NoThread { worker: usize, reason: String },
+    /// There is no thread for a worker; the number of the system's error.
+    NoThread { worker: usize, number: i32 },
     /// A worker has returned from the app's code.
     WorkerEnded { worker: usize, how: String },
     /// The app has called a function that ends a process, on the thread of this name.

@@ -9,6 +9,7 @@ use addr2line::Loader;
 use super::parse::{Image, Record};
 use crate::abi::panic_report::{Frame, push_frames};
 use crate::observe::entries::{FaultEntry, FaultRequest, FrameEntry};
+use crate::observe::exit_status::signal_name;
 
 /// How far from the stack pointer the address is that an overflow of the stack touches, at most, in bytes.
 const BEYOND_STACK: usize = 64 << 10;
@@ -19,6 +20,12 @@ const NULL: usize = 4096;
 /// Reads a record. The library that caused the fault may be at `library`, if no longer where it was. `None`: nothing is
 /// recorded there.
 pub(crate) fn read(record: &[u8], library: &Path) -> Option<FaultEntry> {
+    let head = read_head(record)?;
+    Some(FaultEntry { backtrace: read_backtrace(record, library), ..head })
+}
+
+/// As [`read`], without the backtrace, which takes long.
+pub(crate) fn read_head(record: &[u8]) -> Option<FaultEntry> {
     let record = Record::parse(record)?;
     let is_fault = record.code > 0;
     let requests = record.requests.iter().map(|request| FaultRequest {
@@ -31,12 +38,12 @@ pub(crate) fn read(record: &[u8], library: &Path) -> Option<FaultEntry> {
     Some(FaultEntry {
         at_ms: record.at_ms,
         process: record.process,
-        signal: signal_name(record.signal),
+        signal: signal_name(record.signal).map_or_else(|| format!("signal {}", record.signal), str::to_owned),
         cause: cause(&record).to_owned(),
         address: is_fault.then(|| format!("{:#x}", record.address)),
         request,
         candidates,
-        backtrace: backtrace(&record, library),
+        backtrace: Vec::new(),
         app: record.app,
         generation: record.generation,
         worker: record.worker,
@@ -45,20 +52,6 @@ pub(crate) fn read(record: &[u8], library: &Path) -> Option<FaultEntry> {
         own_process: false,
         resolved: false,
     })
-}
-
-fn signal_name(signal: i32) -> String {
-    let name = match signal {
-        libc::SIGSEGV => "SIGSEGV",
-        libc::SIGBUS => "SIGBUS",
-        libc::SIGILL => "SIGILL",
-        libc::SIGFPE => "SIGFPE",
-        libc::SIGABRT => "SIGABRT",
-        libc::SIGTRAP => "SIGTRAP",
-        libc::SIGSYS => "SIGSYS",
-        other => return format!("signal {other}"),
-    };
-    name.to_owned()
 }
 
 fn cause(record: &Record) -> &'static str {
@@ -102,6 +95,11 @@ impl Files<'_> {
     }
 }
 
+/// The functions in the backtrace of a record. The library that caused the fault may be at `library`, if no longer where it was.
+pub(crate) fn read_backtrace(record: &[u8], library: &Path) -> Vec<FrameEntry> {
+    Record::parse(record).map_or_else(Vec::new, |record| backtrace(&record, library))
+}
+
 fn backtrace(record: &Record, library: &Path) -> Vec<FrameEntry> {
     let mut files = Files { library, opened: HashMap::new() };
     let host = std::env::current_exe().ok().and_then(|host| Some(host.metadata().ok()?.ino()));
@@ -142,7 +140,7 @@ fn place(record: &Record, found: Option<(&Image, &Path)>, address: usize) -> Str
     format!("{name}+{:#x}", address.saturating_sub(record.base(image)))
 }
 
-/// Says how often a function has called itself, as one whose recursion has no end.
+/// Replaces the repeated calls of a function to itself by their number.
 fn without_repeats(entries: Vec<FrameEntry>) -> Vec<FrameEntry> {
     let mut kept: Vec<FrameEntry> = Vec::new();
     for group in entries.chunk_by(|one, next| one.function == next.function) {

@@ -9,18 +9,18 @@ use crate::library::content_hash::ContentHash;
 const REMEMBERED: usize = 1024;
 
 /// The contents that have verified last, the oldest first.
-pub(super) struct Verified(Mutex<VecDeque<ContentHash>>);
+pub(crate) struct Verified(Mutex<VecDeque<ContentHash>>);
 
 impl Verified {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(Mutex::new(VecDeque::new()))
     }
 
-    pub(super) fn contains(&self, content: ContentHash) -> bool {
+    pub(crate) fn contains(&self, content: ContentHash) -> bool {
         self.lock().contains(&content)
     }
 
-    pub(super) fn insert(&self, content: ContentHash) {
+    pub(crate) fn insert(&self, content: ContentHash) {
         let mut verified = self.lock();
         if verified.len() == REMEMBERED {
             verified.pop_front();

@@ -11,8 +11,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
 use crate::abi::library_context::LibraryContext;
-use crate::library::loaded::Loaded;
-use crate::library::stage::Staging;
+use crate::library::loaded::open_library::OpenLibrary;
 use crate::observe::app_log::AppLog;
 use crate::observe::events::EventBus;
 use crate::observe::logging;
@@ -60,29 +59,28 @@ fn open_and_report(policy: &OsString, app: &str, library: &Path, report: &Path) 
     // It ends with the host.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let policy: Policy = serde_json::from_slice(policy.as_encoded_bytes())?;
-    let folder = report.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let outcome = match policy.enforce() {
         Err(error) => Report::NoSandbox(error.to_string()),
         Ok(in_force) => {
             // Its threads are in the sandbox.
             logging::init_at(LevelFilter::Warn);
             log::debug!("in the sandbox: {:?}", in_force.layers);
-            open(app, library, folder).unwrap_or_else(Report::Refused)
+            open(app, library).unwrap_or_else(Report::Refused)
         }
     };
     // Not by a rename: the host reads it after the end of this process.
     fs::write(report, serde_json::to_vec(&outcome)?)
 }
 
-fn open(app: &str, library: &Path, folder: &Path) -> Result<Report, String> {
-    let staging = Staging::within(folder).map_err(|error| error.to_string())?;
-    let staged = staging.stage_up_to(u64::MAX, app, library).map_err(|error| error.to_string())?;
-    let inspected = staged.inspect(None).map_err(|error| error.to_string())?;
+fn open(app: &str, library: &Path) -> Result<Report, String> {
     let app_log = Arc::new(AppLog::new(app.into(), EventBus::default()));
     let context = LibraryContext::new(app.into(), 1, app_log);
-    // SAFETY: the open rule: the one who has it checked means to run it in a host, and this process is made for the attempt.
-    let loaded = unsafe { Loaded::open(inspected, context) }.map_err(|error| error.to_string())?;
+    // SAFETY: the open rule: the one who has it checked has inspected it and means to run it in a host, and this process is made
+    // for the attempt.
+    let library = unsafe { OpenLibrary::open(library.to_owned(), None, context) };
+    let mut library = library.map_err(|error| error.to_string())?;
     // SAFETY: the unload rule: no worker was made, and nobody else has its root.
-    let stays = unsafe { loaded.unload() }.err().map(|pinned| pinned.reason().to_string());
+    let stays = unsafe { library.close() }.err().map(|reason| reason.to_string());
+    library.keep();
     Ok(Report::Opened { stays })
 }

@@ -33,8 +33,8 @@ pub struct ProcessLink {
     pub worker: SharedMemory,
     /// The lane of the thread that fetches what is for no request.
     pub home: u8,
-    /// Called when the process has sent what cannot be, and is to be ended: on any thread, with locks of the port held.
-    pub on_fault: Arc<dyn Fn(FrameError) + Send + Sync>,
+    /// Called when the process has broken the protocol, and is to be ended: on any thread, with locks of the port held.
+    pub on_breach: Arc<dyn Fn(FrameError) + Send + Sync>,
 }
 
 impl fmt::Debug for ProcessLink {
@@ -51,11 +51,11 @@ impl ProcessLink {
     pub fn new(
         workers: usize,
         home: u8,
-        on_fault: Arc<dyn Fn(FrameError) + Send + Sync>,
+        on_breach: Arc<dyn Fn(FrameError) + Send + Sync>,
     ) -> io::Result<Self> {
         let host = SharedMemory::new("atoll-host", HOST_PART * workers)?;
         let worker = SharedMemory::new("atoll-worker", WORKER_PART * workers)?;
-        Ok(Self { host, worker, home, on_fault })
+        Ok(Self { host, worker, home, on_breach })
     }
 
     /// How much memory the app has allocated.
@@ -107,7 +107,7 @@ impl ProcessLink {
                 words,
                 peer,
                 home: self.home,
-                on_fault: self.on_fault.clone(),
+                on_breach: self.on_breach.clone(),
                 broken: AtomicBool::new(false),
                 seen: AtomicU64::new(0),
                 read_before: AtomicU64::new(0),
@@ -128,7 +128,7 @@ struct HostEnd {
     bell: Arc<dyn Bell>,
     inlet: Arc<dyn Inlet>,
     home: u8,
-    on_fault: Arc<dyn Fn(FrameError) + Send + Sync>,
+    on_breach: Arc<dyn Fn(FrameError) + Send + Sync>,
     /// What comes from the process is not read any more.
     broken: AtomicBool,
     /// How much the worker had written when all of it was fetched.
@@ -208,8 +208,8 @@ impl HostEnd {
         let Some(port) = self.port.upgrade() else { return };
         if port.is_closed() {
             self.own.word_u32(host::CLOSED).store(1, Ordering::SeqCst);
-            outbox.queue.clear();
-            return;
+            (outbox.current, outbox.queue) = (None, VecDeque::new());
+            return self.want_room(false);
         }
         if let Err(error) = self.write_all(outbox, &port) {
             self.fail(error.into());
@@ -309,7 +309,7 @@ impl HostEnd {
     /// The process has sent what cannot be.
     fn fail(&self, error: FrameError) {
         if !self.broken.swap(true, Ordering::SeqCst) {
-            (self.on_fault)(error);
+            (self.on_breach)(error);
         }
     }
 

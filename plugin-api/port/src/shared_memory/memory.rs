@@ -45,6 +45,16 @@ impl SharedMemory {
         Ok(fcntl_add_seals(&self.file, SealFlags::FUTURE_WRITE | SealFlags::SEAL)?)
     }
 
+    /// A copy of all of it.
+    ///
+    /// # Errors
+    /// There is no address space for it.
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.map(0, self.len)?.copy_to(0, self.len, &mut bytes);
+        Ok(bytes)
+    }
+
     /// The bytes from `offset`, to be read.
     ///
     /// # Errors
@@ -216,6 +226,14 @@ mod tests {
         let mut bytes = b"> ".to_vec();
         reader.copy_to(0, 5, &mut bytes);
         assert_eq!((&bytes[..], reader.load_u64(8), reader.load_u32(8)), (&b"> hello"[..], 7, 7));
+    }
+
+    #[test]
+    fn all_of_it_can_be_read() {
+        let memory = SharedMemory::new("test", 8192).unwrap();
+        memory.map_to_write(4096, 4096).unwrap().copy_from(0, b"hello");
+        let bytes = memory.read().unwrap();
+        assert_eq!((bytes.len(), &bytes[4096..4101]), (8192, &b"hello"[..]));
     }
 
     #[test]

@@ -60,13 +60,13 @@ fn both(queue: usize) -> Both {
 fn both_with(queue: usize, warnings: Arc<dyn Warnings>) -> Both {
     let (report, faults) = channel();
     let report = Mutex::new(report);
-    let on_fault = Arc::new(move |error| drop(report.lock().unwrap().send(error)));
+    let on_breach = Arc::new(move |error| drop(report.lock().unwrap().send(error)));
     let eventfd = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
     let host_lanes =
         HostLanes::new(lane_descriptors().unwrap().iter().map(|lane| lane.try_clone_to_owned().unwrap()))
             .unwrap();
     let home = crate::take_lane().unwrap();
-    let link = ProcessLink::new(1, home, on_fault).unwrap();
+    let link = ProcessLink::new(1, home, on_breach).unwrap();
     let bell = eventfd();
     let limits = Limits { queue, calls: 8, message: 1 << 20 };
     let port = link

@@ -179,6 +179,22 @@ fn a_fault_ends_the_process_and_is_reported_with_its_request_at_once() {
 }
 
 #[test]
+fn a_fault_is_reported_from_the_strictest_sandbox() {
+    let app =
+        json!({ "name": "bad", "path": library("faults"), "isolation": "process", "sandbox": "strict" });
+    let host = Launch::serve(json!([app])).start();
+    assert_eq!(host.get("/apps/bad/").status, 200);
+    host.get("/apps/bad/later/overflow").problem(502, "bad-gateway");
+    host.wait_for_log(&[
+        "ERROR",
+        "ended its process",
+        "stack overflow",
+        "during GET /apps/bad/later/overflow",
+    ]);
+    host.wait_for_log(&["faults::ways::deeper"]);
+}
+
+#[test]
 fn what_is_in_force_is_shown() {
     let host = start(json!({}));
     assert_eq!(host.get("/apps/bad/").text(), "fine");

@@ -1,8 +1,7 @@
 //! What the host orders.
 
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +45,8 @@ pub(super) fn obey(control: &Arc<UnixStream>) -> io::Result<()> {
 struct App {
     to_host: ToHost,
     threads: Option<WorkerThreads>,
+    /// Has faults recorded.
+    sink: Option<Sink>,
 }
 
 impl App {
@@ -56,14 +57,18 @@ impl App {
             log::set_max_level(log::LevelFilter::Warn);
         }
         name_process(&opening.app);
-        let mut app = Self { to_host, threads: None };
+        let mut app = Self { to_host, threads: None, sink: None };
         let Some(mut descriptors) = Descriptors::new(opening, descriptors) else {
             let reason = "the host has sent too few descriptors".to_owned();
             app.to_host.send(&Report::Refused { reason })?;
             return Ok(app);
         };
+        // Before the sandbox, in which the list of mappings cannot be opened. Without a record, the host knows at least how the
+        // process has ended.
+        let sink = descriptors.fault.take().and_then(|file| Sink::new(file.into(), None).ok());
         if let Some(policy) = &opening.policy {
-            match descriptors.complete(policy, control).enforce() {
+            let kept = sink.iter().flat_map(Sink::descriptors).chain([control.as_raw_fd()]);
+            match descriptors.complete(policy, kept).enforce() {
                 Ok(in_force) => app.to_host.send(&Report::Sandboxed(in_force))?,
                 Err(error) => {
                     app.to_host.send(&Report::NoSandbox { reason: error.to_string() })?;
@@ -71,14 +76,7 @@ impl App {
                 }
             }
         }
-        // Without a record, the host knows how the process has ended.
-        if let Some(file) = descriptors.fault.take()
-            && let Ok(folder) = File::open("/proc/self")
-            && let Ok(sink) = Sink::new(file.into(), folder)
-        {
-            // For as long as the process lives.
-            std::mem::forget(sink);
-        }
+        app.sink = sink;
         let report = match start(opening, descriptors, &app.to_host) {
             Ok(threads) => {
                 let report = match threads.take_fault() {
@@ -117,12 +115,11 @@ impl Descriptors {
         Some(Self { library, fault: Some(fault), host, worker, bells, lanes: all.collect() })
     }
 
-    /// The policy with what this process needs for itself.
-    fn complete(&self, policy: &Policy, control: &UnixStream) -> Policy {
-        let own = [&self.library, &self.host, &self.worker].into_iter().chain(&self.fault);
-        let all = own.chain(&self.bells).chain(&self.lanes).map(AsRawFd::as_raw_fd);
+    /// The policy with what this process needs for itself: these descriptors, and those that `kept` names.
+    fn complete(&self, policy: &Policy, kept: impl Iterator<Item = RawFd>) -> Policy {
+        let own = [&self.library, &self.host, &self.worker].into_iter().chain(&self.bells).chain(&self.lanes);
         let mut policy = policy.clone();
-        policy.descriptors.extend(all.chain([control.as_raw_fd()]));
+        policy.descriptors.extend(own.map(AsRawFd::as_raw_fd).chain(kept));
         // For another user it is a copy in memory, for which there are no rules. A path of digits is one.
         if policy.account.is_none() {
             policy.files.extend(FileRule::new(FileAccess::Read, &self.library_path()));

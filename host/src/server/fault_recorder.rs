@@ -50,7 +50,7 @@ impl FaultRecorder {
         take_record(&path, faults);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(openat(&folder, RECORD, flags, Mode::RUSR | Mode::WUSR)?);
-        let sink = sink::Sink::new(file, folder.try_clone()?)?;
+        let sink = sink::Sink::new(file, Some(folder.try_clone()?))?;
         Ok(Self { path, _sink: sink, _folder: folder })
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, IntoRawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -29,16 +29,16 @@ static MAPS: AtomicI32 = AtomicI32::new(NONE);
 #[derive(Debug)]
 pub(crate) struct Sink {
     slot: usize,
-    _file: File,
-    _folder: File,
+    file: File,
+    folder: Option<File>,
 }
 
 impl Sink {
-    /// Has the next fault recorded in this file. The library that causes it is linked into the folder as well.
+    /// Has the next fault recorded in this file. The library that causes it is linked into the folder as well, if there is one.
     ///
     /// # Errors
     /// The process has [too many](SINKS) already, or `/proc` is not there.
-    pub(crate) fn new(file: File, folder: File) -> io::Result<Self> {
+    pub(crate) fn new(file: File, folder: Option<File>) -> io::Result<Self> {
         static LOCK: Mutex<()> = Mutex::new(());
         let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
         if MAPS.load(Ordering::SeqCst) == NONE {
@@ -47,9 +47,15 @@ impl Sink {
         unwind::prepare();
         let free = FILES.iter().position(|slot| slot.load(Ordering::SeqCst) == NONE);
         let slot = free.ok_or_else(|| io::Error::other(format!("more than {SINKS} hosts in one process")))?;
-        FOLDERS[slot].store(folder.as_raw_fd(), Ordering::SeqCst);
+        FOLDERS[slot].store(folder.as_ref().map_or(NONE, AsRawFd::as_raw_fd), Ordering::SeqCst);
         FILES[slot].store(file.as_raw_fd(), Ordering::SeqCst);
-        Ok(Self { slot, _file: file, _folder: folder })
+        Ok(Self { slot, file, folder })
+    }
+
+    /// The descriptors that have to stay open for it.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        let folder = self.folder.as_ref().map(AsRawFd::as_raw_fd);
+        [self.file.as_raw_fd(), maps()].into_iter().chain(folder)
     }
 }
 
@@ -82,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_process_has_so_many() {
-        let sink = || Sink::new(tempfile::tempfile().unwrap(), File::open("/").unwrap());
+        let sink = || Sink::new(tempfile::tempfile().unwrap(), Some(File::open("/").unwrap()));
         let mut all: Vec<_> = std::iter::from_fn(|| sink().ok()).collect();
         assert!(!all.is_empty() && all.len() <= SINKS);
         assert_eq!(sink().unwrap_err().to_string(), format!("more than {SINKS} hosts in one process"));

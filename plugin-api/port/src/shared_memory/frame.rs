@@ -1,15 +1,17 @@
 //! A message as bytes in a ring: a header, the lengths of its buffers, its text and its buffers.
 
 use atoll_protocol::abi::{Buffer, Message};
+use atoll_protocol::{ErrorObject, Response, code};
 
 use super::ring::{OutOfRange, RingReader, RingWriter};
 use crate::buffer;
+use crate::message::to_json;
 
-/// How many buffers may go with a message.
+/// How many buffers go with a message: those behind them are left out, as no message of the protocol refers to them.
 pub(super) const MAX_TRANSFERS: usize = 16;
 
-/// How many bytes the buffers of a message may have. A larger body has to be a stream.
-pub(super) const MAX_BYTES: u64 = 1 << 30;
+/// How many bytes a message may have, with its buffers. A larger body has to be a stream.
+pub const MAX_BYTES: u64 = 1 << 30;
 
 /// How much memory is reserved at a time for what has been announced and has not come.
 const STEP: usize = 1 << 20;
@@ -76,16 +78,21 @@ pub(super) struct Outgoing {
     done: usize,
 }
 
+/// The buffers that go with a message.
+fn transfer(message: &Message) -> &[Buffer] {
+    &message.transfer[..message.transfer.len().min(MAX_TRANSFERS)]
+}
+
 impl Outgoing {
     pub(super) fn new(header: &Header, message: Message) -> Self {
-        let mut head = Vec::with_capacity(HEADER + 8 * message.transfer.len());
-        header.write(message.json.len(), &message.transfer, &mut head);
+        let mut head = Vec::with_capacity(HEADER + 8 * transfer(&message).len());
+        header.write(message.json.len(), transfer(&message), &mut head);
         Self { head, message, done: 0 }
     }
 
     /// How many bytes it takes in a ring.
     pub(super) fn len(&self) -> usize {
-        let transfer: usize = self.message.transfer.iter().map(|buffer| buffer.len()).sum();
+        let transfer: usize = transfer(&self.message).iter().map(|buffer| buffer.len()).sum();
         self.head.len() + self.message.json.len() + transfer
     }
 
@@ -94,7 +101,7 @@ impl Outgoing {
         let parts = [&self.head[..], &self.message.json].into_iter();
         let mut before = 0;
         let mut is_done = true;
-        for part in parts.chain(self.message.transfer.iter().map(|buffer| &**buffer)) {
+        for part in parts.chain(transfer(&self.message).iter().map(|buffer| &**buffer)) {
             if self.done < before + part.len() {
                 self.done += ring.write(&part[self.done - before..])?;
             }
@@ -107,6 +114,19 @@ impl Outgoing {
         ring.publish();
         Ok(is_done)
     }
+}
+
+/// A message of a worker's about the request `id` as it can be sent: in the place of one that is too large, an error as the answer
+/// to the request.
+pub(super) fn within_limits(message: Message, id: u64) -> Message {
+    let buffers: u64 = transfer(&message).iter().map(|buffer| buffer.len() as u64).sum();
+    let size = buffers + message.json.len() as u64;
+    if size <= MAX_BYTES {
+        return message;
+    }
+    let what = format!("the message has {size} bytes, more than {MAX_BYTES}: send the body as a stream");
+    let error = ErrorObject { code: code::INTERNAL_ERROR, message: what.into(), data: None };
+    crate::message::message(to_json(&Response::error(id, error)), Vec::new())
 }
 
 /// A message that has come out of a ring.

@@ -19,7 +19,7 @@ mod subject;
 mod tests;
 mod worker_end;
 
-pub use self::frame::FrameError;
+pub use self::frame::{FrameError, MAX_BYTES};
 pub use self::heap_use::{HeapUse, HeapUseWriter};
 pub use self::host_end::ProcessLink;
 pub use self::lanes::{HostLanes, lane_descriptors};

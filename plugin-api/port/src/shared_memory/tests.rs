@@ -259,6 +259,35 @@ fn an_event_loop_is_woken_by_its_descriptor() {
 }
 
 #[test]
+fn what_is_too_much_for_a_message_is_no_breach() {
+    on_local_set(async || {
+        let both = both(16);
+        let answer = both.port.call("echo", "x", None).unwrap();
+        let (id, worker) = (answer.id(), both.worker.clone());
+        let many = thread::spawn(move || {
+            let buffers = (0..100).map(|_| buffer::from_vec(vec![7; 10])).collect();
+            worker.send(message(to_json(&Response::result(id, "x")), buffers))
+        });
+        let (mut answered, _) = answer.await.unwrap();
+        assert!(many.join().unwrap());
+        assert_eq!(*answered.transfer.take(0).unwrap(), [7; 10]);
+
+        let answer = both.port.call("echo", "x", None).unwrap();
+        let (id, worker) = (answer.id(), both.worker.clone());
+        // The pages of zeros are never touched.
+        let large = thread::spawn(move || {
+            let body = buffer::from_vec(vec![0; MAX_BYTES as usize]);
+            worker.send(message(to_json(&Response::result(id, "x")), vec![body]))
+        });
+        let (answered, _) = answer.await.unwrap();
+        assert!(large.join().unwrap());
+        let error = read(&answered)["error"]["message"].take();
+        assert!(error.as_str().unwrap().contains("send the body as a stream"), "{error}");
+        assert!(both.faults.try_recv().is_err());
+    });
+}
+
+#[test]
 fn a_stream_and_calls_of_the_app_reach_those_that_wait() {
     on_local_set(async || {
         let both = both(16);

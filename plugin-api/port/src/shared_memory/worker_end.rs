@@ -136,8 +136,12 @@ impl ProcessPort {
         let mut inbox = self.inbox();
         let (ring, incoming) = &mut *inbox;
         let received = loop {
-            // A host that breaks the protocol is none any more.
-            let received = incoming.read(ring).ok()??;
+            let Ok(received) = incoming.read(ring) else {
+                // A host that breaks the protocol is none any more: the worker ends.
+                self.ended.store(true, Ordering::SeqCst);
+                return None;
+            };
+            let received = received?;
             if received.header.kind != Kind::Request || self.admit(&received.header) {
                 break received;
             }
@@ -218,6 +222,7 @@ impl WorkerPort for ProcessPort {
             return false;
         }
         let id = subject(&sent.json).unwrap_or(0);
+        let sent = frame::within_limits(sent, id);
         // Even numbers are those of the app's own requests.
         let (lane, begun) = match id % 2 {
             1 => {

@@ -1,4 +1,4 @@
-//! Apps in processes of their own: what happens when a process ends, hangs, or its host is gone.
+//! Apps in separate processes: what happens when a process ends, hangs, or its host is gone.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

@@ -1,4 +1,4 @@
-//! Apps whose faults end the host: the next start says which app it was, and with which request.
+//! Apps whose faults end the host: the next start reports which app it was, and with which request.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

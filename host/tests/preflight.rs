@@ -51,7 +51,7 @@ mod code {
     pub(super) const HANG: &[u8] = &[0xeb, 0xfe];
 }
 
-/// Damaged libraries, each with what the host says of it.
+/// Damaged libraries, each with the host's message.
 #[cfg(target_arch = "x86_64")]
 fn damaged() -> Vec<(Vec<u8>, &'static str)> {
     let mut headless = versioned(2);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use atoll_port::shared_memory;
+
 use crate::abi::fault::{record, unwind};
 use crate::abi::panic_report;
 use crate::app::file_lookups;
@@ -14,12 +16,18 @@ use crate::library::check;
 use crate::library::preflight::{KNOWN_LIBRARIES, PREFLIGHTS};
 use crate::observe::logging::sink;
 use crate::observe::{app_log, faults};
+use crate::process::control::{MAX_DESCRIPTORS, MESSAGE_LIMIT};
+use crate::process::pool::BLANKS;
 
 /// All of them: times in milliseconds, sizes in bytes.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
     let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let others = [
         ("app_name", MAX_APP_NAME as u64),
+        ("app_process_descriptors", MAX_DESCRIPTORS as u64),
+        ("app_process_message", shared_memory::MAX_BYTES),
+        ("app_process_report", MESSAGE_LIMIT as u64),
+        ("app_process_ring", shared_memory::RING as u64),
         ("backtrace_libraries", panic_report::LIBRARIES as u64),
         ("backtrace_reads_per_second", panic_report::READS_PER_SECOND.get().into()),
         ("body_behind_ms", milliseconds(pace::MAX_BEHIND)),
@@ -48,6 +56,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
         ("rpc_batch_results", rpc::server::BATCH_RESULTS_LIMIT as u64),
         ("small_file", regular_file::SMALL_FILE_LIMIT),
         ("spare_files", spare_files::SPARE_FILES as u64),
+        ("waiting_app_processes", BLANKS as u64),
         ("websocket_control_frame", websocket_stream::MAX_CONTROL as u64),
         ("websocket_ping_interval_ms", milliseconds(websocket_liveness::PING_INTERVAL)),
         ("websocket_pong_timeout_ms", milliseconds(websocket_liveness::PONG_TIMEOUT)),

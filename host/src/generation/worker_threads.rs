@@ -87,7 +87,7 @@ impl WorkerThreads {
             let (inside, running_inside, on_exit) = (end.clone(), running.clone(), on_exit.clone());
             let its_own = context.clone();
             let body = move || {
-                // SAFETY: whoever unloads the library joins this thread first, and keeps the context until then.
+                // SAFETY: the library is unloaded, and its context dropped, only after this thread was joined.
                 unsafe { current::enter_worker(&its_own, worker) };
                 its_own.worker_begins();
                 let (end, running) = (inside.clone(), running_inside.clone());

@@ -1,4 +1,4 @@
-//! The tests of apps, with each app in a process of its own: the files are those that test apps on threads of the host.
+//! The tests of apps, with each app in a separate process: the files are those that test apps on threads of the host.
 
 #![expect(clippy::duplicate_mod, reason = "each file of tests brings the harness")]
 

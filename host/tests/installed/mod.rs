@@ -66,12 +66,20 @@ pub(crate) fn other_compiler() -> Option<Compiler> {
 
 fn or_skipped<const N: usize, T>(names: [&str; N], found: [Option<T>; N]) -> Option<[T; N]> {
     if let Some(missing) = names.iter().zip(&found).find_map(|(name, file)| file.is_none().then_some(name)) {
-        let message = format!("{missing} is not installed; .ci/install-programs installs it");
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{message}");
-        let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        // A test whose standard error is closed is skipped all the same.
-        let _ = writeln!(std::io::stderr(), "skipped: {test}: {message}");
+        skip(&format!("{missing} is not installed; .ci/install-programs installs it"));
         return None;
     }
     Some(found.map(|file| file.expect("all are there")))
+}
+
+/// Takes note that a test is skipped.
+///
+/// # Panics
+/// In CI, where none is.
+#[track_caller]
+pub(crate) fn skip(why: &str) {
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    // A test whose standard error is closed is skipped all the same.
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
 }

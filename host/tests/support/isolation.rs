@@ -1,8 +1,8 @@
-//! Where the apps of a test run: on threads of the host, or, in `in_processes`, in processes of their own.
+//! Where the apps of a test run: on threads of the host, or, in `in_processes`, in separate processes.
 
 use serde_json::{Value, json};
 
-/// Whether apps run in processes of their own.
+/// Whether apps run in separate processes.
 pub const IN_PROCESSES: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"in_processes");
 
 /// A registry file, with the isolation of this test program where it does not have one. What is no registry stays as it is.

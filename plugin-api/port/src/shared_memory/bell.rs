@@ -80,7 +80,7 @@ pub(super) fn sleep(
     if nothing_there() {
         // A timeout that no clock can express is none.
         let timeout = timeout.and_then(|timeout| timeout.try_into().ok());
-        // Whoever waits looks again, whatever has ended the wait.
+        // The caller looks again, whatever has ended the wait.
         let _ = futex::wait(word, futex::Flags::empty(), before, timeout.as_ref());
     }
 }

@@ -1,146 +1,41 @@
 //! From a file on disk to a generation that is ready: staged, inspected, loaded, started.
 
+mod error;
+mod housing;
+mod plan;
+
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use atoll_plugin::protocol::Start;
-use atoll_port::{CallSink, Limits};
-use futures_util::future::LocalBoxFuture;
+use atoll_port::Limits;
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 
-use crate::abi::library_context::LibraryContext;
-use crate::app::handle::App;
+pub(crate) use self::error::StartupError;
+use self::housing::{in_host, in_process};
+pub(crate) use self::plan::Plan;
 use crate::app::libraries::Library;
-use crate::app::lifecycle::{Cause, Number};
-use crate::app::live_generation::{Housing, LiveGeneration};
-use crate::app::pins::Pins;
-use crate::app::prepare::{Preparation, Prepared};
+use crate::app::live_generation::LiveGeneration;
+use crate::app::prepare::Prepared;
 use crate::app::teardown;
-use crate::config::{Isolation, SandboxSettings};
-use crate::generation::app_process::{AppProcess, ProcessError, ProcessEvents, ProcessPlan};
-use crate::generation::handle::{Generation, Identity, Shape};
+use crate::config::Isolation;
+use crate::generation::handle::{Identity, Shape};
 use crate::library::check::CheckError;
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
-use crate::library::loaded::LoadError;
-use crate::library::loader::{LoadMode, Loader};
-use crate::library::preflight::{OpenFailure, Passed, Preflight};
-use crate::library::resource_fault;
+use crate::library::loader::LoadMode;
+use crate::library::preflight::Passed;
 use crate::library::source::Source;
-use crate::library::stage::{Kept, Original, StageError, Staging};
-use crate::observe::entries::FaultEntry;
-use crate::observe::faults::Faults;
+use crate::library::stage::{Kept, Original, Staging};
 use crate::observe::history::{State, Transition};
-use crate::process::pool::BlankPool;
-use atoll_port::StartError;
 
 /// How often a library that is written to while it is copied is copied again.
 const STAGE_ATTEMPTS: usize = 50;
 
 /// How long new requests may wait for the predecessor's to end, so that its state is saved whole.
 const HOLD_LIMIT: Duration = Duration::from_secs(2);
-
-/// What a supervisor wants started.
-pub(crate) struct Plan {
-    pub(crate) app: Arc<App>,
-    pub(crate) number: Number,
-    /// The path that `apps.json` names.
-    pub(crate) path: PathBuf,
-    /// What it leads to, or what a build has made of it.
-    pub(crate) library: Library,
-    /// When the change was noticed that this brings into force.
-    pub(crate) noticed: Option<Instant>,
-    /// An earlier library, instead of that one.
-    pub(crate) rollback: Option<Kept>,
-    /// What was made ready ahead of the library, if it is still that.
-    pub(crate) prepared: Option<Preparation>,
-    /// Nothing is to be done if the library has this content.
-    pub(crate) unless: Option<ContentHash>,
-    /// The generation whose state is handed over.
-    pub(crate) predecessor: Option<Arc<Generation>>,
-    /// Brings the app's requests to other apps.
-    pub(crate) call_sink: Arc<dyn CallSink>,
-    /// Makes new requests wait for this generation, instead of going to the predecessor.
-    pub(crate) hold: Box<dyn Fn() -> LocalBoxFuture<'static, ()>>,
-    /// Called with the reason when a worker returns unexpectedly.
-    pub(crate) on_exit: Arc<dyn Fn(String) + Send + Sync>,
-    /// Takes the predecessor down, where there is room for one library only.
-    pub(crate) give_way: Box<dyn Fn()>,
-    pub(crate) loader: Rc<dyn Loader>,
-    /// Where processes for apps come from.
-    pub(crate) blanks: BlankPool,
-    /// Where the faults that end them are kept.
-    pub(crate) faults: Faults,
-    /// What opens the library in a process first, if it is to be.
-    pub(crate) preflight: Option<Arc<Preflight>>,
-    pub(crate) staging: Arc<Staging>,
-    pub(crate) pins: Pins,
-}
-
-/// Why a generation failed to start.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StartupError {
-    #[error("{0}")]
-    Build(String),
-    #[error(transparent)]
-    Check(#[from] CheckError),
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    #[error(transparent)]
-    Start(#[from] StartError),
-    #[error("the library is unchanged")]
-    Unchanged,
-    #[error("the earlier library is no longer kept (see the setting `keep`)")]
-    NotKept,
-    #[error("the host failed to start it: {0}; this is a bug in the host, please report it")]
-    Panicked(String),
-}
-
-impl StartupError {
-    pub(crate) fn cause(&self) -> Cause {
-        match self {
-            // Nothing but another file changes that.
-            Self::Check(CheckError::Stage(
-                StageError::Shared { .. } | StageError::TooLarge { .. } | StageError::NotAFile { .. },
-            )) => Cause::Unusable,
-            Self::Unchanged => Cause::Unchanged,
-            // What a compiler says may contain anything.
-            Self::Build(_) => Cause::Build,
-            _ if self.is_of_the_machine() => Cause::Machine,
-            Self::Process(ProcessError::Refused(_)) => Cause::Unusable,
-            Self::Check(CheckError::Open(error)) if error.may_pass() => Cause::Failed,
-            Self::Check(CheckError::Stage(_) | CheckError::Thread(_))
-            | Self::Process(_)
-            | Self::Start(_)
-            | Self::NotKept
-            | Self::Panicked(_) => Cause::Failed,
-            Self::Check(_) => Cause::Unusable,
-        }
-    }
-
-    fn is_of_the_machine(&self) -> bool {
-        match self {
-            Self::Check(CheckError::Thread(error) | CheckError::Load(LoadError::Thread(error)))
-            | Self::Process(ProcessError::Start(error) | ProcessError::Thread { reason: error, .. })
-            | Self::Start(StartError::Thread { reason: error, .. }) => resource_fault::has_no_thread(error),
-            Self::Check(CheckError::Load(LoadError::Open(error))) => resource_fault::is_at_fault(error),
-            Self::Check(CheckError::Open(OpenFailure::Process(error))) => {
-                resource_fault::has_no_thread(error)
-            }
-            Self::Check(CheckError::Open(error @ OpenFailure::Refused(_))) => {
-                resource_fault::is_at_fault(error)
-            }
-            // A constructor's words may contain anything.
-            Self::Check(CheckError::Open(_)) => false,
-            // Of tokio, when it has no thread for work that blocks.
-            Self::Panicked(panic) if panic.contains("(os error 11)") => true,
-            error => resource_fault::is_at_fault(error),
-        }
-    }
-}
 
 /// Brings one generation up to where it can serve; after an error nothing of it is left.
 pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupError> {
@@ -215,45 +110,6 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupEr
     Ok(live)
 }
 
-/// Loads the library into this process, and starts a thread for each worker.
-async fn in_host(
-    plan: &Plan,
-    identity: Identity,
-    inspected: Inspected,
-    shape: Shape,
-) -> Result<(Generation, Housing), StartupError> {
-    let context = LibraryContext::new(identity.app.clone(), identity.number, identity.app_log.clone());
-    context.set_thread_stack(shape.stack_size);
-    let loaded = plan.loader.load(inspected, context).await?;
-    let (on_exit, context) = (plan.on_exit.clone(), loaded.context().clone());
-    let (generation, threads) =
-        Generation::on_threads(identity, context, loaded.root(), shape, &plan.call_sink, move |reason| {
-            on_exit(reason);
-        });
-    Ok((generation, Housing::Host { loaded, threads }))
-}
-
-/// Has a separate process load the library and start the workers.
-async fn in_process(
-    plan: &Plan,
-    identity: Identity,
-    inspected: Inspected,
-    shape: Shape,
-) -> Result<(Generation, Housing), StartupError> {
-    let blank = plan.blanks.take().map_err(ProcessError::Start)?;
-    let settings = plan.app.settings();
-    // One that is moved had none in the host, either.
-    let sandbox = settings.sandbox.as_ref().filter(|_| settings.isolation == Isolation::Process);
-    let policy = sandbox.map(SandboxSettings::policy).transpose();
-    let policy = policy.map_err(|error| ProcessError::Sandbox(error.to_string()))?;
-    let events = Events { on_exit: plan.on_exit.clone(), faults: plan.faults.clone() };
-    let process_plan = ProcessPlan { library: &inspected, shape, policy, limit: settings.start_timeout() };
-    let (generation, process) =
-        AppProcess::start(blank, identity, process_plan, &plan.call_sink, events).await?;
-    plan.blanks.fill();
-    Ok((generation, Housing::Process { copy: inspected, process }))
-}
-
 /// Opens the library in a process, if it is to be, so that one that crashes or hangs never reaches the host.
 async fn preflight(plan: &Plan, inspected: &Inspected) -> Result<Option<Passed>, StartupError> {
     let Some(preflight) = &plan.preflight else { return Ok(None) };
@@ -263,25 +119,6 @@ async fn preflight(plan: &Plan, inspected: &Inspected) -> Result<Option<Passed>,
         .map_err(CheckError::from)?;
     record(plan, State::Preflighted, passed.to_string());
     Ok(Some(passed))
-}
-
-/// What is done when something happens to the process of a generation.
-struct Events {
-    on_exit: Arc<dyn Fn(String) + Send + Sync>,
-    faults: Faults,
-}
-
-impl ProcessEvents for Events {
-    fn exited(&self, reason: String) {
-        (self.on_exit)(reason);
-    }
-
-    fn faulted(&self, fault: FaultEntry) {
-        log::error!("{}", fault.report_with_backtrace());
-        if let Err(error) = self.faults.add_of_app(fault) {
-            log::warn!("cannot keep the fault: {error}");
-        }
-    }
 }
 
 /// Copies the library until the copy is of one piece, and reads it; or takes what was prepared.

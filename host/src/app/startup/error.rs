@@ -1,0 +1,73 @@
+//! Why a generation failed to start.
+
+use atoll_port::StartError;
+
+use crate::app::lifecycle::Cause;
+use crate::generation::app_process::ProcessError;
+use crate::library::check::CheckError;
+use crate::library::loaded::LoadError;
+use crate::library::preflight::OpenFailure;
+use crate::library::resource_fault;
+use crate::library::stage::StageError;
+
+/// Why a generation failed to start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartupError {
+    #[error("{0}")]
+    Build(String),
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("the library is unchanged")]
+    Unchanged,
+    #[error("the earlier library is no longer kept (see the setting `keep`)")]
+    NotKept,
+    #[error("the host failed to start it: {0}; this is a bug in the host, please report it")]
+    Panicked(String),
+}
+
+impl StartupError {
+    pub(crate) fn cause(&self) -> Cause {
+        match self {
+            // Nothing but another file changes that.
+            Self::Check(CheckError::Stage(
+                StageError::Shared { .. } | StageError::TooLarge { .. } | StageError::NotAFile { .. },
+            )) => Cause::Unusable,
+            Self::Unchanged => Cause::Unchanged,
+            // What a compiler says may contain anything.
+            Self::Build(_) => Cause::Build,
+            _ if self.is_of_the_machine() => Cause::Machine,
+            Self::Process(ProcessError::Refused(_)) => Cause::Unusable,
+            Self::Check(CheckError::Open(error)) if error.may_pass() => Cause::Failed,
+            Self::Check(CheckError::Stage(_) | CheckError::Thread(_))
+            | Self::Process(_)
+            | Self::Start(_)
+            | Self::NotKept
+            | Self::Panicked(_) => Cause::Failed,
+            Self::Check(_) => Cause::Unusable,
+        }
+    }
+
+    fn is_of_the_machine(&self) -> bool {
+        match self {
+            Self::Check(CheckError::Thread(error) | CheckError::Load(LoadError::Thread(error)))
+            | Self::Process(ProcessError::Start(error) | ProcessError::Thread { reason: error, .. })
+            | Self::Start(StartError::Thread { reason: error, .. }) => resource_fault::has_no_thread(error),
+            Self::Check(CheckError::Load(LoadError::Open(error))) => resource_fault::is_at_fault(error),
+            Self::Check(CheckError::Open(OpenFailure::Process(error))) => {
+                resource_fault::has_no_thread(error)
+            }
+            Self::Check(CheckError::Open(error @ OpenFailure::Refused(_))) => {
+                resource_fault::is_at_fault(error)
+            }
+            // A constructor's words may contain anything.
+            Self::Check(CheckError::Open(_)) => false,
+            // Of tokio, when it has no thread for work that blocks.
+            Self::Panicked(panic) if panic.contains("(os error 11)") => true,
+            error => resource_fault::is_at_fault(error),
+        }
+    }
+}

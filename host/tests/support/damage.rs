@@ -11,6 +11,7 @@ use object::{Object, ObjectSection};
 
 use super::client::{Call, Connection};
 use super::host::{Host, Launch};
+use super::libraries::damaged;
 use super::wait_for;
 
 /// What became of damaged libraries.
@@ -140,7 +141,7 @@ fn damaged_for_loader(library: &[u8], seed: u64) -> Vec<u8> {
     let places = [Some(HEADER), Some(segments), section(".dynamic"), relocations.clone(), section(".init")];
     let places: Vec<_> = places.into_iter().flatten().collect();
     let place = places[random.usize(..places.len())].clone();
-    let mut bytes = library.to_vec();
+    let bytes = library.to_vec();
     let mut at = random.usize(place.clone());
     if relocations.is_some_and(|relocations| relocations == place) {
         // Each has an address, a kind and a value. A wrong value is nothing that the loader sees.
@@ -148,13 +149,5 @@ fn damaged_for_loader(library: &[u8], seed: u64) -> Vec<u8> {
         at = entry + random.usize(..16);
     }
     let length = [1, 2, 8][random.usize(..3)].min(place.end - at);
-    match random.u8(..3) {
-        0 => bytes[at] ^= 1 << random.u8(..8),
-        1 => bytes[at..at + length].fill(0),
-        _ => random.fill(&mut bytes[at..at + length]),
-    }
-    if bytes == library {
-        bytes[at] = !bytes[at];
-    }
-    bytes
+    damaged(bytes, at, length, &mut random)
 }

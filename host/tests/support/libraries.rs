@@ -185,17 +185,23 @@ fn target() -> PathBuf {
 /// A library with damage: a bit, some bytes, or a part that is zero or noise, in the headers or anywhere else.
 pub fn mutated(library: &[u8], seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut bytes = library.to_vec();
+    let bytes = library.to_vec();
     // The first pages have what the loader reads.
     let end = if random.bool() { bytes.len().min(16 << 10) } else { bytes.len() };
     let at = random.usize(..end);
     let length = [1, 8, 64, 256][random.usize(..4)].min(bytes.len() - at);
+    damaged(bytes, at, length, &mut random)
+}
+
+/// Bytes with damage at a place: a bit, or so many bytes that are zero or noise.
+pub fn damaged(mut bytes: Vec<u8>, at: usize, length: usize, random: &mut fastrand::Rng) -> Vec<u8> {
+    let before = bytes[at..at + length].to_vec();
     match random.u8(..3) {
         0 => bytes[at] ^= 1 << random.u8(..8),
         1 => bytes[at..at + length].fill(0),
         _ => random.fill(&mut bytes[at..at + length]),
     }
-    if bytes == library {
+    if bytes[at..at + length] == before {
         bytes[at] = !bytes[at];
     }
     bytes

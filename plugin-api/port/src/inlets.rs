@@ -95,8 +95,14 @@ impl Inlets {
         while let Poll::Ready(Ok(mut ready)) = sleeper.signal.poll_read_ready(context) {
             ready.clear_ready();
         }
-        let inlets: Vec<_> = self.inlets.borrow().iter().map(|(_, watched)| watched.inlet.clone()).collect();
-        inlets.iter().for_each(|inlet| inlet.fetch());
+        // What is fetched may have this thread watch other inlets.
+        let places = self.inlets.borrow().capacity();
+        for place in 0..places {
+            let inlet = self.inlets.borrow().get(place).map(|watched| watched.inlet.clone());
+            if let Some(inlet) = inlet {
+                inlet.fetch();
+            }
+        }
     }
 
     /// Announces that the thread sleeps; wakes it at once if something has come meanwhile.

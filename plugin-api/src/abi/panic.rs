@@ -6,26 +6,11 @@ use std::fmt::{self, Write};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
 use crate::abi::PanicReport;
-use crate::abi::hooks::process;
+use crate::abi::hooks::{process, unwinder};
 use crate::abi::link;
 
 /// How many frames a report carries at most.
 const MAX_FRAMES: usize = 128;
-
-/// The unwinder's interface, which std's own panics use too:
-/// <https://refspecs.linuxbase.org/LSB_5.0.0/LSB-Core-generic/LSB-Core-generic/libgcc-s-ddefs.html>.
-mod unwinder {
-    use std::ffi::{c_int, c_void};
-
-    // SAFETY: the declarations are those of the specification above; the unwinder is linked by std.
-    unsafe extern "C" {
-        pub(super) fn _Unwind_Backtrace(
-            trace: extern "C" fn(*mut c_void, *mut c_void) -> c_int,
-            argument: *mut c_void,
-        ) -> c_int;
-        pub(super) fn _Unwind_GetIP(context: *mut c_void) -> usize;
-    }
-}
 
 struct Frames {
     addresses: [usize; MAX_FRAMES],
@@ -33,15 +18,13 @@ struct Frames {
 }
 
 extern "C" fn push_frame(context: *mut c_void, frames: *mut c_void) -> i32 {
-    const CONTINUE: i32 = 0;
-    const END_OF_STACK: i32 = 5;
     // SAFETY: `capture` gives its own `Frames`, for the time of the walk.
     let frames = unsafe { &mut *frames.cast::<Frames>() };
-    let Some(place) = frames.addresses.get_mut(frames.len) else { return END_OF_STACK };
+    let Some(place) = frames.addresses.get_mut(frames.len) else { return unwinder::END_OF_STACK };
     // SAFETY: the unwinder gives a context that is valid for this call.
     *place = unsafe { unwinder::_Unwind_GetIP(context) };
     frames.len += 1;
-    CONTINUE
+    unwinder::CONTINUE
 }
 
 fn capture() -> Frames {

@@ -3,26 +3,13 @@
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use atoll_plugin::hooks::unwinder;
+
 /// How many frames a record has at most.
 pub(crate) const FRAMES: usize = 128;
 
 /// How many frames the handler itself may have, with what is between it and the one that was interrupted.
 const OWN_FRAMES: usize = 32;
-
-/// The unwinder's interface:
-/// <https://refspecs.linuxbase.org/LSB_5.0.0/LSB-Core-generic/LSB-Core-generic/libgcc-s-ddefs.html>.
-mod unwinder {
-    use std::ffi::{c_int, c_void};
-
-    // SAFETY: the declarations are those of the specification above; the unwinder is linked by std.
-    unsafe extern "C" {
-        pub(super) fn _Unwind_Backtrace(
-            trace: extern "C" fn(*mut c_void, *mut c_void) -> c_int,
-            argument: *mut c_void,
-        ) -> c_int;
-        pub(super) fn _Unwind_GetIP(context: *mut c_void) -> usize;
-    }
-}
 
 /// Whether the unwinder finds a library by its address without a lock.
 static IS_SAFE: AtomicBool = AtomicBool::new(false);
@@ -49,8 +36,6 @@ struct Walk<F> {
 }
 
 extern "C" fn step<F: FnMut(usize)>(context: *mut c_void, walk: *mut c_void) -> c_int {
-    const CONTINUE: c_int = 0;
-    const END_OF_STACK: c_int = 5;
     // SAFETY: `walk` gives its own, for the time of the walk.
     let walk = unsafe { &mut *walk.cast::<Walk<F>>() };
     // SAFETY: the unwinder gives a context that is valid for this call.
@@ -58,14 +43,14 @@ extern "C" fn step<F: FnMut(usize)>(context: *mut c_void, walk: *mut c_void) -> 
     walk.begun |= address == walk.start;
     if !walk.begun {
         walk.skipped += 1;
-        return if walk.skipped > OWN_FRAMES { END_OF_STACK } else { CONTINUE };
+        return if walk.skipped > OWN_FRAMES { unwinder::END_OF_STACK } else { unwinder::CONTINUE };
     }
     if walk.seen == FRAMES {
-        return END_OF_STACK;
+        return unwinder::END_OF_STACK;
     }
     walk.seen += 1;
     (walk.see)(address);
-    CONTINUE
+    unwinder::CONTINUE
 }
 
 fn walk<F: FnMut(usize)>(start: usize, see: F) -> bool {

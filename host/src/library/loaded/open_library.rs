@@ -26,7 +26,7 @@ pub(crate) const HANDLERS_END: Duration = Duration::from_secs(1);
 /// How many libraries were dropped without having been unloaded.
 static ABANDONED: AtomicUsize = AtomicUsize::new(0);
 
-/// How many libraries of this process were dropped without having been [unloaded](Loaded::unload), as by a
+/// How many libraries of this process were dropped without having been unloaded, as by a
 /// [`Host`](crate::Host) that was not closed. They stay in memory until the process ends.
 pub fn abandoned() -> usize {
     ABANDONED.load(Ordering::Relaxed)

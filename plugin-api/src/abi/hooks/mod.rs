@@ -23,6 +23,7 @@ mod signals;
 pub mod stack;
 mod threads;
 pub mod types;
+pub mod unwinder;
 
 pub use descriptors::{close, fcntl, fcntl64, fdopen, fdopendir, pipe, pipe2, socketpair};
 pub use ending::{__assert_fail, _Exit, _exit, abort, exit, quick_exit};

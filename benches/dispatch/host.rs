@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atoll_host::config::Config;
+use atoll_host::config::{Config, Isolation};
 use atoll_host::internal::exchange::{RequestBody, ResponseBody};
 use atoll_host::internal::{App, Registrar, Registry, exchange};
 use atoll_plugin::protocol::{Header, HttpRequest};
@@ -32,8 +32,17 @@ impl Host {
 
     /// One that unloads the app when it got no request for so long.
     pub(crate) fn with_idle_timeout(timeout: Option<Duration>) -> Self {
+        Self::with_hello(timeout, |config| config)
+    }
+
+    /// As [`with_idle_timeout`](Self::with_idle_timeout), with the app in a separate process.
+    pub(crate) fn in_process_with_idle_timeout(timeout: Option<Duration>) -> Self {
+        Self::with_hello(timeout, in_processes)
+    }
+
+    fn with_hello(timeout: Option<Duration>, change: impl FnOnce(Config) -> Config) -> Self {
         let library = Copied::of("hello");
-        let mut config = config(&["hello".to_owned()], &library.path());
+        let mut config = change(config(&["hello".to_owned()], &library.path()));
         for app in &mut config.apps {
             app.settings.idle_timeout_ms = timeout.map(|timeout| timeout.as_millis() as u64);
         }
@@ -43,6 +52,11 @@ impl Host {
     /// One with apps of these names.
     pub(crate) fn with_apps(names: &[String], library: Copied) -> Self {
         Self::with_config(config(names, &library.path()), library)
+    }
+
+    /// One with apps of these names, each in a separate process.
+    pub(crate) fn with_processes(names: &[String], library: Copied) -> Self {
+        Self::with_config(in_processes(config(names, &library.path())), library)
     }
 
     fn with_config(config: Config, library: Copied) -> Self {
@@ -102,6 +116,12 @@ pub(crate) fn config(names: &[String], library: &Path) -> Config {
     let apps: Vec<Value> = names.iter().map(|name| json!({ "name": name, "path": library })).collect();
     Config::parse(&json!(apps).to_string(), Path::new("/"), "the bench's apps.json")
         .expect("the registry is well-formed")
+}
+
+/// With all apps in separate processes.
+pub(crate) fn in_processes(mut config: Config) -> Config {
+    config.apps.iter_mut().for_each(|app| app.settings.isolation = Isolation::Process);
+    config
 }
 
 /// Sends one request to the app, as the host's HTTP side does.

@@ -12,6 +12,9 @@ use crate::table::{Row, Samples, Table, Unit};
 /// After how long without a request the library is unloaded for the next cold start.
 const IDLE: Duration = Duration::from_millis(1);
 
+/// The pause before a cold start, in which a host makes up for what the one before has used.
+const SETTLE: Duration = Duration::from_millis(20);
+
 pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
     let mut group = criterion.benchmark_group("lifecycle");
     // Each iteration takes some ten milliseconds, and as long again to clean up behind it.
@@ -20,17 +23,25 @@ pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
     let replaced = Cell::new(1);
     let next = || replaced.replace(replaced.get() + 1);
     type Run<'a> = &'a dyn Fn(&Host) -> Duration;
-    let kinds: [(&str, &str, Option<Duration>, Run<'_>); 3] = [
-        ("cold-start", "first answer of an app that was not loaded", Some(IDLE), &cold_start),
-        ("first-start", "first answer of an app that was registered just now", None, &first_start),
-        ("reload", "first answer by a library that replaced another", None, &|host| reload(host, next())),
+    let idling = || Host::with_idle_timeout(Some(IDLE));
+    let idling_process = || Host::in_process_with_idle_timeout(Some(IDLE));
+    let process = || Host::in_process_with_idle_timeout(None);
+    type Kind<'a> = (&'static str, &'static str, fn() -> Host, Run<'a>);
+    let kinds: [Kind<'_>; 5] = [
+        ("cold-start", "first answer of an app that was not loaded", idling, &cold_start),
+        ("cold-start-process", "  the same, in a process", idling_process, &cold_start),
+        ("first-start", "first answer of an app that was registered just now", Host::new, &first_start),
+        ("reload", "first answer by a library that replaced another", Host::new, &|host| {
+            reload(host, next())
+        }),
+        ("reload-process", "  the same, in a process", process, &|host| reload(host, next())),
     ];
-    for (id, name, idle_timeout, run) in kinds {
+    for (id, name, make, run) in kinds {
         // One at a time: the answers come to this thread by way of the host that asked first.
         let host = OnceCell::new();
         let samples = Samples::default();
         group.bench_function(id, |bencher| {
-            let host = host.get_or_init(|| Host::with_idle_timeout(idle_timeout));
+            let host = host.get_or_init(make);
             bencher.iter_custom(|iterations| {
                 let time = (0..iterations).map(|_| run(host)).sum();
                 samples.push(iterations, time, None);
@@ -49,6 +60,8 @@ fn cold_start(host: &Host) -> Duration {
         host::send(&app).await;
         let before = app.history().last().expect("it has served").generation;
         wait_until_gone(&app, before).await;
+        // A process that waits for an app is started beside the requests.
+        tokio::time::sleep(SETTLE).await;
         let begun = Instant::now();
         host::send(&app).await;
         begun.elapsed()

@@ -12,6 +12,7 @@ mod cpu;
 mod hop;
 mod host;
 mod http;
+mod isolation;
 mod library;
 mod lifecycle;
 mod load;
@@ -31,6 +32,8 @@ use criterion::Criterion;
 static ALLOCATOR: atoll_host::Allocator = atoll_host::Allocator;
 
 fn main() {
+    // Apps in processes are this program again.
+    atoll_host::run_child_process();
     if child::Job::was_done() {
         return;
     }
@@ -41,6 +44,7 @@ fn main() {
     http::bench(&mut criterion, &mut table);
     streams::bench(&mut criterion, &mut table);
     axum_app::bench(&mut criterion, &mut table);
+    isolation::bench(&mut criterion, &mut table);
     many::bench(&mut criterion, &mut table);
     lifecycle::bench(&mut criterion, &mut table);
     memory::bench(&mut criterion, &mut table);

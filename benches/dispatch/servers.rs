@@ -27,9 +27,20 @@ impl Atoll {
         Self::with_apps(Copied::of(package), &[package.to_owned()])
     }
 
+    /// As [`with`](Self::with), with the app in a separate process.
+    pub(crate) fn in_process(package: &str) -> Self {
+        let library = Copied::of(package);
+        let config = host::in_processes(host::config(&[package.to_owned()], &library.path()));
+        Self::with_config(config, library)
+    }
+
     /// A host with apps of these names, which have the same library.
     pub(crate) fn with_apps(library: Copied, names: &[String]) -> Self {
         let config = host::config(names, &library.path());
+        Self::with_config(config, library)
+    }
+
+    fn with_config(config: Config, library: Copied) -> Self {
         let (end, ended) = oneshot::channel();
         let (address, atoll) = crossbeam_channel::bounded(1);
         let thread = thread::spawn(move || {

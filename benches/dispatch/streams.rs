@@ -11,7 +11,7 @@ use crate::request::Target;
 use crate::servers::{Atoll, start_bare};
 use crate::table::{Table, Unit};
 
-const APP: &str = "bench-streams";
+pub(crate) const APP: &str = "bench-streams";
 
 /// How many clients listen to events, or have a WebSocket.
 const CLIENTS: usize = 100;
@@ -36,9 +36,9 @@ const COMPARISON: Comparison = Comparison {
 };
 
 /// What is compared, and how it is done over new connections.
-type Kind = (Comparison, fn(&Target) -> Load);
+pub(crate) type Kind = (Comparison, fn(&Target) -> Load);
 
-const KINDS: [Kind; 4] = [
+pub(crate) const KINDS: [Kind; 4] = [
     (
         Comparison {
             id: "echo",

@@ -101,6 +101,7 @@ pub mod internal {
     pub use crate::dispatch::problem::{Problem, ProblemKind};
     pub use crate::fs::regular_file;
     pub use crate::generation::handle::{Generation, InFlight};
+    pub use crate::generation::working_directory;
     pub use crate::library::check;
     pub use crate::library::content_hash::ContentHash;
     pub use crate::library::inspect::{Damage, InspectError, Inspected};
@@ -117,6 +118,7 @@ pub mod internal {
     pub use crate::observe::events;
     pub use crate::observe::history::{HistoryEntry, State, Transition};
     pub use crate::observe::timing::RequestTiming;
+    pub use crate::process::trial::try_sandbox;
     pub use crate::registry::{Changes, Registrar, Registry};
     pub use crate::server::host::OpenHost;
     pub use crate::server::http_server;

@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use serde_json::{Value, json};
 use support::{Call, Connection, Host, Launch, Load, library, versioned, wait_until};
@@ -102,6 +103,25 @@ fn a_worker_that_stays_blocked_is_killed_and_nothing_is_pinned() {
 }
 
 #[test]
+fn a_worker_that_hangs_is_killed_and_replaced_while_it_serves() {
+    let host = start(json!({ "hang_timeout_ms": 300 }));
+    let mut taken = block(&host);
+    let hung = process(&host, "bad");
+    // They wait behind it, which makes it one that hangs.
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..4).map(|_| scope.spawn(|| host.get("/apps/bad/"))).collect();
+        for reply in waiting {
+            assert_eq!(reply.join().unwrap().text(), "fine", "the next process has them");
+        }
+    });
+    taken.receive("GET").unwrap().problem(502, "bad-gateway");
+    assert_ne!(process(&host, "bad"), hung);
+    let what = "worker 0 took no message for hang_timeout_ms = 300, in GET /block?";
+    host.wait_for_log(&["bad#1", what, "and its process was killed"]);
+    assert!(host.stop().status.success());
+}
+
+#[test]
 fn what_ends_a_process_ends_that_of_the_app() {
     let host = start(json!({}));
     for (path, reason) in [
@@ -195,6 +215,30 @@ fn a_fault_is_reported_from_the_strictest_sandbox() {
 }
 
 #[test]
+fn more_memory_than_its_limit_ends_the_process_and_names_the_limit() {
+    let host = start_with("faults", json!({ "sandbox": { "memory": "64MiB" } }));
+    assert_eq!(host.get("/apps/bad/").status, 200);
+    let ended = process(&host, "bad");
+    host.get("/apps/bad/now/exhaust").problem(502, "bad-gateway");
+    host.wait_for_log(&["bad#1", "bytes of memory (memory = 67108864 of its sandbox)"]);
+    wait_until("it serves again", || host.get("/apps/bad/").status == 200);
+    assert_ne!(process(&host, "bad"), ended);
+    assert_eq!(host.get("/apps/good/start").status, 200);
+}
+
+#[test]
+fn what_the_sandbox_denies_is_in_the_log_with_the_setting_that_allows_it() {
+    let host = start_with("probe", json!({ "sandbox": "standard" }));
+    let (file, entered) = (host.path("file"), host.path("entered"));
+    for _ in 0..2 {
+        assert_eq!(host.get(&format!("/apps/bad/block?file={file}&entered={entered}")).status, 500);
+    }
+    let (folder, what) = (host.folder().display(), "the sandbox denied to write to ");
+    host.wait_for_log(&["WARN", "bad", what, &entered, &format!("add \"rw:{folder}\" to its `files`")]);
+    assert_eq!(host.log_lines(&[what]).len(), 1, "once");
+}
+
+#[test]
 fn what_is_in_force_is_shown() {
     let host = start(json!({}));
     assert_eq!(host.get("/apps/bad/").text(), "fine");
@@ -280,4 +324,40 @@ fn an_app_runs_with_the_strict_preset_and_as_another_user() {
         let status = fs::read_to_string(format!("/proc/{}/status", process(&host, "other"))).unwrap();
         assert!(status.contains("Uid:\t65534\t65534"), "{status}");
     }
+}
+
+#[test]
+fn each_app_has_its_data_folder_and_with_a_range_its_user() {
+    // SAFETY: no preconditions.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    let launch = Launch::serve(json!([]));
+    // Other users reach the folders through those above.
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let data = folder.path().join("data");
+    let sandbox = if is_root { json!({ "user": "70000-70009" }) } else { json!("standard") };
+    let defaults = json!({ "isolation": "process", "data": data, "sandbox": sandbox });
+    let app = |name: &str| json!({ "name": name, "path": library("misbehave") });
+    let probe = json!({ "name": "probe", "path": library("probe") });
+    let registry = json!({ "defaults": defaults, "apps": [app("one"), app("two"), probe] });
+    let host = launch.write("apps.json", registry.to_string()).start();
+    let create = |app: &str, in_folder_of: &str| {
+        let file = data.join(in_folder_of).join(format!("by-{app}"));
+        host.call(&Call::post(&format!("/apps/{app}/lock?file={}", file.display()), "")).status
+    };
+    let env = host.get("/apps/probe/start").json()["env"].clone();
+    assert_eq!(env["ATOLL_DATA_DIR"], data.join("probe").display().to_string());
+    // Both have their folder before one of them tries that of the other.
+    assert_eq!([create("one", "one"), create("two", "two")], [200, 200], "{}", host.log());
+    assert_eq!([create("one", "two"), create("two", "one")], [500, 500]);
+    let owner = |name: &str| fs::metadata(data.join(name)).unwrap().uid();
+    if is_root {
+        let users = [owner("one/by-one"), owner("two/by-two")];
+        assert!(
+            users.iter().all(|user| (70_000..70_010).contains(user)) && users[0] != users[1],
+            "{users:?}"
+        );
+    }
+    assert_eq!(fs::metadata(data.join("one")).unwrap().mode() & 0o777, 0o700);
+    host.wait_for_log(&["WARN", "one#1", "the sandbox denied to write to", "two/by-one"]);
 }

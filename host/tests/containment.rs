@@ -496,8 +496,12 @@ fn calls_beyond_the_limit_fail_and_an_app_that_reads_no_answers_loses_its_port()
         assert_eq!(host.get("/apps/bad/calls?100").text(), "called");
     }
     assert_eq!(host.log_lines(&["max_calls"]), [""; 0]);
-    assert_eq!(host.get("/apps/bad/calls?101").text(), "called");
+    let file = host.path("read");
+    let mut connection = host.connect();
+    connection.send(&Call::get(&format!("/apps/bad/calls?101&{file}"))).unwrap();
     host.wait_for_log(&["WARN", "bad: ", "unread responses (max_calls = 100)"]);
+    touch(&file);
+    assert_eq!(connection.receive("GET").unwrap().text(), "called");
     assert_eq!(host.get("/apps/bad/").text(), "by hand");
 
     host.get("/apps/bad/calls-unread?100000").problem(502, "bad-gateway");

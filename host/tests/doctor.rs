@@ -36,7 +36,15 @@ fn the_doctor_finds_nothing_where_all_is_well() {
     let address = host.address().to_string();
     let text = doctor(&host, &["--listen", &address]).stdout;
     contains(&text, &[&format!("host: process {}, ", host.pid()), " up, version "]);
-    contains(&text, &["ok       kernel: Linux", "library of probe: probe 0.1.0", "app probe: serving"]);
+    contains(
+        &text,
+        &[
+            "ok       kernel: Linux",
+            "ok       sandbox: enforces descriptors, ",
+            "library of probe: probe 0.1.0",
+            "app probe: serving",
+        ],
+    );
     contains(&text, &[&format!("address {address}: this host is listening"), "0 problems"]);
     let findings: Value = serde_json::from_str(&doctor(&host, &["--format", "json"]).stdout).unwrap();
     assert!(findings.as_array().unwrap().iter().all(|finding| finding["level"] != "problem"), "{findings}");

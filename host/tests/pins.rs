@@ -166,3 +166,22 @@ fn an_app_that_chooses_by_itself_is_moved_to_a_process() {
     wait_until("the pinned one is gone", || mapped(&host) == 1);
     others_are_fine(&host);
 }
+
+#[test]
+fn an_app_that_chooses_by_itself_is_moved_to_a_process_when_it_hangs() {
+    let settings = json!({
+        "isolation": "auto", "stop_timeout_ms": 50, "drain_timeout_ms": 50, "hang_timeout_ms": 300,
+    });
+    let host = start("0", &settings);
+    let mut taken = host.connect();
+    let file = block(&host, &mut taken);
+    let processes = host.app_processes().len();
+    assert_eq!(host.get("/apps/bad/").text(), "fine", "the next generation has it");
+    assert!(host.app_processes().len() > processes, "it is in a process");
+    taken.receive("GET").unwrap().problem(502, "bad-gateway");
+    let what = "worker 0 took no message for hang_timeout_ms = 300, in GET /block?";
+    host.wait_for_log(&["bad#1", what, "it is moved to a process"]);
+    touch(&file);
+    wait_until("the first one is gone", || mapped(&host) == 0);
+    others_are_fine(&host);
+}

@@ -61,6 +61,26 @@ fn hosts_are_beside_each_other_and_say_what_panicked() {
 }
 
 #[test]
+fn an_app_in_a_process_may_fault() {
+    let settings = json!({ "isolation": "process", "sandbox": "strict" });
+    let host = TestHost::builder()
+        .app("faults", library("faults"))
+        .settings(settings)
+        .app("probe", library("probe"))
+        .start()
+        .unwrap();
+    assert_eq!(get(&host, "/apps/faults/").status, 200);
+    let first = host.app("faults").unwrap().serving().unwrap().process().unwrap();
+    assert_ne!(first.id, std::process::id());
+    assert_eq!(get(&host, "/apps/faults/now/null").status, 502);
+    wait_until("the next process serves", || get(&host, "/apps/faults/").status == 200);
+    assert_eq!(get(&host, "/apps/probe/start").status, 200);
+    assert_eq!(host.reload("faults").unwrap(), 3);
+    host.stop();
+    wait_until("no process is left", || !std::path::Path::new(&format!("/proc/{}", first.id)).exists());
+}
+
+#[test]
 #[should_panic(expected = "an app's settings are an object: [1]")]
 fn settings_that_are_none_are_told_at_once() {
     let _builder = TestHost::builder().app("a", ".").settings(json!([1]));

@@ -16,6 +16,8 @@ pub trait Export {
     /// Whether the library allocates from the host's heap.
     const HOST_HEAP: bool;
     fn app(start: &Start) -> Box<dyn App>;
+    /// The library's `environ`.
+    fn environ() -> *mut hooks::types::Environment;
 }
 
 /// The library's header, which the host finds by [`ROOT_SYMBOL`](crate::abi::ROOT_SYMBOL).
@@ -42,7 +44,7 @@ unsafe extern "C" fn bind<E: Export>(host: HostRef, generation: GenerationHandle
         if link::set(Link { host, generation, host_heap: E::HOST_HEAP, is_test: false }) {
             hooks::find_libc_functions();
             hooks::report_early_keys();
-            logging::install(max_level);
+            logging::set_max_level(max_level);
             install_hook();
         }
     });
@@ -53,7 +55,16 @@ unsafe extern "C" fn bind<E: Export>(host: HostRef, generation: GenerationHandle
 unsafe extern "C" fn main<E: Export>(port: PortHandle) -> Exit {
     // SAFETY: the host gives one count of the port away with this call, after `bind`.
     let port = unsafe { Port::from_handle(port) };
-    work(port, E::app)
+    let exit = work(port, |start| {
+        let variables = start.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        hooks::environment::set(E::environ(), variables);
+        if !start.own_logger {
+            logging::install();
+        }
+        E::app(start)
+    });
+    hooks::streams::flush_all();
+    exit
 }
 
 unsafe extern "C" fn unbind() {
@@ -159,6 +170,13 @@ macro_rules! __export_app {
                     use $crate::__private::make::*;
                     (&&&&&&Make::new($app)).make(start)
                 }
+
+                fn environ() -> *mut $crate::__private::hooks::types::Environment {
+                    #[cfg(not(test))]
+                    return &raw mut __atoll_hooks::environ;
+                    #[cfg(test)]
+                    return ::std::ptr::null_mut();
+                }
             }
 
             #[unsafe(no_mangle)]
@@ -176,6 +194,11 @@ macro_rules! __export_app {
         mod __atoll_hooks {
             use $crate::__private::hooks::types::*;
 
+            ::std::arch::global_asm!(".hidden environ");
+
+            #[unsafe(no_mangle)]
+            pub static mut environ: Environment = ::std::ptr::null_mut();
+
             $crate::__new_descriptor_functions! { $crate::__hooked }
             $crate::__replacing_functions! { $crate::__hooked }
             $crate::__signal_functions! { $crate::__hooked }
@@ -189,12 +212,17 @@ macro_rules! __export_app {
                 fn _Exit(status: c_int) -> !;
                 fn _exit(status: c_int) -> !;
                 fn abort() -> !;
+                fn clearenv() -> c_int;
                 fn close(descriptor: c_int) -> c_int;
+                fn execv(path: *const c_char, arguments: *const *const c_char) -> c_int;
+                fn execvp(file: *const c_char, arguments: *const *const c_char) -> c_int;
                 fn exit(status: c_int) -> !;
                 fn fcntl(descriptor: c_int, command: c_int, argument: usize) -> c_int;
                 fn fcntl64(descriptor: c_int, command: c_int, argument: usize) -> c_int;
                 fn fdopen(descriptor: c_int, mode: *const c_char) -> *mut FILE;
                 fn fdopendir(descriptor: c_int) -> *mut DIR;
+                fn getenv(name: *const c_char) -> *mut c_char;
+                fn isatty(descriptor: c_int) -> c_int;
                 fn kill(process: c_int, signal: c_int) -> c_int;
                 fn pipe(ends: *mut c_int) -> c_int;
                 fn pipe2(ends: *mut c_int, flags: c_int) -> c_int;
@@ -207,11 +235,17 @@ macro_rules! __export_app {
                 fn pthread_key_create(key: *mut u32, destructor: KeyDestructor) -> c_int;
                 fn pthread_key_delete(key: u32) -> c_int;
                 fn pthread_kill(thread: pthread_t, signal: c_int) -> c_int;
+                fn putenv(text: *mut c_char) -> c_int;
                 fn quick_exit(status: c_int) -> !;
+                fn secure_getenv(name: *const c_char) -> *mut c_char;
+                fn setenv(name: *const c_char, value: *const c_char, overwrites: c_int) -> c_int;
                 fn sigaction(signal: c_int, new: *const SignalAction, old: *mut SignalAction) -> c_int;
                 fn socketpair(domain: c_int, kind: c_int, protocol: c_int, ends: *mut c_int) -> c_int;
                 fn timer_create(clock: c_int, event: *mut c_void, timer: *mut *mut c_void) -> c_int;
                 fn timer_delete(timer: *mut c_void) -> c_int;
+                fn unsetenv(name: *const c_char) -> c_int;
+                fn write(descriptor: c_int, bytes: *const c_void, length: usize) -> isize;
+                fn writev(descriptor: c_int, parts: *const iovec, count: c_int) -> isize;
             }
             $crate::__hooked_weakly! {
                 CRYPTO_get_ex_new_index => $crate::__private::hooks::registrations::new_index,

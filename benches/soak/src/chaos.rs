@@ -15,6 +15,7 @@ use atoll_host::internal::admin::HostStatus;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use crate::isolation::Isolation;
 use crate::process::resident_kib;
 use crate::support::{Call, Connection, Host, Launch, library, patched, wait_until};
 use crate::table::Table;
@@ -34,7 +35,7 @@ pub(crate) struct Args {
 }
 
 /// The apps: a name, the fixture that it is made of, and the marks that say how its library behaves.
-const APPS: [(&str, &str, &[&str]); 7] = [
+const APPS: [(&str, &str, &[&str]); 8] = [
     ("steady", "versioned", &["1", "2", "3"]),
     ("wild", "misbehave", &["a", "b", "c"]),
     ("crashing", "misbehave", &["by-hand", "returns", "panics", "app-panics"]),
@@ -42,7 +43,11 @@ const APPS: [(&str, &str, &[&str]); 7] = [
     ("runtime", "tokio-axum", &["7", "8", "9"]),
     ("process", "process", &["1", "2", "3"]),
     ("openssl", "shared-libraries", &["4", "5", "6"]),
+    (FAULTY, "faults", &["7", "8", "9"]),
 ];
+
+/// The app that faults, always in a process.
+const FAULTY: &str = "faulty";
 
 /// The app whose count must not be lost.
 const COUNTER: &str = "counter";
@@ -55,7 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
         Launch::isolated(&setup, "serve").ok_or("cannot mount a file system: run the soak as root")?;
     let mut launch = launch
         .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--h2c"])
-        .write("apps.json", registry(&all_apps(), 1))
+        .write("apps.json", registry(&all_apps(), 1, |_| Isolation::Thread))
         .env("RUST_LOG", "off");
     for (name, fixture, marks) in APPS {
         launch = launch.write(&file(name), patched(fixture, marks[0]));
@@ -88,7 +93,7 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
 
     wait_until_all_answer(&host)?;
     let counted = host.get(&format!("/apps/{COUNTER}/")).json()["count"].as_u64();
-    host.replace("apps.json", registry(&[], 1));
+    host.replace("apps.json", registry(&[], 1, |_| Isolation::Thread));
     wait_until("all apps are removed", || {
         status(&host)
             .is_ok_and(|status| status.apps.is_empty() && status.process.heaps == status.pinned.len())
@@ -180,10 +185,15 @@ fn counter(number: u64) -> Vec<u8> {
     bytes
 }
 
-fn registry(names: &[&str], workers: u64) -> String {
+fn registry(names: &[&str], workers: u64, mut isolation: impl FnMut(&str) -> Isolation) -> String {
     let app = |name: &&str| -> Value {
-        let mut app = json!({ "name": name, "path": file(name), "workers": workers });
+        let isolation = isolation(name);
+        // What waits for a file that a client makes has to see it.
+        let mut app = json!({
+            "name": name, "path": file(name), "workers": workers, "isolation": isolation, "sandbox": null,
+        });
         match *name {
+            FAULTY => app["isolation"] = json!(Isolation::Process),
             "idler" => app["idle_timeout_ms"] = json!(20),
             // Its count is in one worker.
             COUNTER => app["workers"] = json!(1),
@@ -293,6 +303,11 @@ impl Client {
             ("/apps/openssl/openssl/context".to_owned(), false),
             ("/apps/openssl/openssl/handshake".to_owned(), false),
             ("/apps/openssl/native/shared/work".to_owned(), false),
+            ("/apps/faulty/".to_owned(), false),
+            ("/apps/faulty/now/null".to_owned(), false),
+            ("/apps/faulty/later/overflow".to_owned(), false),
+            ("/apps/faulty/thread/wild".to_owned(), false),
+            ("/apps/faulty/beside/free".to_owned(), false),
             ("/apps/nobody/".to_owned(), false),
         ];
         let (target, blocks) = &calls[self.random.usize(0..calls.len())];
@@ -341,7 +356,8 @@ impl World<'_> {
                 self.register();
             }
             13 => self.host.replace("apps.json", "[{ \"name\": "),
-            14..=16 => attack::signal(self.host, attack::any_signal(&mut self.random)),
+            14 => attack::kill_app_process(self.host, COUNTER, &mut self.random),
+            15 | 16 => attack::signal(self.host, attack::any_signal(&mut self.random)),
             17 => attack::use_up_descriptors(self.host.address()),
             18 => attack::fill_disk(&self.root().join("tmp"))?,
             _ => attack::flood_http2(self.host.address()),
@@ -351,7 +367,10 @@ impl World<'_> {
 
     fn register(&mut self) {
         let workers = self.random.u64(1..4);
-        self.host.replace("apps.json", registry(&self.registered, workers));
+        let random = &mut self.random;
+        let any = |_: &str| if random.bool() { Isolation::Process } else { Isolation::Thread };
+        let registry = registry(&self.registered, workers, any);
+        self.host.replace("apps.json", registry);
     }
 
     /// Gives every app a good library, and registers them all.
@@ -360,7 +379,7 @@ impl World<'_> {
             self.host.replace(&file(name), patched(fixture, marks[0]));
         }
         self.registered = all_apps();
-        self.host.replace("apps.json", registry(&self.registered, 1));
+        self.host.replace("apps.json", registry(&self.registered, 1, |_| Isolation::Thread));
         Ok(())
     }
 

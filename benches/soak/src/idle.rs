@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::isolation;
 use crate::process::{check_leftovers, resident_at_rest_kib, resident_kib, settle, status};
 use crate::support::{Call, Launch, wait_until};
 use crate::table::Table;
@@ -15,6 +16,8 @@ pub(crate) struct Args {
     /// How many apps.
     #[arg(long, default_value_t = 200)]
     apps: usize,
+    #[command(flatten)]
+    place: isolation::Args,
 }
 
 /// After so many cycles the bounded history of each app is full.
@@ -23,7 +26,9 @@ const WARM_UP: u64 = 12;
 pub(crate) fn run(args: &Args) -> Result<Table, String> {
     let apps: Vec<Value> =
         (0..args.apps).map(|n| json!({ "name": format!("app{n}"), "path": "libversioned.so" })).collect();
-    let config = json!({ "defaults": { "idle_timeout_ms": 50, "keep": 0 }, "apps": apps });
+    let isolation = args.place.isolation;
+    let defaults = json!({ "idle_timeout_ms": 50, "keep": 0, "isolation": isolation });
+    let config = json!({ "defaults": defaults, "apps": apps });
     let host = Launch::serve(config).env("RUST_LOG", "warn").library("versioned").start();
     let keys_before = status(&host)?.process.lowest_free_key;
 
@@ -49,12 +54,15 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     }
     settle(&host);
     let growth = resident_at_rest_kib(&host).saturating_sub(resident_before);
-    let mut table =
-        Table::new(format!("{} apps, each started and idled out {} times", args.apps, args.cycles));
+    let mut table = Table::new(format!(
+        "{} apps {isolation}, each started and idled out {} times",
+        args.apps, args.cycles
+    ));
     table.row("requests sent", sent);
     table.check("requests failed", failed, 0, failed == 0);
     table.row("resident when all histories are full, KiB", resident_before);
     table.check("resident growth since, KiB", growth, "< 1024", growth < 1024);
     check_leftovers(&mut table, &host, keys_before, 0)?;
+    isolation.check_processes(&mut table, &host, 0);
     Ok(table)
 }

@@ -1,4 +1,4 @@
-//! Long runs against the real command: `cargo soak reload`, `idle`, `streams`, `preflight`, `chaos`.
+//! Long runs against the real command: `cargo soak reload`, `idle`, `streams`, `preflight`, `faults`, `chaos`.
 //!
 //! Each prints a table of what it counted, and fails when the books do not balance.
 
@@ -6,7 +6,9 @@
 mod support;
 
 mod chaos;
+mod faults;
 mod idle;
+mod isolation;
 mod load;
 mod preflight;
 mod process;
@@ -36,6 +38,8 @@ enum Command {
     Streams(streams::Args),
     /// Replaces an app by damaged libraries under load.
     Preflight(preflight::Args),
+    /// Has an app in a process fault, in all ways.
+    Faults(faults::Args),
     /// Does everything that may go wrong, at random, with a seed.
     Chaos(chaos::Args),
 }
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         Command::Idle(args) => idle::run(&args),
         Command::Streams(args) => streams::run(&args),
         Command::Preflight(args) => preflight::run(&args),
+        Command::Faults(args) => faults::run(&args),
         Command::Chaos(args) => chaos::run(&args),
     };
     match ran {

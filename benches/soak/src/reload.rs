@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::isolation;
 use crate::load::Load;
 use crate::process::{
     check_leftovers, check_open_files, open_files, resident_at_rest_kib, resident_kib, settle, status,
@@ -23,15 +24,18 @@ pub(crate) struct Args {
     /// How many connections ask all the time.
     #[arg(long, default_value_t = 4)]
     connections: usize,
+    #[command(flatten)]
+    place: isolation::Args,
 }
 
 /// So many reloads come before the first look at the memory, so that caches and the app's history are full.
 const WARM_UP: u64 = 200;
 
 pub(crate) fn run(args: &Args) -> Result<Table, String> {
-    let launch = Launch::serve(json!([{ "name": "app", "path": "libapp.so" }]))
-        .env("RUST_LOG", "warn")
-        .write("libapp.so", patched(&args.app, "1"));
+    let isolation = args.place.isolation;
+    let app = json!({ "name": "app", "path": "libapp.so", "isolation": isolation });
+    let launch =
+        Launch::serve(json!([app])).env("RUST_LOG", "warn").write("libapp.so", patched(&args.app, "1"));
     let host = launch.start();
     let path = "/apps/app/greet/tobe";
     let first = host.get(path);
@@ -65,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
 
     times.sort();
     let growth = resident_after.saturating_sub(resident_before);
-    let mut table = Table::new(format!("{} reloads of {} under load", args.count, args.app));
+    let mut table = Table::new(format!("{} reloads of {} under load, {isolation}", args.count, args.app));
     table.row("requests sent", sent);
     table.row("requests answered with 200", good);
     table.check("requests failed", failed, 0, failed == 0 && good == sent);
@@ -74,6 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     table.check("resident growth, KiB", growth, "< 1024", growth < 1024);
     check_open_files(&mut table, files_before, files_after);
     check_leftovers(&mut table, &host, keys_before, 1)?;
+    isolation.check_processes(&mut table, &host, 1);
     table.row("rename to first new answer, median ms", format!("{:.1}", millis(times[times.len() / 2])));
     table.row("rename to first new answer, 99 % ms", format!("{:.1}", millis(times[times.len() * 99 / 100])));
     Ok(table)

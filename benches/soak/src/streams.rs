@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{self, Message};
 
+use crate::isolation;
 use crate::process::{check_open_files, open_files, resident_at_rest_kib, resident_kib, settle, status};
 use crate::support::{Call, Host, Launch, library, wait_until};
 use crate::table::Table;
@@ -27,6 +28,8 @@ pub(crate) struct Args {
     /// How many MiB are sent up, and down.
     #[arg(long, default_value_t = 2048)]
     mebibytes: usize,
+    #[command(flatten)]
+    place: isolation::Args,
 }
 
 /// The message after which clients do not come again.
@@ -62,11 +65,13 @@ impl Seen {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Table, String> {
-    let settings = json!({ "name": "app", "path": "libapp.so", "drain_timeout_ms": 300 });
+    let isolation = args.place.isolation;
+    let settings =
+        json!({ "name": "app", "path": "libapp.so", "drain_timeout_ms": 300, "isolation": isolation });
     let original = std::fs::read(library("streams")).map_err(|error| error.to_string())?;
     let host = Launch::serve(json!([settings])).env("RUST_LOG", "warn").write("libapp.so", &original).start();
     let mut table = Table::new(format!(
-        "{} event streams and {} WebSockets over {} reloads; {} MiB up and down",
+        "{} event streams and {} WebSockets {isolation} over {} reloads; {} MiB up and down",
         args.clients, args.clients, args.reloads, args.mebibytes
     ));
     large_bodies(&mut table, &host, args.mebibytes)?;
@@ -108,6 +113,7 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     let pinned = status(&host)?.pinned.len();
     table.check("generations pinned", pinned, 0, pinned == 0);
     check_open_files(&mut table, files_before, open_files(&host));
+    isolation.check_processes(&mut table, &host, 1);
     Ok(table)
 }
 

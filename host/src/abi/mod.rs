@@ -4,6 +4,7 @@
 pub(crate) mod abort;
 pub(crate) mod behind;
 pub(crate) mod current;
+pub(crate) mod denials;
 pub(crate) mod descriptors;
 pub mod exports;
 pub(crate) mod fault;

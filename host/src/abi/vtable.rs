@@ -13,6 +13,7 @@ use atoll_port::{forked, table};
 use crate::abi::library_context::LibraryContext;
 use crate::abi::{current, descriptors, panic_report, signals, thread_stop};
 use crate::memory::buffer;
+use crate::observe::console_line;
 
 const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
     heap_alloc,
@@ -98,8 +99,27 @@ unsafe extern "C" fn log_enabled(generation: GenerationHandle, level: u8, target
 
 unsafe extern "C" fn log_write(generation: GenerationHandle, record: &LogRecord<'_>) {
     // SAFETY: the library that calls is loaded.
-    unsafe { context(generation) }.reports().log(record);
+    let reports = unsafe { context(generation) }.reports();
+    // A record of a logger has a place, or another target.
+    let is_line = record.file.is_empty() && record.line == 0 && STREAMS.contains(&record.target.as_str());
+    if !is_line {
+        return reports.log(record);
+    }
+    let (level, text) = console_line::parse(&record.message);
+    let level = level as u8;
+    if reports.is_enabled(level, &record.target) {
+        reports.log(&LogRecord {
+            level,
+            message: text.as_str().into(),
+            target: record.target,
+            file: "".into(),
+            line: 0,
+        });
+    }
 }
+
+/// The targets of lines of standard output and standard error.
+const STREAMS: [&str; 2] = ["stdout", "stderr"];
 
 unsafe extern "C" fn panic_report(generation: GenerationHandle, report: &PanicReport<'_>) {
     // SAFETY: the library that calls is loaded, and its frames live through the call.

@@ -7,6 +7,7 @@ use atoll_port::shared_memory;
 use crate::abi::fault::{record, unwind};
 use crate::abi::panic_report;
 use crate::app::file_lookups;
+use crate::child::denials::MAX_REPORTS;
 use crate::config::{self, MAX_APP_NAME};
 use crate::dispatch::exchange::pace;
 use crate::dispatch::rpc;
@@ -24,6 +25,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
     let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let others = [
         ("app_name", MAX_APP_NAME as u64),
+        ("app_process_denials", MAX_REPORTS as u64),
         ("app_process_descriptors", MAX_DESCRIPTORS as u64),
         ("app_process_message", shared_memory::MAX_BYTES),
         ("app_process_report", MESSAGE_LIMIT as u64),

@@ -1,6 +1,6 @@
 //! An app in the registry, as the request path sees it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,7 @@ pub struct App {
     spans: Option<Arc<dyn SpanSink>>,
     draining: AtomicUsize,
     moved: Moved,
+    own_logger: AtomicBool,
 }
 
 impl App {
@@ -66,6 +67,7 @@ impl App {
             spans,
             draining: AtomicUsize::new(0),
             moved: Moved::default(),
+            own_logger: AtomicBool::new(false),
         }
     }
 
@@ -77,6 +79,16 @@ impl App {
     /// With which library it is moved to a separate process.
     pub(crate) fn moved(&self) -> &Moved {
         &self.moved
+    }
+
+    /// Whether it is known to set a logger for its `log` crate itself.
+    pub(crate) fn has_own_logger(&self) -> bool {
+        self.own_logger.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that it sets a logger itself.
+    pub(crate) fn note_own_logger(&self) {
+        self.own_logger.store(true, Ordering::Relaxed);
     }
 
     /// Where it runs with the library that has this hash: on threads or in a process.

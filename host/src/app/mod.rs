@@ -1,8 +1,10 @@
 //! One app over all its generations: the handle, the supervisor, and the lifecycle that decides.
 
 pub(crate) mod command;
+pub(crate) mod environment;
 pub(crate) mod file_lookups;
 pub(crate) mod handle;
+pub(crate) mod hang_watch;
 pub(crate) mod heap_watch;
 pub(crate) mod idle;
 pub(crate) mod libraries;

@@ -16,6 +16,7 @@ use crate::generation::worker_threads::WorkerThreads;
 use crate::library::inspect::Inspected;
 use crate::library::loaded::{HANDLERS_END, Loaded, PinReason, Pinned};
 use crate::library::own_thread::{OwnThreadError, on_own_thread};
+use crate::library::preflight::has_children;
 use crate::observe::history::{State, Transition};
 
 /// How long streams and WebSockets may take to end after the shutdown signal.
@@ -88,7 +89,10 @@ pub(crate) async fn tear_down(
         Err(pinned) => {
             let reason = pinned.reason().to_string();
             let entry = pin(pins, app, number, &reason);
-            if settings.isolation == Isolation::Auto && app.moved().note(Some(hash.to_string())) {
+            if settings.isolation == Isolation::Auto
+                && has_children()
+                && app.moved().note(Some(hash.to_string()))
+            {
                 log::info!(
                     "{}: its next generation runs in a separate process (isolation = auto)",
                     app.name()

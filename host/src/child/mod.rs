@@ -1,5 +1,6 @@
 //! What an app process does: it opens the library that its host sends, runs the workers, and ends with its host.
 
+pub(crate) mod denials;
 mod orders;
 mod reports;
 

@@ -1,5 +1,6 @@
 //! What the host orders.
 
+use std::env;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -11,7 +12,9 @@ use atoll_port::WorkerEnd;
 use atoll_port::shared_memory::{HostLanes, HostLink};
 use rustix::thread::set_name;
 
+use super::denials;
 use super::reports::ToHost;
+use crate::abi::abort::Abort;
 use crate::abi::fault::sink::Sink;
 use crate::abi::library_context::LibraryContext;
 use crate::generation::runner::Runner as _;
@@ -63,13 +66,20 @@ impl App {
             app.to_host.send(&Report::Refused { reason })?;
             return Ok(app);
         };
+        // Before the sandbox, whose user may not reach it.
+        if let Err(error) = env::set_current_dir(&opening.folder) {
+            log::warn!("cannot change to the working directory {}: {error}", opening.folder.display());
+        }
         // Before the sandbox, in which the list of mappings cannot be opened. Without a record, the host knows at least how the
         // process has ended.
         let sink = descriptors.fault.take().and_then(|file| Sink::new(file.into(), None).ok());
         if let Some(policy) = &opening.policy {
             let kept = sink.iter().flat_map(Sink::descriptors).chain([control.as_raw_fd()]);
             match descriptors.complete(policy, kept).enforce() {
-                Ok(in_force) => app.to_host.send(&Report::Sandboxed(in_force))?,
+                Ok(in_force) => {
+                    app.to_host.send(&Report::Sandboxed(in_force))?;
+                    denials::report(policy.clone(), app.to_host.clone());
+                }
                 Err(error) => {
                     app.to_host.send(&Report::NoSandbox { reason: error.to_string() })?;
                     return Ok(app);
@@ -149,7 +159,7 @@ fn start(opening: &Opening, descriptors: Descriptors, to_host: &ToHost) -> Resul
         note_verified(opening.content);
     }
     context.set_thread_stack(opening.stack_size);
-    let heap = context.heap().clone();
+    let (heap, app_heap) = (context.heap().clone(), context.heap().clone());
     let link = HostLink { host, worker, workers: opening.workers, lanes, home: opening.home };
     let ports = link.ports(bells, move |heap_use| heap_use.write(heap.live_bytes(), heap.peak_bytes()));
     let ends = ports.map_err(text)?.into_iter().map(|port| Arc::new(WorkerEnd::new(port))).collect();
@@ -164,7 +174,8 @@ fn start(opening: &Opening, descriptors: Descriptors, to_host: &ToHost) -> Resul
         let report = match ending {
             Ending::Worker { worker, .. } => Report::WorkerEnded { worker, how: ending.to_string() },
             Ending::Abort(abort) => {
-                Report::Aborted { function: abort.function.clone(), thread: abort.thread.clone() }
+                let Abort { function, thread } = abort.clone();
+                Report::Aborted { function, thread, failed_allocation: app_heap.failed_bytes() }
             }
         };
         // Without a host there is nobody to report to, and this process ends.

@@ -44,6 +44,11 @@ impl ToHost {
         self.0.level.store(level, Ordering::Relaxed);
     }
 
+    /// Writes a warning to the app's log.
+    pub(super) fn warn(&self, message: &str) {
+        self.log_text(log::Level::Warn as u8, line!(), module_path!(), file!(), message);
+    }
+
     fn log_text(&self, level: u8, line: u32, target: &str, file: &str, message: &str) {
         let [target, file, message] = [target, file, message].map(str::to_owned);
         // Without a host there is nobody to report to, and this process ends.

@@ -91,7 +91,8 @@ pub(super) fn read<'d>(
         node.text(PATH_EXPECTED, |path| !path.is_empty() && !path.contains('\0'))
     });
     let routes = fields.optional("route", |node| taken.read(name.as_deref().unwrap_or("?"), node));
-    let settings = overlay(&defaults.settings, fields);
+    let mut settings = overlay(&defaults.settings, fields);
+    settings.dir = settings.dir.map(|folder| absolute(base_dir, folder));
     let origins = defaults.origins.clone().with(fields, Origin::App);
     let routes = routes.unwrap_or_default();
     Some(AppConfig { id, name: name?, routes, path: absolute(base_dir, &path?), settings, origins })
@@ -104,7 +105,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Without touching the file system: the path may not exist yet, and `..` after a link is not what it looks like.
-fn absolute(base_dir: &Path, path: &str) -> PathBuf {
+fn absolute(base_dir: &Path, path: impl AsRef<Path>) -> PathBuf {
     let path = base_dir.join(path);
     // This fails only when the process has no current folder; then the relative path is all there is.
     std::path::absolute(&path).unwrap_or(path)

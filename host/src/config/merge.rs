@@ -9,6 +9,7 @@ use super::{
     settings::{self, Settings},
 };
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// The settings among `fields`, and those of `base` for what is not there or not valid (which is reported).
 ///
@@ -56,7 +57,8 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
             .optional("log_record_limit", |node| node.bytes(&settings::SOME_BYTES))
             .unwrap_or(base.log_record_limit),
         preload: fields.optional("preload", Node::boolean).unwrap_or(base.preload),
-        idle_timeout_ms: fields.optional("idle_timeout_ms", idle_timeout).unwrap_or(base.idle_timeout_ms),
+        idle_timeout_ms: fields.optional("idle_timeout_ms", time_or_never).unwrap_or(base.idle_timeout_ms),
+        hang_timeout_ms: fields.optional("hang_timeout_ms", time_or_never).unwrap_or(base.hang_timeout_ms),
         start_timeout_ms: fields
             .optional("start_timeout_ms", |node| node.milliseconds(&settings::SOME_TIME))
             .unwrap_or(base.start_timeout_ms),
@@ -71,7 +73,12 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
             env.extend(fields.optional("env", variables).unwrap_or_default());
             env
         },
+        inherit: fields.optional("inherit", names_of_variables).unwrap_or_else(|| base.inherit.clone()),
+        dir: fields.optional("dir", |node| or_null(node, folder)).unwrap_or_else(|| base.dir.clone()),
         config: fields.optional("config", Node::json).unwrap_or_else(|| base.config.clone()),
+        data: fields
+            .optional("data", |node| or_null(node, absolute_path))
+            .unwrap_or_else(|| base.data.clone()),
         max_restarts: fields
             .optional("max_restarts", |node| node.whole(&settings::MAX_RESTARTS, "", ""))
             .unwrap_or(base.max_restarts),
@@ -97,6 +104,7 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
             .optional("max_draining", |node| node.whole(&settings::MAX_DRAINING, "", ""))
             .unwrap_or(base.max_draining),
         server_timing: fields.optional("server_timing", Node::boolean).unwrap_or(base.server_timing),
+        rewrite: fields.optional("rewrite", Node::boolean).unwrap_or(base.rewrite),
         app_header: fields.optional("app_header", Node::boolean).unwrap_or(base.app_header),
         library_limit: fields
             .optional("library_limit", |node| node.bytes(&settings::LIBRARY_LIMIT))
@@ -110,13 +118,32 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
 }
 
 /// `null` is a value of this setting: an app says with it that the timeout of `defaults` is not for it.
-fn idle_timeout(node: &Node<'_>) -> Option<Option<u64>> {
+fn time_or_never(node: &Node<'_>) -> Option<Option<u64>> {
     or_null(node, |node| node.whole(&settings::SOME_TIME, " of milliseconds", " (or null for never)"))
 }
 
 /// A value of a setting that can be switched off, which an app does with `null` where `defaults` has switched it on.
 fn or_null<'d, T>(node: &Node<'d>, read: impl FnOnce(&Node<'d>) -> Option<T>) -> Option<Option<T>> {
     if node.is_null() { Some(None) } else { read(node).map(Some) }
+}
+
+fn names_of_variables(node: &Node<'_>) -> Option<Vec<String>> {
+    let list = node.list(r#"a list of variables such as ["PATH", "LC_*"]"#)?;
+    let is_name = |name: &str| !name.is_empty() && !name.contains(['=', '\0']);
+    let name =
+        |node: &Node<'_>| node.text("the name of a variable, or the beginning of one and `*`", is_name);
+    Some(list.iter().filter_map(name).collect())
+}
+
+fn folder(node: &Node<'_>) -> Option<PathBuf> {
+    let is_path = |text: &str| !text.is_empty() && !text.contains('\0');
+    node.text("the path of a folder (or null for that of `path`)", is_path).map(PathBuf::from)
+}
+
+fn absolute_path(node: &Node<'_>) -> Option<PathBuf> {
+    let is_absolute = |text: &str| text.starts_with('/') && !text.contains('\0');
+    node.text("an absolute path such as \"/var/lib/atoll\" (or null for none)", is_absolute)
+        .map(PathBuf::from)
 }
 
 fn variables(node: &Node<'_>) -> Option<BTreeMap<String, String>> {
@@ -160,10 +187,10 @@ mod tests {
 
     fn everything() -> (Value, Settings) {
         let written = json!({
-            "workers": 3, "deadline_ms": 4, "queue": 5, "max_concurrency": 13, "rate": 14, "heap_soft_limit": "15MiB", "body_limit": "6kB", "head_limit": "16kB", "message_limit": "17kB", "max_calls": 18, "log_rate": 19, "log_record_limit": "20kB", "preload": true, "idle_timeout_ms": 7,
-            "start_timeout_ms": 8, "drain_timeout_ms": 0, "stop_timeout_ms": 10, "env": { "A": "1" },
-            "config": { "x": [1] }, "max_restarts": 0, "isolation": "process", "on_fault": "disable", "stack_size": "1MiB", "max_pinned": 16, "max_draining": 2,
-            "server_timing": true, "app_header": true, "library_limit": "16MB", "keep": 12,
+            "workers": 3, "deadline_ms": 4, "queue": 5, "max_concurrency": 13, "rate": 14, "heap_soft_limit": "15MiB", "body_limit": "6kB", "head_limit": "16kB", "message_limit": "17kB", "max_calls": 18, "log_rate": 19, "log_record_limit": "20kB", "preload": true, "idle_timeout_ms": 7, "hang_timeout_ms": 27,
+            "start_timeout_ms": 8, "drain_timeout_ms": 0, "stop_timeout_ms": 10, "env": { "A": "1" }, "inherit": ["B", "C*"], "dir": "/work",
+            "config": { "x": [1] }, "data": "/data", "max_restarts": 0, "isolation": "process", "on_fault": "disable", "stack_size": "1MiB", "max_pinned": 16, "max_draining": 2,
+            "server_timing": true, "rewrite": false, "app_header": true, "library_limit": "16MB", "keep": 12,
             "preflight": false, "sandbox": { "preset": "strict", "memory": "1GiB" }
         });
         let settings = Settings {
@@ -181,11 +208,15 @@ mod tests {
             log_record_limit: 20_000,
             preload: true,
             idle_timeout_ms: Some(7),
+            hang_timeout_ms: Some(27),
             start_timeout_ms: 8,
             drain_timeout_ms: 0,
             stop_timeout_ms: 10,
             env: BTreeMap::from([("A".into(), "1".into())]),
+            inherit: vec!["B".into(), "C*".into()],
+            dir: Some("/work".into()),
             config: json!({ "x": [1] }),
+            data: Some("/data".into()),
             max_restarts: 0,
             isolation: Isolation::Process,
             on_fault: OnFault::Disable,
@@ -193,6 +224,7 @@ mod tests {
             max_pinned: 16,
             max_draining: 2,
             server_timing: true,
+            rewrite: false,
             app_header: true,
             library_limit: 16_000_000,
             keep: 12,
@@ -237,10 +269,12 @@ mod tests {
     }
 
     #[test]
-    fn null_means_never_for_idle_and_is_a_config() {
-        let defaults = json!({ "idle_timeout_ms": 5, "config": 1 });
-        let settings = merged(defaults, json!({ "idle_timeout_ms": null, "config": null })).unwrap();
-        assert_eq!((settings.idle_timeout_ms, settings.config), (None, Value::Null));
+    fn null_means_never_for_some_times_and_is_a_config() {
+        let defaults = json!({ "idle_timeout_ms": 5, "hang_timeout_ms": 6, "config": 1 });
+        let app = json!({ "idle_timeout_ms": null, "hang_timeout_ms": null, "config": null });
+        let settings = merged(defaults, app).unwrap();
+        let times = (settings.idle_timeout_ms, settings.hang_timeout_ms);
+        assert_eq!((times, settings.config), ((None, None), Value::Null));
     }
 
     #[test]
@@ -254,6 +288,7 @@ mod tests {
             ("queue", json!(0), "expected a whole number from 1 to 1000000, found 0".into()),
             ("preload", json!(1), "expected true or false, found 1".into()),
             ("idle_timeout_ms", json!(0), format!("{at_least} 1 (or null for never), found 0")),
+            ("hang_timeout_ms", json!(0), format!("{at_least} 1 (or null for never), found 0")),
             ("start_timeout_ms", json!(0), format!("{at_least} 1, found 0")),
             ("drain_timeout_ms", json!(-1), format!("{at_least} 0, found -1")),
             ("stop_timeout_ms", json!(true), format!("{at_least} 0, found true")),

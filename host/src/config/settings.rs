@@ -8,10 +8,10 @@ use super::on_fault::OnFault;
 use super::ranges::MAX;
 pub(super) use super::ranges::{BODY_LIMIT, HEAP_SOFT_LIMIT, SOME_BYTES, STACK_SIZE};
 use super::sandbox::{self, SandboxSettings};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::Value;
-use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 pub(super) const WORKERS: RangeInclusive<u64> = 1..=1024;
 pub(super) const QUEUE: RangeInclusive<u64> = 1..=1_000_000;
@@ -28,9 +28,38 @@ pub(super) const LIBRARY_LIMIT: RangeInclusive<u64> = 0..=MAX;
 pub(super) const KEEP: RangeInclusive<u64> = 0..=1000;
 pub(super) const MAX_CALLS: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const LOG_RATE: RangeInclusive<u64> = 1..=1_000_000;
+pub(super) const ABSOLUTE_PATH: &str = r"^/[^\u0000]*$";
 /// What the operating system can hold as a variable's name and value.
 pub(super) const ENV_NAME: &str = r"^[^=\u0000]+$";
 pub(super) const ENV_VALUE: &str = r"^[^\u0000]*$";
+
+/// What most programs expect to find, and nothing secret.
+const INHERIT: [&str; 12] = [
+    "HOME",
+    "LANG",
+    "LC_*",
+    "LOGNAME",
+    "PATH",
+    "RUST_BACKTRACE",
+    "RUST_LOG",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "TZ",
+    "USER",
+];
+
+fn inherit_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": { "type": "string", "pattern": ENV_NAME } })
+}
+
+fn folder_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "null"], "pattern": "^[^\\u0000]+$" })
+}
+
+fn absolute_folder_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "null"], "pattern": ABSOLUTE_PATH })
+}
 
 /// The settings of an app. Each can be set for one app, or for all apps in `defaults`.
 ///
@@ -123,6 +152,12 @@ pub struct Settings {
     #[schemars(range(min = *SOME_TIME.start(), max = *SOME_TIME.end()))]
     pub start_timeout_ms: u64,
 
+    /// How long a worker may take nothing of what waits for it, in milliseconds, before its process is killed and a new
+    /// one started. With `"isolation": "auto"`, an app on threads is moved to a process; with `"thread"`, this has no effect.
+    /// `null` means never. Default 30000.
+    #[schemars(range(min = *SOME_TIME.start(), max = *SOME_TIME.end()))]
+    pub hang_timeout_ms: Option<u64>,
+
     /// How long a retired generation may finish its requests, in milliseconds; then open streams and WebSockets are
     /// closed. 0 means no time. Default 30000.
     #[schemars(range(min = *ANY_TIME.start(), max = *ANY_TIME.end()))]
@@ -141,8 +176,24 @@ pub struct Settings {
     ))]
     pub env: BTreeMap<String, String>,
 
+    /// The variables of the host that the app gets besides those of `env`: names, or beginnings of names with `*` at the
+    /// end. The list of an app replaces the one in `defaults`. Default ["HOME","LANG","LC_*","LOGNAME","PATH","RUST_BACKTRACE","RUST_LOG","SSL_CERT_DIR","SSL_CERT_FILE","TMPDIR","TZ","USER"].
+    #[schemars(schema_with = "inherit_schema")]
+    pub inherit: Vec<String>,
+
+    /// The working directory of the app, absolute or relative to the folder of this file. `null` means the folder that `path`
+    /// names, or the folder of the library that it names. Default null.
+    #[schemars(schema_with = "folder_schema")]
+    pub dir: Option<PathBuf>,
+
     /// Any JSON, passed to the app when it starts. The value of an app replaces the one in `defaults`. Default null.
     pub config: Value,
+
+    /// The folder in which the app has a data folder of its name: an absolute path. The data folder is made if there is none,
+    /// only its user can use it, and its path is in the variable `ATOLL_DATA_DIR`. `null` means no data folder.
+    /// Default null.
+    #[schemars(schema_with = "absolute_folder_schema")]
+    pub data: Option<PathBuf>,
 
     /// How often a crashed worker is restarted within a minute before the app is `failed`: its requests get 503 until
     /// its library changes or you start it. Default 5.
@@ -150,7 +201,7 @@ pub struct Settings {
     pub max_restarts: u32,
 
     /// Where the app's workers run: `"thread"` is on threads of the host, `"process"` in a separate process, which cannot end
-    /// the host. `"auto"` is on threads until a generation of a library cannot be unloaded, and then in a process with that
+    /// the host. `"auto"` is on threads until a generation of a library hangs or cannot be unloaded, and then in a process with that
     /// library. Default "thread".
     pub isolation: Isolation,
 
@@ -178,6 +229,10 @@ pub struct Settings {
     /// Whether responses have a `Server-Timing` header with the time in the queue and in the app, in milliseconds, such
     /// as `queue;dur=0.1, app;dur=1.2`. Default false.
     pub server_timing: bool,
+
+    /// Whether paths in the headers `Location`, `Refresh` and `Set-Cookie` of responses get the prefix under which the app is
+    /// served, as in a reverse proxy. Default true.
+    pub rewrite: bool,
 
     /// Whether responses have the header `X-Atoll-App: NAME/VERSION#GENERATION`, with the version of the library's
     /// package. Default false.
@@ -221,10 +276,14 @@ impl Default for Settings {
             preload: false,
             idle_timeout_ms: None,
             start_timeout_ms: 10_000,
+            hang_timeout_ms: Some(30_000),
             drain_timeout_ms: 30_000,
             stop_timeout_ms: 5_000,
             env: BTreeMap::new(),
+            inherit: INHERIT.map(str::to_owned).to_vec(),
+            dir: None,
             config: Value::Null,
+            data: None,
             max_restarts: 5,
             isolation: Isolation::Thread,
             on_fault: OnFault::Process,
@@ -232,6 +291,7 @@ impl Default for Settings {
             max_pinned: 4,
             max_draining: 8,
             server_timing: false,
+            rewrite: true,
             app_header: false,
             library_limit: 1 << 30,
             keep: 3,
@@ -255,6 +315,11 @@ impl Settings {
     /// [`start_timeout_ms`](Settings::start_timeout_ms) as a duration.
     pub fn start_timeout(&self) -> Duration {
         Duration::from_millis(self.start_timeout_ms)
+    }
+
+    /// [`hang_timeout_ms`](Settings::hang_timeout_ms) as a duration; `None` means never.
+    pub fn hang_timeout(&self) -> Option<Duration> {
+        self.hang_timeout_ms.map(Duration::from_millis)
     }
 
     /// [`drain_timeout_ms`](Settings::drain_timeout_ms) as a duration.

@@ -1,5 +1,6 @@
 //! A generation that runs: its workers, and the requests that they have.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,16 +16,19 @@ use serde_json::Value;
 use crate::abi::library_context::LibraryContext;
 use crate::generation::runner::{HeapBytes, ProcessInfo, Runner};
 use crate::generation::worker_threads::{Ending, WorkerThreads};
+use crate::generation::working_directory;
 use crate::observe::app_log::AppLog;
 use crate::observe::app_warnings::WarningKind;
 
 /// How many workers a generation has, and how much may wait for each.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Shape {
     /// The number of workers, at least 1.
     pub workers: usize,
     /// The stack of each worker's thread, in bytes.
     pub stack_size: usize,
+    /// The working directory of its threads.
+    pub folder: PathBuf,
     /// What each worker may do.
     pub limits: Limits,
 }
@@ -90,7 +94,9 @@ impl Generation {
         let (ports, ends): (Vec<_>, Vec<_>) = (0..shape.workers).map(port).unzip();
         let on_exit = move |ending: Ending<'_>| on_exit(ending.to_string());
         context.note_ports(&ports);
-        let threads = Arc::new(WorkerThreads::spawn(context, root, ends, shape.stack_size, on_exit));
+        let threads = Arc::new(working_directory::within(&shape.folder, || {
+            WorkerThreads::spawn(context, root, ends, shape.stack_size, on_exit)
+        }));
         (Self::new(identity, ports, threads.clone()), threads)
     }
 
@@ -157,6 +163,24 @@ impl Generation {
     /// How many requests wait in its inboxes.
     pub fn waiting(&self) -> usize {
         self.workers.waiting()
+    }
+
+    /// For each worker, how much it has read if something waits for it: see [`Port::unread`].
+    pub(crate) fn unread(&self) -> impl Iterator<Item = Option<u64>> + '_ {
+        self.workers.ports().iter().map(|port| port.unread())
+    }
+
+    /// The request whose code a worker runs now: its id in logs, its method and path.
+    pub(crate) fn running_request(&self, worker: usize) -> Option<(String, String)> {
+        let port = self.workers.ports().get(worker)?;
+        let running = port.running().or_else(|| self.runner.running_request(worker))?;
+        let mut found = None;
+        port.requests_at_fault(|request| {
+            if request.id == running {
+                found = Some((request.request_id.to_owned(), request.line.to_owned()));
+            }
+        });
+        found
     }
 
     /// Sends `start` to each worker, with the state that the worker of the same number before it has left, and waits

@@ -5,3 +5,4 @@ pub(crate) mod handle;
 pub(crate) mod runner;
 mod running;
 pub(crate) mod worker_threads;
+pub mod working_directory;

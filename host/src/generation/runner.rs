@@ -48,6 +48,11 @@ pub(crate) trait Runner: Send + Sync {
         None
     }
 
+    /// The number of the request whose code a worker runs now, where that is not known to its port.
+    fn running_request(&self, _worker: usize) -> Option<u64> {
+        None
+    }
+
     /// How much memory the app has allocated.
     fn heap(&self) -> HeapBytes;
 }

@@ -17,6 +17,7 @@ mod peer;
 mod pipe;
 mod request_id;
 mod request_log;
+mod rewrite;
 mod rpc;
 mod serve;
 mod settings;

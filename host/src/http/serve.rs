@@ -15,6 +15,7 @@ use super::health::Health;
 use super::mount::Mount;
 use super::request_id::RequestId;
 use super::request_log::RequestLog;
+use super::rewrite::Rewrite;
 use super::settings::HttpSettings;
 use super::target::{Target, target};
 use super::upgrade::{asks_for_websocket, names_websocket};
@@ -152,6 +153,8 @@ async fn forward(
         body: None,
     };
     let settings = app.settings();
+    let outer = forwarded::outer_prefix(request, peer.as_ref(), &front.trusted);
+    let rewrite = settings.rewrite.then(|| Rewrite::new(outer, prefix, host.as_deref())).flatten();
     let read = |answered: Answered<'_>, head: protocol::HttpResponse<'_>, body| {
         record.answered(answered);
         let mut response = match (body, payload) {
@@ -171,6 +174,9 @@ async fn forward(
             }
             (body, _) => response(request.method(), &head, body)?,
         };
+        if let Some(rewrite) = &rewrite {
+            rewrite.apply(response.headers_mut());
+        }
         if settings.server_timing {
             about::add_times(&mut response, answered.times);
         }

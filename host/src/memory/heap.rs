@@ -24,6 +24,8 @@ pub struct Heap {
     /// Bytes allocated, without those that were freed by the app.
     live: AtomicI64,
     peak: AtomicI64,
+    /// How many bytes the last allocation asked for that failed.
+    failed: AtomicUsize,
     given_back: GivenBack,
 }
 
@@ -49,7 +51,13 @@ impl Heap {
         // SAFETY: no preconditions.
         let raw = NonNull::new(unsafe { mi::mi_heap_new() }).expect("there is memory for a heap");
         HEAPS.fetch_add(1, Ordering::Relaxed);
-        Self { raw, live: AtomicI64::new(0), peak: AtomicI64::new(0), given_back: GivenBack::default() }
+        Self {
+            raw,
+            live: AtomicI64::new(0),
+            peak: AtomicI64::new(0),
+            failed: AtomicUsize::new(0),
+            given_back: GivenBack::default(),
+        }
     }
 
     /// How many bytes are allocated now.
@@ -73,10 +81,17 @@ impl Heap {
     }
 
     fn counted(&self, block: *mut c_void, size: usize) -> *mut u8 {
-        if !block.is_null() {
+        if block.is_null() {
+            self.failed.store(size, Ordering::Relaxed);
+        } else {
             self.count(size as i64);
         }
         block.cast()
+    }
+
+    /// How many bytes the last allocation asked for that the system had no memory for; `None`: none has failed.
+    pub(crate) fn failed_bytes(&self) -> Option<usize> {
+        Some(self.failed.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
 
     /// `size` bytes at `align`, a power of two; null when there is no memory.
@@ -114,7 +129,9 @@ impl Heap {
                     mi::mi_heap_realloc_aligned(self.raw.as_ptr(), block.cast(), new, align)
                 }
             };
-            if !grown.is_null() {
+            if grown.is_null() {
+                self.failed.store(new, Ordering::Relaxed);
+            } else {
                 self.count(new as i64 - size as i64);
             }
             return grown.cast();
@@ -236,6 +253,9 @@ mod tests {
             unsafe { heap.give_back(block, 500) };
         }
         assert_eq!((heap.live_bytes(), heap.peak_bytes()), (20, 1000));
+        assert_eq!(heap.failed_bytes(), None);
+        assert!(heap.alloc(usize::MAX / 4, 8).is_null());
+        assert_eq!(heap.failed_bytes(), Some(usize::MAX / 4));
         let zeroed = heap.alloc_zeroed(64, 64);
         assert_eq!(zeroed as usize % 64, 0);
         // SAFETY: 64 bytes that were just allocated.

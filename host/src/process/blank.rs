@@ -7,10 +7,9 @@ use std::process::Stdio;
 
 use tokio::process::{Child, Command};
 
-use crate::library::preflight::child::CHILD;
-use crate::library::preflight::has_children;
+use crate::library::preflight::child_argument;
 
-/// The second argument of an app process, behind [`CHILD`].
+/// The second argument of an app process, behind the [first one](child_argument).
 pub(crate) const APP: &str = "app";
 
 /// An app process that waits for its app. Dropping it ends the process.
@@ -26,15 +25,13 @@ impl Blank {
     /// # Errors
     /// The system has no process or no descriptors for it, or the program cannot be one.
     pub(crate) fn start() -> io::Result<Self> {
-        if !has_children() {
-            return Err(io::Error::other(
-                "this program does not call `atoll_host::run_child_process()` at the beginning of `main`",
-            ));
-        }
+        let no_children =
+            "this program does not call `atoll_host::run_child_process()` at the beginning of `main`";
+        let argument = child_argument().ok_or_else(|| io::Error::other(no_children))?;
         let (control, theirs) = UnixStream::pair()?;
         // Also when the file of this program has been replaced.
         let child = Command::new("/proc/self/exe")
-            .args([CHILD, APP])
+            .args([argument, APP])
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             // Signals from a terminal are the host's.

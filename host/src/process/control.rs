@@ -5,6 +5,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -50,6 +51,8 @@ pub(crate) struct Opening {
     pub(crate) log_level: u8,
     /// The stack of each worker, in bytes.
     pub(crate) stack_size: usize,
+    /// The working directory.
+    pub(crate) folder: PathBuf,
     /// What the process may do; `None`: what its user may.
     pub(crate) policy: Option<Policy>,
 }
@@ -69,8 +72,9 @@ pub(crate) enum Report {
     NoThread { worker: usize, number: i32 },
     /// A worker has returned from the app's code.
     WorkerEnded { worker: usize, how: String },
-    /// The app has called a function that ends a process, on the thread of this name.
-    Aborted { function: String, thread: String },
+    /// The app has called a function that ends a process, on the thread of this name. `failed_allocation` is how many bytes an
+    /// allocation before it has asked for in vain.
+    Aborted { function: String, thread: String, failed_allocation: Option<usize> },
     /// A log record.
     Log(LogReport),
     /// A panic.

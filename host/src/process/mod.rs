@@ -3,3 +3,4 @@
 pub(crate) mod blank;
 pub(crate) mod control;
 pub(crate) mod pool;
+pub(crate) mod trial;

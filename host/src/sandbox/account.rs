@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
+use std::ops::RangeInclusive;
 use std::ptr;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,30 @@ pub struct Account {
     pub uid: u32,
     /// The number of its group.
     pub gid: u32,
+}
+
+/// Which user a process runs as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Accounts {
+    /// This one.
+    One(Account),
+    /// One of these numbers that no other app has.
+    Range(RangeInclusive<u32>),
+}
+
+impl Accounts {
+    /// Reads a name, a number, or a range of numbers such as `100000-165535`.
+    ///
+    /// # Errors
+    /// [`SandboxError::UnknownUser`], [`SandboxError::RootUser`].
+    pub(crate) fn find(text: &str) -> Result<Self, SandboxError> {
+        let Some((first, last)) = text.split_once('-') else { return Account::find(text).map(Self::One) };
+        match (first.parse(), last.parse()) {
+            (Ok(0), Ok(_)) | (Ok(_), Ok(u32::MAX)) => Err(SandboxError::RootUser { name: text.to_owned() }),
+            (Ok(first), Ok(last)) if first <= last => Ok(Self::Range(first..=last)),
+            _ => Account::find(text).map(Self::One),
+        }
+    }
 }
 
 /// How long the texts of an entry in the user database may be, in bytes.
@@ -81,6 +106,18 @@ mod tests {
         // In no range that systems give to users.
         let unknown = 3_999_999_999;
         assert_eq!(Account::find(&unknown.to_string()).unwrap(), Account { uid: unknown, gid: unknown });
+    }
+
+    #[test]
+    fn a_range_of_users_is_two_numbers() {
+        assert_eq!(Accounts::find("100-199").unwrap(), Accounts::Range(100..=199));
+        assert_eq!(Accounts::find("7").unwrap(), Accounts::One(Account::find("7").unwrap()));
+        for root in ["0-9", "5-4294967295"] {
+            assert!(matches!(Accounts::find(root), Err(SandboxError::RootUser { .. })), "{root}");
+        }
+        for unknown in ["9-8", "1-", "a-b", "1-2-3"] {
+            assert!(matches!(Accounts::find(unknown), Err(SandboxError::UnknownUser { .. })), "{unknown}");
+        }
     }
 
     #[test]

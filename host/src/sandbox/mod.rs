@@ -20,6 +20,7 @@ mod process;
 mod system_calls;
 
 pub use account::Account;
+pub(crate) use account::Accounts;
 pub use error::SandboxError;
 pub(crate) use file_rule::PATTERN as FILE_RULE;
 pub use file_rule::{FileAccess, FileRule, FileRuleError};

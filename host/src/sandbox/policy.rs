@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
-use super::file_rule::FileRule;
+use super::file_rule::{FileAccess, FileRule};
 use super::in_force::Require;
 use super::namespaces::Namespace;
 use super::ports::Ports;
@@ -61,8 +61,26 @@ impl Policy {
     }
 
     /// Whether sockets of TCP are allowed.
-    pub(super) fn allows_tcp(&self) -> bool {
+    pub(crate) fn allows_tcp(&self) -> bool {
         !self.connect.is_empty() || !self.bind.is_empty()
+    }
+
+    /// Whether a path may be used in this way, as far as the policy decides that.
+    pub(crate) fn allows_file(&self, path: &Path, access: FileAccess) -> bool {
+        let path = real(path);
+        self.preset.files().chain(self.files.iter().cloned()).any(|rule| {
+            let is_allowed = access == FileAccess::Read || rule.access() == FileAccess::ReadWrite;
+            is_allowed && path.starts_with(real(rule.path()))
+        })
+    }
+}
+
+/// A path without symbolic links, of which the last parts need not exist.
+fn real(path: &Path) -> PathBuf {
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Ok(path), ..) => path,
+        (Err(_), Some(folder), Some(name)) => real(folder).join(name),
+        (Err(_), ..) => path.to_owned(),
     }
 }
 

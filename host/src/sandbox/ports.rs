@@ -15,6 +15,14 @@ pub enum Ports {
 pub(crate) const ANY: &str = "any";
 
 impl Ports {
+    /// Whether this is one of them.
+    pub fn contains(&self, port: u16) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(ports) => ports.contains(&port),
+        }
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::Listed(ports) if ports.is_empty())

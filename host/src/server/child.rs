@@ -7,6 +7,7 @@ use std::process;
 use crate::child as app;
 use crate::library::preflight::{self, child};
 use crate::process::blank::APP;
+use crate::process::trial::{self, SANDBOX};
 
 /// Does the work of this process, if a host has started it for that; else it returns at once.
 ///
@@ -26,16 +27,20 @@ use crate::process::blank::APP;
 /// }
 /// ```
 pub fn run_child_process() {
+    preflight::allow_children(child::CHILD);
+    run_if_first_is(child::CHILD);
+}
+
+/// Does the work of this process, if its first argument is this one; else it returns.
+pub(crate) fn run_if_first_is(argument: &str) {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    let Some((first, rest)) = arguments.split_first().filter(|(first, _)| *first == child::CHILD) else {
-        preflight::allow_children();
-        return;
-    };
+    let Some((first, rest)) = arguments.split_first().filter(|(first, _)| *first == argument) else { return };
     let code = match rest.split_first() {
         Some((kind, rest)) if kind == OsStr::new(child::OPEN_LIBRARY) => child::run(rest),
         Some((kind, [])) if kind == OsStr::new(APP) => app::run(),
+        Some((kind, [])) if kind == OsStr::new(SANDBOX) => trial::run(),
         _ => {
-            eprintln!("{}: expected {} or {APP}", first.display(), child::OPEN_LIBRARY);
+            eprintln!("{}: expected {}, {APP} or {SANDBOX}", first.display(), child::OPEN_LIBRARY);
             2
         }
     };

@@ -21,6 +21,7 @@ again! {
     "../http.rs" http,
     "../http_semantics.rs" http_semantics,
     "../limits.rs" limits,
+    "../ordinary.rs" ordinary,
     "../raw.rs" raw,
     "../reload.rs" reload,
     "../routes.rs" routes,

@@ -273,9 +273,11 @@ impl Host {
 
     /// Replaces a file in its folder in one step, as a careful editor does.
     pub fn replace(&self, name: &str, content: impl AsRef<[u8]>) {
-        let new = self.folder().join(format!(".{name}.new"));
+        let file = self.folder().join(name);
+        let file_name = file.file_name().unwrap().to_str().unwrap();
+        let new = file.with_file_name(format!(".{file_name}.new"));
         write(&new, name, content.as_ref());
-        std::fs::rename(new, self.folder().join(name)).unwrap();
+        std::fs::rename(new, file).unwrap();
     }
 
     /// What it has written to standard output so far.

@@ -35,6 +35,8 @@ pub fn port_to_thread(
 struct InProcess {
     inbox: Sender<Item>,
     outlet: Receiver<Item>,
+    /// How much the worker has taken.
+    read: AtomicU64,
     /// Whether the worker was woken and has not looked yet.
     woken: AtomicBool,
     doorbell: Arc<Doorbell>,
@@ -45,7 +47,8 @@ impl Default for InProcess {
     fn default() -> Self {
         let (inbox, outlet) = crossbeam_channel::unbounded();
         let doorbell = Arc::<Doorbell>::default();
-        Self { inbox, outlet, woken: AtomicBool::new(false), bell: doorbell.clone(), doorbell }
+        let (read, woken) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { inbox, outlet, read, woken, bell: doorbell.clone(), doorbell }
     }
 }
 
@@ -57,6 +60,11 @@ impl Transport for InProcess {
 
     fn bell(&self) -> &Arc<dyn Bell> {
         &self.bell
+    }
+
+    fn unread(&self) -> Option<u64> {
+        let read = self.read.load(Ordering::Relaxed);
+        (!self.outlet.is_empty()).then_some(read)
     }
 }
 
@@ -88,14 +96,16 @@ impl WorkerPort for ThreadPort {
         let looks_only = timeout == Some(Duration::ZERO);
         let until = timeout.filter(|_| !looks_only).and_then(|timeout| Instant::now().checked_add(timeout));
         let message = loop {
-            match self.transport.outlet.try_recv() {
-                Ok(Item::Wake) => break None,
-                Ok(item) => match self.port.hand_out(item) {
-                    Some(message) => break Some(message),
-                    // Nobody waits for it any more.
-                    None => continue,
-                },
-                Err(_empty) => {}
+            if let Ok(item) = self.transport.outlet.try_recv() {
+                self.transport.read.fetch_add(1, Ordering::Relaxed);
+                match item {
+                    Item::Wake => break None,
+                    item => match self.port.hand_out(item) {
+                        Some(message) => break Some(message),
+                        // Nobody waits for it any more.
+                        None => continue,
+                    },
+                }
             }
             if self.port.is_closed() {
                 return Received::Closed;

@@ -153,6 +153,12 @@ impl Port {
         self.transport.settle();
     }
 
+    /// How much the worker has read, in a unit of the transport's; `None`: nothing is there that it could read. A worker for
+    /// which this stays the same takes nothing of what is sent to it.
+    pub fn unread(&self) -> Option<u64> {
+        self.transport.unread()
+    }
+
     /// Where what the worker sends waits to be fetched, if it does not bring it itself.
     pub fn inlet(&self) -> Option<&Arc<dyn Inlet>> {
         self.transport.inlet()

@@ -34,6 +34,9 @@ pub trait Transport: Send + Sync {
     /// What wakes the worker. It is apart, so that a thread that has sent much wakes each worker once.
     fn bell(&self) -> &Arc<dyn Bell>;
 
+    /// How much the worker has read, in a unit of the transport's; `None`: nothing is there that it could read.
+    fn unread(&self) -> Option<u64>;
+
     /// Where what the worker sends waits to be fetched. `None`: the worker's own thread brings it to
     /// [`Port::accept`](crate::Port::accept).
     fn inlet(&self) -> Option<&Arc<dyn Inlet>> {

@@ -15,7 +15,7 @@ pub struct Start {
     pub generation: u64,
     /// Which of the generation's workers this is, counted from 0.
     pub worker: usize,
-    /// The settings `env` of the app.
+    /// The app's environment: the setting `env`, and the variables of the host that the setting `inherit` lists.
     #[serde(default)]
     pub env: std::collections::BTreeMap<String, String>,
     /// The setting `config` of the app: any JSON.
@@ -27,6 +27,9 @@ pub struct Start {
     /// The setting `body_limit`, in bytes: the app refuses a body of more that it would hold in memory whole.
     #[serde(default = "no_limit", skip_serializing_if = "is_no_limit")]
     pub body_limit: u64,
+    /// Whether the app sets a logger for the `log` crate itself, so that nobody else is to set one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_logger: bool,
 }
 
 impl Start {

@@ -4,6 +4,7 @@
 //! before they are formatted.
 
 use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use abi_stable::std_types::RStr;
 
@@ -17,17 +18,56 @@ struct HostLogger;
 
 static LOGGER: HostLogger = HostLogger;
 
-/// Installs the bridge; `max_level` is 0 (off) to 5 (trace).
-pub(crate) fn install(max_level: u8) {
-    if log::set_logger(&LOGGER).is_ok() {
+/// The most verbose level of the records that the host wants: 0 (off) to 5 (trace).
+static MAX_LEVEL: AtomicU8 = AtomicU8::new(0);
+
+/// Whether the bridge is installed.
+static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
+
+/// Takes note of the most verbose level of the records that the host wants: 0 (off) to 5 (trace).
+pub(crate) fn set_max_level(max_level: u8) {
+    MAX_LEVEL.store(max_level, Ordering::Relaxed);
+    if IS_INSTALLED.load(Ordering::Relaxed) {
         log::set_max_level(level_filter(max_level));
     }
+}
+
+/// Installs the bridge, unless there is a logger.
+pub(crate) fn install() {
+    if log::set_logger(&LOGGER).is_ok() {
+        IS_INSTALLED.store(true, Ordering::Relaxed);
+        set_max_level(MAX_LEVEL.load(Ordering::Relaxed));
+    }
+}
+
+/// Whether this is the text of a failure to set a logger because of the bridge. The host starts the app again without it.
+pub(crate) fn is_in_the_way(text: &str) -> bool {
+    IS_INSTALLED.load(Ordering::Relaxed) && text.contains("SetLoggerError")
+}
+
+/// Whether there is a host to write to.
+pub(crate) fn can_write() -> bool {
+    link::get().is_some_and(|link| !link.is_test)
+}
+
+/// Writes a line of a standard stream. The host finds out its level.
+pub(crate) fn write_line(stream: &str, line: &str) {
+    let Some(link) = link::get() else { return };
+    let record = LogRecord {
+        level: log::Level::Info as u8,
+        line: 0,
+        target: stream.into(),
+        file: "".into(),
+        message: line.into(),
+    };
+    // SAFETY: the record's texts live through the call.
+    unsafe { link.host.log_write()(link.generation, &record) };
 }
 
 /// Applies the log level from the host's [`method::LOG_LEVEL`](crate::protocol::method::LOG_LEVEL).
 pub(crate) fn follow(call: &Call) {
     match call.params() {
-        Ok(LogLevel { level }) => log::set_max_level(level_filter(level)),
+        Ok(LogLevel { level }) => set_max_level(level),
         Err(error) => log::error!("cannot parse the host's log level: {error}"),
     }
 }

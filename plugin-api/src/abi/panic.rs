@@ -1,13 +1,15 @@
 //! Panics: reported to the host, never let through to it.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::fmt::{self, Write};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::Once;
 
 use crate::abi::PanicReport;
 use crate::abi::hooks::{process, unwinder};
-use crate::abi::link;
+use crate::abi::{link, logging};
 
 /// How many frames a report carries at most.
 const MAX_FRAMES: usize = 128;
@@ -40,8 +42,33 @@ pub(crate) fn install_hook() {
     std::panic::set_hook(Box::new(report));
 }
 
+/// Has panics reported before a hook is called that the app has set instead, once.
+pub(crate) fn cover_hook() {
+    static ONCE: Once = Once::new();
+    if link::get().is_none_or(|link| link.is_test) {
+        return;
+    }
+    ONCE.call_once(|| {
+        let set_by_app = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            report(info);
+            IS_REPORTED.set(true);
+            set_by_app(info);
+            IS_REPORTED.set(false);
+        }));
+    });
+}
+
+thread_local! {
+    /// Whether the hook below that of [`cover_hook`] is called, which may be [`report`], too.
+    static IS_REPORTED: Cell<bool> = const { Cell::new(false) };
+}
+
 fn report(info: &PanicHookInfo<'_>) {
     let Some(link) = link::get() else { return };
+    if IS_REPORTED.get() || logging::is_in_the_way(payload_text(info.payload())) {
+        return;
+    }
     if process::is_forked_child() {
         return report_in_child(info);
     }

@@ -156,6 +156,7 @@ fn first(app: &str) -> Start {
         config: Value::Null,
         state: None,
         body_limit: BODY_LIMIT,
+        own_logger: false,
     }
 }
 

@@ -69,7 +69,8 @@ pub(super) fn bind() -> bool {
         });
         if bound {
             hooks::find_libc_functions();
-            logging::install(log::LevelFilter::Info as u8);
+            logging::set_max_level(log::LevelFilter::Info as u8);
+            logging::install();
         }
         bound
     })

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use crate::abi::Exit;
 use crate::abi::call::Call;
-use crate::abi::panic::catch;
+use crate::abi::logging;
+use crate::abi::panic::{catch, cover_hook};
 use crate::abi::port::{Event, Port};
 use crate::protocol::{self, ErrorObject, Start, Started, code, method};
 use crate::worker::application::Application;
@@ -64,7 +65,13 @@ fn start(port: &Port, make: impl FnOnce(&Start) -> Box<dyn App>) -> Option<(Box<
                 let mut app = make(&start);
                 app.start(&start).map(|()| app)
             }) {
-                Ok(Ok(app)) => Ok((app, start)),
+                Ok(Ok(app)) => {
+                    // What the app has not set up itself by now. Where it has a logger, there is one; a hook for panics is called
+                    // after the report to the host.
+                    logging::install();
+                    cover_hook();
+                    Ok((app, start))
+                }
                 Ok(Err(error)) => Err((code::START_FAILED, error.to_string())),
                 Err(panic) => Err((code::HANDLER_PANICKED, panic)),
             }

@@ -295,6 +295,7 @@ mod tests {
             config: json!({ "n": 1 }),
             state,
             body_limit: 1 << 20,
+            own_logger: false,
         }
     }
 

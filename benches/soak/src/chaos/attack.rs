@@ -46,6 +46,18 @@ pub(super) fn signal(host: &Host, signal: i32) {
     unsafe { libc::kill(host.pid() as libc::pid_t, signal) };
 }
 
+/// Kills one of the host's app processes, if it has any but those of `spared`.
+pub(super) fn kill_app_process(host: &Host, spared: &str, random: &mut fastrand::Rng) {
+    let name = |process: u32| std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+    let mut processes = host.app_processes();
+    // One that waits for an app has a shorter name, and may get that app just now.
+    processes.retain(|&process| name(process).starts_with("atoll:") && !name(process).contains(spared));
+    if let Some(process) = random.choice(processes) {
+        // SAFETY: the host waits for its processes only when they have ended, so that the number is still that of one.
+        unsafe { libc::kill(process as libc::pid_t, libc::SIGKILL) };
+    }
+}
+
 /// Opens more connections than the host may have files, from several addresses, as each has only a share of them.
 pub(super) fn use_up_descriptors(address: SocketAddr) {
     let source = |number: usize| IpAddr::from([127, 0, 0, 2 + (number % CLIENTS) as u8]);

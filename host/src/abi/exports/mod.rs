@@ -38,6 +38,7 @@ macro_rules! export {
     };
 }
 
+mod denials;
 mod signals;
 
 export! { __assert_fail, _Exit, _exit, abort, exit, fork, pthread_create, quick_exit }
@@ -87,6 +88,7 @@ fn find_libc_functions() {
     for function in [&ABORT, &ASSERT_FAIL, &EXIT, &EXIT_NOW, &FORK, &PTHREAD_CREATE, &QUICK_EXIT] {
         function.find();
     }
+    denials::find_libc_functions();
 }
 
 /// What a thread begins with. It may end by `pthread_exit`, which unwinds.

@@ -2,6 +2,7 @@
 
 use atoll_port::StartError;
 
+use super::data_folder::DataFolderError;
 use crate::app::lifecycle::Cause;
 use crate::generation::app_process::ProcessError;
 use crate::library::check::CheckError;
@@ -18,6 +19,8 @@ pub(crate) enum StartupError {
     #[error(transparent)]
     Check(#[from] CheckError),
     #[error(transparent)]
+    Data(#[from] DataFolderError),
+    #[error(transparent)]
     Process(#[from] ProcessError),
     #[error(transparent)]
     Start(#[from] StartError),
@@ -30,6 +33,14 @@ pub(crate) enum StartupError {
 }
 
 impl StartupError {
+    /// Whether the app could not set a logger because there was one already: `SetLoggerError` of the crate `log`, or what a
+    /// panic says of it.
+    pub(super) fn is_about_logger(&self) -> bool {
+        let Self::Start(StartError::Refused { reason, .. }) = self else { return false };
+        let text = reason.to_string();
+        text.contains("SetLoggerError") || text.contains("logging system was already initialized")
+    }
+
     pub(crate) fn cause(&self) -> Cause {
         match self {
             // Nothing but another file changes that.
@@ -43,6 +54,7 @@ impl StartupError {
             Self::Process(ProcessError::Refused(_)) => Cause::Unusable,
             Self::Check(CheckError::Open(error)) if error.may_pass() => Cause::Failed,
             Self::Check(CheckError::Stage(_) | CheckError::Thread(_))
+            | Self::Data(_)
             | Self::Process(_)
             | Self::Start(_)
             | Self::NotKept

@@ -1,17 +1,24 @@
 //! Loading a library where its app runs: in this process, or in a separate one.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 
+use tokio::task::spawn_blocking;
+
+use super::data_folder;
 use super::error::StartupError;
+use super::exits::Exits;
 use super::plan::Plan;
 use crate::abi::library_context::LibraryContext;
+use crate::app::handle::App;
 use crate::app::live_generation::Housing;
 use crate::config::{Isolation, SandboxSettings};
 use crate::generation::app_process::{AppProcess, ProcessError, ProcessEvents, ProcessPlan};
 use crate::generation::handle::{Generation, Identity, Shape};
+use crate::library::check::CheckError;
 use crate::library::inspect::Inspected;
 use crate::observe::entries::FaultEntry;
 use crate::observe::faults::Faults;
+use crate::sandbox::{FileAccess, FileRule, Policy};
 
 /// Loads the library into this process, and starts a thread for each worker.
 pub(super) async fn in_host(
@@ -19,14 +26,15 @@ pub(super) async fn in_host(
     identity: Identity,
     inspected: Inspected,
     shape: Shape,
+    exits: &Exits,
 ) -> Result<(Generation, Housing), StartupError> {
     let context = LibraryContext::new(identity.app.clone(), identity.number, identity.app_log.clone());
     context.set_thread_stack(shape.stack_size);
     let loaded = plan.loader.load(inspected, context).await?;
-    let (on_exit, context) = (plan.on_exit.clone(), loaded.context().clone());
+    let (exits, context) = (exits.clone(), loaded.context().clone());
     let (generation, threads) =
         Generation::on_threads(identity, context, loaded.root(), shape, &plan.call_sink, move |reason| {
-            on_exit(reason);
+            exits.report(reason);
         });
     Ok((generation, Housing::Host { loaded, threads }))
 }
@@ -37,14 +45,12 @@ pub(super) async fn in_process(
     identity: Identity,
     inspected: Inspected,
     shape: Shape,
+    policy: Option<Policy>,
+    exits: &Exits,
 ) -> Result<(Generation, Housing), StartupError> {
     let blank = plan.blanks.take().map_err(ProcessError::Start)?;
     let settings = plan.app.settings();
-    // One that is moved had none in the host, either.
-    let sandbox = settings.sandbox.as_ref().filter(|_| settings.isolation == Isolation::Process);
-    let policy = sandbox.map(SandboxSettings::policy).transpose();
-    let policy = policy.map_err(|error| ProcessError::Sandbox(error.to_string()))?;
-    let events = Events { on_exit: plan.on_exit.clone(), faults: plan.faults.clone() };
+    let events = Events { exits: exits.clone(), faults: plan.faults.clone() };
     let process_plan = ProcessPlan { library: &inspected, shape, policy, limit: settings.start_timeout() };
     let (generation, process) =
         AppProcess::start(blank, identity, process_plan, &plan.call_sink, events).await?;
@@ -52,15 +58,38 @@ pub(super) async fn in_process(
     Ok((generation, Housing::Process { copy: inspected, process }))
 }
 
+/// The data folder of an app, and what its process may do; `None`: what its user may.
+pub(super) async fn data_and_policy(
+    app: &App,
+    isolation: Isolation,
+) -> Result<(Option<PathBuf>, Option<Policy>), StartupError> {
+    let settings = app.settings();
+    // One that is moved had none in the host, either.
+    let is_process = isolation == Isolation::Process && settings.isolation == Isolation::Process;
+    let sandbox = settings.sandbox.as_ref().filter(|_| is_process);
+    let accounts = sandbox.map(SandboxSettings::accounts).transpose();
+    let accounts = accounts.map_err(|error| ProcessError::Sandbox(error.to_string()))?.flatten();
+    let (name, folder) = (app.name().clone(), settings.data.clone());
+    let find = move || data_folder::of(folder.as_deref(), &name, accounts.as_ref());
+    let (data, account) = spawn_blocking(find).await.map_err(|error| CheckError::Thread(error.into()))??;
+    let mut policy = sandbox.map(SandboxSettings::policy);
+    if let Some(policy) = &mut policy {
+        policy.account = account;
+        let rule = data.as_ref().map(|data| FileRule::new(FileAccess::ReadWrite, data));
+        policy.files.extend(rule.transpose().map_err(|error| ProcessError::Sandbox(error.to_string()))?);
+    }
+    Ok((data, policy))
+}
+
 /// What is done when something happens to the process of a generation.
 struct Events {
-    on_exit: Arc<dyn Fn(String) + Send + Sync>,
+    exits: Exits,
     faults: Faults,
 }
 
 impl ProcessEvents for Events {
     fn exited(&self, reason: String) {
-        (self.on_exit)(reason);
+        self.exits.report(reason);
     }
 
     fn faulted(&self, fault: FaultEntry) {

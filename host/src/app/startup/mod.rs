@@ -1,27 +1,28 @@
 //! From a file on disk to a generation that is ready: staged, inspected, loaded, started.
 
+mod attempt;
+mod data_folder;
 mod error;
+mod exits;
+mod hand_over;
 mod housing;
 mod plan;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use atoll_plugin::protocol::Start;
-use atoll_port::Limits;
-use serde_json::Value;
 use tokio::task::spawn_blocking;
 
+use self::attempt::{Attempt, Failed};
 pub(crate) use self::error::StartupError;
-use self::housing::{in_host, in_process};
+use self::hand_over::hand_over;
+use self::housing::data_and_policy;
 pub(crate) use self::plan::Plan;
 use crate::app::libraries::Library;
 use crate::app::live_generation::LiveGeneration;
 use crate::app::prepare::Prepared;
-use crate::app::teardown;
 use crate::config::Isolation;
-use crate::generation::handle::{Identity, Shape};
 use crate::library::check::CheckError;
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
@@ -29,13 +30,10 @@ use crate::library::loader::LoadMode;
 use crate::library::preflight::Passed;
 use crate::library::source::Source;
 use crate::library::stage::{Kept, Original, Staging};
-use crate::observe::history::{State, Transition};
+use crate::observe::history::State;
 
 /// How often a library that is written to while it is copied is copied again.
 const STAGE_ATTEMPTS: usize = 50;
-
-/// How long new requests may wait for the predecessor's to end, so that its state is saved whole.
-const HOLD_LIMIT: Duration = Duration::from_secs(2);
 
 /// Brings one generation up to where it can serve; after an error nothing of it is left.
 pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupError> {
@@ -48,7 +46,7 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupEr
         // It opens the library itself.
         Isolation::Process => None,
     };
-    let name = plan.app.name().clone();
+    let (data, policy) = data_and_policy(&plan.app, isolation).await?;
 
     let early_states = match plan.loader.prepare(hash).await {
         LoadMode::SideBySide => None,
@@ -62,44 +60,28 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupEr
             Some(states)
         }
     };
-    let identity = Identity {
-        app: name,
-        number: plan.number,
+    let attempt = Attempt {
+        plan: &plan,
         version: inspected.stamp().version.clone(),
-        app_log: plan.app.app_log().clone(),
-        noticed: plan.noticed,
+        isolation,
+        preflight,
+        policy,
+        data,
     };
-    let limits = Limits { queue: settings.queue, calls: settings.max_calls, message: settings.message_limit };
-    let shape = Shape { workers: settings.workers, stack_size: settings.stack_size, limits };
-    let (generation, housing) = match isolation {
-        Isolation::Thread | Isolation::Auto => in_host(&plan, identity, inspected, shape).await?,
-        Isolation::Process => in_process(&plan, identity, inspected, shape).await?,
+    let live = match attempt.run(inspected, early_states).await {
+        Ok(live) => live,
+        Err(Failed { error, copy: Some(copy), states })
+            if error.is_about_logger() && !plan.app.has_own_logger() =>
+        {
+            log::debug!(
+                "{}: it sets a logger itself, and is started again without the host's",
+                plan.app.name()
+            );
+            plan.app.note_own_logger();
+            attempt.run(copy, states).await.map_err(|failed| failed.error)?
+        }
+        Err(failed) => return Err(failed.error),
     };
-    let place = generation.process().map(|process| format!("in process {}", process.id));
-    record(&plan, State::Loaded, place.unwrap_or_default());
-    let live = LiveGeneration { generation: Arc::new(generation), housing, hash, preflight };
-    let workers = settings.workers;
-    let plural = if workers == 1 { "" } else { "s" };
-    record(&plan, State::Starting, format!("{workers} worker{plural}"));
-
-    let start = Start {
-        app: plan.app.name().to_string(),
-        generation: plan.number,
-        worker: 0,
-        env: settings.env.clone(),
-        config: settings.config.clone(),
-        state: None,
-        body_limit: settings.body_limit as u64,
-    };
-    let states = match early_states {
-        Some(states) => states,
-        None => hand_over(&plan, settings.start_timeout()).await,
-    };
-    if let Err(error) = live.generation.start(start, states, settings.start_timeout()).await {
-        live.generation.retire();
-        teardown::tear_down(&plan.pins, &plan.app, live, drop).await;
-        return Err(error.into());
-    }
     let (staging, original) = (plan.staging.clone(), Original::new(live.housing.staged()));
     let kept = spawn_blocking(move || staging.keep_original(&original, plan.number, settings.keep)).await;
     let kept =
@@ -117,7 +99,7 @@ async fn preflight(plan: &Plan, inspected: &Inspected) -> Result<Option<Passed>,
         .pass(inspected.staged(), plan.app.settings().start_timeout())
         .await
         .map_err(CheckError::from)?;
-    record(plan, State::Preflighted, passed.to_string());
+    plan.record(State::Preflighted, passed.to_string());
     Ok(Some(passed))
 }
 
@@ -149,8 +131,8 @@ async fn inspect(plan: &mut Plan) -> Result<Inspected, StartupError> {
             Ok((inspected, origin)) => {
                 let (staged, stamp) = (inspected.staged(), inspected.stamp());
                 let what = format!("{} bytes from {}{origin}", staged.size(), staged.source().display());
-                record(plan, State::Staged, what);
-                record(plan, State::Inspected, format!("{} {}, {}", stamp.name, stamp.version, stamp.rustc));
+                plan.record(State::Staged, what);
+                plan.record(State::Inspected, format!("{} {}, {}", stamp.name, stamp.version, stamp.rustc));
                 return Ok(inspected);
             }
         }
@@ -210,33 +192,4 @@ impl Wanted {
 fn claim(staging: &Staging, app: &str, origin: Option<&(PathBuf, PathBuf)>) -> Result<(), CheckError> {
     let Some((library, folder)) = origin else { return Ok(()) };
     Ok(staging.claim(app, library, folder)?)
-}
-
-/// The states that the predecessor's workers hand over. It gets no request while they are saved and the next
-/// generation starts, so that nothing is missing from them, and for the same reason its WebSockets and server-sent events
-/// end. A predecessor that cannot save is reported, and the start is a cold one.
-async fn hand_over(plan: &Plan, limit: Duration) -> Vec<Value> {
-    let Some(predecessor) = plan.predecessor.as_ref().filter(|generation| generation.saves()) else {
-        return Vec::new();
-    };
-    (plan.hold)().await;
-    predecessor.shutdown().cancel_endless();
-    let name = plan.app.name();
-    let left = predecessor.drain(HOLD_LIMIT).await;
-    if left > 0 {
-        log::warn!(
-            "{name}: {left} requests were still running {} ms after the change; their changes to the state are not \
-            handed over",
-            HOLD_LIMIT.as_millis()
-        );
-    }
-    predecessor.save(limit).await.unwrap_or_else(|error| {
-        log::warn!("{name}: cannot save its state, starting without it: {error}");
-        Vec::new()
-    })
-}
-
-fn record(plan: &Plan, state: State, reason: String) {
-    log::debug!("{}#{} {state}: {reason}", plan.app.name(), plan.number);
-    plan.app.record(Transition { at: SystemTime::now(), generation: plan.number, state, reason });
 }

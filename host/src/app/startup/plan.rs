@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use atoll_port::CallSink;
 use futures_util::future::LocalBoxFuture;
@@ -19,6 +19,7 @@ use crate::library::loader::Loader;
 use crate::library::preflight::Preflight;
 use crate::library::stage::{Kept, Staging};
 use crate::observe::faults::Faults;
+use crate::observe::history::{State, Transition};
 use crate::process::pool::BlankPool;
 
 /// What a supervisor wants started.
@@ -56,4 +57,12 @@ pub(crate) struct Plan {
     pub(crate) preflight: Option<Arc<Preflight>>,
     pub(crate) staging: Arc<Staging>,
     pub(crate) pins: Pins,
+}
+
+impl Plan {
+    /// Adds a step to the app's history.
+    pub(super) fn record(&self, state: State, reason: String) {
+        log::debug!("{}#{} {state}: {reason}", self.app.name(), self.number);
+        self.app.record(Transition { at: SystemTime::now(), generation: self.number, state, reason });
+    }
 }

@@ -144,6 +144,7 @@ impl Supervisor {
         } else {
             self.heap.start(settings.heap_soft_limit);
         }
+        self.hang.start(self.hang_timeout(live));
         self.app.set_serving(Some(live.generation.clone()));
         let metrics = self.app.metrics();
         if is_reload {

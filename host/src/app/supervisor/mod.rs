@@ -2,6 +2,7 @@
 
 mod effects;
 mod fault;
+mod hang;
 mod input;
 mod reactions;
 mod report;
@@ -24,6 +25,7 @@ use self::waiters::{Waiters, answer};
 use crate::app::command::{Command, Commands};
 use crate::app::file_lookups::FileLookups;
 use crate::app::handle::App;
+use crate::app::hang_watch::HangWatch;
 use crate::app::heap_watch::HeapWatch;
 use crate::app::idle::IdleWatch;
 use crate::app::libraries::{Libraries, Library};
@@ -86,6 +88,7 @@ pub(crate) fn register(config: &AppConfig, shared: &AppResources, call_sink: Arc
         faults: shared.faults.clone(),
         last_hash: None,
         idle: IdleWatch::default(),
+        hang: HangWatch::default(),
         heap: HeapWatch::default(),
         born: Instant::now(),
         is_finished: false,
@@ -135,6 +138,7 @@ struct Supervisor {
     /// Of the generation that started last.
     last_hash: Option<ContentHash>,
     idle: IdleWatch,
+    hang: HangWatch,
     heap: HeapWatch,
     /// The start of the lifecycle's time.
     born: Instant,
@@ -146,6 +150,7 @@ enum Wake {
     Changed(Change),
     PauseOver,
     IdleCheck,
+    HangCheck,
     HeapCheck,
     Pins,
 }
@@ -179,6 +184,7 @@ impl Supervisor {
                 }
                 Wake::PauseOver => self.event(Event::PauseOver),
                 Wake::IdleCheck => self.idle_check(),
+                Wake::HangCheck => self.hang_check(),
                 Wake::HeapCheck => self.heap_check(),
                 Wake::Pins => self.pins_changed(),
             }
@@ -213,6 +219,7 @@ impl Supervisor {
     async fn wake(&mut self, queue: &mut mpsc::UnboundedReceiver<Input>) -> Wake {
         let pause = self.lifecycle.pause_until().map(|end| self.born + end);
         let idle = self.idle.next_check();
+        let hang = self.hang.next_check();
         let heap = self.heap.next_check();
         let changed = match self.watches.iter_mut().map(|(_, watch)| watch.changed().boxed_local()) {
             watches if watches.len() == 0 => Either::Left(pending()),
@@ -226,6 +233,7 @@ impl Supervisor {
             _ = self.pins_changes.changed() => Wake::Pins,
             () = sleep_until_some(pause) => Wake::PauseOver,
             () = sleep_until_some(idle) => Wake::IdleCheck,
+            () = sleep_until_some(hang) => Wake::HangCheck,
             () = sleep_until_some(heap) => Wake::HeapCheck,
         }
     }

@@ -6,6 +6,7 @@ mod glibc;
 mod host;
 mod limits;
 mod registry;
+mod sandbox;
 mod system;
 
 use std::net::SocketAddr;
@@ -41,6 +42,7 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     // What the checks find is printed, and not logged as well.
     logging::init_at(LevelFilter::Off);
     let mut findings = system::check();
+    findings.extend(sandbox::check());
     findings.extend(folder::check());
     findings.extend(limits::check());
     findings.extend(registry::check(&args.config));

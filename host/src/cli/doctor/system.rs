@@ -3,7 +3,7 @@
 use std::env::consts::ARCH;
 
 use atoll_host::internal::build::cargo;
-use atoll_host::internal::exports;
+use atoll_host::internal::{exports, working_directory};
 
 use super::finding::Finding;
 use super::glibc;
@@ -25,7 +25,18 @@ pub(super) fn check() -> Vec<Finding> {
         of_version("C library", &format!("glibc {glibc}"), version(&glibc), GLIBC),
         compiler(),
         shared_libraries(),
+        working_directories(),
     ]
+}
+
+fn working_directories() -> Finding {
+    let check = "working directories of apps";
+    match working_directory::try_working_directory() {
+        Ok(()) => Finding::ok(check, "each app can have one"),
+        Err(error) => {
+            Finding::warning(check, format!("shared with the host: {error}"), working_directory::REMEDY)
+        }
+    }
 }
 
 fn shared_libraries() -> Finding {

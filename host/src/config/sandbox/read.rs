@@ -108,7 +108,7 @@ fn ports(node: &Node<'_>) -> Option<Ports> {
 }
 
 fn user(node: &Node<'_>) -> Option<String> {
-    node.text("the name of a user, or its number as a string", is_user_name)
+    node.text("the name of a user, its number, or a range such as 100000-165535", is_user_name)
 }
 
 #[cfg(test)]
@@ -193,7 +193,7 @@ mod tests {
             ),
             (
                 json!({ "user": 0 }),
-                ".user: expected the name of a user, or its number as a string in double quotes, found 0",
+                ".user: expected the name of a user, its number, or a range such as 100000-165535 in double quotes, found 0",
             ),
             (
                 json!({ "memory": 0 }),

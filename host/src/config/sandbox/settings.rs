@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::config::byte_size;
 use crate::config::ranges::MAX;
 use crate::sandbox::{
-    ANY_PORT, Account, FILE_RULE, FileRule, Limits, Namespace, Policy, Ports, Preset, Require, SandboxError,
+    ANY_PORT, Accounts, FILE_RULE, FileRule, Limits, Namespace, Policy, Ports, Preset, Require, SandboxError,
 };
 
 /// The setting `sandbox` of an app: what its process may do.
@@ -57,8 +57,9 @@ pub struct SandboxSettings {
     /// same sandbox. Default false.
     pub exec: bool,
 
-    /// The user that the process runs as: a name, or a number in a string. Needs a host that runs as root. `null` means the
-    /// user of the host. Default null.
+    /// The user that the process runs as: a name, a number in a string, or a range of numbers such as `"100000-165535"`, of
+    /// which each app has another one; a range needs `data`. Needs a host that runs as root. `null` means the user of the
+    /// host. Default null.
     #[schemars(schema_with = "user_schema")]
     pub user: Option<String>,
 
@@ -120,13 +121,18 @@ impl SandboxSettings {
         Self { preset, ..Self::default() }
     }
 
-    /// The policy for a process of the app. The caller adds the descriptors, the environment and the working directory.
+    /// Which user a process of the app runs as; `None`: that of the host.
     ///
     /// # Errors
     /// The user is unknown, or is root.
-    #[doc(hidden)]
-    pub fn policy(&self) -> Result<Policy, SandboxError> {
-        Ok(Policy {
+    pub(crate) fn accounts(&self) -> Result<Option<Accounts>, SandboxError> {
+        self.user.as_deref().map(Accounts::find).transpose()
+    }
+
+    /// The policy for a process of the app, as its host's user. The caller adds the user, the descriptors, the environment and
+    /// the working directory.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
             preset: self.preset,
             require: self.require,
             files: self.files.clone(),
@@ -135,7 +141,7 @@ impl SandboxSettings {
             udp: self.udp,
             unix_sockets: self.unix_sockets,
             exec: self.exec,
-            account: self.user.as_deref().map(Account::find).transpose()?,
+            account: None,
             limits: Limits {
                 memory: self.memory.map(|bytes| bytes as u64),
                 cpu_seconds: self.cpu_seconds,
@@ -144,13 +150,14 @@ impl SandboxSettings {
             },
             namespaces: self.namespaces.clone(),
             ..Policy::default()
-        })
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::Account;
 
     #[test]
     fn a_policy_has_all_settings() {
@@ -170,8 +177,9 @@ mod tests {
             open_files: Some(64),
             namespaces: vec![Namespace::Ipc],
         };
-        let policy = settings.policy().unwrap();
-        let account = Some(Account { uid: 12345, gid: 12345 });
+        let policy = settings.policy();
+        let account = Account { uid: 12345, gid: 12345 };
+        assert_eq!(settings.accounts().unwrap(), Some(Accounts::One(account)));
         let limits =
             Limits { memory: Some(1 << 20), cpu_seconds: Some(1), threads: Some(2), open_files: Some(64) };
         let expected = Policy {
@@ -183,15 +191,15 @@ mod tests {
             udp: true,
             unix_sockets: true,
             exec: true,
-            account,
+            account: None,
             limits,
             namespaces: vec![Namespace::Ipc],
             ..Policy::default()
         };
         assert_eq!(policy, expected);
-        assert_eq!(SandboxSettings::default().policy().unwrap(), Policy::default());
+        assert_eq!(SandboxSettings::default().policy(), Policy::default());
         let root = SandboxSettings { user: Some("root".into()), ..SandboxSettings::default() };
-        assert!(matches!(root.policy(), Err(SandboxError::RootUser { .. })));
+        assert!(matches!(root.accounts(), Err(SandboxError::RootUser { .. })));
     }
 
     #[test]

@@ -16,10 +16,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
-use super::EXIT_LIMIT;
 use super::error::ProcessError;
+use super::handle::{EXIT_LIMIT, Kill};
 use crate::abi::fault::record::REQUESTS;
 use crate::abi::fault::report;
 use crate::abi::reports::{Reports, ToAppLog};
@@ -55,10 +54,12 @@ pub(super) struct Monitor {
     pub(super) ports: Vec<Arc<Port>>,
     pub(super) running: Arc<Running>,
     pub(super) in_force: Arc<OnceLock<InForce>>,
+    /// How much memory the process may use, in bytes.
+    pub(super) memory: Option<u64>,
     pub(super) events: Box<dyn ProcessEvents>,
     /// Where the process records a fault.
     pub(super) fault: SharedMemory,
-    pub(super) requests: RunningRequests,
+    pub(super) requests: Arc<RunningRequests>,
     /// Receives what comes of opening the library. `None`: it has.
     pub(super) opened: Option<oneshot::Sender<Result<(), ProcessError>>>,
     /// Fetch what is for no request.
@@ -74,7 +75,7 @@ impl Monitor {
         mut self,
         mut input: BufReader<OwnedReadHalf>,
         mut breaches: UnboundedReceiver<FrameError>,
-        kill: CancellationToken,
+        kill: Arc<Kill>,
     ) {
         loop {
             tokio::select! {
@@ -90,9 +91,10 @@ impl Monitor {
                     self.kill(format!("its process broke the port's protocol and was killed: {breach}"));
                     break;
                 }
-                () = kill.cancelled() => {
+                () = kill.token.cancelled() => {
                     // One that has ended need not be killed.
                     let _ = self.child.start_kill();
+                    self.killed = kill.why.get().cloned();
                     break;
                 }
             }
@@ -140,8 +142,16 @@ impl Monitor {
                 }
                 self.running.end(worker);
             }
-            Report::Aborted { function, thread } => {
-                self.kill(format!("{function} was called on its thread {thread:?}, which ends its process"));
+            Report::Aborted { function, thread, failed_allocation } => {
+                let cause = match (failed_allocation, self.memory) {
+                    (Some(bytes), Some(limit)) => {
+                        format!(" after it got no {bytes} bytes of memory (memory = {limit} of its sandbox)")
+                    }
+                    (Some(bytes), None) => format!(" after it got no {bytes} bytes of memory"),
+                    (None, _) => String::new(),
+                };
+                let call = format!("{function} was called on its thread {thread:?}");
+                self.kill(format!("{call}{cause}, which ends its process"));
             }
             Report::Log(LogReport { level, line, target, file, message }) => {
                 if self.reports.is_enabled(level, &target) {

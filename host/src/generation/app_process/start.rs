@@ -17,10 +17,9 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
-use super::AppProcess;
 use super::error::ProcessError;
+use super::handle::{AppProcess, Kill};
 use super::monitor::{Monitor, ProcessEvents};
 use crate::abi::reports::{Reports, ToAppLog};
 use crate::generation::handle::{Generation, Identity, Shape};
@@ -85,6 +84,7 @@ impl AppProcess {
         }
         link.host.seal_writing()?;
 
+        let memory = policy.as_ref().and_then(|policy| policy.limits.memory);
         let is_another_user = policy.as_ref().is_some_and(|policy| policy.account.is_some());
         let file = library_file(library.staged().path(), is_another_user)?;
         let fault = SharedMemory::new("atoll-fault", FAULT_SIZE)?;
@@ -98,6 +98,7 @@ impl AppProcess {
             is_verified: VERIFIED.contains(content),
             log_level: reports.max_level(),
             stack_size: shape.stack_size,
+            folder: shape.folder,
             policy,
         };
         let lanes = lane_descriptors()?;
@@ -126,10 +127,11 @@ impl AppProcess {
             id: child.id(),
             running: Arc::new(Running::new(shape.workers)),
             orders,
-            kill: CancellationToken::new(),
+            kill: Arc::<Kill>::default(),
             ended,
             heap_use: link.heap_use()?,
             in_force: Arc::new(OnceLock::new()),
+            requests: Arc::new(link.running(shape.workers)?),
         });
         let monitor = Monitor {
             identity: identity.clone(),
@@ -139,9 +141,10 @@ impl AppProcess {
             ports: ports.clone(),
             running: process.running.clone(),
             in_force: process.in_force.clone(),
+            memory,
             events: Box::new(events),
             fault,
-            requests: link.running(shape.workers)?,
+            requests: process.requests.clone(),
             opened: Some(opened),
             _watches: watches.ok_or_else(no_lane)?,
             killed: None,

@@ -6,8 +6,7 @@ mod known;
 mod opener;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -22,17 +21,23 @@ use super::stage::{Staged, Staging};
 /// How many libraries a host opens in processes at a time.
 pub(crate) const PREFLIGHTS: usize = 4;
 
-/// Whether this program calls [`run_child_process`](crate::run_child_process), so that it can be started for a preflight.
-static HAS_CHILDREN: AtomicBool = AtomicBool::new(false);
+/// With which first argument this program does the work of a child process.
+static CHILD_ARGUMENT: OnceLock<&str> = OnceLock::new();
 
-/// Takes note that this program can be started for a preflight.
-pub(crate) fn allow_children() {
-    HAS_CHILDREN.store(true, Ordering::Relaxed);
+/// Takes note that this program, if it is executed with this first argument, does the work of a child process.
+pub(crate) fn allow_children(argument: &'static str) {
+    // The first one stays, and works.
+    let _ = CHILD_ARGUMENT.set(argument);
 }
 
-/// Whether this program can be started for a preflight.
+/// The first argument with which this program does the work of a child process; `None`: with none.
+pub(crate) fn child_argument() -> Option<&'static str> {
+    CHILD_ARGUMENT.get().copied()
+}
+
+/// Whether this program can do the work of a child process.
 pub(crate) fn has_children() -> bool {
-    HAS_CHILDREN.load(Ordering::Relaxed)
+    child_argument().is_some()
 }
 
 /// The preflights of a host.

@@ -146,9 +146,11 @@ fn settings(app: &str, registry: Option<&Path>) -> anyhow::Result<Settings> {
             let found = Config::load(file)?.apps.into_iter().find(|found| found.name == app);
             found.with_context(|| format!("unknown app `{app}` in {}", file.display()))?.settings
         }
-        None => Settings::default(),
+        // As for any program that is started here.
+        None => Settings { inherit: vec!["*".to_owned()], ..Settings::default() },
     };
-    Ok(Settings { preload: true, drain_timeout_ms: 10_000, stop_timeout_ms: 1_000, keep: 0, ..settings })
+    let dir = settings.dir.clone().or_else(|| std::env::current_dir().ok());
+    Ok(Settings { dir, preload: true, drain_timeout_ms: 10_000, stop_timeout_ms: 1_000, keep: 0, ..settings })
 }
 
 fn program_folder() -> anyhow::Result<PathBuf> {

@@ -15,9 +15,11 @@
 //! # Ok::<_, atoll_host::testing::TestHostError>(())
 //! ```
 //!
-//! A segmentation fault in the app ends the test, as it ends a host.
+//! A segmentation fault in the app ends the test, as it ends a host. With the setting `"isolation": "process"`, it ends the
+//! app's process, and the test continues.
 
 mod builder;
+mod child;
 mod error;
 mod libraries;
 mod serve;

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use super::error::{PATIENCE, TestHostError};
-use super::libraries;
+use super::{child, libraries};
 use crate::app::handle::App;
 use crate::config::Config;
 use crate::devkit::build::BuildOptions;
@@ -42,6 +42,7 @@ pub(super) fn start(
     build_deadline: Duration,
 ) -> Result<HostThread, TestHostError> {
     logging::init_at(LevelFilter::Warn);
+    child::allow();
     let (orders, ordered) = unbounded_channel();
     let (ready, readied) = channel();
     let (ends, ended) = channel();

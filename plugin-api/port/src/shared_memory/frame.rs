@@ -116,7 +116,7 @@ impl Outgoing {
     }
 }
 
-/// A message of a worker's about the request `id` as it can be sent: in the place of one that is too large, an error as the answer
+/// A message of a worker's about the request `id` as it can be sent: instead of one that is too large, an error as the answer
 /// to the request.
 pub(super) fn within_limits(message: Message, id: u64) -> Message {
     let buffers: u64 = transfer(&message).iter().map(|buffer| buffer.len() as u64).sum();

@@ -177,6 +177,12 @@ impl Transport for HostEnd {
         &self.bell
     }
 
+    fn unread(&self) -> Option<u64> {
+        let ring = &self.outbox().ring;
+        // A count that cannot be is noticed by who writes.
+        ring.read().ok().filter(|read| *read != ring.written())
+    }
+
     fn inlet(&self) -> Option<&Arc<dyn Inlet>> {
         Some(&self.inlet)
     }

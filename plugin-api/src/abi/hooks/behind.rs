@@ -7,14 +7,24 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 /// One of libc's functions, looked up once.
 pub(super) struct Behind {
     name: &'static CStr,
+    origin: Origin,
     found: AtomicPtr<c_void>,
+}
+
+/// Where a function is looked up.
+#[derive(Clone, Copy)]
+pub(super) enum Origin {
+    /// In libc, also if the program defines it for shared libraries: what happens there would happen twice.
+    Libc,
+    /// Where it would come from if the library did not define it: the program may look at the calls.
+    Program,
 }
 
 impl Behind {
     /// `name` ends with a NUL, its only one.
-    pub(super) const fn new(name: &'static str) -> Self {
+    pub(super) const fn new(name: &'static str, origin: Origin) -> Self {
         match CStr::from_bytes_with_nul(name.as_bytes()) {
-            Ok(name) => Self { name, found: AtomicPtr::new(ptr::null_mut()) },
+            Ok(name) => Self { name, origin, found: AtomicPtr::new(ptr::null_mut()) },
             Err(_) => panic!("the name ends with its only NUL"),
         }
     }
@@ -26,8 +36,14 @@ impl Behind {
         if !found.is_null() {
             return found;
         }
-        // SAFETY: `name` is a C string; `RTLD_NEXT` looks behind the object that this code is in.
-        let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
+        let handle = match self.origin {
+            // Behind the object that this code is in.
+            Origin::Libc => libc::RTLD_NEXT,
+            // The library's function is hidden, so that it does not find itself.
+            Origin::Program => libc::RTLD_DEFAULT,
+        };
+        // SAFETY: `name` is a C string.
+        let found = unsafe { libc::dlsym(handle, self.name.as_ptr()) };
         if found.is_null() {
             // Without its own libc the library cannot go on; there is nobody to return an error to.
             // SAFETY: no preconditions.
@@ -43,6 +59,11 @@ impl Behind {
 /// takes variable arguments, the number given here is passed: for integers and pointers that is the same on Linux.
 macro_rules! behind {
     ($(fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $result:ty;)*) => {
+        $crate::abi::hooks::behind::behind! {
+            @in Libc $(fn $name($($argument: $type),*) -> $result;)*
+        }
+    };
+    (@in $origin:ident $(fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $result:ty;)*) => {
         /// libc's functions.
         pub(super) mod real {
             #[allow(unused_imports, reason = "not every list needs all types")]
@@ -51,7 +72,10 @@ macro_rules! behind {
             $(
                 mod $name {
                     pub(super) static BEHIND: crate::abi::hooks::behind::Behind =
-                        crate::abi::hooks::behind::Behind::new(concat!(stringify!($name), "\0"));
+                        crate::abi::hooks::behind::Behind::new(
+                            concat!(stringify!($name), "\0"),
+                            crate::abi::hooks::behind::Origin::$origin,
+                        );
                 }
 
                 /// # Safety
@@ -73,3 +97,11 @@ macro_rules! behind {
     };
 }
 pub(super) use behind;
+
+/// As [`behind`], of functions at whose calls the program may look.
+macro_rules! behind_program {
+    ($($functions:tt)*) => {
+        $crate::abi::hooks::behind::behind! { @in Program $($functions)* }
+    };
+}
+pub(super) use behind_program;

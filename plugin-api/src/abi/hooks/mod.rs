@@ -1,5 +1,6 @@
 //! What an app takes from the process that outlives its library (threads, pthread keys, file descriptors), what it would
-//! share with another library although it is its own (locks on files), and what would end the process.
+//! share with another library although it is its own (locks on files, variables of the environment, standard output), and what
+//! would end the process.
 //!
 //! `export_app!` defines libc's functions for this in the library, so that its own calls, also those of the C code that is
 //! linked into it, come here; the host is notified, and libc's function is called. The host waits for the threads
@@ -13,6 +14,7 @@ pub mod actions;
 mod behind;
 mod descriptors;
 mod ending;
+pub(crate) mod environment;
 mod keys;
 mod locks;
 mod new_descriptors;
@@ -21,12 +23,14 @@ pub mod registrations;
 mod replacing;
 mod signals;
 pub mod stack;
+pub(crate) mod streams;
 mod threads;
 pub mod types;
 pub mod unwinder;
 
 pub use descriptors::{close, fcntl, fcntl64, fdopen, fdopendir, pipe, pipe2, socketpair};
 pub use ending::{__assert_fail, _Exit, _exit, abort, exit, quick_exit};
+pub use environment::{clearenv, getenv, putenv, secure_getenv, setenv, unsetenv};
 pub use keys::{pthread_key_create, pthread_key_delete};
 pub use new_descriptors::*;
 pub use registrations::{timer_create, timer_delete};
@@ -35,6 +39,7 @@ pub use signals::{
     __sysv_signal, bsd_signal, gsignal, kill, pthread_kill, raise, sigaction, sigignore, siginterrupt,
     signal, sigset, ssignal, sysv_signal,
 };
+pub use streams::{isatty, write, writev};
 pub use threads::pthread_create;
 
 pub(crate) use keys::report_early_keys;
@@ -51,5 +56,6 @@ pub(crate) fn find_libc_functions() {
     new_descriptors::real::find_all();
     replacing::real::find_all();
     signals::real::find_all();
+    streams::real::find_all();
     threads::real::find_all();
 }

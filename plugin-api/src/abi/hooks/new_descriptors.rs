@@ -1,6 +1,6 @@
 //! The functions that return a new file descriptor.
 
-use super::behind::behind;
+use super::behind::behind_program;
 use super::descriptors::descriptor_event;
 use super::types::*;
 
@@ -54,5 +54,5 @@ macro_rules! recorded {
     };
 }
 
-__new_descriptor_functions! { behind }
+__new_descriptor_functions! { behind_program }
 __new_descriptor_functions! { recorded }

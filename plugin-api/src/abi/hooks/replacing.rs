@@ -1,8 +1,9 @@
 //! Functions that replace the process with another program, or leave it to a child: the end of the generation, as
 //! `exit`.
 
-use super::behind::behind;
+use super::behind::behind_program;
 use super::ending::stop_thread;
+use super::environment;
 use super::types::*;
 
 /// Gives a macro these functions.
@@ -12,13 +13,11 @@ macro_rules! __replacing_functions {
     ($($macro:tt)*) => {
         $($macro)*! {
             fn daemon(stays: c_int, keeps_open: c_int) -> c_int;
-            fn execv(path: *const c_char, arguments: *const *const c_char) -> c_int;
             fn execve(
                 path: *const c_char,
                 arguments: *const *const c_char,
                 environment: *const *const c_char,
             ) -> c_int;
-            fn execvp(file: *const c_char, arguments: *const *const c_char) -> c_int;
             fn execvpe(
                 file: *const c_char,
                 arguments: *const *const c_char,
@@ -50,5 +49,23 @@ macro_rules! ending {
     };
 }
 
-__replacing_functions! { behind }
+__replacing_functions! { behind_program }
 __replacing_functions! { ending }
+
+/// `execv`, with the variables of the library.
+///
+/// # Safety
+/// As for libc's function.
+pub unsafe fn execv(path: *const c_char, arguments: *const *const c_char) -> c_int {
+    // SAFETY: by the caller's contract.
+    unsafe { execve(path, arguments, environment::current().cast()) }
+}
+
+/// `execvp`, with the variables of the library.
+///
+/// # Safety
+/// As for libc's function.
+pub unsafe fn execvp(file: *const c_char, arguments: *const *const c_char) -> c_int {
+    // SAFETY: by the caller's contract.
+    unsafe { execvpe(file, arguments, environment::current().cast()) }
+}

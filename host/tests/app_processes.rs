@@ -116,7 +116,7 @@ fn a_worker_that_hangs_is_killed_and_replaced_while_it_serves() {
     });
     taken.receive("GET").unwrap().problem(502, "bad-gateway");
     assert_ne!(process(&host, "bad"), hung);
-    let what = "worker 0 took no message for hang_timeout_ms = 300, in GET /block?";
+    let what = "worker 0 took no message for hang_timeout_ms = 300, in GET /apps/bad/block";
     host.wait_for_log(&["bad#1", what, "and its process was killed"]);
     assert!(host.stop().status.success());
 }
@@ -216,11 +216,11 @@ fn a_fault_is_reported_from_the_strictest_sandbox() {
 
 #[test]
 fn more_memory_than_its_limit_ends_the_process_and_names_the_limit() {
-    let host = start_with("faults", json!({ "sandbox": { "memory": "64MiB" } }));
+    let host = start_with("faults", json!({ "sandbox": { "memory": "256MiB" } }));
     assert_eq!(host.get("/apps/bad/").status, 200);
     let ended = process(&host, "bad");
     host.get("/apps/bad/now/exhaust").problem(502, "bad-gateway");
-    host.wait_for_log(&["bad#1", "bytes of memory (memory = 67108864 of its sandbox)"]);
+    host.wait_for_log(&["bad#1", "bytes of memory (memory = 268435456 of its sandbox)"]);
     wait_until("it serves again", || host.get("/apps/bad/").status == 200);
     assert_ne!(process(&host, "bad"), ended);
     assert_eq!(host.get("/apps/good/start").status, 200);
@@ -359,5 +359,5 @@ fn each_app_has_its_data_folder_and_with_a_range_its_user() {
         );
     }
     assert_eq!(fs::metadata(data.join("one")).unwrap().mode() & 0o777, 0o700);
-    host.wait_for_log(&["WARN", "one#1", "the sandbox denied to write to", "two/by-one"]);
+    host.wait_for_log(&["WARN", "app=one", "the sandbox denied to write to", "two/by-one"]);
 }

@@ -17,6 +17,7 @@ use super::reports::ToHost;
 use crate::abi::abort::Abort;
 use crate::abi::fault::sink::Sink;
 use crate::abi::library_context::LibraryContext;
+use crate::abi::thread_stop;
 use crate::generation::runner::Runner as _;
 use crate::generation::worker_threads::{Ending, WorkerThreads};
 use crate::library::loaded::interface::note_verified;
@@ -159,8 +160,13 @@ fn start(opening: &Opening, descriptors: Descriptors, to_host: &ToHost) -> Resul
         note_verified(opening.content);
     }
     context.set_thread_stack(opening.stack_size);
-    let (heap, app_heap) = (context.heap().clone(), context.heap().clone());
+    let heap = context.heap().clone();
     let link = HostLink { host, worker, workers: opening.workers, lanes, home: opening.home };
+    let heap_use = link.heap_use().map_err(text)?;
+    heap.on_failure(move |size| {
+        heap_use.write_failed(size as u64);
+        thread_stop::note_no_memory();
+    });
     let ports = link.ports(bells, move |heap_use| heap_use.write(heap.live_bytes(), heap.peak_bytes()));
     let ends = ports.map_err(text)?.into_iter().map(|port| Arc::new(WorkerEnd::new(port))).collect();
 
@@ -175,7 +181,7 @@ fn start(opening: &Opening, descriptors: Descriptors, to_host: &ToHost) -> Resul
             Ending::Worker { worker, .. } => Report::WorkerEnded { worker, how: ending.to_string() },
             Ending::Abort(abort) => {
                 let Abort { function, thread } = abort.clone();
-                Report::Aborted { function, thread, failed_allocation: app_heap.failed_bytes() }
+                Report::Aborted { function, thread }
             }
         };
         // Without a host there is nobody to report to, and this process ends.

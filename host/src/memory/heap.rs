@@ -1,9 +1,10 @@
 //! A generation's heap: mimalloc's first-class heap, counted, and destroyed as a whole.
 
 use std::ffi::{c_int, c_void};
+use std::fmt;
 use std::ptr::NonNull;
-use std::sync::Once;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Once, OnceLock};
 
 use libmimalloc_sys as mi;
 
@@ -24,9 +25,18 @@ pub struct Heap {
     /// Bytes allocated, without those that were freed by the app.
     live: AtomicI64,
     peak: AtomicI64,
-    /// How many bytes the last allocation asked for that failed.
-    failed: AtomicUsize,
+    /// Called with the size of each allocation that fails.
+    on_failure: OnceLock<OnFailure>,
     given_back: GivenBack,
+}
+
+/// What is done when an allocation fails.
+struct OnFailure(Box<dyn Fn(usize) + Send + Sync>);
+
+impl fmt::Debug for OnFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnFailure").finish_non_exhaustive()
+    }
 }
 
 /// Of the bytes in `live`, those that the host has freed. They are counted apart, in a cache line that the app's threads
@@ -55,7 +65,7 @@ impl Heap {
             raw,
             live: AtomicI64::new(0),
             peak: AtomicI64::new(0),
-            failed: AtomicUsize::new(0),
+            on_failure: OnceLock::new(),
             given_back: GivenBack::default(),
         }
     }
@@ -82,16 +92,24 @@ impl Heap {
 
     fn counted(&self, block: *mut c_void, size: usize) -> *mut u8 {
         if block.is_null() {
-            self.failed.store(size, Ordering::Relaxed);
+            self.failed(size);
         } else {
             self.count(size as i64);
         }
         block.cast()
     }
 
-    /// How many bytes the last allocation asked for that the system had no memory for; `None`: none has failed.
-    pub(crate) fn failed_bytes(&self) -> Option<usize> {
-        Some(self.failed.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
+    /// Calls `then` with the size of each allocation that fails from now on. It must not allocate.
+    pub(crate) fn on_failure(&self, then: impl Fn(usize) + Send + Sync + 'static) {
+        // A heap is that of one generation, which sets it once.
+        let _ = self.on_failure.set(OnFailure(Box::new(then)));
+    }
+
+    #[cold]
+    fn failed(&self, size: usize) {
+        if let Some(OnFailure(then)) = self.on_failure.get() {
+            then(size);
+        }
     }
 
     /// `size` bytes at `align`, a power of two; null when there is no memory.
@@ -130,7 +148,7 @@ impl Heap {
                 }
             };
             if grown.is_null() {
-                self.failed.store(new, Ordering::Relaxed);
+                self.failed(new);
             } else {
                 self.count(new as i64 - size as i64);
             }
@@ -253,9 +271,10 @@ mod tests {
             unsafe { heap.give_back(block, 500) };
         }
         assert_eq!((heap.live_bytes(), heap.peak_bytes()), (20, 1000));
-        assert_eq!(heap.failed_bytes(), None);
+        static FAILED: AtomicUsize = AtomicUsize::new(0);
+        heap.on_failure(|size| FAILED.store(size, Ordering::Relaxed));
         assert!(heap.alloc(usize::MAX / 4, 8).is_null());
-        assert_eq!(heap.failed_bytes(), Some(usize::MAX / 4));
+        assert_eq!(FAILED.load(Ordering::Relaxed), usize::MAX / 4);
         let zeroed = heap.alloc_zeroed(64, 64);
         assert_eq!(zeroed as usize % 64, 0);
         // SAFETY: 64 bytes that were just allocated.

@@ -72,9 +72,8 @@ pub(crate) enum Report {
     NoThread { worker: usize, number: i32 },
     /// A worker has returned from the app's code.
     WorkerEnded { worker: usize, how: String },
-    /// The app has called a function that ends a process, on the thread of this name. `failed_allocation` is how many bytes an
-    /// allocation before it has asked for in vain.
-    Aborted { function: String, thread: String, failed_allocation: Option<usize> },
+    /// The app has called a function that ends a process, on the thread of this name.
+    Aborted { function: String, thread: String },
     /// A log record.
     Log(LogReport),
     /// A panic.

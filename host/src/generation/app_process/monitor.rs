@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 use std::sync::{Arc, OnceLock};
 
 use atoll_plugin::abi::LogRecord;
-use atoll_port::shared_memory::{FrameError, RunningRequests, SharedMemory};
+use atoll_port::shared_memory::{FrameError, HeapUse, RunningRequests, SharedMemory};
 use atoll_port::{Port, Watch};
 use tokio::io::{AsyncReadExt, BufReader};
 use tokio::net::unix::OwnedReadHalf;
@@ -56,6 +56,7 @@ pub(super) struct Monitor {
     pub(super) in_force: Arc<OnceLock<InForce>>,
     /// How much memory the process may use, in bytes.
     pub(super) memory: Option<u64>,
+    pub(super) heap_use: HeapUse,
     pub(super) events: Box<dyn ProcessEvents>,
     /// Where the process records a fault.
     pub(super) fault: SharedMemory,
@@ -142,16 +143,8 @@ impl Monitor {
                 }
                 self.running.end(worker);
             }
-            Report::Aborted { function, thread, failed_allocation } => {
-                let cause = match (failed_allocation, self.memory) {
-                    (Some(bytes), Some(limit)) => {
-                        format!(" after it got no {bytes} bytes of memory (memory = {limit} of its sandbox)")
-                    }
-                    (Some(bytes), None) => format!(" after it got no {bytes} bytes of memory"),
-                    (None, _) => String::new(),
-                };
-                let call = format!("{function} was called on its thread {thread:?}");
-                self.kill(format!("{call}{cause}, which ends its process"));
+            Report::Aborted { function, thread } => {
+                self.kill(format!("{function} was called on its thread {thread:?}, which ends its process"));
             }
             Report::Log(LogReport { level, line, target, file, message }) => {
                 if self.reports.is_enabled(level, &target) {
@@ -186,7 +179,15 @@ impl Monitor {
         let end = match (&fault, self.killed.take(), status) {
             (Some(fault), ..) => fault.summary(),
             (None, Some(why), _) => why,
-            (None, None, Ok(status)) => format!("its process ended with {}", describe(status)),
+            (None, None, Ok(status)) => {
+                let limit = self
+                    .memory
+                    .map(|limit| format!(" (memory = {limit} of its sandbox)"))
+                    .unwrap_or_default();
+                let cause = |bytes| format!(" after it got no {bytes} bytes of memory{limit}");
+                let cause = self.heap_use.failed().map(cause).unwrap_or_default();
+                format!("its process ended with {}{cause}", describe(status))
+            }
             (None, None, Err(error)) => format!("its process ended: {error}"),
         };
         if self.opened.is_some() {

@@ -142,6 +142,7 @@ impl AppProcess {
             running: process.running.clone(),
             in_force: process.in_force.clone(),
             memory,
+            heap_use: link.heap_use()?,
             events: Box::new(events),
             fault,
             requests: process.requests.clone(),

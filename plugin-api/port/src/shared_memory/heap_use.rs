@@ -20,6 +20,11 @@ impl HeapUseWriter {
         self.0.word_u64(worker::LIVE - PAGE).store(live, Ordering::Relaxed);
         self.0.word_u64(worker::PEAK - PAGE).store(peak, Ordering::Relaxed);
     }
+
+    /// There was no memory for an allocation of so many bytes. Allocates nothing itself.
+    pub fn write_failed(&self, bytes: u64) {
+        self.0.word_u64(worker::FAILED - PAGE).store(bytes, Ordering::Relaxed);
+    }
 }
 
 /// The counts, as the host reads them.
@@ -39,5 +44,10 @@ impl HeapUse {
     /// The most that it had been then.
     pub fn peak(&self) -> u64 {
         self.0.load_u64(worker::PEAK - PAGE)
+    }
+
+    /// How many bytes the last allocation asked for that failed; `None`: none has.
+    pub fn failed(&self) -> Option<u64> {
+        Some(self.0.load_u64(worker::FAILED - PAGE)).filter(|bytes| *bytes != 0)
     }
 }

@@ -59,6 +59,8 @@ pub(super) mod worker {
     pub(in super::super) const LIVE: usize = super::PAGE + 128;
     /// The most that it has been.
     pub(in super::super) const PEAK: usize = super::PAGE + 136;
+    /// How many bytes the last allocation asked for that failed, or 0.
+    pub(in super::super) const FAILED: usize = super::PAGE + 144;
     /// The number of the request whose code the worker runs now, or 0.
     pub(in super::super) const RUNNING: usize = super::PAGE + 192;
     /// The ring to the host.

@@ -45,6 +45,15 @@ pub struct HostLink {
 }
 
 impl HostLink {
+    /// Reports how much memory is allocated.
+    ///
+    /// # Errors
+    /// The memory is not that of such a link, or there is no address space for it.
+    pub fn heap_use(&self) -> io::Result<HeapUseWriter> {
+        let memory = self.worker.try_clone()?;
+        HeapUseWriter::new(&SharedMemory::received(memory, WORKER_PART * self.workers)?)
+    }
+
     /// The ends of the ports of all workers, whose event loops wait for `eventfds`. `at_rest` is called whenever a worker
     /// has nothing to do, and may report how much memory is allocated.
     ///
@@ -76,7 +85,10 @@ impl HostLink {
                 ended: AtomicBool::new(false),
                 lanes: self.lanes.clone(),
                 home: self.home,
-                requests: (0..REMEMBERED).map(|_| Remembered::default()).collect(),
+                // What is about no request that was taken is for the one that fetches such things.
+                requests: (0..REMEMBERED)
+                    .map(|_| Remembered { lane: self.home.into(), taken: AtomicU64::new(0) })
+                    .collect(),
                 at_rest: at_rest.clone(),
             })
         };
@@ -103,7 +115,7 @@ pub struct ProcessPort {
 
 /// A request that the worker has taken. Another one may have taken its place: then a thread of the host is woken that hands
 /// on what it finds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Remembered {
     lane: AtomicU8,
     taken: AtomicU64,

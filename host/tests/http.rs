@@ -148,7 +148,7 @@ fn all_headers_reach_the_app() {
 fn all_headers_of_the_app_reach_the_client() {
     let host = probe(json!({}));
     let reply = host.get("/apps/probe/headers");
-    assert_eq!(reply.header_bytes("set-cookie"), [b"a=1; Path=/".as_slice(), b"b=2; HttpOnly"]);
+    assert_eq!(reply.header_bytes("set-cookie"), [b"a=1; Path=/apps/probe".as_slice(), b"b=2; HttpOnly"]);
     assert_eq!(reply.header_bytes("x-eight-bit"), ["café".as_bytes()]);
     assert_eq!(reply.header_bytes("x-empty"), [b""]);
     assert_eq!(reply.header("content-type").as_deref(), Some("text/plain; charset=utf-8"));
@@ -450,7 +450,9 @@ fn a_blocked_worker_does_not_hold_up_the_others() {
 
 #[test]
 fn an_app_gets_its_settings() {
-    let host = probe(json!({ "env": { "COLOUR": "blue" }, "config": { "deep": [1, { "x": null }] } }));
+    let host = probe(
+        json!({ "env": { "COLOUR": "blue" }, "inherit": [], "config": { "deep": [1, { "x": null }] } }),
+    );
     let start = host.get("/apps/probe/start").json();
     assert_eq!(start["env"], json!({ "COLOUR": "blue" }));
     assert_eq!(start["config"], json!({ "deep": [1, { "x": null }] }));

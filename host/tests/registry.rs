@@ -156,7 +156,7 @@ fn a_file_written_in_place_takes_effect_as_well() {
 fn defaults_are_settings_of_all_apps() {
     let file = |colour: &str| {
         let defaults = json!({
-            "workers": 2, "env": { "COLOUR": colour, "SIZE": "big" }, "config": "of all", "body_limit": 10,
+            "workers": 2, "env": { "COLOUR": colour, "SIZE": "big" }, "inherit": [], "config": "of all", "body_limit": 10,
         });
         let own = json!({
             "name": "own", "path": "libprobe.so", "workers": 1, "env": { "COLOUR": "red" }, "config": "its own",

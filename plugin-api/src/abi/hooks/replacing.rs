@@ -57,8 +57,9 @@ __replacing_functions! { ending }
 /// # Safety
 /// As for libc's function.
 pub unsafe fn execv(path: *const c_char, arguments: *const *const c_char) -> c_int {
+    stop_thread("execv");
     // SAFETY: by the caller's contract.
-    unsafe { execve(path, arguments, environment::current().cast()) }
+    unsafe { real::execve(path, arguments, environment::current().cast()) }
 }
 
 /// `execvp`, with the variables of the library.
@@ -66,6 +67,7 @@ pub unsafe fn execv(path: *const c_char, arguments: *const *const c_char) -> c_i
 /// # Safety
 /// As for libc's function.
 pub unsafe fn execvp(file: *const c_char, arguments: *const *const c_char) -> c_int {
+    stop_thread("execvp");
     // SAFETY: by the caller's contract.
-    unsafe { execvpe(file, arguments, environment::current().cast()) }
+    unsafe { real::execvpe(file, arguments, environment::current().cast()) }
 }

@@ -164,7 +164,7 @@ struct Memory(String);
 impl Memory {
     fn of(process: &str) -> Self {
         let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup"));
-        Self(text.expect("the system says what memory is held"))
+        Self(text.expect("the system lists the memory"))
     }
 
     fn field(&self, name: &str) -> u64 {

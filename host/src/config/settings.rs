@@ -34,7 +34,7 @@ pub(super) const ENV_NAME: &str = r"^[^=\u0000]+$";
 pub(super) const ENV_VALUE: &str = r"^[^\u0000]*$";
 
 /// What most programs expect to find, and nothing secret.
-const INHERIT: [&str; 12] = [
+const INHERIT: [&str; 13] = [
     "HOME",
     "LANG",
     "LC_*",
@@ -47,6 +47,7 @@ const INHERIT: [&str; 12] = [
     "TMPDIR",
     "TZ",
     "USER",
+    "XDG_*",
 ];
 
 fn inherit_schema(_: &mut SchemaGenerator) -> Schema {
@@ -177,7 +178,7 @@ pub struct Settings {
     pub env: BTreeMap<String, String>,
 
     /// The variables of the host that the app gets besides those of `env`: names, or beginnings of names with `*` at the
-    /// end. The list of an app replaces the one in `defaults`. Default ["HOME","LANG","LC_*","LOGNAME","PATH","RUST_BACKTRACE","RUST_LOG","SSL_CERT_DIR","SSL_CERT_FILE","TMPDIR","TZ","USER"].
+    /// end. The list of an app replaces the one in `defaults`. Default ["HOME","LANG","LC_*","LOGNAME","PATH","RUST_BACKTRACE","RUST_LOG","SSL_CERT_DIR","SSL_CERT_FILE","TMPDIR","TZ","USER","XDG_*"].
     #[schemars(schema_with = "inherit_schema")]
     pub inherit: Vec<String>,
 

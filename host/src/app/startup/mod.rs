@@ -152,7 +152,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// Makes or finds it, and says what is special about that.
+    /// Makes or finds it; returns it with a note on how it came about, which may be empty.
     fn copy(self, staging: &Staging) -> Result<(Inspected, &'static str), StartupError> {
         let (mut package, mut origin) = (None, None);
         let staged = match (self.rollback, self.library) {

@@ -2,35 +2,31 @@
 //!
 //! They are those of the message that starts its first worker. Before, while the library is opened, there are none.
 //!
-//! A block of variables that was replaced is never freed, as in libc: `getenv` returns pointers into it.
+//! A list of variables that was replaced is never freed, as in libc: `getenv` returns pointers into it.
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-use super::process;
 use super::types::Environment;
 
 /// Where the library's `environ` is; null before the first worker is started.
 static ENVIRON: AtomicPtr<Environment> = AtomicPtr::new(ptr::null_mut());
 
-/// The variables, each as `NAME=value`.
-struct Variables {
-    /// What `environ` points to, with a null pointer at the end.
-    block: Vec<*mut c_char>,
+/// Held while variables are changed. Nothing waits to read them: a list that is published does not change any more.
+static CHANGE: Mutex<()> = Mutex::new(());
+
+/// The library's `environ`; `None` before the first worker is started.
+fn environ() -> Option<&'static AtomicPtr<*mut c_char>> {
+    let environ = ENVIRON.load(Ordering::Acquire);
+    // SAFETY: it is the library's variable, which lives as long as this code; others read it as they do libc's.
+    (!environ.is_null()).then(|| unsafe { AtomicPtr::from_ptr(environ) })
 }
 
-// SAFETY: the pointers are to memory that is never freed.
-unsafe impl Send for Variables {}
-
-static VARIABLES: Mutex<Variables> = Mutex::new(Variables { block: Vec::new() });
-
-/// The library's `environ`, as it is now: null before the first worker is started.
+/// What the library's `environ` points to: null before the first worker is started.
 pub(super) fn current() -> Environment {
-    let environ = ENVIRON.load(Ordering::Acquire);
-    // SAFETY: it is the library's variable, which C code and the standard library read without a lock, as they do libc's.
-    if environ.is_null() { ptr::null_mut() } else { unsafe { ptr::read_volatile(environ) } }
+    environ().map_or(ptr::null_mut(), |environ| environ.load(Ordering::Acquire))
 }
 
 /// The variables in a list.
@@ -56,58 +52,43 @@ pub(crate) fn set<'v>(environ: *mut Environment, variables: impl Iterator<Item =
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let texts = variables.filter_map(|(name, value)| CString::new(format!("{name}={value}")).ok());
-        let mut all = lock();
+        let _turn = turn();
         ENVIRON.store(environ, Ordering::Release);
-        all.block = texts.map(CString::into_raw).chain([ptr::null_mut()]).collect();
-        all.publish();
+        publish(texts.map(CString::into_raw).collect());
     });
 }
 
-fn lock() -> MutexGuard<'static, Variables> {
-    VARIABLES.lock().unwrap_or_else(PoisonError::into_inner)
+fn turn() -> MutexGuard<'static, ()> {
+    CHANGE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Variables {
-    fn publish(&mut self) {
-        let environ = ENVIRON.load(Ordering::Acquire);
-        if environ.is_null() {
-            return;
-        }
-        // A copy that stays: others may look at the block that was there.
-        let block: &'static mut [*mut c_char] = Vec::leak(self.block.clone());
-        // SAFETY: as in `current`.
-        unsafe { ptr::write_volatile(environ, block.as_mut_ptr()) };
-    }
+/// The variables, as they are now.
+fn variables() -> Vec<*mut c_char> {
+    // SAFETY: it is such a list, as C has it.
+    unsafe { texts(current()) }.collect()
+}
 
-    /// Takes note of the variables that code of the library has put into `environ` itself.
-    fn follow(&mut self) {
-        // SAFETY: it is such a list, as C has it.
-        self.block = unsafe { texts(current()) }.chain([ptr::null_mut()]).collect();
+/// Makes these the variables.
+fn publish(mut variables: Vec<*mut c_char>) {
+    variables.push(ptr::null_mut());
+    if let Some(environ) = environ() {
+        environ.store(Vec::leak(variables).as_mut_ptr(), Ordering::Release);
     }
+}
 
-    /// The place of a variable in the block.
-    fn position(&self, name: &[u8]) -> Option<usize> {
-        self.block.iter().position(|text| value(*text, name).is_some())
+/// Sets a variable to a string of the form `NAME=value`.
+fn put(name: &[u8], text: *mut c_char) {
+    let mut variables = variables();
+    match variables.iter().position(|text| value(*text, name).is_some()) {
+        Some(place) => variables[place] = text,
+        None => variables.push(text),
     }
-
-    fn put(&mut self, name: &[u8], text: *mut c_char) {
-        match self.position(name) {
-            Some(place) => self.block[place] = text,
-            None => {
-                let end = self.block.len().saturating_sub(1);
-                self.block.insert(end, text);
-            }
-        }
-        self.publish();
-    }
+    publish(variables);
 }
 
 /// The value in `text`, if that is the variable of this name.
 fn value(text: *mut c_char, name: &[u8]) -> Option<*mut c_char> {
-    if text.is_null() {
-        return None;
-    }
-    // SAFETY: the block has C strings.
+    // SAFETY: the list has C strings.
     let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
     let is_it = bytes.len() > name.len() && bytes.starts_with(name) && bytes[name.len()] == b'=';
     // SAFETY: the string is longer than the name.
@@ -140,8 +121,6 @@ fn invalid() -> c_int {
 pub unsafe fn getenv(name: *const c_char) -> *mut c_char {
     // SAFETY: by the caller's contract.
     let Some(name) = (unsafe { name_of(name) }) else { return ptr::null_mut() };
-    // A forked child has one thread, and must not wait for a lock that another had.
-    let _all = (!process::is_forked_child()).then(lock);
     // SAFETY: it is such a list, as C has it.
     unsafe { texts(current()) }.find_map(|text| value(text, name)).unwrap_or(ptr::null_mut())
 }
@@ -164,11 +143,10 @@ pub unsafe fn setenv(name: *const c_char, value: *const c_char, overwrites: c_in
     let Some(name) = (unsafe { name_of(name) }) else { return invalid() };
     // SAFETY: by the caller's contract.
     let value = unsafe { CStr::from_ptr(value) }.to_bytes();
-    let mut all = lock();
-    all.follow();
-    if overwrites != 0 || all.position(name).is_none() {
+    let _turn = turn();
+    if overwrites != 0 || !variables().iter().any(|text| self::value(*text, name).is_some()) {
         let text = CString::new([name, b"=", value].concat()).unwrap_or_default();
-        all.put(name, text.into_raw());
+        put(name, text.into_raw());
     }
     0
 }
@@ -183,9 +161,8 @@ pub unsafe fn putenv(text: *mut c_char) -> c_int {
     match bytes.iter().position(|byte| *byte == b'=') {
         Some(0) => invalid(),
         Some(length) => {
-            let mut all = lock();
-            all.follow();
-            all.put(&bytes[..length], text);
+            let _turn = turn();
+            put(&bytes[..length], text);
             0
         }
         // SAFETY: by the caller's contract.
@@ -200,10 +177,10 @@ pub unsafe fn putenv(text: *mut c_char) -> c_int {
 pub unsafe fn unsetenv(name: *const c_char) -> c_int {
     // SAFETY: by the caller's contract.
     let Some(name) = (unsafe { name_of(name) }) else { return invalid() };
-    let mut all = lock();
-    all.follow();
-    all.block.retain(|text| value(*text, name).is_none());
-    all.publish();
+    let _turn = turn();
+    let mut variables = variables();
+    variables.retain(|text| value(*text, name).is_none());
+    publish(variables);
     0
 }
 
@@ -212,9 +189,8 @@ pub unsafe fn unsetenv(name: *const c_char) -> c_int {
 /// # Safety
 /// As for libc's function.
 pub unsafe fn clearenv() -> c_int {
-    let mut all = lock();
-    all.block = vec![ptr::null_mut()];
-    all.publish();
+    let _turn = turn();
+    publish(Vec::new());
     0
 }
 
@@ -224,10 +200,9 @@ mod tests {
 
     #[test]
     fn variables_are_found_set_and_removed() {
-        static ENVIRON: Mutex<usize> = Mutex::new(0);
-        let mut environ: Environment = ptr::null_mut();
-        let _only = ENVIRON.lock().unwrap();
-        set(&raw mut environ, [("A", "1"), ("AB", "2"), ("BAD\0", "3")].into_iter());
+        // As long-lived as that of a library.
+        let of_library: &'static mut Environment = Box::leak(Box::new(ptr::null_mut()));
+        set(&raw mut *of_library, [("A", "1"), ("AB", "2"), ("BAD\0", "3")].into_iter());
         let get = |name: &CStr| {
             // SAFETY: the name is a C string, and so is what is found.
             unsafe {
@@ -235,17 +210,10 @@ mod tests {
                 (!found.is_null()).then(|| CStr::from_ptr(found).to_str().unwrap().to_owned())
             }
         };
-        let listed = |environ: Environment| {
-            let mut texts = Vec::new();
-            let mut next = environ;
-            // SAFETY: it is a list with a null pointer at the end.
-            unsafe {
-                while !(*next).is_null() {
-                    texts.push(CStr::from_ptr(*next).to_str().unwrap().to_owned());
-                    next = next.add(1);
-                }
-            }
-            texts
+        let listed = || {
+            // SAFETY: all are C strings.
+            let text = |text: *mut c_char| unsafe { CStr::from_ptr(text) }.to_str().unwrap().to_owned();
+            variables().into_iter().map(text).collect::<Vec<_>>()
         };
         assert_eq!(
             (get(c"A"), get(c"AB"), get(c"B"), get(c"")),
@@ -258,7 +226,7 @@ mod tests {
             assert_eq!(setenv(c"A".as_ptr(), c"x=y".as_ptr(), 1), 0);
             assert_eq!(setenv(c"C".as_ptr(), c"".as_ptr(), 0), 0);
             assert_eq!(setenv(c"C=".as_ptr(), c"".as_ptr(), 0), -1);
-            assert_eq!(listed(environ), ["A=x=y", "AB=2", "C="]);
+            assert_eq!(listed(), ["A=x=y", "AB=2", "C="]);
             assert_eq!(putenv(c"AB=3".as_ptr().cast_mut()), 0);
             assert_eq!(putenv(c"=3".as_ptr().cast_mut()), -1);
             assert_eq!(putenv(c"C".as_ptr().cast_mut()), 0, "without a value it is removed");
@@ -266,10 +234,10 @@ mod tests {
             assert_eq!((get(c"A"), get(c"AB").as_deref()), (None, Some("3")));
             // What code has put into `environ` itself is seen, too.
             let mut own = [c"OWN=1".as_ptr().cast_mut(), ptr::null_mut()];
-            environ = own.as_mut_ptr();
+            environ().unwrap().store(own.as_mut_ptr(), Ordering::Release);
             assert_eq!((get(c"OWN").as_deref(), get(c"AB")), (Some("1"), None));
             assert_eq!(clearenv(), 0);
-            assert_eq!(listed(environ), [""; 0]);
+            assert_eq!(listed(), [""; 0]);
         }
     }
 }

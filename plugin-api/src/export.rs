@@ -168,7 +168,7 @@ macro_rules! __export_app {
                 fn app(start: &$crate::protocol::Start) -> ::std::boxed::Box<dyn $crate::App> {
                     #[allow(unused_imports, reason = "an app's type needs one of these traits")]
                     use $crate::__private::make::*;
-                    (&&&&&&Make::new($app)).make(start)
+                    (&&&&&&&&&&Make::new($app)).make(start)
                 }
 
                 fn environ() -> *mut $crate::__private::hooks::types::Environment {

@@ -69,7 +69,7 @@ pub trait MakeApp {
     fn make(&self, start: &Start) -> Box<dyn App>;
 }
 
-impl<F: Function<P, Made: App + 'static>, P> MakeApp for &&&&&Make<F, P> {
+impl<F: Function<P, Made: App + 'static>, P> MakeApp for &&&&&&&&&Make<F, P> {
     fn make(&self, start: &Start) -> Box<dyn App> {
         Box::new(self.function.call(start))
     }
@@ -80,7 +80,7 @@ pub trait TryMakeApp {
     fn make(&self, start: &Start) -> Box<dyn App>;
 }
 
-impl<F, P, A, E> TryMakeApp for &&&&Make<F, P>
+impl<F, P, A, E> TryMakeApp for &&&&&&&&Make<F, P>
 where
     F: Function<P, Made = Result<A, E>>,
     A: App + 'static,
@@ -200,7 +200,7 @@ mod any {
         F: Function<P, Made: App + 'static>,
     {
         fn make(&self, start: &Start) -> Box<dyn App> {
-            MakeApp::make(&&&&&&Make::new(self.clone()), start)
+            MakeApp::make(&&&&&&&&&&Make::new(self.clone()), start)
         }
     }
 
@@ -211,7 +211,7 @@ mod any {
         E: Display,
     {
         fn make(&self, start: &Start) -> Box<dyn App> {
-            TryMakeApp::make(&&&&&Make::new(self.clone()), start)
+            TryMakeApp::make(&&&&&&&&&Make::new(self.clone()), start)
         }
     }
 }
@@ -285,7 +285,7 @@ mod any_service {
 }
 
 #[cfg(feature = "tower")]
-pub use services::{MakeService, MakeServiceLater, TryMakeService, TryMakeServiceLater};
+pub use services::*;
 
 /// Functions that make a `tower` service; they run within the worker's runtime.
 #[cfg(feature = "tower")]
@@ -294,65 +294,94 @@ mod services {
 
     use super::{Function, Make};
     use crate::protocol::Start;
-    use crate::tower::{HttpService, ServiceApp};
+    use crate::tower::{HttpService, SendHttpService, ServiceApp};
     use crate::worker::app::App;
     use atoll_protocol::Error;
 
-    /// A `Router`, or another service.
-    pub trait MakeService {
-        fn make(&self, start: &Start) -> Box<dyn App>;
+    /// Defines the four kinds of functions whose services are `$Service`s, with the names and places of the kinds, and the
+    /// constructor of their app.
+    macro_rules! service_kinds {
+        (
+            $Service:ident, $app:ident,
+            $Plain:ident for $plain:ty,
+            $Fallible:ident for $fallible:ty,
+            $Later:ident for $later:ty,
+            $FallibleLater:ident for $fallible_later:ty,
+        ) => {
+            /// A `Router`, or another service.
+            pub trait $Plain {
+                fn make(&self, start: &Start) -> Box<dyn App>;
+            }
+
+            impl<F: Function<P, Made: $Service>, P> $Plain for $plain {
+                fn make(&self, start: &Start) -> Box<dyn App> {
+                    let (function, start) = (self.function.clone(), start.clone());
+                    Box::new(ServiceApp::$app(async move || Ok(function.call(&start))))
+                }
+            }
+
+            /// `Result<Router, E>`.
+            pub trait $Fallible {
+                fn make(&self, start: &Start) -> Box<dyn App>;
+            }
+
+            impl<F, P, S, E> $Fallible for $fallible
+            where
+                F: Function<P, Made = Result<S, E>>,
+                S: $Service,
+                E: Display,
+            {
+                fn make(&self, start: &Start) -> Box<dyn App> {
+                    let (function, start) = (self.function.clone(), start.clone());
+                    Box::new(ServiceApp::$app(async move || function.call(&start).map_err(Error::internal)))
+                }
+            }
+
+            /// A `Router` in a future: of an `async fn`.
+            pub trait $Later {
+                fn make(&self, start: &Start) -> Box<dyn App>;
+            }
+
+            impl<F: Function<P, Made: Future<Output: $Service>>, P> $Later for $later {
+                fn make(&self, start: &Start) -> Box<dyn App> {
+                    let (function, start) = (self.function.clone(), start.clone());
+                    Box::new(ServiceApp::$app(async move || Ok(function.call(&start).await)))
+                }
+            }
+
+            /// `Result<Router, E>` in a future.
+            pub trait $FallibleLater {
+                fn make(&self, start: &Start) -> Box<dyn App>;
+            }
+
+            impl<F, P, S, E> $FallibleLater for $fallible_later
+            where
+                F: Function<P, Made: Future<Output = Result<S, E>>>,
+                S: $Service,
+                E: Display,
+            {
+                fn make(&self, start: &Start) -> Box<dyn App> {
+                    let (function, start) = (self.function.clone(), start.clone());
+                    let service = async move || function.call(&start).await.map_err(Error::internal);
+                    Box::new(ServiceApp::$app(service))
+                }
+            }
+        };
     }
 
-    impl<F: Function<P, Made: HttpService>, P> MakeService for &&&Make<F, P> {
-        fn make(&self, start: &Start) -> Box<dyn App> {
-            let (function, start) = (self.function.clone(), start.clone());
-            Box::new(ServiceApp::new(async move || Ok(function.call(&start))))
-        }
+    service_kinds! {
+        SendHttpService, for_any_thread,
+        MakeSendService for &&&&&&&Make<F, P>,
+        TryMakeSendService for &&&&&&Make<F, P>,
+        MakeSendServiceLater for &&&&&Make<F, P>,
+        TryMakeSendServiceLater for &&&&Make<F, P>,
     }
 
-    /// `Result<Router, E>`.
-    pub trait TryMakeService {
-        fn make(&self, start: &Start) -> Box<dyn App>;
-    }
-
-    impl<F, P, S, E> TryMakeService for &&Make<F, P>
-    where
-        F: Function<P, Made = Result<S, E>>,
-        S: HttpService,
-        E: Display,
-    {
-        fn make(&self, start: &Start) -> Box<dyn App> {
-            let (function, start) = (self.function.clone(), start.clone());
-            Box::new(ServiceApp::new(async move || function.call(&start).map_err(Error::internal)))
-        }
-    }
-
-    /// A `Router` in a future: of an `async fn`.
-    pub trait MakeServiceLater {
-        fn make(&self, start: &Start) -> Box<dyn App>;
-    }
-
-    impl<F: Function<P, Made: Future<Output: HttpService>>, P> MakeServiceLater for &Make<F, P> {
-        fn make(&self, start: &Start) -> Box<dyn App> {
-            let (function, start) = (self.function.clone(), start.clone());
-            Box::new(ServiceApp::new(async move || Ok(function.call(&start).await)))
-        }
-    }
-
-    /// `Result<Router, E>` in a future.
-    pub trait TryMakeServiceLater {
-        fn make(&self, start: &Start) -> Box<dyn App>;
-    }
-
-    impl<F, P, S, E> TryMakeServiceLater for Make<F, P>
-    where
-        F: Function<P, Made: Future<Output = Result<S, E>>>,
-        S: HttpService,
-        E: Display,
-    {
-        fn make(&self, start: &Start) -> Box<dyn App> {
-            let (function, start) = (self.function.clone(), start.clone());
-            Box::new(ServiceApp::new(async move || function.call(&start).await.map_err(Error::internal)))
-        }
+    service_kinds! {
+        HttpService, new,
+        MakeService for &&&Make<F, P>,
+        TryMakeService for &&Make<F, P>,
+        MakeServiceLater for &Make<F, P>,
+        TryMakeServiceLater for Make<F, P>,
     }
 }

@@ -42,6 +42,7 @@ pub(crate) async fn tear_down(
     let number = generation.number();
 
     record(app, number, State::Draining, format!("{} requests in flight", generation.in_flight()));
+    let begun = Instant::now();
     let left = generation.drain(settings.drain_timeout()).await;
     generation.shutdown().cancel_all();
     let left = if left > 0 { generation.drain(STREAMS_END).await } else { 0 };
@@ -50,6 +51,14 @@ pub(crate) async fn tear_down(
             "{}#{number}: cancelled {left} unfinished request{} after drain_timeout_ms = {}",
             app.name(),
             if left == 1 { "" } else { "s" },
+            settings.drain_timeout_ms
+        );
+    }
+    let left = generation.drain_background(settings.drain_timeout().saturating_sub(begun.elapsed())).await;
+    if left > 0 {
+        log::warn!(
+            "{}#{number}: work of `wait_until` has not ended after drain_timeout_ms = {}",
+            app.name(),
             settings.drain_timeout_ms
         );
     }

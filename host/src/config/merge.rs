@@ -5,6 +5,8 @@ use super::{
     isolation::Isolation,
     node::Node,
     on_fault::OnFault,
+    reload_mode::ReloadMode,
+    runtime::Runtime,
     sandbox,
     settings::{self, Settings},
 };
@@ -83,16 +85,10 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
             .optional("max_restarts", |node| node.whole(&settings::MAX_RESTARTS, "", ""))
             .unwrap_or(base.max_restarts),
         isolation: fields
-            .optional("isolation", |node| {
-                let is_known = |word: &str| Isolation::from_word(word).is_some();
-                node.text(Isolation::EXPECTED, is_known).and_then(|word| Isolation::from_word(&word))
-            })
+            .optional("isolation", |node| word(node, Isolation::EXPECTED, Isolation::from_word))
             .unwrap_or(base.isolation),
         on_fault: fields
-            .optional("on_fault", |node| {
-                let is_known = |word: &str| OnFault::from_word(word).is_some();
-                node.text(OnFault::EXPECTED, is_known).and_then(|word| OnFault::from_word(&word))
-            })
+            .optional("on_fault", |node| word(node, OnFault::EXPECTED, OnFault::from_word))
             .unwrap_or(base.on_fault),
         stack_size: fields
             .optional("stack_size", |node| node.bytes(&settings::STACK_SIZE))
@@ -109,6 +105,12 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
         library_limit: fields
             .optional("library_limit", |node| node.bytes(&settings::LIBRARY_LIMIT))
             .unwrap_or(base.library_limit),
+        reload: fields
+            .optional("reload", |node| word(node, ReloadMode::EXPECTED, ReloadMode::from_word))
+            .unwrap_or(base.reload),
+        runtime: fields
+            .optional("runtime", |node| word(node, Runtime::EXPECTED, Runtime::from_word))
+            .unwrap_or(base.runtime),
         keep: fields.optional("keep", |node| node.whole(&settings::KEEP, "", "")).unwrap_or(base.keep),
         preflight: fields.optional("preflight", Node::boolean).unwrap_or(base.preflight),
         sandbox: fields
@@ -125,6 +127,11 @@ fn time_or_never(node: &Node<'_>) -> Option<Option<u64>> {
 /// A value of a setting that can be switched off, which an app does with `null` where `defaults` has switched it on.
 fn or_null<'d, T>(node: &Node<'d>, read: impl FnOnce(&Node<'d>) -> Option<T>) -> Option<Option<T>> {
     if node.is_null() { Some(None) } else { read(node).map(Some) }
+}
+
+/// One of a few words.
+fn word<T>(node: &Node<'_>, expected: &'static str, from_word: fn(&str) -> Option<T>) -> Option<T> {
+    node.text(expected, |word| from_word(word).is_some()).and_then(|word| from_word(&word))
 }
 
 fn names_of_variables(node: &Node<'_>) -> Option<Vec<String>> {
@@ -190,7 +197,7 @@ mod tests {
             "workers": 3, "deadline_ms": 4, "queue": 5, "max_concurrency": 13, "rate": 14, "heap_soft_limit": "15MiB", "body_limit": "6kB", "head_limit": "16kB", "message_limit": "17kB", "max_calls": 18, "log_rate": 19, "log_record_limit": "20kB", "preload": true, "idle_timeout_ms": 7, "hang_timeout_ms": 27,
             "start_timeout_ms": 8, "drain_timeout_ms": 0, "stop_timeout_ms": 10, "env": { "A": "1" }, "inherit": ["B", "C*"], "dir": "/work",
             "config": { "x": [1] }, "data": "/data", "max_restarts": 0, "isolation": "process", "on_fault": "disable", "stack_size": "1MiB", "max_pinned": 16, "max_draining": 2,
-            "server_timing": true, "rewrite": false, "app_header": true, "library_limit": "16MB", "keep": 12,
+            "server_timing": true, "rewrite": false, "app_header": true, "library_limit": "16MB", "reload": "stop-first", "runtime": "multi-thread", "keep": 12,
             "preflight": false, "sandbox": { "preset": "strict", "memory": "1GiB" }
         });
         let settings = Settings {
@@ -227,6 +234,8 @@ mod tests {
             rewrite: false,
             app_header: true,
             library_limit: 16_000_000,
+            reload: ReloadMode::StopFirst,
+            runtime: Runtime::MultiThread,
             keep: 12,
             preflight: false,
             sandbox: Some(SandboxSettings { memory: Some(1 << 30), ..SandboxSettings::of(Preset::Strict) }),
@@ -304,6 +313,12 @@ mod tests {
                 "on_fault",
                 json!("stop"),
                 "expected \"process\", \"restart\" or \"disable\", found \"stop\"".into(),
+            ),
+            ("reload", json!(true), "expected \"side-by-side\" or \"stop-first\", found true".into()),
+            (
+                "runtime",
+                json!("tokio"),
+                "expected \"current-thread\" or \"multi-thread\", found \"tokio\"".into(),
             ),
             ("stack_size", json!("1kB"), "expected a size of at least 65536 bytes, found \"1kB\"".into()),
             ("max_pinned", json!(-1), "expected a whole number from 0 to 1000, found -1".into()),

@@ -7,6 +7,8 @@ use super::isolation::Isolation;
 use super::on_fault::OnFault;
 use super::ranges::MAX;
 pub(super) use super::ranges::{BODY_LIMIT, HEAP_SOFT_LIMIT, SOME_BYTES, STACK_SIZE};
+use super::reload_mode::ReloadMode;
+use super::runtime::Runtime;
 use super::sandbox::{self, SandboxSettings};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
@@ -244,6 +246,16 @@ pub struct Settings {
     #[schemars(schema_with = "byte_size::schema")]
     pub library_limit: usize,
 
+    /// When the generation that serves stops: `"side-by-side"` is when the next one is ready; `"stop-first"` is before the
+    /// next one starts, for apps that hold what only one can have, such as the lock of a database or a TCP port. Requests wait
+    /// meanwhile. If the next one fails to start, the previous library starts again. Default "side-by-side".
+    pub reload: ReloadMode,
+
+    /// The tokio runtime of each worker of a `tower` service: `"current-thread"` runs all tasks on the worker's thread;
+    /// `"multi-thread"` runs them on more threads, one for each processor, for apps that need `block_in_place`.
+    /// Default "current-thread".
+    pub runtime: Runtime,
+
     /// The number of previous libraries to keep for `atoll rollback`. Default 3.
     #[schemars(range(min = *KEEP.start(), max = *KEEP.end()))]
     pub keep: usize,
@@ -295,6 +307,8 @@ impl Default for Settings {
             rewrite: true,
             app_header: false,
             library_limit: 1 << 30,
+            reload: ReloadMode::SideBySide,
+            runtime: Runtime::CurrentThread,
             keep: 3,
             preflight: true,
             sandbox: Some(SandboxSettings::default()),

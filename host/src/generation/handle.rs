@@ -218,14 +218,24 @@ impl Generation {
         self.requests.in_flight()
     }
 
+    /// How many pieces of work that belong to no request its workers have.
+    pub fn background(&self) -> usize {
+        self.workers.background()
+    }
+
+    /// Waits until its workers have no work that belongs to no request, at most for `limit`; how many pieces are left.
+    pub async fn drain_background(&self, limit: Duration) -> usize {
+        self.workers.drain_background(limit).await
+    }
+
     /// Admits nothing more.
     pub fn retire(&self) {
         self.requests.retire();
     }
 
-    /// Admits nothing more, if nothing is in flight; whether that was so.
+    /// Admits nothing more, if it has nothing to do; whether that was so.
     pub fn retire_if_idle(&self) -> bool {
-        self.requests.retire_if_idle()
+        self.background() == 0 && self.requests.retire_if_idle()
     }
 
     /// Tells streams and WebSockets to end.

@@ -23,6 +23,7 @@
 pub mod answer;
 pub mod app_calls;
 mod arrivals;
+mod background;
 pub mod buffer;
 mod call_context;
 mod call_sink;

@@ -11,6 +11,7 @@ use foldhash::{HashMap, HashMapExt};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::background::BackgroundCount;
 use crate::call_context::CallContext;
 use crate::call_sink::{CallSink, OutgoingCall};
 use crate::flow_control::FlowControl;
@@ -72,6 +73,8 @@ pub struct Port {
     pub(crate) running: AtomicU64,
     call_sink: Arc<dyn CallSink>,
     pub(crate) calls: OutgoingCalls,
+    /// What the worker does besides its requests.
+    pub(crate) background: BackgroundCount,
     closed: AtomicBool,
 }
 
@@ -116,6 +119,7 @@ impl Port {
             running: AtomicU64::new(0),
             call_sink,
             calls: OutgoingCalls::default(),
+            background: BackgroundCount::default(),
             closed: AtomicBool::new(false),
         })
     }
@@ -183,6 +187,7 @@ impl Port {
             }
         }
         self.calls.cancel_all();
+        self.background.set(0);
         self.push(Item::Wake);
     }
 
@@ -248,6 +253,7 @@ impl Port {
             Ok(WorkerMessage::ReplyEvent(id, event)) => self.take_event(id, event),
             Ok(WorkerMessage::CallRequest(id, request)) => self.begin_call(id, request),
             Ok(WorkerMessage::Cancel(id)) => self.calls.cancel(&[id]),
+            Ok(WorkerMessage::Background(count)) => self.background.set(count),
             Err(error) => {
                 let kind = match error {
                     WorkerMessageError::Malformed(_) => WarningKind::Malformed,

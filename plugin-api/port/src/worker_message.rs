@@ -37,6 +37,8 @@ pub enum WorkerMessage {
     CallRequest(u64, CallRequest),
     /// The app's request with this id is no longer pending.
     Cancel(u64),
+    /// So many pieces of work that belong to no request are to be done.
+    Background(usize),
 }
 
 /// A request of an app's own.
@@ -119,6 +121,10 @@ fn other(json: &[u8]) -> Result<MessageKind, WorkerMessageError> {
         (method::FETCH, Some(id)) => return Ok(MessageKind::Fetch(id)),
         (method::CANCEL, None) => {
             return Ok(MessageKind::Complete(WorkerMessage::Cancel(read::<protocol::Cancel>(params)?.id)));
+        }
+        (method::BACKGROUND, None) => {
+            let protocol::Background { count } = read(params)?;
+            return Ok(MessageKind::Complete(WorkerMessage::Background(count)));
         }
         (method::BODY_END, None) => (read::<Stream>(params)?.id, ReplyEvent::End),
         (method::BODY_ERROR, None) => {

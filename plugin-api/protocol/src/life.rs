@@ -30,6 +30,9 @@ pub struct Start {
     /// Whether the app sets a logger for the `log` crate itself, so that nobody else is to set one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_logger: bool,
+    /// Whether the worker's tokio runtime, where it has one, has more threads.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub multi_thread: bool,
 }
 
 impl Start {
@@ -89,6 +92,13 @@ pub struct Started {
 pub struct Cancel {
     /// The id of the cancelled request.
     pub id: u64,
+}
+
+/// The parameters of [`method::BACKGROUND`](super::method::BACKGROUND).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Background {
+    /// How many pieces of work there are now.
+    pub count: usize,
 }
 
 /// The parameters of [`method::LOG_LEVEL`](super::method::LOG_LEVEL).

@@ -14,6 +14,8 @@ pub const CANCEL: &str = "cancel";
 pub const STOP: &str = "stop";
 /// host → app, notification: which log records the app is to send from now on; params [`LogLevel`](super::LogLevel).
 pub const LOG_LEVEL: &str = "log.level";
+/// app → host, notification: how much the worker does besides its requests; params [`Background`](super::Background).
+pub const BACKGROUND: &str = "background";
 /// app → host: an RPC method of another app; params [`RpcCall`](super::RpcCall), result: that method's.
 pub const CALL: &str = "call";
 /// app → host: an HTTP request to another app; params [`Fetch`](super::Fetch), result
@@ -42,6 +44,6 @@ pub const WS_CLOSE: &str = "ws.close";
 /// assert!(!method::is_reserved("add"));
 /// ```
 pub fn is_reserved(name: &str) -> bool {
-    [START, HTTP, CANCEL, STOP, CALL, FETCH].contains(&name)
+    [START, HTTP, CANCEL, STOP, BACKGROUND, CALL, FETCH].contains(&name)
         || ["state.", "log.", "body.", "ws.", "rpc."].iter().any(|prefix| name.starts_with(prefix))
 }

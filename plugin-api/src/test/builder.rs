@@ -157,6 +157,7 @@ fn first(app: &str) -> Start {
         state: None,
         body_limit: BODY_LIMIT,
         own_logger: false,
+        multi_thread: false,
     }
 }
 

@@ -188,7 +188,7 @@ impl Worker {
 
     /// How many requests it has.
     pub(super) fn in_flight(&self) -> usize {
-        self.wait(async |generation| generation.requests.in_flight())
+        self.wait(async |generation| generation.requests.in_flight() + generation.workers.background())
     }
 
     /// Ends endless streams, as a host does when the app is replaced.
@@ -200,7 +200,8 @@ impl Worker {
     pub(super) fn drain(&self) -> usize {
         self.wait(async |generation| {
             generation.requests.retire();
-            generation.requests.drain(generation.patience).await
+            let left = generation.requests.drain(generation.patience).await;
+            left + generation.workers.drain_background(generation.patience).await
         })
     }
 

@@ -3,8 +3,9 @@
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
+use super::caller::{self, Caller, Spawn};
 use super::serve::Server;
-use super::service::HttpService;
+use super::service::{HttpService, SendHttpService};
 use crate::abi::Exit;
 use crate::abi::port::Port;
 use crate::protocol::Start;
@@ -12,46 +13,73 @@ use crate::worker::app::App;
 use atoll_protocol::Error;
 
 /// A service that is made on its worker, within its runtime.
-pub struct ServiceApp<M, S> {
+pub struct ServiceApp<M, S: HttpService> {
     make: M,
+    spawn: Option<Spawn<S>>,
     running: Option<Running<S>>,
 }
 
-struct Running<S> {
+struct Running<S: HttpService> {
     runtime: Runtime,
     local: LocalSet,
-    service: S,
+    caller: Caller<S>,
 }
 
-impl<M, S> ServiceApp<M, S> {
+impl<M, S: HttpService> ServiceApp<M, S> {
     /// An app of what `make` makes, when the worker starts.
     #[doc(hidden)]
     pub fn new(make: M) -> Self {
-        Self { make, running: None }
+        Self { make, spawn: None, running: None }
+    }
+}
+
+impl<M, S: SendHttpService> ServiceApp<M, S> {
+    /// As [`new`](Self::new), of a service that can answer on any thread.
+    #[doc(hidden)]
+    pub fn for_any_thread(make: M) -> Self {
+        Self { make, spawn: Some(caller::spawn), running: None }
     }
 }
 
 impl<M: AsyncFn() -> Result<S, Error>, S: HttpService> App for ServiceApp<M, S> {
     fn start(&mut self, start: &Start) -> Result<(), Error> {
-        let name = format!("{}#{} blocking", start.app, start.generation);
-        let runtime = Builder::new_current_thread().enable_all().thread_name(name).build()?;
+        let name = format!("{}#{} tokio", start.app, start.generation);
         let local = LocalSet::new();
-        let service = local.block_on(&runtime, async { (self.make)().await })?;
-        self.running = Some(Running { runtime, local, service });
+        let (runtime, service) = if start.multi_thread {
+            if self.spawn.is_none() {
+                return Err(Error::internal(
+                    "the setting `runtime` is \"multi-thread\", and the service or its futures are not `Send`",
+                ));
+            }
+            let runtime = Builder::new_multi_thread().enable_all().thread_name(name).build()?;
+            let service = runtime.block_on(async { (self.make)().await })?;
+            (runtime, service)
+        } else {
+            self.spawn = None;
+            let runtime = Builder::new_current_thread().enable_all().thread_name(name).build()?;
+            let service = local.block_on(&runtime, async { (self.make)().await })?;
+            (runtime, service)
+        };
+        self.running = Some(Running { runtime, local, caller: Caller::new(service, self.spawn) });
         Ok(())
     }
 
     fn run(self: Box<Self>, _start: &Start, port: Port) -> Exit {
-        let Some(Running { runtime, local, service }) = self.running else { return Exit::Returned };
-        let exit = local.block_on(&runtime, Server::new(service, port).run());
+        let Some(Running { runtime, local, caller }) = self.running else { return Exit::Returned };
+        let exit = local.block_on(&runtime, Server::new(caller, port).run());
         // What the app has spawned ends here, while its thread-locals are alive.
         drop(local);
+        let tasks = runtime.metrics().num_alive_tasks();
+        if tasks > 0 {
+            let plural = if tasks == 1 { "" } else { "s" };
+            log::info!("dropping {tasks} unfinished task{plural} that the app has spawned");
+        }
         drop(runtime);
         exit
     }
 }
 
-impl<M, S> std::fmt::Debug for ServiceApp<M, S> {
+impl<M, S: HttpService> std::fmt::Debug for ServiceApp<M, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ServiceApp")
     }

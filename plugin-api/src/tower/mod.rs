@@ -6,6 +6,7 @@
 
 mod app;
 mod body;
+mod caller;
 mod convert;
 mod lent;
 mod serve;
@@ -15,4 +16,4 @@ mod upgrade;
 pub use app::ServiceApp;
 pub use body::{Body, BodyError};
 pub use convert::Peer;
-pub use service::HttpService;
+pub use service::{HttpService, SendHttpService};

@@ -19,10 +19,12 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::body::Body;
+use super::caller::Caller;
 use super::lent::Lent;
 use super::service::{BoxError, HttpService};
 use super::{convert, upgrade};
 use crate::abi::call::Call;
+use crate::abi::hooks::signals;
 use crate::abi::panic::{catch, payload_text};
 use crate::abi::port::{Closed, Event, Port};
 use crate::abi::{Buffer, Exit, Message};
@@ -32,9 +34,12 @@ use crate::worker::host::{Host, Requests};
 use crate::worker::work::{MESSAGES_PER_TURN, Work, fail, refuse, result};
 use atoll_protocol::Error;
 
+/// How often a worker that is to stop looks whether the tasks of the app have ended.
+const NEXT_LOOK: Duration = Duration::from_millis(5);
+
 /// A worker's loop.
-pub(super) struct Server<S> {
-    service: S,
+pub(super) struct Server<S: HttpService> {
+    service: Caller<S>,
     port: Port,
     requests: Arc<Requests>,
     /// The requests that have to be waited for.
@@ -44,17 +49,19 @@ pub(super) struct Server<S> {
     numbers: HashMap<tokio::task::Id, u64>,
     streams: Rc<RefCell<Streams>>,
     stopping: bool,
+    /// Whether the app was notified of the end by a signal, so that its tasks come to theirs.
+    is_signalled: bool,
 }
 
 /// Own threads of the app's may wait for answers that will not come any more.
-impl<S> Drop for Server<S> {
+impl<S: HttpService> Drop for Server<S> {
     fn drop(&mut self) {
         self.requests.close();
     }
 }
 
 impl<S: HttpService> Server<S> {
-    pub(super) fn new(service: S, port: Port) -> Self {
+    pub(super) fn new(service: Caller<S>, port: Port) -> Self {
         Self {
             service,
             requests: Requests::new(port.clone()),
@@ -64,6 +71,7 @@ impl<S: HttpService> Server<S> {
             numbers: HashMap::new(),
             streams: Rc::default(),
             stopping: false,
+            is_signalled: false,
         }
     }
 
@@ -82,7 +90,11 @@ impl<S: HttpService> Server<S> {
             while let Some(ended) = self.tasks.try_join_next_with_id() {
                 self.ended(ended);
             }
-            if self.stopping && self.tasks.is_empty() {
+            for work in self.requests.new_background() {
+                self.tasks.spawn_local(Scoped { host: self.requests.host(None), work });
+            }
+            let is_idle = self.stopping && self.tasks.is_empty();
+            if is_idle && !(self.is_signalled && has_tasks()) {
                 break;
             }
             if !self.port.sleep() {
@@ -92,6 +104,8 @@ impl<S: HttpService> Server<S> {
             tokio::select! {
                 () = rings(&doorbell) => {}
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
+                // Nobody reports the end of the app's own tasks.
+                () = tokio::time::sleep(NEXT_LOOK), if is_idle => {}
             }
         }
         self.tasks.shutdown().await;
@@ -124,7 +138,10 @@ impl<S: HttpService> Server<S> {
                     abort.abort();
                 }
             }
-            Some(Work::Stop) => self.stopping = true,
+            Some(Work::Stop) => {
+                self.stopping = true;
+                self.is_signalled = signals::deliver_stop();
+            }
             None => {}
         }
     }
@@ -167,6 +184,7 @@ impl<S: HttpService> Server<S> {
 
     fn ended(&mut self, ended: Result<(tokio::task::Id, ()), tokio::task::JoinError>) {
         let task = ended.as_ref().map_or_else(tokio::task::JoinError::id, |(task, _)| *task);
+        // That of no request: the hook has reported its panic.
         let Some(id) = self.numbers.remove(&task) else { return };
         self.running.remove(&id);
         self.finish(id);
@@ -183,6 +201,11 @@ impl<S: HttpService> Server<S> {
             }
         }
     }
+}
+
+/// Whether the app has spawned tasks that have not ended.
+fn has_tasks() -> bool {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks() > 0
 }
 
 /// Whether a client requests a protocol upgrade.
@@ -218,7 +241,7 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    async fn carry_out<S: HttpService>(self, service: S, request: Request<Body>) {
+    async fn carry_out<S: HttpService>(self, service: Caller<S>, request: Request<Body>) {
         if is_upgrade(&request) {
             return upgrade::carry_out(self, service, request).await;
         }
@@ -339,12 +362,12 @@ async fn rings(doorbell: &AsyncFd<OwnedFd>) {
 }
 
 /// Polls with a host as the current one.
-struct Scoped<W> {
+struct Scoped<W: ?Sized> {
     host: Host,
     work: Pin<Box<W>>,
 }
 
-impl<W: Future> Future for Scoped<W> {
+impl<W: Future + ?Sized> Future for Scoped<W> {
     type Output = W::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<W::Output> {

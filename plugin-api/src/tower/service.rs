@@ -25,6 +25,31 @@ pub trait HttpService: Clone + 'static {
     ) -> impl Future<Output = Result<Response<Self::ResponseBody>, BoxError>> + 'static;
 }
 
+/// A service that can answer on any thread.
+pub trait SendHttpService: HttpService<ResponseBody: Send> + Send {
+    /// As [`answer`](HttpService::answer).
+    #[doc(hidden)]
+    fn answer_on_any_thread(
+        self,
+        request: Request<Body>,
+    ) -> impl Future<Output = Result<Response<Self::ResponseBody>, BoxError>> + Send + 'static;
+}
+
+impl<S, B> SendHttpService for S
+where
+    S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    S::Error: Send,
+    B: http_body::Body<Error: Into<BoxError>> + Send + 'static,
+{
+    async fn answer_on_any_thread(mut self, request: Request<Body>) -> Result<Response<B>, BoxError> {
+        poll_fn(|context| self.poll_ready(context)).await.map_err(Into::into)?;
+        self.call(request).await.map_err(Into::into)
+    }
+}
+
 impl<S, B> HttpService for S
 where
     S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>> + Clone + 'static,

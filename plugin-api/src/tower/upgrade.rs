@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::task::JoinSet;
 
 use super::body::Body;
+use super::caller::Caller;
 use super::serve::{Exchange, ready_to_send};
 use super::service::{BoxError, HttpService};
 use crate::http::stream::{Channel, Item, Receiver};
@@ -24,7 +25,11 @@ const PIPE: usize = 64 * 1024;
 /// So much is read from the service at once.
 const PIECE: usize = 16 * 1024;
 
-pub(super) async fn carry_out<S: HttpService>(exchange: Exchange, service: S, request: Request<Body>) {
+pub(super) async fn carry_out<S: HttpService>(
+    exchange: Exchange,
+    service: Caller<S>,
+    request: Request<Body>,
+) {
     if let Err(error) = handshake(&exchange, service, request).await {
         exchange.refuse(error);
     }
@@ -33,7 +38,7 @@ pub(super) async fn carry_out<S: HttpService>(exchange: Exchange, service: S, re
 /// Has the service answer; an error: it has not.
 async fn handshake<S: HttpService>(
     exchange: &Exchange,
-    service: S,
+    service: Caller<S>,
     request: Request<Body>,
 ) -> Result<(), BoxError> {
     let (head, _) = request.into_parts();

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -54,12 +56,14 @@ pub struct Application {
     pub(crate) middleware: Vec<BoxedHandler>,
     pub(crate) after: Vec<Box<After>>,
     on_start: Vec<Box<OnStart>>,
+    on_stop: Vec<Box<OnStop>>,
     on_save: Option<Box<OnSave>>,
     on_restore: Option<Box<OnRestore>>,
 }
 
 type After = dyn Fn(&Request, Response) -> Response;
 type OnStart = dyn Fn(&Start) -> Result<(), Error>;
+type OnStop = dyn Fn() -> LocalBoxFuture<'static, Result<(), Error>>;
 type OnSave = dyn Fn() -> Result<Value, Error>;
 type OnRestore = dyn Fn(Value) -> Result<(), Error>;
 
@@ -193,6 +197,31 @@ impl Application {
         self
     }
 
+    /// Adds a hook that runs once on each worker, when the app is stopped or its library was replaced, and its requests have
+    /// ended. The host waits for it for `stop_timeout_ms`, and then drops it. If it fails, that is logged. Hooks run in the
+    /// order in which they were added.
+    ///
+    /// ```
+    /// use atoll_plugin::prelude::*;
+    ///
+    /// fn app() -> Application {
+    ///     Application::new()
+    ///         .on_stop(async || {
+    ///             log::info!("good bye");
+    ///             Ok(())
+    ///         })
+    ///         .get("/", |_: Request| "hello")
+    /// }
+    /// # app();
+    /// ```
+    pub fn on_stop<F>(mut self, hook: impl Fn() -> F + 'static) -> Self
+    where
+        F: Future<Output = Result<(), Error>> + 'static,
+    {
+        self.on_stop.push(Box::new(move || hook().boxed_local()));
+        self
+    }
+
     /// Sets the hook that returns the state for the next generation when the app's library is replaced. The state can
     /// be any type that serializes to JSON; see [`on_restore`](Self::on_restore).
     ///
@@ -252,6 +281,15 @@ impl Application {
         Ok(())
     }
 
+    /// Runs the hooks of the end.
+    pub(crate) async fn stop(&self) {
+        for hook in &self.on_stop {
+            if let Err(error) = hook().await {
+                log::error!("a hook of `on_stop` failed: {error}");
+            }
+        }
+    }
+
     /// Whether there is a state for the next generation.
     pub(crate) fn saves(&self) -> bool {
         self.on_save.is_some()
@@ -296,6 +334,7 @@ mod tests {
             state,
             body_limit: 1 << 20,
             own_logger: false,
+            multi_thread: false,
         }
     }
 

@@ -16,6 +16,7 @@ use futures_util::{FutureExt, StreamExt};
 use serde_json::value::RawValue;
 
 use crate::abi::call::Call;
+use crate::abi::hooks::signals;
 use crate::abi::panic::catch;
 use crate::abi::port::{Closed, Event, Port};
 use crate::abi::{Exit, Message};
@@ -31,6 +32,9 @@ use crate::worker::rpc::{RpcError, RpcStep};
 use crate::worker::task::{Outcome, Task};
 use crate::worker::work::{MESSAGES_PER_TURN, Work, fail, refuse, result};
 use atoll_protocol::Error;
+
+/// The number of the task of no request.
+const NO_REQUEST: u64 = 0;
 
 /// What comes of a task.
 enum Done {
@@ -52,6 +56,7 @@ pub(crate) fn run(application: Application, start: &Start, port: Port) -> Exit {
         port,
         tasks: FuturesUnordered::new(),
         running: HashMap::new(),
+        background: FuturesUnordered::new(),
         streams: RefCell::default(),
         waker,
         stopping: false,
@@ -66,6 +71,8 @@ struct EventLoop {
     port: Port,
     tasks: FuturesUnordered<Task<Done>>,
     running: HashMap<u64, AbortHandle>,
+    /// What belongs to no request.
+    background: FuturesUnordered<Task<()>>,
     streams: RefCell<Streams>,
     waker: Waker,
     stopping: bool,
@@ -80,7 +87,7 @@ impl Drop for EventLoop {
 
 impl EventLoop {
     fn run(mut self) -> Exit {
-        while !(self.stopping && self.tasks.is_empty()) {
+        while !(self.stopping && self.tasks.is_empty() && self.background.is_empty()) {
             if self.turn().is_err() {
                 break;
             }
@@ -118,11 +125,23 @@ impl EventLoop {
                 Ok(())
             }
             Some(Work::Stop) => {
-                self.stopping = true;
+                self.stop();
                 Ok(())
             }
             None => Ok(()),
         }
+    }
+
+    fn stop(&mut self) {
+        self.stopping = true;
+        signals::deliver_stop();
+        let application = self.application.clone();
+        self.spawn_background(async move { application.stop().await }.boxed_local());
+    }
+
+    fn spawn_background(&mut self, work: LocalBoxFuture<'static, ()>) {
+        let (task, _) = Task::new(NO_REQUEST, Some(self.requests.host(None)), work);
+        self.background.push(task);
     }
 
     fn http(&mut self, id: u64, call: Call) -> Result<(), Closed> {
@@ -172,12 +191,17 @@ impl EventLoop {
     }
 
     fn poll_tasks(&mut self) -> Result<(), Closed> {
+        for work in self.requests.new_background() {
+            self.spawn_background(work);
+        }
         let waker = self.waker.clone();
         let mut context = Context::from_waker(&waker);
         while let Poll::Ready(Some((id, outcome))) = self.tasks.poll_next_unpin(&mut context) {
             self.running.remove(&id);
             self.done(id, outcome)?;
         }
+        // The hook has reported those that panicked.
+        while let Poll::Ready(Some(_ended)) = self.background.poll_next_unpin(&mut context) {}
         Ok(())
     }
 

@@ -20,6 +20,7 @@ use crate::http::payload::Payload;
 use crate::http::request_builder::RequestBuilder;
 use crate::http::stream::Chunk;
 use crate::protocol::{self, Fetch, Header, HttpResponse, RpcCall, code, method};
+use crate::worker::background::{self, Background};
 use crate::worker::rpc::RpcError;
 
 /// The host, as a handler sees it: it brings calls and requests to other apps, without a socket.
@@ -50,6 +51,7 @@ pub(crate) struct Requests {
     next_id: AtomicU64,
     /// `None` once the worker takes no more messages: then nothing is answered.
     waiting: Mutex<Option<Waiting>>,
+    background: Background,
 }
 
 type Waiting = HashMap<u64, oneshot::Sender<Message>>;
@@ -66,7 +68,22 @@ impl Requests {
             port,
             next_id: AtomicU64::new(2),
             waiting: Mutex::new(Some(HashMap::new())),
+            background: Background::default(),
         })
+    }
+
+    /// What the worker is to do besides its requests, and has not begun.
+    pub(crate) fn new_background(&self) -> Vec<background::Work> {
+        self.background.take_new()
+    }
+
+    /// Changes the number of such pieces of work, of which the host is notified.
+    fn count_background(&self, change: impl FnOnce(usize) -> usize) {
+        self.background.count(change, |count| {
+            let params = protocol::Background { count };
+            // A host that does not listen does not wait for them, either.
+            let _ = self.port.send(&protocol::Request::notification(method::BACKGROUND, params), Vec::new());
+        });
     }
 
     fn waiting(&self) -> MutexGuard<'_, Option<Waiting>> {
@@ -90,7 +107,7 @@ impl Requests {
     /// Fails the requests without an answer, and those to come: the worker takes no more messages.
     pub(crate) fn close(&self) {
         let waiting = self.waiting().take();
-        drop(waiting);
+        drop((waiting, self.background.take_new()));
     }
 
     /// The host, on behalf of one of its requests.
@@ -121,15 +138,47 @@ impl Host {
         Self { requests: self.requests.clone(), parent: None }
     }
 
+    /// Has the worker do some work after its answers. The host waits for it as for a request: the app is not idle as long as
+    /// it runs, and a generation that is replaced or stopped is given `drain_timeout_ms` to end it; after
+    /// `stop_timeout_ms` more it is dropped. [`current`](Self::current) is a host without a request in it.
+    ///
+    /// If it panics, that is logged, and nothing else happens.
+    ///
+    /// ```
+    /// use atoll_plugin::prelude::*;
+    /// use atoll_plugin::Host;
+    ///
+    /// async fn order(req: Request) -> &'static str {
+    ///     let order = req.text().unwrap_or_default().to_owned();
+    ///     Host::current().wait_until(async move {
+    ///         if let Err(error) = Host::current().call::<()>("mail", "send", order).await {
+    ///             log::error!("no mail was sent: {error}");
+    ///         }
+    ///     });
+    ///     "thank you"
+    /// }
+    /// ```
+    pub fn wait_until(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let requests = self.requests.clone();
+        requests.count_background(|count| count + 1);
+        let counted = Counted(requests.clone());
+        requests.background.add(Box::pin(async move {
+            let _counted = counted;
+            work.await;
+        }));
+        requests.port.waker().wake();
+    }
+
+    /// Runs `f`, with this host as the current one, on a thread that is not the worker's.
+    #[cfg(feature = "tower")]
+    pub(crate) fn scope_elsewhere<T>(&self, f: impl FnOnce() -> T) -> T {
+        let _restore = Restore::set(self.clone());
+        f()
+    }
+
     /// Runs `f` on the worker's thread, with this host as the current one.
     pub(crate) fn scope<T>(&self, f: impl FnOnce() -> T) -> T {
-        struct Restore(Option<Host>);
-        impl Drop for Restore {
-            fn drop(&mut self) {
-                CURRENT.set(self.0.take());
-            }
-        }
-        let _restore = Restore(CURRENT.replace(Some(self.clone())));
+        let _restore = Restore::set(self.clone());
         let _noted = self.requests.running.note(self.parent.unwrap_or(0));
         f()
     }
@@ -203,6 +252,31 @@ impl Host {
         let message = answered.await.map_err(|_cancelled| closed());
         drop(asked);
         message
+    }
+}
+
+/// A piece of work besides requests, as long as it is there.
+struct Counted(Arc<Requests>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.count_background(|count| count - 1);
+    }
+}
+
+/// The host that was the current one before.
+struct Restore(Option<Host>);
+
+impl Restore {
+    /// Makes this host the current one, until what is returned is dropped.
+    fn set(host: Host) -> Self {
+        Self(CURRENT.replace(Some(host)))
+    }
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        CURRENT.set(self.0.take());
     }
 }
 

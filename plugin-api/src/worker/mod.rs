@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod application;
+pub(crate) mod background;
 pub(crate) mod event_loop;
 pub(crate) mod host;
 pub(crate) mod pipeline;

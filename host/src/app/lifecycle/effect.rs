@@ -50,6 +50,8 @@ pub enum Report {
     Unchanged,
     /// A generation failed to start.
     Failed(Number, String),
+    /// The new library failed to start, and this generation is of the library before.
+    Restored(Number, String),
     /// The serving generation has crashed.
     Crashed(Number, String),
     /// No generation is started because too many are pinned.

@@ -37,11 +37,14 @@ pub enum Event {
     HandOver,
     /// A generation has started.
     Ready(Number),
+    /// A generation of the library before has started, as the new library failed to start after the generation before was
+    /// stopped: why it failed.
+    Restored(Number, String),
     /// A generation failed to start, and nothing of it is left.
     NotReady(Number, Cause, String),
     /// A worker of a generation has exited unexpectedly: why.
     Exited(Number, String),
-    /// A generation had nothing to do for the idle timeout, or makes way for the next one; it admits nothing more.
+    /// A generation had nothing to do for the idle timeout, or stops before the next one starts; it admits nothing more.
     Idle(Number),
     /// A retired generation is unloaded or pinned.
     Gone(Number),

@@ -158,6 +158,7 @@ impl Lifecycle {
             Event::HeapExceeded(number) => self.heap_exceeded(number),
             Event::HandOver => self.hand_over(),
             Event::Ready(number) => self.ready(number),
+            Event::Restored(number, reason) => self.restored(number, reason),
             Event::NotReady(number, cause, reason) => self.not_ready(number, cause, reason),
             Event::Exited(number, reason) => self.exited(number, reason),
             Event::Idle(number) => self.idle(number),

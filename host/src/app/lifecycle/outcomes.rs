@@ -32,18 +32,43 @@ impl Lifecycle {
             self.start_failed(Cause::Failed);
             return self.answer_reload(number, Err(reason));
         }
+        self.serve(number, starting.start.relieves_heap);
+        self.answer_reload(number, Ok(number));
+        if self.is_outdated {
+            self.start();
+        }
+    }
+
+    pub(super) fn restored(&mut self, number: Number, reason: String) {
+        let Some(starting) = self.starting.take_if(|starting| starting.number == number) else { return };
+        if self.discards_start() {
+            return self.retire(number);
+        }
+        self.failure = Some(Failure::Failed(reason.clone()));
+        self.effects.push(Effect::Report(Report::Restored(number, reason.clone())));
+        if let Some(exit) = starting.exit {
+            self.resume();
+            self.retire(number);
+            self.fail(number, Failure::Failed(exit));
+            self.start_failed(Cause::Failed);
+        } else {
+            self.serve(number, false);
+            if self.is_outdated {
+                self.start();
+            }
+        }
+        self.answer_reload(number, Err(reason));
+    }
+
+    /// Sends new requests to a generation that is ready, instead of the one before.
+    fn serve(&mut self, number: Number, relieves_heap: bool) {
         self.is_held = false;
         self.faults = 0;
         self.phase = Phase::Serving;
         let replaces = self.serving.replace(number);
-        let relieves_heap = starting.start.relieves_heap;
         self.effects.extend([Effect::Serve { number, replaces, relieves_heap }, Effect::Admit]);
         if let Some(before) = replaces {
             self.retire(before);
-        }
-        self.answer_reload(number, Ok(number));
-        if self.is_outdated {
-            self.start();
         }
     }
 

@@ -11,13 +11,14 @@ use super::data_folder;
 use super::error::StartupError;
 use super::exits::Exits;
 use super::hand_over::hand_over;
-use super::housing::{in_host, in_process};
+use super::housing::{data_and_policy, in_host, in_process};
 use super::plan::Plan;
 use crate::app::environment;
 use crate::app::live_generation::LiveGeneration;
 use crate::app::teardown;
-use crate::config::Isolation;
+use crate::config::{Isolation, Runtime};
 use crate::generation::handle::{Identity, Shape};
+use crate::library::check::CheckError;
 use crate::library::inspect::Inspected;
 use crate::library::preflight::Passed;
 use crate::observe::history::State;
@@ -25,29 +26,62 @@ use crate::sandbox::Policy;
 
 /// What is the same each time that a generation is tried.
 pub(super) struct Attempt<'p> {
-    pub(super) plan: &'p Plan,
+    plan: &'p Plan,
     /// The version of the library's package.
-    pub(super) version: String,
-    pub(super) isolation: Isolation,
-    pub(super) preflight: Option<Passed>,
+    version: String,
+    isolation: Isolation,
+    preflight: Option<Passed>,
     /// What its process may do; `None`: what its user may.
-    pub(super) policy: Option<Policy>,
+    policy: Option<Policy>,
     /// Its data folder.
-    pub(super) data: Option<PathBuf>,
+    data: Option<PathBuf>,
 }
 
 /// An attempt that has failed.
 pub(super) struct Failed {
     pub(super) error: StartupError,
     /// The copy of the library, if it can be loaded again.
-    pub(super) copy: Option<Inspected>,
+    copy: Option<Inspected>,
     /// What the predecessor has handed over, if it has.
     pub(super) states: Option<Vec<Value>>,
 }
 
-impl Attempt<'_> {
+impl<'p> Attempt<'p> {
+    /// What can be done before the library is loaded into the host.
+    pub(super) async fn new(plan: &'p Plan, inspected: &Inspected) -> Result<Self, StartupError> {
+        let isolation = plan.app.isolation(inspected.staged().hash());
+        let preflight = match isolation {
+            Isolation::Thread | Isolation::Auto => preflight(plan, inspected).await?,
+            // It opens the library itself.
+            Isolation::Process => None,
+        };
+        let (data, policy) = data_and_policy(&plan.app, isolation).await?;
+        Ok(Self { plan, version: inspected.stamp().version.clone(), isolation, preflight, policy, data })
+    }
+
     /// Loads the library and starts its workers, with the states that the predecessor has handed over, or hands over now.
     pub(super) async fn run(
+        &self,
+        inspected: Inspected,
+        states: Option<Vec<Value>>,
+    ) -> Result<LiveGeneration, Failed> {
+        let app = &self.plan.app;
+        match self.try_once(inspected, states).await {
+            Err(Failed { error, copy: Some(copy), states })
+                if error.is_about_logger() && !app.has_own_logger() =>
+            {
+                log::debug!(
+                    "{}: it sets a logger itself, and is started again without the host's",
+                    app.name()
+                );
+                app.note_own_logger();
+                self.try_once(copy, states).await
+            }
+            tried => tried,
+        }
+    }
+
+    async fn try_once(
         &self,
         inspected: Inspected,
         states: Option<Vec<Value>>,
@@ -127,8 +161,20 @@ impl Attempt<'_> {
             state: None,
             body_limit: settings.body_limit as u64,
             own_logger: self.plan.app.has_own_logger(),
+            multi_thread: settings.runtime == Runtime::MultiThread,
         }
     }
+}
+
+/// Opens the library in a process, if it is to be, so that one that crashes or hangs never reaches the host.
+async fn preflight(plan: &Plan, inspected: &Inspected) -> Result<Option<Passed>, StartupError> {
+    let Some(preflight) = &plan.preflight else { return Ok(None) };
+    let passed = preflight
+        .pass(inspected.staged(), plan.app.settings().start_timeout())
+        .await
+        .map_err(CheckError::from)?;
+    plan.record(State::Preflighted, passed.to_string());
+    Ok(Some(passed))
 }
 
 /// The working directory of an app: that of the setting `dir`, or else the folder that its `path` names, or the one of the

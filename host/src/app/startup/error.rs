@@ -28,6 +28,12 @@ pub(crate) enum StartupError {
     Unchanged,
     #[error("the earlier library is no longer kept (see the setting `keep`)")]
     NotKept,
+    #[error(
+        "{0}; if the generation that serves holds what it needs, set \"reload\": \"stop-first\" for the app"
+    )]
+    Exclusive(Box<StartupError>),
+    #[error("{new}; the previous library failed to start again: {previous}")]
+    NotRestored { new: Box<StartupError>, previous: Box<StartupError> },
     #[error("the host failed to start it: {0}; this is a bug in the host, please report it")]
     Panicked(String),
 }
@@ -41,6 +47,18 @@ impl StartupError {
         text.contains("SetLoggerError") || text.contains("logging system was already initialized")
     }
 
+    /// Whether it seems that the app did not get what only one can have: a lock, an address, the name of a file.
+    pub(super) fn is_about_exclusive(&self) -> bool {
+        /// `EADDRINUSE`, `EAGAIN` of a lock without waiting, `EEXIST`.
+        const OS_ERRORS: [&str; 3] = ["(os error 98)", "(os error 11)", "(os error 17)"];
+        let Self::Start(StartError::Refused { reason, .. }) = self else { return false };
+        let text = reason.to_string();
+        let mut words = text.split(|c: char| !c.is_alphanumeric());
+        words.any(|word| word.to_ascii_lowercase().starts_with("lock"))
+            || OS_ERRORS.iter().any(|error| text.contains(error))
+            || text.contains("already open")
+    }
+
     pub(crate) fn cause(&self) -> Cause {
         match self {
             // Nothing but another file changes that.
@@ -48,6 +66,7 @@ impl StartupError {
                 StageError::Shared { .. } | StageError::TooLarge { .. } | StageError::NotAFile { .. },
             )) => Cause::Unusable,
             Self::Unchanged => Cause::Unchanged,
+            Self::Exclusive(error) | Self::NotRestored { new: error, .. } => error.cause(),
             // What a compiler says may contain anything.
             Self::Build(_) => Cause::Build,
             _ if self.is_of_the_machine() => Cause::Machine,

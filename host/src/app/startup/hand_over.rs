@@ -1,6 +1,6 @@
 //! What a generation hands over to the next one.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -19,7 +19,9 @@ pub(super) async fn hand_over(plan: &Plan, limit: Duration) -> Vec<Value> {
     (plan.hold)().await;
     predecessor.shutdown().cancel_endless();
     let name = plan.app.name();
+    let begun = Instant::now();
     let left = predecessor.drain(HOLD_LIMIT).await;
+    predecessor.drain_background(HOLD_LIMIT.saturating_sub(begun.elapsed())).await;
     if left > 0 {
         log::warn!(
             "{name}: {left} requests were still running {} ms after the change; their changes to the state are not \

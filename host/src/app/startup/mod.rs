@@ -17,17 +17,15 @@ use tokio::task::spawn_blocking;
 use self::attempt::{Attempt, Failed};
 pub(crate) use self::error::StartupError;
 use self::hand_over::hand_over;
-use self::housing::data_and_policy;
 pub(crate) use self::plan::Plan;
 use crate::app::libraries::Library;
 use crate::app::live_generation::LiveGeneration;
 use crate::app::prepare::Prepared;
-use crate::config::Isolation;
+use crate::config::ReloadMode;
 use crate::library::check::CheckError;
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
 use crate::library::loader::LoadMode;
-use crate::library::preflight::Passed;
 use crate::library::source::Source;
 use crate::library::stage::{Kept, Original, Staging};
 use crate::observe::history::State;
@@ -35,72 +33,62 @@ use crate::observe::history::State;
 /// How often a library that is written to while it is copied is copied again.
 const STAGE_ATTEMPTS: usize = 50;
 
-/// Brings one generation up to where it can serve; after an error nothing of it is left.
-pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupError> {
-    let inspected = inspect(&mut plan).await?;
-    let hash = inspected.staged().hash();
-    let settings = plan.app.settings();
-    let isolation = plan.app.isolation(hash);
-    let preflight = match isolation {
-        Isolation::Thread | Isolation::Auto => preflight(&plan, &inspected).await?,
-        // It opens the library itself.
-        Isolation::Process => None,
-    };
-    let (data, policy) = data_and_policy(&plan.app, isolation).await?;
+/// A generation that can serve.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) live: LiveGeneration,
+    /// Why it is one of the library before: what kept the new one from starting.
+    pub(crate) failure: Option<StartupError>,
+}
 
-    let early_states = match plan.loader.prepare(hash).await {
-        LoadMode::SideBySide => None,
-        LoadMode::OneAtATime => {
+/// Brings one generation up to where it can serve; after an error nothing of it is left.
+pub(crate) async fn start_up(mut plan: Plan) -> Result<Started, StartupError> {
+    let inspected = inspect(&mut plan).await?;
+    let attempt = Attempt::new(&plan, &inspected).await?;
+    let settings = plan.app.settings();
+
+    let is_alone = plan.loader.prepare(inspected.staged().hash()).await == LoadMode::OneAtATime;
+    let (states, before) = match &plan.predecessor {
+        Some(predecessor) if is_alone || settings.reload == ReloadMode::StopFirst => {
             let states = hand_over(&plan, settings.start_timeout()).await;
-            (plan.give_way)();
+            let gone = (plan.give_way)();
             // All others wait until it is gone.
-            if let Some(predecessor) = &plan.predecessor {
-                predecessor.shutdown().cancel_endless();
-            }
-            Some(states)
+            predecessor.shutdown().cancel_endless();
+            (Some(states), gone.await.filter(|_| !is_alone))
         }
+        _ => (None, None),
     };
-    let attempt = Attempt {
-        plan: &plan,
-        version: inspected.stamp().version.clone(),
-        isolation,
-        preflight,
-        policy,
-        data,
-    };
-    let live = match attempt.run(inspected, early_states).await {
-        Ok(live) => live,
-        Err(Failed { error, copy: Some(copy), states })
-            if error.is_about_logger() && !plan.app.has_own_logger() =>
-        {
-            log::debug!(
-                "{}: it sets a logger itself, and is started again without the host's",
-                plan.app.name()
-            );
-            plan.app.note_own_logger();
-            attempt.run(copy, states).await.map_err(|failed| failed.error)?
+    let (error, before, states) = match (attempt.run(inspected, states).await, before) {
+        (Ok(live), _) => {
+            keep(&plan, &live, settings.keep).await;
+            return Ok(Started { live, failure: None });
         }
-        Err(failed) => return Err(failed.error),
+        (Err(failed), Some(before)) => (failed.error, before, failed.states),
+        (Err(Failed { error, .. }), None) if plan.predecessor.is_some() && error.is_about_exclusive() => {
+            return Err(StartupError::Exclusive(Box::new(error)));
+        }
+        (Err(failed), None) => return Err(failed.error),
     };
-    let (staging, original) = (plan.staging.clone(), Original::new(live.housing.staged()));
-    let kept = spawn_blocking(move || staging.keep_original(&original, plan.number, settings.keep)).await;
+    let restored = match Attempt::new(&plan, &before).await {
+        Ok(attempt) => attempt.run(before, states).await.map_err(|failed| failed.error),
+        Err(error) => Err(error),
+    };
+    match restored {
+        Ok(live) => Ok(Started { live, failure: Some(error) }),
+        Err(again) => Err(StartupError::NotRestored { new: Box::new(error), previous: Box::new(again) }),
+    }
+}
+
+/// Keeps the library for a rollback.
+async fn keep(plan: &Plan, live: &LiveGeneration, number: usize) {
+    let (staging, original, generation) =
+        (plan.staging.clone(), Original::new(live.housing.staged()), plan.number);
+    let kept = spawn_blocking(move || staging.keep_original(&original, generation, number)).await;
     let kept =
         kept.map_err(|error| error.to_string()).and_then(|kept| kept.map_err(|error| error.to_string()));
     if let Err(error) = kept {
         log::warn!("{}: cannot keep its library for a rollback: {error}", plan.app.name());
     }
-    Ok(live)
-}
-
-/// Opens the library in a process, if it is to be, so that one that crashes or hangs never reaches the host.
-async fn preflight(plan: &Plan, inspected: &Inspected) -> Result<Option<Passed>, StartupError> {
-    let Some(preflight) = &plan.preflight else { return Ok(None) };
-    let passed = preflight
-        .pass(inspected.staged(), plan.app.settings().start_timeout())
-        .await
-        .map_err(CheckError::from)?;
-    plan.record(State::Preflighted, passed.to_string());
-    Ok(Some(passed))
 }
 
 /// Copies the library until the copy is of one piece, and reads it; or takes what was prepared.

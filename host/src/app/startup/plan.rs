@@ -15,6 +15,7 @@ use crate::app::pins::Pins;
 use crate::app::prepare::Preparation;
 use crate::generation::handle::Generation;
 use crate::library::content_hash::ContentHash;
+use crate::library::inspect::Inspected;
 use crate::library::loader::Loader;
 use crate::library::preflight::Preflight;
 use crate::library::stage::{Kept, Staging};
@@ -46,8 +47,9 @@ pub(crate) struct Plan {
     pub(crate) hold: Box<dyn Fn() -> LocalBoxFuture<'static, ()>>,
     /// Called with the reason when a worker returns unexpectedly.
     pub(crate) on_exit: Arc<dyn Fn(String) + Send + Sync>,
-    /// Takes the predecessor down, where there is room for one library only.
-    pub(crate) give_way: Box<dyn Fn()>,
+    /// Takes the predecessor down, where this generation can only start when it is gone; the copy of its library, unless that
+    /// is pinned.
+    pub(crate) give_way: Box<dyn Fn() -> LocalBoxFuture<'static, Option<Inspected>>>,
     pub(crate) loader: Rc<dyn Loader>,
     /// Where processes for apps come from.
     pub(crate) blanks: BlankPool,

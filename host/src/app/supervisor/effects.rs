@@ -13,7 +13,7 @@ use super::Supervisor;
 use super::input::Input;
 use super::waiters::answer;
 use crate::app::lifecycle::{Effect, Number, Start};
-use crate::app::startup::{self, Plan, StartupError};
+use crate::app::startup::{self, Plan, Started, StartupError};
 use crate::app::teardown;
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
@@ -91,7 +91,8 @@ impl Supervisor {
         tokio::task::spawn_local(async move {
             // Every outcome is reported: without a report the app would be starting for ever.
             let input = match AssertUnwindSafe(startup::start_up(plan)).catch_unwind().await {
-                Ok(Ok(live)) => Input::Ready(Box::new(live)),
+                Ok(Ok(Started { live, failure: None })) => Input::Ready(Box::new(live)),
+                Ok(Ok(Started { live, failure: Some(error) })) => Input::Restored(Box::new(live), error),
                 Ok(Err(error)) => Input::NotReady(number, error),
                 Err(panic) => Input::NotReady(number, StartupError::Panicked(text_of(&*panic))),
             };
@@ -105,14 +106,14 @@ impl Supervisor {
         self.rollback.iter().cloned().chain(kept).find(|kept| kept.hash() == hash)
     }
 
-    /// What a start-up calls to stop the predecessor.
-    fn way_request(&self) -> Box<dyn Fn()> {
+    /// What a start-up calls to stop the predecessor, and to wait until it is gone: for the copy of its library.
+    fn way_request(&self) -> Box<dyn Fn() -> LocalBoxFuture<'static, Option<Inspected>>> {
         let (inputs, before) = (self.inputs.clone(), self.lifecycle.serving());
         Box::new(move || {
-            if let Some(before) = before {
-                // A supervisor that has ended has taken everything down.
-                let _ = inputs.send(Input::GiveWay(before));
-            }
+            let (done, gone) = oneshot::channel();
+            // A supervisor that has ended has taken everything down.
+            let sent = before.is_some_and(|before| inputs.send(Input::GiveWay(before, done)).is_ok());
+            async move { if sent { gone.await.ok().flatten() } else { None } }.boxed_local()
         })
     }
 

@@ -18,12 +18,15 @@ pub(crate) enum Input {
     Hold(oneshot::Sender<()>),
     /// A generation has started.
     Ready(Box<LiveGeneration>),
+    /// A generation of the library before has started, as the new one failed to.
+    Restored(Box<LiveGeneration>, StartupError),
     /// A generation failed to start.
     NotReady(Number, StartupError),
     /// A worker has returned from the app's code unexpectedly.
     Exited(Number, String),
     /// A retired generation is unloaded, and this is the copy of its library; or it is pinned.
     Gone(Number, Option<Box<Inspected>>),
-    /// This generation is to go, as there is room for one library only and the next one needs it.
-    GiveWay(Number),
+    /// This generation is to stop, as the next one can only start then; answered when it is gone, with the copy of its
+    /// library, unless that is pinned.
+    GiveWay(Number, oneshot::Sender<Option<Inspected>>),
 }

@@ -23,13 +23,20 @@ impl Supervisor {
                 // A start that has given up does not wait.
                 let _ = done.send(());
             }
-            Input::Ready(live) => self.ready(*live),
+            Input::Ready(live) => {
+                let number = self.insert(*live);
+                self.event(Event::Ready(number));
+            }
+            Input::Restored(live, error) => {
+                let number = self.insert(*live);
+                self.event(Event::Restored(number, error.to_string()));
+            }
             Input::NotReady(number, error) => {
                 self.event(Event::NotReady(number, error.cause(), error.to_string()));
             }
             Input::Exited(number, reason) => self.event(Event::Exited(number, reason)),
             Input::Gone(number, copy) => self.gone(number, copy.map(|copy| *copy)),
-            Input::GiveWay(number) => self.event(Event::Idle(number)),
+            Input::GiveWay(number, gone) => self.give_way(number, gone),
         }
     }
 
@@ -121,15 +128,27 @@ impl Supervisor {
         self.event(Event::LibraryChanged(since.saturating_duration_since(self.born)));
     }
 
-    fn ready(&mut self, live: LiveGeneration) {
+    /// Takes a generation that is ready; its number.
+    fn insert(&mut self, live: LiveGeneration) -> Number {
         let number = live.generation.number();
         self.live.insert(number, live);
-        self.event(Event::Ready(number));
+        number
     }
 
-    /// A generation is gone. If the app is cold now, what is left of it is what the next call starts.
-    fn gone(&mut self, number: Number, copy: Option<Inspected>) {
+    fn give_way(&mut self, number: Number, gone: oneshot::Sender<Option<Inspected>>) {
+        self.event(Event::Idle(number));
+        if self.lifecycle.retiring().any(|retiring| retiring == number) {
+            self.waiters.gone.push((number, gone));
+        }
+    }
+
+    /// A generation is gone. If a start waits for that, it gets what is left of it. If the app is cold now, that is what the
+    /// next call starts.
+    fn gone(&mut self, number: Number, mut copy: Option<Inspected>) {
         self.event(Event::Gone(number));
+        for waiter in self.waiters.take_gone(number) {
+            copy = waiter.send(copy.take()).err().flatten();
+        }
         if self.lifecycle.phase() == Phase::Cold && self.prepared.is_none() {
             self.prepared = copy.and_then(Preparation::again);
             if self.prepared.is_none() {

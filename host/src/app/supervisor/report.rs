@@ -17,6 +17,13 @@ impl Supervisor {
                 self.app.metrics().refused.add(1);
                 self.record(number, State::Refused, reason);
             }
+            Report::Restored(number, reason) => {
+                log::error!(
+                    "{name}: the new library failed to start: {reason}; generation {number} has the previous library"
+                );
+                self.app.metrics().refused.add(1);
+                self.record(number, State::Refused, reason);
+            }
             Report::Crashed(number, reason) => {
                 self.app.metrics().worker_ends.add(1);
                 log::error!("{name}#{number}: {reason}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use atoll_protocol::abi::Buffer;
 use atoll_protocol::{Start, Started, method};
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -115,6 +115,20 @@ impl Workers {
             }
         }
         Err(refusal)
+    }
+
+    /// How many pieces of work that belong to no request they have.
+    pub fn background(&self) -> usize {
+        self.ports.iter().map(|port| port.background.get()).sum()
+    }
+
+    /// Waits until they have no work that belongs to no request, at most for `limit`; how many pieces are left.
+    pub async fn drain_background(&self, limit: Duration) -> usize {
+        let ended = join_all(self.ports.iter().map(|port| port.background.ended()));
+        match timeout(limit, ended).await {
+            Ok(_) => 0,
+            Err(_elapsed) => self.background(),
+        }
     }
 
     /// Sends each worker a notification.

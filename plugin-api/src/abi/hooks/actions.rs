@@ -65,6 +65,12 @@ fn current(actions: &impl Actions, signal: c_int) -> Option<SignalAction> {
     (unsafe { actions.sigaction(signal, std::ptr::null(), &mut current) } == 0).then_some(current)
 }
 
+/// Whether a function is called for a signal.
+pub(crate) fn is_handled(actions: &impl Actions, signal: c_int) -> bool {
+    let handler = current(actions, signal).map(|action| action.sa_sigaction);
+    handler.is_some_and(|handler| ![libc::SIG_DFL, libc::SIG_IGN].contains(&handler))
+}
+
 /// # Safety
 /// As for `sigaction`.
 unsafe fn set(actions: &impl Actions, signal: c_int, new: &SignalAction) -> usize {

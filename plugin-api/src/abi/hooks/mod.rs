@@ -21,7 +21,7 @@ mod new_descriptors;
 pub(crate) mod process;
 pub mod registrations;
 mod replacing;
-mod signals;
+pub(crate) mod signals;
 pub mod stack;
 pub(crate) mod streams;
 mod threads;

@@ -125,6 +125,8 @@ enum Step {
     Grow,
     HandOver,
     StartEnds(Option<Cause>),
+    /// The generation that starts is of the library before.
+    Restore,
     Crash(usize),
     /// A worker of the generation that is coming ends.
     CrashEarly,
@@ -151,6 +153,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::StartEnds(Some(Cause::Unusable))),
         1 => Just(Step::StartEnds(Some(Cause::Unchanged))),
         2 => Just(Step::StartEnds(Some(Cause::Machine))),
+        1 => Just(Step::Restore),
         2 => (0..8_usize).prop_map(Step::Pin),
         2 => any::<usize>().prop_map(Step::Crash),
         1 => Just(Step::CrashEarly),
@@ -196,6 +199,10 @@ fn run(app: &mut Lifecycle, world: &mut World, step: Step, now: Duration) {
                 world.outdated |= cause == Cause::Machine && world.serving.is_some();
                 Event::NotReady(number, cause, String::new())
             }
+        }),
+        Step::Restore => world.starting.take().map(|number| {
+            world.loaded.insert(number);
+            Event::Restored(number, String::new())
         }),
         Step::Crash(index) => pick(&world.loaded, index).map(exited),
         Step::CrashEarly => world.starting.map(exited),

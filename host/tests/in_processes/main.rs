@@ -20,6 +20,7 @@ again! {
     "../control.rs" control,
     "../http.rs" http,
     "../http_semantics.rs" http_semantics,
+    "../lifecycle.rs" lifecycle,
     "../limits.rs" limits,
     "../ordinary.rs" ordinary,
     "../raw.rs" raw,

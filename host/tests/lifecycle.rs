@@ -8,7 +8,7 @@ use std::fs;
 use std::net::TcpListener;
 
 use serde_json::{Value, json};
-use support::{Call, Ended, Host, Launch, Load, patched, wait_until};
+use support::{Call, Ended, Host, IN_PROCESSES, Launch, Load, fixture_program, patched, wait_until};
 
 const LIBRARY: &str = "app/liblifecycle.so";
 
@@ -202,4 +202,29 @@ fn a_runtime_with_more_threads_lets_handlers_block() {
     let answer = host.get("/apps/app/block");
     assert_eq!(answer.status, 500);
     host.wait_for_log(&["can call blocking only when running on the multi-threaded runtime"]);
+}
+
+/// As many threads as the program starts that never end: of rayon, of the standard library, and of tokio.
+#[test]
+fn threads_that_never_end_are_ended_with_the_app() {
+    let host = start(json!({ "stop_timeout_ms": 100 }), json!({ "ENDS_BY": "threads" }));
+    for version in 2..12 {
+        assert_eq!(host.get("/apps/app/mark").status, 200);
+        host.replace(LIBRARY, patched("lifecycle", &version.to_string()));
+        host.wait_for_log(&[&format!("app#{version} is serving")]);
+    }
+    wait_until("the old ones are gone", || host.staged().len() == 1);
+    assert_eq!(host.log_lines(&["pinned"]), [""; 0]);
+    if !IN_PROCESSES {
+        assert_eq!(host.log_lines(&["INFO", "ended the waiting threads"]).len(), 10);
+    }
+    assert_eq!(host.get("/apps/app/mark").text(), "11");
+    assert_eq!(host.stop().status.code(), Some(0));
+}
+
+#[test]
+fn a_program_that_the_app_is_a_part_of_has_the_variables_of_its_process() {
+    let ended = Launch::program(fixture_program("lifecycle")).env("GIVEN", "1").run();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "GIVEN=1\nlisted: OWN=1\nchild:  1\n");
 }

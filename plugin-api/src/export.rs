@@ -199,6 +199,16 @@ macro_rules! __export_app {
             #[unsafe(no_mangle)]
             pub static mut environ: Environment = ::std::ptr::null_mut();
 
+            /// Before the constructors of the standard library.
+            #[used]
+            #[unsafe(link_section = ".init_array.00098")]
+            static BEGIN: unsafe extern "C" fn() = begin;
+
+            unsafe extern "C" fn begin() {
+                // SAFETY: the variable is the one above.
+                unsafe { $crate::__private::hooks::environment::begin(&raw mut environ) }
+            }
+
             $crate::__new_descriptor_functions! { $crate::__hooked }
             $crate::__replacing_functions! { $crate::__hooked }
             $crate::__signal_functions! { $crate::__hooked }

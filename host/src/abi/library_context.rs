@@ -16,6 +16,7 @@ use crate::abi::abort::Abort;
 use crate::abi::descriptors::Maker;
 use crate::abi::reports::{Reports, ToAppLog};
 use crate::abi::signals::state::Signals;
+use crate::abi::thread_end::range::Ranges;
 use crate::abi::threads::{self, Strangers};
 use crate::memory::heap::Heap;
 use crate::observe::app_log::AppLog;
@@ -41,6 +42,8 @@ pub struct LibraryContext {
     /// The stack of its threads that ask for no size, in bytes; 0: as much as the system gives.
     thread_stack: AtomicUsize,
     library: OnceLock<LibraryFile>,
+    /// Where its code is, when threads of it are to end that only wait.
+    thread_ranges: OnceLock<Ranges>,
     /// The host's ends of its workers' ports.
     ports: OnceLock<Box<[Arc<Port>]>>,
 }
@@ -113,6 +116,7 @@ impl LibraryContext {
             strangers: OnceLock::new(),
             thread_stack: AtomicUsize::new(0),
             library: OnceLock::new(),
+            thread_ranges: OnceLock::new(),
             ports: OnceLock::new(),
         })
     }
@@ -280,6 +284,21 @@ impl LibraryContext {
             if unnamed { format!("an unnamed thread ({thread})") } else { threads::name(thread) }
         };
         taken.threads.iter().map(name).chain(starting).collect()
+    }
+
+    /// From now on, threads of the library that wait in a system call end when they are asked to.
+    pub(super) fn let_threads_end(&self, ranges: Ranges) {
+        let _ = self.thread_ranges.set(ranges);
+    }
+
+    /// Where its code is, if its threads are to end. Takes no lock and does not allocate.
+    pub(super) fn thread_ranges(&self) -> Option<&Ranges> {
+        self.thread_ranges.get()
+    }
+
+    /// Calls `f` with the kernel's number of each of the library's own threads that may run.
+    pub(super) fn each_thread(&self, f: impl Fn(libc::pid_t)) {
+        self.lock().threads.keys().copied().for_each(f);
     }
 
     /// Resolves when one of the library's own threads begins to end after this was called.

@@ -13,6 +13,7 @@ pub(crate) mod library_context;
 pub(crate) mod panic_report;
 pub(crate) mod reports;
 pub(crate) mod signals;
+pub(crate) mod thread_end;
 pub(crate) mod thread_stop;
 pub(crate) mod threads;
 pub(crate) mod vtable;

@@ -11,6 +11,7 @@ use atoll_plugin::abi::{Buffer, GenerationHandle, Host, HostRef, LogRecord, Pani
 use atoll_port::{forked, table};
 
 use crate::abi::library_context::LibraryContext;
+use crate::abi::thread_end::frame;
 use crate::abi::{current, descriptors, panic_report, signals, thread_stop};
 use crate::memory::buffer;
 use crate::observe::console_line;
@@ -27,6 +28,8 @@ const TABLE: &WithMetadata<Host> = &WithMetadata::new(Host {
     log_write,
     panic_report,
     thread_event,
+    thread_frame: frame::function,
+    thread_leave: frame::leave_from_library,
     thread_stack,
     key_event,
     descriptor_event,

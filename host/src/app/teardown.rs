@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::task::spawn_local;
+use tokio::task::{spawn_blocking, spawn_local};
 use tokio::time::sleep;
 
 use crate::abi::library_context::LibraryContext;
+use crate::abi::thread_end;
 use crate::app::handle::App;
 use crate::app::live_generation::{Housing, LiveGeneration};
 use crate::app::pins::{Entry, PinnedGeneration, Pins};
@@ -84,6 +85,7 @@ pub(crate) async fn tear_down(
     } else if blocked.is_empty() {
         record(app, number, State::Stopped, String::new());
         threads_end(loaded.context(), settings.stop_timeout()).await;
+        end_threads(&generation, &loaded).await;
         unload(loaded).await
     } else {
         let running = loaded.context().running_threads();
@@ -204,6 +206,21 @@ async fn threads_end(context: &LibraryContext, limit: Duration) {
     while context.aborted().is_none() && !context.running_threads().is_empty() && begun.elapsed() < limit {
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+/// Ends those of the app's own threads that only wait, as they would end with the process of a program.
+async fn end_threads(generation: &Generation, loaded: &Loaded) {
+    let (context, inside) = (loaded.context().clone(), loaded.inside());
+    if context.aborted().is_some() || context.running_threads().is_empty() {
+        return;
+    }
+    // Without a thread for it, they stay.
+    let ended = spawn_blocking(move || thread_end::waiting::end_waiting(&context, inside)).await;
+    let ended = ended.unwrap_or_default();
+    if !ended.is_empty() {
+        let plural = if ended.len() == 1 { "" } else { "s" };
+        log::info!("{generation:?}: ended the waiting thread{plural} {}", ended.join(", "));
     }
 }
 

@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use crate::abi::abort::Abort;
 use crate::abi::current;
 use crate::abi::library_context::LibraryContext;
+use crate::abi::thread_end::frame;
 use crate::abi::thread_stop;
 use crate::generation::runner::{HeapBytes, Runner};
 use crate::generation::running::Running;
@@ -92,7 +93,9 @@ impl WorkerThreads {
                 its_own.worker_begins();
                 let (end, running) = (inside.clone(), running_inside.clone());
                 thread_stop::on_worker_stop(move || running.end(worker));
-                let how = match loaded::run(root, inside) {
+                // SAFETY: what the app has on this thread's stack is needed by nobody when its workers are to end.
+                let exit = unsafe { frame::within(|| loaded::run(root, inside)) };
+                let how = match exit.unwrap_or(Exit::Stopped) {
                     Exit::Stopped | Exit::Returned => "returned from main unexpectedly",
                     Exit::Panicked => "panicked in main",
                 };

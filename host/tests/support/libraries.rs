@@ -70,6 +70,16 @@ pub fn program(name: &str) -> PathBuf {
     })
 }
 
+/// The program of a crate in `host/tests/fixtures`.
+pub fn fixture_program(name: &str) -> PathBuf {
+    static BUILT: Once<PathBuf> = Once::new();
+    BUILT.get(name, || {
+        let target = fixtures_target();
+        cargo_build(&workspace().join("host/tests/fixtures"), &["--package", name], &target, true);
+        target.join("debug").join(name)
+    })
+}
+
 /// A program among the host's examples.
 pub fn example(name: &str) -> PathBuf {
     static BUILT: Once<PathBuf> = Once::new();

@@ -30,8 +30,8 @@ pub use host::{Ended, Host, Launch};
 pub use impostor::Impostor;
 pub use isolation::IN_PROCESSES;
 pub use libraries::{
-    EXAMPLES, SMALL, atoll, example, examples, fixtures_target, library, mutated, patched, program, programs,
-    versioned, workspace,
+    EXAMPLES, SMALL, atoll, example, examples, fixture_program, fixtures_target, library, mutated, patched,
+    program, programs, versioned, workspace,
 };
 pub use load::Load;
 

@@ -184,6 +184,12 @@ pub struct Host {
     pub panic_report: unsafe extern "C" fn(GenerationHandle, report: &PanicReport<'_>),
     /// Notes a change to one of the app's own threads.
     pub thread_event: unsafe extern "C" fn(GenerationHandle, event: ThreadEvent),
+    /// The address of a function that calls a thread's start routine in a frame of the host's, from which the thread ends if
+    /// it [leaves](Self::thread_leave) its code: an `unsafe extern "C-unwind" fn(StartRoutine, *mut c_void) -> *mut c_void`,
+    /// a type that cannot be a field here.
+    pub thread_frame: extern "C" fn() -> usize,
+    /// Has the calling thread return to that frame, without unwinding; comes back where there is none.
+    pub thread_leave: extern "C" fn(),
     /// The stack, in bytes, of a thread of the app's that asks for no size. Also called in a forked child.
     pub thread_stack: unsafe extern "C" fn(GenerationHandle) -> usize,
     /// Notes that the app has made a pthread key (`true`) or deleted one.

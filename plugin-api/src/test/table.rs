@@ -2,6 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::RefCell;
+use std::ffi::c_void;
 use std::ptr;
 use std::sync::{Arc, OnceLock};
 
@@ -10,6 +11,7 @@ use abi_stable::std_types::RStr;
 use atoll_port::{WorkerEnd, table};
 
 use super::journal::Journal;
+use crate::abi::hooks::types::StartRoutine;
 use crate::abi::link::{self, Link};
 use crate::abi::{
     Buffer, GenerationHandle, Host, HostRef, LogRecord, PanicReport, ThreadEvent, hooks, logging,
@@ -38,6 +40,8 @@ impl Table {
         log_write,
         panic_report,
         thread_event,
+        thread_frame,
+        thread_leave,
         thread_stack,
         key_event,
         descriptor_event,
@@ -151,6 +155,17 @@ unsafe extern "C" fn panic_report(_: GenerationHandle, report: &PanicReport<'_>)
 }
 
 unsafe extern "C" fn thread_event(_: GenerationHandle, _: ThreadEvent) {}
+
+extern "C" fn thread_frame() -> usize {
+    unsafe extern "C-unwind" fn call(start: StartRoutine, argument: *mut c_void) -> *mut c_void {
+        // SAFETY: by the caller's contract.
+        unsafe { start(argument) }
+    }
+    call as unsafe extern "C-unwind" fn(StartRoutine, *mut c_void) -> *mut c_void as usize
+}
+
+/// The threads of a test end by themselves.
+extern "C" fn thread_leave() {}
 
 /// As much as the system gives.
 unsafe extern "C" fn thread_stack(_: GenerationHandle) -> usize {

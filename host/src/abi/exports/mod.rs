@@ -18,6 +18,7 @@ use libc::{pid_t, pthread_attr_t, pthread_t};
 use crate::abi::behind::Behind;
 use crate::abi::fault::alternate_stack;
 use crate::abi::library_context::LibraryContext;
+use crate::abi::thread_end::frame::{self, StartRoutine};
 use crate::abi::{current, forks, thread_stop, threads};
 
 /// Defines functions of this module under the same names of libc's. Rust has no way to define a weak one.
@@ -91,9 +92,6 @@ fn find_libc_functions() {
     denials::find_libc_functions();
 }
 
-/// What a thread begins with. It may end by `pthread_exit`, which unwinds.
-type StartRoutine = unsafe extern "C-unwind" fn(*mut c_void) -> *mut c_void;
-
 type CreateThread =
     unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, StartRoutine, *mut c_void) -> c_int;
 
@@ -118,7 +116,12 @@ unsafe extern "C-unwind" fn run_thread(thread: *mut c_void) -> *mut c_void {
         }
     }
     // SAFETY: by the contract of who has made the thread.
-    let result = unsafe { start(argument) };
+    let result = unsafe {
+        match context {
+            Some(_) => frame::run(start, argument),
+            None => start(argument),
+        }
+    };
     match context {
         Some(context) => current::thread_event(context, ThreadEvent::Ending),
         // One that has come to run for a generation since (a worker) still runs destructors of thread-locals of the app's.

@@ -16,7 +16,7 @@ static IS_SAFE: AtomicBool = AtomicBool::new(false);
 
 /// Looks up whether the stack can be unwound in a handler. Since glibc 2.35 the unwinder finds the library of an address by
 /// `_dl_find_object`, which takes no lock.
-pub(super) fn prepare() {
+pub(crate) fn prepare() {
     // SAFETY: the name is a C string.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) };
     IS_SAFE.store(!found.is_null(), Ordering::SeqCst);
@@ -61,6 +61,6 @@ fn walk<F: FnMut(usize)>(start: usize, see: F) -> bool {
 }
 
 /// Shows the frames of the interrupted code to `see`, the one at `start` first. `false`: they cannot be found here.
-pub(super) fn interrupted(start: usize, see: impl FnMut(usize)) -> bool {
+pub(crate) fn interrupted(start: usize, see: impl FnMut(usize)) -> bool {
     IS_SAFE.load(Ordering::SeqCst) && walk(start, see)
 }

@@ -12,6 +12,7 @@ use super::action::{Action, Slot, bit, mask_of};
 use super::host::{HOST, take_over};
 use super::state::Signals;
 use super::{kind, real, receiver, route};
+use crate::abi::thread_end::asked;
 use crate::abi::{current, fault};
 
 /// As the kernel calls it.
@@ -30,6 +31,13 @@ pub(super) unsafe extern "C" fn deliver(signal: c_int, info: *mut libc::siginfo_
     let errno = unsafe { *libc::__errno_location() };
     // SAFETY: the kernel gives a record, which is this call's.
     let record = unsafe { &mut *info };
+    if asked::is_this(record) {
+        // It comes back where the thread cannot end here.
+        asked::end_if_waiting(context);
+        // SAFETY: as above.
+        unsafe { *libc::__errno_location() = errno };
+        return;
+    }
     let passed_on = route::was_passed_on(record);
     let delivery = Delivery { signal, info, context };
     if passed_on {

@@ -29,6 +29,7 @@ use self::route::Route;
 use self::state::{Handling, locked, refresh};
 use crate::abi::current;
 use crate::abi::library_context::LibraryContext;
+use crate::abi::thread_end::asked;
 
 /// A real handler that was set where it cannot be seen, by a system call, and is in this library.
 pub(crate) fn unseen_handler(is_in_library: impl Fn(usize) -> bool) -> Option<c_int> {
@@ -36,6 +37,14 @@ pub(crate) fn unseen_handler(is_in_library: impl Fn(usize) -> bool) -> Option<c_
         let action = real::current(signal);
         action.is_handler() && is_in_library(action.handler)
     })
+}
+
+/// Asks a thread of an app to end, which it does if it only waits.
+pub(crate) fn ask_to_end(thread: libc::pid_t) {
+    if !is_taken_over(asked::SIGNAL) {
+        locked(|_| take_over(asked::SIGNAL, deliver));
+    }
+    real::send(thread, asked::SIGNAL, &asked::record());
 }
 
 /// `sigaction`, for a generation or, without one, for the host. The error is in `errno`.

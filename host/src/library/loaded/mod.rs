@@ -78,6 +78,11 @@ impl Loaded {
         self.library.root()
     }
 
+    /// An address in the library, as a number.
+    pub(crate) fn inside(&self) -> usize {
+        self.root().bind() as usize
+    }
+
     /// The copy that was loaded.
     pub fn staged(&self) -> &Staged {
         self.copy.staged()

@@ -6,6 +6,7 @@ use std::ffi::CStr;
 
 use super::behind::behind;
 use super::process;
+use super::signals;
 use super::types::{c_char, c_int, c_uint};
 use crate::abi::link;
 
@@ -32,6 +33,10 @@ pub(super) fn stop_thread(function: &str) {
     let Some(link) = link::get() else { return };
     if process::is_forked_child() || link.is_test {
         return;
+    }
+    if signals::is_stopping() && function.ends_with("exit") {
+        // It was to end, and only this thread is left to. What comes back has no frame to end in.
+        link.host.thread_leave()();
     }
     // SAFETY: the text lives through the call.
     unsafe { link.host.aborted()(link.generation, function.into()) };

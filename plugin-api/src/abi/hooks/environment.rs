@@ -1,15 +1,25 @@
 //! The environment of the library: as a process, it has its own variables, and changes only those.
 //!
-//! They are those of the message that starts its first worker. Before, while the library is opened, there are none.
+//! They are those of the message that starts its first worker. Before, while the library is opened, there are none. A program
+//! that the app is linked into, as a test or one that serves it by itself, has those of the process.
 //!
 //! A list of variables that was replaced is never freed, as in libc: `getenv` returns pointers into it.
 
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
+use super::behind::behind;
 use super::types::Environment;
+
+behind! {
+    fn clearenv() -> c_int;
+    fn getenv(name: *const c_char) -> *mut c_char;
+    fn putenv(text: *mut c_char) -> c_int;
+    fn setenv(name: *const c_char, value: *const c_char, overwrites: c_int) -> c_int;
+    fn unsetenv(name: *const c_char) -> c_int;
+}
 
 /// Where the library's `environ` is; null before the first worker is started.
 static ENVIRON: AtomicPtr<Environment> = AtomicPtr::new(ptr::null_mut());
@@ -27,6 +37,56 @@ fn environ() -> Option<&'static AtomicPtr<*mut c_char>> {
 /// What the library's `environ` points to: null before the first worker is started.
 pub(super) fn current() -> Environment {
     environ().map_or(ptr::null_mut(), |environ| environ.load(Ordering::Acquire))
+}
+
+/// Whether this is a program and no library: its variables are those of libc.
+static IS_PROGRAM: AtomicBool = AtomicBool::new(false);
+
+/// Called before `main`, and when a library is opened: a program's `environ` becomes what it is without this definition.
+///
+/// # Safety
+/// `environ` is the program's or library's variable of this name.
+pub unsafe fn begin(environ: *mut Environment) {
+    if is_in_program() {
+        IS_PROGRAM.store(true, Ordering::Release);
+        ENVIRON.store(environ, Ordering::Release);
+        follow();
+    }
+}
+
+fn is_program() -> bool {
+    IS_PROGRAM.load(Ordering::Relaxed)
+}
+
+/// Makes a program's `environ` that of libc, which may have changed.
+fn follow() {
+    // SAFETY: the name is a C string.
+    let of_libc = unsafe { libc::dlsym(libc::RTLD_NEXT, c"environ".as_ptr()) }.cast::<Environment>();
+    // SAFETY: it is libc's variable, or null.
+    if let (Some(environ), Some(of_libc)) = (environ(), unsafe { of_libc.as_ref() }) {
+        environ.store(*of_libc, Ordering::Release);
+    }
+}
+
+/// Whether this code is in the program, and not in a library.
+fn is_in_program() -> bool {
+    unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
+        // SAFETY: the linker gives an object's record, and `dl_iterate_phdr` its own argument.
+        let (info, found) = unsafe { (&*info, &mut *found.cast::<bool>()) };
+        // SAFETY: the record has so many headers.
+        let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+        let this = is_in_program as fn() -> bool as usize;
+        *found = headers.iter().filter(|header| header.p_type == libc::PT_LOAD).any(|header| {
+            let begin = info.dlpi_addr as usize + header.p_vaddr as usize;
+            (begin..begin + header.p_memsz as usize).contains(&this)
+        });
+        // The program is the first one.
+        1
+    }
+    let mut found = false;
+    // SAFETY: `look` takes what is given here, during the call only.
+    unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut found).cast()) };
+    found
 }
 
 /// The variables in a list.
@@ -114,11 +174,22 @@ fn invalid() -> c_int {
     -1
 }
 
+/// Changes the variables of a program.
+fn in_program(change: impl FnOnce() -> c_int) -> c_int {
+    let result = change();
+    follow();
+    result
+}
+
 /// `getenv`, of the library's variables.
 ///
 /// # Safety
 /// As for libc's function.
 pub unsafe fn getenv(name: *const c_char) -> *mut c_char {
+    if is_program() {
+        // SAFETY: by the caller's contract.
+        return unsafe { real::getenv(name) };
+    }
     // SAFETY: by the caller's contract.
     let Some(name) = (unsafe { name_of(name) }) else { return ptr::null_mut() };
     // SAFETY: it is such a list, as C has it.
@@ -139,6 +210,10 @@ pub unsafe fn secure_getenv(name: *const c_char) -> *mut c_char {
 /// # Safety
 /// As for libc's function.
 pub unsafe fn setenv(name: *const c_char, value: *const c_char, overwrites: c_int) -> c_int {
+    if is_program() {
+        // SAFETY: by the caller's contract.
+        return in_program(|| unsafe { real::setenv(name, value, overwrites) });
+    }
     // SAFETY: by the caller's contract.
     let Some(name) = (unsafe { name_of(name) }) else { return invalid() };
     // SAFETY: by the caller's contract.
@@ -156,6 +231,10 @@ pub unsafe fn setenv(name: *const c_char, value: *const c_char, overwrites: c_in
 /// # Safety
 /// As for libc's function.
 pub unsafe fn putenv(text: *mut c_char) -> c_int {
+    if is_program() {
+        // SAFETY: by the caller's contract.
+        return in_program(|| unsafe { real::putenv(text) });
+    }
     // SAFETY: by the caller's contract.
     let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
     match bytes.iter().position(|byte| *byte == b'=') {
@@ -175,6 +254,10 @@ pub unsafe fn putenv(text: *mut c_char) -> c_int {
 /// # Safety
 /// As for libc's function.
 pub unsafe fn unsetenv(name: *const c_char) -> c_int {
+    if is_program() {
+        // SAFETY: by the caller's contract.
+        return in_program(|| unsafe { real::unsetenv(name) });
+    }
     // SAFETY: by the caller's contract.
     let Some(name) = (unsafe { name_of(name) }) else { return invalid() };
     let _turn = turn();
@@ -189,6 +272,10 @@ pub unsafe fn unsetenv(name: *const c_char) -> c_int {
 /// # Safety
 /// As for libc's function.
 pub unsafe fn clearenv() -> c_int {
+    if is_program() {
+        // SAFETY: by the caller's contract.
+        return in_program(|| unsafe { real::clearenv() });
+    }
     let _turn = turn();
     publish(Vec::new());
     0

@@ -14,7 +14,7 @@ pub mod actions;
 mod behind;
 mod descriptors;
 mod ending;
-pub(crate) mod environment;
+pub mod environment;
 mod keys;
 mod locks;
 mod new_descriptors;
@@ -52,6 +52,7 @@ pub(crate) fn find_libc_functions() {
     process::note();
     descriptors::real::find_all();
     ending::real::find_all();
+    environment::real::find_all();
     keys::real::find_all();
     new_descriptors::real::find_all();
     replacing::real::find_all();

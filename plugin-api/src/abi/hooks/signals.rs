@@ -3,6 +3,7 @@
 //! The functions of libc are all made of `sigaction`; how, is in [`actions`].
 
 use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::actions::{self, Actions};
@@ -64,34 +65,43 @@ unsafe fn before_bind(signal: c_int, new: *const SignalAction, old: *mut SignalA
     }
 }
 
-/// Whether the app's handler was called that ends a program.
+/// What has become of the signal that ends a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
-    /// There was no reason for it yet.
+    /// There was no reason for one yet.
     NotYet,
-    /// There is none.
+    /// The app has no handler for one.
     NoHandler,
     Handled,
+}
+
+static STOP: Mutex<Stop> = Mutex::new(Stop::NotYet);
+static IS_STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// Whether the app is to end.
+pub(super) fn is_stopping() -> bool {
+    IS_STOPPING.load(Ordering::Relaxed)
 }
 
 /// Does once for the library what a process gets when it is to end: SIGTERM to the app's handler, or SIGINT where there is only
 /// one for that. Whether there is a handler. It runs on this thread.
 pub(crate) fn deliver_stop() -> bool {
-    static STOP: Mutex<Stop> = Mutex::new(Stop::NotYet);
+    IS_STOPPING.store(true, Ordering::Relaxed);
     let mut stop = STOP.lock().unwrap_or_else(PoisonError::into_inner);
     // In a test, the signals are those of the program.
-    if *stop == Stop::NotYet && !OfLibrary.is_process() {
-        let handled =
-            [libc::SIGTERM, libc::SIGINT].into_iter().find(|&signal| actions::is_handled(&OfLibrary, signal));
-        *stop = if handled.is_some() { Stop::Handled } else { Stop::NoHandler };
-        drop(stop);
-        if let Some(signal) = handled {
-            // SAFETY: the app has set the handler for this.
-            unsafe { actions::raise(&OfLibrary, signal) };
-        }
-        return handled.is_some();
+    if *stop != Stop::NotYet || OfLibrary.is_process() {
+        return *stop == Stop::Handled;
     }
-    *stop == Stop::Handled
+    let handled = |signal: &c_int| actions::is_handled(&OfLibrary, *signal);
+    let handled = [libc::SIGTERM, libc::SIGINT].into_iter().find(handled);
+    *stop = if handled.is_some() { Stop::Handled } else { Stop::NoHandler };
+    // The handler may do anything.
+    drop(stop);
+    if let Some(signal) = handled {
+        // SAFETY: the app has set the handler for this.
+        unsafe { actions::raise(&OfLibrary, signal) };
+    }
+    handled.is_some()
 }
 
 /// `sigaction`, for this generation.

@@ -30,12 +30,20 @@ struct Thread {
     argument: *mut c_void,
 }
 
+/// What the host calls a start routine with.
+type Frame = unsafe extern "C-unwind" fn(StartRoutine, *mut c_void) -> *mut c_void;
+
 unsafe extern "C-unwind" fn run_thread(thread: *mut c_void) -> *mut c_void {
     thread_event(ThreadEvent::Started);
     // SAFETY: `pthread_create` below made it of a box and gave it to this thread alone.
     let Thread { start, argument } = *unsafe { Box::from_raw(thread.cast::<Thread>()) };
-    // SAFETY: by the contract of who has made the thread.
-    let result = unsafe { start(argument) };
+    // SAFETY: by the contract of who has made the thread; the address is that of such a function.
+    let result = unsafe {
+        match link::get().map(|link| link.host.thread_frame()()) {
+            Some(frame) => std::mem::transmute::<usize, Frame>(frame)(start, argument),
+            None => start(argument),
+        }
+    };
     thread_event(ThreadEvent::Ending);
     result
 }

@@ -19,4 +19,7 @@ unsafe extern "C" {
 
     /// The instruction pointer of a frame.
     pub fn _Unwind_GetIP(context: *mut c_void) -> usize;
+
+    /// Where the function begins that an address is in; null: in none that can be unwound.
+    pub fn _Unwind_FindEnclosingFunction(address: *mut c_void) -> *mut c_void;
 }

@@ -216,7 +216,7 @@ fn threads_that_never_end_are_ended_with_the_app() {
     wait_until("the old ones are gone", || host.staged().len() == 1);
     assert_eq!(host.log_lines(&["pinned"]), [""; 0]);
     if !IN_PROCESSES {
-        assert_eq!(host.log_lines(&["INFO", "ended the waiting threads"]).len(), 10);
+        assert_eq!(host.log_lines(&["INFO", "waiting threads: "]).len(), 10);
     }
     assert_eq!(host.get("/apps/app/mark").text(), "11");
     assert_eq!(host.stop().status.code(), Some(0));
@@ -226,5 +226,5 @@ fn threads_that_never_end_are_ended_with_the_app() {
 fn a_program_that_the_app_is_a_part_of_has_the_variables_of_its_process() {
     let ended = Launch::program(fixture_program("lifecycle")).env("GIVEN", "1").run();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
-    assert_eq!(ended.stdout, "GIVEN=1\nlisted: OWN=1\nchild:  1\n");
+    assert_eq!(ended.stdout, "GIVEN=1\nlisted: OWN=1\nchild:  1");
 }

@@ -293,7 +293,7 @@ fn a_library_that_is_gone_gets_no_signal_for_the_process() {
     // Its thread waits for ever.
     handle(&host, "p", "ctrlc", libc::SIGINT);
     host.replace("libp.so", patched("process", "2"));
-    host.wait_for_log(&["p#1: ended the waiting thread \"ctrl-c\""]);
+    host.wait_for_log(&["p#1: ended 1 waiting thread: \"ctrl-c\""]);
     send(&host, libc::SIGHUP);
     host.wait_for_log(&["SIGHUP: rereading apps.json"]);
     others_are_fine(&host);

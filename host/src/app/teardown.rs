@@ -220,7 +220,7 @@ async fn end_threads(generation: &Generation, loaded: &Loaded) {
     let ended = ended.unwrap_or_default();
     if !ended.is_empty() {
         let plural = if ended.len() == 1 { "" } else { "s" };
-        log::info!("{generation:?}: ended the waiting thread{plural} {}", ended.join(", "));
+        log::info!("{generation:?}: ended {} waiting thread{plural}: {}", ended.len(), ended.join(", "));
     }
 }
 

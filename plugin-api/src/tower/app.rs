@@ -43,7 +43,7 @@ impl<M, S: SendHttpService> ServiceApp<M, S> {
 
 impl<M: AsyncFn() -> Result<S, Error>, S: HttpService> App for ServiceApp<M, S> {
     fn start(&mut self, start: &Start) -> Result<(), Error> {
-        let name = format!("{}#{} tokio", start.app, start.generation);
+        let thread = |kind: &str| format!("{}#{} {kind}", start.app, start.generation);
         let local = LocalSet::new();
         let (runtime, service) = if start.multi_thread {
             if self.spawn.is_none() {
@@ -51,12 +51,13 @@ impl<M: AsyncFn() -> Result<S, Error>, S: HttpService> App for ServiceApp<M, S> 
                     "the setting `runtime` is \"multi-thread\", and the service or its futures are not `Send`",
                 ));
             }
-            let runtime = Builder::new_multi_thread().enable_all().thread_name(name).build()?;
+            let runtime = Builder::new_multi_thread().enable_all().thread_name(thread("tokio")).build()?;
             let service = runtime.block_on(async { (self.make)().await })?;
             (runtime, service)
         } else {
             self.spawn = None;
-            let runtime = Builder::new_current_thread().enable_all().thread_name(name).build()?;
+            let runtime =
+                Builder::new_current_thread().enable_all().thread_name(thread("blocking")).build()?;
             let service = local.block_on(&runtime, async { (self.make)().await })?;
             (runtime, service)
         };

@@ -1,7 +1,7 @@
 //! Whether a thread waits in a system call that its library has made, and nobody else needs what it has.
 //!
-//! Between the system call and the library there may be one function of libc, as `read` or `epoll_wait`, or one of those that
-//! are known to keep nothing of libc's while they wait. One that waits deeper in libc, or in the host, may hold a lock there.
+//! Between the system call and the library there may be one function of libc, two of those that wait for a futex (as a semaphore
+//! does), or more below one that is known to keep nothing of libc's while it waits. A thread that waits elsewhere in libc, or in the host, may hold a lock there.
 
 use std::ffi::{CStr, c_void};
 use std::sync::OnceLock;
@@ -11,19 +11,47 @@ use atoll_plugin::hooks::unwinder;
 use super::range::Ranges;
 use crate::abi::fault::unwind;
 
-/// Functions of libc that wait by others of its functions, and keep nothing meanwhile.
-const KEEP_NOTHING: [&CStr; 11] = [
+/// Functions of libc that may wait in others of its functions, and keep nothing meanwhile. That one which can be cancelled does so
+/// depends on libc's version.
+const KEEP_NOTHING: [&CStr; 38] = [
+    c"accept",
+    c"accept4",
     c"clock_nanosleep",
+    c"epoll_pwait",
+    c"epoll_wait",
+    c"flock",
     c"nanosleep",
-    c"usleep",
-    c"sleep",
-    c"pthread_cond_wait",
-    c"pthread_cond_timedwait",
+    c"pause",
+    c"poll",
+    c"ppoll",
+    c"pselect",
     c"pthread_cond_clockwait",
-    c"sem_wait",
-    c"sem_timedwait",
+    c"pthread_cond_timedwait",
+    c"pthread_cond_wait",
+    c"read",
+    c"readv",
+    c"recv",
+    c"recvfrom",
+    c"recvmmsg",
+    c"recvmsg",
+    c"select",
     c"sem_clockwait",
+    c"sem_timedwait",
+    c"sem_wait",
+    c"send",
+    c"sendmsg",
+    c"sendto",
+    c"sigsuspend",
+    c"sigtimedwait",
     c"sigwait",
+    c"sigwaitinfo",
+    c"sleep",
+    c"usleep",
+    c"wait4",
+    c"waitid",
+    c"waitpid",
+    c"write",
+    c"writev",
 ];
 
 static ADDRESSES: OnceLock<[usize; KEEP_NOTHING.len()]> = OnceLock::new();
@@ -41,8 +69,11 @@ pub(super) fn prepare() {
 /// Takes no lock and does not allocate.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn is_waiting(interrupted: &libc::ucontext_t, ranges: &Ranges) -> bool {
-    let here = interrupted.uc_mcontext.gregs[libc::REG_RIP as usize] as usize;
-    is_behind_system_call(here, ranges) && is_called_by_library(here, ranges)
+    let register = |number: libc::c_int| interrupted.uc_mcontext.gregs[number as usize];
+    let here = register(libc::REG_RIP) as usize;
+    // Its number is there where the kernel restarts it.
+    let is_futex = register(libc::REG_RAX) == libc::SYS_futex;
+    is_in_system_call(here, ranges) && is_called_by_library(here, is_futex, ranges)
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -50,16 +81,20 @@ pub(super) fn is_waiting(_: &libc::ucontext_t, _: &Ranges) -> bool {
     false
 }
 
-/// Whether the instruction before this address is a system call, in the library or in libc.
+/// Whether the thread is in a system call, of a function of the library or of libc. One that is interrupted continues behind the
+/// instruction, or at it if the kernel restarts it.
 #[cfg(target_arch = "x86_64")]
-fn is_behind_system_call(address: usize, ranges: &Ranges) -> bool {
+fn is_in_system_call(address: usize, ranges: &Ranges) -> bool {
     const SYSCALL: [u8; 2] = [0x0f, 0x05];
-    let Some(before) = address.checked_sub(SYSCALL.len()) else { return false };
-    if !(ranges.library.contains(&before) || ranges.libc.contains(&before)) {
-        return false;
-    }
-    // SAFETY: the thread runs code at the address, and the object that this is in begins before it.
-    SYSCALL == unsafe { std::ptr::with_exposed_provenance::<[u8; 2]>(before).read_unaligned() }
+    let is_one = |place: usize| {
+        let end = place + SYSCALL.len() - 1;
+        let is_there = [&ranges.library, &ranges.libc]
+            .into_iter()
+            .any(|range| range.contains(&place) && range.contains(&end));
+        // SAFETY: the thread runs code here, in an object that has these addresses.
+        is_there && SYSCALL == unsafe { std::ptr::with_exposed_provenance::<[u8; 2]>(place).read_unaligned() }
+    };
+    is_one(address) || is_one(address.saturating_sub(SYSCALL.len()))
 }
 
 /// The frames of a thread, as they are seen from the innermost on.
@@ -74,22 +109,23 @@ enum Seen {
     Other,
 }
 
-/// Whether the frames above the host's are those of the library, and one of libc's at most that keeps something.
+/// Whether the frames above the host's are those of the library, and none of libc's that may keep something.
 #[cfg(target_arch = "x86_64")]
-fn is_called_by_library(here: usize, ranges: &Ranges) -> bool {
+fn is_called_by_library(here: usize, is_futex: bool, ranges: &Ranges) -> bool {
+    let most = if is_futex { 2 } else { 1 };
     let mut seen = Seen::Libc(0, 0);
-    let found = unwind::interrupted(here, |address| seen = seen.then(address, ranges));
+    let found = unwind::interrupted(here, |address| seen = seen.then(address, most, ranges));
     found && seen == Seen::Host
 }
 
 impl Seen {
-    fn then(self, address: usize, ranges: &Ranges) -> Self {
+    fn then(self, address: usize, most: usize, ranges: &Ranges) -> Self {
         // What is returned to is behind the call.
         let place = address.saturating_sub(1);
         match self {
             Self::Libc(count, _) if ranges.libc.contains(&place) => Self::Libc(count + 1, place),
             Self::Libc(count, last) if ranges.library.contains(&place) => {
-                if count <= 1 || keeps_nothing(last) { Self::Library } else { Self::Other }
+                if count <= most || keeps_nothing(last) { Self::Library } else { Self::Other }
             }
             Self::Library if ranges.library.contains(&place) => Self::Library,
             Self::Library if !ranges.libc.contains(&place) => Self::Host,

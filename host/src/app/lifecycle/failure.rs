@@ -15,7 +15,8 @@ pub enum Failure {
     /// Too many of its generations are pinned.
     #[error(
         "no new generation is started because {pinned} are pinned (max_pinned = {limit}): run `atoll ls` to see why. \
-        The app resumes when one of them is unloaded; otherwise raise max_pinned, or restart the host"
+        The app resumes when one of them is unloaded; otherwise raise max_pinned, set \"isolation\": \"process\", or restart \
+        the host"
     )]
     Blocked {
         /// How many are pinned.

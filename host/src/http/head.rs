@@ -81,9 +81,10 @@ pub(super) fn add_headers(
             .map_err(|_| bad(format!("invalid header name {name:?}")))?;
         // The one answer that has to say which protocol it would speak.
         let advertised = name == header::UPGRADE && status == StatusCode::UPGRADE_REQUIRED;
-        // The length is the body's, except of one that is not sent: 304 says what it would be.
-        let lengthless =
-            name == header::CONTENT_LENGTH && (status != StatusCode::NOT_MODIFIED || length.is_none());
+        // The length is the body's, except of one that is not sent: 304 has what it would be. That is not 0, which frameworks
+        // set for the empty body (RFC 9110, section 8.6).
+        let lengthless = name == header::CONTENT_LENGTH
+            && (status != StatusCode::NOT_MODIFIED || length.is_none_or(|length| length == 0));
         if lengthless || (is_hop_by_hop(name.as_str()) && !advertised) {
             continue;
         }

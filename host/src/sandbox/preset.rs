@@ -11,7 +11,7 @@ use super::file_rule::{FileAccess, FileRule};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
-    /// What ordinary programs need: reading the system's libraries, certificates, time zones and name lookup files, and
+    /// What ordinary programs need: reading the app's own folder, the system's libraries, certificates, time zones and name lookup files, and
     /// all system calls except for dangerous ones.
     #[default]
     Standard,

@@ -15,6 +15,9 @@ pub struct Start {
     pub generation: u64,
     /// Which of the generation's workers this is, counted from 0.
     pub worker: usize,
+    /// How many workers the generation has.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub workers: usize,
     /// The app's environment: the setting `env`, and the variables of the host that the setting `inherit` lists.
     #[serde(default)]
     pub env: std::collections::BTreeMap<String, String>,
@@ -68,6 +71,14 @@ impl Start {
         T::deserialize(&self.config)
             .map_err(|error| Error::internal(format!("cannot deserialize the setting `config`: {error}")))
     }
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(number: &usize) -> bool {
+    *number == 1
 }
 
 fn no_limit() -> u64 {

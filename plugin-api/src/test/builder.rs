@@ -158,6 +158,7 @@ fn first(app: &str) -> Start {
         body_limit: BODY_LIMIT,
         own_logger: false,
         multi_thread: false,
+        workers: 1,
     }
 }
 

@@ -6,6 +6,7 @@ use tokio::task::LocalSet;
 use super::caller::{self, Caller, Spawn};
 use super::serve::Server;
 use super::service::{HttpService, SendHttpService};
+use super::shared::{self, Keep};
 use crate::abi::Exit;
 use crate::abi::port::Port;
 use crate::protocol::Start;
@@ -15,8 +16,14 @@ use atoll_protocol::Error;
 /// A service that is made on its worker, within its runtime.
 pub struct ServiceApp<M, S: HttpService> {
     make: M,
-    spawn: Option<Spawn<S>>,
+    /// What a service can that is not bound to its thread.
+    anywhere: Option<Anywhere<S>>,
     running: Option<Running<S>>,
+}
+
+struct Anywhere<S: HttpService> {
+    spawn: Spawn<S>,
+    keep: Keep<S>,
 }
 
 struct Running<S: HttpService> {
@@ -29,7 +36,7 @@ impl<M, S: HttpService> ServiceApp<M, S> {
     /// An app of what `make` makes, when the worker starts.
     #[doc(hidden)]
     pub fn new(make: M) -> Self {
-        Self { make, spawn: None, running: None }
+        Self { make, anywhere: None, running: None }
     }
 }
 
@@ -37,7 +44,7 @@ impl<M, S: SendHttpService> ServiceApp<M, S> {
     /// As [`new`](Self::new), of a service that can answer on any thread.
     #[doc(hidden)]
     pub fn for_any_thread(make: M) -> Self {
-        Self { make, spawn: Some(caller::spawn), running: None }
+        Self { make, anywhere: Some(Anywhere { spawn: caller::spawn, keep: shared::keep }), running: None }
     }
 }
 
@@ -45,23 +52,28 @@ impl<M: AsyncFn() -> Result<S, Error>, S: HttpService> App for ServiceApp<M, S> 
     fn start(&mut self, start: &Start) -> Result<(), Error> {
         let thread = |kind: &str| format!("{}#{} {kind}", start.app, start.generation);
         let local = LocalSet::new();
-        let (runtime, service) = if start.multi_thread {
-            if self.spawn.is_none() {
+        let runtime = if start.multi_thread {
+            Builder::new_multi_thread().enable_all().thread_name(thread("tokio")).build()?
+        } else {
+            Builder::new_current_thread().enable_all().thread_name(thread("blocking")).build()?
+        };
+        let make = || {
+            let make = async { (self.make)().await };
+            // In a `LocalSet`, nothing may block.
+            if start.multi_thread { runtime.block_on(make) } else { local.block_on(&runtime, make) }
+        };
+        let (service, spawn) = match &self.anywhere {
+            Some(Anywhere { spawn, keep }) => {
+                (shared::get(start.workers, *keep, make)?, start.multi_thread.then_some(*spawn))
+            }
+            None if start.multi_thread => {
                 return Err(Error::internal(
                     "the setting `runtime` is \"multi-thread\", and the service or its futures are not `Send`",
                 ));
             }
-            let runtime = Builder::new_multi_thread().enable_all().thread_name(thread("tokio")).build()?;
-            let service = runtime.block_on(async { (self.make)().await })?;
-            (runtime, service)
-        } else {
-            self.spawn = None;
-            let runtime =
-                Builder::new_current_thread().enable_all().thread_name(thread("blocking")).build()?;
-            let service = local.block_on(&runtime, async { (self.make)().await })?;
-            (runtime, service)
+            None => (make()?, None),
         };
-        self.running = Some(Running { runtime, local, caller: Caller::new(service, self.spawn) });
+        self.running = Some(Running { runtime, local, caller: Caller::new(service, spawn) });
         Ok(())
     }
 

@@ -11,6 +11,7 @@ mod convert;
 mod lent;
 mod serve;
 mod service;
+mod shared;
 mod upgrade;
 
 pub use app::ServiceApp;

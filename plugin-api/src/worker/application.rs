@@ -335,6 +335,7 @@ mod tests {
             body_limit: 1 << 20,
             own_logger: false,
             multi_thread: false,
+            workers: 1,
         }
     }
 

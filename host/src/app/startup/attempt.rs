@@ -55,7 +55,7 @@ impl<'p> Attempt<'p> {
             // It opens the library itself.
             Isolation::Process => None,
         };
-        let (data, policy) = data_and_policy(&plan.app, isolation).await?;
+        let (data, policy) = data_and_policy(&plan.app, isolation, own_folder(plan)).await?;
         Ok(Self { plan, version: inspected.stamp().version.clone(), isolation, preflight, policy, data })
     }
 
@@ -156,6 +156,7 @@ impl<'p> Attempt<'p> {
             app: self.plan.app.name().to_string(),
             generation: self.plan.number,
             worker: 0,
+            workers: settings.workers,
             env,
             config: settings.config.clone(),
             state: None,
@@ -177,13 +178,12 @@ async fn preflight(plan: &Plan, inspected: &Inspected) -> Result<Option<Passed>,
     Ok(Some(passed))
 }
 
-/// The working directory of an app: that of the setting `dir`, or else the folder that its `path` names, or the one of the
-/// library that it names.
+/// The folder that belongs to the app: that of the setting `dir`, or else the one that its `path` names.
+fn own_folder(plan: &Plan) -> Option<PathBuf> {
+    plan.app.settings().dir.clone().or_else(|| plan.path.is_dir().then(|| plan.path.clone()))
+}
+
+/// The working directory of an app: its own folder, or the one of the library that its `path` names.
 fn working_folder(plan: &Plan) -> PathBuf {
-    if let Some(folder) = &plan.app.settings().dir {
-        return folder.clone();
-    }
-    let is_folder = plan.path.is_dir();
-    let folder = if is_folder { Some(&*plan.path) } else { plan.path.parent() };
-    folder.unwrap_or(&plan.path).to_owned()
+    own_folder(plan).unwrap_or_else(|| plan.path.parent().unwrap_or(&plan.path).to_owned())
 }

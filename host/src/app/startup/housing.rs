@@ -18,7 +18,7 @@ use crate::library::check::CheckError;
 use crate::library::inspect::Inspected;
 use crate::observe::entries::FaultEntry;
 use crate::observe::faults::Faults;
-use crate::sandbox::{FileAccess, FileRule, Policy};
+use crate::sandbox::{FileAccess, FileRule, Policy, Preset};
 
 /// Loads the library into this process, and starts a thread for each worker.
 pub(super) async fn in_host(
@@ -58,10 +58,12 @@ pub(super) async fn in_process(
     Ok((generation, Housing::Process { copy: inspected, process }))
 }
 
-/// The data folder of an app, and what its process may do; `None`: what its user may.
+/// The data folder of an app, and what its process may do; `None`: what its user may. With the preset for ordinary programs, that
+/// is to read `own_folder`.
 pub(super) async fn data_and_policy(
     app: &App,
     isolation: Isolation,
+    own_folder: Option<PathBuf>,
 ) -> Result<(Option<PathBuf>, Option<Policy>), StartupError> {
     let settings = app.settings();
     // One that is moved had none in the host, either.
@@ -75,8 +77,15 @@ pub(super) async fn data_and_policy(
     let mut policy = sandbox.map(SandboxSettings::policy);
     if let Some(policy) = &mut policy {
         policy.account = account;
-        let rule = data.as_ref().map(|data| FileRule::new(FileAccess::ReadWrite, data));
-        policy.files.extend(rule.transpose().map_err(|error| ProcessError::Sandbox(error.to_string()))?);
+        let own_folder =
+            own_folder.filter(|_| sandbox.is_some_and(|sandbox| sandbox.preset == Preset::Standard));
+        // One that is not there is reported when it is to be the working directory.
+        let own = own_folder.filter(|folder| folder.is_dir()).map(|folder| (FileAccess::Read, folder));
+        let data = data.clone().map(|data| (FileAccess::ReadWrite, data));
+        for (access, folder) in own.into_iter().chain(data) {
+            let rule = FileRule::new(access, &folder);
+            policy.files.push(rule.map_err(|error| ProcessError::Sandbox(error.to_string()))?);
+        }
     }
     Ok((data, policy))
 }

@@ -25,7 +25,8 @@ use crate::sandbox::{
     description = "What the process of an app may do. The fields other than `preset` allow more, or limit resources."
 )]
 pub struct SandboxSettings {
-    /// What the process may do to begin with: `standard` is for ordinary programs; `strict` has no files, and only the
+    /// What the process may do to begin with: `standard` is for ordinary programs, which read the app's own folder (that of
+    /// the setting `dir`, or the one that `path` names) and what the system has for all; `strict` has no files, and only the
     /// most common system calls. Default "standard".
     pub preset: Preset,
 

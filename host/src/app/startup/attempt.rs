@@ -13,7 +13,7 @@ use super::exits::Exits;
 use super::hand_over::hand_over;
 use super::housing::{in_host, in_process};
 use super::plan::Plan;
-use crate::app::environment;
+use crate::app::environment::Environment;
 use crate::app::live_generation::LiveGeneration;
 use crate::app::teardown;
 use crate::config::Isolation;
@@ -34,6 +34,7 @@ pub(super) struct Attempt<'p> {
     pub(super) policy: Option<Policy>,
     /// Its data folder.
     pub(super) data: Option<PathBuf>,
+    pub(super) environment: Environment,
 }
 
 /// An attempt that has failed.
@@ -107,13 +108,19 @@ impl Attempt<'_> {
         let workers = settings.workers;
         let plural = if workers == 1 { "" } else { "s" };
         plan.record(State::Starting, format!("{workers} worker{plural}"));
-        Ok(LiveGeneration { generation: Arc::new(generation), housing, hash, preflight: self.preflight })
+        Ok(LiveGeneration {
+            generation: Arc::new(generation),
+            housing,
+            hash,
+            environment: self.environment.digest(),
+            preflight: self.preflight,
+        })
     }
 
     /// What starts the first worker; that of the others has another number.
     fn start_message(&self) -> Start {
         let settings = self.plan.app.settings();
-        let mut env = environment::of(&settings);
+        let mut env = self.environment.variables.clone();
         if let Some(data) = &self.data {
             env.entry(data_folder::VARIABLE.to_owned())
                 .or_insert_with(|| data.to_string_lossy().into_owned());

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod data_folder;
+mod environment;
 mod error;
 mod exits;
 mod hand_over;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 
 use self::attempt::{Attempt, Failed};
+use self::environment::read_environment;
 pub(crate) use self::error::StartupError;
 use self::hand_over::hand_over;
 use self::housing::data_and_policy;
@@ -37,7 +39,10 @@ const STAGE_ATTEMPTS: usize = 50;
 
 /// Brings one generation up to where it can serve; after an error nothing of it is left.
 pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupError> {
-    let inspected = inspect(&mut plan).await?;
+    let environment = read_environment(&plan).await?;
+    let unless =
+        plan.unless.filter(|(_, before)| *before == environment.digest()).map(|(library, _)| library);
+    let inspected = inspect(&mut plan, unless).await?;
     let hash = inspected.staged().hash();
     let settings = plan.app.settings();
     let isolation = plan.app.isolation(hash);
@@ -67,6 +72,7 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<LiveGeneration, StartupEr
         preflight,
         policy,
         data,
+        environment,
     };
     let live = match attempt.run(inspected, early_states).await {
         Ok(live) => live,
@@ -104,7 +110,7 @@ async fn preflight(plan: &Plan, inspected: &Inspected) -> Result<Option<Passed>,
 }
 
 /// Copies the library until the copy is of one piece, and reads it; or takes what was prepared.
-async fn inspect(plan: &mut Plan) -> Result<Inspected, StartupError> {
+async fn inspect(plan: &mut Plan, unless: Option<ContentHash>) -> Result<Inspected, StartupError> {
     let mut prepared = match plan.prepared.take() {
         Some(preparation) => preparation.take().await,
         None => None,
@@ -117,7 +123,7 @@ async fn inspect(plan: &mut Plan) -> Result<Inspected, StartupError> {
             library: plan.library.clone(),
             rollback: plan.rollback.clone(),
             prepared: prepared.take(),
-            unless: plan.unless,
+            unless,
         };
         let staging = plan.staging.clone();
         let copied = spawn_blocking(move || wanted.copy(&staging)).await;
@@ -148,6 +154,7 @@ struct Wanted {
     library: Library,
     rollback: Option<Kept>,
     prepared: Option<Prepared>,
+    /// Nothing is to be done if it has this content.
     unless: Option<ContentHash>,
 }
 

@@ -41,10 +41,13 @@ fn done(host: &Host, args: &[&str]) -> String {
     ended.stdout
 }
 
-/// A host with this folder of credentials, and variables.
+/// `atoll serve` with a folder of credentials, and variables.
 fn launch(apps: impl ToString) -> Launch {
-    let launch =
-        Launch::serve(apps).env("HOST_NAME", "db.example").env("HOST_EMPTY", "").env("HOST_TOKEN", "t0ken");
+    prepared(Launch::serve(apps))
+}
+
+fn prepared(launch: Launch) -> Launch {
+    let launch = launch.env("HOST_NAME", "db.example").env("HOST_EMPTY", "").env("HOST_TOKEN", "t0ken");
     let folder = launch.folder().to_owned();
     for name in ["credentials", "secrets"] {
         fs::create_dir(folder.join(name)).unwrap();
@@ -54,6 +57,15 @@ fn launch(apps: impl ToString) -> Launch {
 
 #[test]
 fn an_environment_comes_from_files_variables_and_secrets() {
+    check_all_forms(Launch::command("serve"));
+}
+
+#[test]
+fn it_does_in_development_too() {
+    check_all_forms(Launch::command("dev"));
+}
+
+fn check_all_forms(launch: Launch) {
     let settings = json!({
         "env_file": ["one.env", "two.env"],
         "env": {
@@ -65,7 +77,8 @@ fn an_environment_comes_from_files_variables_and_secrets() {
         },
         "config": { "as it is": "${HOST_NAME}", "file": { "file": "secrets/db" } },
     });
-    let launch = launch(json!([app("a", &settings)]))
+    let launch = prepared(launch.args(["--listen", "127.0.0.1:0"]))
+        .write("apps.json", json!([app("a", &settings)]).to_string())
         .write("one.env", "# the first\nONE=1\nBOTH=1\nOWN=1\n")
         .write("two.env", "export BOTH=\"2 ${HOST_NAME}\"\nTWO='$2' # the second\n")
         .write("secrets/db", "s3cret\n")
@@ -332,8 +345,7 @@ fn no_secret_is_shown() {
     let admin = host.admin();
     let get = |path: &str| Connection::open(admin).unwrap().call(&Call::get(path)).unwrap().text();
     // What is told of changes, from before the first.
-    let events = Connection::open(admin).unwrap();
-    let mut events = events;
+    let mut events = Connection::open(admin).unwrap();
     events.send(&Call::get("/api/v1/events")).unwrap();
     let started = environment(&host, "a");
     assert_eq!(started["TEXT"], "n3ver-text n3ver-env");
@@ -347,9 +359,8 @@ fn no_secret_is_shown() {
     host.wait_for_log(&["ERROR", "a: generation 3 failed to start", "it contains NUL"]);
 
     let document: Value = serde_json::from_str(&get("/api/v1/openapi.json")).unwrap();
-    let is_stream = |path: &str| path.ends_with("/stream") || path.ends_with("/events");
-    let paths = document["paths"].as_object().unwrap().iter();
-    let paths = paths.filter(|(path, item)| item.get("get").is_some() && !is_stream(path));
+    let is_json = |item: &Value| !item["get"]["responses"]["200"]["content"]["application/json"].is_null();
+    let paths = document["paths"].as_object().unwrap().iter().filter(|(_, item)| is_json(item));
     let mut shown: Vec<(String, String)> = Vec::new();
     for (path, _) in paths {
         for app in ["a", "bad"] {
@@ -358,6 +369,7 @@ fn no_secret_is_shown() {
         }
     }
     assert!(shown.len() > 8, "{}", shown.len());
+    shown.push(("metrics".to_owned(), get("/metrics")));
     for args in [
         &["config", "show", "--format", "json"][..],
         &["config", "show"],

@@ -382,7 +382,7 @@ mod tests {
             Config::parse(&text, Path::new("/srv"), "apps.json").unwrap()
         });
         assert_eq!(one, two);
-        assert_eq!(one.apps[0].settings.env["A"].place.to_string(), "apps.json:1:48: apps[0].env.A: ");
+        assert_eq!(one.apps[0].settings.env["A"].place.to_string(), "apps.json:1:44: apps[0].env.A: ");
     }
 
     #[test]

@@ -128,7 +128,7 @@ mod tests {
             format!("cannot read the env_file {}: No such file or directory (os error 2)", path("none"))
         );
         let none = error(serde_json::json!({ "env": { "A": { "file": "none" } } }));
-        let place = "apps.json:1:13: apps[0].env.A: ";
+        let place = "apps.json:1:14: apps[0].env.A: ";
         assert_eq!(
             none,
             format!("{place}cannot read the secret {}: No such file or directory (os error 2)", path("none"))

@@ -89,6 +89,7 @@ pub mod internal {
     pub use crate::abi::exports;
     pub use crate::abi::library_context::LibraryContext;
     pub use crate::admin::host_lock::HostLock;
+    pub use crate::app::environment;
     pub use crate::app::handle::App;
     pub use crate::app::libraries::{Libraries, Library};
     pub use crate::app::lifecycle;

@@ -247,7 +247,7 @@ fn a_file_that_is_only_touched_is_built_and_not_reloaded() {
     assert_eq!(host.get("/apps/dev-touch/").text(), "one");
     let file = fs::File::options().append(true).open(host.folder().join(name).join("src/lib.rs")).unwrap();
     file.set_modified(std::time::SystemTime::now()).unwrap();
-    host.wait_for_log(&["dev-touch: the library is unchanged: nothing to reload"]);
+    host.wait_for_log(&["dev-touch: the library and the environment are unchanged: nothing to reload"]);
     assert_eq!(builds(&host, name), 2);
     assert_eq!(host.log_lines(&["dev-touch: reloaded"]), Vec::<String>::new());
 }

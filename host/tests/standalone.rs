@@ -41,8 +41,12 @@ impl Alone {
         self.folder.path().join("libhello.so")
     }
 
+    fn launch(&self) -> Launch {
+        Launch::program(self.folder.path().join("hello")).args(["--listen", "127.0.0.1:0"])
+    }
+
     fn start(&self) -> Host {
-        Launch::program(self.folder.path().join("hello")).args(["--listen", "127.0.0.1:0"]).start()
+        self.launch().start()
     }
 
     /// As `cp` does.
@@ -255,5 +259,32 @@ fn its_methods_are_there_and_other_apps_are_not() {
     // All other paths are the app's.
     assert_eq!(call("/seen/rpc/other", "sum", json!([])).json()["path"], "/seen/rpc/other");
     call("/rpc/other", "sum", json!([])).problem(404, "app-error");
+    end(host, alone.folder.path());
+}
+
+#[test]
+fn its_environment_is_that_of_a_registry_and_follows_its_files() {
+    let alone = Alone::new();
+    alone.write(std::fs::read(library("probe")).unwrap());
+    let env = json!({ "PASSWORD": { "file": "password" }, "NAME": "${HOST_NAME}" });
+    let app =
+        json!({ "name": "hello", "path": "libhello.so", "inherit": [], "env_file": "a.env", "env": env });
+    let launch = alone.launch().args(["--config", "apps.json"]).env("HOST_NAME", "db.example");
+    let launch = launch.write("apps.json", json!([app]).to_string());
+    let host = launch.write("a.env", "ONE=1\n").write("password", "s3cret\n").start();
+    let environment = || host.get("/start").json()["env"].clone();
+    wait_until("the app serves", || host.get("/start").status == 200);
+    assert_eq!(environment(), json!({ "ONE": "1", "NAME": "db.example", "PASSWORD": "s3cret" }));
+    host.replace("password", "other\n");
+    wait_until("it has the other secret", || environment()["PASSWORD"] == "other");
+    // The library is gone when the next one is loaded, but not for what cannot be read.
+    host.replace("a.env", "ONE\n");
+    host.wait_for_log(&[
+        "ERROR",
+        "hello: generation 3 failed to start",
+        "a.env:1: ",
+        "generation 2 keeps serving",
+    ]);
+    assert_eq!(environment()["ONE"], "1");
     end(host, alone.folder.path());
 }

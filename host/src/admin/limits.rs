@@ -6,6 +6,7 @@ use atoll_port::shared_memory;
 
 use crate::abi::fault::{record, unwind};
 use crate::abi::panic_report;
+use crate::app::environment::{ENV_FILE_LIMIT, SECRET_LIMIT};
 use crate::app::file_lookups;
 use crate::child::denials::MAX_REPORTS;
 use crate::config::{self, MAX_APP_NAME};
@@ -34,6 +35,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
         ("backtrace_reads_per_second", panic_report::READS_PER_SECOND.get().into()),
         ("body_behind_ms", milliseconds(pace::MAX_BEHIND)),
         ("body_min_rate", pace::MIN_RATE.into()),
+        ("env_file", ENV_FILE_LIMIT),
         ("failure_lines_per_second", app_log::FAILURES_PER_SECOND.get().into()),
         ("fault_frames", unwind::FRAMES as u64),
         ("fault_mappings", record::MAPS as u64),
@@ -56,6 +58,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
         ("request_target", http::limits::MAX_TARGET as u64),
         ("rpc_batch", rpc::server::BATCH_LIMIT as u64),
         ("rpc_batch_results", rpc::server::BATCH_RESULTS_LIMIT as u64),
+        ("secret", SECRET_LIMIT),
         ("small_file", regular_file::SMALL_FILE_LIMIT),
         ("spare_files", spare_files::SPARE_FILES as u64),
         ("waiting_app_processes", BLANKS as u64),

@@ -19,9 +19,6 @@ use crate::observe::entries::{FailureEntry, FaultEntry, PanicEntry};
 use crate::observe::history::{HistoryEntry, State, Transition};
 use crate::sandbox::InForce;
 
-/// Shown in place of the value of an environment variable, which may be a secret.
-const HIDDEN: &str = "***";
-
 /// The host and all its apps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostStatus {
@@ -332,10 +329,10 @@ impl From<&AppConfig> for EffectiveApp {
     }
 }
 
-/// The settings of an app by name, without the values of its variables.
+/// The settings of an app by name, without the values of its variables; of secrets, with where they come from.
 fn settings(config: &AppConfig) -> BTreeMap<String, SettingInForce> {
     let mut shown = config.settings.clone();
-    shown.env.values_mut().for_each(|value| HIDDEN.clone_into(value));
+    shown.env = shown.env.into_iter().map(|(name, value)| (name, value.hidden())).collect();
     let Ok(Value::Object(values)) = serde_json::to_value(&shown) else { return BTreeMap::new() };
     let in_force = |(name, value): (String, Value)| {
         let origin = config.origins.get(&name);

@@ -1,5 +1,7 @@
 //! An app in the registry, as the request path sees it.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -40,6 +42,7 @@ pub struct App {
     draining: AtomicUsize,
     moved: Moved,
     own_logger: AtomicBool,
+    public_secrets: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl App {
@@ -68,6 +71,7 @@ impl App {
             draining: AtomicUsize::new(0),
             moved: Moved::default(),
             own_logger: AtomicBool::new(false),
+            public_secrets: Mutex::default(),
         }
     }
 
@@ -89,6 +93,11 @@ impl App {
     /// Takes note that it sets a logger itself.
     pub(crate) fn note_own_logger(&self) {
         self.own_logger.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes note that every user can read a secret of it; whether that is news.
+    pub(crate) fn note_public_secret(&self, path: &Path) -> bool {
+        self.public_secrets.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned())
     }
 
     /// Where it runs with the library that has this hash: on threads or in a process.

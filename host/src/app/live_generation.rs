@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::app::environment::Digest;
 use crate::generation::app_process::AppProcess;
 use crate::generation::handle::Generation;
 use crate::generation::worker_threads::WorkerThreads;
@@ -17,6 +18,8 @@ pub(crate) struct LiveGeneration {
     pub(crate) generation: Arc<Generation>,
     pub(crate) housing: Housing,
     pub(crate) hash: ContentHash,
+    /// What it has as its environment.
+    pub(crate) environment: Digest,
     /// How the library has passed its preflight; `None` without one.
     pub(crate) preflight: Option<Passed>,
 }

@@ -1,7 +1,7 @@
 //! One app over all its generations: the handle, the supervisor, and the lifecycle that decides.
 
 pub(crate) mod command;
-pub(crate) mod environment;
+pub mod environment;
 pub(crate) mod file_lookups;
 pub(crate) mod handle;
 pub(crate) mod hang_watch;

@@ -5,7 +5,7 @@ use super::{
     merge::overlay,
     origin::{Origin, Origins},
     route::{self, Route, TakenRoutes},
-    settings::Settings,
+    settings::{PATH, Settings},
 };
 use schemars::JsonSchema;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,6 @@ pub(crate) const MAX_APP_NAME: usize = 64;
 pub(super) const NAME: &str = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 const NAME_EXPECTED: &str = "a name of 1 to 64 characters a-z A-Z 0-9 - _ . that starts with a letter or digit (it is \
     part of the URL /apps/{name}/)";
-const PATH: &str = r"^[^\u0000]+$";
 const PATH_EXPECTED: &str = "the path of a crate folder, a folder with a library, or a library";
 
 /// An app: its name, the source of its library, and its settings.
@@ -93,6 +92,8 @@ pub(super) fn read<'d>(
     let routes = fields.optional("route", |node| taken.read(name.as_deref().unwrap_or("?"), node));
     let mut settings = overlay(&defaults.settings, fields);
     settings.dir = settings.dir.map(|folder| absolute(base_dir, folder));
+    settings.env_file.iter_mut().for_each(|file| *file = absolute(base_dir, &*file));
+    settings.env.values_mut().for_each(|value| value.resolve(|file| absolute(base_dir, file)));
     let origins = defaults.origins.clone().with(fields, Origin::App);
     let routes = routes.unwrap_or_default();
     Some(AppConfig { id, name: name?, routes, path: absolute(base_dir, &path?), settings, origins })
@@ -164,6 +165,17 @@ mod tests {
             let error = parse(json!({ "name": "a", "path": path })).unwrap_err();
             assert!(error.starts_with(&format!("apps[0].path: expected {PATH_EXPECTED}, found ")), "{error}");
         }
+    }
+
+    #[test]
+    fn files_of_the_environment_are_made_absolute() {
+        let app = json!({ "name": "a", "path": "a", "env_file": ["a.env", "/b.env"], "env": { "A": { "file": "s/a" } } });
+        let settings = parse(app).unwrap().settings;
+        assert_eq!(settings.env_file, [Path::new("/srv/a.env"), Path::new("/b.env")]);
+        assert_eq!(serde_json::to_value(&settings.env["A"]).unwrap(), json!({ "file": "/srv/s/a" }));
+        let defaults = r#"{ "defaults": { "env_file": "a.env" }, "apps": [{ "name": "a", "path": "a" }] }"#;
+        let config = Config::parse(defaults, Path::new("/srv"), "apps.json").unwrap();
+        assert_eq!(config.apps[0].settings.env_file, [Path::new("/srv/a.env")]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One thing that is wrong in a file, and the list that collects them.
 
 use super::excerpt::{Mark, excerpt, position};
+use super::place::Place;
 use serde::Serialize;
 use std::{
     cell::{Cell, RefCell},
@@ -62,11 +63,28 @@ pub(super) struct Report<'a> {
     diagnostics: RefCell<Vec<Diagnostic>>,
     /// How many more there are.
     left_out: Cell<usize>,
+    /// The place that was looked for last: its offset, line and column. Places are mostly looked for in the order of the
+    /// text, which is then read once and not once for each of them.
+    last_place: Cell<(usize, usize, usize)>,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(file: &'a str, text: &'a str) -> Self {
-        Report { file, text, diagnostics: RefCell::default(), left_out: Cell::default() }
+        let last_place = Cell::new((0, 1, 1));
+        Report { file, text, diagnostics: RefCell::default(), left_out: Cell::default(), last_place }
+    }
+
+    /// The place of a field whose value is at `offset`.
+    pub(super) fn place(&self, field: &str, offset: usize) -> Place {
+        let (mut from, mut line, mut column) = self.last_place.get();
+        if offset < from {
+            (from, line, column) = (0, 1, 1);
+        }
+        for c in self.text[from..offset].chars() {
+            (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
+        }
+        self.last_place.set((offset, line, column));
+        Place::new(self.file.to_owned(), (line, column), field)
     }
 
     pub(super) fn text(&self) -> &'a str {
@@ -131,6 +149,18 @@ mod tests {
             assert_eq!(shown.len(), MOST);
             assert_eq!(shown.last().map(|last| &*last.message), Some(more.unwrap_or("wrong")));
         }
+    }
+
+    #[test]
+    fn places_in_any_order_are_those_of_errors() {
+        let text = "a\r\nçé x\n\nb";
+        let report = Report::new("apps.json", text);
+        for offset in [0, 3, 7, 8, 10, 11, 5, 0, 11] {
+            let expected = position(text, offset);
+            let expected = format!("apps.json:{}:{}: env.A: ", expected.line, expected.column);
+            assert_eq!(report.place("env.A", offset).to_string(), expected, "{offset}");
+        }
+        assert_eq!(Place::default().to_string(), "");
     }
 
     #[test]

@@ -28,6 +28,11 @@ impl<'d> Fields<'d> {
         self.object.properties.is_empty()
     }
 
+    /// How many fields it has.
+    pub(super) fn len(&self) -> usize {
+        self.object.properties.len()
+    }
+
     /// Whether the file has the field, without asking for it.
     pub(super) fn has(&self, name: &str) -> bool {
         self.find(name).is_some()

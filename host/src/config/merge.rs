@@ -1,6 +1,7 @@
 //! Settings as written, laid over those they start from.
 
 use super::{
+    env_value::EnvValue,
     fields::Fields,
     isolation::Isolation,
     node::Node,
@@ -75,6 +76,7 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
             env.extend(fields.optional("env", variables).unwrap_or_default());
             env
         },
+        env_file: fields.optional("env_file", env_files).unwrap_or_else(|| base.env_file.clone()),
         inherit: fields.optional("inherit", names_of_variables).unwrap_or_else(|| base.inherit.clone()),
         dir: fields.optional("dir", |node| or_null(node, folder)).unwrap_or_else(|| base.dir.clone()),
         config: fields.optional("config", Node::json).unwrap_or_else(|| base.config.clone()),
@@ -153,18 +155,24 @@ fn absolute_path(node: &Node<'_>) -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
-fn variables(node: &Node<'_>) -> Option<BTreeMap<String, String>> {
+fn env_files(node: &Node<'_>) -> Option<Vec<PathBuf>> {
+    const EXPECTED: &str = r#"the path of a file with variables, or a list such as ["app.env", "local.env"]"#;
+    let is_path = |text: &str| !text.is_empty() && !text.contains('\0');
+    let path = |node: &Node<'_>| node.text(EXPECTED, is_path).map(PathBuf::from);
+    if !node.is_list() {
+        return Some(vec![path(node)?]);
+    }
+    Some(node.list(EXPECTED)?.iter().filter_map(path).collect())
+}
+
+fn variables(node: &Node<'_>) -> Option<BTreeMap<String, EnvValue>> {
     let fields = node.object(r#"an object of variables such as { "RUST_LOG": "info" }"#)?;
     let variable = |(name, key, value): (&str, _, Node<'_>)| {
         if name.is_empty() || name.contains(['=', '\0']) {
             value.report_key(key, "expected a variable name, non-empty and without `=` or NUL");
             return None;
         }
-        let text = value.text("the variable's value as a string", |_| true)?;
-        if text.contains('\0') {
-            return value.expected("a variable's value without NUL");
-        }
-        Some((name.to_string(), text))
+        Some((name.to_string(), EnvValue::read(&value)?))
     };
     Some(fields.each().filter_map(variable).collect())
 }
@@ -195,7 +203,7 @@ mod tests {
     fn everything() -> (Value, Settings) {
         let written = json!({
             "workers": 3, "deadline_ms": 4, "queue": 5, "max_concurrency": 13, "rate": 14, "heap_soft_limit": "15MiB", "body_limit": "6kB", "head_limit": "16kB", "message_limit": "17kB", "max_calls": 18, "log_rate": 19, "log_record_limit": "20kB", "preload": true, "idle_timeout_ms": 7, "hang_timeout_ms": 27,
-            "start_timeout_ms": 8, "drain_timeout_ms": 0, "stop_timeout_ms": 10, "env": { "A": "1" }, "inherit": ["B", "C*"], "dir": "/work",
+            "start_timeout_ms": 8, "drain_timeout_ms": 0, "stop_timeout_ms": 10, "env": { "A": "1" }, "env_file": "/a.env", "inherit": ["B", "C*"], "dir": "/work",
             "config": { "x": [1] }, "data": "/data", "max_restarts": 0, "isolation": "process", "on_fault": "disable", "stack_size": "1MiB", "max_pinned": 16, "max_draining": 2,
             "server_timing": true, "rewrite": false, "app_header": true, "library_limit": "16MB", "reload": "stop-first", "runtime": "multi-thread", "keep": 12,
             "preflight": false, "sandbox": { "preset": "strict", "memory": "1GiB" }
@@ -220,6 +228,7 @@ mod tests {
             drain_timeout_ms: 0,
             stop_timeout_ms: 10,
             env: BTreeMap::from([("A".into(), "1".into())]),
+            env_file: vec!["/a.env".into()],
             inherit: vec!["B".into(), "C*".into()],
             dir: Some("/work".into()),
             config: json!({ "x": [1] }),
@@ -272,7 +281,7 @@ mod tests {
             json!({ "env": { "B": "3", "C": "" }, "config": { "y": 2 } }),
         )
         .unwrap();
-        let env = [("A", "1"), ("B", "3"), ("C", "")].map(|(name, value)| (name.into(), value.into()));
+        let env = [("A", "1"), ("B", "3"), ("C", "")].map(|(name, value)| (name.to_owned(), value.into()));
         assert_eq!(settings.env, BTreeMap::from(env));
         assert_eq!(settings.config, json!({ "y": 2 }));
     }
@@ -346,6 +355,49 @@ mod tests {
             assert!(error.contains("expected a variable name"), "{error}");
         }
         assert!(error(json!({ "env": { "A": "\0" } })).contains("found \"\\0\""));
+    }
+
+    #[test]
+    fn a_value_is_a_text_or_where_a_secret_is() {
+        let written = json!({
+            "A": "${B:-c}$$", "B": { "file": "/secrets/b" }, "C": { "credential": "c" }, "D": { "env": "HOST_D" },
+        });
+        let settings = merged(json!({}), json!({ "env": written })).unwrap();
+        assert_eq!(serde_json::to_value(&settings.env).unwrap(), written);
+        for (value, expected) in [
+            (json!({}), "expected one of `file`, `credential` and `env`, found an empty object"),
+            (
+                json!({ "file": "a", "env": "B" }),
+                "expected one of `file`, `credential` and `env`, found an object",
+            ),
+            (
+                json!("${"),
+                "expected a value with variables as ${NAME}, ${NAME:-default} or ${NAME:?message} (write $${ for ${), found \"${\"",
+            ),
+        ] {
+            assert_eq!(error(json!({ "env": { "A": value } })), format!("apps[0].env.A: {expected}"));
+        }
+        for (value, expected) in [
+            (json!({ "fiel": "a" }), "A.fiel: unknown field `fiel`, did you mean `file`?"),
+            (json!({ "file": "" }), "A.file: expected the path of a file, found \"\""),
+            (
+                json!({ "credential": "a/b" }),
+                "A.credential: expected the name of a credential, which is a file name, found \"a/b\"",
+            ),
+            (json!({ "env": "" }), "A.env: expected the name of a variable of the host, found \"\""),
+        ] {
+            assert_eq!(error(json!({ "env": { "A": value } })), format!("apps[0].env.{expected}"));
+        }
+    }
+
+    #[test]
+    fn a_value_is_the_same_wherever_it_is_written() {
+        let [one, two] = ["", "\n\n"].map(|space| {
+            let text = format!(r#"[{space}{{ "name": "a", "path": "a", "env": {{ "A": "${{B}}" }} }}]"#);
+            Config::parse(&text, Path::new("/srv"), "apps.json").unwrap()
+        });
+        assert_eq!(one, two);
+        assert_eq!(one.apps[0].settings.env["A"].place.to_string(), "apps.json:1:44: apps[0].env.A: ");
     }
 
     #[test]

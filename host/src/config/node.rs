@@ -1,6 +1,6 @@
 //! A value of the file together with its field path, and the kinds of value that settings are made of.
 
-use super::{byte_size, diagnostic::Report, fields::Fields, ranges};
+use super::{byte_size, diagnostic::Report, fields::Fields, place::Place, ranges};
 use jsonc_parser::{ast, common::Ranged};
 use std::{
     fmt::Display,
@@ -44,6 +44,15 @@ impl<'d> Node<'d> {
             ast::Value::StringLit(text) => Some(&text.value),
             _ => None,
         }
+    }
+
+    pub(super) fn is_object(&self) -> bool {
+        matches!(self.value, ast::Value::Object(_))
+    }
+
+    /// Where it is, for errors that are found later.
+    pub(super) fn place(&self) -> Place {
+        self.report.place(&self.path, self.span().start)
     }
 
     pub(super) fn is_list(&self) -> bool {

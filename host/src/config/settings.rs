@@ -3,6 +3,7 @@
 //! The doc comments here are also the descriptions in `docs/apps.schema.json`, and the table in `docs/src/registry.md`.
 
 use super::byte_size;
+use super::env_value::{self, EnvValue};
 use super::isolation::Isolation;
 use super::on_fault::OnFault;
 use super::ranges::MAX;
@@ -33,7 +34,9 @@ pub(super) const LOG_RATE: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const ABSOLUTE_PATH: &str = r"^/[^\u0000]*$";
 /// What the operating system can hold as a variable's name and value.
 pub(super) const ENV_NAME: &str = r"^[^=\u0000]+$";
-pub(super) const ENV_VALUE: &str = r"^[^\u0000]*$";
+pub(super) const PATH: &str = r"^[^\u0000]+$";
+/// The name of a file in a folder.
+pub(super) const FILE_NAME: &str = r"^(?:[^/.\u0000]|\.[^/.\u0000]|\.\.[^/\u0000])[^/\u0000]*$";
 
 /// What most programs expect to find, and nothing secret.
 const INHERIT: [&str; 13] = [
@@ -51,6 +54,22 @@ const INHERIT: [&str; 13] = [
     "USER",
     "XDG_*",
 ];
+
+fn env_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "propertyNames": { "pattern": ENV_NAME },
+        "additionalProperties": env_value::schema(),
+    })
+}
+
+fn env_file_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": ["string", "array"],
+        "pattern": PATH,
+        "items": { "type": "string", "pattern": PATH },
+    })
+}
 
 fn inherit_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "items": { "type": "string", "pattern": ENV_NAME } })
@@ -171,13 +190,15 @@ pub struct Settings {
     #[schemars(range(min = *ANY_TIME.start(), max = *ANY_TIME.end()))]
     pub stop_timeout_ms: u64,
 
-    /// Variables passed to the app when it starts: an object of strings. The variables of an app override those in
-    /// `defaults` by name. Default {}.
-    #[schemars(extend(
-        "propertyNames" = { "pattern": ENV_NAME },
-        "additionalProperties" = { "type": "string", "pattern": ENV_VALUE },
-    ))]
-    pub env: BTreeMap<String, String>,
+    /// Variables passed to the app when it starts: an object of strings, in which `${NAME}` is a variable of the host, and of
+    /// secrets. The variables of an app override those in `defaults` by name. Default {}.
+    #[schemars(schema_with = "env_schema")]
+    pub env: BTreeMap<String, EnvValue>,
+
+    /// Files with variables in the dotenv syntax: a path or a list of paths, relative to the folder of this file. Later files
+    /// win, and `env` wins over all of them. The list of an app replaces the one in `defaults`. Default [].
+    #[schemars(schema_with = "env_file_schema")]
+    pub env_file: Vec<PathBuf>,
 
     /// The variables of the host that the app gets besides those of `env`: names, or beginnings of names with `*` at the
     /// end. The list of an app replaces the one in `defaults`. Default ["HOME","LANG","LC_*","LOGNAME","PATH","RUST_BACKTRACE","RUST_LOG","SSL_CERT_DIR","SSL_CERT_FILE","TMPDIR","TZ","USER","XDG_*"].
@@ -293,6 +314,7 @@ impl Default for Settings {
             drain_timeout_ms: 30_000,
             stop_timeout_ms: 5_000,
             env: BTreeMap::new(),
+            env_file: Vec::new(),
             inherit: INHERIT.map(str::to_owned).to_vec(),
             dir: None,
             config: Value::Null,

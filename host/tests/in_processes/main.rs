@@ -18,6 +18,7 @@ again! {
     "../cold.rs" cold,
     "../containment.rs" containment,
     "../control.rs" control,
+    "../environment.rs" environment,
     "../http.rs" http,
     "../http_semantics.rs" http_semantics,
     "../lifecycle.rs" lifecycle,

@@ -1,13 +1,16 @@
 //! The life of a worker: its start, and the requests that are cancelled.
 
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::Error;
 
-/// The parameters of [`method::START`](super::method::START).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The parameters of [`method::START`](super::method::START). Its debug output has the names of the variables only, as their
+/// values may be secrets.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Start {
     /// The app's name in the registry.
     pub app: String,
@@ -36,6 +39,35 @@ pub struct Start {
     /// Whether the worker's tokio runtime, where it has one, has more threads.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub multi_thread: bool,
+}
+
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            app,
+            generation,
+            worker,
+            workers,
+            env,
+            config,
+            state,
+            body_limit,
+            own_logger,
+            multi_thread,
+        } = self;
+        f.debug_struct("Start")
+            .field("app", app)
+            .field("generation", generation)
+            .field("worker", worker)
+            .field("workers", workers)
+            .field("env", &env.keys())
+            .field("config", config)
+            .field("state", state)
+            .field("body_limit", body_limit)
+            .field("own_logger", own_logger)
+            .field("multi_thread", multi_thread)
+            .finish()
+    }
 }
 
 impl Start {

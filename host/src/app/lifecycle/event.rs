@@ -29,6 +29,8 @@ pub enum Event {
     Faulted(String),
     /// There is another library; the change was noticed at this time.
     LibraryChanged(Duration),
+    /// The files of its environment may have another content; the change was noticed at this time.
+    EnvironmentChanged(Duration),
     /// The registry has a new entry for the app.
     Configured(Policy),
     /// The heap of a generation is above its limit.
@@ -59,7 +61,7 @@ pub enum Event {
 /// Why a generation failed to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The library is the one that serves already.
+    /// The library and the environment are those of the generation that serves.
     Unchanged,
     /// The crate does not compile. The compiler has reported it.
     Build,

@@ -154,6 +154,7 @@ impl Lifecycle {
             Event::Enabled => self.enabled(),
             Event::Faulted(reason) => self.faulted(reason),
             Event::LibraryChanged(noticed) => self.library_changed(noticed),
+            Event::EnvironmentChanged(noticed) => self.environment_changed(noticed),
             Event::Configured(policy) => self.configured(policy),
             Event::HeapExceeded(number) => self.heap_exceeded(number),
             Event::HandOver => self.hand_over(),

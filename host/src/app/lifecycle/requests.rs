@@ -103,6 +103,12 @@ impl Lifecycle {
         self.prepare();
     }
 
+    pub(super) fn environment_changed(&mut self, noticed: Duration) {
+        self.next.noticed = Some(noticed);
+        self.changed();
+        self.preload();
+    }
+
     pub(super) fn configured(&mut self, policy: Policy) {
         self.policy = policy;
         self.next.noticed = Some(self.now);

@@ -10,7 +10,7 @@ use crate::library::content_hash::ContentHash;
 pub struct Start {
     /// When the change was noticed that it brings into force.
     pub noticed: Option<Duration>,
-    /// Whether it replaces a generation with the same library.
+    /// Whether it replaces a generation with the same library and environment.
     pub is_forced: bool,
     /// The content of an earlier library, to start instead of the one on disk.
     pub rollback: Option<ContentHash>,

@@ -13,7 +13,7 @@ use super::exits::Exits;
 use super::hand_over::hand_over;
 use super::housing::{data_and_policy, in_host, in_process};
 use super::plan::Plan;
-use crate::app::environment;
+use crate::app::environment::Environment;
 use crate::app::live_generation::LiveGeneration;
 use crate::app::teardown;
 use crate::config::{Isolation, Runtime};
@@ -35,6 +35,7 @@ pub(super) struct Attempt<'p> {
     policy: Option<Policy>,
     /// Its data folder.
     data: Option<PathBuf>,
+    environment: &'p Environment,
 }
 
 /// An attempt that has failed.
@@ -48,7 +49,11 @@ pub(super) struct Failed {
 
 impl<'p> Attempt<'p> {
     /// What can be done before the library is loaded into the host.
-    pub(super) async fn new(plan: &'p Plan, inspected: &Inspected) -> Result<Self, StartupError> {
+    pub(super) async fn new(
+        plan: &'p Plan,
+        environment: &'p Environment,
+        inspected: &Inspected,
+    ) -> Result<Self, StartupError> {
         let isolation = plan.app.isolation(inspected.staged().hash());
         let preflight = match isolation {
             Isolation::Thread | Isolation::Auto => preflight(plan, inspected).await?,
@@ -56,7 +61,15 @@ impl<'p> Attempt<'p> {
             Isolation::Process => None,
         };
         let (data, policy) = data_and_policy(&plan.app, isolation, own_folder(plan)).await?;
-        Ok(Self { plan, version: inspected.stamp().version.clone(), isolation, preflight, policy, data })
+        Ok(Self {
+            plan,
+            version: inspected.stamp().version.clone(),
+            isolation,
+            preflight,
+            policy,
+            data,
+            environment,
+        })
     }
 
     /// Loads the library and starts its workers, with the states that the predecessor has handed over, or hands over now.
@@ -141,13 +154,19 @@ impl<'p> Attempt<'p> {
         let workers = settings.workers;
         let plural = if workers == 1 { "" } else { "s" };
         plan.record(State::Starting, format!("{workers} worker{plural}"));
-        Ok(LiveGeneration { generation: Arc::new(generation), housing, hash, preflight: self.preflight })
+        Ok(LiveGeneration {
+            generation: Arc::new(generation),
+            housing,
+            hash,
+            environment: self.environment.digest(),
+            preflight: self.preflight,
+        })
     }
 
     /// What starts the first worker; that of the others has another number.
     fn start_message(&self) -> Start {
         let settings = self.plan.app.settings();
-        let mut env = environment::of(&settings);
+        let mut env = self.environment.variables.clone();
         if let Some(data) = &self.data {
             env.entry(data_folder::VARIABLE.to_owned())
                 .or_insert_with(|| data.to_string_lossy().into_owned());

@@ -1,8 +1,11 @@
 //! Why a generation failed to start.
 
+use std::io;
+
 use atoll_port::StartError;
 
 use super::data_folder::DataFolderError;
+use crate::app::environment::EnvironmentError;
 use crate::app::lifecycle::Cause;
 use crate::generation::app_process::ProcessError;
 use crate::library::check::CheckError;
@@ -19,12 +22,16 @@ pub(crate) enum StartupError {
     #[error(transparent)]
     Check(#[from] CheckError),
     #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    #[error("cannot read the files of the environment: {0}")]
+    EnvironmentThread(io::Error),
+    #[error(transparent)]
     Data(#[from] DataFolderError),
     #[error(transparent)]
     Process(#[from] ProcessError),
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("the library is unchanged")]
+    #[error("the library and the environment are unchanged")]
     Unchanged,
     #[error("the earlier library is no longer kept (see the setting `keep`)")]
     NotKept,
@@ -72,7 +79,10 @@ impl StartupError {
             _ if self.is_of_the_machine() => Cause::Machine,
             Self::Process(ProcessError::Refused(_)) => Cause::Unusable,
             Self::Check(CheckError::Open(error)) if error.may_pass() => Cause::Failed,
+            // Its files are watched, and the environment of the host does not change.
+            Self::Environment(_) => Cause::Unusable,
             Self::Check(CheckError::Stage(_) | CheckError::Thread(_))
+            | Self::EnvironmentThread(_)
             | Self::Data(_)
             | Self::Process(_)
             | Self::Start(_)
@@ -87,6 +97,11 @@ impl StartupError {
             Self::Check(CheckError::Thread(error) | CheckError::Load(LoadError::Thread(error)))
             | Self::Process(ProcessError::Start(error) | ProcessError::Thread { reason: error, .. })
             | Self::Start(StartError::Thread { reason: error, .. }) => resource_fault::has_no_thread(error),
+            Self::EnvironmentThread(error) => resource_fault::has_no_thread(error),
+            // The rest of its text is from the configuration, and may contain anything.
+            Self::Environment(error) => {
+                error.reason().is_some_and(|error| resource_fault::is_at_fault(error))
+            }
             Self::Check(CheckError::Load(LoadError::Open(error))) => resource_fault::is_at_fault(error),
             Self::Check(CheckError::Open(OpenFailure::Process(error))) => {
                 resource_fault::has_no_thread(error)

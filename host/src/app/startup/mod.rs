@@ -2,6 +2,7 @@
 
 mod attempt;
 mod data_folder;
+mod environment;
 mod error;
 mod exits;
 mod hand_over;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 
 use self::attempt::{Attempt, Failed};
+use self::environment::read_environment;
 pub(crate) use self::error::StartupError;
 use self::hand_over::hand_over;
 pub(crate) use self::plan::Plan;
@@ -43,8 +45,11 @@ pub(crate) struct Started {
 
 /// Brings one generation up to where it can serve; after an error nothing of it is left.
 pub(crate) async fn start_up(mut plan: Plan) -> Result<Started, StartupError> {
-    let inspected = inspect(&mut plan).await?;
-    let attempt = Attempt::new(&plan, &inspected).await?;
+    let environment = read_environment(&plan).await?;
+    let unless =
+        plan.unless.filter(|(_, before)| *before == environment.digest()).map(|(library, _)| library);
+    let inspected = inspect(&mut plan, unless).await?;
+    let attempt = Attempt::new(&plan, &environment, &inspected).await?;
     let settings = plan.app.settings();
 
     let is_alone = plan.loader.prepare(inspected.staged().hash()).await == LoadMode::OneAtATime;
@@ -69,7 +74,7 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<Started, StartupError> {
         }
         (Err(failed), None) => return Err(failed.error),
     };
-    let restored = match Attempt::new(&plan, &before).await {
+    let restored = match Attempt::new(&plan, &environment, &before).await {
         Ok(attempt) => attempt.run(before, states).await.map_err(|failed| failed.error),
         Err(error) => Err(error),
     };
@@ -92,7 +97,7 @@ async fn keep(plan: &Plan, live: &LiveGeneration, number: usize) {
 }
 
 /// Copies the library until the copy is of one piece, and reads it; or takes what was prepared.
-async fn inspect(plan: &mut Plan) -> Result<Inspected, StartupError> {
+async fn inspect(plan: &mut Plan, unless: Option<ContentHash>) -> Result<Inspected, StartupError> {
     let mut prepared = match plan.prepared.take() {
         Some(preparation) => preparation.take().await,
         None => None,
@@ -105,7 +110,7 @@ async fn inspect(plan: &mut Plan) -> Result<Inspected, StartupError> {
             library: plan.library.clone(),
             rollback: plan.rollback.clone(),
             prepared: prepared.take(),
-            unless: plan.unless,
+            unless,
         };
         let staging = plan.staging.clone();
         let copied = spawn_blocking(move || wanted.copy(&staging)).await;
@@ -136,6 +141,7 @@ struct Wanted {
     library: Library,
     rollback: Option<Kept>,
     prepared: Option<Prepared>,
+    /// Nothing is to be done if it has this content.
     unless: Option<ContentHash>,
 }
 

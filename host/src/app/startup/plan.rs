@@ -8,6 +8,8 @@ use std::time::{Instant, SystemTime};
 use atoll_port::CallSink;
 use futures_util::future::LocalBoxFuture;
 
+use crate::app::environment::Digest;
+use crate::app::file_lookups::FileLookups;
 use crate::app::handle::App;
 use crate::app::libraries::Library;
 use crate::app::lifecycle::Number;
@@ -37,8 +39,8 @@ pub(crate) struct Plan {
     pub(crate) rollback: Option<Kept>,
     /// What was made ready ahead of the library, if it is still that.
     pub(crate) prepared: Option<Preparation>,
-    /// Nothing is to be done if the library has this content.
-    pub(crate) unless: Option<ContentHash>,
+    /// Nothing is to be done if the library has this content, and the environment too.
+    pub(crate) unless: Option<(ContentHash, Digest)>,
     /// The generation whose state is handed over.
     pub(crate) predecessor: Option<Arc<Generation>>,
     /// Brings the app's requests to other apps.
@@ -51,6 +53,8 @@ pub(crate) struct Plan {
     /// is pinned.
     pub(crate) give_way: Box<dyn Fn() -> LocalBoxFuture<'static, Option<Inspected>>>,
     pub(crate) loader: Rc<dyn Loader>,
+    /// What reads the files of the environment.
+    pub(crate) file_lookups: FileLookups,
     /// Where processes for apps come from.
     pub(crate) blanks: BlankPool,
     /// Where the faults that end them are kept.

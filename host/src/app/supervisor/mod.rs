@@ -16,13 +16,14 @@ use std::time::{Duration, Instant};
 
 use atoll_port::CallSink;
 use futures_util::FutureExt;
-use futures_util::future::{Either, pending, select_all};
+use futures_util::future::{pending, select_all};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
 use self::input::Input;
 use self::waiters::{Waiters, answer};
 use crate::app::command::{Command, Commands};
+use crate::app::environment;
 use crate::app::file_lookups::FileLookups;
 use crate::app::handle::App;
 use crate::app::hang_watch::HangWatch;
@@ -77,6 +78,7 @@ pub(crate) fn register(config: &AppConfig, shared: &AppResources, call_sink: Arc
         path: config.path.clone(),
         library: shared.libraries.get(&config.path),
         watches: Vec::new(),
+        environment_watches: Vec::new(),
         inputs,
         lifecycle: Lifecycle::new(policy(&config.settings)),
         live: HashMap::new(),
@@ -123,6 +125,8 @@ struct Supervisor {
     library: Library,
     /// What tells that the library may be another one, by its path.
     watches: Vec<(PathBuf, FileWatch)>,
+    /// What tells that the environment may be another one.
+    environment_watches: Vec<(PathBuf, FileWatch)>,
     inputs: mpsc::UnboundedSender<Input>,
     lifecycle: Lifecycle,
     live: HashMap<Number, LiveGeneration>,
@@ -148,6 +152,7 @@ struct Supervisor {
 enum Wake {
     Input(Option<Input>),
     Changed(Change),
+    EnvironmentChanged(Change),
     PauseOver,
     IdleCheck,
     HangCheck,
@@ -161,6 +166,7 @@ impl Supervisor {
         self.pins_changed();
         // Before anything is loaded, so that no change is missed.
         self.find_library().await;
+        self.watch_environment(&self.app.settings()).await;
         self.judge_fault().await;
         self.event(Event::Registered);
         while !self.is_finished {
@@ -170,6 +176,7 @@ impl Supervisor {
                         Input::Command(Command::Configure(config)) => {
                             self.path.clone_from(&config.path);
                             self.find_library().await;
+                            self.watch_environment(&config.settings).await;
                         }
                         Input::Command(Command::Rebuilt(_)) => self.find_library().await,
                         _ => {}
@@ -182,6 +189,7 @@ impl Supervisor {
                     self.find_library().await;
                     self.file_changed(&change);
                 }
+                Wake::EnvironmentChanged(change) => self.environment_changed(&change),
                 Wake::PauseOver => self.event(Event::PauseOver),
                 Wake::IdleCheck => self.idle_check(),
                 Wake::HangCheck => self.hang_check(),
@@ -216,19 +224,37 @@ impl Supervisor {
         }
     }
 
+    /// Watches the files of the environment, so that what changes from now on is noticed.
+    async fn watch_environment(&mut self, settings: &Settings) {
+        let files = environment::files(settings);
+        self.environment_watches.retain(|(path, _)| files.contains(path));
+        let is_new = |path: &PathBuf| self.environment_watches.iter().all(|(watched, _)| watched != path);
+        let new: Vec<_> = files.into_iter().filter(is_new).collect();
+        if new.is_empty() {
+            return;
+        }
+        let watcher = self.watcher.clone();
+        let watch = move || new.into_iter().map(|path| (path.clone(), watcher.watch_file(path))).collect();
+        match self.file_lookups.run::<Vec<_>>(watch).await {
+            Ok(new) => self.environment_watches.extend(new),
+            Err(error) => {
+                log::warn!("{}: cannot watch the files of its environment: {error}", self.app.name());
+            }
+        }
+    }
+
     async fn wake(&mut self, queue: &mut mpsc::UnboundedReceiver<Input>) -> Wake {
         let pause = self.lifecycle.pause_until().map(|end| self.born + end);
         let idle = self.idle.next_check();
         let hang = self.hang.next_check();
         let heap = self.heap.next_check();
-        let changed = match self.watches.iter_mut().map(|(_, watch)| watch.changed().boxed_local()) {
-            watches if watches.len() == 0 => Either::Left(pending()),
-            watches => Either::Right(select_all(watches).map(|(change, ..)| change)),
-        };
+        let changed = any_change(&mut self.watches);
+        let environment_changed = any_change(&mut self.environment_watches);
         tokio::select! {
             biased;
             input = queue.recv() => Wake::Input(input),
             change = changed => Wake::Changed(change),
+            change = environment_changed => Wake::EnvironmentChanged(change),
             // Its other end is with the pins, which live as long as this.
             _ = self.pins_changes.changed() => Wake::Pins,
             () = sleep_until_some(pause) => Wake::PauseOver,
@@ -306,6 +332,14 @@ impl Supervisor {
             Library::Failed(_) => None,
         };
     }
+}
+
+/// The next change of one of these files.
+async fn any_change(watches: &mut [(PathBuf, FileWatch)]) -> Change {
+    if watches.is_empty() {
+        return pending().await;
+    }
+    select_all(watches.iter_mut().map(|(_, watch)| watch.changed().boxed_local())).await.0
 }
 
 async fn sleep_until_some(time: Option<Instant>) {

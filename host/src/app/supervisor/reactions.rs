@@ -75,6 +75,7 @@ impl Supervisor {
             Command::Close(done) => {
                 self.waiters.closes.push(done);
                 self.watches.clear();
+                self.environment_watches.clear();
                 self.prepared = None;
                 self.event(Event::Closed);
             }
@@ -119,6 +120,11 @@ impl Supervisor {
                 self.app.name()
             );
         }
+    }
+
+    /// A file of the environment is another one, or is gone. The start finds out whether its content is.
+    pub(super) fn environment_changed(&mut self, change: &Change) {
+        self.event(Event::EnvironmentChanged(change.noticed.saturating_duration_since(self.born)));
     }
 
     /// There is another library, made from what was changed at `since`.

@@ -8,7 +8,9 @@ impl Supervisor {
     pub(super) fn report(&self, report: Report) {
         let name = self.app.name();
         match report {
-            Report::Unchanged => log::info!("{name}: the library is unchanged: nothing to reload"),
+            Report::Unchanged => {
+                log::info!("{name}: the library and the environment are unchanged: nothing to reload")
+            }
             Report::Failed(number, reason) => {
                 let serving = self.lifecycle.serving();
                 let stays =

@@ -96,6 +96,23 @@ fn a_change_starts_the_next_generation_before_the_old_one_goes() {
 }
 
 #[test]
+fn an_environment_that_may_be_another_starts_a_generation_where_one_serves() {
+    let change = || Event::EnvironmentChanged(at(0));
+    let mut app = cold();
+    assert_eq!(app.on(change(), at(0)), []);
+    app.on(Event::Wanted, at(0));
+    app.on(not_ready(1, Cause::Unusable), at(0));
+    assert_eq!((app.phase(), app.on(change(), at(0))), (Phase::Failed, vec![]));
+    assert_eq!(app.phase(), Phase::Cold);
+
+    let mut app = serving(1);
+    assert_eq!(app.on(change(), at(0)), [changed(2)]);
+    let unchanged = [Effect::Report(Report::Unchanged)];
+    assert_eq!(app.on(not_ready(2, Cause::Unchanged), at(0)), unchanged);
+    assert_eq!(app.serving(), Some(1));
+}
+
+#[test]
 fn many_changes_during_a_start_start_one_more_generation() {
     let mut app = serving(1);
     app.on(change(), at(0));

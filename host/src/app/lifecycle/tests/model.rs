@@ -121,6 +121,7 @@ impl World {
 enum Step {
     Call,
     Change,
+    EnvironmentChange,
     Reload,
     Grow,
     HandOver,
@@ -145,6 +146,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => Just(Step::Call),
         4 => Just(Step::Change),
+        2 => Just(Step::EnvironmentChange),
         3 => Just(Step::Reload),
         1 => Just(Step::Grow),
         2 => Just(Step::HandOver),
@@ -180,6 +182,10 @@ fn run(app: &mut Lifecycle, world: &mut World, step: Step, now: Duration) {
         Step::Change => {
             world.outdated = true;
             Some(Event::LibraryChanged(now))
+        }
+        Step::EnvironmentChange => {
+            world.outdated = true;
+            Some(Event::EnvironmentChanged(now))
         }
         Step::Reload => {
             world.reloads += usize::from(!world.finished);

@@ -18,6 +18,7 @@ again! {
     "../cold.rs" cold,
     "../containment.rs" containment,
     "../control.rs" control,
+    "../grpc.rs" grpc,
     "../http.rs" http,
     "../http_semantics.rs" http_semantics,
     "../limits.rs" limits,
@@ -27,5 +28,6 @@ again! {
     "../routes.rs" routes,
     "../rpc.rs" rpc,
     "../streams.rs" streams,
+    "../trailers.rs" trailers,
     "../websocket.rs" websocket,
 }

@@ -154,8 +154,10 @@ pub(super) fn response_body(
         (ResponseBody::Stream(_), None) if method == Method::HEAD => BoxBody::new(BodyStream::new(nothing)),
         (ResponseBody::Whole(bytes), _) => BoxBody::new(bytes),
         (ResponseBody::Stream(download), length) => {
-            // In HTTP/2 there is a place for them in any case.
-            let takes_trailers = !is_http1(request) || takes_trailers(request.headers());
+            // In HTTP/2 there is a place for them in any case, also where there is no data.
+            let is_http2 = !is_http1(request);
+            let length = length.filter(|bytes| *bytes > 0 || !is_http2);
+            let takes_trailers = is_http2 || takes_trailers(request.headers());
             BoxBody::new(Streamed::new(download, length, takes_trailers))
         }
         // A handshake that nobody has asked for is refused before.

@@ -309,7 +309,9 @@ fn no_call_fails_while_the_app_is_replaced() {
             let (done, calls, mut echo) = (done.clone(), calls.clone(), Echo::connect(&host).await);
             clients.push(tokio::task::spawn_local(async move {
                 let mut newest = 0;
-                while !done.get() {
+                loop {
+                    // The last call begins when the last version has answered.
+                    let is_last = done.get();
                     let response = echo.unary("text").await.unwrap();
                     let version = response.metadata().get("x-version").unwrap().to_str().unwrap();
                     let version: u64 = version.parse().unwrap();
@@ -318,8 +320,10 @@ fn no_call_fails_while_the_app_is_replaced() {
                     let messages: Vec<_> = echo.repeat("20").await.unwrap().collect().await;
                     assert!(messages.len() == 20 && messages.iter().all(Result::is_ok), "{messages:?}");
                     calls.set(calls.get() + 2);
+                    if is_last {
+                        return newest;
+                    }
                 }
-                newest
             }));
         }
         for version in 2..=10 {

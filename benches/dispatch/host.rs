@@ -7,7 +7,7 @@ use std::time::Duration;
 use atoll_host::config::{Config, Isolation};
 use atoll_host::internal::exchange::{RequestBody, ResponseBody};
 use atoll_host::internal::{App, Registrar, Registry, exchange};
-use atoll_plugin::protocol::{Header, HttpRequest};
+use atoll_plugin::protocol::{Header, HttpRequest, HttpVersion};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
@@ -136,6 +136,7 @@ pub(crate) async fn send(app: &App) {
         peer: Some("127.0.0.1:50000".into()),
         request_id: "1a2b-3c4d".into(),
         traceparent: None,
+        version: HttpVersion::default(),
         deadline_ms: None,
         body: None,
     };

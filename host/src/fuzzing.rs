@@ -6,7 +6,7 @@ use std::str;
 
 use atoll_plugin::Call;
 use atoll_plugin::abi::Message;
-use atoll_plugin::protocol::{Head, HttpRequest, HttpResponse, Request, Response};
+use atoll_plugin::protocol::{BodyEnd, Head, HttpRequest, HttpResponse, Request, Response};
 use atoll_port::WorkerMessage;
 use atoll_port::answer::{self, AnswerError};
 
@@ -46,6 +46,13 @@ pub fn request(bytes: &[u8]) {
         _ => bytes,
     };
     let Ok(text) = str::from_utf8(params) else { return };
+    let (end, same) = (BodyEnd::parse(text), serde_json::from_str::<BodyEnd<'_>>(text));
+    assert_eq!(end.as_ref().ok(), same.as_ref().ok());
+    if let Ok(end) = end {
+        let expected =
+            serde_json::to_vec(&Request::notification("body.end", &end)).expect("it can be written");
+        assert_eq!(str::from_utf8(&end.message()), str::from_utf8(&expected));
+    }
     let request = HttpRequest::parse(text);
     let same = serde_json::from_str::<HttpRequest<'_>>(text);
     assert_eq!(request.as_ref().ok(), same.as_ref().ok());

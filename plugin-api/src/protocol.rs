@@ -4,7 +4,7 @@
 
 #[doc(inline)]
 pub use atoll_protocol::{
-    Background, Body, BodyError, Cancel, Credit, ErrorData, ErrorObject, Fetch, Head, Header, HttpRequest,
-    HttpResponse, INITIAL_CREDIT, Incoming, LogLevel, Request, Response, RpcCall, Start, Started, Stream,
-    WsClose, WsKind, WsMessage, Yes, code, header_text, method, piece_credit,
+    Background, Body, BodyEnd, BodyError, Cancel, Credit, ErrorData, ErrorObject, Fetch, Head, Header,
+    HttpRequest, HttpResponse, HttpVersion, INITIAL_CREDIT, Incoming, LogLevel, Request, Response, RpcCall,
+    Start, Started, Stream, WsClose, WsKind, WsMessage, Yes, code, header_text, method, piece_credit,
 };

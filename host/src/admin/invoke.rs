@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use actix_web::http::Uri;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::Bytes;
-use atoll_plugin::protocol::{Header, HttpRequest};
+use atoll_plugin::protocol::{Header, HttpRequest, HttpVersion};
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
@@ -47,6 +47,7 @@ pub(super) async fn invoke(app: &App, invocation: &Invocation) -> Result<Invoked
         peer: None,
         request_id: request_id.as_str().into(),
         traceparent: None,
+        version: HttpVersion::default(),
         deadline_ms: None,
         body: None,
     };

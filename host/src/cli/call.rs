@@ -13,7 +13,7 @@ use atoll_host::config::Config;
 use atoll_host::internal::exchange::{RequestBody, ResponseBody};
 use atoll_host::internal::{Problem, Registrar, escape, exchange};
 use atoll_host::logging;
-use atoll_plugin::protocol::{Header, HttpRequest, header_text};
+use atoll_plugin::protocol::{Header, HttpRequest, HttpVersion, header_text};
 use clap::Args;
 use futures_util::StreamExt;
 use log::LevelFilter;
@@ -197,6 +197,7 @@ fn request<'a>(args: &'a CallArgs, uri: &'a Uri, prefix: &'a str, body: Option<&
         peer: None,
         request_id: REQUEST_ID.into(),
         traceparent,
+        version: HttpVersion::default(),
         deadline_ms: None,
         body: None,
     }

@@ -137,7 +137,7 @@ pub struct Settings {
     pub body_limit: usize,
 
     /// The largest response head, in bytes or as a string with a unit: the names and values of its headers, plus four
-    /// bytes for each. Larger heads get 502. Default 262144.
+    /// bytes for each. Larger heads get 502. Trailers have the same limit. Default 262144.
     #[schemars(schema_with = "byte_size::some_schema")]
     pub head_limit: usize,
 

@@ -13,8 +13,8 @@ use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::generation::handle::{Generation, InFlight};
 use crate::observe::timing::RequestTiming;
 
-pub use atoll_port::exchange::{BodySource, RequestBody};
-pub(crate) use atoll_port::exchange::{WHOLE_LIMIT, pace};
+pub use atoll_port::exchange::{BodyPart, BodySource, RequestBody};
+pub(crate) use atoll_port::exchange::{WHOLE_LIMIT, is_trailer, pace};
 
 /// Who has answered, and how long it took.
 pub type Answered<'a> = exchange::Answered<'a, Generation>;

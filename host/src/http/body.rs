@@ -3,15 +3,20 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use actix_web::HttpRequest;
 use actix_web::body::{self, BodyStream, BoxBody, SizedStream};
 use actix_web::http::{Method, StatusCode, Version, header};
 use actix_web::web::{Bytes, BytesMut, Payload};
-use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
+use http::HeaderMap;
 
-use crate::dispatch::exchange::{RequestBody, ResponseBody, WHOLE_LIMIT};
+use super::head::{self, takes_trailers};
+use super::limits::check_trailers;
+use super::streamed::Streamed;
+use super::trailers;
+use crate::dispatch::exchange::{BodyPart, RequestBody, ResponseBody, WHOLE_LIMIT};
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::observe::metrics::Metrics;
 
@@ -30,7 +35,8 @@ pub(super) async fn request_body(
     let mut only: Option<Bytes> = None;
     let mut has_yielded = false;
     loop {
-        match payload.next().now_or_never() {
+        let (next, trailers) = trailers::catch(|| payload.next().now_or_never());
+        match next {
             Some(Some(Ok(chunk))) => match &only {
                 None => only = Some(chunk),
                 Some(first) => {
@@ -43,11 +49,16 @@ pub(super) async fn request_body(
             Some(Some(Err(error))) => return Err(Problem::new(ProblemKind::BadRequest, error.to_string())),
             Some(None) => {
                 let all = if begun.is_empty() { only } else { Some(begun.freeze()) };
+                metrics.received.add(all.as_ref().map_or(0, Bytes::len) as u64);
+                if let Some(trailers) = trailers {
+                    // They end what comes piece by piece.
+                    check_trailers(&trailers)?;
+                    let end = BodyPart::Trailers(head::trailers(&trailers));
+                    let parts = all.map(BodyPart::Data).into_iter().chain([end]);
+                    return Ok(RequestBody::Stream(Box::pin(stream::iter(parts.map(Ok)))));
+                }
                 return Ok(match all {
-                    Some(bytes) => {
-                        metrics.received.add(bytes.len() as u64);
-                        RequestBody::Whole(bytes)
-                    }
+                    Some(bytes) => RequestBody::Whole(bytes),
                     None if declared => RequestBody::Whole(Bytes::new()),
                     None => RequestBody::None,
                 });
@@ -65,12 +76,35 @@ pub(super) async fn request_body(
         }
     }
     let begun = if begun.is_empty() { only } else { Some(begun.freeze()) };
-    let rest = payload.map(|chunk| chunk.map_err(|error| error.to_string()));
     let metrics = metrics.clone();
-    let counted = stream::iter(begun.map(Ok)).chain(rest).inspect_ok(move |chunk: &Bytes| {
-        metrics.received.add(chunk.len() as u64);
+    let begun = stream::iter(begun.map(|bytes| Ok(BodyPart::Data(bytes))));
+    let counted = begun.chain(rest(payload)).inspect_ok(move |part| {
+        if let BodyPart::Data(bytes) = part {
+            metrics.received.add(bytes.len() as u64);
+        }
     });
     Ok(RequestBody::Stream(Box::pin(counted)))
+}
+
+/// What is still to come of a body.
+fn rest(mut payload: Payload) -> impl Stream<Item = Result<BodyPart, String>> {
+    let mut has_ended = false;
+    let part_of = |trailers: &HeaderMap| match check_trailers(trailers) {
+        Ok(()) => Ok(BodyPart::Trailers(head::trailers(trailers))),
+        Err(problem) => Err(problem.detail().to_owned()),
+    };
+    stream::poll_fn(move |context| {
+        if has_ended {
+            return Poll::Ready(None);
+        }
+        let (next, trailers) = trailers::catch(|| payload.poll_next_unpin(context));
+        let chunk = ready!(next);
+        has_ended = chunk.is_none();
+        Poll::Ready(match chunk {
+            Some(chunk) => Some(chunk.map(BodyPart::Data).map_err(|error| error.to_string())),
+            None => trailers.map(|trailers| part_of(&trailers)),
+        })
+    })
 }
 
 /// In HTTP/1 a body is announced; in HTTP/2 it need not be.
@@ -90,13 +124,14 @@ async fn yield_once() {
     .await;
 }
 
-/// The body of a response, with the length that the client gets. `length` is what the app says of it.
+/// The body of a response to a request, with the length that the client gets. `length` is what the app says of it.
 pub(super) fn response_body(
-    method: &Method,
+    request: &HttpRequest,
     status: StatusCode,
     length: Option<u64>,
     body: ResponseBody,
 ) -> BoxBody {
+    let method = request.method();
     let nothing = stream::empty::<Result<Bytes, Infallible>>();
     match (body, length) {
         _ if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) => {
@@ -118,8 +153,13 @@ pub(super) fn response_body(
         }
         (ResponseBody::Stream(_), None) if method == Method::HEAD => BoxBody::new(BodyStream::new(nothing)),
         (ResponseBody::Whole(bytes), _) => BoxBody::new(bytes),
-        (ResponseBody::Stream(download), Some(length)) => BoxBody::new(SizedStream::new(length, download)),
-        (ResponseBody::Stream(download), None) => BoxBody::new(BodyStream::new(download)),
+        (ResponseBody::Stream(download), length) => {
+            // In HTTP/2 there is a place for them in any case, also where there is no data.
+            let is_http2 = !is_http1(request);
+            let length = length.filter(|bytes| *bytes > 0 || !is_http2);
+            let takes_trailers = is_http2 || takes_trailers(request.headers());
+            BoxBody::new(Streamed::new(download, length, takes_trailers))
+        }
         // A handshake that nobody has asked for is refused before.
         (ResponseBody::WebSocket(_), _) => BoxBody::new(body::None::new()),
     }

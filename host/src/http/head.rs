@@ -1,14 +1,14 @@
 //! Heads: a client's into the protocol, and an app's into HTTP.
 
-use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
-use atoll_plugin::protocol::{self, Header, header_text};
+use actix_web::http::{StatusCode, Version};
+use actix_web::{HttpRequest, HttpResponse};
+use atoll_plugin::protocol::{self, Header, HttpVersion, header_text};
 
 use super::body::response_body;
 use super::forwarded::is_forwarded;
 use super::hop::{elements, is_hop_by_hop, named_by};
-use crate::dispatch::exchange::ResponseBody;
+use crate::dispatch::exchange::{ResponseBody, is_trailer};
 use crate::dispatch::problem::{Problem, ProblemKind};
 
 /// How many headers the host adds at most.
@@ -31,20 +31,47 @@ pub(super) fn end_to_end(headers: &HeaderMap) -> Vec<Header<'_>> {
             })
             .map(|(name, value)| Header(name.as_str().into(), header_text(value.as_bytes()))),
     );
-    let trailers = headers
-        .get_all(header::TE)
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(elements)
-        .any(|coding| coding.eq_ignore_ascii_case("trailers"));
-    if trailers {
+    if takes_trailers(headers) {
         all.push(Header("te".into(), "trailers".into()));
     }
     all
 }
 
-/// The response that an app's answer to a request of this method is.
+/// The trailers of a client's request that are for the app: without those that the host sets as headers.
+pub(super) fn trailers(trailers: &http::HeaderMap) -> Vec<Header<'static>> {
+    trailers
+        .iter()
+        .filter(|(name, _)| {
+            let name = name.as_str();
+            is_trailer(name)
+                && !is_forwarded(name)
+                && !matches!(name, "x-request-id" | "traceparent" | "tracestate")
+        })
+        .map(|(name, value)| Header(name.as_str().into(), header_text(value.as_bytes())).into_owned())
+        .collect()
+}
+
+/// A version of HTTP as the protocol has it.
+pub(super) fn version(version: Version) -> HttpVersion {
+    match version {
+        Version::HTTP_2 => HttpVersion::Http2,
+        Version::HTTP_10 => HttpVersion::Http10,
+        _ => HttpVersion::Http11,
+    }
+}
+
+/// Whether a client takes trailers (RFC 9110, section 10.1.4).
+pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::TE)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(elements)
+        .any(|coding| coding.eq_ignore_ascii_case("trailers"))
+}
+
+/// The response that an app's answer to a request is.
 pub(super) fn response(
-    method: &Method,
+    request: &HttpRequest,
     head: &protocol::HttpResponse<'_>,
     body: ResponseBody,
 ) -> Result<HttpResponse, Problem> {
@@ -53,7 +80,7 @@ pub(super) fn response(
         .filter(|status| (200..600).contains(&status.as_u16()))
         .ok_or_else(|| bad(format!("the status {}; expected 200 to 599", head.status)))?;
     let length = values(head, "content-length").next().and_then(|length| length.parse().ok());
-    let mut response = HttpResponse::with_body(status, response_body(method, status, length, body));
+    let mut response = HttpResponse::with_body(status, response_body(request, status, length, body));
     add_headers(&mut response, head, length)?;
     Ok(response)
 }

@@ -14,6 +14,20 @@ pub(crate) const MAX_HEADERS: usize = 96;
 /// The most bytes of all names and values together.
 pub(crate) const MAX_HEADER_BYTES: usize = 64 * 1024;
 
+/// Whether the trailers of a request are within the limits, which are those of its headers.
+pub(super) fn check_trailers(trailers: &http::HeaderMap) -> Result<(), Problem> {
+    let bytes: usize = trailers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if trailers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
+        let detail = format!(
+            "The request has {} trailers with {bytes} bytes; the limits are {MAX_HEADERS} trailers and \
+            {MAX_HEADER_BYTES} bytes.",
+            trailers.len()
+        );
+        return Err(Problem::new(ProblemKind::HeadersTooLarge, detail));
+    }
+    Ok(())
+}
+
 /// Whether the head is within the limits.
 pub(super) fn check(request: &HttpRequest) -> Result<(), Problem> {
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());

@@ -149,6 +149,7 @@ async fn forward(
         peer: peer.as_ref().map(|peer| peer.text().into()),
         request_id: request_id.into(),
         traceparent: traceparent.as_deref().map(Into::into),
+        version: head::version(request.version()),
         deadline_ms: None,
         body: None,
     };
@@ -172,7 +173,7 @@ async fn forward(
             (ResponseBody::Stream(download), Some(payload)) if head.status == 101 => {
                 websocket::tunnel(request.headers(), &head, payload, download, app.metrics().clone())?
             }
-            (body, _) => response(request.method(), &head, body)?,
+            (body, _) => response(request, &head, body)?,
         };
         if let Some(rewrite) = &rewrite {
             rewrite.apply(response.headers_mut());

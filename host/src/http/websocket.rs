@@ -15,7 +15,7 @@ use tokio_util::io::StreamReader;
 
 use super::head::add_headers;
 use super::pipe::pipe;
-use crate::dispatch::exchange::{BodySource, Download, Exchange};
+use crate::dispatch::exchange::{BodyPart, BodySource, Download, Exchange};
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::http::websocket_stream;
 use crate::observe::metrics::Metrics;
@@ -95,7 +95,8 @@ pub(super) fn tunnel(
     add_headers(&mut response, head, None)?;
     agree(headers, &mut response)?;
     let open = Open::new(metrics);
-    let source: BodySource = Box::pin(payload.map(|chunk| chunk.map_err(|error| error.to_string())));
+    let source: BodySource =
+        Box::pin(payload.map(|chunk| chunk.map(BodyPart::Data).map_err(|error| error.to_string())));
     download.carry_websocket(source);
     Ok(response.set_body(BoxBody::new(BodyStream::new(download.inspect(move |_| _ = &open)))))
 }

@@ -19,6 +19,7 @@ again! {
     "../containment.rs" containment,
     "../control.rs" control,
     "../environment.rs" environment,
+    "../grpc.rs" grpc,
     "../http.rs" http,
     "../http_semantics.rs" http_semantics,
     "../lifecycle.rs" lifecycle,
@@ -29,5 +30,6 @@ again! {
     "../routes.rs" routes,
     "../rpc.rs" rpc,
     "../streams.rs" streams,
+    "../trailers.rs" trailers,
     "../websocket.rs" websocket,
 }

@@ -70,9 +70,13 @@ pub fn check_head(head: &HttpResponse<'_>, bytes: usize, limit: usize) -> Result
     if bytes <= limit {
         return Ok(());
     }
-    // As in HTTP/1.1: a colon, a space, and the end of the line.
-    let size = head.headers.iter().map(|Header(name, value)| name.len() + value.len() + 4).sum();
+    let size = size(&head.headers);
     if size > limit { Err(AnswerError::HeadTooLarge { size, limit }) } else { Ok(()) }
+}
+
+/// How many bytes headers have as in HTTP/1.1: with a colon, a space, and the end of the line.
+pub(crate) fn size(headers: &[Header<'_>]) -> usize {
+    headers.iter().map(|Header(name, value)| name.len() + value.len() + 4).sum()
 }
 
 /// The result of an answer.

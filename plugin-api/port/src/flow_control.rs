@@ -65,7 +65,7 @@ impl FlowControl {
                 self.grants += 1;
                 Ok(true)
             }
-            ReplyEvent::End | ReplyEvent::Failed(_) | ReplyEvent::WsClose(..) => {
+            ReplyEvent::End(_) | ReplyEvent::Failed(_) | ReplyEvent::WsClose(..) => {
                 self.ended = true;
                 Ok(true)
             }
@@ -124,8 +124,8 @@ mod tests {
         let mut outgoing = FlowControl::default();
         let answer = || ReplyEvent::Answer(Message::default(), Default::default());
         assert_eq!(outgoing.admit(&answer()), Ok(true));
-        assert_eq!(outgoing.admit(&ReplyEvent::End), Ok(true));
-        assert_eq!(outgoing.admit(&ReplyEvent::End), Ok(false));
+        assert_eq!(outgoing.admit(&ReplyEvent::End(Vec::new())), Ok(true));
+        assert_eq!(outgoing.admit(&ReplyEvent::End(Vec::new())), Ok(false));
         assert_eq!(outgoing.admit(&ReplyEvent::Credit(1)), Ok(false));
         assert_eq!(outgoing.admit(&answer()), Ok(true));
         assert_eq!(outgoing.admit(&answer()), Ok(false));

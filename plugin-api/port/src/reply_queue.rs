@@ -386,7 +386,7 @@ mod tests {
             drop(left);
             let (_ticket, mut fresh) = open(None);
             assert_eq!(fresh.key.place, place);
-            late.send(ReplyEvent::End);
+            late.send(ReplyEvent::End(Vec::new()));
             drop(late);
             tokio::task::yield_now().await;
             assert!(next(&mut fresh).now_or_never().is_none());
@@ -431,7 +431,7 @@ mod tests {
             answered.set_deadline(after(60_000));
             late.set_deadline(after(20));
             early.set_deadline(after(1));
-            sender.send(ReplyEvent::End);
+            sender.send(ReplyEvent::End(Vec::new()));
             let passed = async |reply: &mut ReplyReceiver| {
                 poll_fn(|context| match reply.poll_next(context) {
                     Poll::Pending if reply.is_late() => Poll::Ready(()),
@@ -447,7 +447,7 @@ mod tests {
             passed(&mut late).await;
             passed(&mut early).await;
             assert!(Instant::now() >= after(30) && !answered.is_late());
-            assert!(matches!(next(&mut answered).await, Ok(ReplyEvent::End)));
+            assert!(matches!(next(&mut answered).await, Ok(ReplyEvent::End(_))));
         });
     }
 }

@@ -2,7 +2,8 @@
 
 use atoll_protocol::abi::{Buffer, Message};
 use atoll_protocol::{
-    self as protocol, BodyError, Credit, Head, Incoming, Stream, WsClose, WsKind, WsMessage, method,
+    self as protocol, BodyEnd, BodyError, Credit, Head, Header, Incoming, Stream, WsClose, WsKind, WsMessage,
+    method,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -16,8 +17,8 @@ pub enum ReplyEvent {
     Answer(Message, RequestTiming),
     /// A piece of the answer's body.
     Chunk(Buffer),
-    /// The answer's body is complete.
-    End,
+    /// The answer's body is complete; and its trailers.
+    End(Vec<Header<'static>>),
     /// The answer's body ends incomplete.
     Failed(String),
     /// So many bytes more may be sent to it.
@@ -126,7 +127,7 @@ fn other(json: &[u8]) -> Result<MessageKind, WorkerMessageError> {
             let protocol::Background { count } = read(params)?;
             return Ok(MessageKind::Complete(WorkerMessage::Background(count)));
         }
-        (method::BODY_END, None) => (read::<Stream>(params)?.id, ReplyEvent::End),
+        (method::BODY_END, None) => return Ok(end(read(params)?)),
         (method::BODY_ERROR, None) => {
             let BodyError { id, message } = read(params)?;
             (id, ReplyEvent::Failed(message.into_owned()))
@@ -144,11 +145,18 @@ fn other(json: &[u8]) -> Result<MessageKind, WorkerMessageError> {
     Ok(MessageKind::Complete(WorkerMessage::ReplyEvent(id, event)))
 }
 
+fn end(BodyEnd { id, trailers }: BodyEnd<'_>) -> MessageKind {
+    let trailers = trailers.into_iter().map(Header::into_owned).collect();
+    MessageKind::Complete(WorkerMessage::ReplyEvent(id, ReplyEvent::End(trailers)))
+}
+
 /// What comes often and is in the usual form; the rest is left to serde_json.
 fn piece(method: &[u8], params: &[u8]) -> Option<MessageKind> {
     let params = std::str::from_utf8(params).ok()?;
     if method == method::BODY_CHUNK.as_bytes() {
         Stream::parse(params).ok().map(|stream| MessageKind::Chunk(stream.id))
+    } else if method == method::BODY_END.as_bytes() {
+        BodyEnd::parse(params).ok().map(end)
     } else if method == method::WS_MESSAGE.as_bytes() {
         WsMessage::parse(params).ok().map(MessageKind::WsMessage)
     } else if method == method::BODY_CREDIT.as_bytes() {

@@ -36,12 +36,51 @@ pub struct HttpRequest<'a> {
     /// W3C trace context, as sent.
     #[serde(borrow, default)]
     pub traceparent: Option<Cow<'a, str>>,
+    /// The version of HTTP that the client speaks; left out for HTTP/1.1.
+    #[serde(default, skip_serializing_if = "HttpVersion::is_http11")]
+    pub version: HttpVersion,
     /// Milliseconds until the host stops waiting.
     #[serde(default)]
     pub deadline_ms: Option<u64>,
     /// The body; `None` when there is none.
     #[serde(default)]
     pub body: Option<Body>,
+}
+
+/// A version of HTTP, as in `network.protocol.version` of OpenTelemetry.
+///
+/// ```
+/// use atoll_plugin::protocol::HttpVersion;
+/// assert_eq!(serde_json::to_string(&HttpVersion::Http2).unwrap(), r#""2""#);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HttpVersion {
+    /// HTTP/1.0.
+    #[serde(rename = "1.0")]
+    Http10,
+    /// HTTP/1.1.
+    #[default]
+    #[serde(rename = "1.1")]
+    Http11,
+    /// HTTP/2.
+    #[serde(rename = "2")]
+    Http2,
+}
+
+impl HttpVersion {
+    /// As it is in a message: `1.0`, `1.1` or `2`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "1.0",
+            Self::Http11 => "1.1",
+            Self::Http2 => "2",
+        }
+    }
+
+    /// Whether it is [`Http11`](Self::Http11).
+    pub fn is_http11(&self) -> bool {
+        *self == Self::Http11
+    }
 }
 
 /// The result of [`method::HTTP`](super::method::HTTP). For header values see [`HttpRequest`].
@@ -65,6 +104,11 @@ impl<'a> Header<'a> {
     /// A header from a name and a value's bytes as text; see [`header_text`].
     pub fn new(name: &'a str, value: &'a str) -> Self {
         Self(Cow::Borrowed(name), header_text(value.as_bytes()))
+    }
+
+    /// The same header, which borrows nothing.
+    pub fn into_owned(self) -> Header<'static> {
+        Header(self.0.into_owned().into(), self.1.into_owned().into())
     }
 
     /// The value's bytes; `None` when it has a character that no byte stands for.

@@ -23,10 +23,10 @@ mod wire;
 pub use self::calls::{Fetch, RpcCall};
 pub use self::envelope::{ErrorData, ErrorObject, Incoming, Request, Response};
 pub use self::error::Error;
-pub use self::http::{Header, HttpRequest, HttpResponse, header_text};
+pub use self::http::{Header, HttpRequest, HttpResponse, HttpVersion, header_text};
 pub use self::life::{Background, Cancel, LogLevel, Start, Started};
 pub use self::streams::{
-    Body, BodyError, Credit, INITIAL_CREDIT, Stream, WsClose, WsKind, WsMessage, Yes, piece_credit,
+    Body, BodyEnd, BodyError, Credit, INITIAL_CREDIT, Stream, WsClose, WsKind, WsMessage, Yes, piece_credit,
 };
 pub use self::wire::Head;
 

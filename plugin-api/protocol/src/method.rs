@@ -23,7 +23,7 @@ pub const CALL: &str = "call";
 pub const FETCH: &str = "fetch";
 /// Both ways, notification: a piece of a body, the message's only buffer; params [`Stream`](super::Stream).
 pub const BODY_CHUNK: &str = "body.chunk";
-/// Both ways, notification: a body is complete; params [`Stream`](super::Stream).
+/// Both ways, notification: a body is complete; params [`BodyEnd`](super::BodyEnd).
 pub const BODY_END: &str = "body.end";
 /// Both ways, notification: a body ends incomplete; params [`BodyError`](super::BodyError).
 pub const BODY_ERROR: &str = "body.error";

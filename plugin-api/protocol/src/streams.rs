@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::http::Header;
+
 /// How much credit each direction of a stream begins with: what may be sent before the receiver has granted more by
 /// [`method::BODY_CREDIT`](super::method::BODY_CREDIT). See [`piece_credit`].
 pub const INITIAL_CREDIT: u64 = 256 * 1024;
@@ -63,11 +65,21 @@ impl TryFrom<bool> for Yes {
     }
 }
 
-/// The parameters of [`method::BODY_CHUNK`](super::method::BODY_CHUNK) and [`method::BODY_END`](super::method::BODY_END).
+/// The parameters of [`method::BODY_CHUNK`](super::method::BODY_CHUNK).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {
     /// The number of the request that the body belongs to.
     pub id: u64,
+}
+
+/// The parameters of [`method::BODY_END`](super::method::BODY_END).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BodyEnd<'a> {
+    /// The number of the request that the body belongs to.
+    pub id: u64,
+    /// The trailers, in the form of headers; left out when there are none.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub trailers: Vec<Header<'a>>,
 }
 
 /// The parameters of [`method::BODY_ERROR`](super::method::BODY_ERROR).

@@ -27,9 +27,8 @@ fn the_examples_of_the_description_are_what_the_types_say() {
             (Some(method::HTTP), Some(3)) => params::<HttpRequest<'_>>(incoming.params.unwrap()),
             (Some(method::CANCEL), None) => params::<Cancel>(incoming.params.unwrap()),
             (Some(method::LOG_LEVEL), None) => params::<LogLevel>(incoming.params.unwrap()),
-            (Some(method::BODY_CHUNK | method::BODY_END), None) => {
-                params::<Stream>(incoming.params.unwrap());
-            }
+            (Some(method::BODY_CHUNK), None) => params::<Stream>(incoming.params.unwrap()),
+            (Some(method::BODY_END), None) => params::<BodyEnd<'_>>(incoming.params.unwrap()),
             (Some(method::BODY_ERROR), None) => params::<BodyError<'_>>(incoming.params.unwrap()),
             (Some(method::BODY_CREDIT), None) => params::<Credit>(incoming.params.unwrap()),
             (Some(method::WS_MESSAGE), None) => params::<WsMessage>(incoming.params.unwrap()),

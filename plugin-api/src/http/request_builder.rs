@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::http::header;
 use crate::http::payload::Payload;
 use crate::http::request::Request;
-use crate::protocol::{Body, Header, HttpRequest};
+use crate::protocol::{Body, Header, HttpRequest, HttpVersion};
 
 /// Builds a request to another app ([`Host::fetch`](crate::Host::fetch)), or for tests.
 ///
@@ -43,6 +43,7 @@ impl Request {
             peer: None,
             request_id: "test".into(),
             traceparent: None,
+            version: HttpVersion::default(),
             deadline_ms: None,
             body: None,
         };

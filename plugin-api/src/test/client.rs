@@ -27,6 +27,7 @@ pub(super) struct Client {
     /// How much may be on the way to the test.
     window: Arc<Semaphore>,
     head: Option<Head>,
+    trailers: Vec<Header<'static>>,
     task: AbortHandle,
 }
 
@@ -55,7 +56,7 @@ impl Client {
         let connection = Connection { app: app.clone(), to_test, from_test, window: window.clone() };
         let task = connection.start(head, (!uploads).then_some(body));
         let (app, patience) = (app.name().to_owned(), app.patience);
-        Self { app, patience, to_app, from_app, window, head: None, task }
+        Self { app, patience, to_app, from_app, window, head: None, trailers: Vec::new(), task }
     }
 
     pub(super) fn until(&self) -> Instant {
@@ -104,9 +105,15 @@ impl Client {
         loop {
             match self.receive(until, what)? {
                 FromApp::Chunk(chunk) => return Some(chunk),
+                FromApp::Trailers(trailers) => self.trailers = trailers,
                 FromApp::Head(_) | FromApp::Message(_) | FromApp::TooLate => {}
             }
         }
+    }
+
+    /// The trailers of the answer, which come with its end.
+    pub(super) fn trailers(&self) -> &[Header<'static>] {
+        &self.trailers
     }
 
     /// The next message of a WebSocket; `None` when both sides have closed it.
@@ -114,7 +121,7 @@ impl Client {
     pub(super) fn message(&mut self) -> Option<Message> {
         match self.receive(self.until(), "send anything more")? {
             FromApp::Message(message) => Some(message),
-            FromApp::Head(_) | FromApp::Chunk(_) | FromApp::TooLate => None,
+            FromApp::Head(_) | FromApp::Chunk(_) | FromApp::Trailers(_) | FromApp::TooLate => None,
         }
     }
 

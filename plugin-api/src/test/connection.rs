@@ -6,12 +6,13 @@ use std::sync::mpsc::Sender;
 
 use atoll_port::CallContext;
 use atoll_port::exchange::websocket::{self, Closed, WebSocketClient};
-use atoll_port::exchange::{self, BodySource, RequestBody, ResponseBody};
+use atoll_port::exchange::{self, BodyPart, BodySource, RequestBody, ResponseBody};
 use atoll_port::problem::{Problem, ProblemKind};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream;
+use http::{HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -21,7 +22,7 @@ use crate::abi::Buffer;
 use crate::http::payload::Payload;
 use crate::http::stream::Item;
 use crate::http::ws::Message;
-use crate::protocol::{Header, HttpRequest, INITIAL_CREDIT, WsKind, piece_credit};
+use crate::protocol::{Header, HttpRequest, INITIAL_CREDIT, WsKind, header_text, piece_credit};
 use crate::worker::host::Fetched;
 
 /// How much may be on its way to the test, as in the buffers of a connection, counted as credit is.
@@ -50,6 +51,8 @@ pub(super) enum Kind {
 pub(super) enum FromApp {
     Head(Head),
     Chunk(Result<Bytes, String>),
+    /// They come after the last chunk.
+    Trailers(Vec<Header<'static>>),
     Message(Message),
     /// The app has not answered within its deadline.
     TooLate,
@@ -64,9 +67,11 @@ impl FromApp {
             Self::Message(Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes)) => {
                 bytes.len()
             }
-            Self::Head(_) | Self::Chunk(Err(_)) | Self::Message(Message::Close(..)) | Self::TooLate => {
-                return 0;
-            }
+            Self::Head(_)
+            | Self::Chunk(Err(_))
+            | Self::Trailers(_)
+            | Self::Message(Message::Close(..))
+            | Self::TooLate => return 0,
         };
         u32::try_from(piece_credit(bytes)).unwrap_or(WINDOW).min(WINDOW)
     }
@@ -75,8 +80,8 @@ impl FromApp {
 /// What a test sends after the head of its request. What it waits for gets a message when it is taken.
 pub(super) enum FromTest {
     Piece(Bytes, Sender<()>),
-    /// The body of the request ends, for this reason before it is complete.
-    End(Option<String>),
+    /// The body of the request ends, with these trailers, or for this reason before it is complete.
+    End(Result<Vec<Header<'static>>, String>),
     Message(Message, Sender<()>),
 }
 
@@ -138,6 +143,12 @@ impl Connection {
                 while let Some(chunk) = download.next().await {
                     self.put(FromApp::Chunk(chunk.map_err(|error| error.to_string()))).await;
                 }
+                if let Some(trailers) = download.take_trailers() {
+                    let header = |(name, value): (&HeaderName, &HeaderValue)| {
+                        Header(name.to_string().into(), header_text(value.as_bytes()).into_owned().into())
+                    };
+                    self.put(FromApp::Trailers(trailers.iter().map(header).collect())).await;
+                }
             }
         }
     }
@@ -149,9 +160,10 @@ impl Connection {
             FromTest::Piece(piece, taken) => {
                 // The test may have stopped waiting.
                 let _ = taken.send(());
-                Some((Ok(piece), from_test))
+                Some((Ok(BodyPart::Data(piece)), from_test))
             }
-            FromTest::End(why) => Some((Err(why?), from_test)),
+            FromTest::End(Ok(trailers)) if trailers.is_empty() => None,
+            FromTest::End(end) => Some((end.map(BodyPart::Trailers), from_test)),
             FromTest::Message(..) => None,
         }))
     }

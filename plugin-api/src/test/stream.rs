@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::client::Client;
 use super::connection::{FromTest, Kind};
+use crate::http::header;
 use crate::http::sse::Event;
 use crate::http::stream::Chunk;
 use crate::worker::host::Fetched;
@@ -49,12 +50,25 @@ impl Stream {
 
     /// The request's body is complete.
     pub fn end(&mut self) {
-        self.client.tell(FromTest::End(None));
+        self.client.tell(FromTest::End(Ok(Vec::new())));
+    }
+
+    /// The request's body is complete, and these are its trailers.
+    ///
+    /// # Panics
+    /// One of them cannot be sent: its name is no token, or its value has a line break.
+    #[track_caller]
+    pub fn end_with<'a>(&mut self, trailers: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        let trailer = |(name, value)| match header::checked(name, value) {
+            Ok(trailer) => trailer,
+            Err(error) => panic!("{}", error.message()),
+        };
+        self.client.tell(FromTest::End(Ok(trailers.into_iter().map(trailer).collect())));
     }
 
     /// Aborts the request's body; the app gets the reason.
     pub fn fail(&mut self, why: &str) {
-        self.client.tell(FromTest::End(Some(why.to_owned())));
+        self.client.tell(FromTest::End(Err(why.to_owned())));
     }
 
     /// The status of the answer, once it is there.
@@ -89,6 +103,31 @@ impl Stream {
         self.ended = !matches!(chunk, Some(Ok(_)));
         let chunk = chunk?.map(|bytes| Chunk::from(Vec::from(bytes)));
         Some(chunk.map_err(|why| Error::new(502, why)))
+    }
+
+    /// The first trailer of this name of the answer. There are none before the answer has ended: read it to its end with
+    /// [`chunk`](Self::chunk) first.
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] {
+    /// use atoll_plugin::prelude::*;
+    /// use atoll_plugin::test::TestApp;
+    ///
+    /// async fn echo(request: axum::extract::Request) -> axum::body::Body {
+    ///     request.into_body()
+    /// }
+    ///
+    /// let app = TestApp::new(|| axum::Router::new().fallback(echo));
+    /// let mut echo = app.upload(Request::post("/"));
+    /// echo.send("text");
+    /// echo.end_with([("x-sum", "7")]);
+    /// assert_eq!(echo.chunk().unwrap().unwrap(), "text".into());
+    /// assert!(echo.chunk().is_none());
+    /// assert_eq!(echo.trailer("x-sum").as_deref(), Some("7"));
+    /// # }
+    /// ```
+    pub fn trailer(&self, name: &str) -> Option<String> {
+        header::find(self.client.trailers(), name).map(|header| header::value_text(header).into_owned())
     }
 
     /// The next of the answer's [server-sent events](crate::http::sse); `None` at the answer's end. Comments are no events.

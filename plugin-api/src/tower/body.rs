@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use super::convert;
 use super::lent::Lent;
 use crate::http::stream::{Channel, Item, Receiver};
 
@@ -63,6 +64,9 @@ impl http_body::Body for Body {
             Source::Stream(receiver, lent) => loop {
                 return Poll::Ready(match ready!(receiver.poll_receive(context)) {
                     Some(Ok(Item::Chunk(chunk))) => Some(Ok(Frame::data(lent.lend(chunk)))),
+                    Some(Ok(Item::Trailers(trailers))) => {
+                        Some(convert::trailers(&trailers).map(Frame::trailers).map_err(BodyError))
+                    }
                     Some(Ok(Item::Message(..) | Item::Close(..))) => continue,
                     Some(Err(error)) => Some(Err(BodyError(error.message().to_owned()))),
                     None => None,

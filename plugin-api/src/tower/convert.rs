@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 
 use bytes::{Buf, Bytes};
 use http::header::{HeaderName, HeaderValue};
-use http::{Method, Request, Uri, response};
+use http::{HeaderMap, Method, Request, Uri, Version};
 
 use super::body::Body;
 use super::lent::Lent;
 use crate::abi::Buffer;
 use crate::http::stream::Chunk;
-use crate::protocol::{Header, HttpRequest, header_text};
+use crate::protocol::{Header, HttpRequest, HttpVersion, header_text};
 use crate::worker::host::Host;
 use atoll_protocol::Error;
 
@@ -37,6 +37,11 @@ pub(super) fn request(
     *request.method_mut() =
         Method::from_bytes(head.method.as_bytes()).map_err(|_| bad("a method", &head.method))?;
     *request.uri_mut() = Uri::from_maybe_shared(target).map_err(|_| bad("a path", &head.path))?;
+    *request.version_mut() = match head.version {
+        HttpVersion::Http10 => Version::HTTP_10,
+        HttpVersion::Http11 => Version::HTTP_11,
+        HttpVersion::Http2 => Version::HTTP_2,
+    };
     request.headers_mut().reserve(head.headers.len());
     for header in &head.headers {
         let name =
@@ -67,12 +72,23 @@ fn shared(message: &Bytes, text: Cow<'_, str>) -> Bytes {
     }
 }
 
-/// The headers of a response as they are sent.
-pub(super) fn headers(head: &response::Parts) -> Vec<Header<'_>> {
-    head.headers
-        .iter()
-        .map(|(name, value)| Header(name.as_str().into(), header_text(value.as_bytes())))
-        .collect()
+/// The trailers of a request as a service takes them.
+pub(super) fn trailers(trailers: &[Header<'_>]) -> Result<HeaderMap, String> {
+    let mut map = HeaderMap::with_capacity(trailers.len());
+    for header in trailers {
+        let name = HeaderName::from_bytes(header.0.as_bytes());
+        let value = header.value_bytes().and_then(|bytes| HeaderValue::from_bytes(&bytes).ok());
+        let (Ok(name), Some(value)) = (name, value) else {
+            return Err(format!("{:?} is not a trailer", header.0));
+        };
+        map.append(name, value);
+    }
+    Ok(map)
+}
+
+/// The headers or trailers of a response as they are sent.
+pub(super) fn headers(headers: &HeaderMap) -> Vec<Header<'_>> {
+    headers.iter().map(|(name, value)| Header(name.as_str().into(), header_text(value.as_bytes()))).collect()
 }
 
 /// Data of a service's as a piece of a body. What was `lent` to the service is given back as it is.

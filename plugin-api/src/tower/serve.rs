@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -273,18 +273,21 @@ impl Exchange {
         let mut body = pin!(body);
         // A body that is there already, and is one piece, goes along with the answer.
         let first = poll_fn(|context| body.as_mut().poll_frame(context)).now_or_never();
-        let mut begun = None;
+        let (mut begun, mut trailers) = (None, None);
         match first {
             Some(None) => return self.head(&head, None, Vec::new()),
-            Some(Some(Ok(frame))) => {
-                let piece = frame.into_data().ok().map(|data| convert::piece(data, self.lent.as_deref()));
-                let buffer = piece.and_then(|piece| Chunk::from(piece).into_buffer(&self.port));
-                if body.is_end_stream() {
-                    let whole = buffer.is_some().then_some(protocol::Body::Transfer(0));
-                    return self.head(&head, whole, buffer.into_iter().collect());
+            Some(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => {
+                    let piece = convert::piece(data, self.lent.as_deref());
+                    let buffer = Chunk::from(piece).into_buffer(&self.port);
+                    if body.is_end_stream() {
+                        let whole = buffer.is_some().then_some(protocol::Body::Transfer(0));
+                        return self.head(&head, whole, buffer.into_iter().collect());
+                    }
+                    begun = buffer;
                 }
-                begun = buffer;
-            }
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            },
             Some(Some(Err(error))) => return self.refuse(error.into()),
             None => {}
         }
@@ -293,8 +296,12 @@ impl Exchange {
         if let Some(buffer) = begun {
             channel.send_chunk(buffer);
         }
-        match send_rest(&channel, body, self.lent.as_deref()).await {
-            Ok(()) => channel.send_end(),
+        let sent = match trailers {
+            Some(trailers) => Ok(trailers),
+            None => send_rest(&channel, body, self.lent.as_deref()).await,
+        };
+        match sent {
+            Ok(trailers) => channel.send_trailers(convert::headers(&trailers)),
             Err(error) => {
                 log::error!("incomplete response: {error}");
                 channel.send_error(&error.to_string());
@@ -309,30 +316,40 @@ impl Exchange {
         body: Option<protocol::Body>,
         transfer: Vec<Buffer>,
     ) {
-        let response = HttpResponse { status: head.status.as_u16(), headers: convert::headers(head), body };
+        let response =
+            HttpResponse { status: head.status.as_u16(), headers: convert::headers(&head.headers), body };
         // A port that is closed has ended the request as well.
         let _ = self.port.send_json(response.message(self.id), transfer);
     }
 }
 
-async fn send_rest<B>(channel: &Channel, mut body: Pin<&mut B>, lent: Option<&Lent>) -> Result<(), BoxError>
+/// Sends the body as it comes, up to its trailers.
+async fn send_rest<B>(
+    channel: &Channel,
+    mut body: Pin<&mut B>,
+    lent: Option<&Lent>,
+) -> Result<HeaderMap, BoxError>
 where
     B: http_body::Body<Error: Into<BoxError>>,
 {
-    let next = |context: &mut Context<'_>| loop {
-        let frame = ready!(body.as_mut().poll_frame(context));
-        match frame.map(|frame| frame.map(|frame| frame.into_data().map(|data| convert::piece(data, lent)))) {
-            Some(Ok(Ok(piece))) => return Poll::Ready(Some(Ok(piece))),
-            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-            None => return Poll::Ready(None),
-            // HTTP/1.1 has a place for trailers, and the port has none.
-            Some(Ok(Err(_trailers))) => {}
+    let mut trailers = HeaderMap::new();
+    let next = |context: &mut Context<'_>| {
+        let Some(frame) = ready!(body.as_mut().poll_frame(context)) else { return Poll::Ready(None) };
+        match frame.map(http_body::Frame::into_data) {
+            Ok(Ok(data)) => Poll::Ready(Some(Ok(convert::piece(data, lent)))),
+            Err(error) => Poll::Ready(Some(Err(error))),
+            // They are the last frame.
+            Ok(Err(frame)) => {
+                trailers = frame.into_trailers().unwrap_or_default();
+                Poll::Ready(None)
+            }
         }
     };
     send_pieces(channel, next).await.map_err(|unsent| match unsent {
         Unsent::Over(error) => error.message().into(),
         Unsent::Failed(error) => error.into(),
-    })
+    })?;
+    Ok(trailers)
 }
 
 /// Waits until the client has taken enough.

@@ -7,11 +7,13 @@ use std::task::{Context, Poll, ready};
 
 use atoll_protocol::{HttpResponse, INITIAL_CREDIT, piece_credit};
 use bytes::Bytes;
+use http::HeaderMap;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::frames::{Frames, GOING_AWAY};
 use super::pending::Exchange;
 use super::request_body::BodySource;
+use super::trailers;
 use super::upload::Upload;
 use crate::generation::Generation;
 use crate::worker_message::ReplyEvent;
@@ -33,16 +35,34 @@ pub struct Download<G: Generation> {
     /// Why it is not complete, when that is still to be said.
     broken: Option<io::Error>,
     ended: bool,
+    /// How many bytes the trailers may have.
+    trailers_limit: usize,
+    trailers: Option<HeaderMap>,
 }
 
 impl<G: Generation> Download<G> {
-    pub(super) fn new(exchange: Exchange<G>, head: &HttpResponse<'_>) -> Self {
+    pub(super) fn new(exchange: Exchange<G>, head: &HttpResponse<'_>, trailers_limit: usize) -> Self {
         let ends_cleanly = head.headers.iter().any(|header| {
             header.0.eq_ignore_ascii_case("content-type") && header.1.starts_with("text/event-stream")
         });
         let ending = exchange.in_flight().requests().shutdown();
         let ending = Box::pin(if ends_cleanly { ending.endless_cancelled() } else { ending.cancelled() });
-        Self { exchange, taken: 0, ending, ends_cleanly, frames: None, broken: None, ended: false }
+        Self {
+            exchange,
+            taken: 0,
+            ending,
+            ends_cleanly,
+            frames: None,
+            broken: None,
+            ended: false,
+            trailers_limit,
+            trailers: None,
+        }
+    }
+
+    /// The trailers, once the body has ended and if it has some; once.
+    pub fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
     }
 
     /// Takes the body for the frames of a WebSocket that the app has accepted itself, and `source` for those of the client.
@@ -72,6 +92,12 @@ impl<G: Generation> Download<G> {
         }
     }
 
+    /// That the body ends before it is complete, for a reason that is the app's.
+    fn incomplete(&self, why: &str) -> io::Error {
+        self.exchange.in_flight().note_incomplete(why);
+        cut(why)
+    }
+
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if self.ending.as_mut().poll(context).is_ready() {
             return Poll::Ready(self.last_words());
@@ -85,14 +111,22 @@ impl<G: Generation> Download<G> {
                     }
                     return Poll::Ready(Some(Ok(Bytes::from_owner(buffer))));
                 }
-                Ok(ReplyEvent::End) => {
+                Ok(ReplyEvent::End(trailers)) => {
                     self.exchange.answer().finish();
-                    return Poll::Ready(None);
+                    if trailers.is_empty() {
+                        return Poll::Ready(None);
+                    }
+                    match trailers::of_app(&trailers, self.trailers_limit) {
+                        Ok(trailers) => {
+                            self.trailers = Some(trailers);
+                            return Poll::Ready(None);
+                        }
+                        Err(error) => return Poll::Ready(Some(Err(self.incomplete(&error.to_string())))),
+                    }
                 }
                 Ok(ReplyEvent::Failed(message)) => {
                     self.exchange.answer().finish();
-                    self.exchange.in_flight().note_incomplete(&message);
-                    return Poll::Ready(Some(Err(cut(&message))));
+                    return Poll::Ready(Some(Err(self.incomplete(&message))));
                 }
                 Ok(ReplyEvent::Answer(..)) => {
                     return Poll::Ready(Some(Err(cut("the handler did not finish it"))));

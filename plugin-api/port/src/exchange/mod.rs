@@ -19,6 +19,7 @@ mod pending;
 mod request_body;
 mod response;
 mod target;
+mod trailers;
 mod upload;
 pub mod websocket;
 
@@ -27,9 +28,10 @@ pub use self::call::{call, from_problem};
 pub use self::download::Download;
 pub use self::http::http;
 pub use self::pending::Exchange;
-pub use self::request_body::{BodySource, RequestBody, WHOLE_LIMIT};
+pub use self::request_body::{BodyPart, BodySource, RequestBody, WHOLE_LIMIT};
 pub use self::response::{Answered, ResponseBody};
 pub use self::target::{Sent, Target, send};
+pub use self::trailers::is_trailer;
 
 #[cfg(test)]
 mod tests;

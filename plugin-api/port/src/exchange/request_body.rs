@@ -3,14 +3,23 @@
 use std::fmt;
 use std::pin::Pin;
 
-use atoll_protocol::Body;
+use atoll_protocol::{Body, Header};
 use bytes::Bytes;
 use futures_util::stream;
 
 use super::upload::Upload;
 
 /// A body as the client sends it; an error contains the reason why it is incomplete.
-pub type BodySource = Pin<Box<dyn futures_util::Stream<Item = Result<Bytes, String>>>>;
+pub type BodySource = Pin<Box<dyn futures_util::Stream<Item = Result<BodyPart, String>>>>;
+
+/// A part of a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyPart {
+    /// Bytes of it.
+    Data(Bytes),
+    /// The trailers, with which it ends.
+    Trailers(Vec<Header<'static>>),
+}
 
 /// The body of a request.
 #[derive(Default)]
@@ -34,7 +43,7 @@ impl From<Bytes> for RequestBody {
         }
         let piece = move |_| {
             let next = bytes.split_to(bytes.len().min(WHOLE_LIMIT));
-            (!next.is_empty()).then_some(Ok(next))
+            (!next.is_empty()).then_some(Ok(BodyPart::Data(next)))
         };
         Self::Stream(Box::pin(stream::iter(std::iter::repeat(()).map_while(piece))))
     }

@@ -59,7 +59,7 @@ pub(super) fn read<G: Generation, R>(
     let whole = match response.body {
         Some(Body::Stream(_)) => {
             generation = exchange.in_flight().generation();
-            let download = Download::new(exchange, &response);
+            let download = Download::new(exchange, &response, head_limit);
             return Ok(read(&generation, response, ResponseBody::Stream(download)));
         }
         Some(Body::Websocket(_)) => {

@@ -6,15 +6,18 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::HeaderMap;
 use atoll_protocol::abi::{Buffer, Message, Received};
-use atoll_protocol::{ErrorObject, HttpRequest, HttpResponse, INITIAL_CREDIT, Response, WsKind, code};
+use atoll_protocol::{
+    ErrorObject, Header, HttpRequest, HttpResponse, HttpVersion, INITIAL_CREDIT, Response, WsKind, code,
+};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::task::{LocalSet, spawn_local, yield_now};
 
 use super::websocket::{self, Closed, WebSocketClient};
-use super::{Answered, RequestBody, ResponseBody, Target, call, http};
+use super::{Answered, BodyPart, RequestBody, ResponseBody, Target, call, http};
 use crate::call_context::CallContext;
 use crate::call_sink::{CallSink, OutgoingCall};
 use crate::generation::{Generation, InFlight, Requests, Workers};
@@ -177,6 +180,7 @@ fn request() -> HttpRequest<'static> {
         peer: None,
         request_id: "1".into(),
         traceparent: None,
+        version: HttpVersion::default(),
         deadline_ms: None,
         body: None,
     }
@@ -231,7 +235,7 @@ fn an_upload_stops_where_the_credit_ends() {
     run(async {
         let app = App::new(1, MINUTE);
         let worker = app.worker(0);
-        let body = stream::iter((0..40).map(|_| Ok(Bytes::from(vec![7; 16 * 1024]))));
+        let body = stream::iter((0..40).map(|_| Ok(BodyPart::Data(Bytes::from(vec![7; 16 * 1024])))));
         let works = async {
             let (id, params, _) = worker.expect("http").await;
             assert_eq!(params["body"], json!({ "stream": true }));
@@ -285,6 +289,66 @@ fn a_download_grants_credit_and_ends_with_its_app() {
             assert!(download.next().await.is_none());
         };
         tokio::join!(reads, works);
+    });
+}
+
+/// The trailers of an answer whose app ends it with these.
+async fn answered_with(trailers: Value) -> (Result<(), String>, Option<HeaderMap>) {
+    let app = App::new(1, MINUTE);
+    let worker = app.worker(0);
+    let works = async {
+        let (id, ..) = worker.expect("http").await;
+        let head = json!({ "status": 200, "headers": [], "body": { "stream": true } });
+        worker.answer(id, head, Vec::new());
+        worker.notify("body.end", json!({ "id": id, "trailers": trailers }), Vec::new());
+    };
+    let reads = async {
+        let Ok((200, ResponseBody::Stream(mut download))) = send(&app, RequestBody::None).await else {
+            panic!("a stream follows");
+        };
+        assert_eq!(download.take_trailers(), None, "they come with the end");
+        let end = download.next().await.map_or(Ok(()), |error| Err(error.unwrap_err().to_string()));
+        assert!(download.next().await.is_none());
+        (end, download.take_trailers())
+    };
+    tokio::join!(reads, works).0
+}
+
+#[test]
+fn trailers_come_with_the_end() {
+    run(async {
+        let (end, trailers) =
+            answered_with(json!([["Grpc-Status", "0"], ["te", "x"], ["x", "caf\u{e9}"]])).await;
+        let trailers = trailers.unwrap();
+        let all: Vec<_> = trailers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        assert_eq!((end, all), (Ok(()), vec![("grpc-status", &b"0"[..]), ("x", b"caf\xe9")]));
+        assert_eq!(answered_with(json!([])).await, (Ok(()), None));
+
+        let (end, trailers) = answered_with(json!([["x", "1\n"]])).await;
+        assert_eq!((end.unwrap_err().as_str(), trailers), ("invalid value of the trailer `x`", None));
+        let (end, trailers) = answered_with(json!([["x", "1".repeat(64)]])).await;
+        let why = "the trailers have 69 bytes, more than head_limit = 64";
+        assert_eq!((end.unwrap_err().as_str(), trailers), (why, None));
+    });
+}
+
+#[test]
+fn trailers_of_a_request_come_with_the_end() {
+    run(async {
+        let app = App::new(1, MINUTE);
+        let worker = app.worker(0);
+        let trailers = vec![Header::new("x-sum", "7"), Header::new("Content-Length", "1")];
+        let parts = [BodyPart::Data("text".into()), BodyPart::Trailers(trailers)];
+        let works = async {
+            let (id, ..) = worker.expect("http").await;
+            assert_eq!(&*worker.expect("body.chunk").await.2.unwrap(), b"text");
+            let end = worker.expect("body.end").await.1;
+            assert_eq!(end, json!({ "id": id, "trailers": [["x-sum", "7"]] }));
+            worker.answer(id, json!({ "status": 200, "headers": [] }), Vec::new());
+        };
+        let body = RequestBody::Stream(Box::pin(stream::iter(parts.map(Ok))));
+        let (answer, ()) = tokio::join!(send(&app, body), works);
+        assert!(matches!(answer, Ok((200, ResponseBody::Whole(bytes))) if bytes.is_empty()));
     });
 }
 

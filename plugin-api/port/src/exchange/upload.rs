@@ -3,13 +3,14 @@
 use std::mem;
 use std::task::{Context, Poll};
 
-use atoll_protocol::{BodyError, INITIAL_CREDIT, Stream, method, piece_credit};
+use atoll_protocol::{BodyEnd, BodyError, Header, INITIAL_CREDIT, method, piece_credit};
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
 use super::credit::with_grant;
 use super::pace::Pace;
-use super::request_body::BodySource;
+use super::request_body::{BodyPart, BodySource};
+use super::trailers;
 use crate::buffer;
 use crate::reply::Answer;
 
@@ -70,10 +71,11 @@ impl Upload {
                 answer.send_chunk(buffer::from_bytes(bytes));
             }
         };
+        let end = |trailers: Vec<Header<'_>>| answer.send(BodyEnd { id, trailers }.message(), Vec::new());
         while self.credit > 0 {
             let next = self.source.as_mut().poll_next(context);
             // What has been joined does not wait for more than is there, and keeps its place.
-            let joins = matches!(&next, Poll::Ready(Some(Ok(bytes))) if joined.takes(bytes));
+            let joins = matches!(&next, Poll::Ready(Some(Ok(BodyPart::Data(bytes)))) if joined.takes(bytes));
             if !joins {
                 send(&mut joined, &mut self.credit);
             }
@@ -82,10 +84,15 @@ impl Upload {
                     self.pace.wait(Instant::now());
                     return Poll::Pending;
                 }
-                Poll::Ready(Some(Ok(bytes))) => {
+                Poll::Ready(Some(Ok(BodyPart::Data(bytes)))) => {
                     self.pace.came(bytes.len(), Instant::now());
                     self.credit = self.credit.saturating_sub_unsigned(bytes.len() as u64);
                     joined.push(bytes);
+                }
+                Poll::Ready(Some(Ok(BodyPart::Trailers(trailers)))) => {
+                    self.last_sent = Some(Instant::now());
+                    end(trailers::of_client(trailers));
+                    return Poll::Ready(());
                 }
                 Poll::Ready(Some(Err(message))) => {
                     let error = BodyError { id, message: message.into() };
@@ -94,7 +101,7 @@ impl Upload {
                 }
                 Poll::Ready(None) => {
                     self.last_sent = Some(Instant::now());
-                    answer.notify(method::BODY_END, Stream { id });
+                    end(Vec::new());
                     return Poll::Ready(());
                 }
             }

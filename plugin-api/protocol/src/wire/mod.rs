@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
-use super::http::{Header, HttpRequest, HttpResponse};
+use super::http::{Header, HttpRequest, HttpResponse, HttpVersion};
 use super::streams::Body;
 
 impl<'a> HttpRequest<'a> {
@@ -40,6 +40,9 @@ impl<'a> HttpRequest<'a> {
         match &self.traceparent {
             None => writer.raw(r#","traceparent":null"#),
             Some(traceparent) => writer.whole_text(r#","traceparent":""#, traceparent),
+        }
+        if !self.version.is_http11() {
+            writer.whole_text(r#","version":""#, self.version.as_str());
         }
         match self.deadline_ms {
             None => writer.raw(r#","deadline_ms":null,"body":"#),
@@ -105,6 +108,7 @@ impl<'a> HttpRequest<'a> {
                 Some(()) => None,
                 None => Some(reader.whole_text(r#","traceparent":""#)?),
             },
+            version: reader.version()?,
             deadline_ms: match reader.raw(r#","deadline_ms":null"#) {
                 Some(()) => None,
                 None => Some(reader.number(r#","deadline_ms":"#)?),
@@ -360,6 +364,15 @@ impl<'a> Reader<'a> {
                 return self.raw(r#""]]"#).map(|()| headers);
             }
         }
+    }
+
+    fn version(&mut self) -> Option<HttpVersion> {
+        if self.raw(r#","version":""#).is_none() {
+            return Some(HttpVersion::Http11);
+        }
+        let others = [HttpVersion::Http2, HttpVersion::Http10];
+        let version = others.into_iter().find(|version| self.raw(version.as_str()).is_some())?;
+        self.raw("\"").map(|()| version)
     }
 
     fn body(&mut self) -> Option<Option<Body>> {

@@ -1,7 +1,7 @@
 //! What every piece of a stream and every WebSocket message costs, written and read in one go.
 
 use super::{Reader, Writer};
-use crate::streams::{Credit, Stream, WsKind, WsMessage};
+use crate::streams::{BodyEnd, Credit, Stream, WsKind, WsMessage};
 
 /// Room for any of these messages.
 const LENGTH: usize = 128;
@@ -23,8 +23,7 @@ impl Stream {
         writer.0
     }
 
-    /// Reads the parameters of [`method::BODY_CHUNK`](crate::method::BODY_CHUNK) and
-    /// [`method::BODY_END`](crate::method::BODY_END).
+    /// Reads the parameters of [`method::BODY_CHUNK`](crate::method::BODY_CHUNK).
     ///
     /// # Errors
     /// The text is not JSON, or names no stream.
@@ -35,6 +34,49 @@ impl Stream {
     pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
         let stream = Self { id: reader.number(r#"{"id":"#)? };
         reader.end("}").map(|()| stream)
+    }
+}
+
+impl<'a> BodyEnd<'a> {
+    /// The message that ends the body.
+    ///
+    /// ```
+    /// use atoll_plugin::protocol::{BodyEnd, Header, Request};
+    ///
+    /// let end = BodyEnd { id: 7, trailers: vec![Header::new("grpc-status", "0")] };
+    /// let text = serde_json::to_vec(&Request::notification("body.end", &end)).unwrap();
+    /// assert_eq!(end.message(), text);
+    /// ```
+    pub fn message(&self) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(LENGTH + 48 * self.trailers.len());
+        writer.number(r#"{"jsonrpc":"2.0","method":"body.end","params":{"id":"#, self.id);
+        if !self.trailers.is_empty() {
+            writer.raw(r#","trailers":["#);
+            writer.headers(&self.trailers);
+            writer.raw("]");
+        }
+        writer.raw("}}");
+        writer.0
+    }
+
+    /// Reads the parameters of [`method::BODY_END`](crate::method::BODY_END).
+    ///
+    /// # Errors
+    /// The text is not JSON, or names no stream.
+    pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
+        match Reader::of(text).and_then(Self::read) {
+            Some(end) => Ok(end),
+            None => serde_json::from_str(text),
+        }
+    }
+
+    pub(super) fn read(mut reader: Reader<'a>) -> Option<Self> {
+        let id = reader.number(r#"{"id":"#)?;
+        let trailers = match reader.raw(r#","trailers":["#) {
+            Some(()) => reader.headers()?,
+            None => Vec::new(),
+        };
+        reader.end("}").map(|()| Self { id, trailers })
     }
 }
 
@@ -113,8 +155,8 @@ impl WsMessage {
     }
 }
 
-/// In the form in which it is written here, or in any other. None of these has texts that could have control characters
-/// in them, so they need not be looked for.
+/// In the form in which it is written here, or in any other. What is read with it has no texts that could have control
+/// characters in them, so they need not be looked for.
 fn read<'a, T: serde::Deserialize<'a>>(
     text: &'a str,
     own: impl FnOnce(Reader<'a>) -> Option<T>,

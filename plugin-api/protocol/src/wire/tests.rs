@@ -3,7 +3,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Credit, Request, Response, Stream, WsKind, WsMessage};
+use crate::{BodyEnd, Credit, Request, Response, Stream, WsKind, WsMessage};
 
 fn text() -> impl Strategy<Value = Cow<'static, str>> {
     // Plain, with what must be escaped, and with anything.
@@ -19,15 +19,26 @@ fn body() -> impl Strategy<Value = Option<Body>> {
     option::of(one)
 }
 
+fn version() -> impl Strategy<Value = HttpVersion> {
+    prop::sample::select(vec![HttpVersion::Http10, HttpVersion::Http11, HttpVersion::Http2])
+}
+
+prop_compose! {
+    fn end()(id in any::<u64>(), trailers in headers()) -> BodyEnd<'static> {
+        BodyEnd { id, trailers }
+    }
+}
+
 prop_compose! {
     fn request()(
         (method, path, query, prefix) in (text(), text(), text(), text()),
         headers in headers(),
         (peer, request_id, traceparent) in (option::of(text()), text(), option::of(text())),
+        version in version(),
         deadline_ms in any::<Option<u64>>(),
         body in body(),
     ) -> HttpRequest<'static> {
-        HttpRequest { method, path, query, prefix, headers, peer, request_id, traceparent, deadline_ms, body }
+        HttpRequest { method, path, query, prefix, headers, peer, request_id, traceparent, version, deadline_ms, body }
     }
 }
 
@@ -46,7 +57,7 @@ fn notification<T: serde::Serialize>(
     method: &str,
     params: T,
     message: Vec<u8>,
-    read: impl FnOnce(Reader<'_>) -> Option<T>,
+    read: impl FnOnce(&str) -> Option<T>,
 ) -> (Option<T>, String) {
     let message = String::from_utf8(message).unwrap();
     assert_eq!(message, serde_json::to_string(&Request::notification(method, &params)).unwrap());
@@ -55,7 +66,7 @@ fn notification<T: serde::Serialize>(
     };
     assert_eq!(named, method.as_bytes());
     let params = std::str::from_utf8(params).unwrap();
-    (read(Reader(params)), params.to_owned())
+    (read(params), params.to_owned())
 }
 
 /// A text with one character in another's place, or one more, or one less.
@@ -111,22 +122,41 @@ proptest! {
         how in any::<u8>(),
     ) {
         let stream = Stream { id };
-        let (read, text) = notification("body.chunk", stream, stream.chunk_message(), Stream::read);
+        let (read, text) = notification("body.chunk", stream, stream.chunk_message(), |text| Stream::read(Reader(text)));
         prop_assert_eq!(read, Some(stream));
         let text = changed(&text, at, by, how);
         prop_assert_eq!(Stream::parse(&text).ok(), serde_json::from_str(&text).ok());
 
         let credit = Credit { id, bytes };
-        let (read, text) = notification("body.credit", credit, credit.message(), Credit::read);
+        let (read, text) = notification("body.credit", credit, credit.message(), |text| Credit::read(Reader(text)));
         prop_assert_eq!(read, Some(credit));
         let text = changed(&text, at, by, how);
         prop_assert_eq!(Credit::parse(&text).ok(), serde_json::from_str(&text).ok());
 
         let message = WsMessage { id, kind };
-        let (read, text) = notification("ws.message", message, message.message(), WsMessage::read);
+        let (read, text) = notification("ws.message", message, message.message(), |text| WsMessage::read(Reader(text)));
         prop_assert_eq!(read, Some(message));
         let text = changed(&text, at, by, how);
         prop_assert_eq!(WsMessage::parse(&text).ok(), serde_json::from_str(&text).ok());
+    }
+
+    #[test]
+    fn the_end_of_a_body_is_written_and_read_as_serde_json_does(
+        end in end(),
+        at in any::<prop::sample::Index>(),
+        by in prop_oneof![prop::sample::select(vec!['"', '\\', ',', ']', '0', ' ', '\n']), any::<char>()],
+        how in any::<u8>(),
+    ) {
+        let message = end.message();
+        // What borrows from the text is compared before the text is gone.
+        let read = |text: &str| BodyEnd::read(Reader::of(text)?).map(|end| BodyEnd {
+            id: end.id,
+            trailers: end.trailers.into_iter().map(Header::into_owned).collect(),
+        });
+        let (read, text) = notification("body.end", end.clone(), message, read);
+        prop_assert_eq!(read, Some(end));
+        let text = changed(&text, at, by, how);
+        prop_assert_eq!(BodyEnd::parse(&text).ok(), serde_json::from_str(&text).ok());
     }
 
     #[test]
@@ -155,6 +185,21 @@ fn other_forms_of_json_are_read_as_well() {
     assert!(HttpRequest::parse(r#"{"method":"GET"}"#).is_err());
     assert!(HttpResponse::parse(r#"{"status":200,"headers":[],"body":null}}"#).is_err());
     assert!(HttpResponse::parse(r#"{"status":65536,"headers":[],"body":null}"#).is_err());
+}
+
+#[test]
+fn versions_of_http_are_read_in_any_form() {
+    let version = |text: &str| {
+        HttpRequest::parse(&format!(r#"{{"method":"GET","path":"/"{text}}}"#)).map(|it| it.version)
+    };
+    assert_eq!(version("").unwrap(), HttpVersion::Http11);
+    for (text, expected) in
+        [("1.0", HttpVersion::Http10), ("1.1", HttpVersion::Http11), ("2", HttpVersion::Http2)]
+    {
+        assert_eq!(version(&format!(r#","version":"{text}""#)).unwrap(), expected);
+        assert_eq!(expected.as_str(), text);
+    }
+    assert!(version(r#","version":"4""#).is_err());
 }
 
 #[test]

@@ -11,13 +11,17 @@ use super::inbox::Inbox;
 use super::waiters::Place;
 use crate::abi::Buffer;
 use crate::abi::port::Port;
-use crate::protocol::{self, INITIAL_CREDIT, WsClose, WsKind, WsMessage, method, piece_credit};
+use crate::protocol::{
+    self, BodyEnd, Header, INITIAL_CREDIT, WsClose, WsKind, WsMessage, method, piece_credit,
+};
 use atoll_protocol::Error;
 
 /// What comes in on a stream.
 #[derive(Debug)]
 pub(crate) enum Item {
     Chunk(Buffer),
+    /// The last one of a body.
+    Trailers(Vec<Header<'static>>),
     Message(WsKind, Buffer),
     Close(u16, String),
 }
@@ -26,7 +30,7 @@ impl Item {
     fn credit(&self) -> u64 {
         match self {
             Self::Chunk(bytes) | Self::Message(_, bytes) => piece_credit(bytes.len()),
-            Self::Close(..) => 0,
+            Self::Trailers(_) | Self::Close(..) => 0,
         }
     }
 }
@@ -94,7 +98,12 @@ impl Channel {
 
     /// Ends the outgoing body.
     pub(crate) fn send_end(&self) {
-        self.notify(method::BODY_END, protocol::Stream { id: self.id });
+        self.send_trailers(Vec::new());
+    }
+
+    /// Ends the outgoing body, with these trailers.
+    pub(crate) fn send_trailers(&self, trailers: Vec<Header<'_>>) {
+        self.send(BodyEnd { id: self.id, trailers }.message(), Vec::new());
     }
 
     /// Ends the outgoing body before it is complete.

@@ -21,7 +21,7 @@ pub(crate) use send::{Unsent, send_pieces};
 use crate::abi::Buffer;
 use crate::abi::call::Call;
 use crate::abi::port::Port;
-use crate::protocol::{self, method};
+use crate::protocol::{self, Header, method};
 use atoll_protocol::Error;
 
 /// The open streams of a worker.
@@ -60,8 +60,15 @@ impl Streams {
             method::BODY_CHUNK => protocol::Stream::parse(params).map(|stream| {
                 self.with(stream.id, |channel| channel.deliver(Item::Chunk(only_buffer(call))));
             }),
-            method::BODY_END => protocol::Stream::parse(params)
-                .map(|stream| self.with(stream.id, |channel| channel.end(Ok(())))),
+            method::BODY_END => protocol::BodyEnd::parse(params).map(|end| {
+                self.with(end.id, |channel| {
+                    if !end.trailers.is_empty() {
+                        let trailers = end.trailers.into_iter().map(Header::into_owned);
+                        channel.deliver(Item::Trailers(trailers.collect()));
+                    }
+                    channel.end(Ok(()));
+                });
+            }),
             method::BODY_ERROR => call.params::<protocol::BodyError<'_>>().map(|error| {
                 self.with(error.id, |channel| channel.end(Err(Error::new(400, &*error.message))));
             }),

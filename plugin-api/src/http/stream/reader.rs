@@ -63,8 +63,8 @@ impl Stream for BodyStream {
             Source::Channel(receiver) => loop {
                 match ready!(receiver.poll_receive(context)) {
                     Some(Ok(Item::Chunk(bytes))) => return Poll::Ready(Some(Ok(bytes.into()))),
-                    // What a body has no place for is not the host's to send.
-                    Some(Ok(Item::Message(..) | Item::Close(..))) => {}
+                    // There are only chunks, and what a body has no place for is not the host's to send.
+                    Some(Ok(Item::Trailers(_) | Item::Message(..) | Item::Close(..))) => {}
                     Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                     None => return Poll::Ready(None),
                 }

@@ -69,6 +69,8 @@ impl Message {
             Item::Message(WsKind::Ping, bytes) => Self::Ping(bytes.into()),
             Item::Message(WsKind::Pong, bytes) => Self::Pong(bytes.into()),
             Item::Close(code, reason) => Self::Close(code, reason),
+            // A WebSocket has none, which the host does not send.
+            Item::Trailers(_) => Self::Close(1002, String::new()),
         }
     }
 }

@@ -80,6 +80,30 @@ fn bodies_errors_and_tasks_are_as_in_a_host() {
 }
 
 #[test]
+fn trailers_come_and_go() {
+    let app = TestApp::new(router);
+    let mut echo = app.upload(Request::post("/stream"));
+    echo.send("one");
+    assert_eq!(echo.chunk().unwrap().unwrap(), "one".into());
+    assert_eq!(echo.trailer("x-late"), None);
+    echo.end_with([("X-Late", "café"), ("x-more", "1"), ("content-length", "7")]);
+    assert!(echo.chunk().is_none());
+    let trailers = ["x-late", "X-More", "content-length"].map(|name| echo.trailer(name));
+    assert_eq!(trailers, [Some("café".to_owned()), Some("1".to_owned()), None]);
+
+    // With no data at all.
+    let mut echo = app.upload(Request::post("/stream"));
+    echo.end_with([("x-late", "1")]);
+    assert!(echo.chunk().is_none());
+    assert_eq!((echo.status(), echo.trailer("x-late").as_deref()), (200, Some("1")));
+    // What waits for all of a body has no use for them.
+    let mut whole = app.upload(Request::post("/echo"));
+    whole.send("text");
+    whole.end_with([("x-late", "1")]);
+    assert_eq!(whole.into_response().text(), "text");
+}
+
+#[test]
 fn a_websocket_that_the_service_opens_has_two_ends() {
     let app = TestApp::new(router);
     let mut socket = app.websocket("/socket");

@@ -9,15 +9,20 @@ use std::task::{Context, Poll, Waker};
 use actix_web::error::PayloadError;
 use bytes::Bytes;
 use futures_util::Stream;
+use http::HeaderMap;
 
 use crate::http::connection::limits::MAX_BODY_AHEAD;
+use crate::http::trailers;
+
+/// How a body ends: with its trailers, or before it is complete.
+pub(super) type End = Result<Option<Box<HeaderMap>>, PayloadError>;
 
 #[derive(Default)]
 struct Body {
     pieces: VecDeque<Bytes>,
     /// Of the pieces, each with what it takes itself.
     bytes: usize,
-    end: Option<Result<(), PayloadError>>,
+    end: Option<End>,
     /// Whether the handler has asked for more than there was.
     asked: bool,
     reader: Option<Waker>,
@@ -85,7 +90,7 @@ impl Sender {
     }
 
     /// Ends the body.
-    pub(super) fn finish(self, end: Result<(), PayloadError>, context: &Context<'_>) {
+    pub(super) fn finish(self, end: End, context: &Context<'_>) {
         let mut body = self.0.borrow_mut();
         body.end = Some(end);
         wake(&mut body.reader, context);
@@ -114,10 +119,14 @@ impl Stream for Receiver {
             return Poll::Ready(Some(Ok(piece)));
         }
         match &mut body.end {
-            Some(Ok(())) => Poll::Ready(None),
-            Some(end @ Err(_)) => match std::mem::replace(end, Ok(())) {
+            Some(end) => match std::mem::replace(end, Ok(None)) {
                 Err(error) => Poll::Ready(Some(Err(error))),
-                Ok(()) => Poll::Ready(None),
+                Ok(trailers) => {
+                    if let Some(trailers) = trailers {
+                        trailers::hand_over(trailers);
+                    }
+                    Poll::Ready(None)
+                }
             },
             None => {
                 body.asked = true;
@@ -155,7 +164,7 @@ mod tests {
             sender.send(piece.into(), &context());
         }
         assert_eq!(receiver.next().now_or_never().unwrap().unwrap().unwrap(), "one");
-        sender.finish(Ok(()), &context());
+        sender.finish(Ok(None), &context());
         assert_eq!(receiver.next().now_or_never().unwrap().unwrap().unwrap(), "two");
         assert!(receiver.next().now_or_never().unwrap().is_none());
     }

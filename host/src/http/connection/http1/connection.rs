@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::body::Sender;
+use super::chunks::Chunks;
 use super::deadline::Deadline;
 use super::extras::Extras;
 use super::output::Output;
@@ -28,6 +29,8 @@ pub(super) struct Connection<'a, T> {
     /// The body of the request that is being answered, until all of it has been read.
     pub(super) body: Option<Sender>,
     pub(super) extras: Extras,
+    /// Of a body that is chunked, and may have trailers.
+    pub(super) chunks: Option<Chunks>,
     /// The client waits for a 100 before it sends its body.
     pub(super) expects_continue: bool,
     /// The body could not be read to its end: what follows is no request.
@@ -52,6 +55,7 @@ impl<'a, T: Transport> Connection<'a, T> {
             output: Output::default(),
             body: None,
             extras: Extras::default(),
+            chunks: None,
             expects_continue: false,
             is_broken: false,
             has_left: false,

@@ -10,11 +10,13 @@ use actix_http::h1::Message;
 use actix_web::error::{ParseError, PayloadError};
 use actix_web::http::StatusCode;
 use bytes::{Buf, Bytes, BytesMut};
+use http::HeaderMap;
 use tokio::time::Instant;
 use tokio_util::codec::Decoder;
 use tokio_util::io::poll_read_buf;
 
 use super::body::{Demand, Sender};
+use super::chunks::{Chunks, Malformed};
 use super::connection::Connection;
 use crate::http::connection::limits::{HEAD_TIMEOUT, HTTP1_IDLE_TIMEOUT, MAX_READ_AHEAD};
 use crate::http::connection::transport::Transport;
@@ -58,7 +60,7 @@ pub(super) enum Progress {
 /// A part of a body.
 enum Part {
     Piece(Bytes),
-    End,
+    End(Option<Box<HeaderMap>>),
     /// More has to be read.
     Incomplete,
     Broken,
@@ -148,7 +150,7 @@ impl<T: Transport> Connection<'_, T> {
                     has_fed = true;
                     continue;
                 }
-                Part::End => Ok(()),
+                Part::End(trailers) => Ok(trailers),
                 Part::Broken => {
                     self.is_broken = true;
                     Err(PayloadError::EncodingCorrupted)
@@ -163,16 +165,31 @@ impl<T: Transport> Connection<'_, T> {
     }
 
     fn decode_part(&mut self) -> Part {
+        if let Some(chunks) = &mut self.chunks {
+            chunks.look(&self.input);
+        }
         let before = self.input.len();
         let part = match self.codec.decode(&mut self.input) {
             Ok(Some(Message::Chunk(Some(piece)))) => Part::Piece(piece),
-            Ok(Some(Message::Chunk(None))) => Part::End,
+            Ok(Some(Message::Chunk(None))) => Part::End(None),
             Ok(None) => Part::Incomplete,
             Ok(Some(Message::Item(_))) | Err(_) => return Part::Broken,
         };
         let piece = if let Part::Piece(piece) = &part { Some(piece.len()) } else { None };
         let taken = before - self.input.len() - piece.unwrap_or(0);
-        if self.extras.take(taken, piece.is_some()) { part } else { Part::Broken }
+        if !self.extras.take(taken, piece.is_some()) {
+            return Part::Broken;
+        }
+        if let Some(chunks) = &mut self.chunks {
+            chunks.advance(taken, piece.unwrap_or(0));
+        }
+        match part {
+            Part::End(_) => match self.chunks.take().map_or(Ok(None), Chunks::into_trailers) {
+                Ok(trailers) => Part::End(trailers),
+                Err(Malformed) => Part::Broken,
+            },
+            part => part,
+        }
     }
 
     /// Reads the body as far as the handler takes it, and beyond it only to see whether the client has left.

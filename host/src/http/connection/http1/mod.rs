@@ -4,6 +4,7 @@
 //! the request that it has decoded last.
 
 mod body;
+mod chunks;
 mod connection;
 mod deadline;
 mod extras;
@@ -18,10 +19,12 @@ use std::task::Poll;
 use actix_http::h1::MessageType;
 use actix_http::{ConnectionType, Payload, Request, Response};
 use actix_web::body::{BodySize, BoxBody};
+use actix_web::http::header::TRANSFER_ENCODING;
 use actix_web::http::{Method, StatusCode};
 use bytes::BytesMut;
 use tokio::time::Instant;
 
+use self::chunks::Chunks;
 use self::connection::Connection;
 use self::extras::Extras;
 use self::input::{Head, Progress};
@@ -111,6 +114,7 @@ impl<T: Transport> Connection<'_, T> {
         *request.payload() = Payload::Stream { payload: Box::pin(receiver) };
         self.body = Some(sender);
         self.extras = Extras::default();
+        self.chunks = request.head().headers.contains_key(TRANSFER_ENCODING).then(Chunks::default);
     }
 
     /// Answers what is no request.

@@ -9,12 +9,14 @@ use actix_http::h1::Message;
 use actix_http::{ConnectionType, Response};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::{StatusCode, Version};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use tokio_util::codec::Encoder;
 
 use super::connection::Connection;
 use super::input::Progress;
 use crate::http::connection::transport::Transport;
+use crate::http::trailers;
 
 /// What the answer depends on beside itself.
 #[derive(Clone, Copy)]
@@ -34,6 +36,20 @@ pub(super) enum After {
     Close { unread: bool },
     /// It is closed at once: the client has left, or has to see that the response is incomplete.
     Abort,
+}
+
+/// Adds trailers to a body whose end begins at this place, if it ends by a last chunk: they have no other place.
+fn add_trailers(encoded: &mut BytesMut, end: usize, trailers: &HeaderMap) {
+    if encoded[end..] != *b"0\r\n\r\n" {
+        return;
+    }
+    encoded.truncate(encoded.len() - b"\r\n".len());
+    for (name, value) in trailers {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            encoded.extend_from_slice(part);
+        }
+    }
+    encoded.extend_from_slice(b"\r\n");
 }
 
 /// How far an answer's body has come.
@@ -107,10 +123,17 @@ impl<T: Transport> Connection<'_, T> {
         Ok(())
     }
 
-    fn encode_end(&mut self, sending: &mut Sending) -> io::Result<()> {
+    fn encode_end(&mut self, sending: &mut Sending, trailers: Option<&HeaderMap>) -> io::Result<()> {
         sending.has_ended = true;
         match sending.left {
-            None => self.codec.encode(Message::Chunk(None), &mut self.output.encoded),
+            None => {
+                let end = self.output.encoded.len();
+                self.codec.encode(Message::Chunk(None), &mut self.output.encoded)?;
+                if let Some(trailers) = trailers {
+                    add_trailers(&mut self.output.encoded, end, trailers);
+                }
+                Ok(())
+            }
             Some(0) => Ok(()),
             Some(_) => Err(io::ErrorKind::UnexpectedEof.into()),
         }
@@ -121,9 +144,12 @@ impl<T: Transport> Connection<'_, T> {
         loop {
             let mut result = Ok(true);
             while !sending.has_ended && !self.output.is_full() {
-                match Pin::new(&mut sending.body).poll_next(context) {
+                let (next, trailers) = trailers::catch(|| Pin::new(&mut sending.body).poll_next(context));
+                match next {
                     Poll::Ready(Some(Ok(piece))) => result = self.encode_piece(sending, piece).map(|()| true),
-                    Poll::Ready(None) => result = self.encode_end(sending).map(|()| true),
+                    Poll::Ready(None) => {
+                        result = self.encode_end(sending, trailers.as_deref()).map(|()| true)
+                    }
                     Poll::Ready(Some(Err(error))) => result = Err(io::Error::other(error.to_string())),
                     Poll::Pending => result = Ok(false),
                 }
@@ -149,5 +175,26 @@ impl<T: Transport> Connection<'_, T> {
                 Progress::Left => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trailers_follow_the_last_chunk_and_nothing_else() {
+        let map = [("x-one", "1"), ("x-two", "2")];
+        let trailers = map.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        let trailers = HeaderMap::from_iter(trailers);
+        let with_trailers = |encoded: &str| {
+            let mut bytes = BytesMut::from("1\r\nx\r\n");
+            let end = bytes.len();
+            bytes.extend_from_slice(encoded.as_bytes());
+            add_trailers(&mut bytes, end, &trailers);
+            String::from_utf8(bytes[end..].to_vec()).unwrap()
+        };
+        assert_eq!(with_trailers("0\r\n\r\n"), "0\r\nx-one: 1\r\nx-two: 2\r\n\r\n");
+        assert_eq!(with_trailers(""), "");
     }
 }

@@ -12,6 +12,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER
 use hyper::body::Frame;
 
 use super::held::{Held, Untaken};
+use crate::http::trailers;
 
 /// The largest piece of a body that is handed to a stream before the client has room for it.
 const PIECE: usize = 16 * 1024;
@@ -67,10 +68,14 @@ impl hyper::body::Body for Body {
         this.untaken.next();
         while this.piece.is_empty() {
             let Some(body) = &mut this.body else { return Poll::Ready(None) };
-            match ready!(Pin::new(body).poll_next(context)) {
+            let (next, trailers) = trailers::catch(|| Pin::new(body).poll_next(context));
+            match ready!(next) {
                 Some(Ok(piece)) => this.piece = piece,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error.to_string().into()))),
-                None => return Poll::Ready(None),
+                None => {
+                    this.body = None;
+                    return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(*trailers))));
+                }
             }
         }
         let piece = this.piece.split_to(this.piece.len().min(PIECE));

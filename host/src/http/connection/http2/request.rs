@@ -14,6 +14,8 @@ use futures_util::Stream;
 use http::Request;
 use hyper::body::{Body, Incoming};
 
+use crate::http::trailers;
+
 /// How many bytes the head of a request has.
 pub(super) fn size<B>(request: &Request<B>) -> usize {
     let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
@@ -27,7 +29,7 @@ pub(super) fn convert(request: Request<Incoming>, peer: Option<SocketAddr>) -> a
     let (parts, body) = request.into_parts();
     let mut converted = actix_http::Request::new();
     if !body.is_end_stream() {
-        *converted.payload() = Payload::Stream { payload: Box::pin(Received(body)) };
+        *converted.payload() = Payload::Stream { payload: Box::pin(Received { body, has_ended: false }) };
     }
     let head = converted.head_mut();
     head.method = Method::from_bytes(parts.method.as_str().as_bytes()).unwrap_or_default();
@@ -59,20 +61,31 @@ fn add_headers(converted: &mut HeaderMap, headers: &http::HeaderMap) {
 }
 
 /// A request's body.
-struct Received(Incoming);
+struct Received {
+    body: Incoming,
+    has_ended: bool,
+}
 
 impl Stream for Received {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            match ready!(Pin::new(&mut self.0).poll_frame(context)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(piece) => return Poll::Ready(Some(Ok(piece))),
-                    Err(_trailers) => {}
-                },
-                Some(Err(_)) => return Poll::Ready(Some(Err(PayloadError::Incomplete(None)))),
-                None => return Poll::Ready(None),
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+            Some(Ok(frame)) => frame,
+            Some(Err(_)) => return Poll::Ready(Some(Err(PayloadError::Incomplete(None)))),
+            None => return Poll::Ready(None),
+        };
+        match frame.into_data() {
+            Ok(piece) => Poll::Ready(Some(Ok(piece))),
+            Err(last) => {
+                self.has_ended = true;
+                if let Ok(trailers) = last.into_trailers() {
+                    trailers::hand_over(Box::new(trailers));
+                }
+                Poll::Ready(None)
             }
         }
     }

@@ -1,0 +1,101 @@
+//! The app's own global subscriber, to which everything is passed on.
+
+use std::cell::{Cell, RefCell};
+use std::sync::OnceLock;
+
+use tracing_core::dispatcher::{self, DefaultGuard};
+use tracing_core::span::{Attributes, Id};
+use tracing_core::subscriber::NoSubscriber;
+use tracing_core::{Dispatch, Event};
+
+use super::spans;
+use crate::abi::hooks::streams;
+
+/// The app's global subscriber, once it is known.
+static SUBSCRIBER: OnceLock<Dispatch> = OnceLock::new();
+
+thread_local! {
+    /// Resets this thread's default to the global one.
+    static RESET: RefCell<Option<DefaultGuard>> = const { RefCell::new(None) };
+    /// Whether the app's subscriber is called on this thread.
+    static IS_PASSING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The app's global subscriber, if it has set one.
+pub(super) fn subscriber() -> Option<&'static Dispatch> {
+    SUBSCRIBER.get()
+}
+
+/// Makes the bridge the default of this thread.
+pub(super) fn set_default(bridge: &Dispatch) {
+    // A thread that ends, and drops its thread-locals, needs none any more.
+    let _ = RESET.try_with(|reset| {
+        note(dispatcher::get_default(Dispatch::clone));
+        reset.replace(Some(dispatcher::set_default(bridge)));
+    });
+}
+
+/// Looks for a global subscriber that the app has set since. `tracing` shows it to a thread without a default of its own only,
+/// so the thread gives up its default for the look.
+pub(crate) fn find_subscriber() {
+    if SUBSCRIBER.get().is_some() {
+        return;
+    }
+    let current = dispatcher::get_default(Dispatch::clone);
+    // A subscriber is being called on this thread: its default cannot be changed now.
+    if current.is::<NoSubscriber>() {
+        return;
+    }
+    // As above.
+    let _ = RESET.try_with(|reset| {
+        let Some(guard) = reset.take() else { return };
+        drop(guard);
+        note(dispatcher::get_default(Dispatch::clone));
+        reset.replace(Some(dispatcher::set_default(&current)));
+    });
+}
+
+/// Takes note of the default of a thread without one of its own.
+fn note(global: Dispatch) {
+    if !global.is::<NoSubscriber>() {
+        SUBSCRIBER.get_or_init(|| global);
+    }
+}
+
+/// Whether the app's subscriber is called on this thread.
+pub(super) fn is_passing() -> bool {
+    IS_PASSING.get()
+}
+
+fn call<T>(subscriber: &Dispatch, f: impl FnOnce(&Dispatch) -> T) -> T {
+    struct Passing(bool);
+    impl Drop for Passing {
+        fn drop(&mut self) {
+            IS_PASSING.set(self.0);
+        }
+    }
+    let _before = Passing(IS_PASSING.replace(true));
+    f(subscriber)
+}
+
+/// Calls the app's subscriber about a span that it has made.
+pub(super) fn pass<T>(id: &Id, f: impl FnOnce(&Dispatch) -> T) -> Option<T> {
+    SUBSCRIBER.get().filter(|_| !spans::is_own(id)).map(|subscriber| call(subscriber, f))
+}
+
+/// Has the app's subscriber make a span.
+pub(super) fn new_span(attributes: &Attributes<'_>) -> Option<Id> {
+    let subscriber = SUBSCRIBER.get()?;
+    let root = Attributes::new_root(attributes.metadata(), attributes.values());
+    // A parent from before the subscriber was set is unknown to it.
+    let is_unknown = attributes.parent().is_some_and(spans::is_own);
+    let attributes = if is_unknown { &root } else { attributes };
+    Some(call(subscriber, |subscriber| subscriber.new_span(attributes)))
+}
+
+/// Passes an event on. What the app's subscriber prints of it is in the log already.
+pub(super) fn event(event: &Event<'_>) {
+    if let Some(subscriber) = SUBSCRIBER.get() {
+        call(subscriber, |subscriber| streams::muted(|| subscriber.event(event)));
+    }
+}

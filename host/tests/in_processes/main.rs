@@ -18,6 +18,7 @@ again! {
     "../cold.rs" cold,
     "../containment.rs" containment,
     "../control.rs" control,
+    "../events.rs" events,
     "../http.rs" http,
     "../http_semantics.rs" http_semantics,
     "../limits.rs" limits,

@@ -5,10 +5,13 @@
 //! global subscriber, if there is one. That subscriber's filters decide which events there are.
 
 mod event;
+mod object;
 mod passing;
 mod spans;
 mod values;
 
+use std::any::TypeId;
+use std::ptr;
 use std::sync::OnceLock;
 
 use tracing_core::span::{Attributes, Current, Id, Record};
@@ -127,6 +130,15 @@ impl Subscriber for Bridge {
     }
 
     fn current_span(&self) -> Current {
-        spans::current()
+        // A span from before the subscriber was set is none for those who look for its layers.
+        passing::current_span().unwrap_or_else(spans::current)
+    }
+
+    unsafe fn downcast_raw(&self, id: TypeId) -> Option<*const ()> {
+        if id == TypeId::of::<Self>() {
+            return Some(ptr::from_ref(self).cast());
+        }
+        // SAFETY: by the caller's contract. The app's subscriber lives as long as the library.
+        passing::object().and_then(|subscriber| unsafe { subscriber.downcast_raw(id) })
     }
 }

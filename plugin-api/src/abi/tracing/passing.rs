@@ -4,10 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::sync::OnceLock;
 
 use tracing_core::dispatcher::{self, DefaultGuard};
-use tracing_core::span::{Attributes, Id};
+use tracing_core::span::{Attributes, Current, Id};
 use tracing_core::subscriber::NoSubscriber;
 use tracing_core::{Dispatch, Event};
 
+use super::object::{self, Object};
 use super::spans;
 use crate::abi::hooks::streams;
 
@@ -24,6 +25,13 @@ thread_local! {
 /// The app's global subscriber, if it has set one.
 pub(super) fn subscriber() -> Option<&'static Dispatch> {
     SUBSCRIBER.get()
+}
+
+/// The subscriber itself, if it is known how to get it.
+pub(super) fn object() -> Option<Object> {
+    static OBJECT: OnceLock<Option<Object>> = OnceLock::new();
+    let subscriber = SUBSCRIBER.get()?;
+    *OBJECT.get_or_init(|| object::find(subscriber))
 }
 
 /// Makes the bridge the default of this thread.
@@ -91,6 +99,11 @@ pub(super) fn new_span(attributes: &Attributes<'_>) -> Option<Id> {
     let is_unknown = attributes.parent().is_some_and(spans::is_own);
     let attributes = if is_unknown { &root } else { attributes };
     Some(call(subscriber, |subscriber| subscriber.new_span(attributes)))
+}
+
+/// The current span of the app's subscriber.
+pub(super) fn current_span() -> Option<Current> {
+    SUBSCRIBER.get().map(|subscriber| call(subscriber, Dispatch::current_span))
 }
 
 /// Passes an event on. What the app's subscriber prints of it is in the log already.

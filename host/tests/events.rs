@@ -213,6 +213,23 @@ fn fields_are_shown_to_people() {
 }
 
 #[test]
+fn spans_that_have_ended_take_no_memory() {
+    for setup in ["-", "layers"] {
+        let host = start(setup);
+        let live = || {
+            post(&host, "many");
+            let description: Value =
+                serde_json::from_str(&command(&host, &["describe", "shop", "--format", "json"])).unwrap();
+            description["serving"]["live_bytes"].as_u64().unwrap()
+        };
+        let before = live();
+        let after = live();
+        // As many spans as were made would take megabytes.
+        assert!(before > 0 && after < before + 500_000, "{setup}: {before} {after}");
+    }
+}
+
+#[test]
 fn libraries_that_trace_are_unloaded() {
     for setup in ["-", "layers", "color_eyre"] {
         let host = start(setup);

@@ -16,7 +16,7 @@ use crate::abi::hooks::streams;
 static SUBSCRIBER: OnceLock<Dispatch> = OnceLock::new();
 
 thread_local! {
-    /// Resets this thread's default to the global one.
+    /// Resets the default of this thread to the global one, when it is dropped.
     static RESET: RefCell<Option<DefaultGuard>> = const { RefCell::new(None) };
     /// Whether the app's subscriber is called on this thread.
     static IS_PASSING: Cell<bool> = const { Cell::new(false) };
@@ -43,8 +43,8 @@ pub(super) fn set_default(bridge: &Dispatch) {
     });
 }
 
-/// Looks for a global subscriber that the app has set since. `tracing` shows it to a thread without a default of its own only,
-/// so the thread gives up its default for the look.
+/// Looks for a global subscriber that the app has set since. `tracing` shows it to threads without a default only, so the
+/// thread gives up its default for the look.
 pub(crate) fn find_subscriber() {
     if SUBSCRIBER.get().is_some() {
         return;
@@ -63,7 +63,7 @@ pub(crate) fn find_subscriber() {
     });
 }
 
-/// Takes note of the default of a thread without one of its own.
+/// Takes note of the default of a thread that has set none.
 fn note(global: Dispatch) {
     if !global.is::<NoSubscriber>() {
         SUBSCRIBER.get_or_init(|| global);

@@ -126,6 +126,7 @@ fn records_of_log_that_a_subscriber_takes_are_there_once() {
     for setup in ["fmt", "layers"] {
         let host = start(setup);
         post(&host, "records");
+        record(&host, "it has a logger");
         let record = record(&host, "a record with fields");
         assert_eq!((&record["target"], &record["level"]), (&json!("events"), &json!("info")), "{setup}");
         assert_eq!(record.get("log.target"), None, "{record}");
@@ -151,6 +152,7 @@ fn layers_of_the_apps_subscriber_get_everything() {
     post(&host, "detail");
     let file = fs::read_to_string(host.folder().join("events.log")).unwrap();
     for text in [
+        "INFO events: it has a logger",
         "INFO events: it starts step=1",
         r#"request{method="POST" name="orders"}:order{id=7 paid=true}: events: order 7 is paid user=7"#,
         r#"request{method="POST" name="orders"}:order{id=7 paid=true}: events: order 7 is on its way parcels=2"#,

@@ -81,18 +81,6 @@ pub(crate) fn is_enabled(level: u8, target: &str) -> bool {
     })
 }
 
-/// Whether the app's logger takes a record of this level and target, where the app has set one.
-#[cfg(feature = "tracing")]
-pub(crate) fn passes_app_logger(level: u8, target: &str) -> bool {
-    // The level is off until a logger is set.
-    if IS_INSTALLED.load(Ordering::Relaxed) || log::max_level() == log::LevelFilter::Off {
-        return true;
-    }
-    let level = level_filter(level).to_level().unwrap_or(log::Level::Error);
-    let metadata = log::Metadata::builder().level(level).target(target).build();
-    level <= log::max_level() && log::logger().enabled(&metadata)
-}
-
 /// Writes a record to the host's log.
 pub(crate) fn write(record: &LogRecord<'_>) {
     if let Some(link) = link::get() {

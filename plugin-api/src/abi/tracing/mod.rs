@@ -29,8 +29,8 @@ pub(crate) fn follow_thread() {
     static BRIDGES: OnceLock<[Dispatch; 2]> = OnceLock::new();
     if logging::can_write() {
         let [bridge, _] = BRIDGES.get_or_init(|| {
-            logging::on_level_change(callsite::rebuild_interest_cache);
-            [Dispatch::new(Bridge), Dispatch::new(Bridge)]
+            logging::on_level_change(|| passing::unnoticed(callsite::rebuild_interest_cache));
+            passing::unnoticed(|| [Dispatch::new(Bridge), Dispatch::new(Bridge)])
         });
         passing::set_default(bridge);
     }
@@ -63,6 +63,7 @@ impl Subscriber for Bridge {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
+        passing::note_dispatcher();
         Some(match logging::max_level() {
             0 => LevelFilter::OFF,
             1 => LevelFilter::ERROR,
@@ -76,10 +77,7 @@ impl Subscriber for Bridge {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         match passing::subscriber() {
             Some(subscriber) => subscriber.enabled(metadata),
-            None => {
-                is_wanted(*metadata.level(), metadata.target())
-                    && logging::passes_app_logger(number(*metadata.level()), metadata.target())
-            }
+            None => is_wanted(*metadata.level(), metadata.target()),
         }
     }
 

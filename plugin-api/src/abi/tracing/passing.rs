@@ -2,6 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use tracing_core::dispatcher::{self, DefaultGuard};
 use tracing_core::span::{Attributes, Current, Id};
@@ -10,7 +12,7 @@ use tracing_core::{Dispatch, Event};
 
 use super::object::{self, Object};
 use super::spans;
-use crate::abi::hooks::streams;
+use crate::abi::hooks::{process, streams};
 
 /// The app's global subscriber, once it is known.
 static SUBSCRIBER: OnceLock<Dispatch> = OnceLock::new();
@@ -22,9 +24,37 @@ thread_local! {
     static IS_PASSING: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Whether the app has made a dispatcher since it was last looked for a global one.
+static HAS_DISPATCHER: AtomicBool = AtomicBool::new(false);
+
+/// Takes note that there is another dispatcher, which may become the global one.
+pub(super) fn note_dispatcher() {
+    HAS_DISPATCHER.store(true, Ordering::Relaxed);
+}
+
+/// Runs `f`, which is not the app's.
+pub(super) fn unnoticed<T>(f: impl FnOnce() -> T) -> T {
+    let before = HAS_DISPATCHER.load(Ordering::Relaxed);
+    let result = f();
+    HAS_DISPATCHER.store(before, Ordering::Relaxed);
+    result
+}
+
 /// The app's global subscriber, if it has set one.
 pub(super) fn subscriber() -> Option<&'static Dispatch> {
+    if SUBSCRIBER.get().is_none() && HAS_DISPATCHER.swap(false, Ordering::Relaxed) {
+        find_by_thread();
+    }
     SUBSCRIBER.get()
+}
+
+/// As [`find_subscriber`], while this thread cannot give up its default: a thread looks when it starts.
+fn find_by_thread() {
+    if process::is_forked_child() {
+        return;
+    }
+    // Without a thread for it, the subscriber is found later. This one does nothing else, and does not panic.
+    let _ = thread::Builder::new().name("tracing".to_owned()).spawn(|| {}).map(thread::JoinHandle::join);
 }
 
 /// The subscriber itself, if it is known how to get it.

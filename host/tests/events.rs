@@ -127,10 +127,10 @@ fn records_of_log_that_a_subscriber_takes_are_there_once() {
         let host = start(setup);
         post(&host, "records");
         record(&host, "it has a logger");
+        record(&host, "a record without fields");
         let record = record(&host, "a record with fields");
         assert_eq!((&record["target"], &record["level"]), (&json!("events"), &json!("info")), "{setup}");
         assert_eq!(record.get("log.target"), None, "{record}");
-        assert_eq!(records(&host, "a record without fields").len(), 1, "{setup}");
     }
 }
 
@@ -139,7 +139,7 @@ fn the_filter_of_the_apps_subscriber_holds() {
     let host = start("warn");
     post(&host, "orders/7");
     record(&host, "order 7 is done");
-    assert_eq!(records(&host, "order 7 is paid"), [json!(0); 0]);
+    assert!(records(&host, "order 7 is paid").is_empty());
     // Its filter has excluded the spans, too.
     let sent = record(&host, "order 7 is on its way");
     assert_eq!((&sent["parcels"], sent.get("spans")), (&json!(2), None), "{sent}");
@@ -193,7 +193,7 @@ fn the_level_of_an_app_can_be_changed() {
     command(&host, &["log-level", "shop", "warn"]);
     post(&host, "orders/7");
     record(&host, "order 7 is done");
-    assert_eq!(records(&host, "order 7 is paid"), [json!(0); 0]);
+    assert!(records(&host, "order 7 is paid").is_empty());
 }
 
 #[test]

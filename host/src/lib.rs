@@ -113,7 +113,7 @@ pub mod internal {
     pub use crate::memory::heap::Heap;
     pub use crate::observe::app_log;
     pub use crate::observe::entries::{
-        FailureEntry, FaultEntry, FaultRequest, FrameEntry, LogEntry, PanicEntry,
+        FailureEntry, FaultEntry, FaultRequest, FrameEntry, LogEntry, PanicEntry, RecordFields,
     };
     pub use crate::observe::escape;
     pub use crate::observe::events;

@@ -128,7 +128,8 @@ fn an_app_may_set_its_logger() {
             host.wait_for_log(&["INFO", app, "it has a logger: "]);
         }
         if loggers[1] == "tracing" {
-            host.wait_for_log(&["ERROR", "stdout", "an event of tracing", "number=7"]);
+            host.wait_for_log(&["ERROR", "ordinary", "an event of tracing", "number=7"]);
+            assert_eq!(host.log_lines(&["stdout", "an event of tracing"]), [""; 0]);
         }
         assert_eq!(host.log_lines(&["nobody wants this"]), [""; 0]);
         assert_eq!(host.log_lines(&["panicked"]), [""; 0]);

@@ -55,6 +55,8 @@ unsafe extern "C" fn bind<E: Export>(host: HostRef, generation: GenerationHandle
 unsafe extern "C" fn main<E: Export>(port: PortHandle) -> Exit {
     // SAFETY: the host gives one count of the port away with this call, after `bind`.
     let port = unsafe { Port::from_handle(port) };
+    #[cfg(feature = "tracing")]
+    crate::abi::tracing::follow_thread();
     let exit = work(port, |start| {
         let variables = start.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         hooks::environment::set(E::environ(), variables);

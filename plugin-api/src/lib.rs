@@ -30,6 +30,7 @@
 //! | server-sent events, WebSockets | [`sse`], [`ws`] |
 //! | calls to other apps | [`Host`] |
 //! | apps that are axum routers or other `tower` services | the features `axum` and `tower` |
+//! | events of `tracing` in the host's log, in apps without these | the feature `tracing` |
 //! | tests without a host | the feature `test`: `test::TestApp` |
 //! | a custom worker | [`export_app!`] with a function that takes the [`Port`] |
 //! | the types that cross the boundary | [`abi`], [`protocol`], [`stamp`] |

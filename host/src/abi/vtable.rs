@@ -111,13 +111,7 @@ unsafe extern "C" fn log_write(generation: GenerationHandle, record: &LogRecord<
     let (level, text) = console_line::parse(&record.message);
     let level = level as u8;
     if reports.is_enabled(level, &record.target) {
-        reports.log(&LogRecord {
-            level,
-            message: text.as_str().into(),
-            target: record.target,
-            file: "".into(),
-            line: 0,
-        });
+        reports.log(&LogRecord { level, message: text.as_str().into(), ..*record });
     }
 }
 

@@ -46,13 +46,9 @@ impl ToHost {
 
     /// Writes a warning to the app's log.
     pub(super) fn warn(&self, message: &str) {
-        self.log_text(log::Level::Warn as u8, line!(), module_path!(), file!(), message);
-    }
-
-    fn log_text(&self, level: u8, line: u32, target: &str, file: &str, message: &str) {
-        let [target, file, message] = [target, file, message].map(str::to_owned);
-        // Without a host there is nobody to report to, and this process ends.
-        let _ = self.send(&Report::Log(LogReport { level, line, target, file, message }));
+        let (level, line) = (log::Level::Warn as u8, line!());
+        let [target, file, message] = [module_path!(), file!(), message].map(Into::into);
+        Reports::log(self, &LogRecord { level, line, target, file, message, ..LogRecord::default() });
     }
 }
 
@@ -66,8 +62,11 @@ impl Reports for ToHost {
     }
 
     fn log(&self, record: &LogRecord<'_>) {
-        let LogRecord { level, line, target, file, message } = record;
-        self.log_text(*level, *line, target, file, message);
+        let LogRecord { level, line, .. } = *record;
+        let [target, file, message, fields, spans] =
+            [record.target, record.file, record.message, record.fields, record.spans].map(String::from);
+        // Without a host there is nobody to report to, and this process ends.
+        let _ = self.send(&Report::Log(LogReport { level, line, target, file, message, fields, spans }));
     }
 
     fn panicked(&self, panic: Panic, _library: &Path) {
@@ -84,9 +83,11 @@ impl Log for ToHost {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            let file = record.file().unwrap_or_default();
             let (level, line) = (record.level() as u8, record.line().unwrap_or(0));
-            self.log_text(level, line, record.target(), file, &record.args().to_string());
+            let message = record.args().to_string();
+            let [target, file, message] =
+                [record.target(), record.file().unwrap_or_default(), &message].map(Into::into);
+            Reports::log(self, &LogRecord { level, line, target, file, message, ..LogRecord::default() });
         }
     }
 

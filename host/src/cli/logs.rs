@@ -104,5 +104,9 @@ fn line(record: &LogEntry) -> String {
     let origin = format!("#{} {}:", record.generation, escape::line(&record.target));
     // A record begins at the left with its time: no line of a message is there.
     let message = escape::indented(&record.message, "    ");
-    format!("{time} {level} {} {message}\n", style::paint(style::FAINT, &origin))
+    let mut fields = record.fields.to_string();
+    if !fields.is_empty() {
+        fields = style::paint(style::FAINT, &escape::line(&fields));
+    }
+    format!("{time} {level} {} {message}{fields}\n", style::paint(style::FAINT, &origin))
 }

@@ -14,6 +14,7 @@ use crate::config::Settings;
 use crate::observe::app_warnings::{AppWarnings, WarningKind};
 use crate::observe::entries::{FailureEntry, LogEntry, PanicEntry};
 use crate::observe::events::{EventBus, EventKind};
+use crate::observe::fields::RecordFields;
 use crate::observe::text;
 use crate::observe::throttle::Throttle;
 use crate::observe::unix_time::now_ms;
@@ -101,11 +102,23 @@ impl AppLog {
 
     /// A text as far as it is kept and logged.
     pub(crate) fn shortened<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        shortened(text, self.record_limit.load(Ordering::Relaxed))
+        text::shortened(text, self.record_limit.load(Ordering::Relaxed))
     }
 
-    /// Keeps a log record, whose text is [`shortened`](Self::shortened) already; `false`: it is one too many.
-    pub(crate) fn write(&self, level: log::Level, target: &str, generation: u64, message: &str) -> bool {
+    /// The fields and spans of a record, as far as they are kept and logged.
+    pub(crate) fn fields(&self, fields: &str, spans: &str) -> RecordFields {
+        RecordFields::parse(fields, spans, self.record_limit.load(Ordering::Relaxed))
+    }
+
+    /// Keeps a log record, whose text and [`fields`](Self::fields) are shortened already; `false`: it is one too many.
+    pub(crate) fn write(
+        &self,
+        level: log::Level,
+        target: &str,
+        generation: u64,
+        message: &str,
+        fields: &RecordFields,
+    ) -> bool {
         let rate = self.rate.load(Ordering::Relaxed);
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         if let Admission::LeftOut { .. } = log.window.admit(Instant::now(), rate) {
@@ -122,12 +135,13 @@ impl AppLog {
             target: target.to_owned(),
             generation,
             message: message.to_owned(),
+            fields: fields.clone(),
         });
-        log.text += entry.message.len();
+        log.text += size(&entry);
         log.entries.push_back(entry.clone());
         while log.entries.len() > RECORDS || (log.text > TEXT && log.entries.len() > 1) {
             if let Some(oldest) = log.entries.pop_front() {
-                log.text -= oldest.message.len();
+                log.text -= size(&oldest);
             }
         }
         // Under the lock, so that followers see the records in their order. Without any there is nobody to tell.
@@ -215,18 +229,14 @@ impl AppLog {
     }
 }
 
-/// The first `limit` bytes of a text, as far as they are whole characters, and how much is left out.
-fn shortened(text: &str, limit: usize) -> Cow<'_, str> {
-    if text.len() <= limit {
-        return Cow::Borrowed(text);
-    }
-    let kept = text::start(text, limit);
-    Cow::Owned(format!("{kept}… ({} bytes more)", text.len() - kept.len()))
+/// How many bytes of text a record has.
+fn size(entry: &LogEntry) -> usize {
+    entry.message.len() + entry.fields.size()
 }
 
 fn shorten(text: &mut String, limit: usize) {
     if text.len() > limit {
-        *text = shortened(text, limit).into_owned();
+        *text = text::shortened(text, limit).into_owned();
     }
 }
 
@@ -250,6 +260,10 @@ mod tests {
         AppLog::new("a".into(), EventBus::default())
     }
 
+    fn none() -> RecordFields {
+        RecordFields::default()
+    }
+
     fn numbers(entries: &[Arc<LogEntry>]) -> Vec<u64> {
         entries.iter().map(|entry| entry.number).collect()
     }
@@ -258,14 +272,20 @@ mod tests {
     fn the_last_records_are_kept_in_bounded_memory() {
         let app_log = app_log();
         for _ in 0..RECORDS + 10 {
-            app_log.write(log::Level::Info, "t", 1, "text");
+            app_log.write(log::Level::Info, "t", 1, "text", &none());
         }
         assert_eq!(numbers(&app_log.log(usize::MAX)), Vec::from_iter(11..=RECORDS as u64 + 10));
         assert_eq!(numbers(&app_log.log(2)), [RECORDS as u64 + 9, RECORDS as u64 + 10]);
         let app_log = self::app_log();
+        let fields = app_log.fields(&format!(r#"{{"text":"{}"}}"#, "x".repeat(10_000)), "");
+        for _ in 0..100 {
+            app_log.write(log::Level::Info, "t", 1, "text", &fields);
+        }
+        assert!(app_log.log(usize::MAX).len() < 30, "the fields count");
+        let app_log = self::app_log();
         let long = "x".repeat(TEXT / 2 + 1);
-        app_log.write(log::Level::Info, "t", 1, &long);
-        app_log.write(log::Level::Info, "t", 1, &long);
+        app_log.write(log::Level::Info, "t", 1, &long, &none());
+        app_log.write(log::Level::Info, "t", 1, &long, &none());
         assert_eq!(app_log.log(usize::MAX).len(), 1);
     }
 
@@ -275,18 +295,13 @@ mod tests {
         app_log.configure(&Settings { log_rate: 3, ..Settings::default() });
         let begun = Instant::now();
         let written =
-            (0..4).map(|_| app_log.write(log::Level::Info, "t", 1, "text")).filter(|it| *it).count();
+            (0..4).map(|_| app_log.write(log::Level::Info, "t", 1, "text", &none())).filter(|it| *it).count();
         assert!(written == 3 || begun.elapsed() > crate::observe::window::LENGTH, "{written}");
         assert_eq!(app_log.log(usize::MAX).len(), written);
     }
 
     #[test]
     fn texts_are_shortened_above_the_limit_only() {
-        for (text, limit, expected) in
-            [("four", 4, "four"), ("fours", 4, "four… (1 bytes more)"), ("äöü", 3, "ä… (4 bytes more)")]
-        {
-            assert_eq!(shortened(text, limit), expected);
-        }
         let app_log = app_log();
         app_log.configure(&Settings { log_record_limit: 1024, ..Settings::default() });
         let detail = "x".repeat(1_000_000);
@@ -305,9 +320,9 @@ mod tests {
     #[test]
     fn a_follower_misses_nothing_and_gets_nothing_twice() {
         let app_log = app_log();
-        app_log.write(log::Level::Warn, "t", 1, "one");
+        app_log.write(log::Level::Warn, "t", 1, "one", &none());
         let (before, mut after) = app_log.follow(10);
-        app_log.write(log::Level::Warn, "t", 2, "two");
+        app_log.write(log::Level::Warn, "t", 2, "two", &none());
         assert_eq!((numbers(&before), after.try_recv().unwrap().number), (vec![1], 2));
     }
 

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use crate::observe::fields::RecordFields;
+
 /// A log record of an app's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogEntry {
@@ -20,6 +22,9 @@ pub struct LogEntry {
     pub generation: u64,
     /// The text.
     pub message: String,
+    /// Its fields, and the spans that it was written in.
+    #[serde(flatten)]
+    pub fields: RecordFields,
 }
 
 /// A panic in an app.

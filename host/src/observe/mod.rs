@@ -9,6 +9,7 @@ pub mod escape;
 pub mod events;
 pub(crate) mod exit_status;
 pub(crate) mod faults;
+pub(crate) mod fields;
 pub(crate) mod history;
 pub mod logging;
 pub(crate) mod metrics;

@@ -88,6 +88,12 @@ pub(crate) struct LogReport {
     pub(crate) target: String,
     pub(crate) file: String,
     pub(crate) message: String,
+    /// As in [`LogRecord`](atoll_plugin::abi::LogRecord), and absent where it is empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) fields: String,
+    /// As above.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) spans: String,
 }
 
 /// A message as it is sent.

@@ -19,6 +19,7 @@ again! {
     "../containment.rs" containment,
     "../control.rs" control,
     "../environment.rs" environment,
+    "../events.rs" events,
     "../grpc.rs" grpc,
     "../http.rs" http,
     "../http_semantics.rs" http_semantics,

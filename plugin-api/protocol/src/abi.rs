@@ -101,7 +101,7 @@ pub enum Exit {
 
 /// One log record of an app, borrowed for the call.
 #[repr(C)]
-#[derive(StableAbi, Clone, Copy, Debug)]
+#[derive(StableAbi, Clone, Copy, Debug, Default)]
 pub struct LogRecord<'a> {
     /// 1 (error) to 5 (trace), as in `log::Level`.
     pub level: u8,
@@ -113,6 +113,11 @@ pub struct LogRecord<'a> {
     pub file: RStr<'a>,
     /// The formatted text.
     pub message: RStr<'a>,
+    /// Its fields as the text of a JSON object, or empty.
+    pub fields: RStr<'a>,
+    /// The spans that it was written in, as the text of a JSON array of objects, the outermost first, or empty. Each has
+    /// its `name`, and its fields.
+    pub spans: RStr<'a>,
 }
 
 /// A panic in an app, borrowed for the call.

@@ -2,6 +2,7 @@
 //! and the functions of libc that are replaced.
 
 pub(crate) mod call;
+mod fields;
 pub(crate) mod heap;
 #[doc(hidden)]
 pub mod hooks;
@@ -10,6 +11,8 @@ pub(crate) mod logging;
 pub(crate) mod panic;
 pub(crate) mod port;
 pub(crate) mod running;
+#[cfg(feature = "tracing")]
+pub(crate) mod tracing;
 
 #[doc(inline)]
 pub use atoll_protocol::abi::*;

@@ -142,7 +142,8 @@ unsafe extern "C" fn log_write(_: GenerationHandle, record: &LogRecord<'_>) {
     let level =
         log::Level::iter().nth(usize::from(record.level).wrapping_sub(1)).unwrap_or(log::Level::Trace);
     // The test's output has it, and shows it when the test fails.
-    eprintln!("{level:5} {}: {}", record.target, record.message);
+    let space = if record.fields.is_empty() { "" } else { " " };
+    eprintln!("{level:5} {}: {}{space}{}", record.target, record.message, record.fields);
     JOURNAL.with_borrow(|journal| {
         if let Some(journal) = journal {
             journal.add(level, record.message.as_str());

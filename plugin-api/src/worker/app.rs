@@ -70,6 +70,8 @@ fn start(port: &Port, make: impl FnOnce(&Start) -> Box<dyn App>) -> Option<(Box<
                     // after the report to the host.
                     logging::install();
                     cover_hook();
+                    #[cfg(feature = "tracing")]
+                    crate::abi::tracing::find_subscriber();
                     Ok((app, start))
                 }
                 Ok(Err(error)) => Err((code::START_FAILED, error.to_string())),

@@ -84,6 +84,7 @@ pub(super) fn write(
             target: app.into(),
             file: panic.file.as_str().into(),
             message: text.as_str().into(),
+            ..LogRecord::default()
         },
     );
 }

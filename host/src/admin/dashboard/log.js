@@ -46,9 +46,27 @@ export function logTail(name) {
   return { element: h("div", {}, lines, state), close };
 }
 
+function text(value) {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+function pairs(fields) {
+  return Object.entries(fields).map(([name, value]) => `${name}=${text(value)}`);
+}
+
+/** The fields of a record, and the spans that it was written in, as in `atoll logs`. */
+function details({ fields = {}, spans = [] }) {
+  const path = spans.map(({ name, ...rest }) => {
+    const inside = pairs(rest).join(" ");
+    return inside ? `${name}{${inside}}` : name;
+  });
+  return [...pairs(fields), ...(path.length ? [`spans=${path.join(":")}`] : [])].join(" ");
+}
+
 function line(record) {
   return h("p", { "data-level": record.level },
     h("time", { datetime: moment(record.at_ms) }, time(record.at_ms)), " ",
     h("span", { class: "level-name" }, record.level), " ",
-    h("span", { class: "hint" }, record.target), " ", record.message);
+    h("span", { class: "hint" }, record.target), " ", record.message, " ",
+    h("span", { class: "hint" }, details(record)));
 }

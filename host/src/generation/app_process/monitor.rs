@@ -146,10 +146,11 @@ impl Monitor {
             Report::Aborted { function, thread } => {
                 self.kill(format!("{function} was called on its thread {thread:?}, which ends its process"));
             }
-            Report::Log(LogReport { level, line, target, file, message }) => {
+            Report::Log(LogReport { level, line, target, file, message, fields, spans }) => {
                 if self.reports.is_enabled(level, &target) {
-                    let [target, file, message] = [&*target, &*file, &*message].map(Into::into);
-                    self.reports.log(&LogRecord { level, line, target, file, message });
+                    let [target, file, message, fields, spans] =
+                        [&*target, &*file, &*message, &*fields, &*spans].map(Into::into);
+                    self.reports.log(&LogRecord { level, line, target, file, message, fields, spans });
                 }
             }
             Report::Panicked(mut panic) => {

@@ -7,6 +7,7 @@ use log::Record;
 use log::kv::{self, Key, Value, VisitSource};
 use serde_json::Map;
 
+use super::app_pairs::Structured;
 use crate::observe::escape;
 
 /// Writes a record as an object: `time`, `level`, `target`, `message`, and what else the record says.
@@ -27,6 +28,11 @@ struct Members<'a>(&'a mut Map<String, serde_json::Value>);
 
 impl<'kvs> VisitSource<'kvs> for Members<'_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
+        let error = value.to_borrowed_error();
+        if let Some(structured) = error.and_then(|error| error.downcast_ref::<Structured>()) {
+            self.0.insert(key.as_str().to_owned(), structured.json.clone());
+            return Ok(());
+        }
         let value = match (value.to_u64(), value.to_i64(), value.to_f64(), value.to_bool()) {
             (Some(number), ..) => number.into(),
             (_, Some(number), ..) => number.into(),

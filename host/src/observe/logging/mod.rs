@@ -1,5 +1,6 @@
 //! The host's log, and the records that apps send to it.
 
+mod app_pairs;
 mod escaping;
 mod json;
 mod short;
@@ -12,9 +13,9 @@ use abi_stable::std_types::RStr;
 use atoll_plugin::abi::LogRecord;
 use clap::ValueEnum;
 use env_logger::{Builder, Env, Logger, Target, WriteStyle};
-use log::kv::Value;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
+use self::app_pairs::AppPairs;
 use self::escaping::Escaping;
 use self::sink::Sink;
 use crate::observe::app_log::AppLog;
@@ -155,10 +156,11 @@ pub(crate) fn write(app: &str, generation: u64, app_log: &AppLog, record: &LogRe
     let (level, target) = (level(record.level), record.target.as_str());
     // A target is a module's path, and no text.
     let target = text::start(target, TARGET);
-    if !app_log.write(level, target, generation, message) {
+    let fields = app_log.fields(&record.fields, &record.spans);
+    if !app_log.write(level, target, generation, message, &fields) {
         return;
     }
-    let identity = [("app", Value::from(app)), ("generation", Value::from(generation))];
+    let pairs = AppPairs::new(app, generation, &fields);
     let file = record.file.as_str();
     let logger = match (app_log.level(), UNFILTERED.get()) {
         (Some(_), Some(unfiltered)) => &**unfiltered,
@@ -172,7 +174,7 @@ pub(crate) fn write(app: &str, generation: u64, app_log: &AppLog, record: &LogRe
             .module_path(Some(target))
             .file((!file.is_empty()).then_some(file))
             .line((record.line != 0).then_some(record.line))
-            .key_values(&identity)
+            .key_values(&pairs)
             .build(),
     );
 }

@@ -30,6 +30,21 @@ const TARGETS: [&str; 2] = ["stdout", "stderr"];
 thread_local! {
     /// Whether this thread is here already: what the log itself writes is not for the log.
     static IS_INSIDE: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread writes what is in the log already.
+    static IS_MUTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f`; what it writes to the streams is left out, as it is in the log already.
+#[cfg(feature = "tracing")]
+pub(crate) fn muted<T>(f: impl FnOnce() -> T) -> T {
+    struct Muted(bool);
+    impl Drop for Muted {
+        fn drop(&mut self) {
+            IS_MUTED.set(self.0);
+        }
+    }
+    let _before = Muted(IS_MUTED.replace(true));
+    f()
 }
 
 /// Which of the streams a descriptor is; `None`: it is none of the library's.
@@ -44,6 +59,9 @@ fn stream(descriptor: c_int) -> Option<usize> {
 
 /// Writes bytes to a stream; `false`: this thread does so already.
 fn push(stream: usize, bytes: &[u8]) -> bool {
+    if IS_MUTED.get() {
+        return true;
+    }
     if IS_INSIDE.replace(true) {
         return false;
     }

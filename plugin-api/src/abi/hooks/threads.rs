@@ -35,6 +35,8 @@ type Frame = unsafe extern "C-unwind" fn(StartRoutine, *mut c_void) -> *mut c_vo
 
 unsafe extern "C-unwind" fn run_thread(thread: *mut c_void) -> *mut c_void {
     thread_event(ThreadEvent::Started);
+    #[cfg(feature = "tracing")]
+    crate::abi::tracing::follow_thread();
     // SAFETY: `pthread_create` below made it of a box and gave it to this thread alone.
     let Thread { start, argument } = *unsafe { Box::from_raw(thread.cast::<Thread>()) };
     // SAFETY: by the contract of who has made the thread; the address is that of such a function.

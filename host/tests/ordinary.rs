@@ -119,6 +119,23 @@ fn what_an_app_prints_last_is_in_the_log() {
 }
 
 #[test]
+fn more_workers_share_one_router() {
+    let host = start(["tracing", "env_logger"], &json!({ "workers": 3, "env": { "RUST_LOG": "info" } }));
+    for app in ["one", "two"] {
+        for _ in 0..6 {
+            assert_eq!(host.get(&format!("/apps/{app}/read/file")).text(), format!("the file of {app}"));
+        }
+        assert_eq!(
+            host.log_lines(&["INFO", &format!("app={app}"), "it has a logger"]).len(),
+            1,
+            "{}",
+            host.log()
+        );
+    }
+    assert_eq!(host.log_lines(&["ERROR"]), [""; 0]);
+}
+
+#[test]
 fn an_app_may_set_its_logger() {
     for loggers in [["env_logger", "tracing"], ["env_logger-try", "-"]] {
         let host = start(loggers, &json!({ "env": { "RUST_LOG": "info" } }));

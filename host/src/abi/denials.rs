@@ -4,7 +4,10 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use atoll_plugin::abi::LogRecord;
+
 use crate::abi::current;
+use crate::abi::library_context::LibraryContext;
 
 /// What the code of this process has attempted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,13 +38,33 @@ pub(crate) fn observe(observer: impl Fn(Attempt) + Send + Sync + 'static) {
     let _ = OBSERVER.set(Box::new(observer));
 }
 
-/// Reports an attempt that has failed with this error number, if it was denied.
+/// Reports an attempt that has failed with this error number, if it was denied, or if an earlier generation may have what was
+/// asked for.
 pub(super) fn failed(error: i32, attempt: impl FnOnce() -> Option<Attempt>) {
+    if error == libc::EADDRINUSE {
+        if let Some(Attempt::Bind(port)) = attempt() {
+            current::with(|context| warn_of_port(context, port));
+        }
+        return;
+    }
     let Some(observer) = OBSERVER.get() else { return };
     // A forked child may do little more than execute another program.
     if matches!(error, libc::EACCES | libc::EPERM) && !current::is_forked_child() {
         attempt().into_iter().for_each(observer);
     }
+}
+
+/// Warns that a port is not free, to a generation that has replaced another one.
+fn warn_of_port(context: &LibraryContext, port: u16) {
+    if context.generation() == 1 {
+        return;
+    }
+    let message = format!(
+        "TCP port {port} is in use; if the generation before this one listens on it, set \"reload\": \"stop-first\" for the app"
+    );
+    let (level, line) = (log::Level::Warn as u8, line!());
+    let [target, file, message] = [module_path!(), file!(), &message].map(Into::into);
+    context.reports().log(&LogRecord { level, line, target, file, message, ..LogRecord::default() });
 }
 
 /// The number of the error of the last call of libc's on this thread.

@@ -39,6 +39,11 @@ pub(crate) enum StartupError {
         "{0}; if the generation that serves holds what it needs, set \"reload\": \"stop-first\" for the app"
     )]
     Exclusive(Box<StartupError>),
+    #[error(
+        "{0}; with more than one worker, the app's function is called for each of them: do what can be done only once in a \
+        process in a `std::sync::Once`"
+    )]
+    Once(Box<StartupError>),
     #[error("{new}; the previous library failed to start again: {previous}")]
     NotRestored { new: Box<StartupError>, previous: Box<StartupError> },
     #[error("the host failed to start it: {0}; this is a bug in the host, please report it")]
@@ -52,6 +57,13 @@ impl StartupError {
         let Self::Start(StartError::Refused { reason, .. }) = self else { return false };
         let text = reason.to_string();
         text.contains("SetLoggerError") || text.contains("logging system was already initialized")
+    }
+
+    /// Whether it seems that the app has done twice what can be done only once in a process.
+    pub(super) fn is_about_once(&self) -> bool {
+        let Self::Start(StartError::Refused { reason, .. }) = self else { return false };
+        let text = reason.to_string();
+        ["already", "SetLoggerError", "AlreadyReg", "more than once"].iter().any(|word| text.contains(word))
     }
 
     /// Whether it seems that the app did not get what only one can have: a lock, an address, the name of a file.
@@ -73,7 +85,9 @@ impl StartupError {
                 StageError::Shared { .. } | StageError::TooLarge { .. } | StageError::NotAFile { .. },
             )) => Cause::Unusable,
             Self::Unchanged => Cause::Unchanged,
-            Self::Exclusive(error) | Self::NotRestored { new: error, .. } => error.cause(),
+            Self::Exclusive(error) | Self::Once(error) | Self::NotRestored { new: error, .. } => {
+                error.cause()
+            }
             // What a compiler says may contain anything.
             Self::Build(_) => Cause::Build,
             _ if self.is_of_the_machine() => Cause::Machine,

@@ -72,6 +72,9 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<Started, StartupError> {
         (Err(Failed { error, .. }), None) if plan.predecessor.is_some() && error.is_about_exclusive() => {
             return Err(StartupError::Exclusive(Box::new(error)));
         }
+        (Err(Failed { error, .. }), None) if settings.workers > 1 && error.is_about_once() => {
+            return Err(StartupError::Once(Box::new(error)));
+        }
         (Err(failed), None) => return Err(failed.error),
     };
     let restored = match Attempt::new(&plan, &environment, &before).await {

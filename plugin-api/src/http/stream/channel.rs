@@ -21,6 +21,7 @@ use atoll_protocol::Error;
 pub(crate) enum Item {
     Chunk(Buffer),
     /// The last one of a body.
+    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "an `Application` has no place for them"))]
     Trailers(Vec<Header<'static>>),
     Message(WsKind, Buffer),
     Close(u16, String),

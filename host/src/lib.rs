@@ -86,6 +86,7 @@ pub mod internal {
         pub use crate::sandbox::*;
     }
     pub use crate::abi::abort::Abort;
+    pub use crate::abi::arguments::hide_arguments;
     pub use crate::abi::exports;
     pub use crate::abi::library_context::LibraryContext;
     pub use crate::admin::host_lock::HostLock;

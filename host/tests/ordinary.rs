@@ -69,6 +69,7 @@ fn a_working_directory_can_be_set() {
 fn each_app_has_its_environment() {
     let settings = json!({ "env": { "GREETING": "hello" }, "inherit": ["PATH", "RUST_BACK*"] });
     let host = start(["-", "-"], &settings);
+    assert_eq!(host.get("/apps/one/arguments").text(), "", "those of the process are the host's");
     let names = host.get("/apps/one/variables").text();
     let names: Vec<&str> = names.split(' ').collect();
     assert!(names.contains(&"GREETING") && names.contains(&"PATH"), "{names:?}");

@@ -2,6 +2,7 @@
 //! `unsafe` code is here.
 
 pub(crate) mod abort;
+pub(crate) mod arguments;
 pub(crate) mod behind;
 pub(crate) mod current;
 pub(crate) mod denials;

@@ -27,7 +27,7 @@ mod units;
 
 use std::process::ExitCode;
 
-use atoll_host::internal::escape;
+use atoll_host::internal::{escape, hide_arguments};
 use atoll_host::logging;
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -95,7 +95,9 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub(crate) fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    hide_arguments();
+    let result = match command {
         Command::New(args) => new::run(&args),
         Command::Serve(args) => serve::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Dev(args) => dev::run(&args).map(|()| ExitCode::SUCCESS),

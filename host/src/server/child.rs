@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::process;
 
+use crate::abi::arguments;
 use crate::child as app;
 use crate::library::preflight::{self, child};
 use crate::process::blank::APP;
@@ -35,6 +36,7 @@ pub fn run_child_process() {
 pub(crate) fn run_if_first_is(argument: &str) {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
     let Some((first, rest)) = arguments.split_first().filter(|(first, _)| *first == argument) else { return };
+    arguments::hide_arguments();
     let code = match rest.split_first() {
         Some((kind, rest)) if kind == OsStr::new(child::OPEN_LIBRARY) => child::run(rest),
         Some((kind, [])) if kind == OsStr::new(APP) => app::run(),

@@ -172,19 +172,34 @@ pub fn atoll() -> PathBuf {
     }
 }
 
-/// Builds the command with the features of `cargo soak`, so that the two share the host's library, which takes minutes.
+/// Builds the command with the features of `cargo soak`, and in the profile of this program, so that the two share the host's
+/// library, which takes minutes.
 fn build_atoll() -> PathBuf {
     let this = std::env::current_exe().expect("this program has a path");
-    let target = this.ancestors().nth(2).expect("this program is in target/PROFILE").to_owned();
+    // A benchmark is in a folder below.
+    let folders = this.ancestors().skip(1).find(|folder| !folder.ends_with("deps"));
+    let folder = folders.expect("this program is in target/PROFILE");
+    let profile =
+        folder.file_name().and_then(|name| name.to_str()).expect("the folder is named as the profile");
     let status = cargo()
-        .args(["build", "--release", "--package", "atoll-host", "--package", "atoll-soak", "--bin", "atoll"])
+        .args([
+            "build",
+            "--profile",
+            profile,
+            "--package",
+            "atoll-host",
+            "--package",
+            "atoll-soak",
+            "--bin",
+            "atoll",
+        ])
         .arg("--target-dir")
-        .arg(&target)
+        .arg(folder.parent().expect("it is in the target folder"))
         .current_dir(workspace())
         .status()
         .expect("cargo runs");
     assert!(status.success(), "the command cannot be built");
-    target.join("release/atoll")
+    folder.join("atoll")
 }
 
 /// The target folder that the command under test was built in.

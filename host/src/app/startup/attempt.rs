@@ -80,14 +80,14 @@ impl<'p> Attempt<'p> {
     ) -> Result<LiveGeneration, Failed> {
         let app = &self.plan.app;
         match self.try_once(inspected, states).await {
-            Err(Failed { error, copy: Some(copy), states })
-                if error.is_about_logger() && !app.has_own_logger() =>
-            {
+            Err(Failed { error, copy, states }) if error.is_about_logger() && !app.has_own_logger() => {
+                // Known from now on, also if the library cannot be loaded again at once.
+                app.note_own_logger();
+                let Some(copy) = copy else { return Err(Failed { error, copy, states }) };
                 log::debug!(
                     "{}: it sets a logger itself, and is started again without the host's",
                     app.name()
                 );
-                app.note_own_logger();
                 self.try_once(copy, states).await
             }
             tried => tried,

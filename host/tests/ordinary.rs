@@ -126,12 +126,10 @@ fn more_workers_share_one_router() {
         for _ in 0..6 {
             assert_eq!(host.get(&format!("/apps/{app}/read/file")).text(), format!("the file of {app}"));
         }
-        assert_eq!(
-            host.log_lines(&["INFO", &format!("app={app}"), "it has a logger"]).len(),
-            1,
-            "{}",
-            host.log()
-        );
+        // It is called once.
+        let (name, line) = (format!("app={app}"), ["INFO", "it has a logger"]);
+        host.wait_for_log(&[line[0], line[1], &name]);
+        assert_eq!(host.log_lines(&[line[0], line[1], &name]).len(), 1, "{}", host.log());
     }
     assert_eq!(host.log_lines(&["ERROR"]), [""; 0]);
 }

@@ -291,6 +291,9 @@ pub use services::*;
 #[cfg(feature = "tower")]
 mod services {
     use std::fmt::Display;
+    use std::future::ready;
+
+    use futures_util::{FutureExt, TryFutureExt};
 
     use super::{Function, Make};
     use crate::protocol::Start;
@@ -316,7 +319,7 @@ mod services {
             impl<F: Function<P, Made: $Service>, P> $Plain for $plain {
                 fn make(&self, start: &Start) -> Box<dyn App> {
                     let (function, start) = (self.function.clone(), start.clone());
-                    Box::new(ServiceApp::$app(async move || Ok(function.call(&start))))
+                    Box::new(ServiceApp::$app(move || ready(Ok(function.call(&start)))))
                 }
             }
 
@@ -333,7 +336,7 @@ mod services {
             {
                 fn make(&self, start: &Start) -> Box<dyn App> {
                     let (function, start) = (self.function.clone(), start.clone());
-                    Box::new(ServiceApp::$app(async move || function.call(&start).map_err(Error::internal)))
+                    Box::new(ServiceApp::$app(move || ready(function.call(&start).map_err(Error::internal))))
                 }
             }
 
@@ -345,7 +348,7 @@ mod services {
             impl<F: Function<P, Made: Future<Output: $Service>>, P> $Later for $later {
                 fn make(&self, start: &Start) -> Box<dyn App> {
                     let (function, start) = (self.function.clone(), start.clone());
-                    Box::new(ServiceApp::$app(async move || Ok(function.call(&start).await)))
+                    Box::new(ServiceApp::$app(move || function.call(&start).map(Ok)))
                 }
             }
 
@@ -362,8 +365,7 @@ mod services {
             {
                 fn make(&self, start: &Start) -> Box<dyn App> {
                     let (function, start) = (self.function.clone(), start.clone());
-                    let service = async move || function.call(&start).await.map_err(Error::internal);
-                    Box::new(ServiceApp::$app(service))
+                    Box::new(ServiceApp::$app(move || function.call(&start).map_err(Error::internal)))
                 }
             }
         };

@@ -33,7 +33,7 @@ struct Running<S: HttpService> {
 }
 
 impl<M, S: HttpService> ServiceApp<M, S> {
-    /// An app of what `make` makes, when the worker starts.
+    /// An app of what `make` makes, when the worker starts. It is called within the worker's runtime, but where it may block.
     #[doc(hidden)]
     pub fn new(make: M) -> Self {
         Self { make, anywhere: None, running: None }
@@ -48,7 +48,12 @@ impl<M, S: SendHttpService> ServiceApp<M, S> {
     }
 }
 
-impl<M: AsyncFn() -> Result<S, Error>, S: HttpService> App for ServiceApp<M, S> {
+impl<M, F, S> App for ServiceApp<M, S>
+where
+    M: Fn() -> F,
+    F: Future<Output = Result<S, Error>>,
+    S: HttpService,
+{
     fn start(&mut self, start: &Start) -> Result<(), Error> {
         let thread = |kind: &str| format!("{}#{} {kind}", start.app, start.generation);
         let local = LocalSet::new();
@@ -58,9 +63,14 @@ impl<M: AsyncFn() -> Result<S, Error>, S: HttpService> App for ServiceApp<M, S> 
             Builder::new_current_thread().enable_all().thread_name(thread("blocking")).build()?
         };
         let make = || {
-            let make = async { (self.make)().await };
+            // Not within `block_on`: a function that is not async may have a runtime for itself.
+            let service = {
+                let _runtime = runtime.enter();
+                let _local = local.enter();
+                (self.make)()
+            };
             // In a `LocalSet`, nothing may block.
-            if start.multi_thread { runtime.block_on(make) } else { local.block_on(&runtime, make) }
+            if start.multi_thread { runtime.block_on(service) } else { local.block_on(&runtime, service) }
         };
         let (service, spawn) = match &self.anywhere {
             Some(Anywhere { spawn, keep }) => {

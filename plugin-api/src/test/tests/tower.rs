@@ -56,6 +56,12 @@ fn functions_of_every_kind_make_an_app() {
     async fn fails(_: Start) -> Result<Router, String> {
         Err("no database".to_owned())
     }
+    fn with_runtime() -> Router {
+        // As `#[tokio::main]` makes of an `async fn`.
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async { router() })
+    }
+    assert_eq!(TestApp::new(with_runtime).get("/").text(), "hello");
     assert_eq!(TestApp::new(router).get("/").text(), "hello");
     assert_eq!(TestApp::new(|_: Start| Ok::<_, String>(router())).get("/").text(), "hello");
     assert_eq!(TestApp::new(later).get("/").text(), "hello");

@@ -289,6 +289,10 @@ mod tests {
             json!({ "A": { "credential": "a/b" } }),
             json!({ "A": { "env": "B" } }),
             json!({ "A": { "env": "B=" } }),
+            json!("side-by-side"),
+            json!("stop-first"),
+            json!("current-thread"),
+            json!("multi-thread"),
             json!(["a.env", "/b.env"]),
             json!(["a.env", ""]),
         ];

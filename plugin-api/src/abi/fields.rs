@@ -133,7 +133,7 @@ mod tests {
             ("list", Value::from_debug(&[1, 2])),
         ];
         let mut fields = Fields::default();
-        (&pairs[..]).visit(&mut fields).unwrap();
+        pairs[..].visit(&mut fields).unwrap();
         let object: serde_json::Value = serde_json::from_str(&fields.into_object()).unwrap();
         let expected = serde_json::json!({
             "user": 7, "change": -7, "share": 0.5, "none": null, "paid": true, "letter": "x",

@@ -17,7 +17,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 200)]
     apps: usize,
     #[command(flatten)]
-    place: isolation::Args,
+    place: isolation::IsolationArgs,
 }
 
 /// After so many cycles the bounded history of each app is full.

@@ -20,7 +20,7 @@ pub(crate) enum Isolation {
 
 /// The argument of runs that can have their apps in processes.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct IsolationArgs {
     /// Where the apps run.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) isolation: Isolation,

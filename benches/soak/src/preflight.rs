@@ -18,7 +18,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
-    place: isolation::Args,
+    place: isolation::IsolationArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Table, String> {

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 4)]
     connections: usize,
     #[command(flatten)]
-    place: isolation::Args,
+    place: isolation::IsolationArgs,
 }
 
 /// So many reloads come before the first look at the memory, so that caches and the app's history are full.

@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 2048)]
     mebibytes: usize,
     #[command(flatten)]
-    place: isolation::Args,
+    place: isolation::IsolationArgs,
 }
 
 /// The message after which clients do not come again.

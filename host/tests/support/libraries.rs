@@ -179,8 +179,10 @@ fn build_atoll() -> PathBuf {
     // A benchmark is in a folder below.
     let folders = this.ancestors().skip(1).find(|folder| !folder.ends_with("deps"));
     let folder = folders.expect("this program is in target/PROFILE");
-    let profile =
-        folder.file_name().and_then(|name| name.to_str()).expect("the folder is named as the profile");
+    let profile = match folder.file_name().and_then(|name| name.to_str()).expect("the folder has a name") {
+        "debug" => "dev",
+        profile => profile,
+    };
     let status = cargo()
         .args([
             "build",

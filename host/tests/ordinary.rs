@@ -120,6 +120,15 @@ fn what_an_app_prints_last_is_in_the_log() {
 }
 
 #[test]
+fn a_logger_may_be_set_when_a_thread_runs_that_never_ends() {
+    let settings = json!({ "stop_timeout_ms": 100, "env": { "RUST_LOG": "info" } });
+    let host = start(["thread-first", "-"], &settings);
+    assert_eq!(host.get("/apps/one/read/file").text(), "the file of one");
+    host.wait_for_log(&["INFO", "app=one", "it has a logger: "]);
+    assert_eq!(host.log_lines(&["pinned"]), [""; 0]);
+}
+
+#[test]
 fn more_workers_share_one_router() {
     let host = start(["tracing", "env_logger"], &json!({ "workers": 3, "env": { "RUST_LOG": "info" } }));
     for app in ["one", "two"] {

@@ -20,7 +20,6 @@ pub(crate) enum LoadMode {
     /// A generation is loaded and started while the one before it serves.
     SideBySide,
     /// The one before has to go first.
-    #[cfg_attr(not(feature = "standalone"), expect(dead_code, reason = "the host has room"))]
     OneAtATime,
 }
 

@@ -156,7 +156,7 @@ fn tasks_that_are_dropped_are_counted_in_the_log() {
 #[test]
 fn work_after_the_answer_is_waited_for() {
     let host = start(json!({ "idle_timeout_ms": 50 }), json!({}));
-    let answer = host.post("/apps/app/later", "600");
+    let answer = host.post("/apps/app/later", "4000");
     assert_eq!((answer.status, answer.text().as_str()), (200, "it works"));
     assert_eq!(notes(&host), "");
     // Neither an app without requests nor a replaced one is stopped meanwhile.
@@ -164,7 +164,7 @@ fn work_after_the_answer_is_waited_for() {
     wait_until("it is idle then", || is_cold(&host));
 
     let host = start(json!({}), json!({}));
-    host.post("/apps/app/later", "600");
+    host.post("/apps/app/later", "4000");
     host.replace(LIBRARY, patched("lifecycle", "2"));
     host.wait_for_log(&["app#2 is serving"]);
     assert_eq!(notes(&host), "");

@@ -172,29 +172,23 @@ pub fn atoll() -> PathBuf {
     }
 }
 
-/// Builds the command with the features of `cargo soak`, and in the profile of this program, so that the two share the host's
+/// Builds the command in the profile of this program, with the features that the program is built with: so they share the host's
 /// library, which takes minutes.
 fn build_atoll() -> PathBuf {
     let this = std::env::current_exe().expect("this program has a path");
     // A benchmark is in a folder below.
     let folders = this.ancestors().skip(1).find(|folder| !folder.ends_with("deps"));
     let folder = folders.expect("this program is in target/PROFILE");
-    let profile = match folder.file_name().and_then(|name| name.to_str()).expect("the folder has a name") {
-        "debug" => "dev",
-        profile => profile,
+    let (profile, like) = match folder.file_name().and_then(|name| name.to_str()) {
+        // As CI builds it.
+        Some("debug") => ("dev", &AS_TESTS[..]),
+        // As `cargo soak` and `cargo bench` do.
+        Some(profile) => (profile, &["--package", "atoll-host", "--package", "atoll-soak"][..]),
+        None => panic!("the folder has a name"),
     };
     let status = cargo()
-        .args([
-            "build",
-            "--profile",
-            profile,
-            "--package",
-            "atoll-host",
-            "--package",
-            "atoll-soak",
-            "--bin",
-            "atoll",
-        ])
+        .args(["build", "--profile", profile, "--bin", "atoll"])
+        .args(like)
         .arg("--target-dir")
         .arg(folder.parent().expect("it is in the target folder"))
         .current_dir(workspace())

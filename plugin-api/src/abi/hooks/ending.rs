@@ -34,14 +34,20 @@ pub(super) fn stop_thread(function: &str) {
     if process::is_forked_child() || link.is_test {
         return;
     }
-    if signals::is_stopping() && function.ends_with("exit") {
-        // It was to end, and only this thread is left to. What comes back has no frame to end in.
-        link.host.thread_leave()();
-    }
     // SAFETY: the text lives through the call.
     unsafe { link.host.aborted()(link.generation, function.into()) };
     loop {
         std::thread::park();
+    }
+}
+
+/// Ends the calling thread, if the app is to end: it is only this thread that is left to. Comes back where it cannot end so.
+fn leave_if_stopping() {
+    if let Some(link) = link::get()
+        && signals::is_stopping()
+        && !process::is_forked_child()
+    {
+        link.host.thread_leave()();
     }
 }
 
@@ -66,6 +72,7 @@ pub unsafe fn abort() -> ! {
 /// # Safety
 /// As for libc's function.
 pub unsafe fn exit(status: c_int) -> ! {
+    leave_if_stopping();
     stop_thread("exit");
     if process::is_forked_child() {
         end_child(status);
@@ -79,6 +86,7 @@ pub unsafe fn exit(status: c_int) -> ! {
 /// # Safety
 /// As for libc's function.
 pub unsafe fn _exit(status: c_int) -> ! {
+    leave_if_stopping();
     stop_thread("_exit");
     // SAFETY: by the caller's contract.
     unsafe { real::_exit(status) }
@@ -99,6 +107,7 @@ pub unsafe fn _Exit(status: c_int) -> ! {
 /// # Safety
 /// As for libc's function.
 pub unsafe fn quick_exit(status: c_int) -> ! {
+    leave_if_stopping();
     stop_thread("quick_exit");
     if process::is_forked_child() {
         end_child(status);

@@ -3,8 +3,7 @@
 //! The functions of libc are all made of `sigaction`; how, is in [`actions`].
 
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::OnceLock;
 
 use super::actions::{self, Actions};
 use super::behind::behind;
@@ -65,43 +64,30 @@ unsafe fn before_bind(signal: c_int, new: *const SignalAction, old: *mut SignalA
     }
 }
 
-/// What has become of the signal that ends a program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    /// There was no reason for one yet.
-    NotYet,
-    /// The app has no handler for one.
-    NoHandler,
-    Handled,
-}
+/// The signal by which the app was notified of its end, once it has to end; `None` in it: it handles no such signal.
+static STOP: OnceLock<Option<c_int>> = OnceLock::new();
 
-static STOP: Mutex<Stop> = Mutex::new(Stop::NotYet);
-static IS_STOPPING: AtomicBool = AtomicBool::new(false);
-
-/// Whether the app is to end.
+/// Whether the app is to end. Takes no lock.
 pub(super) fn is_stopping() -> bool {
-    IS_STOPPING.load(Ordering::Relaxed)
+    STOP.get().is_some()
 }
 
 /// Does once for the library what a process gets when it is to end: SIGTERM to the app's handler, or SIGINT where there is only
 /// one for that. Whether there is a handler. It runs on this thread.
 pub(crate) fn deliver_stop() -> bool {
-    IS_STOPPING.store(true, Ordering::Relaxed);
-    let mut stop = STOP.lock().unwrap_or_else(PoisonError::into_inner);
-    // In a test, the signals are those of the program.
-    if *stop != Stop::NotYet || OfLibrary.is_process() {
-        return *stop == Stop::Handled;
-    }
-    let handled = |signal: &c_int| actions::is_handled(&OfLibrary, *signal);
-    let handled = [libc::SIGTERM, libc::SIGINT].into_iter().find(handled);
-    *stop = if handled.is_some() { Stop::Handled } else { Stop::NoHandler };
-    // The handler may do anything.
-    drop(stop);
-    if let Some(signal) = handled {
+    let mut is_first = false;
+    let stop = *STOP.get_or_init(|| {
+        is_first = true;
+        let is_handled = |signal: &c_int| actions::is_handled(&OfLibrary, *signal);
+        // In a test, the signals are those of the program.
+        let has_own = !OfLibrary.is_process();
+        [libc::SIGTERM, libc::SIGINT].into_iter().filter(|_| has_own).find(is_handled)
+    });
+    if is_first && let Some(signal) = stop {
         // SAFETY: the app has set the handler for this.
         unsafe { actions::raise(&OfLibrary, signal) };
     }
-    handled.is_some()
+    stop.is_some()
 }
 
 /// `sigaction`, for this generation.

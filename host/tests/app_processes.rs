@@ -361,3 +361,28 @@ fn each_app_has_its_data_folder_and_with_a_range_its_user() {
     assert_eq!(fs::metadata(data.join("one")).unwrap().mode() & 0o777, 0o700);
     host.wait_for_log(&["WARN", "app=one", "the sandbox denied to write to", "two/by-one"]);
 }
+
+#[test]
+fn an_app_in_the_standard_sandbox_reads_its_own_folder() {
+    let app = |name: &str, more: Value| {
+        let mut app = json!({ "name": name, "path": "app/libordinary.so", "isolation": "process" });
+        app.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        app
+    };
+    let apps = [
+        app("own", json!({ "dir": "app" })),
+        // The folder of a library may have those of other apps.
+        app("shared", json!({})),
+        app("strict", json!({ "dir": "app", "sandbox": "strict" })),
+    ];
+    let launch = Launch::serve(json!(apps));
+    fs::create_dir_all(launch.folder().join("app")).unwrap();
+    let launch = launch.write("app/libordinary.so", fs::read(library("ordinary")).unwrap());
+    let host = launch.write("app/file", "its file").start();
+    let file = host.get("/apps/own/read/file");
+    assert_eq!((file.status, file.text().as_str()), (200, "its file"), "{}", host.log());
+    for app in ["shared", "strict"] {
+        assert_eq!(host.get(&format!("/apps/{app}/read/file")).status, 500, "{app}");
+        host.wait_for_log(&["WARN", app, "the sandbox denied to read", "app/file"]);
+    }
+}

@@ -63,6 +63,18 @@ fn what_only_one_can_have_needs_another_setting_and_the_error_names_it() {
 }
 
 #[test]
+fn a_port_that_the_generation_before_has_is_a_warning_that_names_the_setting() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    drop(listener);
+    let host = start(json!({}), json!({ "ENDS_BY": "port", "SECOND_PORT": port }));
+    assert_eq!(host.get("/apps/app/mark").text(), "1");
+    host.replace(LIBRARY, patched("lifecycle", "2"));
+    host.wait_for_log(&["WARN", &format!("TCP port {port} is in use"), r#""reload": "stop-first""#]);
+    assert_eq!(host.log_lines(&["is in use"]).len(), 1);
+}
+
+#[test]
 fn an_app_that_stops_first_is_reloaded_with_no_request_lost() {
     let host = start(json!({ "reload": "stop-first" }), store_port());
     assert_eq!(count(&host), 1);

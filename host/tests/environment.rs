@@ -344,7 +344,7 @@ fn no_secret_is_shown() {
     let mut host = launch.start();
     let admin = host.admin();
     let get = |path: &str| Connection::open(admin).unwrap().call(&Call::get(path)).unwrap().text();
-    // What is told of changes, from before the first.
+    // The stream of events, opened before the first change.
     let mut events = Connection::open(admin).unwrap();
     events.send(&Call::get("/api/v1/events")).unwrap();
     let started = environment(&host, "a");

@@ -44,7 +44,7 @@ impl<S: HttpService> Caller<S> {
         let Some(spawn) = self.spawn else { return self.service.answer(request).await };
         match AbortOnDrop(spawn(self.service, request)).await {
             Ok(answer) => answer,
-            // The hook has reported it, and the worker answers as for one of its own.
+            // The hook has reported it, and the worker answers as it does for a panic on its thread.
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(error) => Err(error.into()),
         }

@@ -72,8 +72,14 @@ pub(super) async fn data_and_policy(
     let accounts = sandbox.map(SandboxSettings::accounts).transpose();
     let accounts = accounts.map_err(|error| ProcessError::Sandbox(error.to_string()))?.flatten();
     let (name, folder) = (app.name().clone(), settings.data.clone());
+    // Without a folder, there are no files to look at.
+    let has_folder = folder.is_some();
     let find = move || data_folder::of(folder.as_deref(), &name, accounts.as_ref());
-    let (data, account) = spawn_blocking(find).await.map_err(|error| CheckError::Thread(error.into()))??;
+    let (data, account) = if has_folder {
+        spawn_blocking(find).await.map_err(|error| CheckError::Thread(error.into()))??
+    } else {
+        find()?
+    };
     let mut policy = sandbox.map(SandboxSettings::policy);
     if let Some(policy) = &mut policy {
         policy.account = account;

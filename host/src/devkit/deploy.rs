@@ -188,7 +188,7 @@ impl Writing {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Outcome::New,
             Err(reason) => return Err(DeployError::Read { path: to, reason }),
         };
-        atomic_file::write(&to, LIBRARY_MODE, |file| file.write_all(&content))
+        atomic_file::write_to_disk(&to, LIBRARY_MODE, |file| file.write_all(&content))
             .map_err(|reason| DeployError::Write { path: to, reason })?;
         Ok((outcome, sealed))
     }
@@ -207,7 +207,7 @@ impl Writing {
             // No more open than the original, as `env` may have secrets.
             false => {
                 let mode = fs::metadata(registry).map_or(0o600, |metadata| metadata.permissions().mode());
-                atomic_file::write(&to, mode & 0o666, |file| file.write_all(moved.as_bytes()))
+                atomic_file::write_to_disk(&to, mode & 0o666, |file| file.write_all(moved.as_bytes()))
             }
         };
         written.map_err(|reason| DeployError::Write { path: to, reason })?;

@@ -109,8 +109,13 @@ impl ProcessEvents for Events {
 
     fn faulted(&self, fault: FaultEntry) {
         log::error!("{}", fault.report_with_backtrace());
-        if let Err(error) = self.faults.add_of_app(fault) {
-            log::warn!("cannot keep the fault: {error}");
-        }
+        self.faults.add_of_app(fault);
+        let faults = self.faults.clone();
+        // All apps would wait for a disk that is busy.
+        spawn_blocking(move || {
+            if let Err(error) = faults.save() {
+                log::warn!("cannot keep the fault: {error}");
+            }
+        });
     }
 }

@@ -1,7 +1,7 @@
 //! Settings as written, laid over those they start from.
 
 use super::{
-    cors,
+    build, cors,
     env_value::EnvValue,
     fields::Fields,
     isolation::Isolation,
@@ -108,6 +108,9 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
         app_header: fields.optional("app_header", Node::boolean).unwrap_or(base.app_header),
         headers: fields.optional("headers", response_headers::read).unwrap_or_default().over(&base.headers),
         cors: fields.optional("cors", |node| or_null(node, cors::read)).unwrap_or_else(|| base.cors.clone()),
+        build: fields
+            .optional("build", |node| build::read(node, &base.build))
+            .unwrap_or_else(|| base.build.clone()),
         library_limit: fields
             .optional("library_limit", |node| node.bytes(&settings::LIBRARY_LIMIT))
             .unwrap_or(base.library_limit),
@@ -183,8 +186,8 @@ fn variables(node: &Node<'_>) -> Option<BTreeMap<String, EnvValue>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{BuildSettings, CorsSettings, Preset, ResponseHeaders, SandboxSettings};
     use super::super::{Config, ConfigError};
-    use super::super::{CorsSettings, Preset, ResponseHeaders, SandboxSettings};
     use super::*;
     use serde_json::{Value, json};
     use std::path::Path;
@@ -222,6 +225,7 @@ mod tests {
         });
         written["headers"] = json!({ "A": "1" });
         written["cors"] = json!({ "origins": "*" });
+        written["build"] = json!({ "profile": "dist", "features": ["x"] });
         let settings = Settings {
             workers: 3,
             deadline_ms: 4,
@@ -258,6 +262,11 @@ mod tests {
             app_header: true,
             headers: headers(json!({ "a": "1" })),
             cors: cors(json!({ "origins": "*" })),
+            build: BuildSettings {
+                profile: Some("dist".into()),
+                features: vec!["x".into()],
+                ..BuildSettings::default()
+            },
             library_limit: 16_000_000,
             reload: ReloadMode::StopFirst,
             runtime: Runtime::MultiThread,

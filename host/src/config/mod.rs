@@ -6,8 +6,8 @@
 //! [{ "id": "0", "name": "hello", "path": "apps/hello" }]
 //! ```
 //!
-//! The long one adds settings that every app starts from. An app's own settings win; `env` and `headers` are merged name by
-//! name, everything else is replaced:
+//! The long one adds settings that every app starts from. An app's own settings win; `env`, `headers` and `build` are merged
+//! name by name, everything else is replaced:
 //!
 //! ```json
 //! {
@@ -37,6 +37,7 @@
 //! ```
 
 mod app;
+mod build;
 mod byte_size;
 mod cors;
 mod diagnostic;
@@ -66,6 +67,7 @@ mod template;
 
 pub use app::AppConfig;
 pub(crate) use app::MAX_APP_NAME;
+pub use build::BuildSettings;
 pub use cors::CorsSettings;
 pub use diagnostic::Diagnostic;
 pub(crate) use env_value::EnvSource;

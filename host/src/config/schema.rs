@@ -295,6 +295,8 @@ mod tests {
             json!({ "origins": "*" }),
             json!({ "origins": "*", "credentials": true }),
             json!({ "origins": ["https://a.example"], "credentials": true }),
+            json!({ "profile": "dist", "cargo_args": ["--offline"] }),
+            json!({ "features": ["a b"] }),
             json!("side-by-side"),
             json!("stop-first"),
             json!("current-thread"),

@@ -2,6 +2,7 @@
 //!
 //! The doc comments here are also the descriptions in `docs/apps.schema.json`, and the table in `docs/src/registry.md`.
 
+use super::build::{self, BuildSettings};
 use super::byte_size;
 use super::cors::{self, CorsSettings};
 use super::env_value::{self, EnvValue};
@@ -277,6 +278,12 @@ pub struct Settings {
     #[schemars(schema_with = "cors::schema")]
     pub cors: Option<CorsSettings>,
 
+    /// How cargo builds the app, if `path` is a crate folder, and where a host looks for its library: an object with the
+    /// fields of a build. The fields of an app override those in `defaults`.
+    /// Default {"cargo_args":[],"features":[],"locked":false,"no_default_features":false,"profile":null,"target":null}.
+    #[schemars(schema_with = "build::schema")]
+    pub build: BuildSettings,
+
     /// The largest library that is loaded, in bytes or as a string with a unit; larger ones are refused and the
     /// previous one stays. Default 1073741824.
     #[schemars(schema_with = "byte_size::schema")]
@@ -345,6 +352,7 @@ impl Default for Settings {
             app_header: false,
             headers: ResponseHeaders::default(),
             cors: None,
+            build: BuildSettings::default(),
             library_limit: 1 << 30,
             reload: ReloadMode::SideBySide,
             runtime: Runtime::CurrentThread,

@@ -28,7 +28,7 @@ use crate::library::check::CheckError;
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
 use crate::library::loader::LoadMode;
-use crate::library::source::Source;
+use crate::library::source::{Source, SourcePath};
 use crate::library::stage::{Kept, Original, Staging};
 use crate::observe::history::State;
 
@@ -139,7 +139,7 @@ async fn inspect(plan: &mut Plan, unless: Option<ContentHash>) -> Result<Inspect
 /// The copy that is wanted.
 struct Wanted {
     app: Arc<str>,
-    path: PathBuf,
+    path: SourcePath,
     limit: u64,
     library: Library,
     rollback: Option<Kept>,
@@ -156,7 +156,7 @@ impl Wanted {
             (Some(kept), _) => staging.restage(&self.app, &kept),
             (None, Library::Failed(error)) => return Err(StartupError::Build(error)),
             (None, library) => {
-                let source = Source::locate(&self.path, &self.app);
+                let source = Source::locate(self.path, &self.app);
                 package = source.package().map(|package| package.name.clone());
                 let library = match &library {
                     Library::Built(file) => file,

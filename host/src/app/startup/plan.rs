@@ -1,6 +1,5 @@
 //! What is to be started, and what that takes.
 
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -20,6 +19,7 @@ use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
 use crate::library::loader::Loader;
 use crate::library::preflight::Preflight;
+use crate::library::source::SourcePath;
 use crate::library::stage::{Kept, Staging};
 use crate::observe::faults::Faults;
 use crate::observe::history::{State, Transition};
@@ -29,8 +29,8 @@ use crate::process::pool::BlankPool;
 pub(crate) struct Plan {
     pub(crate) app: Arc<App>,
     pub(crate) number: Number,
-    /// The path that `apps.json` names.
-    pub(crate) path: PathBuf,
+    /// Where `apps.json` says that the library is.
+    pub(crate) path: SourcePath,
     /// What it leads to, or what a build has made of it.
     pub(crate) library: Library,
     /// When the change was noticed that this brings into force.

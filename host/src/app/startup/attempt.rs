@@ -35,7 +35,7 @@ pub(super) struct Attempt<'p> {
     policy: Option<Policy>,
     /// Its data folder.
     data: Option<PathBuf>,
-    environment: &'p Environment,
+    environment: &'p Arc<Environment>,
 }
 
 /// An attempt that has failed.
@@ -51,7 +51,7 @@ impl<'p> Attempt<'p> {
     /// What can be done before the library is loaded into the host.
     pub(super) async fn new(
         plan: &'p Plan,
-        environment: &'p Environment,
+        environment: &'p Arc<Environment>,
         inspected: &Inspected,
     ) -> Result<Self, StartupError> {
         let isolation = plan.app.isolation(inspected.staged().hash());
@@ -158,7 +158,7 @@ impl<'p> Attempt<'p> {
             generation: Arc::new(generation),
             housing,
             hash,
-            environment: self.environment.digest(),
+            environment: self.environment.clone(),
             preflight: self.preflight,
         })
     }

@@ -45,7 +45,7 @@ pub(crate) struct Started {
 
 /// Brings one generation up to where it can serve; after an error nothing of it is left.
 pub(crate) async fn start_up(mut plan: Plan) -> Result<Started, StartupError> {
-    let environment = read_environment(&plan).await?;
+    let environment = Arc::new(read_environment(&plan).await?);
     let unless =
         plan.unless.filter(|(_, before)| *before == environment.digest()).map(|(library, _)| library);
     let inspected = inspect(&mut plan, unless).await?;
@@ -77,7 +77,8 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<Started, StartupError> {
         }
         (Err(failed), None) => return Err(failed.error),
     };
-    let restored = match Attempt::new(&plan, &environment, &before).await {
+    let environment = plan.environment_before.as_ref().unwrap_or(&environment);
+    let restored = match Attempt::new(&plan, environment, &before).await {
         Ok(attempt) => attempt.run(before, states).await.map_err(|failed| failed.error),
         Err(error) => Err(error),
     };

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use atoll_port::CallSink;
 use futures_util::future::LocalBoxFuture;
 
-use crate::app::environment::Digest;
+use crate::app::environment::{Digest, Environment};
 use crate::app::file_lookups::FileLookups;
 use crate::app::handle::App;
 use crate::app::libraries::Library;
@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) unless: Option<(ContentHash, Digest)>,
     /// The generation whose state is handed over.
     pub(crate) predecessor: Option<Arc<Generation>>,
+    /// The environment of that generation.
+    pub(crate) environment_before: Option<Arc<Environment>>,
     /// Brings the app's requests to other apps.
     pub(crate) call_sink: Arc<dyn CallSink>,
     /// Makes new requests wait for this generation, instead of going to the predecessor.

@@ -18,10 +18,12 @@ use atoll_port::CallSink;
 use futures_util::FutureExt;
 use futures_util::future::{pending, select_all};
 use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::sleep_until;
 
 use self::input::Input;
 use self::waiters::{Waiters, answer};
+use crate::abi::panic_report::queue;
 use crate::app::command::{Command, Commands};
 use crate::app::environment;
 use crate::app::file_lookups::FileLookups;
@@ -196,6 +198,11 @@ impl Supervisor {
                 Wake::HeapCheck => self.heap_check(),
                 Wake::Pins => self.pins_changed(),
             }
+        }
+        // What the app has reported last may still wait for a backtrace.
+        if !queue::is_done() {
+            // It ends however it ends.
+            let _ = spawn_blocking(queue::flush).await;
         }
         self.staging.forget(self.app.name());
         answer(&mut self.waiters.closes, &());

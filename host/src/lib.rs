@@ -57,7 +57,7 @@ pub use abi::exports::in_force as exports_in_force;
 pub use admin::host_lock::HostLockError;
 pub use admin::{AdminOrigin, AdminToken, NoOrigin};
 pub use app::resources::SetupError;
-pub use http::TrustedProxies;
+pub use http::{LimitOutOfRange, ServerLimits, TrustedProxies};
 pub use library::loaded::abandoned as abandoned_libraries;
 pub use memory::allocator::Allocator;
 #[cfg(feature = "otlp")]
@@ -96,6 +96,7 @@ pub mod internal {
     pub use crate::app::lifecycle;
     pub use crate::app::pins::PinnedGeneration;
     pub use crate::app::unavailable::Unavailable;
+    pub use crate::config::byte_size::parse as parse_byte_size;
     pub use crate::devkit::build;
     pub use crate::devkit::deploy;
     pub use crate::devkit::scaffold;
@@ -122,10 +123,13 @@ pub mod internal {
     pub use crate::observe::timing::RequestTiming;
     pub use crate::process::trial::try_sandbox;
     pub use crate::registry::{Changes, Registrar, Registry};
+    pub use crate::server::banner::banner;
+    pub use crate::server::config_file::ConfigFile;
     pub use crate::server::host::OpenHost;
     pub use crate::server::http_server;
     pub use crate::server::open_files;
     pub use crate::server::service_manager;
+    pub use crate::server::signals;
     pub use crate::server::tls;
     pub use crate::watch::{Change, FileWatch, Fingerprint, TreeChange, TreeWatch, WatchSet, Watcher};
     pub use atoll_port::StartError;

@@ -44,6 +44,7 @@ pub use self::origin::{AdminOrigin, NoOrigin};
 use self::socket::Socket;
 use self::state::State;
 pub use self::stats::{AppStats, HostStats, Stats};
+use crate::http::ServerLimits;
 use crate::registry::Registrar;
 
 /// The admin listener of a host.
@@ -76,6 +77,13 @@ impl Admin {
             token: None,
             origins: Vec::new(),
         }
+    }
+
+    /// Shows these limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: ServerLimits) -> Self {
+        self.state.limits = limits;
+        self
     }
 
     /// Answers on TCP, too.

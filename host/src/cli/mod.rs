@@ -12,6 +12,7 @@ mod dev;
 mod doctor;
 mod exit;
 mod free_port;
+mod limits;
 mod logs;
 mod ls;
 mod new;
@@ -82,7 +83,7 @@ enum Command {
     Disable(arguments::Apps),
     /// Set the log level of an app, overriding RUST_LOG.
     LogLevel(change::LogLevelArgs),
-    /// Show and check apps.json, without a host.
+    /// Show and check apps.json, also without a host.
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Diagnose problems with this machine, apps.json, its libraries and the host, and suggest fixes.

@@ -8,16 +8,17 @@ use actix_web::rt::task::JoinHandle;
 use anyhow::Context;
 use atoll_host::AdminToken;
 use atoll_host::internal::admin::AdminOrigin;
-use atoll_host::internal::http_server::{self, Server};
+use atoll_host::internal::http_server::Server;
 use atoll_host::internal::regular_file::{SMALL_FILE_LIMIT, read_to_string};
 use atoll_host::internal::tls::Tls;
-use atoll_host::internal::{Registry, Watcher, open_files, service_manager};
+use atoll_host::internal::{Registry, Watcher, banner, open_files, service_manager, signals};
 use atoll_host::logging::{self, Format};
 use atoll_host::trace::SpanSink;
 use atoll_host::{Host, HostBuilder};
 use clap::Args;
 use ipnet::IpNet;
 
+use super::limits::LimitArgs;
 use super::{free_port, out};
 
 /// Where the apps are, and where they are served.
@@ -44,6 +45,8 @@ pub(crate) struct ServeArgs {
     /// Trust the X-Forwarded headers of this proxy: an address, or a network such as 10.0.0.0/8. Repeatable.
     #[arg(long, value_name = "NETWORK", value_parser = network)]
     pub(super) trusted_proxy: Vec<IpNet>,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
     /// The address for the admin API and dashboard, such as 127.0.0.1:3001. Without it, only `atoll` commands of the
     /// same user can reach the host.
     #[arg(long, value_name = "ADDRESS")]
@@ -99,7 +102,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
 
 /// The host that the arguments describe.
 pub(super) fn host(args: &ServeArgs) -> anyhow::Result<HostBuilder> {
-    let mut host = Host::builder(&args.config);
+    let mut host = Host::builder(&args.config).with_limits(args.limits.get()?);
     if let Some(sink) = spans(args)? {
         host = host.with_spans(sink);
     }
@@ -111,9 +114,9 @@ pub(super) fn host(args: &ServeArgs) -> anyhow::Result<HostBuilder> {
 
 async fn serve(args: &ServeArgs, socket: Option<TcpListener>, host: &Host) -> anyhow::Result<()> {
     let (server, follow_certificate) = listen(args, socket, host.registry(), host.watcher())?;
-    out::print(format!("{}\n", http_server::banner(host.registry(), &server.base_url())))?;
+    out::print(format!("{}\n", banner(host.registry(), &server.base_url())))?;
     say_admin(host.admin_address())?;
-    let reread = actix_web::rt::spawn(http_server::reread_at_hangup(host.watcher().clone())?);
+    let reread = actix_web::rt::spawn(signals::reread_at_hangup(host.watcher().clone())?);
     service_manager::ready();
     let served = server.run().await;
     [Some(reread), follow_certificate].iter().flatten().for_each(JoinHandle::abort);
@@ -158,8 +161,10 @@ pub(super) fn listen(
             free_port::listen(args.listen, "--listen", args.find_free_port, bind)?
         }
     };
-    let mut server =
-        server.trusting(args.trusted_proxy.iter().copied().collect()).with_access_log(args.access_log);
+    let mut server = server
+        .trusting(args.trusted_proxy.iter().copied().collect())
+        .with_access_log(args.access_log)
+        .with_limits(args.limits.get()?);
     if args.h2c {
         server = server.with_cleartext_http2();
     }

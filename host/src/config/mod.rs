@@ -37,7 +37,7 @@
 //! ```
 
 mod app;
-mod byte_size;
+pub(crate) mod byte_size;
 mod diagnostic;
 mod document;
 mod edit;

@@ -20,6 +20,7 @@ mod request_log;
 mod rewrite;
 mod rpc;
 mod serve;
+pub(crate) mod server_limits;
 mod settings;
 pub(crate) mod sse;
 mod streamed;
@@ -36,6 +37,7 @@ pub use self::live::{LivePages, configure_live};
 pub use self::mount::Mount;
 pub(crate) use self::request_id::RequestId;
 pub use self::serve::configure;
+pub use self::server_limits::{LimitOutOfRange, ServerLimits};
 pub use self::settings::HttpSettings;
 #[cfg(feature = "fuzzing")]
 pub(crate) use self::target::check_target;

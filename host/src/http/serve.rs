@@ -62,7 +62,7 @@ async fn answer(
     request_id: &str,
     record: &mut RequestLog,
 ) -> Result<HttpResponse, Problem> {
-    limits::check(request)?;
+    limits::check(request, front.limits.max_header_bytes)?;
     authority::check(request)?;
     dots::check(request.uri().path())?;
     if let Some(app) = rpc::app_at(&front.mount, request.uri().path()) {
@@ -123,7 +123,7 @@ async fn forward(
     let (body, payload) = if asks_for_websocket(request)? {
         (RequestBody::None, Some(payload))
     } else {
-        (request_body(request, payload, app.metrics()).await?, None)
+        (request_body(request, payload, app.metrics(), &front.limits).await?, None)
     };
 
     let mut headers = head::end_to_end(request.headers());

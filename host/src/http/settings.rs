@@ -1,6 +1,7 @@
 //! What all requests are answered from.
 
 use super::mount::Mount;
+use super::server_limits::ServerLimits;
 use super::trusted_proxies::TrustedProxies;
 
 /// What all requests are answered from.
@@ -12,4 +13,6 @@ pub struct HttpSettings {
     pub trusted: TrustedProxies,
     /// Whether each request is a line in the log.
     pub access_log: bool,
+    /// What clients may take.
+    pub limits: ServerLimits,
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use actix_web::rt::task::JoinHandle;
 use atoll_host::internal::http::LivePages;
-use atoll_host::internal::{http_server, open_files};
+use atoll_host::internal::{banner, open_files};
 use atoll_host::logging;
 use clap::Args;
 
@@ -68,7 +68,7 @@ async fn develop(args: &DevArgs, socket: Option<TcpListener>) -> anyhow::Result<
     // Each app is served as soon as it is built.
     let host = host.run(async move {
         builds.work_off(&mut watches).await;
-        if let Err(error) = out::print(format!("{}\n", http_server::banner(&registry, &base))) {
+        if let Err(error) = out::print(format!("{}\n", banner(&registry, &base))) {
             log::debug!("cannot print the table of apps: {error}");
         }
         builds.follow(watches).await;

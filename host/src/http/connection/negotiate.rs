@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use super::current::Current;
-use super::limits::{CLIENT_GONE_TIMEOUT, HEAD_TIMEOUT, TLS_HANDSHAKE_TIMEOUT};
+use super::limits::{CLIENT_GONE_TIMEOUT, TLS_HANDSHAKE_TIMEOUT};
 use super::prefixed::Prefixed;
 use super::protocols::{ALPN_HTTP2, Protocols};
 use super::shared::{Answer, Shared};
@@ -40,12 +40,13 @@ pub(super) async fn serve<S: Answer>(stream: TcpStream, shared: &Rc<Shared<S>>) 
 }
 
 async fn serve_as<S: Answer>(mut stream: TcpStream, shared: &Rc<Shared<S>>, current: Rc<Current>) {
+    let limit = shared.limits.header_timeout;
     match &shared.protocols {
         Protocols::Http1 => {
-            http1::serve(stream, BytesMut::new(), Instant::now() + HEAD_TIMEOUT, shared, &current).await;
+            http1::serve(stream, BytesMut::new(), Instant::now() + limit, shared, &current).await;
         }
         Protocols::Http1Or2 => {
-            let deadline = Instant::now() + HEAD_TIMEOUT;
+            let deadline = Instant::now() + limit;
             let mut begun = BytesMut::new();
             // What comes too late is for HTTP/1 to refuse.
             let is_http2 = timeout_at(deadline, begins_with_http2(&mut stream, &mut begun)).await;
@@ -63,7 +64,7 @@ async fn serve_as<S: Answer>(mut stream: TcpStream, shared: &Rc<Shared<S>>, curr
             if stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2) {
                 http2::serve(stream, shared, current).await;
             } else {
-                let deadline = Instant::now() + HEAD_TIMEOUT;
+                let deadline = Instant::now() + limit;
                 http1::serve(stream, BytesMut::new(), deadline, shared, &current).await;
             }
         }

@@ -16,11 +16,13 @@ use super::protocols::Protocols;
 use super::shared::{Answer, Shared};
 use super::shutdown::Shutdown;
 use super::unsent::Budget;
+use crate::http::server_limits::ServerLimits;
 
 /// Makes the service for the connections of an HTTP thread, with a separate application.
 pub(crate) fn factory<A, I, F>(
     application: A,
     protocols: Protocols,
+    limits: ServerLimits,
     shutdown: Shutdown,
     addresses: Arc<Addresses>,
 ) -> impl ServiceFactory<TcpStream, Config = ()>
@@ -38,6 +40,7 @@ where
                 service: Rc::new(service.await?),
                 config: ServiceConfig::default(),
                 protocols,
+                limits,
                 shutdown,
                 unsent: Budget::new(MAX_UNSENT),
                 addresses,

@@ -13,6 +13,7 @@ use super::addresses::Addresses;
 use super::protocols::Protocols;
 use super::shutdown::Shutdown;
 use super::unsent::Budget;
+use crate::http::server_limits::ServerLimits;
 
 /// What answers requests: an actix-web application.
 pub(crate) trait Answer:
@@ -30,6 +31,7 @@ pub(super) struct Shared<S> {
     pub(super) service: Rc<S>,
     pub(super) config: ServiceConfig,
     pub(super) protocols: Protocols,
+    pub(super) limits: ServerLimits,
     pub(super) shutdown: Shutdown,
     pub(super) unsent: Rc<Budget>,
     pub(super) addresses: Arc<Addresses>,

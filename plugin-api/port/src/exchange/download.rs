@@ -11,6 +11,7 @@ use http::HeaderMap;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::frames::{Frames, GOING_AWAY};
+use super::pace::BODY_TIMEOUT;
 use super::pending::Exchange;
 use super::request_body::BodySource;
 use super::trailers;
@@ -69,7 +70,8 @@ impl<G: Generation> Download<G> {
     pub fn carry_websocket(&mut self, source: BodySource) {
         self.frames = Some(Frames::default());
         self.ending = Box::pin(self.exchange.in_flight().requests().shutdown().endless_cancelled());
-        self.exchange.upload = Some(Upload::new(source));
+        // Its pace is not looked at: it is a conversation.
+        self.exchange.upload = Some(Upload::new(source, BODY_TIMEOUT));
     }
 
     fn take(&mut self, bytes: usize) {

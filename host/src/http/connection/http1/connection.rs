@@ -14,11 +14,11 @@ use super::chunks::Chunks;
 use super::deadline::Deadline;
 use super::extras::Extras;
 use super::output::Output;
-use crate::http::connection::limits::WRITE_TIMEOUT;
 use crate::http::connection::shared::Shared;
 use crate::http::connection::shutdown::Shutdown;
 use crate::http::connection::transport::Transport;
 use crate::http::connection::unsent::Account;
+use crate::http::server_limits::ServerLimits;
 
 /// A connection.
 pub(super) struct Connection<'a, T> {
@@ -41,6 +41,7 @@ pub(super) struct Connection<'a, T> {
     pub(super) is_stalled: bool,
     pub(super) deadline: Deadline,
     pub(super) unsent: Account,
+    pub(super) limits: &'a ServerLimits,
     pub(super) shutdown: &'a Shutdown,
     pub(super) shutdown_begun: Pin<Box<WaitForCancellationFutureOwned>>,
 }
@@ -62,6 +63,7 @@ impl<'a, T: Transport> Connection<'a, T> {
             is_stalled: false,
             deadline: Deadline::new(deadline),
             unsent: Account::new(&shared.unsent),
+            limits: &shared.limits,
             shutdown: &shared.shutdown,
             shutdown_begun: Box::pin(shared.shutdown.begun()),
         }
@@ -80,7 +82,7 @@ impl<'a, T: Transport> Connection<'a, T> {
         let left = self.output.len();
         if !self.is_stalled || left < before {
             self.is_stalled = true;
-            self.deadline.set(Instant::now() + WRITE_TIMEOUT);
+            self.deadline.set(Instant::now() + self.limits.write_timeout);
         }
         self.unsent.set(left);
         if self.deadline.poll(context).is_ready() || self.unsent.poll_exceeded(context).is_ready() {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use actix_http::Response;
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -21,10 +21,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use self::held::Held;
 use super::current::Current;
 use super::limits::{
-    HEAD_TIMEOUT, HTTP2_CONNECTION_WINDOW, HTTP2_IDLE_TIMEOUT, HTTP2_MAX_CANCELLED, HTTP2_MAX_HEADER_LIST,
-    HTTP2_MAX_STREAMS, HTTP2_STREAM_WINDOW, WRITE_TIMEOUT,
+    HTTP2_CLOSE_TIMEOUT, HTTP2_CONNECTION_WINDOW, HTTP2_MAX_CANCELLED, HTTP2_MAX_HEADER_LIST,
+    HTTP2_MAX_STREAMS, HTTP2_PING_TIMEOUT, HTTP2_STREAM_WINDOW,
 };
 use super::shared::{Answer, Shared};
+use crate::http::server_limits::ServerLimits;
 
 /// How often a connection is looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -36,14 +37,27 @@ const SEND_BUFFER: usize = 64 * 1024;
 const CANCELLED_EACH_TICK: u32 = 100;
 
 /// What is open on a connection.
-#[derive(Default)]
 struct Streams {
     open: Cell<u32>,
+    /// When the last one ended.
+    used: Cell<Instant>,
     /// How many requests were cancelled of late.
     cancelled: Cell<u32>,
     /// They are too many.
     too_many_cancelled: Notify,
     has_served: Cell<bool>,
+}
+
+impl Streams {
+    fn new() -> Self {
+        Self {
+            open: Cell::new(0),
+            used: Cell::new(Instant::now()),
+            cancelled: Cell::new(0),
+            too_many_cancelled: Notify::new(),
+            has_served: Cell::new(false),
+        }
+    }
 }
 
 /// Runs a connection's streams, each in a task.
@@ -67,6 +81,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.open.set(self.0.open.get() - 1);
+        self.0.used.set(Instant::now());
     }
 }
 
@@ -87,7 +102,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
     S: Answer,
 {
-    let streams = Rc::<Streams>::default();
+    let streams = Rc::new(Streams::new());
     let held = Rc::new(Held::new(&shared.unsent));
     let service = {
         let (service, streams, held, current) =
@@ -111,6 +126,10 @@ where
     };
     let executor = Executor { current, streams: streams.clone() };
     let connection = Builder::new(executor)
+        .timer(TokioTimer::new())
+        // Only where nothing comes from the client for so long.
+        .keep_alive_interval(shared.limits.keep_alive)
+        .keep_alive_timeout(HTTP2_PING_TIMEOUT)
         .max_concurrent_streams(HTTP2_MAX_STREAMS)
         .max_header_list_size(HTTP2_MAX_HEADER_LIST)
         .max_send_buf_size(SEND_BUFFER)
@@ -119,7 +138,7 @@ where
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let mut shutdown = pin!(shared.shutdown.begun());
-    let mut watch = Watch::new(&streams, &held);
+    let mut watch = Watch::new(&streams, &held, &shared.limits);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -129,6 +148,7 @@ where
             () = streams.too_many_cancelled.notified() => return,
             () = shutdown.as_mut(), if !watch.is_closing => {
                 watch.is_closing = true;
+                streams.used.set(Instant::now());
                 connection.as_mut().graceful_shutdown();
             }
             _ = ticks.tick() => match watch.look() {
@@ -172,41 +192,32 @@ enum Verdict {
 struct Watch<'a> {
     streams: &'a Streams,
     held: &'a Held,
-    /// When it was last seen with a request.
-    used: Instant,
-    /// When the client was last seen to take something of what there is for it.
-    taken: Instant,
-    progress: u64,
+    limits: &'a ServerLimits,
     is_closing: bool,
 }
 
 impl<'a> Watch<'a> {
-    fn new(streams: &'a Streams, held: &'a Held) -> Self {
-        let now = Instant::now();
-        Self { streams, held, used: now, taken: now, progress: 0, is_closing: false }
+    fn new(streams: &'a Streams, held: &'a Held, limits: &'a ServerLimits) -> Self {
+        Self { streams, held, limits, is_closing: false }
     }
 
     fn look(&mut self) -> Verdict {
         let now = Instant::now();
         self.streams.cancelled.set(self.streams.cancelled.get().saturating_sub(CANCELLED_EACH_TICK));
-        if self.streams.open.get() > 0 {
-            self.used = now;
-        }
-        if self.held.is_empty() || self.held.progress() != self.progress {
-            (self.taken, self.progress) = (now, self.held.progress());
-        }
-        if now - self.taken > WRITE_TIMEOUT {
+        if self.held.stalled(now) >= self.limits.write_timeout {
             return Verdict::Abort;
         }
-        let idle = now - self.used;
-        if self.is_closing {
-            // The client need not answer.
-            return if idle > HEAD_TIMEOUT { Verdict::Abort } else { Verdict::Go };
+        if self.streams.open.get() > 0 {
+            return Verdict::Go;
         }
-        let limit = if self.streams.has_served.get() { HTTP2_IDLE_TIMEOUT } else { HEAD_TIMEOUT };
-        if idle > limit {
+        let idle = now.saturating_duration_since(self.streams.used.get());
+        if self.is_closing {
+            return if idle >= HTTP2_CLOSE_TIMEOUT { Verdict::Abort } else { Verdict::Go };
+        }
+        let ServerLimits { keep_alive, header_timeout, .. } = *self.limits;
+        if idle >= if self.streams.has_served.get() { keep_alive } else { header_timeout } {
             self.is_closing = true;
-            self.used = now;
+            self.streams.used.set(now);
             return Verdict::Close;
         }
         Verdict::Go

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod frames;
 mod sockets;
 mod support;
 
@@ -10,14 +11,12 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use frames::{HTTP2, http2_frame, http2_get};
 use serde_json::{Value, json};
 use sockets::has_connection;
 use support::{Call, Connection, Host, LIMIT, Launch, contains, wait_for, wait_until};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// What a client of HTTP/2 begins with: the preface, and settings that are the defaults.
-const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 fn start(arguments: &[&str]) -> Host {
     let apps = ["probe", "streams"].map(|name| json!({ "name": name, "path": support::library(name) }));
@@ -34,26 +33,6 @@ fn acts_at(limit: Duration, client: impl Fn() -> Duration + Sync) {
     });
     let fastest = *times.iter().min().unwrap();
     assert!(fastest >= limit && fastest <= limit + SECOND, "{times:?}, and the limit is {limit:?}");
-}
-
-/// A GET request of HTTP/2 for a path, as the stream 1.
-fn http2_get(path: &str) -> Vec<u8> {
-    // GET, http, and `:path` and `:authority` as they are.
-    let mut block = vec![0x82, 0x86, 0x04, path.len() as u8];
-    block.extend(path.as_bytes());
-    block.extend([0x01, 1, b'a']);
-    let mut bytes = vec![0, 0, block.len() as u8, 1, 5, 0, 0, 0, 1];
-    bytes.extend(block);
-    bytes
-}
-
-/// Reads the next frame of HTTP/2: its type, its flags, and its payload.
-fn http2_frame(stream: &mut TcpStream) -> std::io::Result<(u8, u8, Vec<u8>)> {
-    let mut head = [0; 9];
-    stream.read_exact(&mut head)?;
-    let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-    stream.read_exact(&mut payload)?;
-    Ok((head[3], head[4], payload))
 }
 
 fn stream(host: &Host) -> TcpStream {
@@ -82,18 +61,20 @@ fn a_pool_of_connections_that_are_reused_after_five_seconds_loses_none() {
 #[test]
 fn a_connection_without_a_request_is_closed_after_its_time() {
     let host = start(&["--keep-alive", "2s"]);
+    assert_eq!(host.get("/apps/probe/get-only").status, 200);
     acts_at(2 * SECOND, || {
         let mut connection = host.connect();
-        assert_eq!(connection.call(&Call::get("/apps/probe/get-only")).unwrap().status, 200);
+        // The host's time begins a little later.
         let begun = Instant::now();
+        assert_eq!(connection.call(&Call::get("/apps/probe/get-only")).unwrap().status, 200);
         assert!(connection.is_closed());
         begun.elapsed()
     });
     acts_at(2 * SECOND, || {
         let mut client = stream(&host);
-        client.write_all(&[HTTP2, &http2_get("/healthz")].concat()).unwrap();
-        while !matches!(http2_frame(&mut client).unwrap(), (0, 1, _)) {}
         let begun = Instant::now();
+        client.write_all(&[HTTP2, &http2_get("/healthz", 1)].concat()).unwrap();
+        while !matches!(http2_frame(&mut client).unwrap(), (0, 1, _)) {}
         // GOAWAY, whether or not a ping comes before.
         while !matches!(http2_frame(&mut client).unwrap(), (7, ..)) {}
         begun.elapsed()
@@ -131,11 +112,12 @@ fn a_first_byte_that_does_not_come_is_waited_for_as_long_as_a_head() {
 #[test]
 fn a_body_that_pauses_is_408() {
     let host = start(&["--body-timeout", "1s"]);
+    assert_eq!(host.get("/apps/probe/get-only").status, 200);
     acts_at(SECOND, || {
         let mut connection = host.connect();
         let head = "POST /apps/probe/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n";
-        connection.write(head.as_bytes()).unwrap();
         let begun = Instant::now();
+        connection.write(head.as_bytes()).unwrap();
         connection.receive("POST").unwrap().problem(408, "request-timeout");
         begun.elapsed()
     });
@@ -145,6 +127,8 @@ fn a_body_that_pauses_is_408() {
 fn a_client_that_reads_nothing_is_left() {
     let host = start(&["--write-timeout", "1s"]);
     let path = format!("/apps/probe/large?size=30000000&entered={}", host.path("entered"));
+    // The app is there when the time begins.
+    assert_eq!(host.get("/apps/probe/get-only").status, 200);
     let is_left_after = |client: &TcpStream, begun: Instant| {
         let address = client.local_addr().unwrap();
         wait_until("the host has closed it", || !has_connection(&host, address));
@@ -152,19 +136,17 @@ fn a_client_that_reads_nothing_is_left() {
     };
     acts_at(SECOND, || {
         let mut connection = host.connect();
+        let begun = Instant::now();
         connection.send(&Call::get(&path)).unwrap();
-        let stream = connection.duplicate();
-        // Its first byte is there, and what has room in the sockets follows at once.
-        stream.peek(&mut [0]).unwrap();
-        is_left_after(&stream, Instant::now())
+        is_left_after(&connection.duplicate(), begun)
     });
     acts_at(SECOND, || {
         let mut client = stream(&host);
         // The window is closed, so that the answer has no room.
         let no_window = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
-        client.write_all(&[HTTP2, &no_window, &http2_get(&path)].concat()).unwrap();
-        while !matches!(http2_frame(&mut client).unwrap(), (1, ..)) {}
-        is_left_after(&client, Instant::now())
+        let begun = Instant::now();
+        client.write_all(&[HTTP2, &no_window, &http2_get(&path, 1)].concat()).unwrap();
+        is_left_after(&client, begun)
     });
 }
 
@@ -202,7 +184,7 @@ fn a_silent_http2_client_is_asked_whether_it_is_still_there() {
     let host = start(&["--keep-alive", "1s"]);
     let open = || {
         let mut client = stream(&host);
-        client.write_all(&[HTTP2, &http2_get("/apps/probe/wait/x")].concat()).unwrap();
+        client.write_all(&[HTTP2, &http2_get("/apps/probe/wait/x", 1)].concat()).unwrap();
         client
     };
     // Acknowledgements have a flag.

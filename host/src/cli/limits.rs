@@ -9,33 +9,38 @@ use jiff::SignedDuration;
 
 /// What clients may take of a server, and how long its shutdown takes.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Limits")]
 pub(super) struct LimitArgs {
     /// Close connections without a request after this time. Behind a load balancer, set more than its own idle timeout.
-    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = time)]
+    #[arg(long, help_heading = "Limits", value_name = "TIME", default_value = "75s", value_parser = time)]
     keep_alive: Duration,
     /// How long the head of a request may take.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    #[arg(long, help_heading = "Limits", value_name = "TIME", default_value = "30s", value_parser = time)]
     header_timeout: Duration,
     /// How long the body of a request may pause while the app waits for it.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    #[arg(long, help_heading = "Limits", value_name = "TIME", default_value = "30s", value_parser = time)]
     body_timeout: Duration,
     /// How long a client may read nothing of its response.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    #[arg(long, help_heading = "Limits", value_name = "TIME", default_value = "30s", value_parser = time)]
     write_timeout: Duration,
     /// The largest size of all headers of a request.
-    #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = size)]
+    #[arg(long, help_heading = "Limits", value_name = "SIZE", default_value = "64KiB", value_parser = size)]
     max_header_bytes: usize,
     /// The most connections at once; further clients wait to be accepted.
-    #[arg(long, value_name = "NUMBER", default_value_t = ServerLimits::DEFAULT.max_connections)]
+    #[arg(long, help_heading = "Limits", value_name = "NUMBER", default_value_t = ServerLimits::DEFAULT.max_connections)]
     max_connections: usize,
+    /// On shutdown, still accept connections for this time while /readyz returns 503, so that load balancers notice.
+    #[arg(long, help_heading = "Limits", value_name = "TIME", default_value = "0s", value_parser = time)]
+    shutdown_delay: Duration,
+    /// After that, how long requests in flight may take.
+    #[arg(long, help_heading = "Limits", value_name = "TIME", default_value = "30s", value_parser = time)]
+    shutdown_timeout: Duration,
 }
 
 impl LimitArgs {
     /// The limits.
     pub(super) fn get(&self) -> anyhow::Result<ServerLimits> {
         let Self { keep_alive, header_timeout, body_timeout, write_timeout, .. } = *self;
-        let Self { max_header_bytes, max_connections, .. } = *self;
+        let Self { max_header_bytes, max_connections, shutdown_delay, shutdown_timeout, .. } = *self;
         let limits = ServerLimits {
             keep_alive,
             header_timeout,
@@ -43,7 +48,8 @@ impl LimitArgs {
             write_timeout,
             max_header_bytes,
             max_connections,
-            ..ServerLimits::DEFAULT
+            shutdown_delay,
+            shutdown_timeout,
         };
         limits.check().map_err(|error| anyhow::anyhow!("--{error}"))?;
         Ok(limits)
@@ -90,6 +96,8 @@ mod tests {
             "--write-timeout=1h",
             "--max-header-bytes=8KiB",
             "--max-connections=7",
+            "--shutdown-delay=10s",
+            "--shutdown-timeout=5s",
         ]);
         let expected = ServerLimits {
             keep_alive: Duration::from_secs(620),
@@ -98,7 +106,8 @@ mod tests {
             write_timeout: Duration::from_secs(3600),
             max_header_bytes: 8192,
             max_connections: 7,
-            ..ServerLimits::DEFAULT
+            shutdown_delay: Duration::from_secs(10),
+            shutdown_timeout: Duration::from_secs(5),
         };
         assert_eq!(all, Ok(expected));
         assert_eq!(limits(&["--max-header-bytes=2000"]).unwrap().max_header_bytes, 2000);

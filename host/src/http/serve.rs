@@ -76,7 +76,7 @@ async fn answer(
         }
         (&Method::OPTIONS, "*", _) => Ok(about_the_host()),
         (method, path, Mount::Registry(registry)) => match Health::from_path(path) {
-            Some(health) => health.answer(method, registry),
+            Some(health) => health.answer(method, registry, &front.shutdown),
             None => forward(request, payload, front, request_id, record).await,
         },
         (.., Mount::Root(_)) => forward(request, payload, front, request_id, record).await,

@@ -1,5 +1,6 @@
 //! What all requests are answered from.
 
+use super::connection::Shutdown;
 use super::mount::Mount;
 use super::server_limits::ServerLimits;
 use super::trusted_proxies::TrustedProxies;
@@ -15,4 +16,19 @@ pub struct HttpSettings {
     pub access_log: bool,
     /// What clients may take.
     pub limits: ServerLimits,
+    /// Whether it is about to end.
+    pub(crate) shutdown: Shutdown,
+}
+
+impl HttpSettings {
+    /// With the defaults of a server.
+    pub fn new(mount: Mount) -> Self {
+        Self {
+            mount,
+            trusted: TrustedProxies::default(),
+            access_log: false,
+            limits: ServerLimits::DEFAULT,
+            shutdown: Shutdown::default(),
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
 use tokio::task::JoinHandle;
@@ -96,12 +97,7 @@ impl Host {
         let mount = Mount::Registry(Arc::default());
         HostBuilder {
             config: config.into(),
-            front: HttpSettings {
-                mount,
-                trusted: TrustedProxies::default(),
-                access_log: false,
-                limits: ServerLimits::DEFAULT,
-            },
+            front: HttpSettings::new(mount),
             preflight: preflight::has_children(),
             spans: None,
             shows_details: false,
@@ -130,6 +126,12 @@ impl Host {
     /// Where the admin API is on TCP.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// Has `/readyz` return 503 from now on, so that load balancers send their requests elsewhere. Call it before the program's
+    /// server ends, and let it serve until the load balancers have noticed.
+    pub fn announce_shutdown(&self) {
+        self.front.shutdown.announce(Duration::ZERO);
     }
 
     /// Ends server-sent events and WebSockets, which else hold up the graceful end of a server.

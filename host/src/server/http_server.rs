@@ -2,17 +2,21 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::App;
 use actix_web::dev::Server as ActixServer;
+use futures_util::{Stream, StreamExt, stream};
 use socket2::SockRef;
+use tokio::time::sleep;
 
 use crate::http::connection::{self, Addresses, Protocols, Shutdown};
 use crate::http::{self, HttpSettings, LivePages, Mount, ServerLimits, TrustedProxies};
 use crate::server::open_files;
 use crate::server::service_manager;
-use crate::server::signals::stop_signal;
+use crate::server::signals::stop_signals;
 use crate::server::tls::Tls;
 
 /// How many connections wait at most until they are accepted. The standard library's 128 are not enough for many clients
@@ -42,12 +46,7 @@ impl Server {
 
     /// As [`bind`](Self::bind), on a socket that listens already, as a service manager hands it over.
     pub fn on(mount: impl Into<Mount>, listener: TcpListener) -> Self {
-        let front = HttpSettings {
-            mount: mount.into(),
-            trusted: TrustedProxies::default(),
-            access_log: false,
-            limits: ServerLimits::DEFAULT,
-        };
+        let front = HttpSettings::new(mount.into());
         Self { listener, front, protocols: Protocols::Http1, live: None }
     }
 
@@ -103,19 +102,13 @@ impl Server {
         self.addresses().first().map_or_else(String::new, |address| format!("{scheme}://{address}"))
     }
 
-    /// Serves until SIGINT or SIGTERM; then takes no new connection, ends server-sent events and WebSockets, finishes
-    /// the other requests that it has, and comes back.
+    /// Serves until SIGINT or SIGTERM; then is not ready for `shutdown_delay`, takes no new connection, ends server-sent events
+    /// and WebSockets, finishes the other requests that it has, and comes back. Another signal ends the delay.
     ///
     /// # Errors
     /// The listener or the signals cannot be used.
     pub async fn run(self) -> io::Result<()> {
-        let stop = stop_signal()?;
-        let stop = async move {
-            let signal = stop.await;
-            service_manager::stopping();
-            signal
-        };
-        self.run_until(stop).await
+        self.run_until_one_of(stop_signals()?.inspect(|_| service_manager::stopping())).await
     }
 
     /// Like [`run`](Self::run), until `stop` returns the reason to stop.
@@ -123,9 +116,14 @@ impl Server {
     /// # Errors
     /// The listener cannot be used.
     pub async fn run_until(self, stop: impl Future<Output = &'static str> + 'static) -> io::Result<()> {
+        self.run_until_one_of(stream::once(stop).chain(stream::pending())).await
+    }
+
+    async fn run_until_one_of(self, stops: impl Stream<Item = &'static str> + 'static) -> io::Result<()> {
         let (front, protocols) = (Arc::new(self.front), self.protocols);
         let (mount, trusted, limits) = (front.mount.clone(), front.trusted.clone(), front.limits);
         let live = self.live.clone();
+        let (shutdown, served) = (front.shutdown.clone(), front.shutdown.clone());
         let application = move || {
             let (app, front) = (App::new(), front.clone());
             match live.clone() {
@@ -133,8 +131,6 @@ impl Server {
                 Some(live) => app.configure(http::configure_live(front, live)),
             }
         };
-        let shutdown = Shutdown::default();
-        let served = shutdown.clone();
         let (threads, for_each) = open_files::threads_and_connections(limits.max_connections);
         let addresses = Addresses::new(for_each * threads, trusted);
         let factory = move || {
@@ -150,12 +146,20 @@ impl Server {
             .disable_signals()
             .workers(threads)
             .max_concurrent_connections(for_each)
-            .shutdown_timeout(limits.shutdown_timeout.as_secs())
+            .shutdown_timeout(limits.shutdown_timeout.as_secs_f64().ceil() as u64)
             .listen("atoll", self.listener, factory)?
             .run();
         let handle = server.handle();
         actix_web::rt::spawn(async move {
-            let reason = stop.await;
+            let mut stops = pin!(stops);
+            let Some(reason) = stops.next().await else { return };
+            if !limits.shutdown_delay.is_zero() {
+                log::info!("{reason}: not ready, and shutting down in {:?}", limits.shutdown_delay);
+                tokio::select! {
+                    () = announce(&shutdown, &mount, limits.shutdown_delay) => {}
+                    again = stops.next() => log::info!("{}: shutting down now", again.unwrap_or(reason)),
+                }
+            }
             log::info!("{reason}: finishing the requests in flight");
             shutdown.begin();
             let stopped = handle.stop(true);
@@ -169,10 +173,18 @@ impl Server {
     }
 }
 
+/// Has the server leave its load balancers: they notice in the first half of the delay, and in the second half its idle
+/// connections, server-sent events and WebSockets end, one after the other.
+async fn announce(shutdown: &Shutdown, mount: &Mount, delay: Duration) {
+    shutdown.announce(delay);
+    sleep(delay / 2).await;
+    mount.cancel_endless_within(delay / 2);
+    sleep(delay / 2).await;
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpStream;
-    use std::time::Duration;
 
     use super::*;
     use crate::registry::Registry;

@@ -1,24 +1,29 @@
 //! The signals that a host acts on.
 
 use std::io;
+use std::task::{Context, Poll};
 
-use tokio::signal::unix::{SignalKind, signal};
+use futures_util::{Stream, stream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::watch::Watcher;
 
-/// Waits for a signal that stops the process and returns its name. From this call on, these signals do not end it by
-/// themselves.
+/// The signals that stop the process, by name. From this call on, they do not end it by themselves.
 ///
 /// # Errors
 /// The signals cannot be used.
-pub fn stop_signal() -> io::Result<impl Future<Output = &'static str>> {
+pub fn stop_signals() -> io::Result<impl Stream<Item = &'static str>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => "SIGINT",
-            _ = terminate.recv() => "SIGTERM",
+    Ok(stream::poll_fn(move |context| {
+        let received = |signal: &mut Signal, context: &mut Context<'_>| signal.poll_recv(context).is_ready();
+        if received(&mut interrupt, context) {
+            Poll::Ready(Some("SIGINT"))
+        } else if received(&mut terminate, context) {
+            Poll::Ready(Some("SIGTERM"))
+        } else {
+            Poll::Pending
         }
-    })
+    }))
 }
 
 /// Reads all files that are watched again at each SIGHUP, which does not end the process from then on.

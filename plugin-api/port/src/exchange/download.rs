@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use atoll_protocol::{HttpResponse, INITIAL_CREDIT, piece_credit};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::HeaderMap;
-use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::frames::{Frames, GOING_AWAY};
 use super::pace::BODY_TIMEOUT;
@@ -28,7 +28,7 @@ pub struct Download<G: Generation> {
     exchange: Exchange<G>,
     /// The credit of what was taken since the app was last granted some.
     taken: u64,
-    ending: Pin<Box<WaitForCancellationFutureOwned>>,
+    ending: BoxFuture<'static, ()>,
     /// Whether it may end at any time.
     ends_cleanly: bool,
     /// The frames of a WebSocket that the app carries itself.
@@ -47,7 +47,8 @@ impl<G: Generation> Download<G> {
             header.0.eq_ignore_ascii_case("content-type") && header.1.starts_with("text/event-stream")
         });
         let ending = exchange.in_flight().requests().shutdown();
-        let ending = Box::pin(if ends_cleanly { ending.endless_cancelled() } else { ending.cancelled() });
+        let ending: BoxFuture<'static, ()> =
+            if ends_cleanly { Box::pin(ending.endless_cancelled()) } else { Box::pin(ending.cancelled()) };
         Self {
             exchange,
             taken: 0,

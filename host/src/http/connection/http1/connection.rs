@@ -1,13 +1,12 @@
 //! A connection, and writing to it.
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use actix_http::h1::Codec;
 use bytes::BytesMut;
+use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
-use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::body::Sender;
 use super::chunks::Chunks;
@@ -43,7 +42,8 @@ pub(super) struct Connection<'a, T> {
     pub(super) unsent: Account,
     pub(super) limits: &'a ServerLimits,
     pub(super) shutdown: &'a Shutdown,
-    pub(super) shutdown_begun: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// When it is to be closed if it has no request.
+    pub(super) closing_time: LocalBoxFuture<'static, ()>,
 }
 
 impl<'a, T: Transport> Connection<'a, T> {
@@ -65,7 +65,7 @@ impl<'a, T: Transport> Connection<'a, T> {
             unsent: Account::new(&shared.unsent),
             limits: &shared.limits,
             shutdown: &shared.shutdown,
-            shutdown_begun: Box::pin(shared.shutdown.begun()),
+            closing_time: Box::pin(shared.shutdown.closing_time()),
         }
     }
 

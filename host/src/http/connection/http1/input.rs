@@ -98,7 +98,8 @@ impl<T: Transport> Connection<'_, T> {
                     }
                     Poll::Ready(_) => return Poll::Ready(Head::None),
                     Poll::Pending => {
-                        if self.shutdown_begun.as_mut().poll(context).is_ready() {
+                        let waits = !has_begun || self.shutdown.has_begun();
+                        if waits && self.closing_time.as_mut().poll(context).is_ready() {
                             return Poll::Ready(Head::None);
                         }
                         return self.deadline.poll(context).map(|()| match has_begun {

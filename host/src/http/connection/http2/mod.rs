@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep};
 
 use self::held::Held;
 use super::current::Current;
@@ -25,9 +25,10 @@ use super::limits::{
     HTTP2_MAX_STREAMS, HTTP2_PING_TIMEOUT, HTTP2_STREAM_WINDOW,
 };
 use super::shared::{Answer, Shared};
+use super::shutdown::Shutdown;
 use crate::http::server_limits::ServerLimits;
 
-/// How often a connection is looked at.
+/// How often a connection is looked at, at least.
 const TICK: Duration = Duration::from_secs(1);
 
 /// A stream has no more of an answer than this that is encoded and not written.
@@ -137,24 +138,27 @@ where
         .initial_stream_window_size(HTTP2_STREAM_WINDOW)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let mut shutdown = pin!(shared.shutdown.begun());
-    let mut watch = Watch::new(&streams, &held, &shared.limits);
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut closing_time = pin!(shared.shutdown.closing_time());
+    let mut watch = Watch::new(&streams, &held, shared);
+    let mut look = pin!(sleep(TICK));
     loop {
         tokio::select! {
             _ = connection.as_mut() => return,
             () = held.exceeded() => return,
             () = streams.too_many_cancelled.notified() => return,
-            () = shutdown.as_mut(), if !watch.is_closing => {
+            () = closing_time.as_mut(), if !watch.is_closing => {
                 watch.is_closing = true;
                 streams.used.set(Instant::now());
                 connection.as_mut().graceful_shutdown();
             }
-            _ = ticks.tick() => match watch.look() {
-                Verdict::Go => {}
-                Verdict::Close => connection.as_mut().graceful_shutdown(),
-                Verdict::Abort => return,
+            () = look.as_mut() => {
+                let now = Instant::now();
+                match watch.look(now) {
+                    Verdict::Go => {}
+                    Verdict::Close => connection.as_mut().graceful_shutdown(),
+                    Verdict::Abort => return,
+                }
+                look.as_mut().reset(now + watch.left(now).min(TICK));
             }
         }
     }
@@ -193,33 +197,55 @@ struct Watch<'a> {
     streams: &'a Streams,
     held: &'a Held,
     limits: &'a ServerLimits,
+    shutdown: &'a Shutdown,
     is_closing: bool,
 }
 
 impl<'a> Watch<'a> {
-    fn new(streams: &'a Streams, held: &'a Held, limits: &'a ServerLimits) -> Self {
-        Self { streams, held, limits, is_closing: false }
+    fn new<S>(streams: &'a Streams, held: &'a Held, shared: &'a Shared<S>) -> Self {
+        Self { streams, held, limits: &shared.limits, shutdown: &shared.shutdown, is_closing: false }
     }
 
-    fn look(&mut self) -> Verdict {
-        let now = Instant::now();
+    fn look(&mut self, now: Instant) -> Verdict {
         self.streams.cancelled.set(self.streams.cancelled.get().saturating_sub(CANCELLED_EACH_TICK));
         if self.held.stalled(now) >= self.limits.write_timeout {
             return Verdict::Abort;
         }
+        let (used, has_served) = (self.streams.used.get(), self.streams.has_served.get());
+        // As each answer of HTTP/1 then closes its connection.
+        if !self.is_closing && has_served && self.shutdown.was_announced_before(used) {
+            return self.close(now);
+        }
         if self.streams.open.get() > 0 {
             return Verdict::Go;
         }
+        match now.saturating_duration_since(used) < self.idle_limit() {
+            true => Verdict::Go,
+            false if self.is_closing => Verdict::Abort,
+            false => self.close(now),
+        }
+    }
+
+    /// How long it may stay without a request.
+    fn idle_limit(&self) -> Duration {
+        match (self.is_closing, self.streams.has_served.get()) {
+            (true, _) => HTTP2_CLOSE_TIMEOUT,
+            (false, true) => self.limits.keep_alive,
+            (false, false) => self.limits.header_timeout,
+        }
+    }
+
+    /// How long it may stay as it is.
+    fn left(&self, now: Instant) -> Duration {
+        let stalled = self.limits.write_timeout.saturating_sub(self.held.stalled(now));
         let idle = now.saturating_duration_since(self.streams.used.get());
-        if self.is_closing {
-            return if idle >= HTTP2_CLOSE_TIMEOUT { Verdict::Abort } else { Verdict::Go };
-        }
-        let ServerLimits { keep_alive, header_timeout, .. } = *self.limits;
-        if idle >= if self.streams.has_served.get() { keep_alive } else { header_timeout } {
-            self.is_closing = true;
-            self.streams.used.set(now);
-            return Verdict::Close;
-        }
-        Verdict::Go
+        let idle = if self.streams.open.get() > 0 { Duration::ZERO } else { idle };
+        stalled.min(self.idle_limit().saturating_sub(idle)).max(Duration::from_millis(1))
+    }
+
+    fn close(&mut self, now: Instant) -> Verdict {
+        self.is_closing = true;
+        self.streams.used.set(now);
+        Verdict::Close
     }
 }

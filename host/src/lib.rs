@@ -57,14 +57,16 @@ pub use abi::exports::in_force as exports_in_force;
 pub use admin::host_lock::HostLockError;
 pub use admin::{AdminOrigin, AdminToken, NoOrigin};
 pub use app::resources::SetupError;
-pub use http::{LimitOutOfRange, ServerLimits, TrustedProxies};
+pub use http::{LimitOutOfRange, NoTrustedProxy, ServerLimits, TrustedProxies, TrustedProxy};
 pub use library::loaded::abandoned as abandoned_libraries;
 pub use memory::allocator::Allocator;
 #[cfg(feature = "otlp")]
 pub use observe::otlp;
 pub use observe::{logging, trace};
+pub use server::address::{ListenAddress, NoListenAddress};
 pub use server::child::run_child_process;
 pub use server::host::{Host, HostBuilder, HostError};
+pub use server::own_server::HostServer;
 #[cfg(feature = "standalone")]
 pub use server::standalone;
 #[cfg(feature = "testing")]
@@ -127,6 +129,7 @@ pub mod internal {
     pub use crate::server::config_file::ConfigFile;
     pub use crate::server::host::OpenHost;
     pub use crate::server::http_server;
+    pub use crate::server::listeners;
     pub use crate::server::open_files;
     pub use crate::server::service_manager;
     pub use crate::server::signals;

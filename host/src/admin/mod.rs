@@ -44,6 +44,7 @@ pub use self::origin::{AdminOrigin, NoOrigin};
 use self::socket::Socket;
 use self::state::State;
 pub use self::stats::{AppStats, HostStats, Stats};
+use crate::fs::unix_socket::SocketFile;
 use crate::http::ServerLimits;
 use crate::registry::Registrar;
 
@@ -162,7 +163,7 @@ impl Admin {
 pub struct Running {
     handle: ServerHandle,
     reserve: Option<JoinHandle<()>>,
-    _file: Option<socket::File>,
+    _file: Option<SocketFile>,
 }
 
 impl Drop for Running {

@@ -13,6 +13,7 @@ mod doctor;
 mod exit;
 mod free_port;
 mod limits;
+mod listen;
 mod logs;
 mod ls;
 mod new;
@@ -23,6 +24,7 @@ mod reference;
 mod serve;
 mod style;
 mod table;
+mod tls;
 mod top;
 mod units;
 

@@ -15,6 +15,7 @@ mod live;
 mod mount;
 mod peer;
 mod pipe;
+mod redirect;
 mod request_id;
 mod request_log;
 mod rewrite;
@@ -41,4 +42,4 @@ pub use self::server_limits::{LimitOutOfRange, ServerLimits};
 pub use self::settings::HttpSettings;
 #[cfg(feature = "fuzzing")]
 pub(crate) use self::target::check_target;
-pub use self::trusted_proxies::TrustedProxies;
+pub use self::trusted_proxies::{NoTrustedProxy, TrustedProxies, TrustedProxy};

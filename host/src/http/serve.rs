@@ -19,7 +19,7 @@ use super::rewrite::Rewrite;
 use super::settings::HttpSettings;
 use super::target::{Target, target};
 use super::upgrade::{asks_for_websocket, names_websocket};
-use super::{about, authority, dots, forwarded, head, limits, rpc, trace, websocket};
+use super::{about, authority, dots, forwarded, head, limits, redirect, rpc, trace, websocket};
 use crate::dispatch::admission;
 use crate::dispatch::exchange::{self, Answered, RequestBody, ResponseBody};
 use crate::dispatch::problem::{Problem, ProblemKind};
@@ -65,6 +65,9 @@ async fn answer(
     limits::check(request, front.limits.max_header_bytes)?;
     authority::check(request)?;
     dots::check(request.uri().path())?;
+    if let Some(port) = front.redirect_to.filter(|_| Health::from_path(request.uri().path()).is_none()) {
+        return redirect::to_https(request, port);
+    }
     if let Some(app) = rpc::app_at(&front.mount, request.uri().path()) {
         let app = app?;
         record.set_app(app.clone());

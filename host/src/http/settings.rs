@@ -16,6 +16,8 @@ pub struct HttpSettings {
     pub access_log: bool,
     /// What clients may take.
     pub limits: ServerLimits,
+    /// Requests are redirected to HTTPS on this port.
+    pub(crate) redirect_to: Option<u16>,
     /// Whether it is about to end.
     pub(crate) shutdown: Shutdown,
 }
@@ -28,6 +30,7 @@ impl HttpSettings {
             trusted: TrustedProxies::default(),
             access_log: false,
             limits: ServerLimits::DEFAULT,
+            redirect_to: None,
             shutdown: Shutdown::default(),
         }
     }

@@ -113,6 +113,11 @@ impl Host {
         http::configure(self.front.clone())
     }
 
+    /// What requests to it are answered from.
+    pub(super) fn front(&self) -> HttpSettings {
+        HttpSettings::clone(&self.front)
+    }
+
     /// Its apps.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry

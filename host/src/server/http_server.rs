@@ -1,61 +1,86 @@
 //! The HTTP server.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::App;
 use actix_web::dev::Server as ActixServer;
+use actix_web::web::ServiceConfig;
 use futures_util::{Stream, StreamExt, stream};
-use socket2::SockRef;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::sleep;
 
-use crate::http::connection::{self, Addresses, Protocols, Shutdown};
+use crate::http::connection::limits::LAST_CONNECTIONS;
+use crate::http::connection::{self, Addresses, Protocols, ProxyProtocol, Served, Shutdown};
 use crate::http::{self, HttpSettings, LivePages, Mount, ServerLimits, TrustedProxies};
+use crate::server::listeners::{Door, Listener};
 use crate::server::open_files;
 use crate::server::service_manager;
 use crate::server::signals::stop_signals;
 use crate::server::tls::Tls;
 
-/// How many connections wait at most until they are accepted. The standard library's 128 are not enough for many clients
-/// at once: those beyond are heard only when they try again, a second later. The system's `net.core.somaxconn` may be
-/// less.
-const BACKLOG: i32 = 4096;
+/// Routes that another program adds.
+pub(super) type Pages = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
 
 /// A server that listens.
-#[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
+    listeners: Vec<Listener>,
+    /// What comes on these is redirected to HTTPS.
+    redirecting: Vec<Listener>,
     front: HttpSettings,
     protocols: Protocols,
+    proxy_protocol: TrustedProxies,
+    /// What another program has beside the apps.
+    pages: Option<Pages>,
     live: Option<Arc<LivePages>>,
 }
 
 impl Server {
-    /// Listens on an address, for the apps of a registry or for one app alone.
+    /// Listens on an address of TCP, for the apps of a registry or for one app alone.
     ///
     /// # Errors
     /// The address is taken, or not this machine's.
     pub fn bind(mount: impl Into<Mount>, address: impl ToSocketAddrs) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
-        SockRef::from(&listener).listen(BACKLOG)?;
-        Ok(Self::on(mount, listener))
+        let addresses: Vec<_> = address.to_socket_addrs()?.collect();
+        Ok(Self::on(mount, Listener::all_tcp(&addresses)?))
     }
 
-    /// As [`bind`](Self::bind), on a socket that listens already, as a service manager hands it over.
-    pub fn on(mount: impl Into<Mount>, listener: TcpListener) -> Self {
-        let front = HttpSettings::new(mount.into());
-        Self { listener, front, protocols: Protocols::Http1, live: None }
+    /// As [`bind`](Self::bind), on sockets that listen already.
+    pub fn on(mount: impl Into<Mount>, listeners: Vec<Listener>) -> Self {
+        Self::of(HttpSettings::new(mount.into()), listeners)
+    }
+
+    /// As [`on`](Self::on), with settings of requests.
+    pub(super) fn of(front: HttpSettings, listeners: Vec<Listener>) -> Self {
+        Self {
+            listeners,
+            redirecting: Vec::new(),
+            front,
+            protocols: Protocols::Http1,
+            proxy_protocol: TrustedProxies::default(),
+            pages: None,
+            live: None,
+        }
+    }
+
+    /// Adds routes, which come before those of the apps.
+    pub(super) fn with_pages(self, pages: Pages) -> Self {
+        Self { pages: Some(pages), ..self }
     }
 
     /// Speaks TLS, and in it HTTP/2 as well.
-    ///
-    /// # Errors
-    /// The system gives no random numbers.
-    pub fn with_tls(self, tls: &Tls) -> Result<Self, rustls::Error> {
-        Ok(Self { protocols: Protocols::Tls(Arc::new(tls.config()?)), ..self })
+    #[must_use]
+    pub fn with_tls(self, tls: &Tls) -> Self {
+        Self { protocols: Protocols::Tls(tls.config()), ..self }
+    }
+
+    /// Redirects what comes on these sockets to HTTPS, on the port of the first socket of the server.
+    #[must_use]
+    pub fn with_redirect(self, redirecting: Vec<Listener>) -> Self {
+        Self { redirecting, ..self }
     }
 
     /// Speaks HTTP/2 without TLS as well, with clients that know that it does.
@@ -69,6 +94,12 @@ impl Server {
     pub fn trusting(mut self, proxies: TrustedProxies) -> Self {
         self.front.trusted = proxies;
         self
+    }
+
+    /// Reads a header of the PROXY protocol on each connection of these proxies.
+    #[must_use]
+    pub fn with_proxy_protocol(self, proxies: TrustedProxies) -> Self {
+        Self { proxy_protocol: proxies, ..self }
     }
 
     /// Writes a line to the log for each request.
@@ -91,15 +122,24 @@ impl Server {
         Self { live: Some(live), ..self }
     }
 
-    /// Where it listens.
+    /// Where it listens, in TCP.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listener.local_addr().into_iter().collect()
+        self.listeners.iter().filter_map(Listener::address).collect()
     }
 
-    /// The beginning of its URLs: `http://127.0.0.1:3000`.
+    /// The beginning of its URLs: `http://127.0.0.1:3000`; on Unix sockets alone, `unix:` with the path of the first one.
     pub fn base_url(&self) -> String {
         let scheme = if matches!(self.protocols, Protocols::Tls(_)) { "https" } else { "http" };
-        self.addresses().first().map_or_else(String::new, |address| format!("{scheme}://{address}"))
+        match self.addresses().first() {
+            Some(address) => format!("{scheme}://{address}"),
+            None => self.listeners.first().map(Listener::shown).unwrap_or_default(),
+        }
+    }
+
+    /// All that it listens on, for people.
+    pub fn shown(&self) -> Vec<String> {
+        let redirecting = self.redirecting.iter().map(|listener| listener.shown() + " (redirects to HTTPS)");
+        self.listeners.iter().map(Listener::shown).chain(redirecting).collect()
     }
 
     /// Serves until SIGINT or SIGTERM; then is not ready for `shutdown_delay`, takes no new connection, ends server-sent events
@@ -120,35 +160,58 @@ impl Server {
     }
 
     async fn run_until_one_of(self, stops: impl Stream<Item = &'static str> + 'static) -> io::Result<()> {
-        let (front, protocols) = (Arc::new(self.front), self.protocols);
-        let (mount, trusted, limits) = (front.mount.clone(), front.trusted.clone(), front.limits);
-        let live = self.live.clone();
-        let (shutdown, served) = (front.shutdown.clone(), front.shutdown.clone());
-        let application = move || {
-            let (app, front) = (App::new(), front.clone());
-            match live.clone() {
-                None => app.configure(http::configure(front)),
-                Some(live) => app.configure(http::configure_live(front, live)),
-            }
-        };
+        let limits = self.front.limits;
+        let (mount, shutdown) = (self.front.mount.clone(), self.front.shutdown.clone());
         let (threads, for_each) = open_files::threads_and_connections(limits.max_connections);
-        let addresses = Addresses::new(for_each * threads, trusted);
-        let factory = move || {
-            connection::factory(
-                application.clone(),
-                protocols.clone(),
-                limits,
-                served.clone(),
-                addresses.clone(),
-            )
+        let served = Served {
+            protocols: self.protocols,
+            limits,
+            shutdown: shutdown.clone(),
+            addresses: Addresses::new(for_each * threads, self.front.trusted.clone()),
+            proxy_protocol: Arc::new(ProxyProtocol::of(self.proxy_protocol)),
         };
-        let server = ActixServer::build()
+        let redirect_to = self.listeners.iter().find_map(Listener::address).map(|address| address.port());
+        let redirecting = HttpSettings { redirect_to, ..self.front.clone() };
+        let (front, redirecting) = (Arc::new(self.front), Arc::new(redirecting));
+        let plain = Served { protocols: Protocols::Http1, ..served.clone() };
+        let serving = self.listeners.into_iter().map(|listener| (listener, front.clone(), served.clone()));
+        let others =
+            self.redirecting.into_iter().map(|listener| (listener, redirecting.clone(), plain.clone()));
+
+        let (mut files, mut doors) = (Vec::new(), Vec::new());
+        let mut server = ActixServer::build()
             .disable_signals()
             .workers(threads)
             .max_concurrent_connections(for_each)
-            .shutdown_timeout(limits.shutdown_timeout.as_secs_f64().ceil() as u64)
-            .listen("atoll", self.listener, factory)?
-            .run();
+            .shutdown_timeout(limits.shutdown_timeout.as_secs_f64().ceil() as u64);
+        for (listener, front, served) in serving.chain(others) {
+            let (live, pages) = (self.live.clone(), self.pages.clone());
+            let application = move || {
+                let (mut app, front) = (App::new(), front.clone());
+                if let Some(pages) = &pages {
+                    app = app.configure(|service| pages(service));
+                }
+                match live.clone() {
+                    None => app.configure(http::configure(front)),
+                    Some(live) => app.configure(http::configure_live(front, live)),
+                }
+            };
+            server = match listener {
+                Listener::Tcp(listener, door) => {
+                    doors.extend(door);
+                    server.listen("atoll", listener, move || {
+                        connection::factory::<TcpStream, _, _, _>(application.clone(), served.clone())
+                    })?
+                }
+                Listener::Unix(listener, file) => {
+                    files.extend(file);
+                    server.listen_uds("atoll", listener, move || {
+                        connection::factory::<UnixStream, _, _, _>(application.clone(), served.clone())
+                    })?
+                }
+            };
+        }
+        let server = server.run();
         let handle = server.handle();
         actix_web::rt::spawn(async move {
             let mut stops = pin!(stops);
@@ -162,6 +225,10 @@ impl Server {
             }
             log::info!("{reason}: finishing the requests in flight");
             shutdown.begin();
+            doors.iter().for_each(Door::shut);
+            drop(files);
+            sleep(LAST_CONNECTIONS).await;
+            drop(doors);
             let stopped = handle.stop(true);
             mount.cancel_endless();
             if let Some(live) = &self.live {
@@ -180,24 +247,4 @@ async fn announce(shutdown: &Shutdown, mount: &Mount, delay: Duration) {
     sleep(delay / 2).await;
     mount.cancel_endless_within(delay / 2);
     sleep(delay / 2).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::TcpStream;
-
-    use super::*;
-    use crate::registry::Registry;
-
-    #[test]
-    fn many_clients_may_come_at_once() {
-        // Nobody accepts them, as in a moment when the server has too much to do.
-        let server = Server::bind(Arc::new(Registry::default()), "127.0.0.1:0").unwrap();
-        let system: usize =
-            std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
-        let clients: Vec<_> = (0..system.min(500))
-            .map(|_| TcpStream::connect_timeout(&server.addresses()[0], Duration::from_millis(900)).unwrap())
-            .collect();
-        assert!(!clients.is_empty());
-    }
 }

@@ -23,6 +23,12 @@ pub(crate) const HTTP2_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// system on a connection that is silent for half of this time. Then the connection is closed.
 pub(crate) const CLIENT_GONE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// How long a server that shuts down still accepts the connections that have come, while it takes no further ones.
+pub(crate) const LAST_CONNECTIONS: Duration = Duration::from_millis(100);
+
+/// How long the first request of a new connection, or the rest of a head, may take once the server shuts down.
+pub(crate) const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How many bytes a client may send ahead of the answer that it waits for. More stay in the socket.
 pub(crate) const MAX_READ_AHEAD: usize = 16 * 1024;
 
@@ -75,6 +81,8 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
         ("tls_handshake_timeout_ms", milliseconds(TLS_HANDSHAKE_TIMEOUT)),
         ("client_gone_timeout_ms", milliseconds(CLIENT_GONE_TIMEOUT)),
         ("unsent_per_thread", MAX_UNSENT as u64),
+        ("last_connections_ms", milliseconds(LAST_CONNECTIONS)),
+        ("last_request_timeout_ms", milliseconds(LAST_REQUEST_TIMEOUT)),
         ("read_ahead", MAX_READ_AHEAD as u64),
         ("body_ahead", MAX_BODY_AHEAD as u64),
         ("chunk_extras", MAX_CHUNK_EXTRAS as u64),

@@ -53,11 +53,6 @@ impl Shutdown {
         self.is_announced() && self.0.times.get().is_some_and(|times| times.announced < time)
     }
 
-    /// Whether it has begun.
-    pub(super) fn has_begun(&self) -> bool {
-        self.is_announced() && self.0.begun.is_cancelled()
-    }
-
     /// Waits until a connection without a request is to be closed: when it begins, or before, at a random time in the second
     /// half of the delay. Load balancers have noticed by then that the server is not ready, and clients that connect again
     /// do not come all at once.
@@ -90,7 +85,7 @@ mod tests {
         let begun = Instant::now();
         let delay = Duration::from_millis(400);
         shutdown.announce(delay);
-        assert!(shutdown.is_announced() && !shutdown.has_begun());
+        assert!(shutdown.is_announced());
         let times: Vec<_> = times.await.into_iter().map(|time| time - begun).collect();
         assert!(times.iter().all(|time| *time >= delay / 2), "{times:?}");
         let late = times.iter().filter(|time| **time > delay / 4 * 3).count();
@@ -102,7 +97,7 @@ mod tests {
         let shutdown = Shutdown::default();
         assert!(shutdown.closing_time().now_or_never().is_none());
         shutdown.begin();
-        assert!(shutdown.has_begun());
+        assert!(shutdown.is_announced());
         shutdown.closing_time().await;
     }
 }

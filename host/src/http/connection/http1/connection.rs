@@ -63,9 +63,9 @@ impl<'a, T: Transport> Connection<'a, T> {
             is_stalled: false,
             deadline: Deadline::new(deadline),
             unsent: Account::new(&shared.unsent),
-            limits: &shared.limits,
-            shutdown: &shared.shutdown,
-            closing_time: Box::pin(shared.shutdown.closing_time()),
+            limits: &shared.server.limits,
+            shutdown: &shared.server.shutdown,
+            closing_time: Box::pin(shared.server.shutdown.closing_time()),
         }
     }
 

@@ -18,7 +18,7 @@ use tokio_util::io::poll_read_buf;
 use super::body::{Demand, Sender};
 use super::chunks::{Chunks, Malformed};
 use super::connection::Connection;
-use crate::http::connection::limits::MAX_READ_AHEAD;
+use crate::http::connection::limits::{LAST_REQUEST_TIMEOUT, MAX_READ_AHEAD};
 use crate::http::connection::transport::Transport;
 
 /// As many bytes are read at once when a head is expected.
@@ -77,6 +77,7 @@ impl<T: Transport> Connection<'_, T> {
             self.deadline.set(Instant::now() + if self.input.is_empty() { idle } else { begun });
         }
         let mut has_begun = !self.input.is_empty();
+        let mut is_last = false;
         let mut is_new = !self.input.is_empty();
         poll_fn(|context| {
             loop {
@@ -98,9 +99,13 @@ impl<T: Transport> Connection<'_, T> {
                     }
                     Poll::Ready(_) => return Poll::Ready(Head::None),
                     Poll::Pending => {
-                        let waits = !has_begun || self.shutdown.has_begun();
-                        if waits && self.closing_time.as_mut().poll(context).is_ready() {
-                            return Poll::Ready(Head::None);
+                        if !is_last && self.closing_time.as_mut().poll(context).is_ready() {
+                            is_last = true;
+                            // A client that has just connected, or sent a part of a head, is about to send the rest.
+                            if !is_first && !has_begun {
+                                return Poll::Ready(Head::None);
+                            }
+                            self.deadline.bring_forward(Instant::now() + LAST_REQUEST_TIMEOUT);
                         }
                         return self.deadline.poll(context).map(|()| match has_begun {
                             true => Head::Refused(StatusCode::REQUEST_TIMEOUT),

@@ -86,7 +86,7 @@ fn tcp(text: &str) -> Option<ListenAddress> {
         None => DEFAULT_PORT,
     };
     let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
-    if !host.chars().all(is_host) || (host.is_empty() && text.starts_with('[')) {
+    if !host.chars().all(is_host) || (host.is_empty() && !text.starts_with(':')) {
         return None;
     }
     Some(ListenAddress::Tcp { host: (!host.is_empty()).then(|| host.to_owned()), port })

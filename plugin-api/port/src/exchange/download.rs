@@ -29,6 +29,8 @@ pub struct Download<G: Generation> {
     /// The credit of what was taken since the app was last granted some.
     taken: u64,
     ending: BoxFuture<'static, ()>,
+    /// It is to end now.
+    is_ending: bool,
     /// Whether it may end at any time.
     ends_cleanly: bool,
     /// The frames of a WebSocket that the app carries itself.
@@ -53,6 +55,7 @@ impl<G: Generation> Download<G> {
             exchange,
             taken: 0,
             ending,
+            is_ending: false,
             ends_cleanly,
             frames: None,
             broken: None,
@@ -102,7 +105,8 @@ impl<G: Generation> Download<G> {
     }
 
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        if self.ending.as_mut().poll(context).is_ready() {
+        self.is_ending = self.is_ending || self.ending.as_mut().poll(context).is_ready();
+        if self.is_ending {
             return Poll::Ready(self.last_words());
         }
         loop {

@@ -1,9 +1,7 @@
 //! An actix program with pages of its own and the apps of a registry file beside them:
 //! `cargo run -p atoll-host --example embedding -- apps.json 127.0.0.1:3000`.
 
-use std::sync::Arc;
-
-use actix_web::{App, HttpServer, web};
+use actix_web::web;
 use atoll_host::Host;
 
 fn main() -> anyhow::Result<()> {
@@ -18,19 +16,12 @@ async fn serve() -> anyhow::Result<()> {
         anyhow::bail!("two arguments are expected: a registry file, and an address to listen on");
     };
 
-    let host = Arc::new(Host::builder(config).start()?);
-    let apps = host.clone();
-    let application = move || {
+    let host = Host::builder(config).start()?;
+    let server = host.server(&[address.parse()?], |service| {
         let page = web::get().to(async || "a page of the program's own\n");
-        App::new().route("/", page).configure(apps.routes())
-    };
-    let server = HttpServer::new(application)
-        // A client that leaves has its request cancelled, and pieces of streams are sent at once.
-        .h1_allow_half_closed(false)
-        .tcp_nodelay(true)
-        .shutdown_timeout(30)
-        .bind(&address)?;
-    for address in server.addrs() {
+        service.route("/", page);
+    })?;
+    for address in server.addresses() {
         println!("listening on http://{address}/");
     }
     server.run().await?;

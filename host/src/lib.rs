@@ -57,14 +57,16 @@ pub use abi::exports::in_force as exports_in_force;
 pub use admin::host_lock::HostLockError;
 pub use admin::{AdminOrigin, AdminToken, NoOrigin};
 pub use app::resources::SetupError;
-pub use http::TrustedProxies;
+pub use http::{LimitOutOfRange, NoTrustedProxy, ServerLimits, TrustedProxies, TrustedProxy};
 pub use library::loaded::abandoned as abandoned_libraries;
 pub use memory::allocator::Allocator;
 #[cfg(feature = "otlp")]
 pub use observe::otlp;
 pub use observe::{logging, trace};
+pub use server::address::{ListenAddress, NoListenAddress};
 pub use server::child::run_child_process;
 pub use server::host::{Host, HostBuilder, HostError};
+pub use server::own_server::HostServer;
 #[cfg(feature = "standalone")]
 pub use server::standalone;
 #[cfg(feature = "testing")]
@@ -96,6 +98,7 @@ pub mod internal {
     pub use crate::app::lifecycle;
     pub use crate::app::pins::PinnedGeneration;
     pub use crate::app::unavailable::Unavailable;
+    pub use crate::config::byte_size::parse as parse_byte_size;
     pub use crate::devkit::build;
     pub use crate::devkit::deploy;
     pub use crate::devkit::scaffold;
@@ -123,10 +126,14 @@ pub mod internal {
     pub use crate::process::control_groups::limits_by_control_group;
     pub use crate::process::trial::try_sandbox;
     pub use crate::registry::{Changes, Registrar, Registry};
+    pub use crate::server::banner::banner;
+    pub use crate::server::config_file::ConfigFile;
     pub use crate::server::host::OpenHost;
     pub use crate::server::http_server;
+    pub use crate::server::listeners;
     pub use crate::server::open_files;
     pub use crate::server::service_manager;
+    pub use crate::server::signals;
     pub use crate::server::tls;
     pub use crate::watch::{Change, FileWatch, Fingerprint, TreeChange, TreeWatch, WatchSet, Watcher};
     pub use atoll_port::StartError;

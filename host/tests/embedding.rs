@@ -51,6 +51,43 @@ fn what_is_wrong_is_the_programs_error() {
     assert!(ended.stderr.contains("a b"), "{}", ended.stderr);
 }
 
+/// Runs in a process of its own, which [`the_builders_limits_are_those_of_its_server`] starts.
+#[test]
+#[ignore = "it is started by another test"]
+fn with_limits() {
+    let limits = atoll_host::ServerLimits {
+        header_timeout: std::time::Duration::from_secs(1),
+        shutdown_delay: std::time::Duration::from_secs(2),
+        ..Default::default()
+    };
+    actix_web::rt::System::new().block_on(async {
+        let host = atoll_host::Host::builder("apps.json").with_limits(limits).start().unwrap();
+        let addresses = ["127.0.0.1:0".parse().unwrap(), "unix:http.sock".parse().unwrap()];
+        let server = host.server(&addresses, |_| {}).unwrap();
+        println!("\nlistening on http://{}/", server.addresses()[0]);
+        server.run().await.unwrap();
+        host.close().await;
+        let none = atoll_host::ServerLimits { max_connections: 0, ..limits };
+        let error = atoll_host::Host::builder("apps.json").with_limits(none).start().err().unwrap();
+        assert_eq!(error.to_string(), "max-connections must be from 1 to 1000000, not 0");
+    });
+}
+
+#[test]
+fn the_builders_limits_are_those_of_its_server() {
+    let test = ["--ignored", "--exact", "with_limits", "--nocapture"];
+    let launch = Launch::program(std::env::current_exe().unwrap()).args(test);
+    let mut host = launch.write("apps.json", "[]").start();
+    assert!(host.folder().join("http.sock").exists());
+    let begun = std::time::Instant::now();
+    assert!(host.connect().is_closed(), "it sends nothing");
+    assert!(begun.elapsed() >= std::time::Duration::from_secs(1));
+    host.signal(libc::SIGTERM);
+    support::wait_until("it is not ready", || host.get("/readyz").status == 503);
+    assert_eq!(host.get("/healthz").status, 200);
+    assert!(host.ended().status.success());
+}
+
 /// Runs in a process of its own, which [`a_host_that_is_dropped_without_being_closed`] starts: that a library is unmapped
 /// under running threads would end it.
 #[test]

@@ -10,7 +10,12 @@ use serde_json::json;
 use support::{Call, Connection, Host, Launch, Reply};
 
 fn start() -> Host {
-    Launch::serve(json!([{ "name": "probe", "path": "libprobe.so" }])).library("probe").start()
+    start_with(&[])
+}
+
+fn start_with(arguments: &[&str]) -> Host {
+    let launch = Launch::serve(json!([{ "name": "probe", "path": "libprobe.so" }])).library("probe");
+    launch.args(arguments).start()
 }
 
 fn send(host: &Host, bytes: &[u8]) -> (Connection, Reply) {
@@ -82,13 +87,13 @@ fn headers_past_the_limit_are_431() {
 
 #[test]
 fn a_head_that_does_not_come_is_408() {
-    let host = start();
+    let host = start_with(&["--header-timeout", "3s"]);
     let mut connection = host.connect();
     let begun = Instant::now();
     connection.write(b"GET /apps/probe/get-only HTTP/1.1\r\nhost: x\r\nx-slow").unwrap();
     assert_eq!(connection.receive("GET").unwrap().status, 408);
     assert!(connection.is_closed());
-    assert!(begun.elapsed() >= Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
 
     // One byte now and then does not help.
     let mut connection = host.connect();
@@ -104,8 +109,8 @@ fn a_head_that_does_not_come_is_408() {
 #[test]
 fn a_body_slower_than_the_minimum_rate_is_408() {
     /// Longer than a client may be behind.
-    const SECONDS: usize = 36;
-    let host = start();
+    const SECONDS: usize = 12;
+    let host = start_with(&["--body-timeout", "8s"]);
     let address = host.address();
     let upload = move |each_second: usize| {
         let mut connection = Connection::open(address).unwrap();
@@ -128,12 +133,12 @@ fn a_body_slower_than_the_minimum_rate_is_408() {
     let (reply, time) = upload(20);
     let problem = reply.problem(408, "request-timeout");
     let detail =
-        "The request's body for the app `probe` is 30 seconds behind 500 bytes per second, the minimum rate.";
+        "The request's body for the app `probe` is 8 seconds behind 500 bytes per second, the minimum rate.";
     assert_eq!(problem["detail"], detail);
-    assert!(time > Duration::from_secs(29), "{time:?}");
+    assert!(time > Duration::from_secs(7), "{time:?}");
     let (reply, time) = enough.join().unwrap();
     assert_eq!((reply.status, reply.body.len()), (200, SECONDS * 600));
-    assert!(time > Duration::from_secs(34), "{time:?}");
+    assert!(time > Duration::from_secs(10), "{time:?}");
 }
 
 #[test]

@@ -3,64 +3,30 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod installed;
+mod proxies;
 mod support;
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
+use proxies::{nginx_with, replace, settings, start};
 use serde_json::{Value, json};
-use support::{Call, Connection, Host, Launch, wait_for, workspace};
+use support::{Call, Connection, Host, Launch};
 use tokio_tungstenite::tungstenite::{self, Message};
 
-/// The last block of settings under a headline of the book's page.
-fn settings(headline: &str) -> String {
-    let page = std::fs::read_to_string(workspace().join("docs/src/proxy.md")).unwrap();
-    let (_, section) = page.split_once(&format!("\n## {headline}\n")).unwrap();
-    let section = section.split("\n## ").next().unwrap();
-    let blocks: Vec<_> = section.split("```").skip(1).step_by(2).collect();
-    blocks.last().unwrap().trim_start_matches("text\n").to_owned()
-}
-
-/// Replaces a text that has to be there.
-#[track_caller]
-fn replace(settings: &str, from: &str, to: &str) -> String {
-    assert!(settings.contains(from), "{from:?} is not in the book's settings:\n{settings}");
-    settings.replace(from, to)
-}
-
 fn nginx(program: &Path, host: SocketAddr, listen: SocketAddr) -> Launch {
-    let site = replace(&settings("nginx"), "127.0.0.1:3000", &host.to_string());
+    let site = replace(&settings("proxy.md", "nginx"), "127.0.0.1:3000", &host.to_string());
     nginx_with(program, &site, "apps", listen)
 }
 
 fn nginx_of_the_dashboard(program: &Path, host: SocketAddr, listen: SocketAddr) -> Launch {
-    let site = replace(&settings("The dashboard"), "127.0.0.1:3001", &host.to_string());
+    let site = replace(&settings("proxy.md", "The dashboard"), "127.0.0.1:3001", &host.to_string());
     let site = replace(&site, "/etc/nginx", "/etc/ssl");
     nginx_with(program, &site, "admin", listen).write("atoll.htpasswd", "operator:{PLAIN}password\n")
 }
 
-fn nginx_with(program: &Path, site: &str, name: &str, listen: SocketAddr) -> Launch {
-    let certificate = rcgen::generate_simple_self_signed([format!("{name}.example.com")]).unwrap();
-    let launch = Launch::program(program)
-        .write(&format!("{name}.pem"), certificate.cert.pem())
-        .write(&format!("{name}.key"), certificate.signing_key.serialize_pem());
-    let folder = launch.folder().display().to_string();
-    let site = replace(site, "listen 443 ssl;", &format!("listen {listen};"));
-    let site = replace(&site, "/etc/ssl", &folder);
-    let scratch: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|name| format!("{name}_temp_path {folder}/{name};\n"))
-        .concat();
-    let all = format!(
-        "daemon off; master_process off; pid {folder}/pid; error_log stderr;\n\
-         events {{}}\nhttp {{\naccess_log off;\n{scratch}{site}}}\n"
-    );
-    let launch = launch.write("nginx.conf", all);
-    let file = launch.folder().join("nginx.conf");
-    launch.args(["-e", "stderr", "-p", &folder, "-c"]).arg(file)
-}
-
 fn caddy(program: &Path, host: SocketAddr, listen: SocketAddr) -> Launch {
-    let site = replace(&settings("Caddy"), "127.0.0.1:3000", &host.to_string());
+    let site = replace(&settings("proxy.md", "Caddy"), "127.0.0.1:3000", &host.to_string());
     let any_name = format!("http://:{} {{\nbind 127.0.0.1", listen.port());
     let site = replace(&site, "apps.example.com {", &any_name);
     let all = format!("{{\nadmin off\nauto_https off\n}}\n{site}");
@@ -71,24 +37,6 @@ fn caddy(program: &Path, host: SocketAddr, listen: SocketAddr) -> Launch {
         .arg(folder.join("Caddyfile"))
         .env("XDG_DATA_HOME", folder.join("data"))
         .env("XDG_CONFIG_HOME", folder.join("config"))
-}
-
-/// A proxy that has started; where it listens.
-fn start(launch: impl Fn(SocketAddr) -> Launch) -> (Host, SocketAddr) {
-    wait_for("a proxy has a port of its own", || {
-        // It takes no socket that is open already, so another program may take the port before it.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let proxy = launch(address).spawn();
-        let is_taken = wait_for("the proxy listens, or says that it cannot", || {
-            let is_taken = proxy.log().to_lowercase().contains("address already in use");
-            (is_taken || TcpStream::connect(address).is_ok()).then_some(is_taken)
-        });
-        if is_taken {
-            proxy.ended();
-            return None;
-        }
-        Some((proxy, address))
-    })
 }
 
 fn behind(name: &str, launch: fn(&Path, SocketAddr, SocketAddr) -> Launch) {

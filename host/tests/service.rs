@@ -4,9 +4,10 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::time::Duration;
 
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -56,7 +57,8 @@ fn what_is_handed_over_and_is_no_listening_socket_is_an_error() {
     let script = "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve 3</dev/null";
     let ended = Launch::program("sh").args(["-c", script]).arg(atoll()).write("apps.json", "[]").run();
     assert_eq!(ended.status.code(), Some(1));
-    assert!(ended.stderr.contains("the socket from the service manager"), "{}", ended.stderr);
+    let words = ["the sockets from the service manager", "is no TCP or Unix socket that listens"];
+    support::contains(&ended.stderr, &words);
 }
 
 #[test]
@@ -132,17 +134,78 @@ fn sighup_reads_everything_again_and_ends_nothing() {
     assert_eq!(host.log_lines(&["probe#2"]), Vec::<String>::new(), "its library is the same");
 }
 
+/// `atoll serve` with these listeners as a service manager passes them, with their names.
+fn with_passed(listeners: &[(&str, &dyn AsRawFd)], arguments: &[&str]) -> Launch {
+    let descriptors: Vec<_> = listeners.iter().map(|(_, listener)| listener.as_raw_fd()).collect();
+    // Moved out of the way first: one may have the number that another is to get.
+    let moves: String = (0..descriptors.len()).map(|n| format!(" {}<&{}", 20 + n, descriptors[n])).collect();
+    let places: String = (0..descriptors.len()).map(|n| format!(" {}<&{}", 3 + n, 20 + n)).collect();
+    let names: Vec<_> = listeners.iter().map(|(name, _)| *name).collect();
+    let script = format!(
+        "exec{moves}; LISTEN_PID=$$ LISTEN_FDS={} LISTEN_FDNAMES={} exec \"$0\" \"$@\"{places}",
+        names.len(),
+        names.join(":")
+    );
+    let launch = Launch::program("bash").args(["-c", &script]).arg(atoll()).args(arguments);
+    launch.write("apps.json", "[]")
+}
+
+fn listener() -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    fcntl_setfd(&listener, FdFlags::empty()).unwrap();
+    listener
+}
+
+fn is_served(address: std::net::SocketAddr) -> bool {
+    support::Connection::open(address).unwrap().call(&support::Call::get("/healthz")).unwrap().status == 200
+}
+
+#[test]
+fn all_sockets_that_are_passed_are_served() {
+    let (first, second) = (listener(), listener());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("http.sock");
+    let unix = UnixListener::bind(&path).unwrap();
+    fcntl_setfd(&unix, FdFlags::empty()).unwrap();
+    let host = with_passed(&[("web", &first), ("other", &second), ("local", &unix)], &["serve"]).start();
+    for listener in [&first, &second] {
+        assert!(is_served(listener.local_addr().unwrap()));
+    }
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(" 200 OK"), "{answer}");
+    wait_until("the host names its sockets", || {
+        host.stdout().lines().any(|line| line.starts_with("Listening on ") && line.ends_with("http.sock"))
+    });
+    assert!(host.stop().status.success());
+    assert!(path.exists(), "it is the service manager's");
+}
+
+#[test]
+fn sockets_are_chosen_by_name_and_by_address() {
+    let (first, second) = (listener(), listener());
+    let address = second.local_addr().unwrap().to_string();
+    let arguments = ["serve", "--listen", "fd:web", "--listen", &address];
+    let _host = with_passed(&[("web", &first), ("other", &second)], &arguments).start();
+    for listener in [&first, &second] {
+        assert!(is_served(listener.local_addr().unwrap()));
+    }
+}
+
 #[test]
 fn a_socket_that_nobody_would_serve_is_an_error() {
-    let [first, second] = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    for listener in [&first, &second] {
-        fcntl_setfd(listener, FdFlags::empty()).unwrap();
-    }
+    let (first, second) = (listener(), listener());
     for command in ["serve", "dev"] {
-        let (first, second) = (first.as_raw_fd(), second.as_raw_fd());
-        let script = format!("LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\" {command} 9<&{first} 4<&{second} 3<&9");
-        let ended = Launch::program("bash").args(["-c", &script]).arg(atoll()).write("apps.json", "[]").run();
+        let launch = with_passed(&[("web", &first), ("other", &second)], &[command, "--listen", "fd:web"]);
+        let ended = launch.run();
         assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
-        support::contains(&ended.stderr, &["passed 2 sockets, but the host uses one", "ListenStream="]);
+        let words =
+            ["no --listen uses the socket `other` (number 2)", "--listen fd:NAME", "FileDescriptorName="];
+        support::contains(&ended.stderr, &words);
     }
+    let ended = with_passed(&[("web", &first)], &["serve", "--listen", "fd:none"]).run();
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    support::contains(&ended.stderr, &["passed no socket `none` for --listen", "FileDescriptorName=none"]);
 }

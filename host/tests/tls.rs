@@ -15,9 +15,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::WantsClientCert;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion, version};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{
+    ClientConfig, ConfigBuilder, ProtocolVersion, RootCertStore, SupportedProtocolVersion, version,
+};
 
 /// A certificate for `localhost` with its key, as text and for clients that trust it.
 struct Pair {
@@ -27,7 +31,11 @@ struct Pair {
 }
 
 fn pair() -> Pair {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    pair_for("localhost")
+}
+
+fn pair_for(name: &str) -> Pair {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let root = made.cert.der().clone();
     Pair { certificate: made.cert.pem(), key: made.signing_key.serialize_pem(), root }
 }
@@ -48,16 +56,30 @@ async fn connect(
     protocols: &[&str],
     versions: &[&'static SupportedProtocolVersion],
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut config = config(root, versions).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    handshake(address, config, "localhost").await
+}
+
+fn config(
+    root: &CertificateDer<'static>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     let mut roots = RootCertStore::empty();
     roots.add(root.clone()).unwrap();
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+}
+
+async fn handshake(
+    address: SocketAddr,
+    config: ClientConfig,
+    name: &'static str,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await?;
-    TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), stream).await
+    TlsConnector::from(Arc::new(config)).connect(name.try_into().unwrap(), stream).await
 }
 
 /// What comes back for a GET in HTTP/1.1, as text, up to the end of its head.
@@ -345,4 +367,98 @@ fn http2_takes_no_authority_that_is_no_host() {
         assert_eq!(status("a", None, "/apps/probe/../probe/seen/").await, 400);
         assert_eq!(status("a", None, "/apps/probe").await, 308);
     });
+}
+
+#[test]
+fn clients_get_the_certificate_for_their_name() {
+    let (first, second) = (pair_for("one.example"), pair_for("*.two.example"));
+    let host = launch(&first)
+        .write("cert2.pem", &second.certificate)
+        .write("key2.pem", &second.key)
+        .args(["--tls-cert", "cert2.pem", "--tls-key", "key2.pem"])
+        .start();
+    run(async {
+        let served = async |root: &CertificateDer<'static>, name: &'static str| {
+            handshake(host.address(), config(root, BOTH).with_no_client_auth(), name).await
+        };
+        assert!(served(&first.root, "one.example").await.is_ok());
+        assert!(served(&second.root, "a.two.example").await.is_ok());
+        assert!(served(&second.root, "one.example").await.is_err(), "it gets the other one");
+        // Without a name that is known, it is the first.
+        let stream = served(&first.root, "other.example").await.unwrap_err();
+        assert!(stream.to_string().contains("only valid for DnsName(\"one.example\")"), "{stream}");
+        // A new one is taken over, as with one certificate.
+        let new = pair_for("*.two.example");
+        host.replace("key2.pem", &new.key);
+        host.replace("cert2.pem", &new.certificate);
+        host.wait_for_log(&["INFO", "reloaded the certificate cert.pem, cert2.pem"]);
+        assert!(served(&new.root, "b.two.example").await.is_ok());
+        assert!(served(&first.root, "one.example").await.is_ok());
+    });
+    let ended = launch(&first).args(["--tls-cert", "cert.pem"]).run();
+    assert!(ended.stderr.contains("2 --tls-cert and 1 --tls-key: each certificate needs its key"));
+}
+
+#[test]
+fn clients_need_a_certificate_of_the_authority() {
+    let (server, client, stranger) = (pair(), pair_for("client.example"), pair_for("client.example"));
+    let host = launch(&server)
+        .write("clients.pem", &client.certificate)
+        .args(["--tls-client-ca", "clients.pem"])
+        .start();
+    run(async {
+        let with = |pair: &Pair| {
+            let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+            config(&server.root, BOTH).with_client_auth_cert(vec![pair.root.clone()], key).unwrap()
+        };
+        let mut stream = handshake(host.address(), with(&client), "localhost").await.unwrap();
+        let request = "GET /apps/probe/seen/x HTTP/1.0\r\nhost: localhost\r\nclient-cert: :bGll:\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let seen: Value = serde_json::from_str(body).unwrap();
+        let headers = seen["headers"].as_array().unwrap();
+        let certificates: Vec<_> = headers.iter().filter(|header| header[0] == "client-cert").collect();
+        let expected = format!(":{}:", data_encoding::BASE64.encode(&client.root));
+        assert_eq!(certificates, [&json!(["client-cert", expected])]);
+
+        for config in [with(&stranger), config(&server.root, BOTH).with_no_client_auth()] {
+            // In TLS 1.3 the client learns it with its first read.
+            if let Ok(mut stream) = handshake(host.address(), config, "localhost").await {
+                let _ = stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").await;
+                let mut answer = Vec::new();
+                let _ = stream.read_to_end(&mut answer).await;
+                assert_eq!(answer, b"");
+            }
+        }
+        // Another authority is taken over.
+        host.replace("clients.pem", &stranger.certificate);
+        host.wait_for_log(&["INFO", "reloaded the certificate"]);
+        let mut stream = handshake(host.address(), with(&stranger), "localhost").await.unwrap();
+        assert!(get(&mut stream, "/healthz").await.starts_with("HTTP/1.1 200"));
+    });
+    let ended = launch(&server).write("none.pem", "").args(["--tls-client-ca", "none.pem"]).run();
+    assert!(ended.stderr.contains("none.pem contains no usable client CA in PEM format"), "{}", ended.stderr);
+}
+
+#[test]
+fn http_is_redirected_to_https() {
+    let pair = pair();
+    let host = launch(&pair).args(["--redirect-http", "127.0.0.1:0"]).start();
+    let plain: SocketAddr = support::wait_for("the host names its addresses", || {
+        let output = host.stdout();
+        let (before, _) = output.split_once(" (redirects to HTTPS)")?;
+        before.rsplit(", ").next()?.parse().ok()
+    });
+    let port = host.address().port();
+    let mut connection = support::Connection::open(plain).unwrap();
+    let reply = connection.call(&support::Call::post("/apps/probe/echo?a=b", "body")).unwrap();
+    let location = format!("https://localhost:{port}/apps/probe/echo?a=b");
+    assert_eq!((reply.status, reply.header("location")), (308, Some(location)));
+    // Health checks of a load balancer are answered.
+    assert_eq!(connection.call(&support::Call::get("/healthz")).unwrap().text(), "ok\n");
+    assert_eq!(connection.call(&support::Call::get("/readyz")).unwrap().status, 200);
+    let without = Launch::serve("[]").args(["--redirect-http", "127.0.0.1:0"]).run();
+    assert!(without.stderr.contains("--tls-cert"), "{}", without.stderr);
 }

@@ -1,4 +1,4 @@
-//! The limits that no setting changes, by name, as `atoll config show` prints them.
+//! The limits of a host that no setting of an app changes, by name, as `atoll config show` prints them.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::config::{self, MAX_APP_NAME};
 use crate::dispatch::exchange::pace;
 use crate::dispatch::rpc;
 use crate::fs::{regular_file, spare_files};
-use crate::http::{self, connection, health, target, websocket_liveness, websocket_stream};
+use crate::http::{self, ServerLimits, connection, health, target, websocket_liveness, websocket_stream};
 use crate::library::check;
 use crate::library::preflight::{KNOWN_LIBRARIES, PREFLIGHTS};
 use crate::observe::logging::sink;
@@ -22,7 +22,7 @@ use crate::process::control::{MAX_DESCRIPTORS, MESSAGE_LIMIT};
 use crate::process::pool::BLANKS;
 
 /// All of them: times in milliseconds, sizes in bytes.
-pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
+pub(crate) fn all(server: &ServerLimits) -> impl Iterator<Item = (&'static str, u64)> {
     let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let others = [
         ("app_name", MAX_APP_NAME as u64),
@@ -34,7 +34,6 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
         ("backtrace_libraries", panic_report::LIBRARIES as u64),
         ("backtrace_queue", panic_report::queue::QUEUED as u64),
         ("backtrace_reads_per_second", panic_report::READS_PER_SECOND.get().into()),
-        ("body_behind_ms", milliseconds(pace::MAX_BEHIND)),
         ("body_min_rate", pace::MIN_RATE.into()),
         ("env_file", ENV_FILE_LIMIT),
         ("failure_lines_per_second", app_log::FAILURES_PER_SECOND.get().into()),
@@ -53,7 +52,6 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
         ("panics_per_second", app_log::PANICS_PER_SECOND.get().into()),
         ("ready_apps", health::MAX_NAMED as u64),
         ("registry_file", config::FILE_LIMIT),
-        ("request_header_bytes", http::limits::MAX_HEADER_BYTES as u64),
         ("request_headers", http::limits::MAX_HEADERS as u64),
         ("repeated_path", target::MAX_SHOWN as u64),
         ("request_target", http::limits::MAX_TARGET as u64),
@@ -67,5 +65,5 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
         ("websocket_ping_interval_ms", milliseconds(websocket_liveness::PING_INTERVAL)),
         ("websocket_pong_timeout_ms", milliseconds(websocket_liveness::PONG_TIMEOUT)),
     ];
-    connection::limits::all().chain(others)
+    server.all().into_iter().chain(connection::limits::all()).chain(others)
 }

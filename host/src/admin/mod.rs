@@ -44,6 +44,8 @@ pub use self::origin::{AdminOrigin, NoOrigin};
 use self::socket::Socket;
 use self::state::State;
 pub use self::stats::{AppStats, HostStats, Stats};
+use crate::fs::unix_socket::SocketFile;
+use crate::http::ServerLimits;
 use crate::registry::Registrar;
 
 /// The admin listener of a host.
@@ -76,6 +78,13 @@ impl Admin {
             token: None,
             origins: Vec::new(),
         }
+    }
+
+    /// Shows these limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: ServerLimits) -> Self {
+        self.state.limits = limits;
+        self
     }
 
     /// Answers on TCP, too.
@@ -154,7 +163,7 @@ impl Admin {
 pub struct Running {
     handle: ServerHandle,
     reserve: Option<JoinHandle<()>>,
-    _file: Option<socket::File>,
+    _file: Option<SocketFile>,
 }
 
 impl Drop for Running {

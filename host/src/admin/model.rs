@@ -15,6 +15,7 @@ use crate::app::pins::PinnedGeneration;
 use crate::config::{AppConfig, Origin, Route};
 use crate::generation::handle::Generation;
 use crate::generation::runner::ProcessInfo;
+use crate::http::ServerLimits;
 use crate::observe::entries::{FailureEntry, FaultEntry, PanicEntry};
 use crate::observe::history::{HistoryEntry, State, Transition};
 use crate::sandbox::InForce;
@@ -149,7 +150,7 @@ pub struct EffectiveConfig {
     pub file: String,
     /// Its apps, by name.
     pub apps: Vec<EffectiveApp>,
-    /// The fixed limits of the host: times in milliseconds, sizes in bytes.
+    /// The limits of the host that no file has: times in milliseconds, sizes in bytes.
     pub limits: BTreeMap<String, u64>,
 }
 
@@ -314,11 +315,15 @@ impl AppDetails {
 }
 
 impl EffectiveConfig {
-    /// That of a file with these apps.
-    pub fn new<'a>(file: &Path, apps: impl IntoIterator<Item = &'a AppConfig>) -> Self {
+    /// That of a file with these apps, and of a server with these limits.
+    pub fn new<'a>(
+        file: &Path,
+        apps: impl IntoIterator<Item = &'a AppConfig>,
+        server: &ServerLimits,
+    ) -> Self {
         let mut apps: Vec<EffectiveApp> = apps.into_iter().map(EffectiveApp::from).collect();
         apps.sort_by(|one, other| one.name.cmp(&other.name));
-        let limits = limits::all().map(|(name, value)| (name.to_owned(), value)).collect();
+        let limits = limits::all(server).map(|(name, value)| (name.to_owned(), value)).collect();
         Self { file: file.display().to_string(), apps, limits }
     }
 }

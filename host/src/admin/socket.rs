@@ -1,13 +1,12 @@
 //! The Unix socket of a host, by which its user's commands find it.
 
-use std::fs::{DirBuilder, Permissions};
+use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use crate::fs::unix_socket::{SocketFile, is_listened_on};
 
 /// The socket's name in the folder of a host.
 const NAME: &str = "host.sock";
@@ -16,15 +15,7 @@ const NAME: &str = "host.sock";
 #[derive(Debug)]
 pub(super) struct Socket {
     listener: UnixListener,
-    file: File,
-}
-
-/// The socket's file, removed when this is dropped.
-#[derive(Debug)]
-pub(super) struct File {
-    path: PathBuf,
-    /// What tells it from one that another host has made there.
-    id: (u64, u64),
+    file: SocketFile,
 }
 
 /// Where the host of a registry file listens.
@@ -50,15 +41,6 @@ pub(crate) fn is_answered(folder: &Path) -> bool {
     is_listened_on(&folder.join(NAME))
 }
 
-/// Does not wait: who listens may be busy.
-fn is_listened_on(path: &Path) -> bool {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let connected = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-        .and_then(|socket| connect(&socket, &SocketAddrUnix::new(path)?));
-    // Too many wait already.
-    matches!(connected, Ok(()) | Err(Errno::AGAIN))
-}
-
 impl Socket {
     /// Listens for the host that serves the registry file `config`.
     ///
@@ -69,37 +51,18 @@ impl Socket {
         if let Some(folder) = path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
-        if is_listened_on(&path) {
-            return Err(io::Error::new(
-                io::ErrorKind::AddrInUse,
-                format!("another host is listening on {}", path.display()),
-            ));
-        }
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = UnixListener::bind(&path)?;
-        let file = File { id: id(&path)?, path };
-        std::fs::set_permissions(&file.path, Permissions::from_mode(0o600))?;
+        let shown = path.display().to_string();
+        let (listener, file) = SocketFile::bind(path, 0o600).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                io::Error::new(error.kind(), format!("another host is listening on {shown}"))
+            }
+            _ => error,
+        })?;
         Ok(Self { listener, file })
     }
 
-    pub(super) fn into_parts(self) -> (UnixListener, File) {
+    pub(super) fn into_parts(self) -> (UnixListener, SocketFile) {
         (self.listener, self.file)
-    }
-}
-
-fn id(path: &Path) -> io::Result<(u64, u64)> {
-    std::fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        // It may have been removed by hand, and another one may be there; a new host removes what is left over.
-        if id(&self.path).is_ok_and(|id| id == self.id) {
-            let _ = std::fs::remove_file(&self.path);
-        }
     }
 }
 

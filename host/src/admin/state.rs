@@ -10,6 +10,7 @@ use crate::app::pins::Pins;
 use crate::app::resources::AppResources;
 use crate::config::AppConfig;
 use crate::dispatch::problem::{Problem, ProblemKind};
+use crate::http::ServerLimits;
 use crate::library::stage::Staging;
 use crate::memory::heap;
 use crate::observe::events::EventBus;
@@ -28,6 +29,7 @@ pub(crate) struct State {
     staging: Weak<Staging>,
     pins: Pins,
     faults: Faults,
+    pub(super) limits: ServerLimits,
     config: PathBuf,
     started_ms: u64,
 }
@@ -41,6 +43,7 @@ impl State {
             staging: Arc::downgrade(&resources.staging),
             pins: resources.pins.clone(),
             faults: resources.faults.clone(),
+            limits: ServerLimits::DEFAULT,
             config,
             started_ms: now_ms(),
         }
@@ -103,6 +106,6 @@ impl State {
     pub(super) fn effective_config(&self) -> EffectiveConfig {
         let apps = self.registry.apps();
         let configs: Vec<_> = apps.iter().filter_map(|app| self.registry.config(app.name())).collect();
-        EffectiveConfig::new(&self.config, &configs)
+        EffectiveConfig::new(&self.config, &configs, &self.limits)
     }
 }

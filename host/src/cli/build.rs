@@ -10,11 +10,12 @@ use atoll_host::config::{AppConfig, Config, FILE_LIMIT};
 use atoll_host::internal::build::{BuildError, BuildOptions, BuiltLibrary, CrateBuild, Symbols, Workspace};
 use atoll_host::internal::check::{Checked, Opener, check};
 use atoll_host::internal::deploy::{Deployment, Outcome};
-use atoll_host::internal::http_server::stop_signal;
 use atoll_host::internal::regular_file::read_to_string;
+use atoll_host::internal::signals::stop_signals;
 use atoll_host::internal::{Source, Staging};
 use atoll_host::logging;
 use clap::Args;
+use futures_util::StreamExt;
 use log::LevelFilter;
 use serde_json::{Value, json};
 
@@ -141,11 +142,11 @@ fn libraries<'a>(
     }
     let workspaces = Workspace::group(crates.iter().map(|(_, built)| built.clone()));
     let built = actix_web::rt::System::new().block_on(async {
-        let stop_signal = stop_signal()?;
+        let mut stop_signals = stop_signals()?;
         tokio::select! {
             built = build(workspaces, args.symbols) => built,
             // Cargo ends with the future that waits for it.
-            signal = stop_signal => Err(anyhow!("interrupted by {signal}; {} is unchanged", args.out.display())),
+            Some(signal) = stop_signals.next() => Err(anyhow!("interrupted by {signal}; {} is unchanged", args.out.display())),
         }
     })?;
     let Some(built) = built else { return Ok(None) };

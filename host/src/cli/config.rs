@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use atoll_host::ServerLimits;
 use atoll_host::config::{Config, ConfigError, Origin, schema_json};
-use atoll_host::internal::admin::{EffectiveApp, EffectiveConfig, SettingInForce};
+use atoll_host::internal::admin::{AdminClient, AdminError, EffectiveApp, EffectiveConfig, SettingInForce};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -14,8 +15,8 @@ use super::{out, style, units};
 
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Show the effective settings of all apps with their origin, and the limits of the host; values of `env` are
-    /// hidden.
+    /// Show the effective settings of all apps with their origin, and the limits of the host that serves them, or of one
+    /// without options; values of `env` are hidden.
     Show(ConfigArgs),
     /// Check that apps.json is valid, and list all errors.
     Validate(ConfigArgs),
@@ -31,7 +32,7 @@ pub(super) struct ConfigArgs {
     form: Form,
 }
 
-/// Shows or checks a registry file, without a host.
+/// Shows or checks a registry file, also without a host.
 pub(super) fn run(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
     match command {
         ConfigCommand::Show(args) => show(&args.registry.config, args.form.format),
@@ -44,11 +45,19 @@ pub(super) fn run(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn show(file: &Path, format: Format) -> anyhow::Result<ExitCode> {
-    let config = EffectiveConfig::new(&std::path::absolute(file)?, &Config::load(file)?.apps);
+    let apps = Config::load(file)?.apps;
+    let mut config = EffectiveConfig::new(&std::path::absolute(file)?, &apps, &ServerLimits::DEFAULT);
+    let running = match AdminClient::connect(file).and_then(|mut host| host.config()) {
+        Err(AdminError::NoHost { .. }) => None,
+        running => Some(running?.limits),
+    };
+    let title =
+        if running.is_some() { "limits of the running host" } else { "limits of a host without options" };
+    config.limits = running.unwrap_or(config.limits);
     match format {
         Format::Json => out::print_json(&config)?,
         Format::Table => {
-            let shown: Vec<_> = config.apps.iter().map(of_app).chain([limits(&config)]).collect();
+            let shown: Vec<_> = config.apps.iter().map(of_app).chain([limits(title, &config)]).collect();
             out::print_text(&shown.join("\n"))?;
         }
     }
@@ -61,11 +70,11 @@ fn of_app(app: &EffectiveApp) -> String {
     format!("{name}  {}{routes}\n{}", app.path, settings(app.settings.iter()))
 }
 
-/// The limits of the host, which are not in the file.
-fn limits(config: &EffectiveConfig) -> String {
+/// The limits of a host, which are not in the file.
+fn limits(title: &str, config: &EffectiveConfig) -> String {
     let rows: Vec<[Cell; 2]> =
         config.limits.iter().map(|(name, value)| [name.as_str().into(), value.to_string().into()]).collect();
-    let title = style::paint(style::TITLE, "limits of the host");
+    let title = style::paint(style::TITLE, title);
     format!("{title}\n{}", table([Column::Left("LIMIT"), Column::Left("VALUE")], &rows))
 }
 

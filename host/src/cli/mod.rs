@@ -12,6 +12,8 @@ mod dev;
 mod doctor;
 mod exit;
 mod free_port;
+mod limits;
+mod listen;
 mod logs;
 mod ls;
 mod new;
@@ -22,6 +24,7 @@ mod reference;
 mod serve;
 mod style;
 mod table;
+mod tls;
 mod top;
 mod units;
 
@@ -82,7 +85,7 @@ enum Command {
     Disable(arguments::Apps),
     /// Set the log level of an app, overriding RUST_LOG.
     LogLevel(change::LogLevelArgs),
-    /// Show and check apps.json, without a host.
+    /// Show and check apps.json, also without a host.
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Diagnose problems with this machine, apps.json, its libraries and the host, and suggest fixes.

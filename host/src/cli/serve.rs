@@ -1,23 +1,26 @@
 //! `atoll serve`.
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix_web::rt::task::JoinHandle;
 use anyhow::Context;
-use atoll_host::AdminToken;
 use atoll_host::internal::admin::AdminOrigin;
-use atoll_host::internal::http_server::{self, Server};
+use atoll_host::internal::http_server::Server;
 use atoll_host::internal::regular_file::{SMALL_FILE_LIMIT, read_to_string};
+use atoll_host::internal::service_manager::{self, PassedSockets};
 use atoll_host::internal::tls::Tls;
-use atoll_host::internal::{Registry, Watcher, open_files, service_manager};
+use atoll_host::internal::{Registry, Watcher, banner, open_files, signals};
 use atoll_host::logging::{self, Format};
 use atoll_host::trace::SpanSink;
+use atoll_host::{AdminToken, TrustedProxy};
 use atoll_host::{Host, HostBuilder};
 use clap::Args;
-use ipnet::IpNet;
 
+use super::limits::LimitArgs;
+use super::listen::ListenArgs;
+use super::tls::TlsArgs;
 use super::{free_port, out};
 
 /// Where the apps are, and where they are served.
@@ -26,24 +29,23 @@ pub(crate) struct ServeArgs {
     /// The apps.json file.
     #[arg(long, value_name = "FILE", default_value = "apps.json")]
     pub(super) config: PathBuf,
-    /// The address to listen on.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
-    pub(super) listen: SocketAddr,
-    /// If the port is in use, listen on the next free one.
-    #[arg(long)]
-    pub(super) find_free_port: bool,
-    /// Serve HTTPS with this PEM certificate chain; reloaded when the file changes.
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    pub(super) tls_cert: Option<PathBuf>,
-    /// The certificate's private key, in PEM format.
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub(super) tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) listen: ListenArgs,
+    #[command(flatten)]
+    pub(super) tls: TlsArgs,
     /// Accept HTTP/2 without TLS (h2c with prior knowledge).
     #[arg(long, conflicts_with = "tls_cert")]
     pub(super) h2c: bool,
-    /// Trust the X-Forwarded headers of this proxy: an address, or a network such as 10.0.0.0/8. Repeatable.
-    #[arg(long, value_name = "NETWORK", value_parser = network)]
-    pub(super) trusted_proxy: Vec<IpNet>,
+    /// Trust the X-Forwarded headers of this proxy: an address, a network such as 10.0.0.0/8, or `unix` for clients of Unix
+    /// sockets. Repeatable.
+    #[arg(long, value_name = "NETWORK")]
+    pub(super) trusted_proxy: Vec<TrustedProxy>,
+    /// Expect a PROXY protocol header (v1 or v2) on each connection of this proxy: an address, a network, or `unix`.
+    /// Repeatable.
+    #[arg(long, value_name = "NETWORK")]
+    pub(super) proxy_protocol: Vec<TrustedProxy>,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
     /// The address for the admin API and dashboard, such as 127.0.0.1:3001. Without it, only `atoll` commands of the
     /// same user can reach the host.
     #[arg(long, value_name = "ADDRESS")]
@@ -75,22 +77,14 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
-/// A network, or one address.
-fn network(text: &str) -> Result<IpNet, String> {
-    let address = text.parse::<IpAddr>().map(IpNet::from);
-    address
-        .or_else(|_| text.parse())
-        .map_err(|_| "expected an address or a network such as 10.0.0.0/8".to_owned())
-}
-
 /// Serves the apps of a registry until the process is stopped.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
     logging::init(args.log_format);
     open_files::allow_many_files();
-    let socket = handed_over()?;
+    let passed = passed()?;
     actix_web::rt::System::new().block_on(async {
         let host = host(args)?.start()?;
-        let served = serve(args, socket, &host).await;
+        let served = serve(args, passed, &host).await;
         // Whatever went wrong: no code of an app's is to run when the process ends.
         host.close().await;
         served
@@ -99,7 +93,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
 
 /// The host that the arguments describe.
 pub(super) fn host(args: &ServeArgs) -> anyhow::Result<HostBuilder> {
-    let mut host = Host::builder(&args.config);
+    let mut host = Host::builder(&args.config).with_limits(args.limits.get()?);
     if let Some(sink) = spans(args)? {
         host = host.with_spans(sink);
     }
@@ -109,11 +103,12 @@ pub(super) fn host(args: &ServeArgs) -> anyhow::Result<HostBuilder> {
     Ok(host)
 }
 
-async fn serve(args: &ServeArgs, socket: Option<TcpListener>, host: &Host) -> anyhow::Result<()> {
-    let (server, follow_certificate) = listen(args, socket, host.registry(), host.watcher())?;
-    out::print(format!("{}\n", http_server::banner(host.registry(), &server.base_url())))?;
+async fn serve(args: &ServeArgs, mut passed: PassedSockets, host: &Host) -> anyhow::Result<()> {
+    let (server, follow_certificate) = listen(args, &mut passed, host.registry(), host.watcher())?;
+    out::print(format!("{}\n", banner(host.registry(), &server.base_url())))?;
+    say_listening(&server)?;
     say_admin(host.admin_address())?;
-    let reread = actix_web::rt::spawn(http_server::reread_at_hangup(host.watcher().clone())?);
+    let reread = actix_web::rt::spawn(signals::reread_at_hangup(host.watcher().clone())?);
     service_manager::ready();
     let served = server.run().await;
     [Some(reread), follow_certificate].iter().flatten().for_each(JoinHandle::abort);
@@ -136,42 +131,51 @@ fn spans(args: &ServeArgs) -> anyhow::Result<Option<Arc<dyn SpanSink>>> {
     }
 }
 
-/// The socket that a service manager hands over. What cannot be used is found before anything is started.
-pub(super) fn handed_over() -> anyhow::Result<Option<TcpListener>> {
-    service_manager::socket().context("cannot use the socket from the service manager")
+/// The sockets that a service manager passes. What cannot be used is found before anything is started.
+pub(super) fn passed() -> anyhow::Result<PassedSockets> {
+    PassedSockets::from_env().context("cannot use the sockets from the service manager")
 }
 
-/// Listens on the socket from the service manager, or else on the configured address; with TLS, also returns the task
-/// that watches the certificate's files.
+/// Listens where the arguments say, on the sockets from the service manager that are there; with TLS, also returns the task
+/// that watches the certificates' files.
 pub(super) fn listen(
     args: &ServeArgs,
-    handed_over: Option<TcpListener>,
+    passed: &mut PassedSockets,
     registry: &Arc<Registry>,
     watcher: &Watcher,
 ) -> anyhow::Result<(Server, Option<JoinHandle<()>>)> {
-    let files = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
-    let tls = files.map(|(cert, key)| Tls::load(cert, key, watcher)).transpose()?;
-    let server = match handed_over {
-        Some(socket) => Server::on(registry.clone(), socket),
-        None => {
-            let bind = |address| Server::bind(registry.clone(), address);
-            free_port::listen(args.listen, "--listen", args.find_free_port, bind)?
-        }
-    };
-    let mut server =
-        server.trusting(args.trusted_proxy.iter().copied().collect()).with_access_log(args.access_log);
+    let tls = args.tls.files()?.map(|files| Tls::load(files, watcher)).transpose()?;
+    let redirecting = args.listen.redirecting(passed)?;
+    let listeners = args.listen.serving(passed)?;
+    passed.are_used()?;
+    let mut server = Server::on(registry.clone(), listeners)
+        .with_redirect(redirecting)
+        .trusting(args.trusted_proxy.iter().copied().collect())
+        .with_proxy_protocol(args.proxy_protocol.iter().copied().collect())
+        .with_access_log(args.access_log)
+        .with_limits(args.limits.get()?);
     if args.h2c {
         server = server.with_cleartext_http2();
     }
     if let Some(tls) = &tls {
-        server = server.with_tls(tls)?;
+        server = server.with_tls(tls);
     }
     Ok((server, tls.map(|tls| actix_web::rt::spawn(tls.follow()))))
 }
 
+/// Prints where a server listens, if that is more than its URLs show.
+pub(super) fn say_listening(server: &Server) -> anyhow::Result<()> {
+    let shown = server.shown();
+    if shown.len() > 1 {
+        out::print(format!("Listening on {}\n", shown.join(", ")))?;
+    }
+    Ok(())
+}
+
 /// The admin listener, from the arguments.
 fn admin_listener(args: &ServeArgs) -> anyhow::Result<Option<TcpListener>> {
-    let listen = |address| free_port::listen(address, "--admin", args.find_free_port, TcpListener::bind);
+    let listen =
+        |address| free_port::listen(address, "--admin", args.listen.find_free_port, TcpListener::bind);
     args.admin.map(listen).transpose().context("the admin API")
 }
 

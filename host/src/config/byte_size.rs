@@ -18,7 +18,7 @@ const UNITS: [(&str, u64); 10] = [
 ];
 
 /// The bytes that a text such as `8MiB` or `8 MiB` stands for; `None` if it is not a size or is past 64 bits.
-pub(super) fn parse(text: &str) -> Option<u64> {
+pub fn parse(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, rest) = text.split_at(digits);
     let unit = rest.strip_prefix(' ').unwrap_or(rest);

@@ -38,7 +38,7 @@
 
 mod app;
 mod build;
-mod byte_size;
+pub(crate) mod byte_size;
 mod cors;
 mod diagnostic;
 mod document;

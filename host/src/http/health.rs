@@ -1,8 +1,10 @@
-//! Health checks: whether the host is alive, and whether it is ready.
+//! Health checks: whether the host is alive, and whether it, or one of its apps, is ready.
 
 use actix_web::HttpResponse;
 use actix_web::http::{Method, header};
 
+use super::connection::Shutdown;
+use super::target::unknown_app;
 use crate::app::handle::App;
 use crate::app::lifecycle::Phase;
 use crate::dispatch::problem::{Problem, ProblemKind};
@@ -13,25 +15,32 @@ pub(crate) const MAX_NAMED: usize = 100;
 
 /// A question that the host answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Health {
+pub(super) enum Health<'a> {
     /// `/healthz`: the process answers.
     Alive,
     /// `/readyz`: the apps that start with the host have started, and no app has failed for good.
     Ready,
+    /// `/readyz/APP`: the app takes requests, or starts when one comes.
+    AppReady(&'a str),
 }
 
-impl Health {
+impl<'a> Health<'a> {
     /// The question that is asked at this path.
-    pub(super) fn from_path(path: &str) -> Option<Self> {
+    pub(super) fn from_path(path: &'a str) -> Option<Self> {
         match path {
             "/healthz" => Some(Self::Alive),
             "/readyz" => Some(Self::Ready),
-            _ => None,
+            _ => path.strip_prefix("/readyz/").filter(|app| !app.contains('/')).map(Self::AppReady),
         }
     }
 
     /// Answers it.
-    pub(super) fn answer(self, method: &Method, registry: &Registry) -> Result<HttpResponse, Problem> {
+    pub(super) fn answer(
+        self,
+        method: &Method,
+        registry: &Registry,
+        shutdown: &Shutdown,
+    ) -> Result<HttpResponse, Problem> {
         if method == Method::OPTIONS {
             return Ok(HttpResponse::NoContent()
                 .insert_header((header::ALLOW, "GET, HEAD, OPTIONS"))
@@ -45,9 +54,26 @@ impl Health {
         }
         Ok(match self {
             Self::Alive => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n"),
+            Self::AppReady(name) => {
+                let app = registry.get(name).ok_or_else(|| unknown_app(name, registry))?;
+                if shutdown.is_announced() { shutting_down() } else { app_ready(&app) }
+            }
+            Self::Ready if shutdown.is_announced() => shutting_down(),
             Self::Ready => ready(registry),
         })
     }
+}
+
+fn shutting_down() -> HttpResponse {
+    HttpResponse::ServiceUnavailable().body("shutting down\n")
+}
+
+fn app_ready(app: &App) -> HttpResponse {
+    // Unlike the host as a whole, it is of no use as long as its requests are rejected.
+    if is_late(app) || matches!(app.phase(), Phase::Disabled | Phase::Closing | Phase::Resting) {
+        return HttpResponse::ServiceUnavailable().body(format!("{}: {}\n", app.name(), app.phase()));
+    }
+    HttpResponse::Ok().body("ready\n")
 }
 
 fn ready(registry: &Registry) -> HttpResponse {

@@ -1,8 +1,10 @@
 //! Where requests go.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::app::handle::App;
+use crate::generation::handle::Generation;
 use crate::registry::Registry;
 
 /// Where requests under `/apps/` go.
@@ -17,13 +19,20 @@ pub enum Mount {
 impl Mount {
     /// Ends the server-sent events and WebSockets of all apps, which would not end by themselves.
     pub(crate) fn cancel_endless(&self) {
+        self.serving().iter().for_each(|generation| generation.shutdown().cancel_endless());
+    }
+
+    /// Ends them one after the other within this time.
+    pub(crate) fn cancel_endless_within(&self, time: Duration) {
+        self.serving().iter().for_each(|generation| generation.shutdown().cancel_endless_within(time));
+    }
+
+    fn serving(&self) -> Vec<Arc<Generation>> {
         let apps = match self {
             Self::Registry(registry) => registry.apps(),
             Self::Root(app) => vec![app.clone()],
         };
-        for generation in apps.iter().filter_map(|app| app.serving()) {
-            generation.shutdown().cancel_endless();
-        }
+        apps.iter().filter_map(|app| app.serving()).collect()
     }
 }
 

@@ -18,7 +18,7 @@ use super::rewrite::Rewrite;
 use super::settings::HttpSettings;
 use super::target::Target;
 use super::upgrade::{asks_for_websocket, names_websocket};
-use super::{about, authority, cors, dots, forwarded, head, limits, rpc, trace, websocket};
+use super::{about, authority, cors, dots, forwarded, head, limits, redirect, rpc, trace, websocket};
 use crate::config::Settings;
 use crate::dispatch::admission;
 use crate::dispatch::exchange::{self, Answered, RequestBody, ResponseBody};
@@ -79,12 +79,15 @@ async fn answer(
 ) -> Result<HttpResponse, Problem> {
     authority::check(request)?;
     dots::check(request.uri().path())?;
+    if let Some(port) = front.redirect_to.filter(|_| Health::from_path(request.uri().path()).is_none()) {
+        return redirect::to_https(request, port);
+    }
     let host = forwarded::host(request);
     let asked = Asked::of(request, &front.mount, host.as_deref())?;
     if let Some(app) = asked.app() {
         record.set_app(app.clone());
     }
-    limits::check(request)?;
+    limits::check(request, front.limits.max_header_bytes)?;
     if let Some(app) = asked.app()
         && app.settings().cors.is_some()
         && cors::is_preflight(request)
@@ -96,7 +99,7 @@ async fn answer(
         Asked::App(target) => {
             forward(request, payload, front, target, host.as_deref(), request_id, record).await
         }
-        Asked::Health(health, registry) => health.answer(request.method(), registry),
+        Asked::Health(health, registry) => health.answer(request.method(), registry, &front.shutdown),
         Asked::Host => Ok(about_the_host()),
         Asked::Tunnel => {
             Err(Problem::new(ProblemKind::MethodNotAllowed, "The host does not support CONNECT."))
@@ -135,7 +138,7 @@ async fn forward(
     let (body, payload) = if asks_for_websocket(request)? {
         (RequestBody::None, Some(payload))
     } else {
-        (request_body(request, payload, app.metrics()).await?, None)
+        (request_body(request, payload, app.metrics(), &front.limits).await?, None)
     };
 
     let mut headers = head::end_to_end(request.headers());

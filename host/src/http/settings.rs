@@ -1,6 +1,8 @@
 //! What all requests are answered from.
 
+use super::connection::Shutdown;
 use super::mount::Mount;
+use super::server_limits::ServerLimits;
 use super::trusted_proxies::TrustedProxies;
 
 /// What all requests are answered from.
@@ -12,4 +14,24 @@ pub struct HttpSettings {
     pub trusted: TrustedProxies,
     /// Whether each request is a line in the log.
     pub access_log: bool,
+    /// What clients may take.
+    pub limits: ServerLimits,
+    /// Requests are redirected to HTTPS on this port.
+    pub(crate) redirect_to: Option<u16>,
+    /// Whether it is about to end.
+    pub(crate) shutdown: Shutdown,
+}
+
+impl HttpSettings {
+    /// With the defaults of a server.
+    pub fn new(mount: Mount) -> Self {
+        Self {
+            mount,
+            trusted: TrustedProxies::default(),
+            access_log: false,
+            limits: ServerLimits::DEFAULT,
+            redirect_to: None,
+            shutdown: Shutdown::default(),
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
 use tokio::task::JoinHandle;
@@ -13,12 +14,12 @@ use crate::admin::host_lock::{HostLock, HostLockError};
 use crate::admin::{self, Admin, AdminOrigin, AdminToken};
 use crate::app::resources::SetupError;
 use crate::config::ConfigError;
-use crate::http::{self, HttpSettings, Mount, TrustedProxies};
+use crate::http::{self, HttpSettings, LimitOutOfRange, Mount, ServerLimits, TrustedProxies};
 use crate::library::preflight;
 use crate::observe::trace::SpanSink;
 use crate::registry::{Registrar, Registry};
+use crate::server::config_file::{ConfigFile, follow_config};
 use crate::server::fault_recorder::FaultRecorder;
-use crate::server::http_server::{ConfigFile, follow_config};
 use crate::watch::Watcher;
 
 /// The apps of a registry file, which is followed: `atoll serve` without its server.
@@ -82,6 +83,9 @@ pub enum HostError {
     /// The file cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A limit is out of its range.
+    #[error(transparent)]
+    Limits(#[from] LimitOutOfRange),
     /// The admin listener cannot be used.
     #[error("cannot serve the admin API: {0}")]
     Admin(io::Error),
@@ -93,7 +97,7 @@ impl Host {
         let mount = Mount::Registry(Arc::default());
         HostBuilder {
             config: config.into(),
-            front: HttpSettings { mount, trusted: TrustedProxies::default(), access_log: false },
+            front: HttpSettings::new(mount),
             preflight: preflight::has_children(),
             spans: None,
             shows_details: false,
@@ -109,6 +113,11 @@ impl Host {
         http::configure(self.front.clone())
     }
 
+    /// What requests to it are answered from.
+    pub(super) fn front(&self) -> HttpSettings {
+        HttpSettings::clone(&self.front)
+    }
+
     /// Its apps.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
@@ -122,6 +131,12 @@ impl Host {
     /// Where the admin API is on TCP.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// Has `/readyz` return 503 from now on, so that load balancers send their requests elsewhere. Call it before the program's
+    /// server ends, and let it serve until the load balancers have noticed.
+    pub fn announce_shutdown(&self) {
+        self.front.shutdown.announce(Duration::ZERO);
     }
 
     /// Ends server-sent events and WebSockets, which else hold up the graceful end of a server.
@@ -202,6 +217,13 @@ impl HostBuilder {
         self
     }
 
+    /// Sets limits of requests. Where the program has its own server, those of [`ServerLimits`] that are about connections
+    /// and the shutdown are that server's.
+    pub fn with_limits(mut self, limits: ServerLimits) -> Self {
+        self.front.limits = limits;
+        self
+    }
+
     /// With problems that contain internal errors of the apps: for their developers, not for their users.
     pub fn with_details(self) -> Self {
         Self { shows_details: true, ..self }
@@ -252,6 +274,7 @@ impl HostBuilder {
     #[doc(hidden)]
     pub fn open(self) -> Result<(OpenHost, ConfigFile), HostError> {
         let Self { config, front, preflight, spans, shows_details, admin, token, origins } = self;
+        front.limits.check()?;
         let registrar = Registrar::builder()
             .with_preflight(preflight)
             .with_details(shows_details)
@@ -261,7 +284,8 @@ impl HostBuilder {
         let recorder = record_faults(&registrar, &config);
         // Watched before it is read: an edit in between is not lost.
         let file = ConfigFile::watch(config.clone(), registrar.watcher());
-        let mut listener = Admin::new(&registrar, &config).with_token(token).with_origins(origins);
+        let mut listener =
+            Admin::new(&registrar, &config).with_limits(front.limits).with_token(token).with_origins(origins);
         if let Some(tcp) = admin {
             listener = listener.with_listener(tcp);
         }

@@ -1,19 +1,24 @@
 //! The files that a process may have open, which its connections share with the apps.
 
 use std::io;
+use std::num::NonZero;
 
-use crate::http::connection::limits::{FILES_KEPT_BACK, MAX_CONNECTIONS};
+use crate::http::connection::limits::FILES_KEPT_BACK;
 
-/// How many connections each of so many HTTP threads may have, so that all of them together leave [`FILES_KEPT_BACK`] file
-/// descriptors free. Further clients wait to be accepted.
-pub(crate) fn connections_for_each(threads: usize) -> usize {
+/// On how many of the machine's processors HTTP threads serve, and how many connections each may have: together at most
+/// `connections`, and so many that [`FILES_KEPT_BACK`] file descriptors stay free. Further clients wait to be accepted.
+pub(crate) fn threads_and_connections(connections: usize) -> (usize, usize) {
     let open_files = limit_of_open_files().map_or(u64::MAX, |limit| limit.rlim_cur);
-    share(open_files, threads)
+    let processors = std::thread::available_parallelism().map_or(2, NonZero::get);
+    share(open_files, processors, connections)
 }
 
-fn share(open_files: u64, threads: usize) -> usize {
-    let connections = usize::try_from(open_files.saturating_sub(FILES_KEPT_BACK)).unwrap_or(usize::MAX);
-    (connections / threads.max(1)).clamp(1, MAX_CONNECTIONS)
+fn share(open_files: u64, processors: usize, connections: usize) -> (usize, usize) {
+    let files = usize::try_from(open_files.saturating_sub(FILES_KEPT_BACK)).unwrap_or(usize::MAX);
+    let connections = connections.min(files).max(1);
+    // A thread without a connection would keep the clients waiting that come to it.
+    let threads = processors.clamp(1, connections);
+    (threads, connections / threads)
 }
 
 fn limit_of_open_files() -> Option<libc::rlimit> {
@@ -47,8 +52,14 @@ mod tests {
 
     #[test]
     fn connections_leave_some_files_free() {
-        assert_eq!(share(1024, 2), 480);
-        assert_eq!(share(u64::MAX, 2), MAX_CONNECTIONS);
-        assert_eq!((share(64, 2), share(10, 0)), (1, 1));
+        assert_eq!(share(1024, 2, 100_000), (2, 480));
+        assert_eq!(share(u64::MAX, 2, 100_000), (2, 50_000));
+        assert_eq!((share(64, 2, 100), share(10, 0, 100)), ((1, 1), (1, 1)));
+    }
+
+    #[test]
+    fn all_threads_together_have_no_more_connections_than_allowed() {
+        assert_eq!([1, 2, 3, 7].map(|most| share(1024, 4, most)), [(1, 1), (2, 1), (3, 1), (4, 1)]);
+        assert_eq!(share(1024, 4, 9), (4, 2));
     }
 }

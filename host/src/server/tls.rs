@@ -1,16 +1,21 @@
-//! TLS: the server's certificate, reloaded when its files change.
+//! TLS: the server's certificates, reloaded when their files change.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
-use rustls::crypto::ring;
+use futures_util::future::select_all;
+use rustls::client::verify_server_name;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{
+    ClientHello, ParsedCertificate, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
 
 use crate::fs::regular_file::{self, SMALL_FILE_LIMIT, in_background};
 use crate::http::connection::{ALPN_HTTP1, ALPN_HTTP1_0, ALPN_HTTP2};
@@ -67,6 +72,17 @@ pub enum TlsError {
         /// What is wrong with them.
         reason: rustls::Error,
     },
+    /// The certificates of the authorities that issue those of clients cannot be used.
+    #[error("cannot use the client CA {}: {reason}", path.display())]
+    ClientCa {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The system gives no random numbers.
+    #[error("cannot set up TLS: {0}")]
+    Unsupported(rustls::Error),
 }
 
 /// Where a certificate is: its chain, the server's own first, and its private key, both in PEM format.
@@ -105,76 +121,124 @@ fn unreadable(what: &'static str, path: &Path, error: pem::Error, hint: &'static
     }
 }
 
-/// The certificate that new connections get.
-#[derive(Debug)]
-struct Current(ArcSwap<CertifiedKey>);
+/// The files of a server's TLS.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// Certificate chains with their private keys. A client gets the first one that is valid for the name that it asks for,
+    /// or else the first of all.
+    pub certificates: Vec<(PathBuf, PathBuf)>,
+    /// The certificates of the authorities that issue those of clients: a client needs one, if there are some.
+    pub client_ca: Option<PathBuf>,
+}
 
-impl ResolvesServerCert for Current {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
+impl TlsFiles {
+    fn watch(&self, watcher: &Watcher) -> Vec<FileWatch> {
+        let pairs = self.certificates.iter().flat_map(|(certificate, key)| [certificate, key]);
+        pairs.chain(&self.client_ca).map(|path| watcher.watch_file(path)).collect()
+    }
+
+    /// The configuration of a server that speaks TLS 1.2 and 1.3.
+    fn load(&self, tickets: &Arc<dyn ProducesTickets>) -> Result<ServerConfig, TlsError> {
+        let load = |(certificate, key): &(PathBuf, PathBuf)| {
+            let files = Files { certificate: certificate.clone(), key: key.clone() };
+            files.load().map(Arc::new)
+        };
+        let certificates = self.certificates.iter().map(load).collect::<Result<_, _>>()?;
+        let provider = Arc::new(ring::default_provider());
+        let builder =
+            ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+        let builder = builder.map_err(TlsError::Unsupported)?;
+        let builder = match &self.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(file) => builder.with_client_cert_verifier(verifier(file, provider)?),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(ByName(certificates)));
+        config.ticketer = tickets.clone();
+        config.alpn_protocols = [ALPN_HTTP2, ALPN_HTTP1, ALPN_HTTP1_0].map(<[u8]>::to_vec).to_vec();
+        Ok(config)
     }
 }
 
-/// A certificate in use, and the watches on its files.
+/// What decides whether a client's certificate was issued by one of the authorities in a file.
+fn verifier(file: &Path, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    const WHAT: &str = "client CA";
+    let text = regular_file::read(file, SMALL_FILE_LIMIT).map_err(pem::Error::Io);
+    let authorities =
+        text.and_then(|text| CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>());
+    let authorities = authorities.map_err(|error| unreadable(WHAT, file, error, ""))?;
+    if authorities.is_empty() {
+        return Err(unreadable(WHAT, file, pem::Error::NoItemsFound, ""));
+    }
+    let mut roots = RootCertStore::empty();
+    let path = file.to_owned();
+    for authority in authorities {
+        roots
+            .add(authority)
+            .map_err(|reason| TlsError::ClientCa { path: path.clone(), reason: reason.to_string() })?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    verifier.map_err(|reason| TlsError::ClientCa { path, reason: reason.to_string() })
+}
+
+/// Chooses a certificate by the name that a client asks for.
+#[derive(Debug)]
+struct ByName(Vec<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
+        let of_name = name.and_then(|name| self.0.iter().find(|key| is_for(key, &name)));
+        of_name.or(self.0.first()).cloned()
+    }
+}
+
+fn is_for(key: &CertifiedKey, name: &ServerName<'_>) -> bool {
+    let certificate = key.end_entity_cert().and_then(ParsedCertificate::try_from);
+    certificate.is_ok_and(|certificate| verify_server_name(&certificate, name).is_ok())
+}
+
+/// TLS in use, and the watches on its files.
 #[derive(Debug)]
 pub struct Tls {
-    files: Files,
-    current: Arc<Current>,
-    certificate_watch: FileWatch,
-    key_watch: FileWatch,
+    files: TlsFiles,
+    current: Arc<ArcSwap<ServerConfig>>,
+    tickets: Arc<dyn ProducesTickets>,
+    watches: Vec<FileWatch>,
 }
 
 impl Tls {
-    /// Loads a certificate and its key, and watches their files from what they are now.
+    /// Loads the files, and watches them from what they are now.
     ///
     /// # Errors
     /// See [`TlsError`].
-    pub fn load(certificate: &Path, key: &Path, watcher: &Watcher) -> Result<Self, TlsError> {
-        let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
+    pub fn load(files: TlsFiles, watcher: &Watcher) -> Result<Self, TlsError> {
         // Watched before they are read: a change in between is not lost.
-        let (certificate_watch, key_watch) = (watcher.watch_file(certificate), watcher.watch_file(key));
-        let current = Arc::new(Current(ArcSwap::from_pointee(files.load()?)));
-        Ok(Self { files, current, certificate_watch, key_watch })
+        let watches = files.watch(watcher);
+        let tickets = ring::Ticketer::new().map_err(TlsError::Unsupported)?;
+        let current = Arc::new(ArcSwap::from_pointee(files.load(&tickets)?));
+        Ok(Self { files, current, tickets, watches })
     }
 
-    /// For a server that speaks TLS 1.2 and 1.3, with the certificate as it is at each connection.
-    ///
-    /// # Errors
-    /// The system gives no random numbers.
-    pub(crate) fn config(&self) -> Result<ServerConfig, rustls::Error> {
-        let provider = Arc::new(ring::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_cert_resolver(self.current.clone());
-        config.ticketer = ring::Ticketer::new()?;
-        config.alpn_protocols = [ALPN_HTTP2, ALPN_HTTP1, ALPN_HTTP1_0].map(<[u8]>::to_vec).to_vec();
-        Ok(config)
+    /// The configuration, as it is at each connection.
+    pub(crate) fn config(&self) -> Arc<ArcSwap<ServerConfig>> {
+        self.current.clone()
     }
 
     /// Reloads the files when they change, as long as it is polled. Unusable files are logged and ignored; open
     /// connections are not affected.
     pub async fn follow(mut self) {
         loop {
-            tokio::select! {
-                _ = self.certificate_watch.changed() => {}
-                _ = self.key_watch.changed() => {}
-            }
-            let files = self.files.clone();
-            let loaded = in_background(move || files.load()).await.unwrap_or_else(|reason| {
-                Err(TlsError::Unreadable {
-                    what: "certificate",
-                    path: self.files.certificate.clone(),
-                    reason,
-                })
-            });
-            match loaded {
-                Ok(new) => {
-                    self.current.0.store(Arc::new(new));
-                    log::info!("reloaded the certificate {}", self.files.certificate.display());
+            select_all(self.watches.iter_mut().map(|watch| Box::pin(watch.changed()))).await;
+            let (files, tickets) = (self.files.clone(), self.tickets.clone());
+            match in_background(move || files.load(&tickets)).await {
+                Ok(Ok(new)) => {
+                    self.current.store(Arc::new(new));
+                    let names = self.files.certificates.iter().map(|(file, _)| file.display().to_string());
+                    log::info!("reloaded the certificate {}", names.collect::<Vec<_>>().join(", "));
                 }
                 // One of the two files is replaced before the other.
-                Err(error) => log::warn!("keeping the current certificate: {error}"),
+                Ok(Err(error)) => log::warn!("keeping the current certificate: {error}"),
+                Err(error) => log::warn!("keeping the current certificate: cannot read it: {error}"),
             }
         }
     }

@@ -273,6 +273,11 @@ impl Connection {
         self.stream.get_ref().try_clone().unwrap()
     }
 
+    /// The client's end.
+    pub fn local_address(&self) -> SocketAddr {
+        self.stream.get_ref().local_addr().unwrap()
+    }
+
     /// Whether the host has closed the connection; waits for it.
     pub fn is_closed(&mut self) -> bool {
         matches!(self.stream.fill_buf(), Ok([]) | Err(_))

@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 
 use atoll_port::CallContext;
 use atoll_port::exchange::websocket::{self, Closed, WebSocketClient};
-use atoll_port::exchange::{self, BodyPart, BodySource, RequestBody, ResponseBody};
+use atoll_port::exchange::{self, BodyPart, BodySource, RequestBody, ResponseBody, pace};
 use atoll_port::problem::{Problem, ProblemKind};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -107,7 +107,7 @@ impl Connection {
         let body = match body {
             Some(body) if body.is_empty() => RequestBody::None,
             Some(body) => Bytes::from(body).into(),
-            None => RequestBody::Stream(self.pieces()),
+            None => RequestBody::Stream(self.pieces(), pace::BODY_TIMEOUT),
         };
         let (is_head, request_id) = (request.method == "HEAD", request.request_id.to_string());
         let app = self.app.clone();

@@ -4,13 +4,13 @@ mod build_queue;
 mod report;
 mod watches;
 
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::rt::task::JoinHandle;
 use atoll_host::internal::http::LivePages;
-use atoll_host::internal::{http_server, open_files};
+use atoll_host::internal::service_manager::PassedSockets;
+use atoll_host::internal::{banner, open_files};
 use atoll_host::logging;
 use clap::Args;
 
@@ -43,17 +43,18 @@ pub(super) struct DevArgs {
 pub(super) fn run(args: &DevArgs) -> anyhow::Result<()> {
     logging::init_for_development(args.serve.log_format);
     open_files::allow_many_files();
-    let socket = serve::handed_over()?;
-    actix_web::rt::System::new().block_on(develop(args, socket))
+    let passed = serve::passed()?;
+    actix_web::rt::System::new().block_on(develop(args, passed))
 }
 
-async fn develop(args: &DevArgs, socket: Option<TcpListener>) -> anyhow::Result<()> {
+async fn develop(args: &DevArgs, mut passed: PassedSockets) -> anyhow::Result<()> {
     // Each save is a new library, so that each would wait for another process.
     let (host, file) = serve::host(&args.serve)?.with_details().without_preflight().open()?;
     let registrar = host.registrar().clone();
     let config = file.load()?;
     let registry = registrar.registry().clone();
-    let (server, follow_certificate) = serve::listen(&args.serve, socket, &registry, registrar.watcher())?;
+    let (server, follow_certificate) =
+        serve::listen(&args.serve, &mut passed, &registry, registrar.watcher())?;
     let live = Arc::new(LivePages::new(registry.clone()));
     let server = server.with_live_pages(live.clone());
     let report = Rc::new(Report::new(registry.clone(), server.base_url()));
@@ -68,11 +69,12 @@ async fn develop(args: &DevArgs, socket: Option<TcpListener>) -> anyhow::Result<
     // Each app is served as soon as it is built.
     let host = host.run(async move {
         builds.work_off(&mut watches).await;
-        if let Err(error) = out::print(format!("{}\n", http_server::banner(&registry, &base))) {
+        if let Err(error) = out::print(format!("{}\n", banner(&registry, &base))) {
             log::debug!("cannot print the table of apps: {error}");
         }
         builds.follow(watches).await;
     })?;
+    serve::say_listening(&server)?;
     serve::say_admin(host.admin_address())?;
     let served = server.run().await;
     // Ends the build that may be running, too.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use atoll_host::config::Config;
-use atoll_host::internal::http_server::ConfigFile;
+use atoll_host::internal::ConfigFile;
 use atoll_host::internal::{FileWatch, TreeWatch, WatchSet, Watcher};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, pending, select_all};

@@ -4,23 +4,58 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
+use atoll_host::ListenAddress;
 use atoll_host::internal::admin::{AdminClient, AdminError, AppStatus, HostStatus};
 
 use super::super::port_owner::PortOwner;
 use super::super::units;
 use super::finding::Finding;
+use super::server;
 
-pub(super) fn check(config: &Path, listen: SocketAddr) -> Vec<Finding> {
-    let status = AdminClient::connect(config).and_then(|mut host| host.status());
+pub(super) fn check(config: &Path, listen: &[ListenAddress]) -> Vec<Finding> {
+    let status = AdminClient::connect(config).and_then(|mut host| Ok((host.status()?, host.config())));
     let mut findings = match &status {
-        Ok(status) => running(status),
+        Ok((status, config)) => {
+            let limits = match config {
+                Ok(config) => server::check(&config.limits, status.process.pid),
+                Err(error) => {
+                    let remedy = "restart the host with the version of this command";
+                    vec![Finding::warning("limits of the server", error.to_string(), remedy)]
+                }
+            };
+            running(status).into_iter().chain(limits).collect()
+        }
         Err(AdminError::NoHost { .. }) => vec![Finding::ok("host", "not running for this apps.json")],
         Err(error) => {
             vec![Finding::problem("host", error.to_string(), "if this persists, restart the host")]
         }
     };
-    findings.push(port(listen, status.ok().map(|status| status.process.pid)));
+    let host = status.ok().map(|(status, _)| status.process.pid);
+    findings.extend(listen.iter().flat_map(|address| listening(address, host)));
     findings
+}
+
+fn listening(address: &ListenAddress, host: Option<u32>) -> Vec<Finding> {
+    let check = format!("address {address}");
+    match (address, address.resolve()) {
+        (_, Err(error)) => vec![Finding::problem(
+            check,
+            error.to_string(),
+            "choose a name that this machine knows with --listen, or an address",
+        )],
+        (ListenAddress::Unix { path, .. }, _) => vec![folder_of(path, check)],
+        (_, Ok(addresses)) => addresses.into_iter().map(|address| port(address, host)).collect(),
+    }
+}
+
+/// Whether the folder of a Unix socket is there.
+fn folder_of(socket: &Path, check: String) -> Finding {
+    let folder = socket.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder.is_dir() {
+        return Finding::ok(check, format!("the folder {} is there", folder.display()));
+    }
+    let found = format!("{} is no folder", folder.display());
+    Finding::problem(check, found, "make it, or have systemd do so with RuntimeDirectory=")
 }
 
 fn running(status: &HostStatus) -> Vec<Finding> {

@@ -7,12 +7,13 @@ mod host;
 mod limits;
 mod registry;
 mod sandbox;
+mod server;
 mod system;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use atoll_host::ListenAddress;
 use atoll_host::logging;
 use clap::Args;
 use log::LevelFilter;
@@ -30,9 +31,9 @@ pub(super) struct DoctorArgs {
     /// The apps.json file.
     #[arg(long, value_name = "FILE", default_value = "apps.json")]
     config: PathBuf,
-    /// The address that you want a host to listen on.
+    /// The address that you want a host to listen on. Repeatable.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
-    listen: SocketAddr,
+    listen: Vec<ListenAddress>,
     #[command(flatten)]
     form: Form,
 }
@@ -46,7 +47,7 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     findings.extend(folder::check());
     findings.extend(limits::check());
     findings.extend(registry::check(&args.config));
-    findings.extend(host::check(&args.config, args.listen));
+    findings.extend(host::check(&args.config, &args.listen));
     match args.form.format {
         Format::Json => out::print_json(&findings)?,
         Format::Table => {

@@ -40,7 +40,7 @@ impl Addresses {
     /// Counts a connection. `Err`: its client has as many as it may have.
     pub(super) fn admit(self: &Arc<Self>, peer: Option<SocketAddr>) -> Result<Option<Place>, ()> {
         let Some(address) = peer.map(|peer| peer.ip().to_canonical()) else { return Ok(None) };
-        if self.proxies.contains(address) {
+        if self.proxies.contains(Some(address)) {
             return Ok(None);
         }
         let client = client(address);
@@ -91,6 +91,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::trusted_proxies::TrustedProxy;
 
     fn peer(address: &str) -> Option<SocketAddr> {
         Some(SocketAddr::new(address.parse().unwrap(), 1))
@@ -98,7 +99,8 @@ mod tests {
 
     #[test]
     fn each_client_has_its_share() {
-        let addresses = Addresses::new(5, ["10.0.0.0/8".parse().unwrap()].into_iter().collect());
+        let addresses =
+            Addresses::new(5, ["10.0.0.0/8".parse::<TrustedProxy>().unwrap()].into_iter().collect());
         let first: Vec<_> = (0..2).map(|_| addresses.admit(peer("1.2.3.4")).unwrap().unwrap()).collect();
         assert!(addresses.admit(peer("1.2.3.4")).is_err());
         assert!(addresses.admit(peer("::ffff:1.2.3.4")).is_err(), "it is the same client");

@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-/// How many connections each HTTP thread has at most. Beyond it, the host accepts no more until one has ended; those that
-/// wait are in the listener's backlog.
-pub(crate) const MAX_CONNECTIONS: usize = 25_600;
-
 /// How many of all connections that the HTTP threads may have one client may have, in percent. Further ones of it are
 /// closed at once.
 pub(crate) const ADDRESS_PERCENT: usize = 50;
@@ -17,22 +13,21 @@ pub(crate) const FILES_KEPT_BACK: u64 = 64;
 /// How long a TLS handshake may take. Then the connection is closed.
 pub(crate) const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long the head of a request may take: of the first one from the connection's start, of others from their first byte.
-/// Then the client gets a bare 408.
-pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an HTTP/2 client may leave a ping unanswered. Then the connection is closed.
+pub(crate) const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long an HTTP/1 connection stays open without a request.
-pub(crate) const HTTP1_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long an HTTP/2 connection stays open without a request, after its first one.
-pub(crate) const HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How long a client may take nothing of an answer that is there to be sent. Then the connection is closed.
-pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an HTTP/2 connection that takes no more requests may stay open without one: its client need not answer.
+pub(crate) const HTTP2_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the system of a client may acknowledge nothing: neither what was sent to it, nor the questions of the host's
 /// system on a connection that is silent for half of this time. Then the connection is closed.
 pub(crate) const CLIENT_GONE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long a server that shuts down still accepts the connections that have come, while it takes no further ones.
+pub(crate) const LAST_CONNECTIONS: Duration = Duration::from_millis(100);
+
+/// How long the first request of a new connection, or the rest of a head, may take once the server shuts down.
+pub(crate) const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How many bytes a client may send ahead of the answer that it waits for. More stay in the socket.
 pub(crate) const MAX_READ_AHEAD: usize = 16 * 1024;
@@ -77,26 +72,25 @@ pub(crate) const HTTP2_MAX_CANCELLED: u32 = 1000;
 /// holds the most is closed.
 pub(crate) const MAX_UNSENT: usize = 256 * 1024 * 1024;
 
-/// The limits by name: times in milliseconds, sizes in bytes.
+/// The fixed limits by name: times in milliseconds, sizes in bytes.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
     let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     [
-        ("connections_per_thread", MAX_CONNECTIONS as u64),
         ("connections_per_address_percent", ADDRESS_PERCENT as u64),
         ("files_kept_back", FILES_KEPT_BACK),
         ("tls_handshake_timeout_ms", milliseconds(TLS_HANDSHAKE_TIMEOUT)),
-        ("head_timeout_ms", milliseconds(HEAD_TIMEOUT)),
-        ("http1_idle_timeout_ms", milliseconds(HTTP1_IDLE_TIMEOUT)),
-        ("http2_idle_timeout_ms", milliseconds(HTTP2_IDLE_TIMEOUT)),
-        ("write_timeout_ms", milliseconds(WRITE_TIMEOUT)),
         ("client_gone_timeout_ms", milliseconds(CLIENT_GONE_TIMEOUT)),
         ("unsent_per_thread", MAX_UNSENT as u64),
+        ("last_connections_ms", milliseconds(LAST_CONNECTIONS)),
+        ("last_request_timeout_ms", milliseconds(LAST_REQUEST_TIMEOUT)),
         ("read_ahead", MAX_READ_AHEAD as u64),
         ("body_ahead", MAX_BODY_AHEAD as u64),
         ("chunk_extras", MAX_CHUNK_EXTRAS as u64),
         ("discarded", MAX_DISCARDED),
         ("discard_timeout_ms", milliseconds(DISCARD_TIMEOUT)),
         ("discard_pause_ms", milliseconds(DISCARD_PAUSE)),
+        ("http2_close_timeout_ms", milliseconds(HTTP2_CLOSE_TIMEOUT)),
+        ("http2_ping_timeout_ms", milliseconds(HTTP2_PING_TIMEOUT)),
         ("http2_streams", HTTP2_MAX_STREAMS.into()),
         ("http2_held", HTTP2_MAX_HELD as u64),
         ("http2_header_list", HTTP2_MAX_HEADER_LIST.into()),

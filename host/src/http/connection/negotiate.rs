@@ -3,49 +3,46 @@
 use std::rc::Rc;
 
 use bytes::BytesMut;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use super::current::Current;
-use super::limits::{CLIENT_GONE_TIMEOUT, HEAD_TIMEOUT, TLS_HANDSHAKE_TIMEOUT};
+use super::limits::TLS_HANDSHAKE_TIMEOUT;
 use super::prefixed::Prefixed;
 use super::protocols::{ALPN_HTTP2, Protocols};
 use super::shared::{Answer, Shared};
+use super::transport::Accepted;
 use super::{http1, http2};
 use crate::fs::spare_files;
 
 /// What an HTTP/2 client begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How often the system asks whether the other end of a silent connection is still there, until the connection is given
-/// up.
-const KEEPALIVE_RETRIES: u32 = 6;
-
 /// Serves a connection to its end.
-pub(super) async fn serve<S: Answer>(stream: TcpStream, shared: &Rc<Shared<S>>) {
-    let address = stream.peer_addr().ok();
+pub(super) async fn serve<T: Accepted, S: Answer>(mut stream: T, shared: &Rc<Shared<S>>) {
     // What is free is for those who can end what has used the others up.
     if spare_files::are_given_up() {
         return;
     }
-    let Ok(_place) = shared.addresses.admit(address) else { return };
-    prepare(&stream);
-    let secure = matches!(shared.protocols, Protocols::Tls(_));
+    stream.prepare();
+    let header = shared.server.proxy_protocol.client(&mut stream, shared.server.limits.header_timeout);
+    let Ok(address) = header.await else { return };
+    let Ok(_place) = shared.server.addresses.admit(address) else { return };
+    let secure = matches!(shared.server.protocols, Protocols::Tls(_));
     let current = Current::new(address, secure);
     let served = serve_as(stream, shared, current.clone());
     current.scope(served).await;
 }
 
-async fn serve_as<S: Answer>(mut stream: TcpStream, shared: &Rc<Shared<S>>, current: Rc<Current>) {
-    match &shared.protocols {
+async fn serve_as<T: Accepted, S: Answer>(mut stream: T, shared: &Rc<Shared<S>>, current: Rc<Current>) {
+    let limit = shared.server.limits.header_timeout;
+    match &shared.server.protocols {
         Protocols::Http1 => {
-            http1::serve(stream, BytesMut::new(), Instant::now() + HEAD_TIMEOUT, shared, &current).await;
+            http1::serve(stream, BytesMut::new(), Instant::now() + limit, shared, &current).await;
         }
         Protocols::Http1Or2 => {
-            let deadline = Instant::now() + HEAD_TIMEOUT;
+            let deadline = Instant::now() + limit;
             let mut begun = BytesMut::new();
             // What comes too late is for HTTP/1 to refuse.
             let is_http2 = timeout_at(deadline, begins_with_http2(&mut stream, &mut begun)).await;
@@ -56,14 +53,18 @@ async fn serve_as<S: Answer>(mut stream: TcpStream, shared: &Rc<Shared<S>>, curr
             }
         }
         Protocols::Tls(config) => {
-            let acceptor = TlsAcceptor::from(config.clone());
+            let acceptor = TlsAcceptor::from(config.load_full());
             let Ok(Ok(stream)) = timeout(TLS_HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await else {
                 return;
             };
-            if stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2) {
+            let session = stream.get_ref().1;
+            if let Some([certificate, ..]) = session.peer_certificates() {
+                current.set_client_certificate(certificate);
+            }
+            if session.alpn_protocol() == Some(ALPN_HTTP2) {
                 http2::serve(stream, shared, current).await;
             } else {
-                let deadline = Instant::now() + HEAD_TIMEOUT;
+                let deadline = Instant::now() + limit;
                 http1::serve(stream, BytesMut::new(), deadline, shared, &current).await;
             }
         }
@@ -78,18 +79,6 @@ async fn begins_with_http2(stream: &mut (impl AsyncRead + Unpin), begun: &mut By
         }
     }
     begun.starts_with(PREFACE)
-}
-
-fn prepare(stream: &TcpStream) {
-    // The next piece of a stream does not wait until the client has acknowledged the one before. Where one of these fails,
-    // the connection is of no use any more, which the next read shows.
-    let _ = stream.set_nodelay(true);
-    let half = CLIENT_GONE_TIMEOUT / 2;
-    let keepalive = TcpKeepalive::new().with_time(half).with_interval(half / KEEPALIVE_RETRIES);
-    let socket = SockRef::from(stream);
-    let _ = socket.set_tcp_keepalive(&keepalive.with_retries(KEEPALIVE_RETRIES));
-    // The system asks nothing while something is on its way, and would send that again for a quarter of an hour.
-    let _ = socket.set_tcp_user_timeout(Some(CLIENT_GONE_TIMEOUT));
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 
 /// The name of HTTP/2 in TLS.
@@ -20,6 +21,6 @@ pub(crate) enum Protocols {
     Http1,
     /// HTTP/1, or HTTP/2 with a client that begins with it.
     Http1Or2,
-    /// HTTP/1 or HTTP/2 in TLS, as the client prefers.
-    Tls(Arc<ServerConfig>),
+    /// HTTP/1 or HTTP/2 in TLS, as the client prefers, with the configuration as it is at each connection.
+    Tls(Arc<ArcSwap<ServerConfig>>),
 }

@@ -11,8 +11,10 @@ use actix_web::dev::ServiceResponse;
 
 use super::addresses::Addresses;
 use super::protocols::Protocols;
+use super::proxy_protocol::ProxyProtocol;
 use super::shutdown::Shutdown;
 use super::unsent::Budget;
+use crate::http::server_limits::ServerLimits;
 
 /// What answers requests: an actix-web application.
 pub(crate) trait Answer:
@@ -29,8 +31,16 @@ impl<S> Answer for S where
 pub(super) struct Shared<S> {
     pub(super) service: Rc<S>,
     pub(super) config: ServiceConfig,
-    pub(super) protocols: Protocols,
-    pub(super) shutdown: Shutdown,
     pub(super) unsent: Rc<Budget>,
-    pub(super) addresses: Arc<Addresses>,
+    pub(super) server: Served,
+}
+
+/// What the connections of a listener share, on all HTTP threads.
+#[derive(Clone, Debug)]
+pub(crate) struct Served {
+    pub(crate) protocols: Protocols,
+    pub(crate) limits: ServerLimits,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) addresses: Arc<Addresses>,
+    pub(crate) proxy_protocol: Arc<ProxyProtocol>,
 }

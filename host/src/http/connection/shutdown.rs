@@ -1,35 +1,103 @@
-//! The server's graceful shutdown, as connections see it.
+//! The server's graceful shutdown, as connections and `/readyz` see it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
-/// Whether the server is shutting down: connections finish the requests that they have, and take no more.
+/// How far the server is with its shutdown. It is announced first: `/readyz` returns 503, responses close their
+/// connections, and new connections are still accepted. Then it begins: connections finish the requests that they have,
+/// and take no more.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shutdown(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Read for each request, where the token would take a lock.
-    begun: AtomicBool,
-    token: CancellationToken,
+    /// Read for each request, where a token would take a lock.
+    is_announced: AtomicBool,
+    announced: CancellationToken,
+    begun: CancellationToken,
+    times: OnceLock<Times>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    announced: Instant,
+    begins: Instant,
 }
 
 impl Shutdown {
+    /// Announces that it begins after `delay`.
+    pub(crate) fn announce(&self, delay: Duration) {
+        let announced = Instant::now();
+        self.0.times.get_or_init(|| Times { announced, begins: announced + delay });
+        self.0.is_announced.store(true, Ordering::Relaxed);
+        self.0.announced.cancel();
+    }
+
     /// Begins it.
     pub(crate) fn begin(&self) {
-        self.0.begun.store(true, Ordering::Relaxed);
-        self.0.token.cancel();
+        self.announce(Duration::ZERO);
+        self.0.begun.cancel();
     }
 
-    /// Whether it has begun.
-    pub(super) fn has_begun(&self) -> bool {
-        self.0.begun.load(Ordering::Relaxed)
+    /// Whether it is announced.
+    pub(crate) fn is_announced(&self) -> bool {
+        self.0.is_announced.load(Ordering::Relaxed)
     }
 
-    /// Waits until it begins.
-    pub(super) fn begun(&self) -> WaitForCancellationFutureOwned {
-        self.0.token.clone().cancelled_owned()
+    /// Whether it was announced before this time.
+    pub(super) fn was_announced_before(&self, time: Instant) -> bool {
+        self.is_announced() && self.0.times.get().is_some_and(|times| times.announced < time)
+    }
+
+    /// Waits until a connection without a request is to be closed: when it begins, or before, at a random time in the second
+    /// half of the delay. Load balancers have noticed by then that the server is not ready, and clients that connect again
+    /// do not come all at once.
+    pub(super) fn closing_time(&self) -> impl Future<Output = ()> + use<> {
+        let Self(inner) = self.clone();
+        async move {
+            inner.announced.cancelled().await;
+            let Some(Times { announced, begins }) = inner.times.get().copied() else { return };
+            let half = (begins - announced) / 2;
+            let time = announced + half + half.mul_f64(fastrand::f64());
+            tokio::select! {
+                () = sleep_until(time) => {}
+                () = inner.begun.cancelled() => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_close_one_after_the_other_in_the_second_half_of_the_delay() {
+        let shutdown = Shutdown::default();
+        let times = (0..100).map(|_| shutdown.closing_time().map(|()| Instant::now()));
+        let times = futures_util::future::join_all(times);
+        let begun = Instant::now();
+        let delay = Duration::from_millis(400);
+        shutdown.announce(delay);
+        assert!(shutdown.is_announced());
+        let times: Vec<_> = times.await.into_iter().map(|time| time - begun).collect();
+        assert!(times.iter().all(|time| *time >= delay / 2), "{times:?}");
+        let late = times.iter().filter(|time| **time > delay / 4 * 3).count();
+        assert!((20..100).contains(&late), "{late} of them are in the last quarter");
+    }
+
+    #[tokio::test]
+    async fn without_a_delay_they_close_at_once() {
+        let shutdown = Shutdown::default();
+        assert!(shutdown.closing_time().now_or_never().is_none());
+        shutdown.begin();
+        assert!(shutdown.is_announced());
+        shutdown.closing_time().await;
     }
 }

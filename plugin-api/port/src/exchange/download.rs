@@ -7,10 +7,11 @@ use std::task::{Context, Poll, ready};
 
 use atoll_protocol::{HttpResponse, INITIAL_CREDIT, piece_credit};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::HeaderMap;
-use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::frames::{Frames, GOING_AWAY};
+use super::pace::BODY_TIMEOUT;
 use super::pending::Exchange;
 use super::request_body::BodySource;
 use super::trailers;
@@ -27,7 +28,9 @@ pub struct Download<G: Generation> {
     exchange: Exchange<G>,
     /// The credit of what was taken since the app was last granted some.
     taken: u64,
-    ending: Pin<Box<WaitForCancellationFutureOwned>>,
+    ending: BoxFuture<'static, ()>,
+    /// It is to end now.
+    is_ending: bool,
     /// Whether it may end at any time.
     ends_cleanly: bool,
     /// The frames of a WebSocket that the app carries itself.
@@ -46,11 +49,13 @@ impl<G: Generation> Download<G> {
             header.0.eq_ignore_ascii_case("content-type") && header.1.starts_with("text/event-stream")
         });
         let ending = exchange.in_flight().requests().shutdown();
-        let ending = Box::pin(if ends_cleanly { ending.endless_cancelled() } else { ending.cancelled() });
+        let ending: BoxFuture<'static, ()> =
+            if ends_cleanly { Box::pin(ending.endless_cancelled()) } else { Box::pin(ending.cancelled()) };
         Self {
             exchange,
             taken: 0,
             ending,
+            is_ending: false,
             ends_cleanly,
             frames: None,
             broken: None,
@@ -69,7 +74,8 @@ impl<G: Generation> Download<G> {
     pub fn carry_websocket(&mut self, source: BodySource) {
         self.frames = Some(Frames::default());
         self.ending = Box::pin(self.exchange.in_flight().requests().shutdown().endless_cancelled());
-        self.exchange.upload = Some(Upload::new(source));
+        // Its pace is not looked at: it is a conversation.
+        self.exchange.upload = Some(Upload::new(source, BODY_TIMEOUT));
     }
 
     fn take(&mut self, bytes: usize) {
@@ -99,7 +105,8 @@ impl<G: Generation> Download<G> {
     }
 
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        if self.ending.as_mut().poll(context).is_ready() {
+        self.is_ending = self.is_ending || self.ending.as_mut().poll(context).is_ready();
+        if self.is_ending {
             return Poll::Ready(self.last_words());
         }
         loop {

@@ -102,8 +102,8 @@ pub(super) fn client_too_late(app: &impl Target, limit: Duration) -> Problem {
     Problem::new(ProblemKind::RequestTimeout, detail)
 }
 
-pub(super) fn client_too_slow(app: &impl Target) -> Problem {
-    let (rate, seconds) = (pace::MIN_RATE, pace::MAX_BEHIND.as_secs());
+pub(super) fn client_too_slow(app: &impl Target, behind: Duration) -> Problem {
+    let (rate, seconds) = (pace::MIN_RATE, behind.as_secs_f32());
     let detail = format!(
         "The request's body for the app `{}` is {seconds} seconds behind {rate} bytes per second, the minimum rate.",
         app.name()

@@ -43,7 +43,7 @@ pub async fn http<T: Target, R>(
     request.deadline_ms = u64::try_from(limit.as_millis()).ok();
     request.body = body.in_message();
     let mut deadline = Instant::now() + limit;
-    if !matches!(body, RequestBody::Stream(_)) {
+    if !matches!(body, RequestBody::Stream(..)) {
         context.set_deadline(deadline);
     }
     let (json, whole) = (|id| request.message(id), body.whole());
@@ -75,14 +75,14 @@ pub async fn http<T: Target, R>(
                 None => {
                     deadline = exchange.sent.map_or(deadline, |sent| deadline.max(sent + limit));
                     let is_late = deadline <= Instant::now();
-                    if !is_late && !exchange.is_too_slow() {
-                        exchange.set_deadline(deadline);
-                        continue;
-                    }
-                    let problem = match is_late {
-                        false => client_too_slow(app),
-                        true if exchange.waits_for_client() => client_too_late(app, limit),
-                        true => too_late(app, limit),
+                    let problem = match exchange.too_slow() {
+                        _ if is_late && exchange.waits_for_client() => client_too_late(app, limit),
+                        _ if is_late => too_late(app, limit),
+                        Some(behind) => client_too_slow(app, behind),
+                        None => {
+                            exchange.set_deadline(deadline);
+                            continue;
+                        }
                     };
                     let generation = exchange.in_flight().number();
                     return Err(problem.taken_by(Taken { generation, times: exchange.answer().times() }));

@@ -12,20 +12,27 @@ use tokio::time::Instant;
 /// The minimum rate in bytes per second, while the app waits for the body and has not answered.
 pub const MIN_RATE: u32 = 500;
 
-/// How long a client may be behind the minimum rate. Then it gets 408.
-pub const MAX_BEHIND: Duration = Duration::from_secs(30);
+/// How long a client may be behind the minimum rate by default. Then it gets 408.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How far a client is behind the minimum rate.
 #[derive(Debug)]
 pub(super) struct Pace {
+    /// How far it may be.
+    limit: Duration,
     behind: Duration,
     /// Since when nothing has come that the app waits for.
     waiting: Option<Instant>,
 }
 
 impl Pace {
-    pub(super) fn new() -> Self {
-        Self { behind: Duration::ZERO, waiting: None }
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit, behind: Duration::ZERO, waiting: None }
+    }
+
+    /// How far the client may be behind.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// Notes that the app waits for more.
@@ -50,14 +57,14 @@ impl Pace {
     /// Whether the client is too far behind.
     pub(super) fn is_too_slow(&self, now: Instant) -> bool {
         let waited = self.waiting.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        self.behind + waited >= MAX_BEHIND
+        self.behind + waited >= self.limit
     }
 
     /// When to look again whether the client is too slow: it is not before that.
     pub(super) fn next_look(&self, now: Instant) -> Instant {
         /// While the client is not waited for, it does not matter when exactly.
         const PAUSE: Duration = Duration::from_secs(1);
-        let left = MAX_BEHIND.saturating_sub(self.behind);
+        let left = self.limit.saturating_sub(self.behind);
         match self.waiting {
             Some(since) => since + left,
             None => now + left.max(PAUSE),
@@ -73,7 +80,7 @@ mod tests {
 
     /// Sends so many bytes at the end of each second, for as long as the pace allows it and at most for so many seconds.
     fn seconds_at(bytes: usize, most: u32) -> u32 {
-        let (mut pace, mut now) = (Pace::new(), Instant::now());
+        let (mut pace, mut now) = (Pace::new(BODY_TIMEOUT), Instant::now());
         for second in 0..most {
             pace.wait(now);
             now += SECOND;
@@ -96,10 +103,10 @@ mod tests {
 
     #[test]
     fn what_comes_fast_makes_up_for_a_pause_and_no_more() {
-        let (mut pace, mut now) = (Pace::new(), Instant::now());
+        let (mut pace, mut now) = (Pace::new(BODY_TIMEOUT), Instant::now());
         pace.came(1 << 40, now);
         pace.wait(now);
-        now += MAX_BEHIND - Duration::from_millis(1);
+        now += BODY_TIMEOUT - Duration::from_millis(1);
         assert!(!pace.is_too_slow(now));
         pace.came(MIN_RATE as usize, now);
         pace.wait(now);
@@ -110,7 +117,7 @@ mod tests {
 
     #[test]
     fn an_app_that_takes_nothing_is_not_the_clients_delay() {
-        let (mut pace, mut now) = (Pace::new(), Instant::now());
+        let (mut pace, mut now) = (Pace::new(BODY_TIMEOUT), Instant::now());
         pace.wait(now);
         now += 20 * SECOND;
         pace.pause(now);

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -58,9 +59,10 @@ impl<G: Generation> Exchange<G> {
         .await
     }
 
-    /// Whether the client sends the body too slowly.
-    pub(super) fn is_too_slow(&self) -> bool {
-        self.upload.as_ref().is_some_and(|upload| upload.pace().is_too_slow(Instant::now()))
+    /// How far the client may be behind with the body, if it is further behind.
+    pub(super) fn too_slow(&self) -> Option<Duration> {
+        let pace = self.upload.as_ref()?.pace();
+        pace.is_too_slow(Instant::now()).then(|| pace.limit())
     }
 
     /// When to look whether it takes too long: at the deadline, or when the client may be too slow with the body.

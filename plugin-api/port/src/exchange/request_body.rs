@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::time::Duration;
 
 use atoll_protocol::{Body, Header};
 use bytes::Bytes;
 use futures_util::stream;
 
+use super::pace::BODY_TIMEOUT;
 use super::upload::Upload;
 
 /// A body as the client sends it; an error contains the reason why it is incomplete.
@@ -29,8 +31,8 @@ pub enum RequestBody {
     None,
     /// All of it.
     Whole(Bytes),
-    /// It is still coming, after what has come already.
-    Stream(BodySource),
+    /// It is still coming, after what has come already; its sender may be behind the minimum rate for so long.
+    Stream(BodySource, Duration),
 }
 
 /// A body of more bytes is not sent along with its request, but piece by piece.
@@ -45,7 +47,7 @@ impl From<Bytes> for RequestBody {
             let next = bytes.split_to(bytes.len().min(WHOLE_LIMIT));
             (!next.is_empty()).then_some(Ok(BodyPart::Data(next)))
         };
-        Self::Stream(Box::pin(stream::iter(std::iter::repeat(()).map_while(piece))))
+        Self::Stream(Box::pin(stream::iter(std::iter::repeat(()).map_while(piece))), BODY_TIMEOUT)
     }
 }
 
@@ -54,7 +56,7 @@ impl RequestBody {
         match self {
             Self::None => None,
             Self::Whole(_) => Some(Body::Transfer(0)),
-            Self::Stream(_) => Some(Body::STREAM),
+            Self::Stream(..) => Some(Body::STREAM),
         }
     }
 
@@ -62,13 +64,13 @@ impl RequestBody {
     pub(super) fn whole(&self) -> Option<Bytes> {
         match self {
             Self::Whole(bytes) => Some(bytes.clone()),
-            Self::None | Self::Stream(_) => None,
+            Self::None | Self::Stream(..) => None,
         }
     }
 
     pub(super) fn into_upload(self) -> Option<Upload> {
         match self {
-            Self::Stream(source) => Some(Upload::new(source)),
+            Self::Stream(source, timeout) => Some(Upload::new(source, timeout)),
             Self::None | Self::Whole(_) => None,
         }
     }
@@ -79,7 +81,7 @@ impl fmt::Debug for RequestBody {
         match self {
             Self::None => f.write_str("None"),
             Self::Whole(bytes) => write!(f, "Whole({} bytes)", bytes.len()),
-            Self::Stream(_) => f.write_str("Stream"),
+            Self::Stream(..) => f.write_str("Stream"),
         }
     }
 }

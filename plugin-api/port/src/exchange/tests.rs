@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::task::{LocalSet, spawn_local, yield_now};
 
 use super::websocket::{self, Closed, WebSocketClient};
-use super::{Answered, BodyPart, RequestBody, ResponseBody, Target, call, http};
+use super::{Answered, BodyPart, RequestBody, ResponseBody, Target, call, http, pace};
 use crate::call_context::CallContext;
 use crate::call_sink::{CallSink, OutgoingCall};
 use crate::generation::{Generation, InFlight, Requests, Workers};
@@ -258,7 +258,8 @@ fn an_upload_stops_where_the_credit_ends() {
             worker.expect("body.end").await;
             worker.answer(id, json!({ "status": 200, "headers": [] }), Vec::new());
         };
-        let (answer, ()) = tokio::join!(send(&app, RequestBody::Stream(Box::pin(body))), works);
+        let (answer, ()) =
+            tokio::join!(send(&app, RequestBody::Stream(Box::pin(body), pace::BODY_TIMEOUT)), works);
         assert!(matches!(answer, Ok((200, ResponseBody::Whole(bytes))) if bytes.is_empty()));
     });
 }
@@ -346,7 +347,7 @@ fn trailers_of_a_request_come_with_the_end() {
             assert_eq!(end, json!({ "id": id, "trailers": [["x-sum", "7"]] }));
             worker.answer(id, json!({ "status": 200, "headers": [] }), Vec::new());
         };
-        let body = RequestBody::Stream(Box::pin(stream::iter(parts.map(Ok))));
+        let body = RequestBody::Stream(Box::pin(stream::iter(parts.map(Ok))), pace::BODY_TIMEOUT);
         let (answer, ()) = tokio::join!(send(&app, body), works);
         assert!(matches!(answer, Ok((200, ResponseBody::Whole(bytes))) if bytes.is_empty()));
     });
@@ -373,7 +374,7 @@ fn the_deadline_ends_a_request() {
         let late = send(&app, RequestBody::None).await.map(|_| ()).unwrap_err();
         assert_eq!(late.kind(), ProblemKind::DeadlineExceeded);
         assert_eq!(late.taken().map(|taken| taken.generation), Some(3));
-        let silent = RequestBody::Stream(Box::pin(stream::pending()));
+        let silent = RequestBody::Stream(Box::pin(stream::pending()), pace::BODY_TIMEOUT);
         let late = send(&app, silent).await.map(|_| ()).unwrap_err();
         assert_eq!(late.kind(), ProblemKind::RequestTimeout, "the client has not sent its body");
     });

@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use atoll_protocol::{BodyEnd, BodyError, Header, INITIAL_CREDIT, method, piece_credit};
 use bytes::{Bytes, BytesMut};
@@ -55,8 +56,8 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    pub(super) fn new(source: BodySource) -> Self {
-        Self { source, credit: INITIAL_CREDIT as i64, last_sent: None, pace: Pace::new() }
+    pub(super) fn new(source: BodySource, timeout: Duration) -> Self {
+        Self { source, credit: INITIAL_CREDIT as i64, last_sent: None, pace: Pace::new(timeout) }
     }
 
     /// Sends what there is, as far as the app takes it; ready when all is sent.

@@ -1,24 +1,23 @@
 //! A connection, and writing to it.
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use actix_http::h1::Codec;
 use bytes::BytesMut;
+use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
-use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::body::Sender;
 use super::chunks::Chunks;
 use super::deadline::Deadline;
 use super::extras::Extras;
 use super::output::Output;
-use crate::http::connection::limits::WRITE_TIMEOUT;
 use crate::http::connection::shared::Shared;
 use crate::http::connection::shutdown::Shutdown;
 use crate::http::connection::transport::Transport;
 use crate::http::connection::unsent::Account;
+use crate::http::server_limits::ServerLimits;
 
 /// A connection.
 pub(super) struct Connection<'a, T> {
@@ -41,8 +40,10 @@ pub(super) struct Connection<'a, T> {
     pub(super) is_stalled: bool,
     pub(super) deadline: Deadline,
     pub(super) unsent: Account,
+    pub(super) limits: &'a ServerLimits,
     pub(super) shutdown: &'a Shutdown,
-    pub(super) shutdown_begun: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// When it is to be closed if it has no request.
+    pub(super) closing_time: LocalBoxFuture<'static, ()>,
 }
 
 impl<'a, T: Transport> Connection<'a, T> {
@@ -62,8 +63,9 @@ impl<'a, T: Transport> Connection<'a, T> {
             is_stalled: false,
             deadline: Deadline::new(deadline),
             unsent: Account::new(&shared.unsent),
-            shutdown: &shared.shutdown,
-            shutdown_begun: Box::pin(shared.shutdown.begun()),
+            limits: &shared.server.limits,
+            shutdown: &shared.server.shutdown,
+            closing_time: Box::pin(shared.server.shutdown.closing_time()),
         }
     }
 
@@ -80,7 +82,7 @@ impl<'a, T: Transport> Connection<'a, T> {
         let left = self.output.len();
         if !self.is_stalled || left < before {
             self.is_stalled = true;
-            self.deadline.set(Instant::now() + WRITE_TIMEOUT);
+            self.deadline.set(Instant::now() + self.limits.write_timeout);
         }
         self.unsent.set(left);
         if self.deadline.poll(context).is_ready() || self.unsent.poll_exceeded(context).is_ready() {

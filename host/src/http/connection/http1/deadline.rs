@@ -24,6 +24,11 @@ impl Deadline {
         }
     }
 
+    /// Moves it, unless it is earlier.
+    pub(super) fn bring_forward(&mut self, at: Instant) {
+        self.set(self.at.min(at));
+    }
+
     /// Ready when it has passed.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {

@@ -18,7 +18,7 @@ use tokio_util::io::poll_read_buf;
 use super::body::{Demand, Sender};
 use super::chunks::{Chunks, Malformed};
 use super::connection::Connection;
-use crate::http::connection::limits::{HEAD_TIMEOUT, HTTP1_IDLE_TIMEOUT, MAX_READ_AHEAD};
+use crate::http::connection::limits::{LAST_REQUEST_TIMEOUT, MAX_READ_AHEAD};
 use crate::http::connection::transport::Transport;
 
 /// As many bytes are read at once when a head is expected.
@@ -73,10 +73,11 @@ impl<T: Transport> Connection<'_, T> {
             self.input = BytesMut::new();
         }
         if !is_first {
-            let limit = if self.input.is_empty() { HTTP1_IDLE_TIMEOUT } else { HEAD_TIMEOUT };
-            self.deadline.set(Instant::now() + limit);
+            let (idle, begun) = (self.limits.keep_alive, self.limits.header_timeout);
+            self.deadline.set(Instant::now() + if self.input.is_empty() { idle } else { begun });
         }
-        let mut has_begun = is_first || !self.input.is_empty();
+        let mut has_begun = !self.input.is_empty();
+        let mut is_last = false;
         let mut is_new = !self.input.is_empty();
         poll_fn(|context| {
             loop {
@@ -92,17 +93,23 @@ impl<T: Transport> Connection<'_, T> {
                         is_new = before == 0
                             || self.input.len() >= LARGEST_HEAD
                             || self.input[before..].contains(&b'\n');
-                        if !std::mem::replace(&mut has_begun, true) {
-                            self.deadline.set(Instant::now() + HEAD_TIMEOUT);
+                        if !std::mem::replace(&mut has_begun, true) && !is_first {
+                            self.deadline.set(Instant::now() + self.limits.header_timeout);
                         }
                     }
                     Poll::Ready(_) => return Poll::Ready(Head::None),
                     Poll::Pending => {
-                        if self.shutdown_begun.as_mut().poll(context).is_ready() {
-                            return Poll::Ready(Head::None);
+                        if !is_last && self.closing_time.as_mut().poll(context).is_ready() {
+                            is_last = true;
+                            // A client that has just connected, or sent a part of a head, is about to send the rest.
+                            if !is_first && !has_begun {
+                                return Poll::Ready(Head::None);
+                            }
+                            self.deadline.bring_forward(Instant::now() + LAST_REQUEST_TIMEOUT);
                         }
                         return self.deadline.poll(context).map(|()| match has_begun {
                             true => Head::Refused(StatusCode::REQUEST_TIMEOUT),
+                            // It might be taken for the answer to a request that is on its way.
                             false => Head::None,
                         });
                     }

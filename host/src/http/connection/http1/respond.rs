@@ -71,7 +71,7 @@ impl<T: Transport> Connection<'_, T> {
         let until_close = size == BodySize::Stream && asked.version < Version::HTTP_11 && !asked.is_head;
         let head = response.head_mut();
         head.no_chunking(asked.version < Version::HTTP_11);
-        if !is_upgraded && (until_close || self.has_unread().await || self.shutdown.has_begun()) {
+        if !is_upgraded && (until_close || self.has_unread().await || self.shutdown.is_announced()) {
             head.set_connection_type(ConnectionType::Close);
         }
         let is_bodyless = asked.is_head

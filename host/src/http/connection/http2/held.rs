@@ -3,8 +3,10 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::http::connection::limits::HTTP2_MAX_HELD;
 use crate::http::connection::unsent::{Account, Budget};
@@ -15,8 +17,8 @@ pub(super) struct Held {
     answers: Account,
     /// How many answers have a piece that the client has not taken.
     waiting: Cell<u32>,
-    /// How many pieces the client has taken.
-    taken: Cell<u64>,
+    /// When the client last took one, or had none to take.
+    taken: Cell<Instant>,
     changed: Notify,
 }
 
@@ -40,7 +42,7 @@ impl Held {
             heads: Cell::new(0),
             answers: Account::new(budget),
             waiting: Cell::new(0),
-            taken: Cell::new(0),
+            taken: Cell::new(Instant::now()),
             changed: Notify::new(),
         }
     }
@@ -66,14 +68,9 @@ impl Held {
         Untaken { held: self.clone(), bytes, waits: false }
     }
 
-    /// Whether nothing waits for the client.
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.get() == 0
-    }
-
-    /// A number that grows whenever the client takes something.
-    pub(super) fn progress(&self) -> u64 {
-        self.taken.get()
+    /// How long the client has taken nothing of what there is for it.
+    pub(super) fn stalled(&self, now: Instant) -> Duration {
+        if self.waiting.get() == 0 { Duration::ZERO } else { now.saturating_duration_since(self.taken.get()) }
     }
 
     /// Waits until the connection has to be closed because it holds too much.
@@ -100,6 +97,9 @@ impl Untaken {
     pub(super) fn hand_over(&mut self, bytes: usize) {
         self.release(bytes);
         self.waits = true;
+        if self.held.waiting.get() == 0 {
+            self.held.taken.set(Instant::now());
+        }
         self.held.waiting.set(self.held.waiting.get() + 1);
     }
 
@@ -107,7 +107,7 @@ impl Untaken {
     pub(super) fn next(&mut self) {
         if std::mem::take(&mut self.waits) {
             self.held.waiting.set(self.held.waiting.get() - 1);
-            self.held.taken.set(self.held.taken.get() + 1);
+            self.held.taken.set(Instant::now());
         }
     }
 

@@ -230,7 +230,9 @@ fn the_library_of_a_build_script_is_deployed_with_the_app() {
     let built = project.atoll(&["build", "--format", "json"]).json();
     assert_eq!(built["apps"][0]["libraries"][0]["name"], "libbuild_native.so");
     assert_eq!(project.deployed(), ["apps.json", "build-native.libs", "build-native.so"]);
-    assert_eq!(names(&project.path("deploy/build-native.libs")), ["libbuild_native.so"]);
+    let bundles = names(&project.path("deploy/build-native.libs"));
+    let bundle = project.path("deploy/build-native.libs").join(&bundles[0]);
+    assert_eq!(names(&bundle), ["libbuild_native.so"]);
     let checked = project.atoll(&["check", "deploy/build-native.so", "--format", "json"]).json();
     assert_eq!(checked["apps"][0]["hash"], built["apps"][0]["hash"]);
 

@@ -4,6 +4,7 @@
 //! half of one. Libraries come first, each behind the shared libraries that it needs, then `apps.json`, and what that names
 //! no longer is removed last.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +16,7 @@ use crate::config::{Config, ConfigError};
 use crate::fs::atomic_file;
 use crate::library::check::{Checked, NeededFile};
 use crate::library::content_hash::ContentHash;
-use crate::library::needed::{NeededError, bundle_folder, content_hash};
+use crate::library::needed::{NeededError, bundle_folder, bundle_hash, bundles_folder, content_hash};
 use crate::library::seal::seal;
 
 /// The registry's name in the folder.
@@ -183,9 +184,12 @@ impl Writing {
         if ContentHash::compute(&content) != checked.file_hash {
             return Err(DeployError::Changed { library: from.clone() });
         }
-        let content = seal(&content).ok_or_else(|| DeployError::NoStamp { library: from.clone() })?;
+        let needed = checked.needed.iter().map(|needed| (needed.name.as_str(), needed.hash));
+        let bundle = (!checked.needed.is_empty()).then(|| bundle_hash(needed));
+        let content = seal(&content, bundle).ok_or_else(|| DeployError::NoStamp { library: from.clone() })?;
         let to = self.deployment.library(app);
-        let folder = bundle_folder(&to);
+        // A library that had a checksum before may name none.
+        let folder = bundle_folder(&to, &content);
         let mut is_new = false;
         for needed in &checked.needed {
             let content = fs::read(&needed.path)
@@ -201,11 +205,22 @@ impl Writing {
             Outcome::Unchanged if is_new => Outcome::Changed,
             outcome => outcome,
         };
-        keep_only(&folder, &checked.needed)?;
+        self.remove_libraries(app, &folder, &checked.needed)?;
         let (hash, file_hash) = (content_hash(&to)?, ContentHash::compute(&content));
         let stamp = Stamp { sealed: true, ..checked.stamp };
         let size = content.len() as u64;
         Ok((outcome, Checked { path: to, stamp, hash, file_hash, size, ..checked }))
+    }
+
+    /// Removes the shared libraries of an app but these, which are in this folder.
+    fn remove_libraries(&self, app: &str, folder: &Path, needed: &[NeededFile]) -> Result<(), DeployError> {
+        let bundles = bundles_folder(&self.deployment.library(app));
+        let names: Vec<&OsStr> = needed.iter().map(|needed| needed.name.as_ref()).collect();
+        if folder == bundles || names.is_empty() {
+            return keep_only(&bundles, &names);
+        }
+        keep_only(&bundles, &folder.file_name().into_iter().collect::<Vec<_>>())?;
+        keep_only(folder, &names)
     }
 
     /// Writes `apps.json`: what `text` says, from the file `registry`, of the apps whose names are in `apps`. Removes the
@@ -231,7 +246,7 @@ impl Writing {
         let mut removed = Vec::new();
         for name in gone {
             let library = self.deployment.library(name);
-            keep_only(&bundle_folder(&library), &[])?;
+            keep_only(&bundles_folder(&library), &[])?;
             match fs::remove_file(&library) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(DeployError::Write { path: library, reason: error });
@@ -268,8 +283,8 @@ fn put_file(path: &Path, content: &[u8]) -> Result<Outcome, DeployError> {
     Ok(outcome)
 }
 
-/// Removes the shared libraries of an app that it no longer needs, and the folder if none is left.
-fn keep_only(folder: &Path, needed: &[NeededFile]) -> Result<(), DeployError> {
+/// Removes all of a folder but the entries of these names, and the folder if there are none.
+fn keep_only(folder: &Path, names: &[&OsStr]) -> Result<(), DeployError> {
     let failed = |path: &Path, reason| DeployError::Write { path: path.to_owned(), reason };
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -278,11 +293,15 @@ fn keep_only(folder: &Path, needed: &[NeededFile]) -> Result<(), DeployError> {
     };
     for entry in entries {
         let entry = entry.map_err(|reason| failed(folder, reason))?;
-        if needed.iter().all(|needed| *needed.name != *entry.file_name()) {
-            fs::remove_file(entry.path()).map_err(|reason| failed(&entry.path(), reason))?;
+        if names.contains(&&*entry.file_name()) {
+            continue;
         }
+        let path = entry.path();
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(|reason| failed(&path, reason))?;
     }
-    if needed.is_empty() { fs::remove_dir(folder).map_err(|reason| failed(folder, reason)) } else { Ok(()) }
+    if names.is_empty() { fs::remove_dir(folder).map_err(|reason| failed(folder, reason)) } else { Ok(()) }
 }
 
 /// The file of an app's library.
@@ -356,7 +375,7 @@ mod tests {
         assert_eq!(writing.finish(&registry, text, &["a"]).unwrap(), ["b"]);
         assert_eq!(names(&folder), ["a.so", "apps.json"]);
         let written = fs::read(folder.join("a.so")).unwrap();
-        assert_eq!(written, seal(&content("two")).unwrap());
+        assert_eq!(written, seal(&content("two"), None).unwrap());
         assert_eq!((sealed.path, sealed.size), (folder.join("a.so"), written.len() as u64));
         assert_eq!(sealed.hash, ContentHash::compute(&written));
     }

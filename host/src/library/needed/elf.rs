@@ -26,7 +26,7 @@ pub(super) struct Elf<'data, R> {
     pub(super) strings: u64,
 }
 
-/// What a library says of its own name and of those that it needs. Names that are not UTF-8 are left out.
+/// The name of a library, and those that it has for what it needs. Names that are not UTF-8 are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Linking {
     /// In the order in which the loader looks for them.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::find::NEEDED_LIBRARIES;
+use super::places::NEEDED_LIBRARIES;
 
 /// Why the shared libraries beside an app's library cannot be loaded with it.
 #[derive(Debug, thiserror::Error)]

@@ -6,31 +6,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::bundle::{bundle_folder, end_of};
 use super::cargo_folders;
 use super::elf::Linking;
 use super::error::NeededError;
+use super::order::in_order;
+use super::places::{NEEDED_LIBRARIES, is_of_the_process, is_of_the_system, origins};
 use super::run_path::{RunPathEntry, entries};
 use crate::fs::real_path::real_path;
 use crate::fs::regular_file;
 use crate::watch::{Writers, writers};
-
-/// How many shared libraries beside it an app's library may need, directly or through others. Each is a file descriptor
-/// for an app process.
-pub(crate) const NEEDED_LIBRARIES: usize = 64;
-
-/// The libraries that are in each process once: the C library's and the unwinder, which the host itself has loaded.
-const OF_THE_PROCESS: [&str; 10] = [
-    "libc.so.6",
-    "libm.so.6",
-    "libpthread.so.0",
-    "libdl.so.2",
-    "librt.so.1",
-    "libutil.so.1",
-    "libresolv.so.2",
-    "libanl.so.1",
-    "libmvec.so.1",
-    "libgcc_s.so.1",
-];
 
 /// What was found beside a library.
 #[derive(Debug, Default)]
@@ -57,11 +42,6 @@ pub(crate) struct FoundLibrary {
     is_cargos: bool,
 }
 
-/// The folder in which `atoll build` puts the shared libraries of this one.
-pub(crate) fn bundle_folder(library: &Path) -> PathBuf {
-    library.with_extension("libs")
-}
-
 /// Finds the shared libraries that `library` needs and that lie beside it. `file` has its content. What is not found is
 /// left to the dynamic loader, as the libraries of the system are; and so is all that a file needs which is no library.
 ///
@@ -75,6 +55,7 @@ pub(crate) fn find(library: &Path, file: &File) -> Result<Found, NeededError> {
         root: library,
         root_file: (metadata.dev(), metadata.ino()),
         linked: metadata.modified().map_err(unreadable)?,
+        bundle: bundle_folder(library, &end_of(file).map_err(unreadable)?),
         profile: cargo_folders::profile_of(library),
         cargo_folders: None,
         libraries: Vec::new(),
@@ -92,7 +73,7 @@ pub(crate) fn find(library: &Path, file: &File) -> Result<Found, NeededError> {
         search.libraries[place].needs = search.needs_of(&path, &linking)?;
         queue.extend(before..search.libraries.len());
     }
-    search.in_order(needs)
+    search.sorted(needs)
 }
 
 /// The files whose change may make another of the libraries beside this one: those that were found, and the places beside it
@@ -110,6 +91,8 @@ struct Search<'a> {
     root_file: (u64, u64),
     /// When it was linked.
     linked: SystemTime,
+    /// What `atoll build` has put beside it.
+    bundle: PathBuf,
     profile: Option<PathBuf>,
     /// Read when they are needed first.
     cargo_folders: Option<Vec<PathBuf>>,
@@ -120,16 +103,18 @@ struct Search<'a> {
     absent: Vec<PathBuf>,
 }
 
-struct Node {
-    name: String,
+/// A library while others are looked for.
+pub(super) struct Node {
+    pub(super) name: String,
     path: PathBuf,
     linking: Linking,
-    needs: Vec<(String, usize)>,
+    pub(super) needs: Vec<(String, usize)>,
 }
 
 /// Where a name leads.
 enum Place {
-    File(PathBuf, File, Linking),
+    /// To this one, by its device and inode.
+    File(PathBuf, (u64, u64), Linking),
     /// To a library that the dynamic loader finds.
     Elsewhere,
 }
@@ -165,10 +150,9 @@ impl Search<'_> {
         let Place::File(path, file, linking) = self.look_for(name, library, linking)? else {
             return Ok(None);
         };
-        let metadata = file.metadata().map_err(|reason| NeededError::Read { path: path.clone(), reason })?;
-        let file = (metadata.dev(), metadata.ino());
         if file == self.root_file {
-            return Err(NeededError::Cycle(vec![name.to_owned(), name.to_owned()]));
+            let between = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            return Err(NeededError::Cycle(vec![name.to_owned(), between, name.to_owned()]));
         }
         let place = match self.by_file.get(&file) {
             Some(&place) => place,
@@ -189,7 +173,7 @@ impl Search<'_> {
         let is_root = library == self.root;
         let mut folders = Vec::new();
         if is_root {
-            folders.push(RunPathEntry::Relative(bundle_folder(library)));
+            folders.push(RunPathEntry::Relative(self.bundle.clone()));
         }
         let origins = origins(library);
         folders.extend(origins.iter().flat_map(|origin| entries(&linking.run_path, origin)));
@@ -201,19 +185,20 @@ impl Search<'_> {
                 RunPathEntry::Absolute(folder) if folder.join(name).exists() => return Ok(Place::Elsewhere),
                 RunPathEntry::Absolute(_) => {}
                 RunPathEntry::Relative(folder) => {
-                    if let Some(found) = self.look_in(&folder, name)? {
+                    if let Some(found) = self.look_in(&folder, name, is_root)? {
                         return Ok(found);
                     }
                 }
             }
         }
         if is_root {
-            self.absent.extend(beside.take(1).map(|folder| folder.join(name)));
+            let places = [self.bundle.clone()].into_iter().chain(beside.take(1));
+            self.absent.extend(places.map(|folder| folder.join(name)));
         }
         Ok(Place::Elsewhere)
     }
 
-    fn look_in(&mut self, folder: &Path, name: &str) -> Result<Option<Place>, NeededError> {
+    fn look_in(&mut self, folder: &Path, name: &str, is_root: bool) -> Result<Option<Place>, NeededError> {
         let text = folder.display().to_string();
         if folder.is_dir() && !self.searched.contains(&text) {
             self.searched.push(text);
@@ -224,8 +209,14 @@ impl Search<'_> {
         }
         let file =
             regular_file::open(&path).map_err(|reason| NeededError::Read { path: path.clone(), reason })?;
+        let metadata = file.metadata().map_err(|reason| NeededError::Read { path: path.clone(), reason })?;
+        let identity = (metadata.dev(), metadata.ino());
+        if is_root && identity == self.root_file {
+            // An app may have the name of a library that it needs.
+            return Ok(None);
+        }
         match Linking::read(&file) {
-            Ok(linking) => Ok(Some(Place::File(path, file, linking))),
+            Ok(linking) => Ok(Some(Place::File(path, identity, linking))),
             Err(_) if writers(&file) == Writers::Some => Err(NeededError::BeingWritten(path)),
             Err(error) => {
                 self.searched.push(format!("{} ({error})", path.display()));
@@ -242,12 +233,8 @@ impl Search<'_> {
     }
 
     /// What was found, each behind those that it needs.
-    fn in_order(self, needs: Vec<(String, usize)>) -> Result<Found, NeededError> {
-        let mut order = Vec::new();
-        let mut above = Vec::new();
-        for place in 0..self.libraries.len() {
-            visit(&self.libraries, place, &mut above, &mut order)?;
-        }
+    fn sorted(self, needs: Vec<(String, usize)>) -> Result<Found, NeededError> {
+        let order = in_order(&self.libraries)?;
         let new: HashMap<usize, usize> = order.iter().enumerate().map(|(new, old)| (*old, new)).collect();
         let moved =
             |needs: Vec<(String, usize)>| needs.into_iter().map(|(name, old)| (name, new[&old])).collect();
@@ -261,47 +248,4 @@ impl Search<'_> {
         let libraries = libraries.collect();
         Ok(Found { libraries, needs: moved(needs), searched: self.searched, absent: self.absent })
     }
-}
-
-/// Adds a library behind all that it needs. `above`: those that are visited because they need it.
-fn visit(
-    nodes: &[Node],
-    place: usize,
-    above: &mut Vec<usize>,
-    order: &mut Vec<usize>,
-) -> Result<(), NeededError> {
-    if order.contains(&place) {
-        return Ok(());
-    }
-    if let Some(first) = above.iter().position(|it| *it == place) {
-        let circle = above[first..].iter().chain([&place]);
-        return Err(NeededError::Cycle(circle.map(|&it| nodes[it].name.clone()).collect()));
-    }
-    above.push(place);
-    for (_, needed) in &nodes[place].needs {
-        visit(nodes, *needed, above, order)?;
-    }
-    above.pop();
-    order.push(place);
-    Ok(())
-}
-
-fn is_of_the_process(name: &str) -> bool {
-    OF_THE_PROCESS.contains(&name) || name.starts_with("ld-linux")
-}
-
-/// The folder of a library, and the one of the file that it is a link to.
-fn origins(library: &Path) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> =
-        [library, &real_path(library)].iter().filter_map(|path| Some(path.parent()?.to_owned())).collect();
-    folders.dedup();
-    folders
-}
-
-/// Whether the dynamic loader looks in this folder by itself.
-fn is_of_the_system(folder: &Path) -> bool {
-    let folder = real_path(folder);
-    let triple = format!("{}-linux-gnu", std::env::consts::ARCH);
-    let roots = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"].map(|root| real_path(Path::new(root)));
-    roots.iter().any(|root| folder == *root || folder == root.join(&triple))
 }

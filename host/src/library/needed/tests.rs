@@ -91,12 +91,16 @@ fn the_run_path_comes_first_and_an_absolute_one_is_left_to_the_loader() {
     assert_eq!(found(&app).unwrap().libraries[0].path, folder.join("libone.so"));
     fs::rename(folder.join("libone.so"), folder.join("lib/libone.so")).unwrap();
     assert_eq!(found(&app).unwrap().libraries[0].path, folder.join("lib/libone.so"));
-    let bundle = bundle_folder(&app);
-    fs::create_dir(&bundle).unwrap();
+    let mark = bundle_mark(ContentHash::compute(b"all of them"));
+    let content = [fs::read(&app).unwrap(), mark, vec![0; 32]].concat();
+    fs::write(&app, content).unwrap();
+    let bundle = bundle_folder(&app, &fs::read(&app).unwrap());
+    assert!(bundle.starts_with(folder.join("libapp.libs")) && bundle != folder.join("libapp.libs"));
+    assert_eq!(places_to_watch(&app), [folder.join("lib/libone.so")]);
+    fs::create_dir_all(&bundle).unwrap();
     fs::copy(folder.join("lib/libone.so"), bundle.join("libone.so")).unwrap();
-    assert_eq!(found(&app).unwrap().libraries[0].path, folder.join("libapp.libs/libone.so"));
+    assert_eq!(found(&app).unwrap().libraries[0].path, bundle.join("libone.so"));
 
-    fs::remove_dir_all(bundle).unwrap();
     let lib = folder.join("lib");
     fs::copy(lib.join("libone.so"), folder.join("libone.so")).unwrap();
     let app = answer(folder, "app", 0, &["one"], &[&format!("-Wl,-rpath,{}:$ORIGIN", lib.display())]);
@@ -137,6 +141,31 @@ fn libraries_that_need_each_other_are_refused() {
     let app = answer(folder, "app", 0, &["b"], &["-Wl,--allow-shlib-undefined"]);
     let error = found(&app).unwrap_err().to_string();
     assert!(error.contains("need each other: libb.so -> liba.so -> libb.so; link them into one"), "{error}");
+}
+
+#[test]
+fn a_library_may_have_the_name_of_one_that_it_needs() {
+    let place = tempfile::tempdir().unwrap();
+    let native = answer(&place.path().join("native"), "one", 1, &[], &[]);
+    let one = place.path().join("libone.so");
+    let text = "int one(void); int two(void) { return one(); }\n";
+    compile(
+        &one,
+        text,
+        &[&format!("-L{}", native.parent().unwrap().display()), "-lone", "-Wl,-rpath,$ORIGIN:$ORIGIN/native"],
+    );
+    assert_eq!(found(&one).unwrap().libraries[0].path, native);
+}
+
+#[test]
+fn a_library_that_needs_the_app_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path();
+    answer(folder, "app", 0, &[], &[]);
+    answer(folder, "one", 1, &["app"], &[]);
+    let app = answer(folder, "app", 0, &["one"], &[]);
+    let error = found(&app).unwrap_err().to_string();
+    assert!(error.contains("need each other: libapp.so -> libone.so -> libapp.so;"), "{error}");
 }
 
 #[test]
@@ -183,7 +212,7 @@ fn a_file_that_is_no_library_is_passed_over_with_the_reason() {
     let writer = File::options().append(true).open(&one).unwrap();
     assert!(matches!(found(&app), Err(NeededError::BeingWritten(path)) if path == one));
     drop(writer);
-    assert_eq!(places_to_watch(&app), [one]);
+    assert_eq!(places_to_watch(&app), [folder.join("libapp.libs/libone.so"), one]);
 }
 
 #[test]

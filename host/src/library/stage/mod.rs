@@ -14,6 +14,7 @@ mod error;
 mod folder;
 mod kept;
 mod needed;
+mod needed_store;
 mod staged;
 
 use std::fs::File;
@@ -30,7 +31,7 @@ pub use self::kept::Kept;
 pub(crate) use self::kept::Original;
 use self::kept::Store;
 pub use self::needed::NeededFile;
-use self::needed::NeededStore;
+use self::needed_store::NeededStore;
 pub use self::staged::Staged;
 use crate::config::Settings;
 use crate::library::needed::find;

@@ -1,58 +1,52 @@
-//! Copies of the shared libraries that lie beside libraries: one for each content, for all apps and generations.
+//! The shared libraries that lay beside a library when it was copied, and their copies.
 
 use std::collections::HashMap;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Arc;
 
-use super::copy::{self, Copied, OwnedFile};
+use super::copy::{self, OwnedFile};
 use super::error::StageError;
 use super::folder::ProcessFolder;
 use crate::fs::regular_file;
 use crate::library::content_hash::ContentHash;
-use crate::library::needed::{
-    Found, FoundLibrary, NeededError, RenameError, Renames, combined_hash, find, write_renamed,
-};
+use crate::library::needed::{NeededError, RenameError, Renames, combined_hash, find, write_renamed};
 use crate::library::open_paths::NeededPath;
 use crate::watch::Fingerprint;
-
-/// How many hexadecimal digits of its hash the name of a copy has.
-const DIGITS: usize = 32;
 
 /// The shared libraries that a library needs, and that lay beside it when it was copied.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Needed {
     /// Each behind those that it needs.
-    libraries: Vec<NeededLibrary>,
+    pub(super) libraries: Vec<NeededLibrary>,
     /// Which of them the library needs itself: the name, and the place in `libraries`.
-    needs: Vec<(String, usize)>,
-    searched: Vec<String>,
+    pub(super) needs: Vec<(String, usize)>,
+    pub(super) searched: Vec<String>,
 }
 
 /// One of them.
 #[derive(Clone, Debug)]
-struct NeededLibrary {
-    copy: Arc<NeededCopy>,
-    original: Original,
+pub(super) struct NeededLibrary {
+    pub(super) copy: Arc<NeededCopy>,
+    pub(super) original: Original,
     /// As in [`Needed`].
-    needs: Vec<(String, usize)>,
+    pub(super) needs: Vec<(String, usize)>,
 }
 
 /// A file that was copied.
 #[derive(Clone, Debug)]
-struct Original {
-    path: PathBuf,
-    hash: ContentHash,
-    fingerprint: Fingerprint,
+pub(super) struct Original {
+    pub(super) path: PathBuf,
+    pub(super) hash: ContentHash,
+    pub(super) fingerprint: Fingerprint,
     /// Whether every later write to it shows in the fingerprint.
-    settled: bool,
+    pub(super) settled: bool,
 }
 
 impl Original {
-    fn is_current(&self) -> bool {
+    /// Whether it is still what it was. In doubt it is not.
+    pub(super) fn is_current(&self) -> bool {
         self.settled && copy::is_still(&self.path, &self.fingerprint)
     }
 }
@@ -60,21 +54,22 @@ impl Original {
 /// The copy of a shared library, in which it has another name. Its file is there for as long as a copy of a library, or one
 /// that is kept for a rollback, holds it.
 #[derive(Debug)]
-struct NeededCopy {
-    file: OwnedFile,
+pub(super) struct NeededCopy {
+    pub(super) file: OwnedFile,
     /// The name by which the copies of what needs it refer to it.
-    name: String,
+    pub(super) name: String,
     /// That of the original, with what it needs.
-    hash: ContentHash,
-    size: u64,
+    pub(super) hash: ContentHash,
+    pub(super) size: u64,
     /// Those of the copy.
-    own_hash: ContentHash,
-    own_fingerprint: Fingerprint,
-    _folder: Arc<ProcessFolder>,
+    pub(super) own_hash: ContentHash,
+    pub(super) own_fingerprint: Fingerprint,
+    pub(super) _folder: Arc<ProcessFolder>,
 }
 
 impl NeededCopy {
-    fn is_untouched(&self) -> bool {
+    /// Whether nobody has changed it.
+    pub(super) fn is_untouched(&self) -> bool {
         Fingerprint::read(self.file.path()).is_ok_and(|now| !now.differs_from(&self.own_fingerprint))
     }
 }
@@ -102,11 +97,13 @@ impl Needed {
         combined_hash(own, &self.hashes(&self.needs))
     }
 
-    fn hashes<'n>(&self, needs: &'n [(String, usize)]) -> Vec<(&'n str, ContentHash)> {
+    /// The hashes of the copies, by the names that are needed.
+    pub(super) fn hashes<'n>(&self, needs: &'n [(String, usize)]) -> Vec<(&'n str, ContentHash)> {
         needs.iter().map(|(name, place)| (name.as_str(), self.libraries[*place].copy.hash)).collect()
     }
 
-    fn names<'n>(&'n self, needs: &'n [(String, usize)]) -> HashMap<&'n str, &'n str> {
+    /// The names of the copies, by those that are needed.
+    pub(super) fn names<'n>(&'n self, needs: &'n [(String, usize)]) -> HashMap<&'n str, &'n str> {
         needs.iter().map(|(name, place)| (name.as_str(), self.libraries[*place].copy.name.as_str())).collect()
     }
 
@@ -180,110 +177,13 @@ impl Needed {
     }
 }
 
-/// The copies that there are.
-#[derive(Debug, Default)]
-pub(super) struct NeededStore {
-    /// No file is touched while this is locked.
-    copies: Mutex<Vec<(Original, Weak<NeededCopy>)>>,
-    /// Counts the files, so that each has a unique name.
-    count: AtomicU64,
-}
-
-impl NeededStore {
-    fn copies(&self) -> MutexGuard<'_, Vec<(Original, Weak<NeededCopy>)>> {
-        self.copies.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Copies what was found beside a library, of at most `limit` bytes each.
-    pub(super) fn stage(
-        &self,
-        folder: &Arc<ProcessFolder>,
-        found: Found,
-        limit: u64,
-    ) -> Result<Needed, StageError> {
-        let mut needed = Needed { needs: found.needs, searched: found.searched, ..Needed::default() };
-        for library in found.libraries {
-            let (copy, original) = match self.known(&library, &needed, limit) {
-                Some(known) => known,
-                None => self.copy(folder, &library, &needed, limit)?,
-            };
-            needed.libraries.push(NeededLibrary { copy, original, needs: library.needs });
-        }
-        Ok(needed)
-    }
-
-    /// The copy of a file that has not changed since, nor has what it needs.
-    fn known(
-        &self,
-        library: &FoundLibrary,
-        needed: &Needed,
-        limit: u64,
-    ) -> Option<(Arc<NeededCopy>, Original)> {
-        let hashes = needed.hashes(&library.needs);
-        let known: Vec<_> = self
-            .copies()
-            .iter()
-            .filter(|(original, _)| original.path == library.path)
-            .filter_map(|(original, copy)| Some((copy.upgrade()?, original.clone())))
-            .collect();
-        known.into_iter().find(|(copy, original)| {
-            copy.size <= limit
-                && copy.hash == combined_hash(original.hash, &hashes)
-                && original.is_current()
-                && copy.is_untouched()
-        })
-    }
-
-    fn copy(
-        &self,
-        folder: &Arc<ProcessFolder>,
-        library: &FoundLibrary,
-        needed: &Needed,
-        limit: u64,
-    ) -> Result<(Arc<NeededCopy>, Original), StageError> {
-        let place = folder.path().join("needed");
-        match DirBuilder::new().mode(0o700).create(&place) {
-            Err(reason) if reason.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(StageError::Folder { path: place, reason });
-            }
-            _ => {}
-        }
-        let number = self.count.fetch_add(1, Ordering::Relaxed);
-        let (file, copied) = copy::library(&library.path, place.join(format!("{number}.original")), limit)?;
-        let Copied { hash: own, size, fingerprint, settled, .. } = copied;
-        let original = Original { path: library.path.clone(), hash: own, fingerprint, settled };
-        let hash = combined_hash(own, &needed.hashes(&library.needs));
-        let same = |copies: &[(Original, Weak<NeededCopy>)]| {
-            let mut copies = copies.iter().filter_map(|(_, copy)| copy.upgrade());
-            copies.find(|copy| copy.hash == hash)
-        };
-        let known = same(&self.copies()).filter(|copy| copy.is_untouched());
-        let copy = match known {
-            Some(copy) => copy,
-            None => {
-                let name = format!("{}-{:.DIGITS$}", library.name, hash.to_string());
-                let renames = Renames { own: Some(&name), needed: needed.names(&library.needs) };
-                let to = place.join(format!("{number}-{}", library.name));
-                let file = renamed(&library.path, file.path(), to, &renames)?;
-                let unreadable = |reason| StageError::Read { path: file.path().to_owned(), reason };
-                let own_hash = ContentHash::of_file(file.path()).map_err(unreadable)?;
-                let own_fingerprint = Fingerprint::read(file.path()).map_err(unreadable)?;
-                let _folder = folder.clone();
-                Arc::new(NeededCopy { file, name, hash, size, own_hash, own_fingerprint, _folder })
-            }
-        };
-        let mut copies = self.copies();
-        // What was copied before from this path may be loaded again.
-        copies.retain(|(known, copy)| {
-            copy.strong_count() > 0 && (known.path != original.path || known.hash != original.hash)
-        });
-        copies.push((original.clone(), Arc::downgrade(&copy)));
-        Ok((copy, original))
-    }
-}
-
 /// Makes a copy of `library`, which was copied to `from`, with other names, for reading only.
-fn renamed(library: &Path, from: &Path, to: PathBuf, renames: &Renames<'_>) -> Result<OwnedFile, StageError> {
+pub(super) fn renamed(
+    library: &Path,
+    from: &Path,
+    to: PathBuf,
+    renames: &Renames<'_>,
+) -> Result<OwnedFile, StageError> {
     let unwritable = |reason| StageError::Write { path: to.clone(), reason };
     let original = File::open(from).map_err(|reason| StageError::Read { path: from.to_owned(), reason })?;
     // Never over a file that is there: it might be mapped.

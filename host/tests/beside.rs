@@ -172,8 +172,15 @@ fn a_missing_library_is_named_with_where_it_was_looked_for() {
         assert!(!is_good && text.contains("needs the shared library libatoll_number.so"), "{text}");
         assert!(text.contains(&looked), "{text}");
 
-        // The app starts when it comes.
-        compile_both(&host.folder().join("a"), 1, 2);
+        // The app starts when it comes, with what it needs in its turn.
+        let (made, place) = (host.folder().join("made"), host.folder().join("a"));
+        compile_both(&made, 1, 2);
+        let install = |name: &str| fs::rename(made.join(name), place.join(name)).unwrap();
+        install("libatoll_number.so");
+        host.wait_for_log(&[
+            "cannot open libatoll_number.so, which the library needs: libatoll_inner.so: cannot open",
+        ]);
+        install("libatoll_inner.so");
         wait_until("the app answers", || host.get("/apps/a/").text() == "a 12");
         let (is_good, text) = command(&host, &["check"]);
         assert!(is_good && text.contains(&format!("libatoll_number.so from {}", host.path("a"))), "{text}");

@@ -219,6 +219,8 @@ impl Supervisor {
                 Library::Failed(_) => (Vec::new(), None),
             };
             paths.extend(file.iter().flat_map(|file| places_to_watch(file)));
+            paths.sort();
+            paths.dedup();
             let new = paths.iter().filter(|path| !watched.contains(path));
             let new: Vec<_> = new.map(|path| (path.clone(), watcher.watch_file(path))).collect();
             (paths, new)

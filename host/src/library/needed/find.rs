@@ -1,6 +1,6 @@
 //! Finding the shared libraries that lie beside a library.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,37 +10,12 @@ use super::bundle::{bundle_folder, end_of};
 use super::cargo_folders;
 use super::elf::Linking;
 use super::error::NeededError;
-use super::order::in_order;
+use super::order::{Found, in_order};
 use super::places::{NEEDED_LIBRARIES, is_of_the_process, is_of_the_system, origins};
 use super::run_path::{RunPathEntry, entries};
 use crate::fs::real_path::real_path;
 use crate::fs::regular_file;
 use crate::watch::{Writers, writers};
-
-/// What was found beside a library.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    /// Each behind those that it needs.
-    pub(crate) libraries: Vec<FoundLibrary>,
-    /// Which of them the library needs itself: the name, and the place in `libraries`.
-    pub(crate) needs: Vec<(String, usize)>,
-    /// Where was looked, for people: folders, and files that were passed over with the reason.
-    pub(crate) searched: Vec<String>,
-    /// Where those would be found that were not.
-    absent: Vec<PathBuf>,
-}
-
-/// A library that was found.
-#[derive(Debug)]
-pub(crate) struct FoundLibrary {
-    /// The name by which it is needed first.
-    pub(crate) name: String,
-    pub(crate) path: PathBuf,
-    /// As [`Found::needs`].
-    pub(crate) needs: Vec<(String, usize)>,
-    /// Whether cargo has made it, which links what needs it again when it changes.
-    is_cargos: bool,
-}
 
 /// Finds the shared libraries that `library` needs and that lie beside it. `file` has its content. What is not found is
 /// left to the dynamic loader, as the libraries of the system are; and so is all that a file needs which is no library.
@@ -49,40 +24,30 @@ pub(crate) struct FoundLibrary {
 /// See [`NeededError`].
 pub(crate) fn find(library: &Path, file: &File) -> Result<Found, NeededError> {
     let Ok(linking) = Linking::read(file) else { return Ok(Found::default()) };
-    let unreadable = |reason| NeededError::Read { path: library.to_owned(), reason };
-    let metadata = fs::metadata(library).map_err(unreadable)?;
-    let mut search = Search {
-        root: library,
-        root_file: (metadata.dev(), metadata.ino()),
-        linked: metadata.modified().map_err(unreadable)?,
-        bundle: bundle_folder(library, &end_of(file).map_err(unreadable)?),
-        profile: cargo_folders::profile_of(library),
-        cargo_folders: None,
-        libraries: Vec::new(),
-        by_file: HashMap::new(),
-        by_name: HashMap::new(),
-        searched: Vec::new(),
-        absent: Vec::new(),
-    };
-    let needs = search.needs_of(library, &linking)?;
-    // Breadth first, as the loader does, so that of two with one name the same is found.
-    let mut queue: VecDeque<usize> = (0..search.libraries.len()).collect();
-    while let Some(place) = queue.pop_front() {
-        let (path, linking) = (search.libraries[place].path.clone(), search.libraries[place].linking.clone());
-        let before = search.libraries.len();
-        search.libraries[place].needs = search.needs_of(&path, &linking)?;
-        queue.extend(before..search.libraries.len());
-    }
-    search.sorted(needs)
+    let mut search = Search::new(library, file)?;
+    let needs = search.all(&linking)?;
+    in_order(search.libraries, needs, search.searched)
 }
 
-/// The files whose change may make another of the libraries beside this one: those that were found, and the places beside it
-/// of those that were not. What cargo makes is left out.
+/// The files whose change may make another of the libraries beside this one: those that were found or passed over, and the
+/// places beside it of those that were not. What cargo makes is left out.
 pub(crate) fn places_to_watch(library: &Path) -> Vec<PathBuf> {
-    let found = regular_file::open(library).ok().and_then(|file| find(library, &file).ok());
-    let Some(found) = found else { return Vec::new() };
-    let of_others = found.libraries.into_iter().filter(|library| !library.is_cargos);
-    of_others.map(|library| library.path).chain(found.absent).collect()
+    let Ok(file) = regular_file::open(library) else { return Vec::new() };
+    let (Ok(linking), Ok(mut search)) = (Linking::read(&file), Search::new(library, &file)) else {
+        return Vec::new();
+    };
+    // What is wrong now may be right when one of them changes.
+    let _ = search.all(&linking);
+    search
+        .libraries
+        .iter()
+        .map(|node| node.path.clone())
+        .chain(search.others)
+        .filter(|path| {
+            let profile = search.profile.as_deref();
+            profile.is_none_or(|profile| !real_path(path).starts_with(profile))
+        })
+        .collect()
 }
 
 struct Search<'a> {
@@ -93,6 +58,7 @@ struct Search<'a> {
     linked: SystemTime,
     /// What `atoll build` has put beside it.
     bundle: PathBuf,
+    /// The folder of cargo's that it is in. What is there is linked again when something in it changes.
     profile: Option<PathBuf>,
     /// Read when they are needed first.
     cargo_folders: Option<Vec<PathBuf>>,
@@ -100,13 +66,14 @@ struct Search<'a> {
     by_file: HashMap<(u64, u64), usize>,
     by_name: HashMap<String, usize>,
     searched: Vec<String>,
-    absent: Vec<PathBuf>,
+    /// Files that were passed over, and places of those that were not found.
+    others: Vec<PathBuf>,
 }
 
 /// A library while others are looked for.
 pub(super) struct Node {
     pub(super) name: String,
-    path: PathBuf,
+    pub(super) path: PathBuf,
     linking: Linking,
     pub(super) needs: Vec<(String, usize)>,
 }
@@ -119,7 +86,38 @@ enum Place {
     Elsewhere,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(library: &'a Path, file: &File) -> Result<Self, NeededError> {
+        let unreadable = |reason| NeededError::Read { path: library.to_owned(), reason };
+        let metadata = fs::metadata(library).map_err(unreadable)?;
+        Ok(Self {
+            root: library,
+            root_file: (metadata.dev(), metadata.ino()),
+            linked: metadata.modified().map_err(unreadable)?,
+            bundle: bundle_folder(library, &end_of(file).map_err(unreadable)?),
+            profile: cargo_folders::profile_of(library),
+            cargo_folders: None,
+            libraries: Vec::new(),
+            by_file: HashMap::new(),
+            by_name: HashMap::new(),
+            searched: Vec::new(),
+            others: Vec::new(),
+        })
+    }
+
+    /// Looks for all libraries; which of them the first one needs itself.
+    fn all(&mut self, linking: &Linking) -> Result<Vec<(String, usize)>, NeededError> {
+        let needs = self.needs_of(self.root, linking)?;
+        // Breadth first, as the loader does, so that of two with one name the same is found.
+        let mut place = 0;
+        while let Some(Node { path, linking, .. }) = self.libraries.get(place) {
+            let (path, linking) = (path.clone(), linking.clone());
+            self.libraries[place].needs = self.needs_of(&path, &linking)?;
+            place += 1;
+        }
+        Ok(needs)
+    }
+
     /// The libraries beside it that a library needs.
     fn needs_of(&mut self, library: &Path, linking: &Linking) -> Result<Vec<(String, usize)>, NeededError> {
         let mut needs = Vec::new();
@@ -179,7 +177,6 @@ impl Search<'_> {
         folders.extend(origins.iter().flat_map(|origin| entries(&linking.run_path, origin)));
         let beside = origins.into_iter().filter(|origin| !is_of_the_system(origin));
         folders.extend(beside.clone().map(RunPathEntry::Relative));
-        folders.extend(self.cargo_folders().iter().cloned().map(RunPathEntry::Relative));
         for folder in folders {
             match folder {
                 RunPathEntry::Absolute(folder) if folder.join(name).exists() => return Ok(Place::Elsewhere),
@@ -191,10 +188,13 @@ impl Search<'_> {
                 }
             }
         }
-        if is_root {
-            let places = [self.bundle.clone()].into_iter().chain(beside.take(1));
-            self.absent.extend(places.map(|folder| folder.join(name)));
+        for folder in self.cargo_folders().to_vec() {
+            if let Some(found) = self.look_in(&folder, name, is_root)? {
+                return Ok(found);
+            }
         }
+        let places = is_root.then(|| self.bundle.clone()).into_iter().chain(beside.take(1));
+        self.others.extend(places.map(|folder| folder.join(name)));
         Ok(Place::Elsewhere)
     }
 
@@ -207,22 +207,27 @@ impl Search<'_> {
         if !path.is_file() {
             return Ok(None);
         }
-        let file =
-            regular_file::open(&path).map_err(|reason| NeededError::Read { path: path.clone(), reason })?;
-        let metadata = file.metadata().map_err(|reason| NeededError::Read { path: path.clone(), reason })?;
-        let identity = (metadata.dev(), metadata.ino());
+        let read = || {
+            let file = regular_file::open(&path)?;
+            let metadata = file.metadata()?;
+            Ok((file, (metadata.dev(), metadata.ino())))
+        };
+        let opened = read().map_err(|reason| NeededError::Read { path: path.clone(), reason });
+        let (file, identity) = opened.inspect_err(|_| self.others.push(path.clone()))?;
         if is_root && identity == self.root_file {
             // An app may have the name of a library that it needs.
             return Ok(None);
         }
-        match Linking::read(&file) {
-            Ok(linking) => Ok(Some(Place::File(path, identity, linking))),
-            Err(_) if writers(&file) == Writers::Some => Err(NeededError::BeingWritten(path)),
-            Err(error) => {
-                self.searched.push(format!("{} ({error})", path.display()));
-                Ok(None)
-            }
+        let error = match Linking::read(&file) {
+            Ok(linking) => return Ok(Some(Place::File(path, identity, linking))),
+            Err(error) => error,
+        };
+        self.others.push(path.clone());
+        if writers(&file) == Writers::Some {
+            return Err(NeededError::BeingWritten(path));
         }
+        self.searched.push(format!("{} ({error})", path.display()));
+        Ok(None)
     }
 
     fn cargo_folders(&mut self) -> &[PathBuf] {
@@ -230,22 +235,5 @@ impl Search<'_> {
         cargo_folders.get_or_insert_with(|| {
             profile.as_ref().map(|profile| cargo_folders::folders(profile, *linked)).unwrap_or_default()
         })
-    }
-
-    /// What was found, each behind those that it needs.
-    fn sorted(self, needs: Vec<(String, usize)>) -> Result<Found, NeededError> {
-        let order = in_order(&self.libraries)?;
-        let new: HashMap<usize, usize> = order.iter().enumerate().map(|(new, old)| (*old, new)).collect();
-        let moved =
-            |needs: Vec<(String, usize)>| needs.into_iter().map(|(name, old)| (name, new[&old])).collect();
-        let mut nodes: Vec<Option<Node>> = self.libraries.into_iter().map(Some).collect();
-        let sorted = order.iter().filter_map(|&place| nodes[place].take());
-        let libraries = sorted.map(|Node { name, path, needs, .. }| {
-            let profile = self.profile.as_deref();
-            let is_cargos = profile.is_some_and(|profile| real_path(&path).starts_with(profile));
-            FoundLibrary { name, path, needs: moved(needs), is_cargos }
-        });
-        let libraries = libraries.collect();
-        Ok(Found { libraries, needs: moved(needs), searched: self.searched, absent: self.absent })
     }
 }

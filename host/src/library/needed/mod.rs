@@ -22,6 +22,7 @@ pub(crate) use self::bundle::{bundle_folder, bundle_hash, bundle_mark, bundles_f
 pub(crate) use self::cargo_folders::BUILD_OUTPUT_LIMIT;
 pub(crate) use self::content::{combined_hash, content_hash};
 pub use self::error::NeededError;
-pub(crate) use self::find::{Found, FoundLibrary, find, places_to_watch};
+pub(crate) use self::find::{find, places_to_watch};
+pub(crate) use self::order::{Found, FoundLibrary};
 pub(crate) use self::places::NEEDED_LIBRARIES;
 pub(crate) use self::rename::{RenameError, Renames, write_renamed};

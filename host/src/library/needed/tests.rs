@@ -211,8 +211,11 @@ fn a_file_that_is_no_library_is_passed_over_with_the_reason() {
     );
     let writer = File::options().append(true).open(&one).unwrap();
     assert!(matches!(found(&app), Err(NeededError::BeingWritten(path)) if path == one));
+    let mut places = places_to_watch(&app);
+    assert_eq!(places, std::slice::from_ref(&one), "also when something is wrong with it");
     drop(writer);
-    assert_eq!(places_to_watch(&app), [folder.join("libapp.libs/libone.so"), one]);
+    places = places_to_watch(&app);
+    assert_eq!(places, [one.clone(), folder.join("libapp.libs/libone.so"), one]);
 }
 
 #[test]

@@ -177,9 +177,10 @@ fn a_missing_library_is_named_with_where_it_was_looked_for() {
         compile_both(&made, 1, 2);
         let install = |name: &str| fs::rename(made.join(name), place.join(name)).unwrap();
         install("libatoll_number.so");
-        host.wait_for_log(&[
-            "cannot open libatoll_number.so, which the library needs: libatoll_inner.so: cannot open",
-        ]);
+        let words = "cannot open libatoll_number.so, which the library needs: libatoll_inner.so: cannot open";
+        wait_until("the other one is missing", || {
+            host.get("/apps/a/").status == 503 && !host.log_lines(&[words]).is_empty()
+        });
         install("libatoll_inner.so");
         wait_until("the app answers", || host.get("/apps/a/").text() == "a 12");
         let (is_good, text) = command(&host, &["check"]);

@@ -109,7 +109,7 @@ pub mod internal {
     pub use crate::library::inspect::{Damage, InspectError, Inspected};
     pub use crate::library::loaded;
     pub use crate::library::needed::NeededError;
-    pub use crate::library::source::{Package, Source, SourceError};
+    pub use crate::library::source::{Package, Source, SourceError, SourcePath};
     pub use crate::library::stage::{Contents, Kept, StageError, Staged, Staging};
     pub use crate::memory::buffer;
     pub use crate::memory::heap::Heap;
@@ -121,6 +121,7 @@ pub mod internal {
     pub use crate::observe::events;
     pub use crate::observe::history::{HistoryEntry, State, Transition};
     pub use crate::observe::timing::RequestTiming;
+    pub use crate::process::control_groups::limits_by_control_group;
     pub use crate::process::trial::try_sandbox;
     pub use crate::registry::{Changes, Registrar, Registry};
     pub use crate::server::host::OpenHost;

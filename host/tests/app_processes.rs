@@ -386,3 +386,33 @@ fn an_app_in_the_standard_sandbox_reads_its_own_folder() {
         host.wait_for_log(&["WARN", app, "the sandbox denied to read", "app/file"]);
     }
 }
+
+#[test]
+fn a_share_of_a_processor_needs_a_control_group() {
+    let app = |name: &str, require: &str| {
+        let sandbox = json!({ "cpu_percent": 50, "require": require });
+        json!({ "name": name, "path": library("probe"), "isolation": "process", "sandbox": sandbox })
+    };
+    let host = Launch::serve(json!([app("full", "full"), app("part", "available")])).args(ADMIN).start();
+    assert_eq!(host.get("/apps/part/start").status, 200, "{}", host.log());
+    let status = |app: &str| {
+        let path = format!("/api/v1/apps/{app}");
+        Connection::open(host.admin()).unwrap().call(&Call::get(&path)).unwrap().json()
+    };
+    let process = processes(&host, "part");
+    let groups = fs::read_to_string(format!("/proc/{}/cgroup", process[0])).unwrap();
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
+    let name = format!("app-{}-part-1", host.pid());
+    let has_group = group.ends_with(&name);
+    let layers = status("part")["serving"]["process"]["sandbox"].clone();
+    assert_eq!(layers.as_array().unwrap().contains(&json!("control-group")), has_group, "{layers} {groups}");
+    if has_group {
+        assert_eq!(host.get("/apps/full/start").status, 200, "{}", host.log());
+    } else {
+        host.wait_for_log(&["WARN", "part#1: its sandbox lacks control-group: `cpu_percent` needs one: "]);
+        host.get("/apps/full/start").problem(503, "unavailable");
+        let reason = "cannot sandbox the process of the app: the sandbox cannot enforce `control-group`";
+        host.wait_for_log(&["full", reason, "`cpu_percent` needs one", "does without it"]);
+    }
+    assert!(host.stop().status.success());
+}

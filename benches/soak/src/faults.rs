@@ -88,6 +88,8 @@ fn fault(host: &Host, way: &str) -> Result<Duration, String> {
     // Without this, the next process is started ever later, as for any app that ends again and again.
     let mut admin = crate::support::Connection::open(host.admin()).map_err(error)?;
     admin.call(&Call::post("/api/v1/apps/bad/start", "")).map_err(error)?;
+    // The first one may have waited longer than the host keeps it open.
+    let mut connection = host.connect();
     let reply = connection.call(&Call::get("/apps/bad/")).map_err(error)?;
     if reply.status != 200 {
         return Err(format!("after {way}: {}: {}", reply.status, reply.text()));

@@ -237,7 +237,7 @@ impl Writing {
             // No more open than the original, as `env` may have secrets.
             false => {
                 let mode = fs::metadata(registry).map_or(0o600, |metadata| metadata.permissions().mode());
-                atomic_file::write(&to, mode & 0o666, |file| file.write_all(moved.as_bytes()))
+                atomic_file::write_to_disk(&to, mode & 0o666, |file| file.write_all(moved.as_bytes()))
             }
         };
         written.map_err(|reason| DeployError::Write { path: to, reason })?;
@@ -278,7 +278,7 @@ fn put_file(path: &Path, content: &[u8]) -> Result<Outcome, DeployError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Outcome::New,
         Err(reason) => return Err(DeployError::Read { path: path.to_owned(), reason }),
     };
-    atomic_file::write(path, LIBRARY_MODE, |file| file.write_all(content))
+    atomic_file::write_to_disk(path, LIBRARY_MODE, |file| file.write_all(content))
         .map_err(|reason| DeployError::Write { path: path.to_owned(), reason })?;
     Ok(outcome)
 }

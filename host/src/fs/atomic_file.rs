@@ -8,11 +8,12 @@ use std::path::Path;
 /// How the name of a file begins that is not complete yet.
 pub(crate) const UNFINISHED: &str = ".atoll-unfinished-";
 
-/// Replaces the content of a file, or makes the file. A link is followed; permissions stay as they are.
+/// Replaces the content of a file, or makes the file, and waits until that is on the disk. A link is followed; permissions stay
+/// as they are.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mode = fs::metadata(&path).ok().map(|metadata| metadata.permissions());
-    write(&path, 0o666, |file| {
+    write_to_disk(&path, 0o666, |file| {
         if let Some(mode) = mode {
             file.set_permissions(mode)?;
         }
@@ -20,8 +21,21 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     })
 }
 
+/// As [`write`], and waits until the content is on the disk, which takes seconds where the disk is busy: else the name may
+/// outlive a power failure, and the content not.
+pub(crate) fn write_to_disk(
+    path: &Path,
+    mode: u32,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    write(path, mode, |file| {
+        fill(file)?;
+        file.sync_all()
+    })
+}
+
 /// Has `fill` write a file that takes the place of what is at `path`. `mode`: who may do what with it, as far as the
-/// umask allows.
+/// umask allows. After a power failure, the file may be damaged.
 pub(crate) fn write(
     path: &Path,
     mode: u32,
@@ -33,8 +47,6 @@ pub(crate) fn write(
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder)?;
     fill(new.as_file_mut())?;
-    // Else the name may outlive a power failure, and the content not.
-    new.as_file().sync_all()?;
     new.persist(path)?;
     Ok(())
 }

@@ -16,7 +16,14 @@ const FILE_LIMIT: u64 = 16 << 20;
 
 /// The faults of a host, the oldest first. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Faults(Arc<Mutex<Kept>>);
+pub(crate) struct Faults(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    kept: Mutex<Kept>,
+    /// Held while the file is written, so that the newest state is written last.
+    file: Mutex<()>,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -29,7 +36,21 @@ struct Kept {
 
 impl Faults {
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes them to the file. Others can read them meanwhile.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn save(&self) -> io::Result<()> {
+        let _writes = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let (file, text) = {
+            let kept = self.kept();
+            let Some(file) = kept.file.clone() else { return Ok(()) };
+            (file, serde_json::to_vec(&kept.entries)?)
+        };
+        atomic_file::write(&file, 0o600, |new: &mut File| new.write_all(&text))
     }
 
     /// Reads the faults that are in a file, and keeps them there from now on. A file that is damaged counts as empty.
@@ -55,17 +76,13 @@ impl Faults {
         let mut kept = self.kept();
         kept.ended = Some(fault.process);
         kept.push(fault);
-        kept.save()
+        drop(kept);
+        self.save()
     }
 
-    /// Adds a fault that ended a process of an app's own.
-    ///
-    /// # Errors
-    /// It cannot be written to the file.
-    pub(crate) fn add_of_app(&self, fault: FaultEntry) -> io::Result<()> {
-        let mut kept = self.kept();
-        kept.push(fault);
-        kept.save()
+    /// Adds a fault that ended a process of an app's own. It is in the file after the next [`save`](Self::save).
+    pub(crate) fn add_of_app(&self, fault: FaultEntry) {
+        self.kept().push(fault);
     }
 
     /// The one that ended the process before this one.
@@ -94,7 +111,8 @@ impl Faults {
         if its.map(|fault| fault.resolved = true).count() == 0 {
             return;
         }
-        if let Err(error) = kept.save() {
+        drop(kept);
+        if let Err(error) = self.save() {
             log::warn!(
                 "{app}: cannot note that its fault is resolved, the next start disables it again: {error}"
             );
@@ -109,12 +127,6 @@ impl Kept {
             let spare = self.entries.iter().position(|fault| fault.resolved || fault.app.is_none());
             self.entries.remove(spare.unwrap_or(0));
         }
-    }
-
-    fn save(&self) -> io::Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let text = serde_json::to_vec(&self.entries)?;
-        atomic_file::write(file, 0o600, |new: &mut File| new.write_all(&text))
     }
 }
 

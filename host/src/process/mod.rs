@@ -2,5 +2,6 @@
 
 pub(crate) mod blank;
 pub(crate) mod control;
+pub(crate) mod control_groups;
 pub(crate) mod pool;
 pub(crate) mod trial;

@@ -55,7 +55,8 @@ impl Policy {
             in_force.lacks(
                 self.require,
                 Layer::Limits,
-                "`threads` counts all threads of a user, and needs a separate one; add `user`, or remove `threads`",
+                "without a control group, `threads` counts all threads of a user, and needs a separate one; add `user`, or \
+                remove `threads`",
             )?;
         }
         rules.restrict(self, &mut in_force)?;

@@ -24,6 +24,8 @@ pub enum Require {
 pub enum Layer {
     /// Limits of resources, such as memory, and no core dumps.
     Limits,
+    /// Limits of the process and what it starts, by a control group.
+    ControlGroup,
     /// File descriptors that were not passed on purpose are closed.
     Descriptors,
     /// No capabilities, no new privileges through setuid programs, not traceable by other processes of the user.
@@ -63,15 +65,22 @@ pub struct InForce {
 }
 
 impl InForce {
-    pub(super) fn add(&mut self, layer: Layer) {
+    /// Takes note of a layer in force.
+    pub(crate) fn add(&mut self, layer: Layer) {
         self.layers.push(layer);
+    }
+
+    /// Adds what was enforced elsewhere.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.layers.extend(other.layers);
+        self.missing.extend(other.missing);
     }
 
     /// Takes note of a layer that this machine cannot enforce.
     ///
     /// # Errors
     /// With [`Require::Full`].
-    pub(super) fn lacks(
+    pub(crate) fn lacks(
         &mut self,
         require: Require,
         layer: Layer,
@@ -92,6 +101,7 @@ impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Limits => "limits",
+            Self::ControlGroup => "control-group",
             Self::Descriptors => "descriptors",
             Self::Privileges => "privileges",
             Self::User => "user",
@@ -126,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_layer_is_displayed_as_in_json() {
-        for layer in [Layer::Limits, Layer::AbstractSockets, Layer::SystemCalls] {
+        for layer in [Layer::Limits, Layer::ControlGroup, Layer::AbstractSockets, Layer::SystemCalls] {
             assert_eq!(serde_json::to_value(layer).unwrap(), layer.to_string());
         }
     }

@@ -19,7 +19,10 @@ pub struct Limits {
     pub memory: Option<u64>,
     /// Time of all CPUs, in seconds; then the kernel kills the process (SIGKILL).
     pub cpu_seconds: Option<u64>,
-    /// Threads and processes of the process's user together. Needs a separate user.
+    /// Share of one processor's time, in percent: more than 100 for more than one. By a control group, which the parent makes.
+    pub cpu_percent: Option<u64>,
+    /// Threads and processes of the process's user together. Needs a separate user. By a control group, those of the process
+    /// and of what it starts.
     pub threads: Option<u64>,
     /// Open file descriptors.
     pub open_files: Option<u64>,
@@ -29,7 +32,7 @@ pub struct Limits {
 const UMASK: Mode = Mode::RWXG.union(Mode::RWXO);
 
 impl Limits {
-    /// Puts them into force for this process, for good, and forbids core dumps.
+    /// Puts them into force for this process, for good, as far as a process can limit itself, and forbids core dumps.
     ///
     /// Memory is `RLIMIT_DATA` and not `RLIMIT_AS`: allocators and stacks reserve far more addresses than they ever use.
     pub(super) fn enforce(&self) -> Result<(), SandboxError> {

@@ -3,14 +3,28 @@
 use std::io;
 
 use atoll_host::internal::sandbox::InForce;
-use atoll_host::internal::try_sandbox;
+use atoll_host::internal::{limits_by_control_group, try_sandbox};
 
 use super::finding::Finding;
 
 const CHECK: &str = "sandbox";
 
 pub(super) fn check() -> Vec<Finding> {
-    findings(try_sandbox())
+    let mut findings = findings(try_sandbox());
+    findings.push(control_groups(limits_by_control_group()));
+    findings
+}
+
+/// A host that is a service may have others than the shell that this is run in, so that nothing here is a fault.
+fn control_groups(controllers: Result<Vec<String>, String>) -> Finding {
+    let found = match controllers {
+        Ok(controllers) if controllers.is_empty() => {
+            "limit nothing here: there are no controllers".to_owned()
+        }
+        Ok(controllers) => format!("a host that is started here limits {} of apps", controllers.join(", ")),
+        Err(reason) => format!("a host that is started here has none: {reason}"),
+    };
+    Finding::ok("control groups", found)
 }
 
 fn findings(tried: io::Result<InForce>) -> Vec<Finding> {
@@ -38,6 +52,17 @@ mod tests {
 
     use super::*;
     use crate::cli::doctor::finding::Level;
+
+    #[test]
+    fn control_groups_are_described() {
+        let found = |controllers| control_groups(controllers).found;
+        assert_eq!(
+            found(Ok(vec!["cpu".into(), "pids".into()])),
+            "a host that is started here limits cpu, pids of apps"
+        );
+        assert_eq!(found(Ok(Vec::new())), "limit nothing here: there are no controllers");
+        assert_eq!(found(Err("no".into())), "a host that is started here has none: no");
+    }
 
     #[test]
     fn what_is_missing_is_a_warning_with_what_to_do() {

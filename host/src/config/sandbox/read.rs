@@ -40,6 +40,9 @@ pub(in crate::config) fn read(node: &Node<'_>) -> Option<SandboxSettings> {
         cpu_seconds: fields
             .optional("cpu_seconds", |node| or_null(node, |node| node.whole(&SOME, " of seconds", OR_NULL)))
             .unwrap_or(base.cpu_seconds),
+        cpu_percent: fields
+            .optional("cpu_percent", |node| or_null(node, |node| node.whole(&SOME, " of percent", OR_NULL)))
+            .unwrap_or(base.cpu_percent),
         threads: fields
             .optional("threads", |node| or_null(node, |node| node.whole(&SOME, "", OR_NULL)))
             .unwrap_or(base.threads),
@@ -143,7 +146,7 @@ mod tests {
         let sandbox = json!({
             "preset": "strict", "require": "available", "files": ["r:/srv/x", "rw:/var/lib/x"], "connect": [5432],
             "bind": "any", "udp": true, "unix_sockets": true, "exec": true, "user": "www-data", "memory": "64MiB",
-            "cpu_seconds": 60, "threads": 64, "open_files": 256, "namespaces": ["ipc"],
+            "cpu_seconds": 60, "cpu_percent": 150, "threads": 64, "open_files": 256, "namespaces": ["ipc"],
         });
         let expected = SandboxSettings {
             preset: Preset::Strict,
@@ -157,6 +160,7 @@ mod tests {
             user: Some("www-data".into()),
             memory: Some(64 << 20),
             cpu_seconds: Some(60),
+            cpu_percent: Some(150),
             threads: Some(64),
             open_files: Some(256),
             namespaces: vec![Namespace::Ipc],
@@ -217,7 +221,7 @@ mod tests {
     fn the_schema_agrees() {
         let schema = crate::config::schema();
         let validator = jsonschema::validator_for(&schema).unwrap();
-        let values: [(&str, &[Value]); 14] = [
+        let values: [(&str, &[Value]); 15] = [
             ("preset", &[json!("strict"), json!("standard"), json!("Strict"), json!(null)]),
             ("require", &[json!("full"), json!("available"), json!("none"), json!(1)]),
             (
@@ -250,6 +254,7 @@ mod tests {
             ("user", &[json!(null), json!("www-data"), json!("1000"), json!("a b"), json!(""), json!(1)]),
             ("memory", &[json!(null), json!(1), json!("1GiB"), json!(0), json!("1G")]),
             ("cpu_seconds", &[json!(null), json!(1), json!(0), json!("1")]),
+            ("cpu_percent", &[json!(null), json!(1), json!(400), json!(0), json!(0.5), json!("50%")]),
             ("threads", &[json!(null), json!(1), json!(0), json!([])]),
             ("open_files", &[json!(null), json!(16), json!(15)]),
             ("namespaces", &[json!([]), json!(["ipc", "network"]), json!(["pid"]), json!("ipc")]),

@@ -65,7 +65,8 @@ pub struct SandboxSettings {
     pub user: Option<String>,
 
     /// The largest private memory of the process that can be written to, in bytes or as a string with a unit: heap, stacks
-    /// and data. `null` means no limit. Default null.
+    /// and data. By a control group, where the host has one, also all other memory of the process and of what it starts.
+    /// `null` means no limit. Default null.
     #[schemars(schema_with = "byte_size::nullable_schema")]
     pub memory: Option<usize>,
 
@@ -73,8 +74,13 @@ pub struct SandboxSettings {
     #[schemars(range(min = 1, max = MAX))]
     pub cpu_seconds: Option<u64>,
 
-    /// The maximum number of threads of all processes of `user`, which is required for it. `null` means no limit.
-    /// Default null.
+    /// The largest share of one CPU's time, in percent: 50 is half of one, 200 are two. Needs a control group. `null` means no
+    /// limit. Default null.
+    #[schemars(range(min = 1, max = MAX))]
+    pub cpu_percent: Option<u64>,
+
+    /// The maximum number of threads of the process and of what it starts, by a control group; without one, of all processes
+    /// of `user`, which is required then. `null` means no limit. Default null.
     #[schemars(range(min = 1, max = MAX))]
     pub threads: Option<u64>,
 
@@ -146,6 +152,7 @@ impl SandboxSettings {
             limits: Limits {
                 memory: self.memory.map(|bytes| bytes as u64),
                 cpu_seconds: self.cpu_seconds,
+                cpu_percent: self.cpu_percent,
                 threads: self.threads,
                 open_files: self.open_files,
             },
@@ -174,6 +181,7 @@ mod tests {
             user: Some("12345".into()),
             memory: Some(1 << 20),
             cpu_seconds: Some(1),
+            cpu_percent: Some(50),
             threads: Some(2),
             open_files: Some(64),
             namespaces: vec![Namespace::Ipc],
@@ -181,8 +189,13 @@ mod tests {
         let policy = settings.policy();
         let account = Account { uid: 12345, gid: 12345 };
         assert_eq!(settings.accounts().unwrap(), Some(Accounts::One(account)));
-        let limits =
-            Limits { memory: Some(1 << 20), cpu_seconds: Some(1), threads: Some(2), open_files: Some(64) };
+        let limits = Limits {
+            memory: Some(1 << 20),
+            cpu_seconds: Some(1),
+            cpu_percent: Some(50),
+            threads: Some(2),
+            open_files: Some(64),
+        };
         let expected = Policy {
             preset: Preset::Strict,
             require: Require::Available,

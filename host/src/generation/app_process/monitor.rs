@@ -27,6 +27,7 @@ use crate::generation::running::Running;
 use crate::observe::entries::{FaultEntry, FaultRequest};
 use crate::observe::exit_status::describe;
 use crate::process::control::{self, LogReport, Report};
+use crate::process::control_groups::ControlGroup;
 use crate::sandbox::InForce;
 
 /// How often the port of a worker that has ended is looked at, at the most.
@@ -54,6 +55,10 @@ pub(super) struct Monitor {
     pub(super) ports: Vec<Arc<Port>>,
     pub(super) running: Arc<Running>,
     pub(super) in_force: Arc<OnceLock<InForce>>,
+    /// What the host has put into force from outside.
+    pub(super) by_host: InForce,
+    /// The process's control group. It ends with this.
+    pub(super) group: Option<ControlGroup>,
     /// How much memory the process may use, in bytes.
     pub(super) memory: Option<u64>,
     pub(super) heap_use: HeapUse,
@@ -118,7 +123,8 @@ impl Monitor {
 
     async fn take(&mut self, report: Report) {
         match report {
-            Report::Sandboxed(in_force) => {
+            Report::Sandboxed(mut in_force) => {
+                in_force.extend(std::mem::take(&mut self.by_host));
                 for missing in &in_force.missing {
                     let Identity { app, number, .. } = &self.identity;
                     log::warn!("{app}#{number}: its sandbox lacks {}: {}", missing.layer, missing.reason);
@@ -185,8 +191,13 @@ impl Monitor {
                     .memory
                     .map(|limit| format!(" (memory = {limit} of its sandbox)"))
                     .unwrap_or_default();
-                let cause = |bytes| format!(" after it got no {bytes} bytes of memory{limit}");
-                let cause = self.heap_use.failed().map(cause).unwrap_or_default();
+                let cause = match self.heap_use.failed() {
+                    Some(bytes) => format!(" after it got no {bytes} bytes of memory{limit}"),
+                    None if self.group.as_ref().is_some_and(ControlGroup::is_out_of_memory) => {
+                        format!(" after it used more memory than it may{limit}")
+                    }
+                    None => String::new(),
+                };
                 format!("its process ended with {}{cause}", describe(status))
             }
             (None, None, Err(error)) => format!("its process ended: {error}"),

@@ -18,6 +18,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
+use super::control_group;
 use super::error::ProcessError;
 use super::handle::{AppProcess, Kill};
 use super::monitor::{Monitor, ProcessEvents};
@@ -28,7 +29,7 @@ use crate::library::inspect::Inspected;
 use crate::library::loaded::verified::Verified;
 use crate::process::blank::Blank;
 use crate::process::control::{self, Opening, Order};
-use crate::sandbox::Policy;
+use crate::sandbox::{InForce, Policy};
 
 /// How many bytes the record of a fault may have: more than is written.
 const FAULT_SIZE: usize = 8 << 20;
@@ -64,7 +65,7 @@ impl AppProcess {
         call_sink: &Arc<dyn CallSink>,
         events: impl ProcessEvents + 'static,
     ) -> Result<(Generation, Arc<Self>), ProcessError> {
-        let ProcessPlan { library, shape, policy, limit } = plan;
+        let ProcessPlan { library, shape, mut policy, limit } = plan;
         let content = library.staged().hash();
         let no_lane = || io::Error::other("too many threads of this process wait for app processes");
         let home = take_lane().ok_or_else(no_lane)?;
@@ -84,6 +85,10 @@ impl AppProcess {
         }
         link.host.seal_writing()?;
 
+        let (group, in_force) = match &mut policy {
+            Some(policy) => control_group::limit(policy, &identity, blank.child.id())?,
+            None => (None, InForce::default()),
+        };
         let memory = policy.as_ref().and_then(|policy| policy.limits.memory);
         let is_another_user = policy.as_ref().is_some_and(|policy| policy.account.is_some());
         let paths = library.staged().open_paths();
@@ -152,6 +157,8 @@ impl AppProcess {
             ports: ports.clone(),
             running: process.running.clone(),
             in_force: process.in_force.clone(),
+            by_host: in_force,
+            group,
             memory,
             heap_use: link.heap_use()?,
             events: Box::new(events),

@@ -213,6 +213,38 @@ fn a_new_version_is_deployed_and_rolled_back_under_load() {
 }
 
 #[test]
+fn the_library_of_a_build_script_is_deployed_with_the_app() {
+    let name = "build-native";
+    let project = Project::new(&[name]);
+    let source = answers("one").replace("\"one\"", "unsafe { build_native() }.to_string()");
+    project.save(name, &format!("unsafe extern \"C\" {{ fn build_native() -> i32; }}\n{source}"));
+    let script = "fn main() {\n\
+        let out = std::env::var(\"OUT_DIR\").unwrap();\n\
+        let file = format!(\"{out}/libbuild_native.so\");\n\
+        let made = std::process::Command::new(\"cc\").args([\"-shared\", \"-fPIC\", \"-o\", &file, \"native.c\"]).status();\n\
+        assert!(made.unwrap().success());\n\
+        println!(\"cargo::rerun-if-changed=native.c\\ncargo::rustc-link-search={out}\");\n\
+        println!(\"cargo::rustc-link-lib=dylib=build_native\");\n\
+        }";
+    project.write("build-native/build.rs", script);
+    project.write("build-native/native.c", "int build_native(void) { return 1; }");
+    let built = project.atoll(&["build", "--format", "json"]).json();
+    assert_eq!(built["apps"][0]["libraries"][0]["name"], "libbuild_native.so");
+    assert_eq!(project.deployed(), ["apps.json", "build-native.libs", "build-native.so"]);
+    let bundles = names(&project.path("deploy/build-native.libs"));
+    let bundle = project.path("deploy/build-native.libs").join(&bundles[0]);
+    assert_eq!(names(&bundle), ["libbuild_native.so"]);
+    let checked = project.atoll(&["check", "deploy/build-native.so", "--format", "json"]).json();
+    assert_eq!(checked["apps"][0]["hash"], built["apps"][0]["hash"]);
+
+    let host = project.serve();
+    assert_eq!(host.get("/apps/build-native/").text(), "1");
+    project.write("build-native/native.c", "int build_native(void) { return 2; }");
+    project.atoll(&["build", "--format", "json"]).json();
+    wait_until("the new version answers", || host.get("/apps/build-native/").text() == "2");
+}
+
+#[test]
 fn an_app_is_built_as_its_settings_ask() {
     let (plain, other) = ("build-plain", "build-settings");
     let project = Project::new(&[plain, other]);

@@ -15,6 +15,7 @@ use crate::dispatch::rpc;
 use crate::fs::{regular_file, spare_files};
 use crate::http::{self, ServerLimits, connection, health, target, websocket_liveness, websocket_stream};
 use crate::library::check;
+use crate::library::needed::{BUILD_OUTPUT_LIMIT, NEEDED_LIBRARIES};
 use crate::library::preflight::{KNOWN_LIBRARIES, PREFLIGHTS};
 use crate::observe::logging::sink;
 use crate::observe::{app_log, faults};
@@ -35,6 +36,7 @@ pub(crate) fn all(server: &ServerLimits) -> impl Iterator<Item = (&'static str, 
         ("backtrace_queue", panic_report::queue::QUEUED as u64),
         ("backtrace_reads_per_second", panic_report::READS_PER_SECOND.get().into()),
         ("body_min_rate", pace::MIN_RATE.into()),
+        ("build_script_output", BUILD_OUTPUT_LIMIT),
         ("env_file", ENV_FILE_LIMIT),
         ("failure_lines_per_second", app_log::FAILURES_PER_SECOND.get().into()),
         ("fault_frames", unwind::FRAMES as u64),
@@ -46,6 +48,7 @@ pub(crate) fn all(server: &ServerLimits) -> impl Iterator<Item = (&'static str, 
         ("kept_log_records", app_log::RECORDS as u64),
         ("kept_log_text", app_log::TEXT as u64),
         ("log_queue", sink::MAX_QUEUED as u64),
+        ("needed_libraries", NEEDED_LIBRARIES as u64),
         ("open_library_timeout_ms", milliseconds(check::OPEN_LIMIT)),
         ("preflights", PREFLIGHTS as u64),
         ("known_libraries", KNOWN_LIBRARIES as u64),

@@ -22,6 +22,7 @@ use crate::generation::runner::Runner as _;
 use crate::generation::worker_threads::{Ending, WorkerThreads};
 use crate::library::loaded::interface::note_verified;
 use crate::library::loaded::open_library::OpenLibrary;
+use crate::library::open_paths::{NeededPath, OpenPaths};
 use crate::process::control::{Opening, Order, Report, receive_with};
 use crate::sandbox::{FileAccess, FileRule, Policy};
 
@@ -109,6 +110,8 @@ impl App {
 /// The descriptors that the host has sent.
 struct Descriptors {
     library: OwnedFd,
+    /// Those that the library needs.
+    needed: Vec<OwnedFd>,
     /// The file for the record of a fault.
     fault: Option<OwnedFd>,
     host: OwnedFd,
@@ -122,33 +125,51 @@ impl Descriptors {
     fn new(opening: &Opening, descriptors: Vec<OwnedFd>) -> Option<Self> {
         let mut all = descriptors.into_iter();
         let (library, fault, host, worker) = (all.next()?, all.next()?, all.next()?, all.next()?);
+        let needed: Vec<OwnedFd> = all.by_ref().take(opening.needed.len()).collect();
+        if needed.len() < opening.needed.len() {
+            return None;
+        }
         let bells = all.by_ref().take(opening.workers).collect();
-        Some(Self { library, fault: Some(fault), host, worker, bells, lanes: all.collect() })
+        Some(Self { library, needed, fault: Some(fault), host, worker, bells, lanes: all.collect() })
     }
 
     /// The policy with what this process needs for itself: these descriptors, and those that `kept` names.
     fn complete(&self, policy: &Policy, kept: impl Iterator<Item = RawFd>) -> Policy {
-        let own = [&self.library, &self.host, &self.worker].into_iter().chain(&self.bells).chain(&self.lanes);
+        let libraries = [&self.library].into_iter().chain(&self.needed);
+        let own = libraries.clone().chain([&self.host, &self.worker]).chain(&self.bells).chain(&self.lanes);
         let mut policy = policy.clone();
         policy.descriptors.extend(own.map(AsRawFd::as_raw_fd).chain(kept));
-        // For another user it is a copy in memory, for which there are no rules. A path of digits is one.
+        // For another user they are copies in memory, for which there are no rules. A path of digits is one.
         if policy.account.is_none() {
-            policy.files.extend(FileRule::new(FileAccess::Read, &self.library_path()));
+            policy.files.extend(libraries.flat_map(|file| FileRule::new(FileAccess::Read, &path_of(file))));
         }
         policy
     }
 
-    /// Where the library is opened.
-    fn library_path(&self) -> PathBuf {
-        format!("/proc/self/fd/{}", self.library.as_raw_fd()).into()
+    /// Where the libraries are opened.
+    fn open_paths(&self, opening: &Opening) -> OpenPaths {
+        let needed = opening.needed.iter().zip(&self.needed);
+        OpenPaths {
+            library: path_of(&self.library),
+            needed: needed
+                .map(|(name, file)| NeededPath { name: name.clone(), path: path_of(file) })
+                .collect(),
+            searched: opening.searched.clone(),
+        }
     }
+}
+
+/// A path of a file that is open.
+fn path_of(file: &OwnedFd) -> PathBuf {
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
 /// Opens the library and starts its workers.
 fn start(opening: &Opening, descriptors: Descriptors, to_host: &ToHost) -> Result<WorkerThreads, String> {
     let text = |error: io::Error| error.to_string();
-    let path = descriptors.library_path();
-    let Descriptors { library: _library, fault: _, host, worker, bells, lanes } = descriptors;
+    let paths = descriptors.open_paths(opening);
+    let Descriptors { library: _library, needed: _needed, fault: _, host, worker, bells, lanes } =
+        descriptors;
     let lanes = Arc::new(HostLanes::new(lanes).map_err(text)?);
 
     let context = LibraryContext::with_reports(
@@ -171,7 +192,7 @@ fn start(opening: &Opening, descriptors: Descriptors, to_host: &ToHost) -> Resul
     let ends = ports.map_err(text)?.into_iter().map(|port| Arc::new(WorkerEnd::new(port))).collect();
 
     // SAFETY: the open rule: the host has inspected the library, and this process is made to run it.
-    let library = unsafe { OpenLibrary::open(path, Some(opening.content), context.clone()) };
+    let library = unsafe { OpenLibrary::open(paths, Some(opening.content), context.clone()) };
     let library = library.map_err(|error| error.to_string())?;
     let root = library.root();
     library.keep();

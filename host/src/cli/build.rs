@@ -32,7 +32,7 @@ Examples:
 Each app is built with the `release` profile, or the one that its `build` setting names, and checked as with \
 `atoll check`. The folder is only written when all apps pass: first the libraries, then apps.json, each with an atomic rename, so a host that serves the folder reloads \
 the changed apps without losing requests. Libraries of apps that are no longer registered are removed. If an app's \
-path is a library, the library is copied. Each library gets a checksum at its end, with which the host detects \
+path is a library, the library is copied. Shared libraries beside it that it needs go into the folder APP.libs. Each app's library gets a checksum at its end, with which the host detects \
 damaged files.
 
 Exit codes:
@@ -212,6 +212,10 @@ fn report(
     let mut text = table(columns, &rows);
     for name in removed {
         text += &format!("{name} is no longer registered: removed its library\n");
+    }
+    for app in deployed.iter().filter(|app| !app.checked.needed.is_empty()) {
+        let names: Vec<&str> = app.checked.needed.iter().map(|needed| needed.name.as_str()).collect();
+        text += &format!("{} needs {} in {}.libs\n", app.name, names.join(", "), app.name);
     }
     for app in deployed {
         if let Some(reason) = &app.checked.stays {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use atoll_host::config::{AppConfig, Config, ConfigError, Settings};
-use atoll_host::internal::check::{CheckError, Checked, Opener, check};
+use atoll_host::internal::check::{CheckError, Checked, NeededFile, Opener, check};
 use atoll_host::internal::{Source, SourcePath, Staging, escape};
 use atoll_host::logging;
 use clap::Args;
@@ -135,7 +135,10 @@ fn to_json(name: &str, path: &Path, result: Result<Checked, CheckError>) -> Valu
 
 /// What is printed of an app whose library is good.
 pub(super) fn described(name: &str, checked: &Checked) -> Value {
-    let Checked { path, stamp, size, hash, stays } = checked;
+    let Checked { path, stamp, size, hash, needed, stays, .. } = checked;
+    let libraries = needed.iter().map(|NeededFile { name, path, size, hash }| {
+        json!({ "name": name, "path": path, "size": size, "hash": hash.to_string() })
+    });
     json!({
         "name": name,
         "ok": true,
@@ -147,6 +150,7 @@ pub(super) fn described(name: &str, checked: &Checked) -> Value {
         "api": stamp.api.to_string(),
         "size": size,
         "hash": hash.to_string(),
+        "libraries": libraries.collect::<Vec<_>>(),
         "stays": stays.as_ref().map(ToString::to_string),
     })
 }
@@ -160,7 +164,7 @@ fn name_of(path: &Path) -> String {
 }
 
 fn describe(name: &str, checked: &Checked) -> String {
-    let Checked { path, stamp, size, hash, stays } = checked;
+    let Checked { path, stamp, size, hash, needed, stays, .. } = checked;
     let mut text = format!("{name}: ok\n");
     let mut line = |what: &str, value: &str| {
         // Writing to a string does not fail.
@@ -168,6 +172,9 @@ fn describe(name: &str, checked: &Checked) -> String {
     };
     line("package", &format!("{} {}", stamp.name, stamp.version));
     line("library", &path.display().to_string());
+    for needed in needed {
+        line("needs", &format!("{} from {}", needed.name, needed.path.display()));
+    }
     line("size", &size_text(*size));
     line("hash", &hash.to_string());
     line("rustc", &stamp.rustc);

@@ -1,8 +1,10 @@
 //! The folder that `atoll build` writes and a host serves: libraries, and an `apps.json` with paths in it.
 //!
 //! Each file takes the place of the one before in one step, so that a host that serves the folder meanwhile never sees
-//! half of one. Libraries come first, then `apps.json`, and what that names no longer is removed last.
+//! half of one. Libraries come first, each behind the shared libraries that it needs, then `apps.json`, and what that names
+//! no longer is removed last.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -12,8 +14,9 @@ use atoll_plugin::stamp::Stamp;
 
 use crate::config::{Config, ConfigError};
 use crate::fs::atomic_file;
-use crate::library::check::Checked;
+use crate::library::check::{Checked, NeededFile};
 use crate::library::content_hash::ContentHash;
+use crate::library::needed::{NeededError, bundle_folder, bundle_hash, bundles_folder, content_hash};
 use crate::library::seal::seal;
 
 /// The registry's name in the folder.
@@ -55,6 +58,9 @@ pub enum DeployError {
         /// The library.
         library: PathBuf,
     },
+    /// The shared libraries beside a library cannot be found.
+    #[error(transparent)]
+    Needed(#[from] NeededError),
     /// The registry cannot be used.
     #[error(transparent)]
     Registry(#[from] ConfigError),
@@ -167,30 +173,54 @@ impl Writing {
         self.deployment.library(app)
     }
 
-    /// Puts an app's library there with a checksum at its end, unless it is there already; what it is there.
+    /// Puts an app's library there with a checksum at its end, and the shared libraries that it needs in a folder beside it,
+    /// unless they are there already; what it is there.
     ///
     /// # Errors
     /// It is not what was checked, or cannot be copied; what was there before stays.
     pub fn put(&self, app: &str, checked: Checked) -> Result<(Outcome, Checked), DeployError> {
         let from = &checked.path;
         let content = fs::read(from).map_err(|reason| DeployError::Read { path: from.clone(), reason })?;
-        if ContentHash::compute(&content) != checked.hash {
+        if ContentHash::compute(&content) != checked.file_hash {
             return Err(DeployError::Changed { library: from.clone() });
         }
-        let content = seal(&content).ok_or_else(|| DeployError::NoStamp { library: from.clone() })?;
+        let needed = checked.needed.iter().map(|needed| (needed.name.as_str(), needed.hash));
+        let bundle = (!checked.needed.is_empty()).then(|| bundle_hash(needed));
+        let content = seal(&content, bundle).ok_or_else(|| DeployError::NoStamp { library: from.clone() })?;
         let to = self.deployment.library(app);
-        let (hash, size) = (ContentHash::compute(&content), content.len() as u64);
-        let stamp = Stamp { sealed: true, ..checked.stamp };
-        let sealed = Checked { path: to.clone(), stamp, hash, size, ..checked };
-        let outcome = match fs::read(&to) {
-            Ok(before) if before == content => return Ok((Outcome::Unchanged, sealed)),
-            Ok(_) => Outcome::Changed,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Outcome::New,
-            Err(reason) => return Err(DeployError::Read { path: to, reason }),
+        // A library that had a checksum before may name none.
+        let folder = bundle_folder(&to, &content);
+        let mut is_new = false;
+        for needed in &checked.needed {
+            let content = fs::read(&needed.path)
+                .map_err(|reason| DeployError::Read { path: needed.path.clone(), reason })?;
+            if ContentHash::compute(&content) != needed.hash {
+                return Err(DeployError::Changed { library: needed.path.clone() });
+            }
+            fs::create_dir_all(&folder)
+                .map_err(|reason| DeployError::Write { path: folder.clone(), reason })?;
+            is_new |= put_file(&folder.join(&needed.name), &content)? != Outcome::Unchanged;
+        }
+        let outcome = match put_file(&to, &content)? {
+            Outcome::Unchanged if is_new => Outcome::Changed,
+            outcome => outcome,
         };
-        atomic_file::write_to_disk(&to, LIBRARY_MODE, |file| file.write_all(&content))
-            .map_err(|reason| DeployError::Write { path: to, reason })?;
-        Ok((outcome, sealed))
+        self.remove_libraries(app, &folder, &checked.needed)?;
+        let (hash, file_hash) = (content_hash(&to)?, ContentHash::compute(&content));
+        let stamp = Stamp { sealed: true, ..checked.stamp };
+        let size = content.len() as u64;
+        Ok((outcome, Checked { path: to, stamp, hash, file_hash, size, ..checked }))
+    }
+
+    /// Removes the shared libraries of an app but these, which are in this folder.
+    fn remove_libraries(&self, app: &str, folder: &Path, needed: &[NeededFile]) -> Result<(), DeployError> {
+        let bundles = bundles_folder(&self.deployment.library(app));
+        let names: Vec<&OsStr> = needed.iter().map(|needed| needed.name.as_ref()).collect();
+        if folder == bundles || names.is_empty() {
+            return keep_only(&bundles, &names);
+        }
+        keep_only(&bundles, &folder.file_name().into_iter().collect::<Vec<_>>())?;
+        keep_only(folder, &names)
     }
 
     /// Writes `apps.json`: what `text` says, from the file `registry`, of the apps whose names are in `apps`. Removes the
@@ -216,6 +246,7 @@ impl Writing {
         let mut removed = Vec::new();
         for name in gone {
             let library = self.deployment.library(name);
+            keep_only(&bundles_folder(&library), &[])?;
             match fs::remove_file(&library) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(DeployError::Write { path: library, reason: error });
@@ -239,6 +270,40 @@ impl Writing {
     }
 }
 
+/// Writes a library, unless it is there already.
+fn put_file(path: &Path, content: &[u8]) -> Result<Outcome, DeployError> {
+    let outcome = match fs::read(path) {
+        Ok(before) if before == content => return Ok(Outcome::Unchanged),
+        Ok(_) => Outcome::Changed,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Outcome::New,
+        Err(reason) => return Err(DeployError::Read { path: path.to_owned(), reason }),
+    };
+    atomic_file::write_to_disk(path, LIBRARY_MODE, |file| file.write_all(content))
+        .map_err(|reason| DeployError::Write { path: path.to_owned(), reason })?;
+    Ok(outcome)
+}
+
+/// Removes all of a folder but the entries of these names, and the folder if there are none.
+fn keep_only(folder: &Path, names: &[&OsStr]) -> Result<(), DeployError> {
+    let failed = |path: &Path, reason| DeployError::Write { path: path.to_owned(), reason };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(reason) => return Err(failed(folder, reason)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(|reason| failed(folder, reason))?;
+        if names.contains(&&*entry.file_name()) {
+            continue;
+        }
+        let path = entry.path();
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(|reason| failed(&path, reason))?;
+    }
+    if names.is_empty() { fs::remove_dir(folder).map_err(|reason| failed(folder, reason)) } else { Ok(()) }
+}
+
 /// The file of an app's library.
 fn file_name(app: &str) -> String {
     format!("{app}.so")
@@ -257,6 +322,8 @@ mod tests {
             stamp: serde_json::from_str(stamp).unwrap(),
             size: content.len() as u64,
             hash: ContentHash::compute(&content),
+            file_hash: ContentHash::compute(&content),
+            needed: Vec::new(),
             stays: None,
         }
     }
@@ -308,7 +375,7 @@ mod tests {
         assert_eq!(writing.finish(&registry, text, &["a"]).unwrap(), ["b"]);
         assert_eq!(names(&folder), ["a.so", "apps.json"]);
         let written = fs::read(folder.join("a.so")).unwrap();
-        assert_eq!(written, seal(&content("two")).unwrap());
+        assert_eq!(written, seal(&content("two"), None).unwrap());
         assert_eq!((sealed.path, sealed.size), (folder.join("a.so"), written.len() as u64));
         assert_eq!(sealed.hash, ContentHash::compute(&written));
     }

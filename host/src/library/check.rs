@@ -12,6 +12,7 @@ use crate::library::inspect::InspectError;
 use crate::library::loaded::LoadError;
 pub use crate::library::preflight::{OPEN_LIMIT, OpenFailure, Opener};
 use crate::library::source::{Source, SourceError};
+pub use crate::library::stage::NeededFile;
 use crate::library::stage::{StageError, Staged, Staging};
 
 /// How often a library that is being written is tried again.
@@ -63,8 +64,12 @@ pub struct Checked {
     pub stamp: Stamp,
     /// Its size in bytes.
     pub size: u64,
-    /// The hash of its contents.
+    /// The hash of its contents, with those of the shared libraries that it needs.
     pub hash: ContentHash,
+    /// The hash of its file alone.
+    pub(crate) file_hash: ContentHash,
+    /// The shared libraries beside it that it needs.
+    pub needed: Vec<NeededFile>,
     /// Why it stayed in the process after it was closed, so that each reload would pin a generation.
     pub stays: Option<String>,
 }
@@ -84,14 +89,14 @@ pub fn check(
 ) -> Result<Checked, CheckError> {
     let path = source.library()?.to_owned();
     let staged = stage(staging, app, limit as u64, &path)?;
-    let (size, hash) = (staged.size(), staged.hash());
+    let (size, hash, file_hash, needed) = (staged.size(), staged.hash(), staged.file_hash(), staged.needed());
     let inspected = staged.inspect(source.package().map(|package| package.name.as_str()))?;
     if let Some(package) = source.package() {
         staging.claim(app, &path, &package.folder)?;
     }
-    let stays = opener.open(staging, app, inspected.staged().path())?;
+    let stays = opener.open(staging, app, &inspected.staged().open_paths())?;
     let (_, stamp) = inspected.into_parts();
-    Ok(Checked { path, stamp, size, hash, stays })
+    Ok(Checked { path, stamp, size, hash, file_hash, needed, stays })
 }
 
 fn stage(staging: &Staging, app: &str, limit: u64, library: &Path) -> Result<Staged, StageError> {

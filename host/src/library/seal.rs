@@ -6,9 +6,11 @@ use atoll_plugin::stamp;
 
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect;
+use crate::library::needed::bundle_mark;
 
-/// A library's bytes with a checksum; as they are, if they have one. `None`: its stamp is of another kind.
-pub(crate) fn seal(library: &[u8]) -> Option<Vec<u8>> {
+/// A library's bytes with a checksum, behind the hash of its bundle if it has one; as they are, if they have a checksum.
+/// `None`: its stamp is of another kind.
+pub(crate) fn seal(library: &[u8], bundle: Option<ContentHash>) -> Option<Vec<u8>> {
     let stamp = inspect::stamp_of(library)?;
     if place_of(stamp::SEALED, library, &stamp).is_some() {
         return Some(library.to_vec());
@@ -16,6 +18,7 @@ pub(crate) fn seal(library: &[u8]) -> Option<Vec<u8>> {
     let place = place_of(stamp::UNSEALED, library, &stamp)?;
     let mut sealed = library.to_vec();
     sealed.get_mut(place)?.copy_from_slice(stamp::SEALED.as_bytes());
+    sealed.extend(bundle.map(bundle_mark).unwrap_or_default());
     let hash = ContentHash::compute(&sealed);
     sealed.extend(hash.as_bytes());
     Some(sealed)
@@ -37,10 +40,12 @@ mod tests {
     #[test]
     fn a_library_is_sealed_once() {
         let library = good_library();
-        let sealed = seal(&library).unwrap();
+        let sealed = seal(&library, None).unwrap();
         assert_eq!(sealed.len(), library.len() + checksum::SIZE as usize);
-        assert_eq!(seal(&sealed).unwrap(), sealed);
+        assert_eq!(seal(&sealed, None).unwrap(), sealed);
+        let bundled = seal(&library, Some(ContentHash::compute(b"libraries"))).unwrap();
+        assert_eq!(bundled.len(), sealed.len() + 48);
         assert_eq!(stamp::SEALED.len(), stamp::UNSEALED.len());
-        assert_eq!(seal(b"no library"), None);
+        assert_eq!(seal(b"no library", None), None);
     }
 }

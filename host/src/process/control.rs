@@ -28,7 +28,8 @@ pub(crate) const MAX_DESCRIPTORS: usize = 253;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
     /// Opens an app's library and starts its workers. It comes with the descriptors of the library, of the file for the record of
-    /// a fault, of the host's memory and the process's, of an eventfd for each worker, and of the host's lanes.
+    /// a fault, of the host's memory and the process's, of the libraries that it needs, of an eventfd for each worker, and of
+    /// the host's lanes.
     Open(Box<Opening>),
     /// Reports log records up to this level: 0 (none) to 5 (trace).
     LogLevel(u8),
@@ -44,6 +45,10 @@ pub(crate) struct Opening {
     pub(crate) workers: usize,
     /// The lane of the thread that fetches what is for no request.
     pub(crate) home: u8,
+    /// The names of the copies of libraries that it needs, each behind those that it needs itself.
+    pub(crate) needed: Vec<String>,
+    /// Where was looked for those, for people.
+    pub(crate) searched: Vec<String>,
     /// The hash of the library's content.
     pub(crate) content: ContentHash,
     /// Whether the interface of a library with this content was compared with the host's.

@@ -4,7 +4,7 @@ use super::Supervisor;
 use crate::app::libraries::Library;
 use crate::app::lifecycle::Event;
 use crate::config::{AppConfig, OnFault};
-use crate::library::content_hash::ContentHash;
+use crate::library::needed::content_hash;
 use crate::library::preflight::has_children;
 use crate::library::source::Source;
 use crate::observe::entries::FaultEntry;
@@ -72,7 +72,7 @@ impl Supervisor {
                 Library::Built(file) => file.clone(),
                 Library::Failed(_) => return None,
             };
-            Some(ContentHash::of_file(&file).ok()?.to_string() != hash)
+            Some(content_hash(&file).ok()?.to_string() != hash)
         };
         // A library that cannot be read fixes nothing.
         self.file_lookups.run(differs).await.ok().flatten().unwrap_or(false)

@@ -9,7 +9,7 @@ mod report;
 mod waiters;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,6 +40,7 @@ use crate::app::resources::AppResources;
 use crate::config::{AppConfig, Isolation, Settings};
 use crate::library::content_hash::ContentHash;
 use crate::library::loader::Loader;
+use crate::library::needed::places_to_watch;
 use crate::library::preflight::Preflight;
 use crate::library::source::{Source, SourcePath};
 use crate::library::stage::{Kept, Staging};
@@ -153,7 +154,7 @@ struct Supervisor {
 
 enum Wake {
     Input(Option<Input>),
-    Changed(Change),
+    Changed(PathBuf, Change),
     EnvironmentChanged(Change),
     PauseOver,
     IdleCheck,
@@ -186,10 +187,10 @@ impl Supervisor {
                     self.input(input);
                 }
                 Wake::Input(None) => break,
-                Wake::Changed(change) => {
+                Wake::Changed(path, change) => {
                     // There may be other files to watch.
                     self.find_library().await;
-                    self.file_changed(&change);
+                    self.file_changed(&path, &change);
                 }
                 Wake::EnvironmentChanged(change) => self.environment_changed(&change),
                 Wake::PauseOver => self.event(Event::PauseOver),
@@ -208,17 +209,28 @@ impl Supervisor {
         answer(&mut self.waiters.closes, &());
     }
 
-    /// Asks again where the library is, and watches all that has a say in it.
+    /// Asks again where the library is, and watches all that has a say in it, and in the shared libraries beside it.
     async fn find_library(&mut self) {
         self.library = self.libraries.get(&self.path);
-        let Library::At(path) = self.library.clone() else { return self.watches.clear() };
+        let library = self.library.clone();
         let (app, watcher) = (self.app.name().clone(), self.watcher.clone());
         let watched: Vec<PathBuf> = self.watches.iter().map(|(path, _)| path.clone()).collect();
         let find = move || {
-            let source = Source::locate(path, &app);
-            let new = source.watch().iter().filter(|path| !watched.contains(path));
+            let (mut paths, file) = match library {
+                Library::At(path) => {
+                    let source = Source::locate(path, &app);
+                    (source.watch().to_vec(), source.library().ok().map(Path::to_owned))
+                }
+                // Whoever builds it announces the next one.
+                Library::Built(file) => (Vec::new(), Some(file)),
+                Library::Failed(_) => (Vec::new(), None),
+            };
+            paths.extend(file.iter().flat_map(|file| places_to_watch(file)));
+            paths.sort();
+            paths.dedup();
+            let new = paths.iter().filter(|path| !watched.contains(path));
             let new: Vec<_> = new.map(|path| (path.clone(), watcher.watch_file(path))).collect();
-            (source.watch().to_vec(), new)
+            (paths, new)
         };
         match self.file_lookups.run(find).await {
             Ok((paths, new)) => {
@@ -260,8 +272,8 @@ impl Supervisor {
         tokio::select! {
             biased;
             input = queue.recv() => Wake::Input(input),
-            change = changed => Wake::Changed(change),
-            change = environment_changed => Wake::EnvironmentChanged(change),
+            (path, change) = changed => Wake::Changed(path, change),
+            (_, change) = environment_changed => Wake::EnvironmentChanged(change),
             // Its other end is with the pins, which live as long as this.
             _ = self.pins_changes.changed() => Wake::Pins,
             () = sleep_until_some(pause) => Wake::PauseOver,
@@ -345,12 +357,14 @@ impl Supervisor {
     }
 }
 
-/// The next change of one of these files.
-async fn any_change(watches: &mut [(PathBuf, FileWatch)]) -> Change {
+/// The next change of one of these files, and its path.
+async fn any_change(watches: &mut [(PathBuf, FileWatch)]) -> (PathBuf, Change) {
     if watches.is_empty() {
         return pending().await;
     }
-    select_all(watches.iter_mut().map(|(_, watch)| watch.changed().boxed_local())).await.0
+    let changes = watches.iter_mut().map(|(_, watch)| watch.changed().boxed_local());
+    let (change, place, _) = select_all(changes).await;
+    (watches[place].0.clone(), change)
 }
 
 async fn sleep_until_some(time: Option<Instant>) {

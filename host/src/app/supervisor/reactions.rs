@@ -1,5 +1,6 @@
 //! How a supervisor turns what it is notified of into events.
 
+use std::path::Path;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
@@ -111,14 +112,15 @@ impl Supervisor {
         self.event(Event::Configured(policy(&config.settings)));
     }
 
-    pub(super) fn file_changed(&mut self, change: &Change) {
+    pub(super) fn file_changed(&mut self, path: &Path, change: &Change) {
         // A library that is gone is no reason to stop what serves; it is usually about to be written again.
         if change.is_present() {
             self.library_changed(change.noticed);
         } else {
             log::info!(
-                "{}: the library file was removed; the loaded generation keeps serving",
-                self.app.name()
+                "{}: the library file {} was removed; the loaded generation keeps serving",
+                self.app.name(),
+                path.display()
             );
         }
     }

@@ -91,7 +91,13 @@ impl AppProcess {
         };
         let memory = policy.as_ref().and_then(|policy| policy.limits.memory);
         let is_another_user = policy.as_ref().is_some_and(|policy| policy.account.is_some());
-        let file = library_file(library.staged().path(), is_another_user)?;
+        let paths = library.staged().open_paths();
+        let file = library_file(&paths.library, is_another_user)?;
+        let needed: Vec<File> = paths
+            .needed
+            .iter()
+            .map(|needed| library_file(&needed.path, is_another_user))
+            .collect::<Result<_, _>>()?;
         let fault = SharedMemory::new("atoll-fault", FAULT_SIZE)?;
         let reports = ToAppLog::new(identity.app.clone(), identity.number, identity.app_log.clone());
         let opening = Opening {
@@ -99,6 +105,8 @@ impl AppProcess {
             generation: identity.number,
             workers: shape.workers,
             home,
+            needed: paths.needed.into_iter().map(|needed| needed.name).collect(),
+            searched: paths.searched,
             content,
             is_verified: VERIFIED.contains(content),
             log_level: reports.max_level(),
@@ -108,8 +116,11 @@ impl AppProcess {
         };
         let lanes = lane_descriptors()?;
         let own = [file.as_fd(), fault.as_fd(), link.host.as_fd(), link.worker.as_fd()].into_iter();
-        let descriptors: Vec<BorrowedFd<'_>> =
-            own.chain(bells.iter().map(AsFd::as_fd)).chain(lanes).collect();
+        let descriptors: Vec<BorrowedFd<'_>> = own
+            .chain(needed.iter().map(AsFd::as_fd))
+            .chain(bells.iter().map(AsFd::as_fd))
+            .chain(lanes)
+            .collect();
         let Blank { child, control } = blank;
         control::send_with(&control, &Order::Open(Box::new(opening)), &descriptors)?;
 

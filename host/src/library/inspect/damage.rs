@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Damage(String);
 
 impl Damage {
-    pub(super) fn new(what: impl Into<String>) -> Self {
+    pub(in crate::library) fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
 }
@@ -32,4 +32,4 @@ macro_rules! ensure {
         }
     };
 }
-pub(super) use ensure;
+pub(in crate::library) use ensure;

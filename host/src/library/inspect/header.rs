@@ -8,10 +8,10 @@ use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use super::error::InspectError;
 
 /// How numbers are written in the files that pass.
-pub(super) const ENDIAN: LittleEndian = LittleEndian;
+pub(in crate::library) const ENDIAN: LittleEndian = LittleEndian;
 
 /// The header of the files that pass.
-pub(super) type Header = elf::FileHeader64<LittleEndian>;
+pub(in crate::library) type Header = elf::FileHeader64<LittleEndian>;
 
 /// The machine that the host is built for, where it is one of those that Atoll is built for; elsewhere the
 /// target in the stamp decides.
@@ -37,7 +37,10 @@ fn machine_name(machine: elf::Machine) -> String {
 }
 
 /// Reads the header, and refuses what is no library for this machine.
-pub(super) fn read<'data, R: ReadRef<'data>>(data: R, size: u64) -> Result<&'data Header, InspectError> {
+pub(in crate::library) fn read<'data, R: ReadRef<'data>>(
+    data: R,
+    size: u64,
+) -> Result<&'data Header, InspectError> {
     let start = data.read_bytes_at(0, size.min(elf::ELFMAG.len() as u64)).unwrap_or_default();
     if !elf::ELFMAG.starts_with(start) {
         return Err(InspectError::NotElf { found: start.to_vec() });

@@ -1,9 +1,9 @@
 //! The check before loading: the stamp and tables of a staged file, read without running its code.
 
-mod damage;
+pub(super) mod damage;
 mod dynamic;
-mod error;
-mod header;
+pub(super) mod error;
+pub(super) mod header;
 mod image;
 mod relocations;
 mod symbols;
@@ -79,7 +79,7 @@ impl Staged {
     /// # Errors
     /// The copy is not a complete library for this machine, or no Atoll app, or one for another host.
     pub fn inspect(self, package: Option<&str>) -> Result<Inspected, InspectError> {
-        let file = File::open(self.path()).map_err(InspectError::Read)?;
+        let file = File::open(self.original_path()).map_err(InspectError::Read)?;
         let size = file.metadata().map_err(InspectError::Read)?.len();
         // Reads the parts that are asked for: a library with its debug information may be hundreds of megabytes.
         let data = &ReadCache::new(file);

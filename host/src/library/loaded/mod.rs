@@ -55,10 +55,10 @@ impl Loaded {
     /// it is one that could be linked into this program. The inspection only finds out that the file is whole, was made
     /// for this machine and has the interface of this version.
     pub unsafe fn open(inspected: Inspected, context: Arc<LibraryContext>) -> Result<Self, LoadError> {
-        let (path, content) = (inspected.staged().path().to_owned(), inspected.staged().hash());
-        context.note_library(LibraryFile::new(&path, content.to_string()));
+        let (paths, content) = (inspected.staged().open_paths(), inspected.staged().hash());
+        context.note_library(LibraryFile::new(&paths.library, content.to_string()));
         // SAFETY: by the caller's contract.
-        let library = unsafe { OpenLibrary::open(path, Some(content), context)? };
+        let library = unsafe { OpenLibrary::open(paths, Some(content), context)? };
         Ok(Self { library, copy: inspected })
     }
 

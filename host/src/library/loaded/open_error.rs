@@ -2,25 +2,43 @@
 
 use std::error::Error;
 use std::ffi::CStr;
-use std::path::Path;
+
+use crate::library::open_paths::{NeededPath, OpenPaths};
 
 /// Why the dynamic loader did not open a library: its words, and what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open the library: \
-    {reason}{}", advice.as_deref().map(|advice| format!("; {advice}")).unwrap_or_default())]
+#[error("cannot open {}: \
+    {reason}{}", needed.as_deref().map_or("the library".to_owned(), |name| format!("{name}, which the library needs")), advice.as_deref().map(|advice| format!("; {advice}")).unwrap_or_default())]
 pub struct OpenError {
+    /// The name of the shared library that could not be opened; `None`: the library itself.
+    needed: Option<String>,
     reason: String,
     advice: Option<String>,
 }
 
 impl OpenError {
-    /// What `dlopen` of the staged copy at `path` failed with.
-    pub(crate) fn new(error: &libloading::Error, path: &Path) -> Self {
+    /// What `dlopen` of a library failed with.
+    pub(crate) fn new(error: &libloading::Error, paths: &OpenPaths) -> Self {
+        let library = paths.library.display().to_string();
+        Self::of(error, &library, None, paths)
+    }
+
+    /// What `dlopen` of a library that it needs failed with.
+    pub(crate) fn of_needed(error: &libloading::Error, needed: &NeededPath, paths: &OpenPaths) -> Self {
+        let path = needed.path.display().to_string();
+        Self::of(error, &path, Some(needed.original_name().to_owned()), paths)
+    }
+
+    fn of(error: &libloading::Error, path: &str, needed: Option<String>, paths: &OpenPaths) -> Self {
         let reason = loader_says(error);
-        // The copy's name means nothing to people.
-        let reason = reason.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&reason);
-        let reason = reason.replace(&path.display().to_string(), "the library");
-        Self { advice: advice(&reason), reason }
+        // The names of copies mean nothing to people.
+        let reason = reason.strip_prefix(&format!("{path}: ")).unwrap_or(&reason);
+        let mut reason = reason.replace(&paths.library.display().to_string(), "the library");
+        for copy in &paths.needed {
+            reason = reason.replace(&copy.path.display().to_string(), copy.original_name());
+            reason = reason.replace(&copy.name, copy.original_name());
+        }
+        Self { needed, advice: advice(&reason, &paths.searched), reason }
     }
 
     /// The loader's words.
@@ -36,12 +54,17 @@ pub(super) fn loader_says(error: &libloading::Error) -> String {
 
 /// What to do about a failure that the loader describes like this. It speaks English, as no Atoll process chooses a
 /// language of the C library's messages.
-fn advice(reason: &str) -> Option<String> {
+fn advice(reason: &str, searched: &[String]) -> Option<String> {
     let has = |words: &str| reason.contains(words);
     if let Some((name, _)) = reason.split_once(": cannot open shared object file: No such file or directory")
     {
+        let looked = match searched {
+            [] => String::new(),
+            folders => format!(" (Atoll has looked in {})", folders.join(", ")),
+        };
         return Some(format!(
-            "it needs the shared library {name}, which is not installed: install its package, or link it statically"
+            "it needs the shared library {name}, which is not installed{looked}: put it beside the library, install its \
+            package, or link it statically"
         ));
     }
     if let Some(version) = quoted_after(reason, "version `") {
@@ -94,23 +117,29 @@ mod tests {
 
     #[test]
     fn each_kind_of_failure_has_its_advice() {
+        let advice = |reason| super::advice(reason, &[]).unwrap();
+        let missing = advice("libown.so.1: cannot open shared object file: No such file or directory");
+        assert!(
+            missing.starts_with("it needs the shared library libown.so.1, which is not installed: put it")
+        );
+        let folders = ["/srv/a.libs", "/srv"].map(str::to_owned);
         let missing =
-            advice("libown.so.1: cannot open shared object file: No such file or directory").unwrap();
-        assert!(missing.starts_with("it needs the shared library libown.so.1, which is not installed"));
+            super::advice("libown.so.1: cannot open shared object file: No such file or directory", &folders);
+        assert!(missing.unwrap().contains("not installed (Atoll has looked in /srv/a.libs, /srv): put it"));
         let newer =
             "/lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.99' not found (required by the library)";
-        assert!(advice(newer).unwrap().contains(&format!("than this machine's {}", glibc())));
+        assert!(advice(newer).contains(&format!("than this machine's {}", glibc())));
         let other = "libx.so.1: version `X_2' not found (required by the library)";
-        assert!(advice(other).unwrap().ends_with("install one with X_2"));
+        assert!(advice(other).ends_with("install one with X_2"));
         for (reason, word) in [
             ("cannot allocate memory in static TLS block", "optional_static_tls"),
             ("undefined symbol: own_function", "link the one that does"),
             ("failed to map segment from shared object: Operation not permitted", "TMPDIR"),
             ("libown.so.1: file too short", "reinstall it"),
         ] {
-            assert!(advice(reason).unwrap().contains(word), "{reason}");
+            assert!(advice(reason).contains(word), "{reason}");
         }
-        assert_eq!(advice("something new"), None);
+        assert_eq!(super::advice("something new", &[]), None);
     }
 
     #[test]
@@ -118,7 +147,17 @@ mod tests {
         // SAFETY: there is nothing to open.
         let error =
             unsafe { libloading::os::unix::Library::open(Some("/nowhere/staged.so"), 2) }.unwrap_err();
-        let error = OpenError::new(&error, Path::new("/nowhere/staged.so"));
-        assert_eq!(error.reason(), "cannot open shared object file: No such file or directory");
+        let mut paths = OpenPaths { library: "/nowhere/staged.so".into(), needed: vec![], searched: vec![] };
+        let found = OpenError::new(&error, &paths);
+        assert_eq!(found.reason(), "cannot open shared object file: No such file or directory");
+
+        let needed = NeededPath { name: "libown.so-12ab".into(), path: "/nowhere/staged.so".into() };
+        paths =
+            OpenPaths { library: "/nowhere/app.so".into(), needed: vec![needed.clone()], searched: vec![] };
+        let found = OpenError::of_needed(&error, &needed, &paths);
+        assert_eq!(
+            found.to_string(),
+            "cannot open libown.so, which the library needs: cannot open shared object file: No such file or directory"
+        );
     }
 }

@@ -1,7 +1,6 @@
 //! A library that is open in this process, wherever its file is.
 
 use std::ffi::c_void;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,6 +18,7 @@ use super::pin_reason::PinReason;
 use crate::abi::library_context::LibraryContext;
 use crate::abi::{current, exports, forks, signals};
 use crate::library::content_hash::ContentHash;
+use crate::library::open_paths::OpenPaths;
 
 /// How long a signal's handler may take that runs when its library is to go.
 pub(crate) const HANDLERS_END: Duration = Duration::from_secs(1);
@@ -59,7 +59,7 @@ impl Drop for OpenLibrary {
 }
 
 impl OpenLibrary {
-    /// Opens the library of a file, checks its interface and binds it to its context, on a thread made for it, which lives until
+    /// Opens a library and those that it needs, checks its interface and binds it to its context, on a thread made for it, which lives until
     /// it is closed. Waits for that thread. `content` is the hash of the file's content, if it is known.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl OpenLibrary {
     /// # Safety
     /// As for [`Loaded::open`](super::Loaded::open), and the file has been inspected.
     pub(crate) unsafe fn open(
-        path: PathBuf,
+        paths: OpenPaths,
         content: Option<ContentHash>,
         context: Arc<LibraryContext>,
     ) -> Result<Self, LoadError> {
@@ -77,12 +77,16 @@ impl OpenLibrary {
         let open = move || {
             let _entered = current::enter_linker(&bound);
             exports::prepare(&bound);
+            // SAFETY: by the caller's contract, which is for the libraries that it needs, too.
+            let needed = unsafe { open_needed(&paths)? };
             // SAFETY: by the caller's contract.
-            let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) }
-                .map_err(|error| OpenError::new(&error, &path))?;
+            let library = unsafe { Library::open(Some(&paths.library), RTLD_NOW | RTLD_LOCAL) }
+                .map_err(|error| OpenError::new(&error, &paths))?;
+            // The library holds them now.
+            drop(needed);
             // SAFETY: the symbol is the `LibHeader` that `export_app!` defines, and stays until `library` is closed.
             let header = unsafe { library.get::<AbiHeaderRef>(ROOT_SYMBOL.as_bytes()) }.map(|header| *header);
-            let open = Open::new(library, bound.clone(), path);
+            let open = Open::new(library, bound.clone(), paths.library);
             let inside = header.as_ref().map_or(std::ptr::null(), |header| (&raw const **header).cast());
             let root = header.map_err(|_missing| LoadError::NoRoot).and_then(|header| {
                 // SAFETY: as above, and its file has this hash, if one is given.
@@ -165,6 +169,25 @@ impl OpenLibrary {
             reason
         })
     }
+}
+
+/// Opens the libraries that a library needs. It finds them by their names while they are open.
+///
+/// # Safety
+/// Their constructors run with all rights of the process.
+unsafe fn open_needed(paths: &OpenPaths) -> Result<Vec<Library>, OpenError> {
+    let mut opened = Vec::with_capacity(paths.needed.len());
+    for needed in &paths.needed {
+        // One that cannot be unloaded may be left of a copy before, and the name would lead to that.
+        // SAFETY: `RTLD_NOLOAD` runs nothing.
+        let left = unsafe { Library::open(Some(&needed.name), libc::RTLD_NOLOAD | RTLD_NOW) };
+        let library = left.or_else(|_none| {
+            // SAFETY: by the caller's contract.
+            unsafe { Library::open(Some(&needed.path), RTLD_NOW | RTLD_LOCAL) }
+        });
+        opened.push(library.map_err(|error| OpenError::of_needed(&error, needed, paths))?);
+    }
+    Ok(opened)
 }
 
 /// Closes a library that is refused, before anything but its constructors was called. If they have left something that

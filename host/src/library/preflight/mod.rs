@@ -90,14 +90,14 @@ impl Preflight {
         let begun = Instant::now();
         // It is never closed.
         let turn = self.turns.acquire().await;
-        let (this, app, path) = (self.clone(), staged.app().to_owned(), staged.path().to_owned());
+        let (this, app, paths) = (self.clone(), staged.app().to_owned(), staged.open_paths());
         let hash = staged.hash();
         let opener = self.opener.clone().with_limit(limit);
         let opened = spawn_blocking(move || {
             if this.is_known(&app, hash) {
                 return Ok(false);
             }
-            if let Some(reason) = opener.open(&this.staging, &app, &path)? {
+            if let Some(reason) = opener.open(&this.staging, &app, &paths)? {
                 log::debug!("{app}: its library stays in a process: {reason}");
             }
             Ok(true)

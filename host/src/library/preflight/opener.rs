@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::child::{CHILD, NO_REPORT, OPEN_LIBRARY, Report};
+use crate::library::open_paths::OpenPaths;
 use crate::library::stage::Staging;
 use crate::observe::exit_status::describe;
 use crate::sandbox::{FileAccess, FileRule, Policy, Require};
@@ -99,19 +100,29 @@ impl Opener {
         Self { limit, ..self }
     }
 
-    /// Opens the staged copy `library` of an app, and closes it again. Why it stays in a process then, if it does.
+    /// Opens the staged copy of an app's library, and closes it again. Why it stays in a process then, if it does.
     ///
     /// # Errors
     /// See [`OpenFailure`].
-    pub fn open(&self, staging: &Staging, app: &str, library: &Path) -> Result<Option<String>, OpenFailure> {
+    pub(crate) fn open(
+        &self,
+        staging: &Staging,
+        app: &str,
+        paths: &OpenPaths,
+    ) -> Result<Option<String>, OpenFailure> {
         // All that the process leaves behind is in here.
         let folder = tempfile::Builder::new().prefix("open-").tempdir_in(staging.folder());
         let folder = folder.map_err(OpenFailure::Process)?;
         let report = folder.path().join("report");
         let policy = policy(folder.path()).map_err(OpenFailure::Process)?;
+        let searched =
+            serde_json::to_string(&paths.searched).map_err(|error| OpenFailure::Process(error.into()))?;
         let mut child = Command::new(&self.program)
             .args([CHILD, OPEN_LIBRARY, &policy, app])
-            .args([library, &report])
+            .arg(&report)
+            .arg(searched)
+            .arg(&paths.library)
+            .args(paths.needed.iter().flat_map(|needed| [needed.name.as_ref(), needed.path.as_os_str()]))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::needed::{Needed, NeededFile};
 use crate::library::content_hash::ContentHash;
 use crate::watch::Fingerprint;
 
@@ -9,18 +10,31 @@ use crate::watch::Fingerprint;
 #[derive(Clone, Debug)]
 pub struct Contents {
     pub(super) hash: ContentHash,
+    /// Of the library's file alone.
+    pub(super) file_hash: ContentHash,
     pub(super) size: u64,
     pub(super) source: PathBuf,
     pub(super) fingerprint: Fingerprint,
+    pub(super) needed: Needed,
 }
 
 impl Contents {
-    /// Their hash.
+    /// Their hash: with that of the shared libraries which lay beside it and which it needs.
     pub fn hash(&self) -> ContentHash {
         self.hash
     }
 
-    /// Their size in bytes.
+    /// The hash of the library's file alone.
+    pub(crate) fn file_hash(&self) -> ContentHash {
+        self.file_hash
+    }
+
+    /// The shared libraries beside it that it needs, as they were when they were copied with it.
+    pub fn needed(&self) -> Vec<NeededFile> {
+        self.needed.files()
+    }
+
+    /// The library's size in bytes.
     pub fn size(&self) -> u64 {
         self.size
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::library::content_hash::ContentHash;
+use crate::library::needed::NeededError;
 use crate::watch::Fingerprint;
 
 /// Why a library could not be staged.
@@ -90,6 +91,9 @@ pub enum StageError {
         /// The hash it has.
         found: ContentHash,
     },
+    /// The shared libraries beside the library cannot be loaded with it.
+    #[error(transparent)]
+    Needed(#[from] NeededError),
     /// The copy could not be written.
     #[error("cannot write the staged copy {}: {reason}", path.display())]
     Write {
@@ -131,6 +135,7 @@ pub enum StageError {
 impl StageError {
     /// Whether the library is just being written, so that it is worth trying again when it has changed.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, StageError::BeingWritten { .. } | StageError::Changed { .. })
+        let is_written = matches!(self, StageError::Needed(NeededError::BeingWritten(_)));
+        is_written || matches!(self, StageError::BeingWritten { .. } | StageError::Changed { .. })
     }
 }

@@ -68,7 +68,7 @@ impl Original {
     pub(crate) fn new(staged: &Staged) -> Self {
         Self {
             app: staged.app().to_owned(),
-            path: staged.path().to_owned(),
+            path: staged.original_path().to_owned(),
             contents: Contents::clone(staged),
         }
     }

@@ -4,6 +4,8 @@
 //! dynamic loader tells libraries apart by inode, so a new build under the same inode would not be loaded at
 //! all. What is loaded is therefore a copy that is a new file, in a folder that belongs to this process. A copy whose
 //! library is out of the process again may be loaded once more.
+//!
+//! The shared libraries that lie beside it are copied with it, see [`needed`](super::needed).
 
 mod claims;
 mod contents;
@@ -11,8 +13,11 @@ mod copy;
 mod error;
 mod folder;
 mod kept;
+mod needed;
+mod needed_store;
 mod staged;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,8 +30,11 @@ pub(crate) use self::folder::{CommonFolder, FAULTS, open_folder};
 pub use self::kept::Kept;
 pub(crate) use self::kept::Original;
 use self::kept::Store;
+pub use self::needed::NeededFile;
+use self::needed_store::NeededStore;
 pub use self::staged::Staged;
 use crate::config::Settings;
+use crate::library::needed::find;
 
 /// The staged copies of this host process, and the last good libraries of each app.
 ///
@@ -56,6 +64,7 @@ pub struct Staging {
     /// The number of copies made, so that each has a unique name.
     copies: AtomicU64,
     store: Store,
+    needed: NeededStore,
     claims: Claims,
 }
 
@@ -88,6 +97,7 @@ impl Staging {
             folder,
             copies: AtomicU64::new(0),
             store: Store::default(),
+            needed: NeededStore::default(),
             claims: Claims::default(),
         })
     }
@@ -115,14 +125,17 @@ impl Staging {
         self.stage_up_to(Settings::default().library_limit as u64, app, library)
     }
 
-    /// As [`stage`](Self::stage), for a library of at most `limit` bytes.
+    /// As [`stage`](Self::stage), for a library of at most `limit` bytes, and as many for each that lies beside it.
     ///
     /// # Errors
     /// As for [`stage`](Self::stage).
     pub fn stage_up_to(&self, limit: u64, app: &str, library: &Path) -> Result<Staged, StageError> {
         let (folder, path) = self.place_for(app)?;
         let (file, copied) = copy::library(library, path, limit)?;
-        Ok(Staged::new(app, library, file, copied, folder))
+        let copy = File::open(file.path())
+            .map_err(|reason| StageError::Read { path: file.path().to_owned(), reason })?;
+        let needed = self.needed.stage(&folder, find(library, &copy)?, limit)?;
+        Staged::new(app, library, file, copied, needed, folder)
     }
 
     /// Keeps the library of a generation for going back to it, as the newest of its app, and forgets all but the
@@ -166,15 +179,18 @@ impl Staging {
     /// # Errors
     /// It is damaged, or there is no room.
     pub fn restage(&self, app: &str, kept: &Kept) -> Result<Staged, StageError> {
-        let staged = self.stage_up_to(u64::MAX, app, kept.path())?;
-        if staged.hash() != kept.hash() {
+        let (folder, path) = self.place_for(app)?;
+        let (file, copied) = copy::library(kept.path(), path, u64::MAX)?;
+        if copied.hash != kept.file_hash() {
             return Err(StageError::Damaged {
                 path: kept.path().to_owned(),
-                expected: kept.hash(),
-                found: staged.hash(),
+                expected: kept.file_hash(),
+                found: copied.hash,
             });
         }
-        Ok(staged.of_kept(kept))
+        kept.needed.verify()?;
+        let needed = kept.needed.clone();
+        Ok(Staged::new(app, kept.source(), file, copied, needed, folder)?.of_kept(kept))
     }
 
     /// Takes note of the crate that an app's library is built from.

@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 use super::contents::Contents;
 use super::copy::{self, Copied, OwnedFile};
+use super::error::StageError;
 use super::folder::ProcessFolder;
+use super::needed::Needed;
 use crate::library::checksum::Checksum;
+use crate::library::open_paths::OpenPaths;
 use crate::watch::Fingerprint;
 
 /// A copy of a library, for one generation at a time. Dropping it deletes the copy.
@@ -16,9 +19,11 @@ use crate::watch::Fingerprint;
 #[derive(Debug)]
 pub struct Staged {
     file: OwnedFile,
+    /// What is loaded instead, if the library needs others that lay beside it: there they have the names of their copies.
+    linked: Option<OwnedFile>,
     app: String,
     contents: Contents,
-    /// What the copy itself was when it was made.
+    /// What the copy that is loaded was when it was made.
     own_fingerprint: Fingerprint,
     /// Whether every later write to the source shows in the source's fingerprint.
     settled: bool,
@@ -42,22 +47,33 @@ impl Staged {
         library: &Path,
         file: OwnedFile,
         copied: Copied,
+        needed: Needed,
         folder: Arc<ProcessFolder>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, StageError> {
+        let (mut linked, mut own_fingerprint) = (None, copied.own_fingerprint);
+        if !needed.is_empty() {
+            let copy = needed.link(library, file.path(), file.path().with_extension("linked.so"))?;
+            own_fingerprint = Fingerprint::read(copy.path())
+                .map_err(|reason| StageError::Read { path: copy.path().to_owned(), reason })?;
+            linked = Some(copy);
+        }
+        Ok(Self {
             file,
+            linked,
             app: app.to_owned(),
+            own_fingerprint,
+            settled: copied.settled && needed.is_settled(),
+            checksum: copied.checksum,
             contents: Contents {
-                hash: copied.hash,
+                hash: needed.hash(copied.hash),
+                file_hash: copied.hash,
                 size: copied.size,
                 source: library.to_owned(),
                 fingerprint: copied.fingerprint,
+                needed,
             },
-            own_fingerprint: copied.own_fingerprint,
-            settled: copied.settled,
-            checksum: copied.checksum,
             _folder: folder,
-        }
+        })
     }
 
     /// The same, as a copy of the library that the copied one was kept of.
@@ -67,9 +83,24 @@ impl Staged {
         Self { contents, settled: false, ..self }
     }
 
-    /// Where the copy is.
+    /// Where the copy is that is loaded.
     pub fn path(&self) -> &Path {
+        self.linked.as_ref().unwrap_or(&self.file).path()
+    }
+
+    /// Where the copy is that has the same bytes as the library.
+    pub(crate) fn original_path(&self) -> &Path {
         self.file.path()
+    }
+
+    /// What is opened: the copy, and those of the libraries that it needs.
+    pub(crate) fn open_paths(&self) -> OpenPaths {
+        let needed = &self.contents.needed;
+        OpenPaths {
+            library: self.path().to_owned(),
+            needed: needed.paths(),
+            searched: needed.searched().to_owned(),
+        }
     }
 
     /// The name of the app that it was made for.
@@ -94,6 +125,7 @@ impl Staged {
         self.settled
             && self.contents.source == library
             && copy::is_still(library, &self.contents.fingerprint)
+            && self.contents.needed.is_current(library)
             && Fingerprint::read(self.path()).is_ok_and(|now| !now.differs_from(&self.own_fingerprint))
     }
 }

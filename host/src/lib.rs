@@ -108,7 +108,7 @@ pub mod internal {
     pub use crate::library::content_hash::ContentHash;
     pub use crate::library::inspect::{Damage, InspectError, Inspected};
     pub use crate::library::loaded;
-    pub use crate::library::source::{Package, Source, SourceError};
+    pub use crate::library::source::{Package, Source, SourceError, SourcePath};
     pub use crate::library::stage::{Contents, Kept, StageError, Staged, Staging};
     pub use crate::memory::buffer;
     pub use crate::memory::heap::Heap;

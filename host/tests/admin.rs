@@ -120,6 +120,8 @@ fn an_app_shows_its_settings_and_where_they_come_from_and_no_secret() {
 fn panics_failures_and_log_records_are_kept() {
     let watched = Watched::with(json!([{ "name": "bad", "path": library("probe") }]));
     assert_eq!(watched.host.get("/apps/bad/panic").status, 500);
+    // The response does not wait for the backtrace.
+    wait_until("the panic is kept", || watched.app("bad")["panics"] != json!([]));
     let app = watched.app("bad");
     assert_eq!(app["panic_count"], app["panics"].as_array().unwrap().len());
     let panic = &app["panics"][0];

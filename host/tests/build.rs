@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use atoll_host::internal::build::cargo;
+use atoll_plugin::stamp::TARGET;
 use object::{Object, ObjectSection};
 use serde_json::{Value, json};
 use support::{
@@ -209,6 +210,52 @@ fn a_new_version_is_deployed_and_rolled_back_under_load() {
     let of_b: Vec<_> = replies[1].iter().map(|reply| reply.status).collect();
     let served = of_b.iter().take_while(|status| **status == 200).count();
     assert!(served > 0 && of_b[served..].iter().all(|status| *status == 404), "{of_b:?}");
+}
+
+#[test]
+fn an_app_is_built_as_its_settings_ask() {
+    let (plain, other) = ("build-plain", "build-settings");
+    let project = Project::new(&[plain, other]);
+    let manifest = fs::read_to_string(project.path("Cargo.toml")).unwrap();
+    let profile = "[profile.quick]\ninherits = \"dev\"\ndebug-assertions = false\ndebug = false\n";
+    project.write("Cargo.toml", &(manifest + profile));
+    let manifest = fs::read_to_string(project.path(other).join("Cargo.toml")).unwrap();
+    project.write(
+        &format!("{other}/Cargo.toml"),
+        &(manifest + "[features]\ndefault = [\"usual\"]\nusual = []\nloud = []\n"),
+    );
+    let source = answers("as built").replace(
+        "\"as built\"",
+        "format!(\"{} {} {}\", cfg!(feature = \"usual\"), cfg!(feature = \"loud\"), cfg!(debug_assertions))",
+    );
+    project.save(other, &source);
+    let build = json!({ "features": ["loud"], "no_default_features": true, "profile": "quick", "target": TARGET, "locked": true });
+    let registry =
+        json!([{ "name": plain, "path": plain }, { "name": other, "path": other, "build": build }]);
+    project.write("apps.json", &registry.to_string());
+
+    let built = project.atoll(&["build"]);
+    assert_eq!(built.code, Some(0), "{}", built.stderr);
+    let host = project.serve();
+    let path = format!("/apps/{other}/");
+    assert_eq!(host.get(&path).text(), "false true false");
+    assert_eq!(host.get("/apps/build-plain/").text(), "one");
+    // A host that finds the library where cargo has put it.
+    let of_crates = Launch::command("serve")
+        .args(["--listen", "127.0.0.1:0", "--config"])
+        .arg(project.path("apps.json"))
+        .env("TMPDIR", project.path("tmp"))
+        .env("CARGO_TARGET_DIR", fixtures_target())
+        .start();
+    assert_eq!(of_crates.get(&path).text(), "false true false");
+
+    // Cargo decides whether the lock file is up to date, before anything is written.
+    let lock = fs::read_to_string(project.path("Cargo.lock")).unwrap();
+    project.write("Cargo.lock", &lock.replace("name = \"build-settings\"", "name = \"build-elsewhere\""));
+    let refused = project.atoll(&["build"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    assert!(refused.stderr.contains("--locked"), "{}", refused.stderr);
+    assert!(fs::read_to_string(project.path("Cargo.lock")).unwrap().contains("build-elsewhere"));
 }
 
 #[test]

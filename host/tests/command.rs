@@ -52,7 +52,9 @@ fn parsed(host: &Host, args: &[&str]) -> Value {
 fn an_app_is_described_with_all_that_happened_to_it() {
     let host = host();
     assert_eq!(host.get("/apps/probe/panic").status, 500);
-    let text = done(&host, &["describe", "probe"]);
+    let described = || Some(done(&host, &["describe", "probe"]));
+    // The response does not wait for the backtrace.
+    let text = wait_for("the panic is kept", || described().filter(|text| text.contains("Panics (")));
     contains(
         &text,
         &["phase         serving", "generation    #1", "/apps/probe/", "heap  ", "from RUST_LOG"],

@@ -291,3 +291,33 @@ fn colours_are_cargos_where_there_is_a_terminal() {
     let line = shown.lines().find(|line| line.contains("is it red")).unwrap();
     assert!(line.starts_with("\x1b[") && !line.starts_with("error"), "{line:?}");
 }
+
+#[test]
+fn changed_build_settings_build_the_app_again() {
+    let (name, other) = ("dev-settings", "dev-settled");
+    let source = answers("loud").replace("\"loud\"", "format!(\"{}\", cfg!(feature = \"loud\"))");
+    let launch = dev(&[(name, &source), (other, &answers("other"))]);
+    let manifest = launch.folder().join(name).join("Cargo.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("standalone = []\n", "standalone = []\nloud = []\n")).unwrap();
+    let host = launch.start();
+    wait_for_answer(&host, name, "false");
+    wait_for_answer(&host, other, "other");
+
+    let registry = |build| {
+        json!([{ "name": name, "path": name, "build": build }, { "name": other, "path": other }]).to_string()
+    };
+    host.replace("apps.json", registry(json!({ "features": ["loud"] })));
+    wait_for_answer(&host, name, "true");
+    host.wait_for_log(&["dev-settings: reloaded in", "generation 2 is serving"]);
+
+    // One that the crate does not have.
+    host.replace("apps.json", registry(json!({ "features": ["laud"] })));
+    host.wait_for_log(&[
+        "dev-settings: the build failed after",
+        "generation 2 of dev-settings keeps serving",
+    ]);
+    host.wait_for_log(&["does not contain this feature", "laud"]);
+    assert_eq!(host.get("/apps/dev-settings/").text(), "true");
+    assert_eq!(host.log_lines(&["dev-settled: generation 2"]), [""; 0]);
+}

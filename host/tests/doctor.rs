@@ -204,3 +204,32 @@ fn the_doctor_tries_whether_files_can_be_watched() {
         contains(&ended.stdout, &["-> raise fs.inotify.max_user_instances and fs.inotify.max_user_watches"]);
     }
 }
+
+#[test]
+fn the_doctor_knows_the_other_c_library() {
+    // The same machine and system, as long as the name that is in the stamp.
+    const MUSL: &str = "x86_64-alpine-linux-musl";
+    let mut bytes = fs::read(library("probe")).unwrap();
+    let target = atoll_plugin::stamp::TARGET.as_bytes();
+    if target.len() != MUSL.len() {
+        eprintln!("another machine: the stamp has no room");
+        return;
+    }
+    let stamp = format!("\"target\":\"{}\"", atoll_plugin::stamp::TARGET);
+    let at = bytes.windows(stamp.len()).position(|found| found == stamp.as_bytes()).unwrap()
+        + "\"target\":\"".len();
+    bytes[at..at + MUSL.len()].copy_from_slice(MUSL.as_bytes());
+    let apps = json!([{ "name": "musl", "path": "libmusl.so", "build": { "target": MUSL } }]);
+    let ended =
+        Launch::command("doctor").write("libmusl.so", bytes).write("apps.json", apps.to_string()).run();
+    assert_eq!(ended.status.code(), Some(1));
+    contains(
+        &ended.stdout,
+        &[
+            "problem  library of musl: ",
+            "found x86_64-alpine-linux-musl, expected",
+            "a host with glibc cannot load a library for musl",
+            "set `build.target` of the app",
+        ],
+    );
+}

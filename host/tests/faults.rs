@@ -63,6 +63,16 @@ fn report(ended: &Ended) -> Report {
 }
 
 #[test]
+fn a_panic_before_a_fault_is_logged_with_its_backtrace() {
+    let apps = json!([{ "name": "bad", "path": "libbad.so" }, { "name": "probe", "path": "libprobe.so" }]);
+    let host = Launch::serve(apps).library("probe").write("libbad.so", patched("faults", "one")).start();
+    host.get("/apps/probe/panic").problem(500, "app-panicked");
+    let ended = end(host, "/apps/bad/now/null");
+    assert_eq!(ended.status.signal(), Some(libc::SIGSEGV));
+    contains(&ended.stderr, &["this handler panics", "probe::app::{{closure}}"]);
+}
+
+#[test]
 fn the_next_start_names_the_app_and_the_request_for_each_kind_of_fault() {
     for (way, signal, name, cause, function) in [
         ("now/null", libc::SIGSEGV, "SIGSEGV", "null pointer dereference", "faults::ways::read_null"),

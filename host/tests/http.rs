@@ -231,6 +231,26 @@ fn a_panic_is_500_and_the_worker_goes_on() {
 }
 
 #[test]
+fn panics_and_what_follows_them_are_logged_in_order_also_when_the_app_ends() {
+    let host = probe(json!({}));
+    for number in 0..3 {
+        host.post("/apps/probe/panic", format!("panic {number}")).problem(500, "app-panicked");
+        assert_eq!(host.post("/apps/probe/log", format!("record {number}")).text(), "logged");
+    }
+    // The first backtrace takes longer than all of this.
+    let log = host.stop().stderr;
+    let records: Vec<_> = log.split("ERROR probe] ").skip(1).collect();
+    assert_eq!(records.len(), 6, "{log}");
+    for (number, pair) in records.chunks(2).enumerate() {
+        let (head, backtrace) = pair[0].split_once('\n').unwrap();
+        assert!(head.starts_with("panicked at") && head.ends_with(&format!("panic {number}")), "{head}");
+        assert!(backtrace.contains("probe::app::{{closure}}"), "{backtrace}");
+        assert!(pair[1].starts_with(&format!("record {number} ")), "{}", pair[1]);
+    }
+    assert!(!log.contains("pinned"), "{log}");
+}
+
+#[test]
 fn a_panics_backtrace_begins_and_ends_in_the_app() {
     let host = probe(json!({}));
     // Also in libraries that were loaded after the first panic.

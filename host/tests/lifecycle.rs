@@ -12,11 +12,15 @@ use support::{Call, Ended, Host, IN_PROCESSES, Launch, Load, fixture_program, pa
 
 const LIBRARY: &str = "app/liblifecycle.so";
 
-/// The app `app` in a folder of this name.
-fn start(settings: Value, env: Value) -> Host {
+/// An `apps.json` with the app `app` in a folder of this name.
+fn registry(settings: &Value, env: &Value) -> Value {
     let mut app = json!({ "name": "app", "path": LIBRARY, "env": env });
     app.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-    let launch = Launch::serve(json!([app]));
+    json!([app])
+}
+
+fn start(settings: Value, env: Value) -> Host {
+    let launch = Launch::serve(registry(&settings, &env));
     fs::create_dir_all(launch.folder().join("app")).unwrap();
     launch.write(LIBRARY, patched("lifecycle", "1")).start()
 }
@@ -96,6 +100,25 @@ fn an_app_that_stops_first_is_reloaded_with_no_request_lost() {
     counts.sort_unstable();
     assert!(counts.iter().copied().eq(2..=counts.len() as u64 + 1), "each request was counted once");
     assert_eq!(host.log_lines(&["pinned"]), [""; 0]);
+}
+
+#[test]
+fn the_previous_library_starts_again_with_its_own_environment() {
+    let (settings, env) = (json!({ "reload": "stop-first" }), store_port());
+    let host = start(settings.clone(), env);
+    assert_eq!(count(&host), 1);
+    // The library is the same: with this environment it cannot start.
+    let wrong = json!({ "STORE_PORT": "no port" });
+    host.replace("apps.json", registry(&settings, &wrong).to_string());
+    host.wait_for_log(&["ERROR", "failed to start", "invalid digit", "generation 2 has the previous"]);
+    assert_eq!(count(&host), 2);
+    // It is the environment that is wrong, not what serves: the next start has the new one.
+    let reloaded = atoll(&host, &["reload", "app"]);
+    assert!(reloaded.stderr.contains("invalid digit"), "{}", reloaded.stderr);
+    assert_eq!(count(&host), 3);
+    host.replace("apps.json", registry(&settings, &store_port()).to_string());
+    host.wait_for_log(&["app#4 is serving"]);
+    assert_eq!(count(&host), 4);
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use misbehave::{block, mapped, others_are_fine, start, touch};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{Host, Launch, patched, versioned, wait_until};
 
 /// What a command writes of this host.
@@ -53,6 +53,14 @@ fn a_thread_of_the_apps_that_outlives_it_pins_it_by_name() {
     let line = host.wait_for_log(&["WARN", "bad#1 is pinned", "its threads are still running"]);
     assert!(line.contains("\"lingering\""), "{line}");
     assert_eq!(mapped(&host), 2);
+    let described: Value =
+        serde_json::from_str(&admin(&host, &["describe", "bad", "--format", "json"])).unwrap();
+    let [pinned] = &**described["pinned"].as_array().unwrap() else { panic!("one is pinned: {described}") };
+    assert_eq!((&pinned["app"], &pinned["generation"]), (&json!("bad"), &json!(1)));
+    let reason = pinned["reason"].as_str().unwrap();
+    assert!(reason.contains("\"lingering\""), "{reason}");
+    let text = admin(&host, &["describe", "bad"]);
+    assert!(text.contains(&format!("Pinned generations\n  #1: {reason}")), "{text}");
 
     // It ends in code that is still there.
     touch(&file);

@@ -12,6 +12,7 @@ pub(crate) mod fault;
 pub(crate) mod forks;
 pub(crate) mod library_context;
 pub(crate) mod panic_report;
+pub(crate) mod queued_reports;
 pub(crate) mod reports;
 pub(crate) mod signals;
 pub(crate) mod thread_end;

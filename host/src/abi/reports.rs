@@ -11,6 +11,7 @@ use crate::abi::panic_report;
 use crate::abi::panic_report::symbols::DebugInfo;
 use crate::observe::app_log::AppLog;
 use crate::observe::logging;
+use crate::observe::unix_time::now_ms;
 
 /// Where the reports of a library go.
 pub(crate) trait Reports: Debug + Send + Sync {
@@ -58,6 +59,29 @@ impl ToAppLog {
     }
 }
 
+/// A panic that is to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    /// When it was, in milliseconds since 1970.
+    pub(super) at_ms: u64,
+    /// How many before it were not written.
+    pub(super) only_counted: u64,
+}
+
+impl ToAppLog {
+    /// Counts a panic; `None`: it is one too many to be written.
+    pub(super) fn count_panic(&self) -> Option<Counted> {
+        let only_counted = self.app_log.count_panic()?;
+        Some(Counted { at_ms: now_ms(), only_counted })
+    }
+
+    /// Writes a panic, with its backtrace. To read a library's debug information takes up to a second.
+    pub(super) fn write_panic(&self, panic: Panic, counted: Counted, library: &Path) {
+        let Self { app, generation, app_log, debug_info } = self;
+        panic_report::write(app, *generation, app_log, debug_info, panic, counted, library);
+    }
+}
+
 impl Reports for ToAppLog {
     fn max_level(&self) -> u8 {
         logging::max_level(self.app_log.level())
@@ -72,6 +96,8 @@ impl Reports for ToAppLog {
     }
 
     fn panicked(&self, panic: Panic, library: &Path) {
-        panic_report::write(&self.app, self.generation, &self.app_log, &self.debug_info, panic, library);
+        if let Some(counted) = self.count_panic() {
+            self.write_panic(panic, counted, library);
+        }
     }
 }

@@ -32,6 +32,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
         ("app_process_report", MESSAGE_LIMIT as u64),
         ("app_process_ring", shared_memory::RING as u64),
         ("backtrace_libraries", panic_report::LIBRARIES as u64),
+        ("backtrace_queue", panic_report::queue::QUEUED as u64),
         ("backtrace_reads_per_second", panic_report::READS_PER_SECOND.get().into()),
         ("body_behind_ms", milliseconds(pace::MAX_BEHIND)),
         ("body_min_rate", pace::MIN_RATE.into()),

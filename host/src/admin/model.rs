@@ -125,6 +125,9 @@ pub struct AppDetails {
     pub panics: Vec<PanicEntry>,
     /// The total number of panics.
     pub panic_count: u64,
+    /// The pinned generations of the app, oldest first.
+    #[serde(default)]
+    pub pinned: Vec<PinnedGeneration>,
     /// The faults of the app that ended processes of the host, oldest first.
     #[serde(default)]
     pub faults: Vec<FaultEntry>,
@@ -293,6 +296,7 @@ impl AppDetails {
         config: &AppConfig,
         status: AppStatus,
         faults: Vec<FaultEntry>,
+        pinned: Vec<PinnedGeneration>,
     ) -> Self {
         let app_log = app.app_log();
         Self {
@@ -303,6 +307,7 @@ impl AppDetails {
             failures: app_log.failures(),
             panics: app_log.panics(),
             panic_count: app_log.panic_count(),
+            pinned,
             faults,
         }
     }

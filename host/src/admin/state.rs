@@ -85,7 +85,9 @@ impl State {
 
     pub(super) fn details(&self, name: &str) -> Result<AppDetails, Problem> {
         let (app, config) = (self.app(name)?, self.config(name)?);
-        Ok(AppDetails::new(&app, &config, self.status(&app, usize::MAX), self.faults.of_app(name)))
+        let mut pinned = self.pins.list();
+        pinned.retain(|pinned| pinned.app == name);
+        Ok(AppDetails::new(&app, &config, self.status(&app, usize::MAX), self.faults.of_app(name), pinned))
     }
 
     fn config(&self, name: &str) -> Result<AppConfig, Problem> {

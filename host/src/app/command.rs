@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::app::lifecycle::Number;
 use crate::app::unavailable::Unavailable;
-use crate::config::AppConfig;
+use crate::config::{AppConfig, Settings};
 
 /// What others ask of an app, which its supervisor does.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Rebuilt(Instant),
     /// The registry has a new entry for the app.
     Configure(Box<AppConfig>),
+    /// The registry has a new entry for the app, with which it runs as before.
+    Adjust(Box<Settings>),
     /// Stop the app.
     Close(oneshot::Sender<()>),
 }

@@ -283,6 +283,11 @@ impl App {
         self.tell(Command::Configure(Box::new(config)));
     }
 
+    /// Changes settings of it that no generation depends on.
+    pub(crate) fn adjust(&self, settings: Settings) {
+        self.tell(Command::Adjust(Box::new(settings)));
+    }
+
     /// Takes it down; comes back when all its generations are unloaded or pinned.
     pub(crate) async fn close(&self) {
         self.order(Command::Close).await;

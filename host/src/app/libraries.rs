@@ -2,14 +2,17 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
+
+use crate::config::AppConfig;
+use crate::library::source::SourcePath;
 
 /// Where an app's library is, as far as it is known without a look at the file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Library {
-    /// What this path leads to, which is watched.
-    At(PathBuf),
+    /// What this leads to, which is watched.
+    At(SourcePath),
     /// A file that a build has made. It is not watched: the builder announces the next one with
     /// [`App::rebuilt`](crate::app::handle::App::rebuilt).
     Built(PathBuf),
@@ -29,7 +32,14 @@ impl Libraries {
     }
 
     /// Where to look for the library of an app with this `path`.
-    pub fn get(&self, path: &Path) -> Library {
-        self.0.borrow().get(path).cloned().unwrap_or_else(|| Library::At(path.to_owned()))
+    pub fn get(&self, path: &SourcePath) -> Library {
+        self.0.borrow().get(&path.path).cloned().unwrap_or_else(|| Library::At(path.clone()))
+    }
+}
+
+impl From<&AppConfig> for SourcePath {
+    fn from(app: &AppConfig) -> Self {
+        let build = &app.settings.build;
+        Self { path: app.path.clone(), profile: build.profile.clone(), target: build.target.clone() }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::app::environment::Digest;
+use crate::app::environment::Environment;
 use crate::generation::app_process::AppProcess;
 use crate::generation::handle::Generation;
 use crate::generation::worker_threads::WorkerThreads;
@@ -19,7 +19,7 @@ pub(crate) struct LiveGeneration {
     pub(crate) housing: Housing,
     pub(crate) hash: ContentHash,
     /// What it has as its environment.
-    pub(crate) environment: Digest,
+    pub(crate) environment: Arc<Environment>,
     /// How the library has passed its preflight; `None` without one.
     pub(crate) preflight: Option<Passed>,
 }

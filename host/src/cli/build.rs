@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
 use atoll_host::config::{AppConfig, Config, FILE_LIMIT};
-use atoll_host::internal::build::{BuildError, BuildOptions, BuiltLibrary, Symbols, Workspace};
+use atoll_host::internal::build::{BuildError, BuildOptions, BuiltLibrary, CrateBuild, Symbols, Workspace};
 use atoll_host::internal::check::{Checked, Opener, check};
 use atoll_host::internal::deploy::{Deployment, Outcome};
 use atoll_host::internal::http_server::stop_signal;
 use atoll_host::internal::regular_file::read_to_string;
-use atoll_host::internal::{Package, Source, Staging};
+use atoll_host::internal::{Source, Staging};
 use atoll_host::logging;
 use clap::Args;
 use log::LevelFilter;
@@ -28,8 +28,8 @@ Examples:
   atoll build hello --out /srv/apps        rebuild one app and keep the others
   atoll serve --config deploy/apps.json    serve the built apps, without cargo
 
-Each app is built with the `release` profile and checked as with `atoll check`. The folder is only written when all \
-apps pass: first the libraries, then apps.json, each with an atomic rename, so a host that serves the folder reloads \
+Each app is built with the `release` profile, or the one that its `build` setting names, and checked as with \
+`atoll check`. The folder is only written when all apps pass: first the libraries, then apps.json, each with an atomic rename, so a host that serves the folder reloads \
 the changed apps without losing requests. Libraries of apps that are no longer registered are removed. If an app's \
 path is a library, the library is copied. Each library gets a checksum at its end, with which the host detects \
 damaged files.
@@ -127,16 +127,19 @@ fn libraries<'a>(
     args: &BuildArgs,
 ) -> anyhow::Result<Option<HashMap<&'a str, Source>>> {
     let mut libraries = HashMap::new();
-    let mut crates: Vec<(&str, Package)> = Vec::new();
+    let mut crates: Vec<(&str, CrateBuild)> = Vec::new();
     for app in apps {
-        let source = Source::locate(&app.path, &app.name);
+        let source = Source::locate(*app, &app.name);
         match (source.package(), source.library()) {
-            (Some(package), _) => crates.push((&app.name, package.clone())),
+            (Some(package), _) => {
+                let settings = app.settings.build.clone();
+                crates.push((&app.name, CrateBuild { package: package.clone(), settings }));
+            }
             (None, Ok(_)) => drop(libraries.insert(app.name.as_str(), source)),
             (None, Err(error)) => bail!("{}: {error}", app.name),
         }
     }
-    let workspaces = Workspace::group(crates.iter().map(|(_, package)| package.clone()));
+    let workspaces = Workspace::group(crates.iter().map(|(_, built)| built.clone()));
     let built = actix_web::rt::System::new().block_on(async {
         let stop_signal = stop_signal()?;
         tokio::select! {
@@ -146,7 +149,7 @@ fn libraries<'a>(
         }
     })?;
     let Some(built) = built else { return Ok(None) };
-    for (name, package) in crates {
+    for (name, CrateBuild { package, .. }) in crates {
         let library = built.get(&package.folder).with_context(|| {
             format!(
                 "cargo did not report a library for {name}; run `cargo build --release -p {}`",

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use atoll_host::config::{AppConfig, Config, ConfigError, Settings};
 use atoll_host::internal::check::{CheckError, Checked, Opener, check};
-use atoll_host::internal::{Source, Staging, escape};
+use atoll_host::internal::{Source, SourcePath, Staging, escape};
 use atoll_host::logging;
 use clap::Args;
 use log::LevelFilter;
@@ -47,7 +47,7 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     logging::init_at(LevelFilter::Warn);
     let staging = Staging::new()?;
-    let apps: Vec<(String, PathBuf, usize)> = if args.libraries.is_empty() {
+    let apps: Vec<(String, SourcePath, usize)> = if args.libraries.is_empty() {
         match Config::load(&args.config) {
             Ok(config) => config.apps.into_iter().map(of_registry).collect(),
             Err(error) if args.form.format == Format::Json => {
@@ -59,14 +59,14 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     } else {
         let absolute = |path: &PathBuf| {
             let path = std::path::absolute(path).with_context(|| path.display().to_string())?;
-            Ok((name_of(&path), path, Settings::default().library_limit))
+            Ok((name_of(&path), path.into(), Settings::default().library_limit))
         };
         args.libraries.iter().map(absolute).collect::<anyhow::Result<_>>()?
     };
     let opener = Opener::this_program();
     let checked = apps.iter().map(|(name, path, limit)| {
-        let result = check(&staging, &Source::locate(path, name), name, *limit, &opener);
-        (name.as_str(), path.as_path(), result)
+        let result = check(&staging, &Source::locate(path.clone(), name), name, *limit, &opener);
+        (name.as_str(), path.path.as_path(), result)
     });
     let refused = match args.form.format {
         Format::Json => print_json(checked)?,
@@ -86,8 +86,9 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The name, path and `library_limit` of an app.
-fn of_registry(app: AppConfig) -> (String, PathBuf, usize) {
-    (app.name, app.path, app.settings.library_limit)
+fn of_registry(app: AppConfig) -> (String, SourcePath, usize) {
+    let path = SourcePath::from(&app);
+    (app.name, path, app.settings.library_limit)
 }
 
 /// An app's name and path, and what was found there.

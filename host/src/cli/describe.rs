@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use atoll_host::config::Origin;
 use atoll_host::internal::HistoryEntry;
+use atoll_host::internal::PinnedGeneration;
 use atoll_host::internal::admin::AppDetails;
 use atoll_host::internal::escape;
 use atoll_host::internal::{FailureEntry, FaultEntry, FrameEntry, PanicEntry};
@@ -42,6 +43,11 @@ fn text(app: &AppDetails) -> String {
     }
     if !app.status.history.is_empty() {
         text += &section("History", &history(&app.status.history));
+    }
+    if !app.pinned.is_empty() {
+        let line =
+            |pinned: &PinnedGeneration| format!("#{}: {}\n", pinned.generation, escape::line(&pinned.reason));
+        text += &section("Pinned generations", &app.pinned.iter().map(line).collect::<String>());
     }
     if !app.failures.is_empty() {
         text += &section("Failures", &failures(&app.failures));

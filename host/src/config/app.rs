@@ -1,6 +1,7 @@
 //! One app of the file.
 
 use super::{
+    build::BuildSettings,
     fields::Fields,
     merge::overlay,
     origin::{Origin, Origins},
@@ -68,6 +69,22 @@ pub struct AppConfig {
     /// Where each of the settings comes from.
     #[schemars(skip)]
     pub origins: Origins,
+}
+
+impl AppConfig {
+    /// Whether a generation of this app would run as one of `other` does: all that differs, if anything, is its routes, what
+    /// the host does to its responses, and how its crate is built next.
+    pub(crate) fn runs_like(&self, other: &Self) -> bool {
+        let (own, others) = (&self.settings, &other.settings);
+        let BuildSettings { profile, target, .. } = own.build.clone();
+        let settings = Settings {
+            headers: others.headers.clone(),
+            cors: others.cors.clone(),
+            build: BuildSettings { profile, target, ..others.build.clone() },
+            ..own.clone()
+        };
+        Self { routes: other.routes.clone(), settings, ..self.clone() } == *other
+    }
 }
 
 /// What the apps of a file start from.
@@ -176,6 +193,31 @@ mod tests {
         let defaults = r#"{ "defaults": { "env_file": "a.env" }, "apps": [{ "name": "a", "path": "a" }] }"#;
         let config = Config::parse(defaults, Path::new("/srv"), "apps.json").unwrap();
         assert_eq!(config.apps[0].settings.env_file, [Path::new("/srv/a.env")]);
+    }
+
+    #[test]
+    fn what_is_of_the_host_alone_starts_no_generation() {
+        let app = |more: Value| {
+            let mut app = json!({ "name": "a", "path": "a" });
+            app.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            parse(app).unwrap()
+        };
+        let plain = app(json!({}));
+        for same in [
+            json!({}),
+            json!({ "route": { "path_prefix": "/a" }, "headers": { "a": "b" }, "cors": { "origins": "*" } }),
+            json!({ "build": { "features": ["x"], "locked": true } }),
+        ] {
+            assert!(plain.runs_like(&app(same.clone())), "{same}");
+        }
+        for other in [
+            json!({ "workers": 2 }),
+            json!({ "path": "b" }),
+            json!({ "build": { "profile": "dist" } }),
+            json!({ "headers": { "a": "b" }, "build": { "target": "a-b-c" } }),
+        ] {
+            assert!(!plain.runs_like(&app(other.clone())), "{other}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{
     app::{self, AppConfig, Defaults},
+    build::BuildSettings,
     diagnostic::Report,
     error::ConfigError,
     fields, json,
@@ -11,7 +12,11 @@ use super::{
     route::TakenRoutes,
     settings::Settings,
 };
-use std::{collections::HashMap, ops::Range, path::Path};
+use std::{
+    collections::HashMap,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 const LIST_EXPECTED: &str = r#"a list of apps such as [{ "name": "hello", "path": "apps/hello" }]"#;
 const APP_EXPECTED: &str = r#"an app such as { "name": "hello", "path": "apps/hello" }"#;
@@ -78,10 +83,15 @@ fn read_apps<'d>(
 ) -> Option<Vec<AppConfig>> {
     let (mut names, mut ids) = (Taken::new(report), Taken::new(report));
     let mut routes = TakenRoutes::new(report);
+    let mut builds = Builds::new(report);
     let mut apps = Vec::new();
     for node in list.list(LIST_EXPECTED)? {
         let Some(mut fields) = node.object(APP_EXPECTED) else { continue };
-        apps.extend(app::read(&mut fields, defaults, base_dir, &mut routes));
+        let app = app::read(&mut fields, defaults, base_dir, &mut routes);
+        if let Some(app) = &app {
+            builds.take(app, &node);
+        }
+        apps.extend(app);
         // From the text rather than from what was read: an app that is wrong otherwise has a name all the same.
         names.take(&fields, "name", node.path());
         ids.take(&fields, "id", node.path());
@@ -109,6 +119,37 @@ impl<'d> Taken<'d> {
         };
         let message = format!("duplicate app {field} {} (first used by {first})", quoted('"', text));
         self.report.add_repeat(&format!("{app}.{field}"), first_span.clone(), span, message);
+    }
+}
+
+/// How crates are built, and where it was said first: cargo builds a crate in one way at a time.
+struct Builds<'d> {
+    report: &'d Report<'d>,
+    seen: HashMap<PathBuf, (String, BuildSettings, Range<usize>)>,
+}
+
+impl<'d> Builds<'d> {
+    fn new(report: &'d Report<'d>) -> Self {
+        Builds { report, seen: HashMap::new() }
+    }
+
+    fn take(&mut self, app: &AppConfig, node: &Node<'d>) {
+        let build = &app.settings.build;
+        match self.seen.get(&app.path) {
+            None => {
+                let first = (app.name.clone(), build.clone(), node.span());
+                self.seen.insert(app.path.clone(), first);
+            }
+            Some((_, known, _)) if known == build => {}
+            Some((first, _, span)) => {
+                let message = format!(
+                    "{} and {} have the same path and different `build` settings: make these the same, or copy the crate",
+                    quoted('`', first),
+                    quoted('`', &app.name),
+                );
+                self.report.add_repeat(&format!("{}.build", node.path()), span.clone(), node.span(), message);
+            }
+        }
     }
 }
 
@@ -273,5 +314,20 @@ mod tests {
             assert!(error.starts_with(message), "{error}");
             assert_eq!(error.lines().count(), 3, "{error}");
         }
+    }
+
+    #[test]
+    fn a_crate_is_built_in_one_way() {
+        let file = |a: &str, b: &str| {
+            let app = |name: &str, build: &str| {
+                format!(r#"{{ "name": "{name}", "path": "./x", "build": {{ {build} }} }}"#)
+            };
+            parse(&format!("[{}, {}]", app("a", a), app("b", b)))
+        };
+        assert!(file(r#""locked": true"#, r#""locked": true, "profile": null"#).is_ok());
+        let error = file(r#""locked": true"#, "").unwrap_err();
+        let expected = "apps[1].build: `a` and `b` have the same path and different `build` settings: make these the same, or \
+                        copy the crate";
+        assert!(error.contains(expected), "{error}");
     }
 }

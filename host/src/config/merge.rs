@@ -1,12 +1,14 @@
 //! Settings as written, laid over those they start from.
 
 use super::{
+    build, cors,
     env_value::EnvValue,
     fields::Fields,
     isolation::Isolation,
     node::Node,
     on_fault::OnFault,
     reload_mode::ReloadMode,
+    response_headers,
     runtime::Runtime,
     sandbox,
     settings::{self, Settings},
@@ -104,6 +106,11 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
         server_timing: fields.optional("server_timing", Node::boolean).unwrap_or(base.server_timing),
         rewrite: fields.optional("rewrite", Node::boolean).unwrap_or(base.rewrite),
         app_header: fields.optional("app_header", Node::boolean).unwrap_or(base.app_header),
+        headers: fields.optional("headers", response_headers::read).unwrap_or_default().over(&base.headers),
+        cors: fields.optional("cors", |node| or_null(node, cors::read)).unwrap_or_else(|| base.cors.clone()),
+        build: fields
+            .optional("build", |node| build::read(node, &base.build))
+            .unwrap_or_else(|| base.build.clone()),
         library_limit: fields
             .optional("library_limit", |node| node.bytes(&settings::LIBRARY_LIMIT))
             .unwrap_or(base.library_limit),
@@ -179,8 +186,8 @@ fn variables(node: &Node<'_>) -> Option<BTreeMap<String, EnvValue>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{BuildSettings, CorsSettings, Preset, ResponseHeaders, SandboxSettings};
     use super::super::{Config, ConfigError};
-    use super::super::{Preset, SandboxSettings};
     use super::*;
     use serde_json::{Value, json};
     use std::path::Path;
@@ -193,6 +200,14 @@ mod tests {
         Ok(Config::parse(&text, Path::new("/srv"), "apps.json")?.apps.remove(0).settings)
     }
 
+    fn headers(written: Value) -> ResponseHeaders {
+        merged(json!({}), json!({ "headers": written })).unwrap().headers
+    }
+
+    fn cors(written: Value) -> Option<CorsSettings> {
+        merged(json!({}), json!({ "cors": written })).unwrap().cors
+    }
+
     /// The only error: `field: message`.
     fn error(own: Value) -> String {
         let error = merged(json!({}), own).unwrap_err();
@@ -201,13 +216,16 @@ mod tests {
     }
 
     fn everything() -> (Value, Settings) {
-        let written = json!({
+        let mut written = json!({
             "workers": 3, "deadline_ms": 4, "queue": 5, "max_concurrency": 13, "rate": 14, "heap_soft_limit": "15MiB", "body_limit": "6kB", "head_limit": "16kB", "message_limit": "17kB", "max_calls": 18, "log_rate": 19, "log_record_limit": "20kB", "preload": true, "idle_timeout_ms": 7, "hang_timeout_ms": 27,
             "start_timeout_ms": 8, "drain_timeout_ms": 0, "stop_timeout_ms": 10, "env": { "A": "1" }, "env_file": "/a.env", "inherit": ["B", "C*"], "dir": "/work",
             "config": { "x": [1] }, "data": "/data", "max_restarts": 0, "isolation": "process", "on_fault": "disable", "stack_size": "1MiB", "max_pinned": 16, "max_draining": 2,
             "server_timing": true, "rewrite": false, "app_header": true, "library_limit": "16MB", "reload": "stop-first", "runtime": "multi-thread", "keep": 12,
             "preflight": false, "sandbox": { "preset": "strict", "memory": "1GiB" }
         });
+        written["headers"] = json!({ "A": "1" });
+        written["cors"] = json!({ "origins": "*" });
+        written["build"] = json!({ "profile": "dist", "features": ["x"] });
         let settings = Settings {
             workers: 3,
             deadline_ms: 4,
@@ -242,6 +260,13 @@ mod tests {
             server_timing: true,
             rewrite: false,
             app_header: true,
+            headers: headers(json!({ "a": "1" })),
+            cors: cors(json!({ "origins": "*" })),
+            build: BuildSettings {
+                profile: Some("dist".into()),
+                features: vec!["x".into()],
+                ..BuildSettings::default()
+            },
             library_limit: 16_000_000,
             reload: ReloadMode::StopFirst,
             runtime: Runtime::MultiThread,
@@ -269,8 +294,10 @@ mod tests {
         let (written, _) = everything();
         let mut own = serde_json::to_value(Settings::default()).unwrap();
         let merged = merged(written, own.clone()).unwrap();
+        // What is merged by name.
         assert_eq!(merged.env, BTreeMap::from([("A".into(), "1".into())]));
         own["env"] = json!({ "A": "1" });
+        own["headers"] = json!({ "a": "1" });
         assert_eq!(serde_json::to_value(merged).unwrap(), own);
     }
 

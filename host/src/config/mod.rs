@@ -6,8 +6,8 @@
 //! [{ "id": "0", "name": "hello", "path": "apps/hello" }]
 //! ```
 //!
-//! The long one adds settings that every app starts from. An app's own settings win; `env` is merged variable by
-//! variable, everything else is replaced:
+//! The long one adds settings that every app starts from. An app's own settings win; `env`, `headers` and `build` are merged
+//! name by name, everything else is replaced:
 //!
 //! ```json
 //! {
@@ -37,7 +37,9 @@
 //! ```
 
 mod app;
+mod build;
 mod byte_size;
+mod cors;
 mod diagnostic;
 mod document;
 mod edit;
@@ -54,6 +56,7 @@ mod origin;
 mod place;
 mod ranges;
 mod reload_mode;
+mod response_headers;
 mod route;
 mod runtime;
 mod sandbox;
@@ -64,6 +67,8 @@ mod template;
 
 pub use app::AppConfig;
 pub(crate) use app::MAX_APP_NAME;
+pub use build::BuildSettings;
+pub use cors::CorsSettings;
 pub use diagnostic::Diagnostic;
 pub(crate) use env_value::EnvSource;
 pub use env_value::EnvValue;
@@ -73,6 +78,7 @@ pub use on_fault::OnFault;
 pub use origin::{Origin, Origins};
 pub(crate) use place::Place;
 pub use reload_mode::ReloadMode;
+pub use response_headers::ResponseHeaders;
 pub use route::Route;
 pub(crate) use route::is_reserved;
 pub use runtime::Runtime;

@@ -59,6 +59,10 @@ impl<'d> Node<'d> {
         matches!(self.value, ast::Value::Array(_))
     }
 
+    pub(super) fn is_empty_list(&self) -> bool {
+        matches!(self.value, ast::Value::Array(list) if list.elements.is_empty())
+    }
+
     /// Reports that the value's key, which is at `key`, is not what was expected.
     pub(super) fn report_key(&self, key: Range<usize>, message: &str) {
         self.report.add(&self.path, key, message);

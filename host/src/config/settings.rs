@@ -2,13 +2,16 @@
 //!
 //! The doc comments here are also the descriptions in `docs/apps.schema.json`, and the table in `docs/src/registry.md`.
 
+use super::build::{self, BuildSettings};
 use super::byte_size;
+use super::cors::{self, CorsSettings};
 use super::env_value::{self, EnvValue};
 use super::isolation::Isolation;
 use super::on_fault::OnFault;
 use super::ranges::MAX;
 pub(super) use super::ranges::{BODY_LIMIT, HEAP_SOFT_LIMIT, SOME_BYTES, STACK_SIZE};
 use super::reload_mode::ReloadMode;
+use super::response_headers::{self, ResponseHeaders};
 use super::runtime::Runtime;
 use super::sandbox::{self, SandboxSettings};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -262,6 +265,25 @@ pub struct Settings {
     /// package. Default false.
     pub app_header: bool,
 
+    /// Headers of all responses for the app, also of those that the host makes itself: an object of names and values. A value
+    /// replaces the app's, `null` removes the header, and a value for a name with `?` before it, such as
+    /// `"?Cache-Control": "no-store"`, is for responses without this header. The headers of an app override those in
+    /// `defaults` by name. Default {}.
+    #[schemars(schema_with = "response_headers::schema")]
+    pub headers: ResponseHeaders,
+
+    /// Which pages of other origins may use the app, by CORS: an object with the fields of CORS. The host then answers
+    /// preflights, and sets the headers of CORS in all responses, also in those that it makes itself. The value of an app
+    /// replaces the one in `defaults`. `null` leaves CORS to the app. Default null.
+    #[schemars(schema_with = "cors::schema")]
+    pub cors: Option<CorsSettings>,
+
+    /// How cargo builds the app, if `path` is a crate folder, and where a host looks for its library: an object with the
+    /// fields of a build. The fields of an app override those in `defaults`.
+    /// Default {"cargo_args":[],"features":[],"locked":false,"no_default_features":false,"profile":null,"target":null}.
+    #[schemars(schema_with = "build::schema")]
+    pub build: BuildSettings,
+
     /// The largest library that is loaded, in bytes or as a string with a unit; larger ones are refused and the
     /// previous one stays. Default 1073741824.
     #[schemars(schema_with = "byte_size::schema")]
@@ -328,6 +350,9 @@ impl Default for Settings {
             server_timing: false,
             rewrite: true,
             app_header: false,
+            headers: ResponseHeaders::default(),
+            cors: None,
+            build: BuildSettings::default(),
             library_limit: 1 << 30,
             reload: ReloadMode::SideBySide,
             runtime: Runtime::CurrentThread,

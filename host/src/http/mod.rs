@@ -1,9 +1,11 @@
 //! The host's HTTP side: `/apps/{name}/…` to the apps, and the health checks.
 
 mod about;
+mod asked;
 pub(crate) mod authority;
 mod body;
 pub(crate) mod connection;
+mod cors;
 mod dots;
 mod failure;
 mod forwarded;

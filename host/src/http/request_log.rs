@@ -53,6 +53,11 @@ impl RequestLog {
         self.app = Some(app);
     }
 
+    /// Which app it is for, as far as that is known.
+    pub(super) fn app(&self) -> Option<&Arc<App>> {
+        self.app.as_ref()
+    }
+
     /// Notes who has answered it.
     pub(super) fn answered(&mut self, answered: Answered<'_>) {
         self.answered_by(Taken { generation: answered.generation.number(), times: answered.times });

@@ -7,19 +7,19 @@ use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use atoll_plugin::protocol::{self, Header, header_text};
 
+use super::asked::Asked;
 use super::body::request_body;
 use super::connection::Current;
 use super::failure::problem_response;
 use super::head::response;
-use super::health::Health;
-use super::mount::Mount;
 use super::request_id::RequestId;
 use super::request_log::RequestLog;
 use super::rewrite::Rewrite;
 use super::settings::HttpSettings;
-use super::target::{Target, target};
+use super::target::Target;
 use super::upgrade::{asks_for_websocket, names_websocket};
-use super::{about, authority, dots, forwarded, head, limits, rpc, trace, websocket};
+use super::{about, authority, cors, dots, forwarded, head, limits, rpc, trace, websocket};
+use crate::config::Settings;
 use crate::dispatch::admission;
 use crate::dispatch::exchange::{self, Answered, RequestBody, ResponseBody};
 use crate::dispatch::problem::{Problem, ProblemKind};
@@ -39,20 +39,35 @@ pub(super) async fn serve(
 ) -> HttpResponse {
     let mut record = RequestLog::begin();
     let request_id = RequestId::from_headers(request.headers());
-    let response = match answer(&request, payload, &front, request_id.as_str(), &mut record).await {
+    let mut response = match answer(&request, payload, &front, request_id.as_str(), &mut record).await {
         Ok(response) => response,
         Err(problem) => {
             record.failed(&request, request_id.as_str(), &problem);
             problem_response(&problem, request.headers(), request_id.as_str())
         }
     };
-    let mut response = record.finish(&request, request_id.as_str(), response, front.access_log);
     request_id.mark(&mut response);
+    if let Some(app) = record.app() {
+        apply_settings(&app.settings(), &request, &mut response).await;
+    }
+    let mut response = record.finish(&request, request_id.as_str(), response, front.access_log);
     let takes_all = names_websocket(&request) || request.method() == Method::CONNECT;
     if takes_all && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
     response
+}
+
+/// Gives a response for an app, its own or one of the host, the headers that the app's settings ask for. The head of a
+/// protocol that follows is no response to a page.
+async fn apply_settings(settings: &Settings, request: &HttpRequest, response: &mut HttpResponse) {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return;
+    }
+    settings.headers.apply(response.headers_mut());
+    if let Some(cors) = &settings.cors {
+        cors::apply(cors.layer(), request, response.headers_mut()).await;
+    }
 }
 
 async fn answer(
@@ -62,24 +77,30 @@ async fn answer(
     request_id: &str,
     record: &mut RequestLog,
 ) -> Result<HttpResponse, Problem> {
-    limits::check(request)?;
     authority::check(request)?;
     dots::check(request.uri().path())?;
-    if let Some(app) = rpc::app_at(&front.mount, request.uri().path()) {
-        let app = app?;
+    let host = forwarded::host(request);
+    let asked = Asked::of(request, &front.mount, host.as_deref())?;
+    if let Some(app) = asked.app() {
         record.set_app(app.clone());
-        return rpc::answer(request, payload, &app, request_id, record).await;
     }
-    match (request.method(), request.uri().path(), &front.mount) {
-        (&Method::CONNECT, ..) => {
+    limits::check(request)?;
+    if let Some(app) = asked.app()
+        && app.settings().cors.is_some()
+        && cors::is_preflight(request)
+    {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    match asked {
+        Asked::Rpc(app) => rpc::answer(request, payload, &app, request_id, record).await,
+        Asked::App(target) => {
+            forward(request, payload, front, target, host.as_deref(), request_id, record).await
+        }
+        Asked::Health(health, registry) => health.answer(request.method(), registry),
+        Asked::Host => Ok(about_the_host()),
+        Asked::Tunnel => {
             Err(Problem::new(ProblemKind::MethodNotAllowed, "The host does not support CONNECT."))
         }
-        (&Method::OPTIONS, "*", _) => Ok(about_the_host()),
-        (method, path, Mount::Registry(registry)) => match Health::from_path(path) {
-            Some(health) => health.answer(method, registry),
-            None => forward(request, payload, front, request_id, record).await,
-        },
-        (.., Mount::Root(_)) => forward(request, payload, front, request_id, record).await,
     }
 }
 
@@ -90,24 +111,15 @@ fn about_the_host() -> HttpResponse {
         .finish()
 }
 
-/// Whether a browser asks on its own whether a page of another site may send a request (the CORS protocol). The page's
-/// author does not control their number.
-fn is_preflight(request: &HttpRequest) -> bool {
-    request.method() == Method::OPTIONS
-        && request.headers().contains_key(header::ORIGIN)
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
-}
-
 async fn forward(
     request: &HttpRequest,
     payload: Payload,
     front: &HttpSettings,
+    target: Target<'_>,
+    host: Option<&str>,
     request_id: &str,
     record: &mut RequestLog,
 ) -> Result<HttpResponse, Problem> {
-    let host = forwarded::host(request);
-    let target = target(&front.mount, host.as_deref(), request.uri().path())?;
-    record.set_app(target.app.clone());
     let peer = Current::peer(request);
     if target.without_slash {
         let outer = forwarded::outer_prefix(request, peer.as_ref(), &front.trusted);
@@ -117,7 +129,7 @@ async fn forward(
     }
     let Target { app, prefix, path, .. } = target;
     let traceparent = record.trace(trace::of_client(request.headers())).map(|context| context.to_string());
-    if !is_preflight(request) {
+    if !cors::is_preflight(request) {
         admission::admit(&app)?;
     }
     let (body, payload) = if asks_for_websocket(request)? {
@@ -127,8 +139,8 @@ async fn forward(
     };
 
     let mut headers = head::end_to_end(request.headers());
-    headers.extend(host.as_deref().map(|host| Header("host".into(), host.into())));
-    forwarded::add(&mut headers, request, peer.as_ref(), host.as_deref(), prefix, &front.trusted);
+    headers.extend(host.map(|host| Header("host".into(), host.into())));
+    forwarded::add(&mut headers, request, peer.as_ref(), host, prefix, &front.trusted);
     headers.push(Header("x-request-id".into(), request_id.into()));
     if let Some(traceparent) = &traceparent {
         headers.push(Header("traceparent".into(), traceparent.into()));
@@ -155,7 +167,7 @@ async fn forward(
     };
     let settings = app.settings();
     let outer = forwarded::outer_prefix(request, peer.as_ref(), &front.trusted);
-    let rewrite = settings.rewrite.then(|| Rewrite::new(outer, prefix, host.as_deref())).flatten();
+    let rewrite = settings.rewrite.then(|| Rewrite::new(outer, prefix, host)).flatten();
     let read = |answered: Answered<'_>, head: protocol::HttpResponse<'_>, body| {
         record.answered(answered);
         let mut response = match (body, payload) {

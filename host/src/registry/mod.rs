@@ -114,10 +114,10 @@ impl Registry {
                     changes.added.push(name.clone());
                 }
                 Some(before) if before != config => {
-                    // Another route is no reason to start another generation.
-                    let rerouted = AppConfig { routes: config.routes.clone(), ..before.clone() };
-                    if let Some(app) = apps.get(name).filter(|_| rerouted != *config) {
-                        app.configure(config.clone());
+                    match apps.get(name) {
+                        Some(app) if before.runs_like(config) => app.adjust(config.settings.clone()),
+                        Some(app) => app.configure(config.clone()),
+                        None => {}
                     }
                     changes.changed.push(name.clone());
                 }

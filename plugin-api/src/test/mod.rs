@@ -20,6 +20,8 @@ mod client;
 mod connection;
 mod generation;
 mod journal;
+#[cfg(feature = "tower")]
+mod multi_thread;
 mod others;
 mod stream;
 mod table;
@@ -30,6 +32,8 @@ mod websocket;
 
 pub use app::TestApp;
 pub use builder::Builder;
+#[cfg(feature = "tower")]
+pub use multi_thread::MultiThread;
 pub use stream::Stream;
 pub use websocket::WebSocket;
 

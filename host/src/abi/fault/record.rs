@@ -9,6 +9,7 @@ use super::text::Text;
 use super::unwind;
 use crate::abi::current;
 use crate::abi::library_context::LibraryContext;
+use crate::abi::panic_report::queue;
 use crate::abi::signals::ending;
 
 /// How a record begins: what it is, and the version of its format.
@@ -51,7 +52,7 @@ pub(in crate::abi) fn write(signal: c_int, info: &libc::siginfo_t, context: *mut
     if STATE.compare_exchange(NOTHING, WRITING, Ordering::SeqCst, Ordering::SeqCst).is_err() {
         // Not for itself: what it writes may fault.
         if WRITER.load(Ordering::SeqCst) != thread {
-            wait();
+            wait_until(|| STATE.load(Ordering::SeqCst) == DONE);
         }
         return;
     }
@@ -70,11 +71,13 @@ pub(in crate::abi) fn write(signal: c_int, info: &libc::siginfo_t, context: *mut
         text.flush();
     });
     STATE.store(DONE, Ordering::SeqCst);
+    // What was reported before is written by another thread.
+    wait_until(queue::is_done);
 }
 
-fn wait() {
+fn wait_until(is_over: impl Fn() -> bool) {
     for _ in 0..STEPS {
-        if STATE.load(Ordering::SeqCst) == DONE {
+        if is_over() {
             return;
         }
         let step = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };

@@ -5,6 +5,7 @@
 //! few libraries that panicked last, and until they are unloaded. So many panics of an app are written in a second: a
 //! client that has found a request that panics can fill neither the log nor the worker's time.
 
+pub(crate) mod queue;
 pub(super) mod symbols;
 
 use std::ffi::{CStr, OsStr, c_void};
@@ -18,11 +19,10 @@ use atoll_plugin::abi::{LogRecord, PanicReport};
 
 use self::symbols::DebugInfo;
 pub(crate) use self::symbols::{LIBRARIES, READS_PER_SECOND};
-use crate::abi::reports::{Panic, Reports};
+use crate::abi::reports::{Counted, Panic, Reports};
 use crate::observe::app_log::AppLog;
 use crate::observe::entries::{FrameEntry, PanicEntry};
 use crate::observe::logging;
-use crate::observe::unix_time::now_ms;
 
 /// Reports an app's panic, whose stack had these addresses.
 pub(crate) fn report(reports: &dyn Reports, report: &PanicReport<'_>, addresses: &[usize]) {
@@ -47,19 +47,24 @@ pub(crate) fn report(reports: &dyn Reports, report: &PanicReport<'_>, addresses:
     reports.panicked(panic, &file);
 }
 
-/// Logs an app's panic, and keeps it in the app's log, with its backtrace, unless `RUST_BACKTRACE` is `0`.
+/// Whether panics are logged with their backtraces: unless `RUST_BACKTRACE` is `0`.
+pub(super) fn has_backtraces() -> bool {
+    std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value != "0")
+}
+
+/// Logs an app's panic, and keeps it in the app's log, with its backtrace if panics have one.
 pub(super) fn write(
     app: &str,
     generation: u64,
     app_log: &AppLog,
     debug_info: &DebugInfo,
     panic: Panic,
+    Counted { at_ms, only_counted }: Counted,
     library: &Path,
 ) {
-    let Some(only_counted) = app_log.count_panic() else { return };
     let location = format!("{}:{}:{}", panic.file, panic.line, panic.column);
-    let with_backtrace = std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value != "0");
-    let backtrace = if with_backtrace { app_frames(debug_info, library, &panic.places) } else { Vec::new() };
+    let backtrace =
+        if has_backtraces() { app_frames(debug_info, library, &panic.places) } else { Vec::new() };
     let backtrace: Vec<FrameEntry> = backtrace.into_iter().map(Frame::into_entry).collect();
     let mut text = format!("panicked at {location}: {}", panic.message);
     if only_counted > 0 {
@@ -73,7 +78,7 @@ pub(super) fn write(
             let _ = write!(text, "\n      at {location}");
         }
     }
-    app_log.panicked(PanicEntry { at_ms: now_ms(), generation, message: panic.message, location, backtrace });
+    app_log.panicked(PanicEntry { at_ms, generation, message: panic.message, location, backtrace });
     logging::write(
         app,
         generation,

@@ -1,7 +1,7 @@
 //! Libraries that are copied and inspected before a call needs them, so that it does not wait for that.
 
 use std::cell::Cell;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use crate::library::check::CheckError;
 use crate::library::inspect::Inspected;
 use crate::library::preflight::Preflight;
-use crate::library::source::Source;
+use crate::library::source::{Source, SourcePath};
 use crate::library::stage::Staging;
 use crate::watch::{Fingerprint, SETTLE};
 
@@ -85,7 +85,7 @@ impl Preparer {
     pub(crate) fn begin(
         &self,
         app: Arc<str>,
-        path: PathBuf,
+        path: SourcePath,
         limit: u64,
         preflight: Option<Duration>,
     ) -> Preparation {
@@ -99,7 +99,7 @@ impl Preparer {
     async fn prepare(
         self,
         app: Arc<str>,
-        path: PathBuf,
+        path: SourcePath,
         limit: u64,
         preflight: Option<Duration>,
         has_turn: Rc<Cell<bool>>,
@@ -112,7 +112,7 @@ impl Preparer {
         let preflight = self.preflight.clone().zip(preflight);
         let name = app.clone();
         let copied = spawn_blocking(move || {
-            self.copy(&app, &path, limit).unwrap_or_else(|error| {
+            self.copy(&app, path, limit).unwrap_or_else(|error| {
                 log::debug!("{app}: cannot preload its library: {error}");
                 None
             })
@@ -131,7 +131,7 @@ impl Preparer {
         Some(prepared)
     }
 
-    fn copy(&self, app: &str, path: &Path, limit: u64) -> Result<Option<Prepared>, CheckError> {
+    fn copy(&self, app: &str, path: SourcePath, limit: u64) -> Result<Option<Prepared>, CheckError> {
         let source = Source::locate(path, app);
         let library = source.library()?;
         let Some(room) = Fingerprint::read(library).ok().and_then(|file| self.take_room(file.size())) else {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::library::inspect::tests::good_library;
+use std::path::PathBuf;
 
 struct Setup {
     _folder: tempfile::TempDir,
@@ -27,7 +28,7 @@ impl Setup {
     }
 
     fn begin(&self) -> Preparation {
-        self.preparer.begin("hello".into(), self.library.clone(), u64::MAX, None)
+        self.preparer.begin("hello".into(), (&self.library).into(), u64::MAX, None)
     }
 
     /// One that is done.

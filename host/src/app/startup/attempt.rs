@@ -35,7 +35,7 @@ pub(super) struct Attempt<'p> {
     policy: Option<Policy>,
     /// Its data folder.
     data: Option<PathBuf>,
-    environment: &'p Environment,
+    environment: &'p Arc<Environment>,
 }
 
 /// An attempt that has failed.
@@ -51,7 +51,7 @@ impl<'p> Attempt<'p> {
     /// What can be done before the library is loaded into the host.
     pub(super) async fn new(
         plan: &'p Plan,
-        environment: &'p Environment,
+        environment: &'p Arc<Environment>,
         inspected: &Inspected,
     ) -> Result<Self, StartupError> {
         let isolation = plan.app.isolation(inspected.staged().hash());
@@ -158,7 +158,7 @@ impl<'p> Attempt<'p> {
             generation: Arc::new(generation),
             housing,
             hash,
-            environment: self.environment.digest(),
+            environment: self.environment.clone(),
             preflight: self.preflight,
         })
     }
@@ -199,10 +199,12 @@ async fn preflight(plan: &Plan, inspected: &Inspected) -> Result<Option<Passed>,
 
 /// The folder that belongs to the app: that of the setting `dir`, or else the one that its `path` names.
 fn own_folder(plan: &Plan) -> Option<PathBuf> {
-    plan.app.settings().dir.clone().or_else(|| plan.path.is_dir().then(|| plan.path.clone()))
+    let path = &plan.path.path;
+    plan.app.settings().dir.clone().or_else(|| path.is_dir().then(|| path.clone()))
 }
 
 /// The working directory of an app: its own folder, or the one of the library that its `path` names.
 fn working_folder(plan: &Plan) -> PathBuf {
-    own_folder(plan).unwrap_or_else(|| plan.path.parent().unwrap_or(&plan.path).to_owned())
+    let path = &plan.path.path;
+    own_folder(plan).unwrap_or_else(|| path.parent().unwrap_or(path).to_owned())
 }

@@ -1,6 +1,7 @@
 //! Loading a library where its app runs: in this process, or in a separate one.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
@@ -9,6 +10,8 @@ use super::error::StartupError;
 use super::exits::Exits;
 use super::plan::Plan;
 use crate::abi::library_context::LibraryContext;
+use crate::abi::queued_reports::QueuedReports;
+use crate::abi::reports::ToAppLog;
 use crate::app::handle::App;
 use crate::app::live_generation::Housing;
 use crate::config::{Isolation, SandboxSettings};
@@ -28,7 +31,9 @@ pub(super) async fn in_host(
     shape: Shape,
     exits: &Exits,
 ) -> Result<(Generation, Housing), StartupError> {
-    let context = LibraryContext::new(identity.app.clone(), identity.number, identity.app_log.clone());
+    let (app, number) = (identity.app.clone(), identity.number);
+    let reports = QueuedReports::new(ToAppLog::new(app.clone(), number, identity.app_log.clone()));
+    let context = LibraryContext::with_reports(app, number, Arc::new(reports));
     context.set_thread_stack(shape.stack_size);
     let loaded = plan.loader.load(inspected, context).await?;
     let (exits, context) = (exits.clone(), loaded.context().clone());

@@ -28,7 +28,7 @@ use crate::library::check::CheckError;
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
 use crate::library::loader::LoadMode;
-use crate::library::source::Source;
+use crate::library::source::{Source, SourcePath};
 use crate::library::stage::{Kept, Original, Staging};
 use crate::observe::history::State;
 
@@ -45,7 +45,7 @@ pub(crate) struct Started {
 
 /// Brings one generation up to where it can serve; after an error nothing of it is left.
 pub(crate) async fn start_up(mut plan: Plan) -> Result<Started, StartupError> {
-    let environment = read_environment(&plan).await?;
+    let environment = Arc::new(read_environment(&plan).await?);
     let unless =
         plan.unless.filter(|(_, before)| *before == environment.digest()).map(|(library, _)| library);
     let inspected = inspect(&mut plan, unless).await?;
@@ -77,7 +77,8 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<Started, StartupError> {
         }
         (Err(failed), None) => return Err(failed.error),
     };
-    let restored = match Attempt::new(&plan, &environment, &before).await {
+    let environment = plan.environment_before.as_ref().unwrap_or(&environment);
+    let restored = match Attempt::new(&plan, environment, &before).await {
         Ok(attempt) => attempt.run(before, states).await.map_err(|failed| failed.error),
         Err(error) => Err(error),
     };
@@ -139,7 +140,7 @@ async fn inspect(plan: &mut Plan, unless: Option<ContentHash>) -> Result<Inspect
 /// The copy that is wanted.
 struct Wanted {
     app: Arc<str>,
-    path: PathBuf,
+    path: SourcePath,
     limit: u64,
     library: Library,
     rollback: Option<Kept>,
@@ -156,7 +157,7 @@ impl Wanted {
             (Some(kept), _) => staging.restage(&self.app, &kept),
             (None, Library::Failed(error)) => return Err(StartupError::Build(error)),
             (None, library) => {
-                let source = Source::locate(&self.path, &self.app);
+                let source = Source::locate(self.path, &self.app);
                 package = source.package().map(|package| package.name.clone());
                 let library = match &library {
                     Library::Built(file) => file,

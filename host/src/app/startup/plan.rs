@@ -1,6 +1,5 @@
 //! What is to be started, and what that takes.
 
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -8,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use atoll_port::CallSink;
 use futures_util::future::LocalBoxFuture;
 
-use crate::app::environment::Digest;
+use crate::app::environment::{Digest, Environment};
 use crate::app::file_lookups::FileLookups;
 use crate::app::handle::App;
 use crate::app::libraries::Library;
@@ -20,6 +19,7 @@ use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
 use crate::library::loader::Loader;
 use crate::library::preflight::Preflight;
+use crate::library::source::SourcePath;
 use crate::library::stage::{Kept, Staging};
 use crate::observe::faults::Faults;
 use crate::observe::history::{State, Transition};
@@ -29,8 +29,8 @@ use crate::process::pool::BlankPool;
 pub(crate) struct Plan {
     pub(crate) app: Arc<App>,
     pub(crate) number: Number,
-    /// The path that `apps.json` names.
-    pub(crate) path: PathBuf,
+    /// Where `apps.json` says that the library is.
+    pub(crate) path: SourcePath,
     /// What it leads to, or what a build has made of it.
     pub(crate) library: Library,
     /// When the change was noticed that this brings into force.
@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) unless: Option<(ContentHash, Digest)>,
     /// The generation whose state is handed over.
     pub(crate) predecessor: Option<Arc<Generation>>,
+    /// The environment of that generation.
+    pub(crate) environment_before: Option<Arc<Environment>>,
     /// Brings the app's requests to other apps.
     pub(crate) call_sink: Arc<dyn CallSink>,
     /// Makes new requests wait for this generation, instead of going to the predecessor.

@@ -71,8 +71,9 @@ impl Supervisor {
             rollback: rollback.flatten(),
             prepared: self.prepared.take(),
             noticed: start.noticed.map(|noticed| self.born + noticed),
-            unless: serving.filter(|_| !start.is_forced).map(|live| (live.hash, live.environment)),
+            unless: serving.filter(|_| !start.is_forced).map(|live| (live.hash, live.environment.digest())),
             predecessor: serving.map(|live| live.generation.clone()),
+            environment_before: serving.map(|live| live.environment.clone()),
             call_sink: self.call_sink.clone(),
             hold: self.hold_request(),
             on_exit: Arc::new(move |reason| {

@@ -68,7 +68,7 @@ impl Supervisor {
         let (library, app) = (self.library.clone(), self.app.name().clone());
         let differs = move || {
             let file = match &library {
-                Library::At(path) => Source::locate(path, &app).library().ok()?.to_owned(),
+                Library::At(path) => Source::locate(path.clone(), &app).library().ok()?.to_owned(),
                 Library::Built(file) => file.clone(),
                 Library::Failed(_) => return None,
             };

@@ -18,10 +18,12 @@ use atoll_port::CallSink;
 use futures_util::FutureExt;
 use futures_util::future::{pending, select_all};
 use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::sleep_until;
 
 use self::input::Input;
 use self::waiters::{Waiters, answer};
+use crate::abi::panic_report::queue;
 use crate::app::command::{Command, Commands};
 use crate::app::environment;
 use crate::app::file_lookups::FileLookups;
@@ -39,7 +41,7 @@ use crate::config::{AppConfig, Isolation, Settings};
 use crate::library::content_hash::ContentHash;
 use crate::library::loader::Loader;
 use crate::library::preflight::Preflight;
-use crate::library::source::Source;
+use crate::library::source::{Source, SourcePath};
 use crate::library::stage::{Kept, Staging};
 use crate::observe::faults::Faults;
 use crate::process::pool::BlankPool;
@@ -75,8 +77,8 @@ pub(crate) fn register(config: &AppConfig, shared: &AppResources, call_sink: Arc
         libraries: shared.libraries.clone(),
         file_lookups: shared.file_lookups.clone(),
         call_sink,
-        path: config.path.clone(),
-        library: shared.libraries.get(&config.path),
+        library: shared.libraries.get(&config.into()),
+        path: config.into(),
         watches: Vec::new(),
         environment_watches: Vec::new(),
         inputs,
@@ -120,8 +122,8 @@ struct Supervisor {
     libraries: Libraries,
     file_lookups: FileLookups,
     call_sink: Arc<dyn CallSink>,
-    /// The `path` of its entry in the registry.
-    path: PathBuf,
+    /// Where its entry in the registry says that the library is.
+    path: SourcePath,
     library: Library,
     /// What tells that the library may be another one, by its path.
     watches: Vec<(PathBuf, FileWatch)>,
@@ -174,7 +176,7 @@ impl Supervisor {
                 Wake::Input(Some(input)) => {
                     match &input {
                         Input::Command(Command::Configure(config)) => {
-                            self.path.clone_from(&config.path);
+                            self.path = (&**config).into();
                             self.find_library().await;
                             self.watch_environment(&config.settings).await;
                         }
@@ -196,6 +198,11 @@ impl Supervisor {
                 Wake::HeapCheck => self.heap_check(),
                 Wake::Pins => self.pins_changed(),
             }
+        }
+        // What the app has reported last may still wait for a backtrace.
+        if !queue::is_done() {
+            // It ends however it ends.
+            let _ = spawn_blocking(queue::flush).await;
         }
         self.staging.forget(self.app.name());
         answer(&mut self.waiters.closes, &());
@@ -219,7 +226,7 @@ impl Supervisor {
                 self.watches.extend(new);
             }
             Err(error) => {
-                log::warn!("{}: cannot watch {}: {error}", self.app.name(), self.path.display());
+                log::warn!("{}: cannot watch {}: {error}", self.app.name(), self.path.path.display());
             }
         }
     }
@@ -322,14 +329,18 @@ impl Supervisor {
     /// Copies and inspects the library, for the call that will need it.
     fn prepare(&mut self) {
         self.prepared = match &self.library {
-            Library::At(path) | Library::Built(path) => {
+            Library::Failed(_) => None,
+            library => {
+                let path = match library {
+                    Library::Built(file) => file.into(),
+                    _ => self.path.clone(),
+                };
                 let settings = self.app.settings();
                 let limit = settings.library_limit as u64;
                 let in_host = settings.isolation != Isolation::Process;
                 let preflight = (settings.preflight && in_host).then(|| settings.start_timeout());
-                Some(self.preparer.begin(self.app.name().clone(), path.clone(), limit, preflight))
+                Some(self.preparer.begin(self.app.name().clone(), path, limit, preflight))
             }
-            Library::Failed(_) => None,
         };
     }
 }

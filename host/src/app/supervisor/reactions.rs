@@ -72,6 +72,7 @@ impl Supervisor {
             Command::Reload(which, answer) => self.reload(which, answer),
             Command::Rebuilt(since) => self.library_changed(since),
             Command::Configure(config) => self.configure(&config),
+            Command::Adjust(settings) => self.app.set_settings(*settings),
             Command::Close(done) => {
                 self.waiters.closes.push(done);
                 self.watches.clear();

@@ -10,10 +10,10 @@ use std::time::{Instant, SystemTime};
 
 use atoll_host::config::Config;
 use atoll_host::internal::build::{
-    BuildError, BuildOptions, BuiltLibrary, Inputs, Workspace, is_about_builds,
+    BuildError, BuildOptions, BuiltLibrary, CrateBuild, Inputs, Workspace, is_about_builds,
 };
 use atoll_host::internal::http::LivePages;
-use atoll_host::internal::{Library, Package, Registrar, Source};
+use atoll_host::internal::{Library, Package, Registrar, Source, SourcePath};
 
 use super::report::{LOG, Report, files};
 use super::watches::{Saved, Sources, Watches};
@@ -38,8 +38,8 @@ pub(super) struct BuildQueue {
 struct CrateApp {
     name: String,
     /// Its path in the registry, as the host knows it.
-    path: PathBuf,
-    package: Package,
+    path: SourcePath,
+    built: CrateBuild,
 }
 
 /// A workspace, and what is to be done for it.
@@ -89,7 +89,7 @@ impl BuildQueue {
         self.apps.clear();
         let mut places = Vec::new();
         for app in &self.config.apps {
-            let source = Source::locate(&app.path, &app.name);
+            let source = Source::locate(app, &app.name);
             match source.package() {
                 Some(package) => {
                     let package = Package {
@@ -97,7 +97,8 @@ impl BuildQueue {
                         workspace: real_path(&package.workspace),
                         ..package.clone()
                     };
-                    self.apps.push(CrateApp { name: app.name.clone(), path: app.path.clone(), package });
+                    let built = CrateBuild { package, settings: app.settings.build.clone() };
+                    self.apps.push(CrateApp { name: app.name.clone(), path: app.into(), built });
                 }
                 // The host itself follows a library that is there.
                 None => {
@@ -113,8 +114,8 @@ impl BuildQueue {
         watches.watch_places(watcher, places.iter().map(PathBuf::as_path));
 
         let mut before = std::mem::take(&mut self.benches);
-        for workspace in Workspace::group(self.apps.iter().map(|app| app.package.clone())) {
-            let same = before.iter().position(|bench| bench.workspace.packages() == workspace.packages());
+        for workspace in Workspace::group(self.apps.iter().map(|app| app.built.clone())) {
+            let same = before.iter().position(|bench| bench.workspace.crates() == workspace.crates());
             self.benches.push(match same {
                 Some(place) => before.swap_remove(place),
                 None => {
@@ -199,7 +200,7 @@ impl BuildQueue {
         let before = self.applied.take();
         let apps = self.config.apps.iter().filter_map(|app| {
             let is_crate = self.apps.iter().any(|built| built.name == app.name);
-            let ready = !is_crate || matches!(self.registrar.libraries().get(&app.path), Library::Built(_));
+            let ready = !is_crate || matches!(self.registrar.libraries().get(&app.into()), Library::Built(_));
             if ready { Some(app) } else { before.apps.iter().find(|before| before.name == app.name) }.cloned()
         });
         let ready = Config { apps: apps.collect() };
@@ -224,7 +225,7 @@ impl BuildQueue {
                 let names: Vec<_> = self
                     .apps
                     .iter()
-                    .filter(|app| packages.contains(&&app.package))
+                    .filter(|app| packages.contains(&&app.built.package))
                     .map(|app| app.name.as_str())
                     .collect();
                 if !names.is_empty() {
@@ -298,7 +299,7 @@ impl BuildQueue {
 
     /// The apps whose crates are in these folders.
     fn apps_in<'a>(&'a self, folders: &'a [PathBuf]) -> impl Iterator<Item = &'a CrateApp> {
-        self.apps.iter().filter(|app| folders.contains(&app.package.folder))
+        self.apps.iter().filter(|app| folders.contains(&app.built.package.folder))
     }
 
     /// Tells the host of a library that was built.
@@ -311,7 +312,7 @@ impl BuildQueue {
                 self.live.built(&app.name, None);
                 continue;
             }
-            self.registrar.libraries().set(app.path.clone(), library);
+            self.registrar.libraries().set(app.path.path.clone(), library);
             self.report.built(&app.name, since, (!built.fresh).then(|| begun.elapsed()));
             if let Some(app) = self.registrar.registry().get(&app.name) {
                 app.rebuilt(since);
@@ -340,7 +341,7 @@ impl BuildQueue {
                 (None, _) => "requests get 503 until it builds".to_owned(),
             };
             if !matches!(self.registrar.libraries().get(&app.path), Library::Built(_)) {
-                self.registrar.libraries().set(app.path.clone(), Library::Failed(error.to_string()));
+                self.registrar.libraries().set(app.path.path.clone(), Library::Failed(error.to_string()));
                 if let Some(app) = registered {
                     app.rebuilt(since);
                 }
@@ -372,5 +373,5 @@ fn real_path(path: &Path) -> PathBuf {
 }
 
 fn folders(workspace: &Workspace) -> Vec<PathBuf> {
-    workspace.packages().iter().map(|package| package.folder.clone()).collect()
+    workspace.crates().iter().map(|built| built.package.folder.clone()).collect()
 }

@@ -34,7 +34,7 @@ to the internet: use `atoll serve`.";
 pub(super) struct DevArgs {
     #[command(flatten)]
     serve: ServeArgs,
-    /// Build with the `release` profile: slower to build, faster to run.
+    /// Build apps whose `build` setting names no profile with `release`: slower to build, faster to run.
     #[arg(long)]
     release: bool,
 }

@@ -45,7 +45,7 @@ fn environment(app: &AppConfig) -> Vec<Finding> {
 
 fn library(staging: &Staging, app: &AppConfig) -> Finding {
     let check = format!("library of {}", app.name);
-    let source = Source::locate(&app.path, &app.name);
+    let source = Source::locate(app, &app.name);
     match check_library(staging, &source, &app.name, app.settings.library_limit, &Opener::this_program()) {
         Ok(checked) => {
             let found =

@@ -25,6 +25,24 @@ pub enum BuildError {
         /// The same with the control sequences of a terminal.
         colored: String,
     },
+    /// Cargo has built a crate, but no library of it.
+    #[error("cargo built {package} without a `cdylib`{}", why_none(target.as_deref()))]
+    NoLibrary {
+        /// The crate.
+        package: String,
+        /// The target triple that it was built for, if its settings name one.
+        target: Option<String>,
+    },
+}
+
+fn why_none(target: Option<&str>) -> String {
+    match target {
+        Some(target) if target.contains("-musl") => {
+            format!(": for {target} there is one only with `-C target-feature=-crt-static` in RUSTFLAGS")
+        }
+        Some(target) => format!(": see what cargo says of {target}"),
+        None => ": add `crate-type = [\"cdylib\"]` under `[lib]`".to_owned(),
+    }
 }
 
 impl BuildError {

@@ -2,27 +2,45 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::BuildSettings;
+
 /// The feature by which a crate asks for what its own `main.rs` needs: a host. Its library does not.
 const STANDALONE: &str = "standalone";
 
 type Features = BTreeMap<String, Vec<String>>;
 
-/// The arguments of a `cargo build` of these crates: their default features without [`STANDALONE`].
+/// A crate to be built, and with which features.
+pub(super) struct Wanted<'a> {
+    /// Its name.
+    pub(super) name: &'a str,
+    /// The features that it has.
+    pub(super) has: &'a Features,
+    /// Which of them are wanted.
+    pub(super) settings: &'a BuildSettings,
+}
+
+/// The arguments of a `cargo build` of these crates: with the features of their settings, and their default features
+/// without [`STANDALONE`].
 ///
-/// Cargo switches default features off for all crates of a build or for none, so if one has [`STANDALONE`], the others'
+/// Cargo switches default features off for all crates of a build or for none, so if one is to be without some, the others'
 /// are switched on again by name.
-pub(super) fn arguments<'a>(packages: impl IntoIterator<Item = (&'a str, &'a Features)>) -> Vec<String> {
-    let packages: Vec<_> = packages.into_iter().collect();
-    if !packages.iter().any(|(_, features)| features.contains_key(STANDALONE)) {
-        return Vec::new();
-    }
-    let wanted: Vec<String> = packages
+pub(super) fn arguments<'a>(crates: impl IntoIterator<Item = Wanted<'a>>) -> Vec<String> {
+    let crates: Vec<_> = crates.into_iter().collect();
+    let without_default =
+        crates.iter().any(|it| it.settings.no_default_features || it.has.contains_key(STANDALONE));
+    let wanted: Vec<String> = crates
         .iter()
-        .flat_map(|(name, features)| {
-            of_library(features).into_iter().map(move |feature| format!("{name}/{feature}"))
+        .flat_map(|it| {
+            let has_default = without_default && !it.settings.no_default_features;
+            let default = if has_default { of_library(it.has) } else { Vec::new() };
+            let own = it.settings.features.iter().map(String::as_str);
+            default.into_iter().chain(own).map(|feature| format!("{}/{feature}", it.name))
         })
         .collect();
-    let mut arguments = vec!["--no-default-features".to_owned()];
+    let mut arguments = Vec::new();
+    if without_default {
+        arguments.push("--no-default-features".to_owned());
+    }
     if !wanted.is_empty() {
         arguments.extend(["--features".to_owned(), wanted.join(",")]);
     }
@@ -48,7 +66,31 @@ mod tests {
     }
 
     fn joined(packages: &[(&str, &Features)]) -> String {
-        arguments(packages.iter().copied()).join(" ")
+        let settings = BuildSettings::default();
+        arguments(packages.iter().map(|(name, has)| Wanted { name, has, settings: &settings })).join(" ")
+    }
+
+    #[test]
+    fn the_features_of_the_settings_are_added() {
+        let settings = |features: &[&str], no_default_features| BuildSettings {
+            features: features.iter().map(|&feature| feature.to_owned()).collect(),
+            no_default_features,
+            ..BuildSettings::default()
+        };
+        let joined = |crates: &[(&str, &Features, &BuildSettings)]| {
+            let wanted = crates.iter().map(|(name, has, settings)| Wanted { name, has, settings });
+            arguments(wanted).join(" ")
+        };
+        let plain = features(&[("default", &["json"]), ("json", &[]), ("x", &[])]);
+        let app = features(&[("default", &["json", "standalone"]), ("standalone", &[]), ("json", &[])]);
+        let (none, x, only_x) = (settings(&[], false), settings(&["x"], false), settings(&["x"], true));
+        assert_eq!(joined(&[("a", &plain, &x), ("b", &plain, &none)]), "--features a/x");
+        assert_eq!(joined(&[("a", &plain, &only_x)]), "--no-default-features --features a/x");
+        assert_eq!(
+            joined(&[("a", &plain, &only_x), ("b", &plain, &x), ("c", &app, &none)]),
+            "--no-default-features --features a/x,b/default,b/x,c/json"
+        );
+        assert_eq!(joined(&[("c", &app, &settings(&[], true))]), "--no-default-features");
     }
 
     #[test]

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, Metadata, Package as Member, PackageId, TargetKind};
 
-use super::features;
+use super::crate_build::CrateBuild;
+use super::features::{self, Wanted};
+use crate::config::BuildSettings;
 use crate::fs::real_path::real_path;
-use crate::library::source::{Package, workspace_above};
+use crate::library::source::workspace_above;
 
 /// What the manifests of a workspace say of the crates that are built in it.
 #[derive(Debug, Default)]
@@ -42,11 +44,13 @@ pub(super) struct Call {
     pub(super) crates: Vec<usize>,
     /// The cargo arguments that select them and their features.
     pub(super) arguments: Vec<String>,
+    /// How they are built, apart from features.
+    pub(super) settings: BuildSettings,
 }
 
 impl Manifests {
     /// What cargo says of the workspace, for these crates of it.
-    pub(super) fn new(metadata: &Metadata, packages: &[Package]) -> Self {
+    pub(super) fn new(metadata: &Metadata, crates: &[CrateBuild]) -> Self {
         let by_id: HashMap<_, _> = metadata.packages.iter().map(|member| (&member.id, member)).collect();
         let folders: HashMap<_, _> =
             metadata.packages.iter().map(|member| (member.id.clone(), folder_of(member))).collect();
@@ -59,12 +63,14 @@ impl Manifests {
                 .collect(),
             ..Self::default()
         };
-        let members: Vec<Option<&Member>> = packages
+        let members: Vec<Option<&Member>> = crates
             .iter()
-            .map(|package| {
-                metadata.packages.iter().find(|member| {
-                    member.source.is_none() && real_path(&folder_of(member)) == real_path(&package.folder)
-                })
+            .map(|built| real_path(&built.package.folder))
+            .map(|folder| {
+                metadata
+                    .packages
+                    .iter()
+                    .find(|member| member.source.is_none() && real_path(&folder_of(member)) == folder)
             })
             .collect();
         for member in &members {
@@ -83,7 +89,7 @@ impl Manifests {
             }
             all.made_of.push(made_of);
         }
-        all.calls = calls(packages, &members, &all.made_of);
+        all.calls = calls(crates, &members, &all.made_of);
         all.folders = folders;
         all
     }
@@ -171,14 +177,16 @@ fn dependencies<'a>(metadata: &'a Metadata, package: &'a PackageId) -> BTreeSet<
     found
 }
 
-/// Distributes the crates over calls of cargo: over one, unless a crate depends on another app's crate. It may want
-/// other features of it, and within one call all have the same.
-fn calls(packages: &[Package], members: &[Option<&Member>], made_of: &[BTreeSet<PathBuf>]) -> Vec<Call> {
+/// Distributes the crates over calls of cargo: over one, unless their settings ask for different ones, or a crate depends on
+/// another app's crate. It may want other features of it, and within one call all have the same.
+fn calls(all: &[CrateBuild], members: &[Option<&Member>], made_of: &[BTreeSet<PathBuf>]) -> Vec<Call> {
     let mut rounds: Vec<Vec<usize>> = Vec::new();
-    let depends = |a: usize, b: usize| a != b && made_of[a].contains(&real_path(&packages[b].folder));
-    for place in 0..packages.len() {
+    let depends = |a: usize, b: usize| a != b && made_of[a].contains(&real_path(&all[b].package.folder));
+    for place in 0..all.len() {
         let fits = |round: &&mut Vec<usize>| {
-            !round.iter().any(|&other| depends(place, other) || depends(other, place))
+            round.iter().all(|&other| {
+                all[place].fits(&all[other]) && !depends(place, other) && !depends(other, place)
+            })
         };
         match rounds.iter_mut().find(fits) {
             Some(round) => round.push(place),
@@ -188,37 +196,51 @@ fn calls(packages: &[Package], members: &[Option<&Member>], made_of: &[BTreeSet<
     rounds
         .into_iter()
         .map(|crates| {
-            let of_round: Vec<_> = crates.iter().map(|&place| (members[place], &packages[place])).collect();
+            let of_round: Vec<_> = crates.iter().map(|&place| (members[place], &all[place])).collect();
             // The id is unambiguous; the name is for what cargo does not know, so that it says so.
-            let specs = of_round.iter().map(|(member, package)| {
-                member.map_or_else(|| package.name.clone(), |member| member.id.repr.clone())
+            let specs = of_round.iter().map(|(member, built)| {
+                member.map_or_else(|| built.package.name.clone(), |member| member.id.repr.clone())
             });
             let mut arguments: Vec<String> = specs.flat_map(|spec| ["--package".to_owned(), spec]).collect();
-            let known = of_round.iter().filter_map(|(member, _)| *member);
-            arguments.extend(features::arguments(known.map(|member| (&**member.name, &member.features))));
-            Call { crates, arguments }
+            let known = of_round.iter().filter_map(|(member, built)| {
+                let member = (*member)?;
+                Some(Wanted { name: &member.name, has: &member.features, settings: &built.settings })
+            });
+            arguments.extend(features::arguments(known));
+            let settings = of_round.first().map(|(_, built)| built.settings.clone()).unwrap_or_default();
+            Call { crates, arguments, settings }
         })
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::workspace::tests::built;
     use super::*;
+
+    fn crates_of(calls: &[Call]) -> Vec<&[usize]> {
+        calls.iter().map(|call| &*call.crates).collect()
+    }
 
     #[test]
     fn a_crate_that_depends_on_another_is_built_by_another_call() {
-        let package = |name: &str| Package {
-            name: name.to_owned(),
-            folder: Path::new("/x").join(name),
-            workspace: "/x".into(),
-            library: format!("lib{name}.so"),
-        };
-        let packages = [package("a"), package("b"), package("c")];
+        let crates = ["a", "b", "c"].map(|name| built(name, "/x"));
         let made_of = |folders: &[&str]| folders.iter().map(PathBuf::from).collect();
         let made_of = [made_of(&["/x/a"]), made_of(&["/x/b", "/x/a"]), made_of(&["/x/c", "/shared"])];
-        let calls = calls(&packages, &[None, None, None], &made_of);
-        let crates: Vec<_> = calls.iter().map(|call| call.crates.clone()).collect();
-        assert_eq!(crates, [vec![0, 2], vec![1]]);
+        let calls = calls(&crates, &[None, None, None], &made_of);
+        assert_eq!(crates_of(&calls), [&[0, 2][..], &[1]]);
         assert_eq!(calls[0].arguments, ["--package", "a", "--package", "c"]);
+    }
+
+    #[test]
+    fn crates_with_other_settings_are_built_by_another_call() {
+        let mut crates = ["a", "b", "c", "d"].map(|name| built(name, "/x"));
+        crates[1].settings.profile = Some("dist".into());
+        crates[2].settings.features = vec!["x".into()];
+        crates[3].settings.locked = true;
+        let made_of = [(); 4].map(|()| BTreeSet::new());
+        let calls = calls(&crates, &[None; 4], &made_of);
+        assert_eq!(crates_of(&calls), [&[0, 2, 3][..], &[1]]);
+        assert_eq!(calls[1].settings.profile.as_deref(), Some("dist"));
     }
 }

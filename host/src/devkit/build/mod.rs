@@ -2,6 +2,7 @@
 
 mod cargo;
 mod config_env;
+mod crate_build;
 mod dep_info;
 mod error;
 mod failure;
@@ -18,6 +19,7 @@ mod symbols;
 mod workspace;
 
 pub use self::cargo::cargo;
+pub use self::crate_build::CrateBuild;
 pub use self::error::BuildError;
 pub use self::inputs::Inputs;
 pub use self::options::BuildOptions;

@@ -18,6 +18,7 @@ use super::outcome::{BuildOutcome, BuiltLibrary};
 use super::workspace::Workspace;
 use super::{cargo, output};
 use crate::fs::real_path::real_path;
+use crate::library::source::Package;
 
 impl Workspace {
     /// Reads the manifests: to be called before the first [`build`](Self::build), and when one has changed.
@@ -37,13 +38,17 @@ impl Workspace {
                 }
             })?,
         };
-        self.manifests = Arc::new(Manifests::new(&metadata, &self.packages));
+        self.manifests = Arc::new(Manifests::new(&metadata, &self.crates));
         Ok(())
     }
 
     async fn metadata(&self, arguments: &[&str]) -> Result<Metadata, BuildError> {
         let mut command = self.cargo();
-        command.args(["metadata", "--format-version", "1"]).args(arguments).kill_on_drop(true);
+        command
+            .args(["metadata", "--format-version", "1"])
+            .args(self.locked())
+            .args(arguments)
+            .kill_on_drop(true);
         let output = command
             .stdin(Stdio::null())
             .output()
@@ -91,14 +96,16 @@ impl Workspace {
         let manifests: Vec<_> = call
             .crates
             .iter()
-            .map(|&place| &self.packages[place])
+            .map(|&place| &self.crates[place].package)
             .map(|package| (package, real_path(&package.folder.join("Cargo.toml"))))
             .collect();
+        let mut missing: Vec<&Package> = manifests.iter().map(|(package, _)| *package).collect();
         let read = each_message(child.stdout.take(), |message| match message {
             Message::CompilerArtifact(artifact) => {
                 let manifest = real_path(artifact.manifest_path.as_std_path());
                 let package = manifests.iter().find(|(_, of_package)| *of_package == manifest);
                 if let (Some((package, _)), Some(path)) = (package, library(&artifact)) {
+                    missing.retain(|other| other != package);
                     built(BuiltLibrary { package, path, fresh: artifact.fresh });
                 }
                 messages.artifacts.push(artifact);
@@ -111,7 +118,11 @@ impl Workspace {
         let status = child.wait().await;
         group.ended();
         let failure = match read.and(status) {
-            Ok(status) if status.success() => return Ok(()),
+            Ok(status) if status.success() => {
+                let none = missing.first().map(|package| package.name.clone());
+                let target = call.settings.target.clone();
+                return none.map_or(Ok(()), |package| Err(BuildError::NoLibrary { package, target }));
+            }
             Ok(_) => text,
             Err(error) => error.to_string(),
         };
@@ -130,13 +141,23 @@ impl Workspace {
         command
     }
 
+    /// A call without it would write the lock file that has to be there for another crate.
+    fn locked(&self) -> Option<&'static str> {
+        self.crates.iter().any(|built| built.settings.locked).then_some("--locked")
+    }
+
     fn command(&self, call: &Call, options: BuildOptions) -> Command {
         let mut command = self.cargo();
+        let settings = &call.settings;
+        let profile = settings.profile.as_deref().unwrap_or(if options.release { "release" } else { "dev" });
         command
             .args(["build", "--lib", "--keep-going", "--message-format=json-render-diagnostics"])
             .args(&call.arguments)
-            .args(options.release.then_some("--release"))
-            .args(if options.release { options.symbols.arguments() } else { &[] })
+            .args(["--profile", profile])
+            .args(options.symbols.arguments(profile))
+            .args(settings.target.iter().flat_map(|target| ["--target", target]))
+            .args(self.locked())
+            .args(&settings.cargo_args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -178,22 +199,43 @@ async fn each_message(
 
 #[cfg(test)]
 mod tests {
-    use super::super::workspace::tests::package;
+    use super::super::symbols::Symbols;
+    use super::super::workspace::tests::built;
     use super::*;
+    use crate::config::BuildSettings;
 
     #[test]
     fn a_build_is_a_call_of_cargo_in_a_crates_folder() {
-        let workspaces = Workspace::group([package("a", "/x"), package("b", "/x")]);
+        let mut workspaces = Workspace::group([built("a", "/x"), built("b", "/x")]);
         let arguments = ["--package", "a", "--package", "b", "--no-default-features"].map(str::to_owned);
-        let call = Call { crates: vec![0, 1], arguments: arguments.to_vec() };
-        let command = workspaces[0].command(&call, BuildOptions { release: true, ..BuildOptions::default() });
-        let arguments: Vec<_> =
-            command.as_std().get_args().map(|it| it.to_string_lossy().into_owned()).collect();
+        let mut call =
+            Call { crates: vec![0, 1], arguments: arguments.to_vec(), settings: BuildSettings::default() };
+        let command = |workspace: &Workspace, call: &Call, options| {
+            let command = workspace.command(call, options);
+            assert_eq!(command.as_std().get_current_dir(), Some(Path::new("/x/a")));
+            let arguments: Vec<_> =
+                command.as_std().get_args().map(|it| it.to_string_lossy().into_owned()).collect();
+            let always = "build --lib --keep-going --message-format=json-render-diagnostics --package a --package b \
+                          --no-default-features ";
+            arguments.join(" ").strip_prefix(always).unwrap().to_owned()
+        };
+        let release = BuildOptions { release: true, symbols: Symbols::Names, progress: false };
+        assert_eq!(command(&workspaces[0], &call, BuildOptions::default()), "--profile dev");
         assert_eq!(
-            arguments.join(" "),
-            "build --lib --keep-going --message-format=json-render-diagnostics --package a --package b \
-             --no-default-features --release"
+            command(&workspaces[0], &call, release),
+            "--profile release --config profile.release.strip=\"debuginfo\""
         );
-        assert_eq!(command.as_std().get_current_dir(), Some(Path::new("/x/a")));
+        call.settings = BuildSettings {
+            profile: Some("dist".into()),
+            target: Some("a-b-c".into()),
+            cargo_args: vec!["--offline".into(), "-v".into()],
+            ..BuildSettings::default()
+        };
+        // Of another crate in the workspace.
+        workspaces[0].crates[1].settings.locked = true;
+        assert_eq!(
+            command(&workspaces[0], &call, release),
+            "--profile dist --config profile.dist.strip=\"debuginfo\" --target a-b-c --locked --offline -v"
+        );
     }
 }

@@ -15,12 +15,13 @@ pub enum Symbols {
 }
 
 impl Symbols {
-    /// The arguments of a `cargo build --release`. The linker does it, so that no tool is needed for it.
-    pub(super) fn arguments(self) -> &'static [&'static str] {
-        match self {
-            Self::Profile => &[],
-            Self::Names => &["--config", "profile.release.strip=\"debuginfo\""],
-            Self::None => &["--config", "profile.release.strip=\"symbols\""],
-        }
+    /// The arguments of a `cargo build` with this profile. The linker does it, so that no tool is needed for it.
+    pub(super) fn arguments(self, profile: &str) -> Vec<String> {
+        let strip = match self {
+            Self::Profile => return Vec::new(),
+            Self::Names => "debuginfo",
+            Self::None => "symbols",
+        };
+        vec!["--config".to_owned(), format!("profile.{profile}.strip=\"{strip}\"")]
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::crate_build::CrateBuild;
 use super::inputs::Inputs;
 use super::manifests::Manifests;
 use super::settings;
@@ -20,34 +21,35 @@ pub struct Workspace {
     root: PathBuf,
     /// The folder whose settings hold for all of them.
     settings: PathBuf,
-    pub(super) packages: Vec<Package>,
+    pub(super) crates: Vec<CrateBuild>,
     pub(super) manifests: Arc<Manifests>,
     inputs: Inputs,
 }
 
 impl Workspace {
     /// Sorts crates by the workspaces that they belong to, and by how cargo builds them.
-    pub fn group(packages: impl IntoIterator<Item = Package>) -> Vec<Self> {
+    pub fn group(crates: impl IntoIterator<Item = CrateBuild>) -> Vec<Self> {
         let mut workspaces: Vec<Self> = Vec::new();
-        for package in packages {
-            let settings = settings::folder(&package);
+        for built in crates {
+            let package = &built.package;
+            let settings = settings::folder(package);
             let same = workspaces
                 .iter_mut()
                 .find(|workspace| workspace.root == package.workspace && workspace.settings == settings);
             match same {
-                Some(workspace) if workspace.packages.contains(&package) => {}
-                Some(workspace) => workspace.packages.push(package),
+                Some(workspace) if workspace.crates.contains(&built) => {}
+                Some(workspace) => workspace.crates.push(built),
                 None => workspaces.push(Self {
                     root: package.workspace.clone(),
                     settings: settings.to_owned(),
-                    packages: vec![package],
+                    crates: vec![built],
                     manifests: Arc::default(),
                     inputs: Inputs::default(),
                 }),
             }
         }
         for workspace in &mut workspaces {
-            workspace.packages.sort_by(|a, b| a.name.cmp(&b.name));
+            workspace.crates.sort_by(|a, b| a.package.name.cmp(&b.package.name));
         }
         workspaces
     }
@@ -59,12 +61,12 @@ impl Workspace {
 
     /// The folder that cargo is called in: that of the first crate. No other workspace has the same.
     pub fn folder(&self) -> &Path {
-        self.packages.first().map_or(&self.root, |package| &package.folder)
+        self.crates.first().map_or(&self.root, |first| &first.package.folder)
     }
 
     /// The crates of it that are built.
-    pub fn packages(&self) -> &[Package] {
-        &self.packages
+    pub fn crates(&self) -> &[CrateBuild] {
+        &self.crates
     }
 
     /// The files that the libraries are made from, to be watched.
@@ -76,7 +78,7 @@ impl Workspace {
         let roots = [&self.root, &self.manifests.root];
         for root in roots.into_iter().filter(|root| root.is_absolute()) {
             set.named.extend(["Cargo.toml", "Cargo.lock"].map(|file| root.join(file)));
-            for package in &self.packages {
+            for CrateBuild { package, .. } in &self.crates {
                 set.named.insert(package.folder.join("Cargo.toml"));
                 set.named.extend(settings::files(&package.folder, root));
             }
@@ -90,7 +92,7 @@ impl Workspace {
         if self.manifests.local.is_empty() {
             let above = self.root.ancestors().skip(1).map(|folder| folder.join("Cargo.toml"));
             set.named.extend(above.filter(|manifest| manifest.exists()));
-            set.folders.extend(self.packages.iter().map(|package| package.folder.clone()));
+            set.folders.extend(self.crates.iter().map(|built| built.package.folder.clone()));
         } else if !self.inputs.complete {
             set.folders.extend(self.manifests.local.values().flat_map(|local| local.sources.iter().cloned()));
         }
@@ -108,13 +110,14 @@ impl Workspace {
         if of.is_empty() {
             of.extend(self.manifests.crate_of(path));
         }
-        let made_of = self.packages.iter().zip(&self.manifests.made_of);
+        let packages = self.crates.iter().map(|built| &built.package);
+        let made_of = packages.clone().zip(&self.manifests.made_of);
         let found: Vec<_> = made_of
             .filter(|(_, folders)| of.iter().any(|folder| folders.contains(*folder)))
             .map(|(package, _)| package)
             .collect();
         // It is the workspace's, or nothing is known yet.
-        if found.is_empty() { self.packages.iter().collect() } else { found }
+        if found.is_empty() { packages.collect() } else { found }
     }
 }
 
@@ -122,24 +125,26 @@ impl Workspace {
 pub(super) mod tests {
     use super::super::manifests::Local;
     use super::*;
+    use crate::config::BuildSettings;
 
-    pub(in super::super) fn package(name: &str, workspace: &str) -> Package {
-        Package {
+    pub(in super::super) fn built(name: &str, workspace: &str) -> CrateBuild {
+        let package = Package {
             name: name.to_owned(),
             folder: Path::new(workspace).join(name),
             workspace: workspace.into(),
             library: format!("lib{name}.so"),
-        }
+        };
+        CrateBuild { package, settings: BuildSettings::default() }
     }
 
     #[test]
     fn crates_of_a_workspace_are_built_together() {
-        let packages = [package("b", "/x"), package("c", "/y"), package("a", "/x"), package("b", "/x")];
-        let workspaces = Workspace::group(packages);
+        let crates = [built("b", "/x"), built("c", "/y"), built("a", "/x"), built("b", "/x")];
+        let workspaces = Workspace::group(crates);
         let found: Vec<(&Path, Vec<&str>)> = workspaces
             .iter()
             .map(|workspace| {
-                (workspace.root(), workspace.packages.iter().map(|it| it.name.as_str()).collect())
+                (workspace.root(), workspace.crates.iter().map(|it| it.package.name.as_str()).collect())
             })
             .collect();
         assert_eq!(found, [(Path::new("/x"), vec!["a", "b"]), (Path::new("/y"), vec!["c"])]);
@@ -147,7 +152,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_file_is_of_those_that_read_it_or_of_the_innermost_crate() {
-        let mut workspaces = Workspace::group([package("a", "/x"), package("b", "/x")]);
+        let mut workspaces = Workspace::group([built("a", "/x"), built("b", "/x")]);
         let workspace = &mut workspaces[0];
         let folders = |folders: &[&str]| folders.iter().map(PathBuf::from).collect();
         let made_of = vec![folders(&["/x/a", "/shared"]), folders(&["/x/b", "/shared", "/x/a/inner"])];
@@ -176,7 +181,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_watched_is_what_was_read() {
-        let mut workspaces = Workspace::group([package("a", "/x"), package("b", "/x")]);
+        let mut workspaces = Workspace::group([built("a", "/x"), built("b", "/x")]);
         let workspace = &mut workspaces[0];
         assert_eq!(workspace.sources().folders, ["/x/a", "/x/b"].map(PathBuf::from).into());
         assert!(workspace.sources().named.contains(Path::new("/x/.cargo/config.toml")));

@@ -94,7 +94,9 @@ pub enum InspectError {
     },
     /// The library is built for another target.
     #[error(
-        "the library is for another target: found {found}, expected {needed}; build it with `--target {needed}`"
+        "the library is for another target: found {found}, expected {needed}{}; build it with `--target {needed}`, or \
+         set `build.target` of the app to it",
+        two_c_libraries(found, needed)
     )]
     Target {
         /// The library's target.
@@ -122,6 +124,15 @@ pub enum InspectError {
         /// The library's panic strategy.
         found: String,
     },
+}
+
+/// What two targets mean that differ in their C library only.
+fn two_c_libraries(found: &str, needed: &str) -> &'static str {
+    match (found.ends_with("-musl"), needed.ends_with("-musl")) {
+        (true, false) => " (a host with glibc cannot load a library for musl: a process has one C library)",
+        (false, true) => " (a host with musl cannot load a library for glibc: a process has one C library)",
+        _ => "",
+    }
 }
 
 impl From<object::read::Error> for InspectError {

@@ -252,6 +252,16 @@ fn stamps_that_do_not_fit_are_refused() {
     let error = inspect(&Library::stamped(&target).bytes()).unwrap_err();
     assert!(error.to_string().contains("found wasm32-wasip1, expected"), "{error}");
 
+    // A library for the other C library of this machine.
+    let musl = Stamp { target: "x86_64-unknown-linux-musl".into(), ..stamp() };
+    let error = inspect(&Library::stamped(&musl).bytes()).unwrap_err().to_string();
+    let expected = format!(
+        "found x86_64-unknown-linux-musl, expected {} (a host with glibc cannot load a library for musl: a process has one C \
+         library); build it with `--target {0}`, or set `build.target` of the app to it",
+        stamp::TARGET
+    );
+    assert!(error.ends_with(&expected), "{error}");
+
     let panic = Stamp { panic: "abort".into(), ..stamp() };
     let error = inspect(&Library::stamped(&panic).bytes()).unwrap_err();
     assert!(error.to_string().contains("set `panic = \"unwind\"`"), "{error}");

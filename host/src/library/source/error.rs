@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::package::Package;
+use super::path::SourcePath;
 
 /// Why there is no library.
 #[derive(Debug, thiserror::Error)]
@@ -56,17 +57,21 @@ pub enum SourceError {
     },
     /// The crate has not been built, or its library has been removed.
     #[error(
-        "the library of crate {} is not built: looked for {}; run `cargo build -p {}` in {}",
+        "the library of crate {} is not built: looked for {}; run `cargo build -p {}{}{}` in {}",
         package.name,
         list(looked_for),
         package.name,
+        option("profile", wanted.profile.as_deref()),
+        option("target", wanted.target.as_deref()),
         package.workspace.display()
     )]
     NotBuilt {
         /// The crate.
         package: Package,
+        /// The profile and the target triple that it is to be built with.
+        wanted: Box<SourcePath>,
         /// Where its library was looked for.
-        looked_for: Vec<PathBuf>,
+        looked_for: Box<[PathBuf]>,
     },
     /// The crate does not build a library that can be loaded.
     #[error(
@@ -109,6 +114,10 @@ pub enum SourceError {
 
 fn did_you_mean(suggestion: Option<&Path>) -> String {
     suggestion.map(|path| format!("; did you mean {}?", path.display())).unwrap_or_default()
+}
+
+fn option(name: &str, value: Option<&str>) -> String {
+    value.map(|value| format!(" --{name} {value}")).unwrap_or_default()
 }
 
 fn list(paths: &[PathBuf]) -> String {

@@ -4,6 +4,8 @@ mod cargo_output;
 mod error;
 mod manifest;
 mod package;
+mod path;
+mod profiles;
 
 use std::env;
 use std::ffi::OsStr;
@@ -17,6 +19,7 @@ pub use self::error::SourceError;
 use self::manifest::package;
 pub(crate) use self::manifest::workspace_above;
 pub use self::package::Package;
+pub use self::path::SourcePath;
 
 /// Where an app's library comes from: what its `path` leads to at the moment.
 ///
@@ -47,15 +50,16 @@ pub struct Source {
 impl Source {
     /// Finds out what the absolute path `path` leads to. `app` is the app's name, which decides between
     /// several libraries in one folder.
-    pub fn locate(path: impl AsRef<Path>, app: &str) -> Source {
-        Source::locate_with(path.as_ref(), app, &|name| env::var_os(name))
+    pub fn locate(path: impl Into<SourcePath>, app: &str) -> Source {
+        Source::locate_with(&path.into(), app, &|name| env::var_os(name))
     }
 
-    fn locate_with(path: &Path, app: &str, environment: Environment<'_>) -> Source {
+    fn locate_with(source: &SourcePath, app: &str, environment: Environment<'_>) -> Source {
+        let path = source.path.as_path();
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => {
                 let manifest = path.join("Cargo.toml");
-                if manifest.exists() { in_crate(path, manifest, environment) } else { in_folder(path, app) }
+                if manifest.exists() { in_crate(source, manifest, environment) } else { in_folder(path, app) }
             }
             Ok(_) => Source::only(path, Ok(path.to_owned())),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -152,21 +156,27 @@ fn libraries(folder: &Path) -> io::Result<Vec<String>> {
 }
 
 /// In a crate's folder.
-fn in_crate(folder: &Path, manifest: PathBuf, environment: Environment<'_>) -> Source {
-    let package = match package(folder, &manifest) {
+fn in_crate(source: &SourcePath, manifest: PathBuf, environment: Environment<'_>) -> Source {
+    let package = match package(&source.path, &manifest) {
         Ok(package) => package,
         Err(error) => return Source::only(&manifest, Err(error)),
     };
-    let candidates = candidates(&package, environment);
+    let candidates = candidates(&package, source, environment);
     let newest = candidates
         .iter()
         .filter_map(|path| Some((built(path)?, path)))
         // Of two that are equally new, the first, so that `debug` comes before `release`.
         .reduce(|newest, next| if next.0 > newest.0 { next } else { newest })
         .map(|(_, path)| path.clone());
-    let library = newest
-        .ok_or_else(|| SourceError::NotBuilt { package: package.clone(), looked_for: candidates.clone() });
-    let watch = [manifest].into_iter().chain(candidates).collect();
+    let library = newest.ok_or_else(|| SourceError::NotBuilt {
+        package: package.clone(),
+        wanted: source.clone().into(),
+        looked_for: candidates.as_slice().into(),
+    });
+    // The workspace's manifest has the profiles.
+    let workspace = package.workspace.join("Cargo.toml");
+    let workspace = Some(workspace).filter(|workspace| *workspace != manifest);
+    let watch = [manifest].into_iter().chain(workspace).chain(candidates).collect();
     Source { library, watch, package: Some(package) }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 fn locate(path: &Path) -> Source {
-    Source::locate_with(path, "hello", &|_| None)
+    Source::locate_with(&path.into(), "hello", &|_| None)
 }
 
 fn write(path: PathBuf, text: &str) -> PathBuf {
@@ -138,6 +138,63 @@ fn a_library_may_have_a_name_of_its_own() {
     assert_eq!(locate(folder.path()).library().unwrap(), library);
 }
 
+/// The source path of a crate with these build settings.
+fn built_with(path: &Path, profile: Option<&str>, target: Option<&str>) -> Source {
+    let [profile, target] = [profile, target].map(|name| name.map(str::to_owned));
+    Source::locate_with(&SourcePath { path: path.to_owned(), profile, target }, "hello", &|_| None)
+}
+
+#[test]
+fn the_profiles_of_the_workspace_have_folders_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let manifest = "[workspace]\nmembers = [\"apps/*\"]\n[profile.dist]\ninherits = \"release\"\n[profile.dev]\nopt-level = 1\n\
+                    [profile.bench]\ndebug = true\n[profile.\"../out\"]\ndebug = true\n";
+    write(root.join("Cargo.toml"), manifest);
+    write(root.join(".cargo/config.toml"), "[profile.mini]\ninherits = \"release\"\n");
+    let path = crate_in(&root.join("apps/hello"), "hello");
+    let watched = locate(&path).watch().to_vec();
+    let folders: Vec<_> = watched
+        .iter()
+        .filter_map(|path| path.strip_prefix(root.join("target")).ok()?.parent()?.to_str())
+        .collect();
+    assert_eq!(folders, ["debug", "release", "dist", "mini"]);
+    assert!(watched.contains(&root.join("Cargo.toml")), "a profile may be added");
+
+    let [debug, dist, mini] = ["debug", "dist", "mini"]
+        .map(|folder| write(root.join("target").join(folder).join("libhello.so"), ""));
+    age(&debug, 20);
+    age(&mini, 10);
+    assert_eq!(locate(&path).library().unwrap(), dist);
+    age(&dist, 15);
+    assert_eq!(locate(&path).library().unwrap(), mini);
+}
+
+#[test]
+fn the_build_settings_choose_among_libraries() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    crate_in(root, "hello");
+    let write = |place: &str| write(root.join("target").join(place).join("libhello.so"), "");
+    let (debug, dist, crossed) = (write("debug"), write("dist"), write("a-b-c/debug"));
+    age(&debug, 20);
+    // No manifest names the profile, or the target.
+    assert_eq!(built_with(root, None, None).library().unwrap(), debug);
+    assert_eq!(built_with(root, Some("dist"), None).library().unwrap(), dist);
+    assert_eq!(built_with(root, Some("dev"), None).library().unwrap(), debug);
+    assert_eq!(built_with(root, None, Some("a-b-c")).library().unwrap(), crossed);
+    assert_eq!(built_with(root, Some("dev"), Some("a-b-c")).library().unwrap(), crossed);
+    let message = error(&built_with(root, Some("dist"), Some("a-b-c")));
+    let root = root.display();
+    assert_eq!(
+        message,
+        format!(
+            "the library of crate hello is not built: looked for {root}/target/a-b-c/dist/libhello.so; run `cargo build -p hello \
+             --profile dist --target a-b-c` in {root}"
+        )
+    );
+}
+
 #[test]
 fn target_folders_elsewhere_are_looked_in() {
     let folder = tempfile::tempdir().unwrap();
@@ -152,8 +209,9 @@ fn target_folders_elsewhere_are_looked_in() {
     let named = write(folder.path().join("env/debug/libhello.so"), "");
     age(&configured, 10);
     let target = folder.path().join("env").into_os_string();
-    let source =
-        Source::locate_with(&path, "hello", &|name| (name == "CARGO_TARGET_DIR").then(|| target.clone()));
+    let source = Source::locate_with(&(&path).into(), "hello", &|name| {
+        (name == "CARGO_TARGET_DIR").then(|| target.clone())
+    });
     assert_eq!(source.library().unwrap(), named);
 }
 

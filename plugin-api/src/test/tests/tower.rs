@@ -69,6 +69,32 @@ fn functions_of_every_kind_make_an_app() {
 }
 
 #[test]
+fn the_runtime_is_that_of_the_setting() {
+    use crate::test::MultiThread;
+
+    async fn blocks() -> String {
+        // It panics on a runtime with one thread.
+        tokio::task::block_in_place(|| format!("{:?}", tokio::runtime::Handle::current().runtime_flavor()))
+    }
+    fn app() -> Router {
+        Router::new().route("/blocks", get(blocks))
+    }
+    async fn later(start: Start) -> Result<Router, String> {
+        if start.multi_thread { Ok(app()) } else { Err("it has one thread".to_owned()) }
+    }
+    let asked = |app: &TestApp| app.get("/blocks").text().into_owned();
+    assert_eq!(asked(&TestApp::new(MultiThread(app))), "MultiThread");
+    assert_eq!(asked(&TestApp::new(MultiThread(|| Ok::<_, String>(app())))), "MultiThread");
+    assert_eq!(asked(&TestApp::new(MultiThread(async || app()))), "MultiThread");
+    let many = TestApp::new(MultiThread(later)).reload();
+    assert_eq!(asked(&many), "MultiThread");
+    let failed = many.reload_as(app).get("/blocks");
+    assert_eq!(failed.status(), 500);
+    let why = "can call blocking only when running on the multi-threaded runtime";
+    assert!(failed.text().contains(why), "{}", failed.text());
+}
+
+#[test]
 fn bodies_errors_and_tasks_are_as_in_a_host() {
     let app = TestApp::new(router);
     let large = vec![7; 1_000_000];

@@ -5,6 +5,8 @@
 mod pages {
     #[doc = include_str!("../README.md")]
     struct Readme;
+    #[doc = include_str!("src/actix.md")]
+    struct Actix;
     #[doc = include_str!("src/axum.md")]
     struct Axum;
     #[doc = include_str!("src/embedding.md")]

@@ -30,16 +30,20 @@
 //! | server-sent events, WebSockets | [`sse`], [`ws`] |
 //! | calls to other apps | [`Host`] |
 //! | apps that are axum routers or other `tower` services | the features `axum` and `tower` |
+//! | apps that are programs for actix-web | the feature `actix` |
 //! | events of `tracing` in the host's log, in apps without these | the feature `tracing` |
 //! | tests without a host | the feature `test`: `test::TestApp` |
 //! | a custom worker | [`export_app!`] with a function that takes the [`Port`] |
 //! | the types that cross the boundary | [`abi`], [`protocol`], [`stamp`] |
 //!
-//! The folders of its source are layers, and each uses only those below it: `test` (an app under test), `tower` (apps that
+//! The folders of its source are layers, and each uses only those below it: `test` (an app under test), `actix` (apps for
+//! actix-web), `tower` (apps that
 //! are `tower` services), `worker` (an application in its event loop), `http` (requests and responses), `abi` (the link to
 //! the host). On top of them are the few entries that an app's crate reaches by macros.
 
 pub mod abi;
+#[cfg(feature = "actix")]
+pub mod actix;
 mod export;
 mod http;
 #[doc(hidden)]

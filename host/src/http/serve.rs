@@ -12,6 +12,7 @@ use super::body::request_body;
 use super::connection::Current;
 use super::failure::problem_response;
 use super::head::response;
+use super::health::Health;
 use super::request_id::RequestId;
 use super::request_log::RequestLog;
 use super::rewrite::Rewrite;

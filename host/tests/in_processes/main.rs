@@ -12,6 +12,7 @@ macro_rules! again {
 }
 
 again! {
+    "../actix.rs" actix,
     "../admission.rs" admission,
     "../axum.rs" axum,
     "../calls.rs" calls,

@@ -1,7 +1,5 @@
 //! A program for actix-web as an app.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
-
 mod support;
 
 use serde_json::json;
@@ -117,7 +115,7 @@ fn workers_are_served_by_their_own_application_with_common_data() {
     let host = Host::start(app, &[]);
     let load = Load::start(host.address(), &[&*path("/greet/x"); 4]);
     let counted: usize = (0..30).map(|_| host.get(&path("/count")).text().parse::<usize>().unwrap()).sum();
-    assert_eq!(counted, (0..30).sum());
+    assert_eq!(counted, (0..30).sum::<usize>());
     assert!(load.stop().into_iter().flatten().all(|reply| reply.status == 200));
 }
 

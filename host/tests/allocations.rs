@@ -82,7 +82,7 @@ async fn atoll(address: mpsc::Sender<SocketAddr>, ended: oneshot::Receiver<()>) 
     let server = Server::bind(registrar.registry().clone(), "127.0.0.1:0").unwrap();
     address.send(server.addresses()[0]).unwrap();
     tokio::select! {
-        ended = server.run() => ended.unwrap(),
+        ended = server.run(futures_util::stream::pending()) => ended.unwrap(),
         _ = ended => {}
     }
     registrar.close().await;

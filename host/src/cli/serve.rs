@@ -105,12 +105,14 @@ pub(super) fn host(args: &ServeArgs) -> anyhow::Result<HostBuilder> {
 
 async fn serve(args: &ServeArgs, mut passed: PassedSockets, host: &Host) -> anyhow::Result<()> {
     let (server, follow_certificate) = listen(args, &mut passed, host.registry(), host.watcher())?;
+    // Before anybody can know where it serves: from then on, a signal is to stop it in order.
+    let stops = signals::stop_signals()?;
     out::print(format!("{}\n", banner(host.registry(), &server.base_url())))?;
     say_listening(&server)?;
     say_admin(host.admin_address())?;
     let reread = actix_web::rt::spawn(signals::reread_at_hangup(host.watcher().clone())?);
     service_manager::ready();
-    let served = server.run().await;
+    let served = server.run(stops).await;
     [Some(reread), follow_certificate].iter().flatten().for_each(JoinHandle::abort);
     Ok(served?)
 }

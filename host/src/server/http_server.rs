@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_web::App;
 use actix_web::dev::Server as ActixServer;
 use actix_web::web::ServiceConfig;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::sleep;
 
@@ -19,7 +19,6 @@ use crate::http::{self, HttpSettings, LivePages, Mount, ServerLimits, TrustedPro
 use crate::server::listeners::{Door, Listener};
 use crate::server::open_files;
 use crate::server::service_manager;
-use crate::server::signals::stop_signals;
 use crate::server::tls::Tls;
 
 /// Routes that another program adds.
@@ -142,24 +141,14 @@ impl Server {
         self.listeners.iter().map(Listener::shown).chain(redirecting).collect()
     }
 
-    /// Serves until SIGINT or SIGTERM; then is not ready for `shutdown_delay`, takes no new connection, ends server-sent events
-    /// and WebSockets, finishes the other requests that it has, and comes back. Another signal ends the delay.
-    ///
-    /// # Errors
-    /// The listener or the signals cannot be used.
-    pub async fn run(self) -> io::Result<()> {
-        self.run_until_one_of(stop_signals()?.inspect(|_| service_manager::stopping())).await
-    }
-
-    /// Like [`run`](Self::run), until `stop` returns the reason to stop.
+    /// Serves until the first of `stops`, which are reasons to stop, such as [the signals](crate::server::signals::stop_signals):
+    /// take those before anybody can know that this serves. Then it is not ready for `shutdown_delay`, takes no new connection,
+    /// ends server-sent events and WebSockets, finishes the other requests that it has, and comes back. Another one of `stops` ends
+    /// the delay.
     ///
     /// # Errors
     /// The listener cannot be used.
-    pub async fn run_until(self, stop: impl Future<Output = &'static str> + 'static) -> io::Result<()> {
-        self.run_until_one_of(stream::once(stop).chain(stream::pending())).await
-    }
-
-    async fn run_until_one_of(self, stops: impl Stream<Item = &'static str> + 'static) -> io::Result<()> {
+    pub async fn run(self, stops: impl Stream<Item = &'static str> + 'static) -> io::Result<()> {
         let limits = self.front.limits;
         let (mount, shutdown) = (self.front.mount.clone(), self.front.shutdown.clone());
         let (threads, for_each) = open_files::threads_and_connections(limits.max_connections);
@@ -216,6 +205,7 @@ impl Server {
         actix_web::rt::spawn(async move {
             let mut stops = pin!(stops);
             let Some(reason) = stops.next().await else { return };
+            service_manager::stopping();
             if !limits.shutdown_delay.is_zero() {
                 log::info!("{reason}: not ready, and shutting down in {:?}", limits.shutdown_delay);
                 tokio::select! {

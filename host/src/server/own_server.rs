@@ -11,6 +11,7 @@ use crate::server::address::ListenAddress;
 use crate::server::host::Host;
 use crate::server::http_server::Server;
 use crate::server::listeners::Listener;
+use crate::server::signals::stop_signals;
 
 /// A server of a host's apps that listens already; see [`Host::server`].
 pub struct HostServer(Server);
@@ -72,7 +73,7 @@ impl HostServer {
     /// # Errors
     /// The sockets or the signals cannot be used.
     pub async fn run(self) -> io::Result<()> {
-        self.0.run().await
+        self.0.run(stop_signals()?).await
     }
 }
 

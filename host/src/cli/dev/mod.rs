@@ -10,7 +10,7 @@ use std::sync::Arc;
 use actix_web::rt::task::JoinHandle;
 use atoll_host::internal::http::LivePages;
 use atoll_host::internal::service_manager::PassedSockets;
-use atoll_host::internal::{banner, open_files};
+use atoll_host::internal::{banner, open_files, signals};
 use atoll_host::logging;
 use clap::Args;
 
@@ -64,6 +64,7 @@ async fn develop(args: &DevArgs, mut passed: PassedSockets) -> anyhow::Result<()
     let mut builds = BuildQueue::new(registrar, live, report, args.release);
     let mut watches = Watches::new(file);
 
+    let stops = signals::stop_signals()?;
     builds.take(config, &mut watches);
     let base = server.base_url();
     // Each app is served as soon as it is built.
@@ -76,7 +77,7 @@ async fn develop(args: &DevArgs, mut passed: PassedSockets) -> anyhow::Result<()
     })?;
     serve::say_listening(&server)?;
     serve::say_admin(host.admin_address())?;
-    let served = server.run().await;
+    let served = server.run(stops).await;
     // Ends the build that may be running, too.
     host.close().await;
     follow_events.abort();

@@ -53,6 +53,7 @@ use crate::observe::logging::{self, Format};
 use crate::registry::Registrar;
 use crate::server::http_server::Server;
 use crate::server::open_files;
+use crate::server::signals::stop_signals;
 
 /// Without what the server and `LibReloader` say of themselves.
 const LOG_FILTER: &str = "info,actix_server=warn,hot_lib_reloader=warn";
@@ -129,10 +130,11 @@ fn serve(app: &str, library: &str, options: &Options) -> anyhow::Result<()> {
         let server = Server::bind(alone, options.listen).map_err(|error| {
             anyhow!("cannot listen on {}: {error}; choose another address with --listen", options.listen)
         })?;
+        let stops = stop_signals()?;
         let url = server.base_url();
         println!("Serving {app} at {url}/ (in a host, at /apps/{app}/)");
         println!("run `cargo build --package {app} --lib` to reload it");
-        server.run().await?;
+        server.run(stops).await?;
         registrar.close().await;
         Ok(())
     })

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use log::LevelFilter;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
@@ -89,7 +90,7 @@ async fn serve(server: Server, registrar: &Registrar, mut ordered: UnboundedRece
         }
         "the test is over"
     };
-    if let Err(error) = server.run_until(stop).await {
+    if let Err(error) = server.run(stream::once(stop).chain(stream::pending())).await {
         log::error!("the server of the test has ended: {error}");
     }
     registrar.close().await;

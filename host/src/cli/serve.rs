@@ -18,6 +18,7 @@ use atoll_host::{Host, HostBuilder};
 use clap::Args;
 use ipnet::IpNet;
 
+use super::state_dir::StateDir;
 use super::{free_port, out};
 
 /// Where the apps are, and where they are served.
@@ -64,6 +65,8 @@ pub(crate) struct ServeArgs {
     /// Log each request.
     #[arg(long)]
     pub(super) access_log: bool,
+    #[command(flatten)]
+    pub(super) state: StateDir,
     /// The format of log lines.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: Format,
@@ -102,6 +105,9 @@ pub(super) fn host(args: &ServeArgs) -> anyhow::Result<HostBuilder> {
     let mut host = Host::builder(&args.config);
     if let Some(sink) = spans(args)? {
         host = host.with_spans(sink);
+    }
+    if let Some(folder) = args.state.path() {
+        host = host.with_state_dir(folder);
     }
     if let Some(listener) = admin_listener(args)? {
         host = host.with_admin(listener, admin_token(args)?).with_admin_origins(args.admin_origin.clone());

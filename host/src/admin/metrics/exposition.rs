@@ -18,6 +18,7 @@ use crate::app::handle::App;
 use crate::app::pins::PinnedGeneration;
 use crate::generation::handle::Generation;
 use crate::observe::metrics::{Counter, Histogram, Metrics};
+use crate::observe::usage::Amounts;
 
 /// The form of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +105,8 @@ impl Collector for Apps {
             Some(&Unit::Bytes),
             |serving| serving.heap().peak,
         )?;
-        out.generations(&self.pinned)
+        out.generations(&self.pinned)?;
+        out.usage()
     }
 }
 
@@ -250,6 +252,35 @@ impl Families<'_, '_> {
                     let labels = [("app", &**app.name()), ("outcome", outcome)];
                     number(family, MetricType::Counter, &labels, count.get())?;
                 }
+            }
+            Ok(())
+        })
+    }
+
+    fn usage(&mut self) -> fmt::Result {
+        let used = self.apps.iter().filter(|app| is_used(app));
+        // One reading for all of it.
+        let used: Vec<_> = used.map(|app| (app.name().clone(), app.meter().total())).collect();
+        let seconds = |nanoseconds: u64| nanoseconds as f64 / 1e9;
+        let families: [(&str, &str, fn(&Amounts) -> u64); 2] = [
+            ("atoll_app_cpu", "CPU time of threads or processes", |used| used.cpu_ns),
+            ("atoll_app_uptime", "Time that generations were ready", |used| used.uptime_ns),
+        ];
+        for (name, help, of) in families {
+            self.family(name, help, Some(&Unit::Seconds), MetricType::Counter, |family, _| {
+                for (app, used) in &used {
+                    let labels = [("app", &**app)];
+                    let labels = &labels[..];
+                    let mut sample = family.encode_family(&labels)?;
+                    sample.encode_counter::<NoLabelSet, f64, u64>(&seconds(of(used)), None)?;
+                }
+                Ok(())
+            })?;
+        }
+        let help = "Bytes allocated in heaps times the seconds that they were";
+        self.family("atoll_app_heap_byte_seconds", help, None, MetricType::Counter, |family, _| {
+            for (app, used) in &used {
+                number(family, MetricType::Counter, &[("app", app)], used.heap_byte_seconds)?;
             }
             Ok(())
         })

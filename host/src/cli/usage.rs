@@ -72,7 +72,7 @@ pub(super) fn run(args: &UsageArgs) -> anyhow::Result<ExitCode> {
     }
     if let Some(since) = report.complete_since_ms {
         eprintln!(
-            "atoll: hours before {} are left out: they are no longer told apart; without --since and --until, they count",
+            "atoll: hours before {} are left out: they are no longer kept apart; without --since and --until, they count",
             units::time(since)
         );
     }

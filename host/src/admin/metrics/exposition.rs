@@ -18,7 +18,6 @@ use crate::app::handle::App;
 use crate::app::pins::PinnedGeneration;
 use crate::generation::handle::Generation;
 use crate::observe::metrics::{Counter, Histogram, Metrics};
-use crate::observe::usage::Amounts;
 
 /// The form of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,26 +260,33 @@ impl Families<'_, '_> {
         let used = self.apps.iter().filter(|app| is_used(app));
         // One reading for all of it.
         let used: Vec<_> = used.map(|app| (app.name().clone(), app.meter().total())).collect();
-        let seconds = |nanoseconds: u64| nanoseconds as f64 / 1e9;
-        let families: [(&str, &str, fn(&Amounts) -> u64); 2] = [
-            ("atoll_app_cpu", "CPU time of threads or processes", |used| used.cpu_ns),
-            ("atoll_app_uptime", "Time that generations were ready", |used| used.uptime_ns),
-        ];
-        for (name, help, of) in families {
-            self.family(name, help, Some(&Unit::Seconds), MetricType::Counter, |family, _| {
-                for (app, used) in &used {
-                    let labels = [("app", &**app)];
-                    let labels = &labels[..];
-                    let mut sample = family.encode_family(&labels)?;
-                    sample.encode_counter::<NoLabelSet, f64, u64>(&seconds(of(used)), None)?;
-                }
-                Ok(())
-            })?;
-        }
+        let cpu = used.iter().map(|(app, used)| (&**app, used.cpu_ns));
+        self.seconds("cpu", "CPU time of threads or processes", cpu)?;
+        let uptime = used.iter().map(|(app, used)| (&**app, used.uptime_ns));
+        self.seconds("uptime", "Time that generations were ready", uptime)?;
         let help = "Bytes allocated in heaps times the seconds that they were";
         self.family("atoll_app_heap_byte_seconds", help, None, MetricType::Counter, |family, _| {
             for (app, used) in &used {
                 number(family, MetricType::Counter, &[("app", app)], used.heap_byte_seconds)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// A counter of seconds, of each app in nanoseconds.
+    fn seconds<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = (&'a str, u64)>,
+    ) -> fmt::Result {
+        let name = format!("atoll_app_{name}");
+        self.family(&name, help, Some(&Unit::Seconds), MetricType::Counter, |family, _| {
+            for (app, nanoseconds) in values {
+                let labels = [("app", app)];
+                let labels = &labels[..];
+                let mut sample = family.encode_family(&labels)?;
+                sample.encode_counter::<NoLabelSet, f64, u64>(&(nanoseconds as f64 / 1e9), None)?;
             }
             Ok(())
         })

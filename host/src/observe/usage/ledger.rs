@@ -75,7 +75,7 @@ impl Ledger {
         self.past = Arc::new(past);
     }
 
-    /// All hours that are told apart, with those that are both past and current twice.
+    /// All hours that are kept apart, with those that are both past and current twice.
     pub(super) fn hours(&self) -> impl Iterator<Item = (u64, &Rows)> {
         let hours = self.past.hours.iter().chain(&self.current.hours);
         hours.map(|(&hour, rows)| (hour, rows))

@@ -276,6 +276,9 @@ mod tests {
         two.cpu_ms.store(3, Ordering::Relaxed);
         assert_eq!(taken(&meter)["two"].cpu_ns, 2_000_000);
         drop(metering_two);
+        // Until then, its heap was there.
+        assert_eq!(taken(&meter).remove("two").unwrap_or_default().cpu_ns, 0);
+        two.cpu_ms.store(4, Ordering::Relaxed);
         assert!(taken(&meter).is_empty());
         assert_eq!(meter.total().cpu_ns, 11_000_000);
     }

@@ -2,8 +2,8 @@
 //!
 //! A [`Meter`] belongs to each app. It takes no part in requests: it reads the counters that they leave in the app's
 //! [metrics](crate::observe::metrics), the clocks of the app's threads or process, and its heap. A thread, the
-//! [`Recorder`], has all meters read each second, adds what they found to a [`Ledger`] and writes that to a
-//! [`Store`]. Reports are of what was written: the totals that they show never go down, however the host ends.
+//! [`Recorder`], reads all meters each second, adds what they found to a [`Ledger`](ledger::Ledger) and writes that to a
+//! [`Store`](store::Store). Reports are of what was written: the totals that they show never go down, however the host ends.
 
 mod amounts;
 mod ledger;
@@ -18,7 +18,6 @@ mod store;
 pub use self::report::{UsageEntry, UsageReport};
 pub use self::store::{UsageError, folder_of, read};
 
-pub(crate) use self::amounts::Amounts;
 pub(crate) use self::meter::{Meter, Metering, Source};
 pub(crate) use self::past::{KEPT_HOURS, KEPT_ROWS};
 pub(crate) use self::recorder::{Recorder, WRITE_INTERVAL};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rows::Rows;
 
-/// How many hours are told apart: 62 days. What was used before them is in one total.
+/// How many hours are kept apart: 62 days. What was used before them is in one total.
 pub(crate) const KEPT_HOURS: usize = 62 * 24;
 
 /// How many rows, each of one app, library and hour, are kept; with more, the oldest hours go into the total of what was before.
@@ -17,7 +17,7 @@ pub(crate) const KEPT_ROWS: usize = 50_000;
 pub(crate) struct Past {
     /// How often it was changed.
     pub(crate) sequence: u64,
-    /// The hours that are no longer told apart.
+    /// The hours that are no longer kept apart.
     pub(crate) before: Option<Before>,
     /// By their number since 1970.
     pub(crate) hours: BTreeMap<u64, Rows>,

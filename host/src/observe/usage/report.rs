@@ -17,7 +17,7 @@ pub struct UsageReport {
     pub until_ms: Option<u64>,
     /// When usage was read last, in milliseconds since 1970; 0: never.
     pub read_ms: u64,
-    /// The report has nothing of the hours before this time, in milliseconds since 1970: they are no longer told apart, and
+    /// The report has nothing of the hours before this time, in milliseconds since 1970: they are no longer kept apart, and
     /// not all of them are in its time. Absent: it is complete.
     pub complete_since_ms: Option<u64>,
     /// The apps by name, each with its libraries.
@@ -30,7 +30,7 @@ pub struct UsageEntry {
     /// The app's name.
     pub app: String,
     /// The first digits of the hash of the library's content; `-` before the app loaded one, `*` for those that are no longer
-    /// told apart.
+    /// kept apart.
     pub library: String,
     /// The time that generations with it were ready, in seconds.
     pub uptime_seconds: f64,

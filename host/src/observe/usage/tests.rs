@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::amounts::Amounts;
 use super::ledger::{HOUR_MS, Ledger};
 use super::past::Past;
 use super::rows::{Key, Rows};

@@ -32,7 +32,7 @@ pub(super) struct UsageArgs {
     /// Start with the hour of this time: `24h` or `7d` ago, a date in UTC, or an RFC 3339 time [default: the beginning].
     #[arg(long, value_name = "WHEN", value_parser = when)]
     since: Option<Timestamp>,
-    /// End with the hour before this time, in the same forms; all of an hour counts that has begun [default: now].
+    /// End before this time, in the same forms; the hour that it is within counts as a whole [default: now].
     #[arg(long, value_name = "WHEN", value_parser = when)]
     until: Option<Timestamp>,
     #[command(flatten)]
@@ -180,6 +180,8 @@ const COLUMNS: [&str; 9] = [
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     fn entry() -> UsageEntry {
@@ -200,9 +202,11 @@ mod tests {
     fn times_are_ago_or_of_a_calendar() {
         assert_eq!(when("2026-01-31").unwrap().to_string(), "2026-01-31T00:00:00Z");
         assert_eq!(when("2026-01-31T12:00:00+02:00").unwrap().to_string(), "2026-01-31T10:00:00Z");
-        for (text, hours) in [("24h", 24), ("7d", 7 * 24), ("90m", 1), ("1d 2h", 26)] {
-            let passed = Timestamp::now().duration_since(when(text).unwrap()).as_hours();
-            assert_eq!(passed, hours, "{text}");
+        for (text, minutes) in [("24h", 24 * 60), ("7d", 7 * 24 * 60), ("90m", 90), ("1d 2h", 26 * 60)] {
+            let ago = SignedDuration::from_mins(minutes);
+            let before = Timestamp::now() - ago;
+            let time = when(text).unwrap();
+            assert!(before <= time && time <= Timestamp::now() - ago, "{text}: {time}");
         }
         for text in ["", "yesterday", "24", "2026-13-01", "2026-01-31T12:00:00"] {
             let refused = when(text).unwrap_err();

@@ -120,7 +120,8 @@ fn when(text: &str) -> Result<Timestamp, String> {
         Timestamp::now().checked_sub(time.abs()).ok()
     };
     let of_day = |day: Date| Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp());
-    let time = text.parse().ok().or_else(|| text.parse().ok().and_then(of_day));
+    // Parsing as a date would accept a time of the day, and leave it out.
+    let time = text.parse().ok().or_else(|| Date::strptime("%Y-%m-%d", text).ok().and_then(of_day));
     let time = time.or_else(|| text.parse().ok().and_then(ago));
     time.ok_or_else(|| "expected a time such as 24h (ago), 7d, 2026-01-31 or 2026-01-31T12:00:00Z".to_owned())
 }

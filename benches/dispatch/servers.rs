@@ -8,6 +8,7 @@ use actix_web::rt::System;
 use atoll_host::config::Config;
 use atoll_host::internal::Registrar;
 use atoll_host::internal::http_server::Server;
+use atoll_host::internal::signals::stop_signals;
 use tokio::net::TcpListener as AsyncListener;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
@@ -70,9 +71,9 @@ async fn run_atoll(
     registrar.apply(config);
     let server = Server::bind(registrar.registry().clone(), "127.0.0.1:0").expect("there is a free port");
     address.send(server.addresses()[0]).expect("the bench waits for the address");
+    let stops = stop_signals().expect("signals can be taken");
     tokio::select! {
-        // The server takes SIGINT and SIGTERM for itself, and comes back then.
-        ended = server.run() => {
+        ended = server.run(stops) => {
             ended.expect("the server runs");
             registrar.close().await;
             process::exit(130);

@@ -124,6 +124,9 @@ pub mod internal {
     pub use crate::observe::events;
     pub use crate::observe::history::{HistoryEntry, State, Transition};
     pub use crate::observe::timing::RequestTiming;
+    pub mod usage {
+        pub use crate::observe::usage::*;
+    }
     pub use crate::process::control_groups::limits_by_control_group;
     pub use crate::process::trial::try_sandbox;
     pub use crate::registry::{Changes, Registrar, Registry};

@@ -119,6 +119,7 @@ fn an_app_shows_its_generations_panics_log_and_settings() {
         let settings = browser.text(".settings").await;
         assert!(settings.contains("queue 7 app") && settings.contains("***"), "{settings}");
         assert!(!settings.contains("s3cret"));
+        browser.says(".usage", "GiB·h").await;
         browser.click("#do-reload").await;
         browser.says("#done", "Generation 2 is serving").await;
         browser.says("[data-generation='2']", "serving").await;

@@ -41,7 +41,7 @@ impl Server {
         let mut command = peer.command(tools, address, &folder, cold)?;
         let output = File::create(&log)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        command.env("TMPDIR", &folder).current_dir(&folder);
+        command.env("TMPDIR", &folder).env("XDG_STATE_HOME", &folder).current_dir(&folder);
         let child = tied(&mut command).spawn().context("its server cannot be started")?;
         let mut server = Self { peer, address, child, log };
         server.wait_until_ready().with_context(|| server.last_words())?;

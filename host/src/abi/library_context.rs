@@ -16,6 +16,7 @@ use crate::abi::abort::Abort;
 use crate::abi::descriptors::Maker;
 use crate::abi::reports::{Reports, ToAppLog};
 use crate::abi::signals::state::Signals;
+use crate::abi::thread_clocks::ThreadClocks;
 use crate::abi::thread_end::range::Ranges;
 use crate::abi::threads::{self, Strangers};
 use crate::memory::heap::Heap;
@@ -30,6 +31,7 @@ pub struct LibraryContext {
     generation: u64,
     heap: Arc<Heap>,
     taken: Mutex<Taken>,
+    clocks: ThreadClocks,
     thread_ended: Notify,
     descriptors: Maker,
     reports: Arc<dyn Reports>,
@@ -107,6 +109,7 @@ impl LibraryContext {
             generation,
             heap: Arc::new(Heap::new()),
             taken: Mutex::default(),
+            clocks: ThreadClocks::default(),
             thread_ended: Notify::new(),
             descriptors: Maker::new(),
             reports,
@@ -186,19 +189,22 @@ impl LibraryContext {
 
     /// Books a thread that the library makes; on the thread itself, from its start.
     pub(super) fn book_thread(&self, event: ThreadEvent) {
-        let mut taken = self.lock();
         match event {
-            ThreadEvent::Starting => taken.starting += 1,
-            ThreadEvent::Failed => taken.starting -= 1,
+            ThreadEvent::Starting => self.lock().starting += 1,
+            ThreadEvent::Failed => self.lock().starting -= 1,
             ThreadEvent::Started => {
+                let mut taken = self.lock();
                 taken.starting -= 1;
                 let thread = threads::begun();
                 taken.threads.insert(thread, threads::own_name(thread));
+                drop(taken);
+                self.clocks.begin();
             }
             // It still runs destructors of thread-locals, the library's code: it stays until the kernel has
             // forgotten it. Those that ended before are struck off here, so that the set does not grow.
             ThreadEvent::Ending => {
-                taken.threads.retain(|&thread, _| threads::exists(thread));
+                self.clocks.end();
+                self.lock().threads.retain(|&thread, _| threads::exists(thread));
                 self.thread_ended.notify_waiters();
             }
         }
@@ -207,6 +213,17 @@ impl LibraryContext {
     /// The calling thread, a worker's, is about to run the library's code.
     pub(crate) fn worker_begins(&self) {
         self.lock().workers.insert(threads::this_thread());
+        self.clocks.begin();
+    }
+
+    /// The calling thread, a worker's, has come back from the library's code.
+    pub(crate) fn worker_ends(&self) {
+        self.clocks.end();
+    }
+
+    /// The CPU time of all threads that run, or ran, the library's code, but for the destructors of their thread-locals.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        self.clocks.total()
     }
 
     /// The calling thread has called `abort` or `exit`: it will not run on.

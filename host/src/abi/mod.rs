@@ -4,6 +4,7 @@
 pub(crate) mod abort;
 pub(crate) mod arguments;
 pub(crate) mod behind;
+pub(crate) mod cpu_clock;
 pub(crate) mod current;
 pub(crate) mod denials;
 pub(crate) mod descriptors;
@@ -15,6 +16,7 @@ pub(crate) mod panic_report;
 pub(crate) mod queued_reports;
 pub(crate) mod reports;
 pub(crate) mod signals;
+pub(crate) mod thread_clocks;
 pub(crate) mod thread_end;
 pub(crate) mod thread_stop;
 pub(crate) mod threads;

@@ -26,6 +26,7 @@ use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::http::sse;
 use crate::observe::entries::LogEntry;
 use crate::observe::events::HostEvent;
+use crate::observe::usage::UsageReport;
 
 /// The default number of log records.
 const RECORDS: usize = 100;
@@ -40,7 +41,7 @@ const RECORDS: usize = 100;
     ),
     paths(
         show_status, list_apps, show_app, start_app, stop_app, reload_app, roll_app_back, enable_app, disable_app,
-        set_log_level, show_log, follow_log, follow_events, follow_stats, show_config, show_metrics, invoke_app, show_api
+        set_log_level, show_log, follow_log, follow_events, follow_stats, show_usage, show_config, show_metrics, invoke_app, show_api
     ),
     components(schemas(HostEvent, ProblemDetails)),
     modifiers(&Security),
@@ -70,6 +71,7 @@ pub(super) fn configure(service: &mut ServiceConfig) {
         .service(show_log)
         .service(follow_log)
         .service(follow_events)
+        .service(show_usage)
         .service(show_config)
         .service(invoke_app)
         .service(show_metrics)
@@ -318,6 +320,28 @@ async fn follow_events(state: Data<State>) -> HttpResponse {
 #[get("/api/v1/stats")]
 async fn follow_stats(state: Data<State>) -> HttpResponse {
     stats::response(state.into_inner())
+}
+
+/// Which usage to return.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Period {
+    /// An app's name; by default all apps.
+    app: Option<String>,
+    /// A time in the first hour, in milliseconds since 1970; by default from the beginning.
+    #[param(minimum = 0)]
+    since_ms: Option<u64>,
+    /// A time in the last hour, in milliseconds since 1970; by default until now.
+    #[param(minimum = 0)]
+    until_ms: Option<u64>,
+}
+
+/// What apps have used, by app and library, in whole hours; the totals survive the host
+#[utoipa::path(tag = "host", params(Period), responses((status = 200, body = UsageReport), Refused))]
+#[get("/api/v1/usage")]
+async fn show_usage(state: Data<State>, period: Query<Period>) -> Answer<UsageReport> {
+    let Period { app, since_ms, until_ms } = period.into_inner();
+    Ok(Json(state.usage(app.as_deref(), since_ms, until_ms)?))
 }
 
 /// The effective configuration with the origin of each setting

@@ -18,7 +18,7 @@ use crate::library::check;
 use crate::library::needed::{BUILD_OUTPUT_LIMIT, NEEDED_LIBRARIES};
 use crate::library::preflight::{KNOWN_LIBRARIES, PREFLIGHTS};
 use crate::observe::logging::sink;
-use crate::observe::{app_log, faults};
+use crate::observe::{app_log, faults, usage};
 use crate::process::control::{MAX_DESCRIPTORS, MESSAGE_LIMIT};
 use crate::process::pool::BLANKS;
 
@@ -63,6 +63,10 @@ pub(crate) fn all(server: &ServerLimits) -> impl Iterator<Item = (&'static str, 
         ("secret", SECRET_LIMIT),
         ("small_file", regular_file::SMALL_FILE_LIMIT),
         ("spare_files", spare_files::SPARE_FILES as u64),
+        ("usage_hours", usage::KEPT_HOURS as u64),
+        ("usage_libraries", usage::LIBRARIES as u64),
+        ("usage_rows", usage::KEPT_ROWS as u64),
+        ("usage_write_interval_ms", milliseconds(usage::WRITE_INTERVAL)),
         ("waiting_app_processes", BLANKS as u64),
         ("websocket_control_frame", websocket_stream::MAX_CONTROL as u64),
         ("websocket_ping_interval_ms", milliseconds(websocket_liveness::PING_INTERVAL)),

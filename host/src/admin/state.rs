@@ -16,6 +16,7 @@ use crate::memory::heap;
 use crate::observe::events::EventBus;
 use crate::observe::faults::Faults;
 use crate::observe::unix_time::now_ms;
+use crate::observe::usage::{Usage, UsageReport};
 use crate::registry::Registry;
 
 use super::model::{AppDetails, AppStatus, EffectiveConfig, HostStatus, ProcessStatus};
@@ -30,6 +31,7 @@ pub(crate) struct State {
     pins: Pins,
     faults: Faults,
     pub(super) limits: ServerLimits,
+    usage: Usage,
     config: PathBuf,
     started_ms: u64,
 }
@@ -44,6 +46,7 @@ impl State {
             pins: resources.pins.clone(),
             faults: resources.faults.clone(),
             limits: ServerLimits::DEFAULT,
+            usage: resources.usage.clone(),
             config,
             started_ms: now_ms(),
         }
@@ -96,6 +99,30 @@ impl State {
     fn config(&self, name: &str) -> Result<AppConfig, Problem> {
         let found = self.registry.config(name);
         found.ok_or_else(|| Problem::new(ProblemKind::UnknownApp, self.registry.no_such_app(name)))
+    }
+
+    /// What apps have used in some time, in milliseconds since 1970: all apps, or this one.
+    pub(super) fn usage(
+        &self,
+        app: Option<&str>,
+        since_ms: Option<u64>,
+        until_ms: Option<u64>,
+    ) -> Result<UsageReport, Problem> {
+        if let (Some(since), Some(until)) = (since_ms, until_ms)
+            && since > until
+        {
+            let detail = format!("since_ms = {since} is after until_ms = {until}.");
+            return Err(Problem::new(ProblemKind::BadRequest, detail));
+        }
+        let mut report = self.usage.report(since_ms, until_ms);
+        if let Some(app) = app {
+            report.retain(|name| name == app);
+            // One that is no longer registered may have used something.
+            if report.apps.is_empty() {
+                self.app(app)?;
+            }
+        }
+        Ok(report)
     }
 
     /// All counts, as text.

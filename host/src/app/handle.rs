@@ -24,6 +24,7 @@ use crate::observe::history::{History, Transition};
 use crate::observe::logging;
 use crate::observe::metrics::Metrics;
 use crate::observe::trace::SpanSink;
+use crate::observe::usage::{Meter, Usage};
 
 /// One registered app.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub struct App {
     phase: Mutex<Phase>,
     app_log: Arc<AppLog>,
     metrics: Arc<Metrics>,
+    meter: Arc<Meter>,
     rate_limit: RateLimit,
     spans: Option<Arc<dyn SpanSink>>,
     draining: AtomicUsize,
@@ -50,14 +52,18 @@ impl App {
         config: &AppConfig,
         commands: Commands,
         events: EventBus,
+        usage: &Usage,
         spans: Option<Arc<dyn SpanSink>>,
         shows_details: bool,
     ) -> Self {
         let name: Arc<str> = config.name.as_str().into();
         let app_log = Arc::new(AppLog::new(name.clone(), events));
         app_log.configure(&config.settings);
+        let metrics = Arc::<Metrics>::default();
         Self {
             app_log,
+            meter: usage.meter(name.clone(), metrics.clone()),
+            metrics,
             name,
             settings: ArcSwap::from_pointee(config.settings.clone()),
             serving: ArcSwapOption::empty(),
@@ -65,7 +71,6 @@ impl App {
             shows_details,
             history: Mutex::default(),
             phase: Mutex::new(Phase::Cold),
-            metrics: Arc::default(),
             rate_limit: RateLimit::new(&config.settings),
             spans,
             draining: AtomicUsize::new(0),
@@ -169,6 +174,11 @@ impl App {
     /// What is counted of it.
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// What meters it.
+    pub(crate) fn meter(&self) -> &Arc<Meter> {
+        &self.meter
     }
 
     /// How many of its generations finish what they have.

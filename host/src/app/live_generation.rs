@@ -11,10 +11,13 @@ use crate::library::inspect::Inspected;
 use crate::library::loaded::Loaded;
 use crate::library::preflight::Passed;
 use crate::library::stage::Staged;
+use crate::observe::usage::Metering;
 
 /// A generation that is ready, with what runs it.
 #[derive(Debug)]
 pub(crate) struct LiveGeneration {
+    /// Ends before what it meters.
+    pub(crate) metering: Metering,
     pub(crate) generation: Arc<Generation>,
     pub(crate) housing: Housing,
     pub(crate) hash: ContentHash,

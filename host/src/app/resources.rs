@@ -16,6 +16,7 @@ use crate::library::stage::{StageError, Staging};
 use crate::observe::events::EventBus;
 use crate::observe::faults::Faults;
 use crate::observe::trace::SpanSink;
+use crate::observe::usage::Usage;
 use crate::process::pool::BlankPool;
 use crate::watch::Watcher;
 
@@ -39,6 +40,8 @@ pub(crate) struct AppResources {
     pub(crate) pins: Pins,
     /// The faults that ended earlier processes of the host.
     pub(crate) faults: Faults,
+    /// What they use.
+    pub(crate) usage: Usage,
     /// Where the spans of requests go.
     pub(crate) spans: Option<Arc<dyn SpanSink>>,
     /// Whether problems contain internal errors of the apps.
@@ -87,6 +90,7 @@ impl AppResources {
             events: EventBus::default(),
             pins: Pins::new(),
             faults: Faults::default(),
+            usage: Usage::default(),
             spans,
             shows_details,
         })

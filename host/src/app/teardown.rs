@@ -19,6 +19,7 @@ use crate::library::loaded::{HANDLERS_END, Loaded, PinReason, Pinned};
 use crate::library::own_thread::{OwnThreadError, on_own_thread};
 use crate::library::preflight::has_children;
 use crate::observe::history::{State, Transition};
+use crate::observe::usage::Metering;
 
 /// How long streams and WebSockets may take to end after the shutdown signal.
 const STREAMS_END: Duration = Duration::from_secs(1);
@@ -38,7 +39,7 @@ pub(crate) async fn tear_down(
     live: LiveGeneration,
     gone: impl FnOnce(Option<Inspected>),
 ) {
-    let LiveGeneration { generation, housing, hash, .. } = live;
+    let LiveGeneration { metering, generation, housing, hash, .. } = live;
     let settings = app.settings();
     let number = generation.number();
 
@@ -64,6 +65,7 @@ pub(crate) async fn tear_down(
         );
     }
     let blocked = generation.stop(settings.stop_timeout()).await;
+    metering.stopped();
     let (loaded, threads) = match housing {
         Housing::Host { loaded, threads } => (loaded, threads),
         Housing::Process { copy, process } => {
@@ -74,6 +76,7 @@ pub(crate) async fn tear_down(
                 log::warn!("{generation:?}: killing its process: {}", blocked.join(", "));
                 process.kill().await;
             }
+            drop(metering);
             gone(Some(copy));
             return record(app, number, State::Unloaded, String::new());
         }
@@ -93,6 +96,7 @@ pub(crate) async fn tear_down(
     };
     match unloaded {
         Ok(copy) => {
+            drop(metering);
             reclaim(&threads);
             gone(Some(copy));
             record(app, number, State::Unloaded, String::new());
@@ -110,7 +114,9 @@ pub(crate) async fn tear_down(
                 );
             }
             let pins = pins.clone();
-            spawn_local(Remains { app: app.clone(), generation, threads, pinned, entry, pins }.outlive());
+            spawn_local(
+                Remains { metering, app: app.clone(), generation, threads, pinned, entry, pins }.outlive(),
+            );
             gone(None);
         }
     }
@@ -126,6 +132,8 @@ pub(crate) fn pin(pins: &Pins, app: &App, number: u64, reason: &str) -> Entry {
 
 /// What is left of a generation that could not be unloaded.
 struct Remains {
+    /// What runs of it is metered to its end.
+    metering: Metering,
     app: Arc<App>,
     generation: Arc<Generation>,
     threads: Arc<WorkerThreads>,
@@ -156,6 +164,7 @@ impl Remains {
                     self.threads.join().await;
                     match unload(self.pinned.into_library()).await {
                         Ok(_copy) => {
+                            drop(self.metering);
                             reclaim(&self.threads);
                             log::info!("{:?} is no longer pinned and was unloaded", self.generation);
                             record(&self.app, self.generation.number(), State::Unloaded, String::new());

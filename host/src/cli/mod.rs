@@ -22,11 +22,13 @@ mod port_owner;
 #[cfg(test)]
 mod reference;
 mod serve;
+mod state_dir;
 mod style;
 mod table;
 mod tls;
 mod top;
 mod units;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -71,6 +73,9 @@ enum Command {
     /// Show live request rates, latencies and heap sizes of all apps.
     #[command(after_help = top::EXAMPLES)]
     Top(top::TopArgs),
+    /// Show what apps have used: uptime, CPU time, memory, requests and bytes.
+    #[command(after_help = usage::EXAMPLES)]
+    Usage(usage::UsageArgs),
     /// Start apps before their first request, or after a failure.
     Start(arguments::Apps),
     /// Stop apps; their next request starts them again.
@@ -111,6 +116,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Describe(args) => describe::run(&args),
         Command::Logs(args) => logs::run(&args),
         Command::Top(args) => top::run(&args),
+        Command::Usage(args) => usage::run(&args),
         Command::Start(apps) => change::start(&apps),
         Command::Stop(apps) => change::stop(&apps),
         Command::Reload(apps) => change::reload(&apps),

@@ -20,6 +20,7 @@ use clap::Args;
 
 use super::limits::LimitArgs;
 use super::listen::ListenArgs;
+use super::state_dir::StateDir;
 use super::tls::TlsArgs;
 use super::{free_port, out};
 
@@ -66,6 +67,8 @@ pub(crate) struct ServeArgs {
     /// Log each request.
     #[arg(long)]
     pub(super) access_log: bool,
+    #[command(flatten)]
+    pub(super) state: StateDir,
     /// The format of log lines.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: Format,
@@ -96,6 +99,9 @@ pub(super) fn host(args: &ServeArgs) -> anyhow::Result<HostBuilder> {
     let mut host = Host::builder(&args.config).with_limits(args.limits.get()?);
     if let Some(sink) = spans(args)? {
         host = host.with_spans(sink);
+    }
+    if let Some(folder) = args.state.path() {
+        host = host.with_state_dir(folder);
     }
     if let Some(listener) = admin_listener(args)? {
         host = host.with_admin(listener, admin_token(args)?).with_admin_origins(args.admin_origin.clone());

@@ -19,6 +19,7 @@ use crate::generation::worker_threads::{Ending, WorkerThreads};
 use crate::generation::working_directory;
 use crate::observe::app_log::AppLog;
 use crate::observe::app_warnings::WarningKind;
+use crate::observe::usage::Source;
 
 /// How many workers a generation has, and how much may wait for each.
 #[derive(Clone, Debug)]
@@ -295,6 +296,16 @@ impl atoll_port::Generation for Generation {
             let said = app_log.shortened(why);
             format!("{self:?}: incomplete response: {said}")
         });
+    }
+}
+
+impl Source for Generation {
+    fn cpu_time(&self) -> Duration {
+        self.runner.cpu_time()
+    }
+
+    fn live_bytes(&self) -> u64 {
+        self.heap().live
     }
 }
 

@@ -55,4 +55,7 @@ pub(crate) trait Runner: Send + Sync {
 
     /// How much memory the app has allocated.
     fn heap(&self) -> HeapBytes;
+
+    /// The CPU time that the app has used; it never goes down.
+    fn cpu_time(&self) -> Duration;
 }

@@ -104,6 +104,8 @@ impl WorkerThreads {
                     on_exit(Ending::Worker { worker, how });
                 }
                 end.close();
+                // Before it counts as ended: what is read then is all that it has used.
+                its_own.worker_ends();
                 running_inside.end(worker);
             };
             let thread = std::thread::Builder::new().stack_size(stack_size);
@@ -195,5 +197,9 @@ impl Runner for WorkerThreads {
     fn heap(&self) -> HeapBytes {
         let heap = self.context.heap();
         HeapBytes { live: heap.live_bytes(), peak: heap.peak_bytes() }
+    }
+
+    fn cpu_time(&self) -> Duration {
+        self.context.cpu_time()
     }
 }

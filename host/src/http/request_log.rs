@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::http::Method;
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -108,7 +108,9 @@ impl RequestLog {
         };
         match response.body().size() {
             BodySize::Stream => {
-                let metrics = self.app.map(|app| app.metrics().clone());
+                // The messages of a WebSocket are counted where its frames are known.
+                let is_websocket = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                let metrics = self.app.filter(|_| !is_websocket).map(|app| app.metrics().clone());
                 let begun = self.begun;
                 response.map_body(|_, body| BoxBody::new(Followed { body, bytes: 0, begun, metrics, open }))
             }

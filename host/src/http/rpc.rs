@@ -55,6 +55,7 @@ pub(super) async fn answer(
     // For the first call: the others of a batch are counted when they are read.
     admission::admit(app)?;
     let body = read(app, payload).await?;
+    app.metrics().received.add(body.len() as u64);
     let context = CallContext::new(request_id, trace.map(|trace| trace.to_string()).as_deref());
     let (answer, slowest) = server::answer(app, &body, &context).await;
     if let Some(slowest) = slowest {

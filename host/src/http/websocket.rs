@@ -9,7 +9,7 @@ use actix_web::body::{BodyStream, BoxBody};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::web::Payload;
 use atoll_plugin::protocol;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::io::StreamReader;
 
@@ -40,9 +40,9 @@ pub(super) fn accept(
     response.headers_mut().remove(header::SEC_WEBSOCKET_EXTENSIONS);
     let (writer, sent) = pipe();
     let reader = StreamReader::new(payload.map(|chunk| chunk.map_err(io::Error::other)));
-    let open = Open::new(metrics);
+    let open = Open::new(metrics.clone());
     actix_web::rt::spawn(async move {
-        websocket_stream::serve(tokio::io::join(reader, writer), exchange, message_limit).await;
+        websocket_stream::serve(tokio::io::join(reader, writer), exchange, message_limit, metrics).await;
         drop(open);
     });
     Ok(response.set_body(BoxBody::new(BodyStream::new(sent.map(Ok::<_, Infallible>)))))
@@ -94,9 +94,14 @@ pub(super) fn tunnel(
     let mut response = response.upgrade("websocket").finish();
     add_headers(&mut response, head, None)?;
     agree(headers, &mut response)?;
-    let open = Open::new(metrics);
-    let source: BodySource =
-        Box::pin(payload.map(|chunk| chunk.map(BodyPart::Data).map_err(|error| error.to_string())));
+    let open = Open::new(metrics.clone());
+    let source: BodySource = Box::pin(payload.map(move |chunk| {
+        let bytes = chunk.map_err(|error| error.to_string())?;
+        // With what frames them, which only the app reads.
+        metrics.received.add(bytes.len() as u64);
+        Ok(BodyPart::Data(bytes))
+    }));
     download.carry_websocket(source);
-    Ok(response.set_body(BoxBody::new(BodyStream::new(download.inspect(move |_| _ = &open)))))
+    let counted = download.inspect_ok(move |bytes| open.0.sent.add(bytes.len() as u64));
+    Ok(response.set_body(BoxBody::new(BodyStream::new(counted))))
 }

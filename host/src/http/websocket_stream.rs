@@ -1,5 +1,7 @@
 //! The client of an open WebSocket: the frames of a connection.
 
+use std::sync::Arc;
+
 use atoll_plugin::abi::Buffer;
 use atoll_plugin::protocol::WsKind;
 use atoll_port::exchange::websocket::{self, Closed, WebSocketClient};
@@ -13,6 +15,7 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::websocket_liveness::{self, Liveness, Noted, PING, Silence};
 use crate::dispatch::exchange::Exchange;
+use crate::observe::metrics::Metrics;
 use crate::observe::text;
 
 /// The most bytes that a ping, a pong or a close may have (RFC 6455, section 5.5).
@@ -28,6 +31,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     exchange: Exchange,
     message_limit: usize,
+    metrics: Arc<Metrics>,
 ) {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
@@ -35,13 +39,15 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         .max_frame_size(Some(message_limit));
     let (stream, liveness) = websocket_liveness::watch(stream);
     let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-    websocket::serve(Client { socket, liveness }, exchange).await;
+    websocket::serve(Client { socket, liveness, metrics }, exchange).await;
 }
 
 /// A client that is connected by frames.
 struct Client<S> {
     socket: WebSocketStream<Noted<S>>,
     liveness: Liveness,
+    /// Count the bytes of messages.
+    metrics: Arc<Metrics>,
 }
 
 /// What comes from a client, or that nothing does.
@@ -73,7 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketClient for Client<S> {
                 return Err(by_host(CloseCode::Error, "the client has not answered a ping"));
             }
         };
-        Ok(Some(match message {
+        let message = match message {
             Some(Ok(Message::Text(text))) => (WsKind::Text, Bytes::from(text)),
             Some(Ok(Message::Binary(bytes))) => (WsKind::Binary, bytes),
             Some(Ok(Message::Ping(bytes))) => {
@@ -91,11 +97,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketClient for Client<S> {
             Some(Ok(Message::Frame(_))) => return Ok(None),
             Some(Err(error)) => return Err(closed_by(&error)),
             None => return Err(Closed::Lost),
-        }))
+        };
+        self.metrics.received.add(message.1.len() as u64);
+        Ok(Some(message))
     }
 
     async fn feed(&mut self, kind: WsKind, bytes: Buffer) -> Result<(), Closed> {
         let message = message(kind, bytes).map_err(|why| by_host(CloseCode::Error, why))?;
+        self.metrics.sent.add(message.len() as u64);
         self.socket.feed(message).await.map_err(|error| closed_by(&error))
     }
 

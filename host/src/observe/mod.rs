@@ -1,4 +1,4 @@
-//! What is reported of apps and requests: logs, events, history, metrics, traces.
+//! What is reported of apps and requests: logs, events, history, metrics, traces, usage.
 
 pub mod app_log;
 pub(crate) mod app_warnings;
@@ -20,4 +20,5 @@ pub(crate) mod throttle;
 pub(crate) mod timing;
 pub mod trace;
 pub(crate) mod unix_time;
+pub(crate) mod usage;
 pub(crate) mod window;

@@ -17,6 +17,7 @@ use crate::config::ConfigError;
 use crate::http::{self, HttpSettings, LimitOutOfRange, Mount, ServerLimits, TrustedProxies};
 use crate::library::preflight;
 use crate::observe::trace::SpanSink;
+use crate::observe::usage;
 use crate::registry::{Registrar, Registry};
 use crate::server::config_file::{ConfigFile, follow_config};
 use crate::server::fault_recorder::FaultRecorder;
@@ -53,6 +54,8 @@ pub struct Host {
     follow: Mutex<Option<JoinHandle<()>>>,
     admin_address: Option<SocketAddr>,
     _admin: admin::Running,
+    /// Counts what the apps use.
+    usage: Mutex<Option<usage::Recorder>>,
     _recorder: Option<FaultRecorder>,
     _lock: HostLock,
 }
@@ -69,6 +72,7 @@ pub struct HostBuilder {
     admin: Option<TcpListener>,
     token: Option<AdminToken>,
     origins: Vec<AdminOrigin>,
+    state: Option<PathBuf>,
 }
 
 /// Why a host cannot start.
@@ -104,6 +108,7 @@ impl Host {
             admin: None,
             token: None,
             origins: Vec::new(),
+            state: None,
         }
     }
 
@@ -151,6 +156,9 @@ impl Host {
             let _ = follow.await;
         }
         self.registry.close().await;
+        let usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // It waits until what the apps have used is written.
+        let _ = tokio::task::spawn_blocking(move || drop(usage)).await;
     }
 
     fn stop_following(&self) -> Option<JoinHandle<()>> {
@@ -171,6 +179,7 @@ pub struct OpenHost {
     registrar: Rc<Registrar>,
     front: HttpSettings,
     admin: Admin,
+    usage: Option<usage::Recorder>,
     recorder: Option<FaultRecorder>,
     lock: HostLock,
 }
@@ -189,7 +198,7 @@ impl OpenHost {
     /// # Panics
     /// Outside of an actix system.
     pub fn run(self, follow: impl Future<Output = ()> + 'static) -> Result<Host, HostError> {
-        let Self { registrar, front, admin, recorder, lock } = self;
+        let Self { registrar, front, admin, usage, recorder, lock } = self;
         let registry = registrar.registry().clone();
         Ok(Host {
             admin_address: admin.address(),
@@ -198,6 +207,7 @@ impl OpenHost {
             watcher: registrar.watcher().clone(),
             follow: Mutex::new(Some(tokio::task::spawn_local(follow))),
             registry,
+            usage: Mutex::new(usage),
             _recorder: recorder,
             _lock: lock,
         })
@@ -250,6 +260,12 @@ impl HostBuilder {
         Self { origins, ..self }
     }
 
+    /// Keeps what its apps use below this folder, which is made if need be, so that totals survive the host. Without it, they
+    /// begin with the host.
+    pub fn with_state_dir(self, folder: impl Into<PathBuf>) -> Self {
+        Self { state: Some(folder.into()), ..self }
+    }
+
     /// Starts it: reads the file, and starts the apps that are to start with the host.
     ///
     /// # Errors
@@ -273,7 +289,7 @@ impl HostBuilder {
     /// Outside of an actix system.
     #[doc(hidden)]
     pub fn open(self) -> Result<(OpenHost, ConfigFile), HostError> {
-        let Self { config, front, preflight, spans, shows_details, admin, token, origins } = self;
+        let Self { config, front, preflight, spans, shows_details, admin, token, origins, state } = self;
         front.limits.check()?;
         let registrar = Registrar::builder()
             .with_preflight(preflight)
@@ -282,6 +298,7 @@ impl HostBuilder {
             .build()?;
         let lock = HostLock::take(&registrar, &config)?;
         let recorder = record_faults(&registrar, &config);
+        let usage = count_usage(&registrar, state.as_deref(), &config);
         // Watched before it is read: an edit in between is not lost.
         let file = ConfigFile::watch(config.clone(), registrar.watcher());
         let mut listener =
@@ -289,7 +306,8 @@ impl HostBuilder {
         if let Some(tcp) = admin {
             listener = listener.with_listener(tcp);
         }
-        Ok((OpenHost { registrar: Rc::new(registrar), front, admin: listener, recorder, lock }, file))
+        let host = OpenHost { registrar: Rc::new(registrar), front, admin: listener, usage, recorder, lock };
+        Ok((host, file))
     }
 }
 
@@ -307,4 +325,13 @@ fn record_faults(registrar: &Registrar, config: &Path) -> Option<FaultRecorder> 
             None
         }
     }
+}
+
+/// Counts what the apps use, from what the process before has counted on. A host that cannot does without.
+fn count_usage(registrar: &Registrar, state: Option<&Path>, config: &Path) -> Option<usage::Recorder> {
+    let folder = state.map(|state| usage::folder_of(state, config));
+    let counting = usage::Recorder::start(registrar.resources().usage.clone(), folder.as_deref());
+    counting
+        .inspect_err(|error| log::warn!("what apps use is not counted: cannot start a thread: {error}"))
+        .ok()
 }

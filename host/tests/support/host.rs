@@ -72,6 +72,8 @@ impl Launch {
         command
             .current_dir(folder.path())
             .env("TMPDIR", temporary)
+            .env("XDG_STATE_HOME", folder.path().join("state"))
+            .env_remove("STATE_DIRECTORY")
             .env("RUST_BACKTRACE", "1")
             .env_remove("RUST_LOG")
             .env_remove("RUST_LOG_STYLE");

@@ -34,6 +34,7 @@ impl Terminal {
             .args(args)
             .current_dir(folder)
             .env("TMPDIR", folder.join("tmp"))
+            .env("XDG_STATE_HOME", folder.join("state"))
             .env("TERM", "xterm-256color")
             .env_remove("NO_COLOR")
             .envs(env.iter().copied())

@@ -29,6 +29,7 @@ use super::stats::Stats;
 use crate::admin::host_lock;
 use crate::observe::entries::LogEntry;
 use crate::observe::error_chain::with_sources;
+use crate::observe::usage::UsageReport;
 
 /// How long an answer is awaited: a reload may drain and start.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -168,6 +169,17 @@ impl AdminClient {
     /// See [`AdminError`].
     pub fn config(&mut self) -> Result<EffectiveConfig, AdminError> {
         self.get("/api/v1/config")
+    }
+
+    /// What apps have used in some time, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn usage(&mut self, since_ms: Option<u64>, until_ms: Option<u64>) -> Result<UsageReport, AdminError> {
+        let parameter = |name: &str, value: Option<u64>| value.map(|value| format!("{name}={value}"));
+        let parameters = [parameter("since_ms", since_ms), parameter("until_ms", until_ms)];
+        let parameters: Vec<String> = parameters.into_iter().flatten().collect();
+        self.get(&format!("/api/v1/usage?{}", parameters.join("&")))
     }
 
     /// Starts an app, also one that has failed; the number of the generation that serves then.

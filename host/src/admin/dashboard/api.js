@@ -41,6 +41,9 @@ export const status = () => send("GET", "api/v1/status?history=0");
 /** All that is known of an app. */
 export const details = (app) => send("GET", at(app));
 
+/** What an app has used, by library. */
+export const usageOf = (app) => send("GET", `api/v1/usage?app=${encodeURIComponent(app)}`);
+
 /** `start`, `stop`, `reload`, `rollback`, `enable` or `disable`. */
 export const act = (app, action) => send("POST", at(app, `/${action}`));
 

@@ -1,7 +1,7 @@
 // The page of one app.
 
 import { actions } from "./actions.js";
-import { details } from "./api.js";
+import { details, usageOf } from "./api.js";
 import { charts } from "./charts.js";
 import { drawn, h, section, setAttribute, setText } from "./dom.js";
 import { failures, faults, panics } from "./faults.js";
@@ -11,6 +11,7 @@ import { invokeBox } from "./invoke.js";
 import { logTail } from "./log.js";
 import { settings } from "./settings.js";
 import { store } from "./store.js";
+import { usage } from "./usage.js";
 
 const SOON_MS = 200;
 
@@ -23,13 +24,14 @@ export function appPage(name) {
   const both = charts();
   const log = logTail(name);
   const buttons = actions(name, refresh);
-  const [history, panicked, failed, faulted, set] = [h("div"), h("div"), h("div"), h("div"), h("div")];
+  const [history, panicked, failed, faulted, used, set] = Array.from({ length: 6 }, () => h("div"));
   const missing = h("p", { class: "empty", role: "status" });
   const draws = {
     history: drawn(history, timeline),
     panics: drawn(panicked, panics),
     failures: drawn(failed, failures),
     faults: drawn(faulted, faults),
+    usage: drawn(used, usage),
     settings: drawn(set, settings),
   };
   const element = h("div", { class: "page" },
@@ -43,6 +45,7 @@ export function appPage(name) {
       section("Panics", panicked),
       section("Failed requests", failed)),
     section("Faults that ended the host", faulted),
+    section("Usage", used),
     h("div", { class: "halves" },
       section("Send a request", invokeBox(name)),
       section("Settings", set)));
@@ -54,7 +57,7 @@ export function appPage(name) {
     clearTimeout(timer);
     timer = null;
     try {
-      const app = await details(name);
+      const [app, { apps }] = await Promise.all([details(name), usageOf(name)]);
       if (isClosed) return;
       setText(missing, "");
       setText(source, [app.path, ...app.routes].join(" · "));
@@ -62,6 +65,7 @@ export function appPage(name) {
       draws.panics({ panics: app.panics, total: app.panic_count });
       draws.failures(app.failures);
       draws.faults(app.faults);
+      draws.usage(apps);
       draws.settings(app.settings);
       buttons.draw(app);
       reading(app);

@@ -104,7 +104,8 @@ impl Collector for Apps {
             Some(&Unit::Bytes),
             |serving| serving.heap().peak,
         )?;
-        out.generations(&self.pinned)
+        out.generations(&self.pinned)?;
+        out.usage()
     }
 }
 
@@ -250,6 +251,42 @@ impl Families<'_, '_> {
                     let labels = [("app", &**app.name()), ("outcome", outcome)];
                     number(family, MetricType::Counter, &labels, count.get())?;
                 }
+            }
+            Ok(())
+        })
+    }
+
+    fn usage(&mut self) -> fmt::Result {
+        let used = self.apps.iter().filter(|app| is_used(app));
+        // One reading for all of it.
+        let used: Vec<_> = used.map(|app| (app.name().clone(), app.meter().total())).collect();
+        let cpu = used.iter().map(|(app, used)| (&**app, used.cpu_ns));
+        self.seconds("cpu", "CPU time of threads or processes", cpu)?;
+        let uptime = used.iter().map(|(app, used)| (&**app, used.uptime_ns));
+        self.seconds("uptime", "Time that generations were ready", uptime)?;
+        let help = "Bytes allocated in heaps times the seconds that they were";
+        self.family("atoll_app_heap_byte_seconds", help, None, MetricType::Counter, |family, _| {
+            for (app, used) in &used {
+                number(family, MetricType::Counter, &[("app", app)], used.heap_byte_seconds)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// A counter of seconds, of each app in nanoseconds.
+    fn seconds<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = (&'a str, u64)>,
+    ) -> fmt::Result {
+        let name = format!("atoll_app_{name}");
+        self.family(&name, help, Some(&Unit::Seconds), MetricType::Counter, |family, _| {
+            for (app, nanoseconds) in values {
+                let labels = [("app", app)];
+                let labels = &labels[..];
+                let mut sample = family.encode_family(&labels)?;
+                sample.encode_counter::<NoLabelSet, f64, u64>(&(nanoseconds as f64 / 1e9), None)?;
             }
             Ok(())
         })

@@ -112,6 +112,7 @@ impl<'p> Attempt<'p> {
         };
         match live.generation.start(self.start_message(), states.clone(), limit).await {
             Ok(()) => {
+                live.metering.ready();
                 exits.open();
                 Ok(live)
             }
@@ -149,13 +150,17 @@ impl<'p> Attempt<'p> {
                 in_process(plan, identity, inspected, shape, self.policy.clone(), exits).await?
             }
         };
+        let generation = Arc::new(generation);
+        let source = Arc::downgrade(&generation);
+        let metering = plan.app.meter().loaded(&hash.short(), source);
         let place = generation.process().map(|process| format!("in process {}", process.id));
         plan.record(State::Loaded, place.unwrap_or_default());
         let workers = settings.workers;
         let plural = if workers == 1 { "" } else { "s" };
         plan.record(State::Starting, format!("{workers} worker{plural}"));
         Ok(LiveGeneration {
-            generation: Arc::new(generation),
+            metering,
+            generation,
             housing,
             hash,
             environment: self.environment.clone(),

@@ -148,6 +148,7 @@ impl Supervisor {
             self.heap.start(settings.heap_soft_limit);
         }
         self.hang.start(self.hang_timeout(live));
+        live.metering.serves();
         self.app.set_serving(Some(live.generation.clone()));
         let metrics = self.app.metrics();
         if is_reload {

@@ -60,6 +60,7 @@ pub(crate) fn register(config: &AppConfig, shared: &AppResources, call_sink: Arc
         config,
         commands,
         shared.events.clone(),
+        &shared.usage,
         shared.spans.clone(),
         shared.shows_details,
     ));

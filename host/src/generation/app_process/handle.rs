@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::clock::ProcessClock;
 use crate::generation::runner::{HeapBytes, ProcessInfo, Runner};
 use crate::generation::running::Running;
 use crate::process::control::Order;
@@ -27,6 +28,7 @@ pub(crate) struct AppProcess {
     pub(super) kill: Arc<Kill>,
     pub(super) ended: watch::Receiver<bool>,
     pub(super) heap_use: HeapUse,
+    pub(super) clock: Arc<ProcessClock>,
     /// What of its policy is in force, if it has one.
     pub(super) in_force: Arc<OnceLock<InForce>>,
     pub(super) requests: Arc<RunningRequests>,
@@ -111,5 +113,9 @@ impl Runner for AppProcess {
 
     fn heap(&self) -> HeapBytes {
         HeapBytes { live: self.heap_use.live(), peak: self.heap_use.peak() }
+    }
+
+    fn cpu_time(&self) -> Duration {
+        self.clock.read()
     }
 }

@@ -1,5 +1,6 @@
 //! A generation in a separate process, as its host has it.
 
+mod clock;
 mod control_group;
 mod error;
 mod handle;

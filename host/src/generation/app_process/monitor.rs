@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use super::clock::ProcessClock;
 use super::error::ProcessError;
 use super::handle::{EXIT_LIMIT, Kill};
 use crate::abi::fault::record::REQUESTS;
@@ -62,6 +63,7 @@ pub(super) struct Monitor {
     /// How much memory the process may use, in bytes.
     pub(super) memory: Option<u64>,
     pub(super) heap_use: HeapUse,
+    pub(super) clock: Arc<ProcessClock>,
     pub(super) events: Box<dyn ProcessEvents>,
     /// Where the process records a fault.
     pub(super) fault: SharedMemory,
@@ -105,14 +107,20 @@ impl Monitor {
                 }
             }
         }
-        let status = match timeout(EXIT_LIMIT, self.child.wait()).await {
+        let status = match timeout(EXIT_LIMIT, self.exit()).await {
             Ok(status) => status,
             Err(_elapsed) => {
                 self.kill("its process closed its socket and was killed".to_owned());
-                self.child.wait().await
+                self.exit().await
             }
         };
         self.ended(status).await;
+    }
+
+    /// Waits for the end of the process, and notes what CPU time it has used before the system forgets that.
+    async fn exit(&mut self) -> io::Result<ExitStatus> {
+        self.clock.end().await;
+        self.child.wait().await
     }
 
     fn kill(&mut self, why: String) {

@@ -18,6 +18,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
+use super::clock::ProcessClock;
 use super::control_group;
 use super::error::ProcessError;
 use super::handle::{AppProcess, Kill};
@@ -146,6 +147,7 @@ impl AppProcess {
             kill: Arc::<Kill>::default(),
             ended,
             heap_use: link.heap_use()?,
+            clock: Arc::new(ProcessClock::new(child.id())),
             in_force: Arc::new(OnceLock::new()),
             requests: Arc::new(link.running(shape.workers)?),
         });
@@ -161,6 +163,7 @@ impl AppProcess {
             group,
             memory,
             heap_use: link.heap_use()?,
+            clock: process.clock.clone(),
             events: Box::new(events),
             fault,
             requests: process.requests.clone(),

@@ -37,7 +37,7 @@ pub(crate) struct Metrics {
     pub(crate) queue: Histogram,
     /// From then to its answer.
     pub(crate) handler: Histogram,
-    /// Bytes of requests' bodies, and of answers' bodies.
+    /// Bytes of requests' bodies, and of answers' bodies, with the messages of WebSockets.
     pub(crate) received: Counter,
     pub(crate) sent: Counter,
     /// Cold starts: generations started while none was serving.

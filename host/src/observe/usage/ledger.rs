@@ -1,0 +1,83 @@
+//! All that was counted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::amounts::Amounts;
+use super::past::Past;
+use super::rows::{Key, Rows};
+
+/// All that was counted. A clone is cheap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ledger {
+    pub(super) past: Arc<Past>,
+    pub(super) current: Current,
+}
+
+/// What was used since [`Past`] was changed last: in the hour that it is, and in those before that are not there yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Current {
+    /// The [`sequence`](Past::sequence) of the past that this comes after.
+    pub(super) after: u64,
+    /// When it was read from the meters, in milliseconds since 1970.
+    pub(super) read_ms: u64,
+    /// By their number since 1970.
+    pub(super) hours: BTreeMap<u64, Rows>,
+}
+
+/// The hour that a time is in, in milliseconds since 1970.
+pub(super) fn hour_of(at_ms: u64) -> u64 {
+    at_ms / HOUR_MS
+}
+
+/// How long an hour is.
+pub(super) const HOUR_MS: u64 = 3_600_000;
+
+impl Ledger {
+    /// What two files have, of which the second was written after the first.
+    pub(super) fn of(past: Past, mut current: Current) -> Self {
+        let mut past = past;
+        if current.after < past.sequence {
+            // It was written before, and is in the past already.
+            current.hours.clear();
+        }
+        // The other file was lost.
+        past.sequence = past.sequence.max(current.after);
+        current.after = past.sequence;
+        Self { past: Arc::new(past), current }
+    }
+
+    /// Adds what a library has used at this time.
+    pub(crate) fn add(&mut self, at_ms: u64, key: &Key, amounts: &Amounts) {
+        self.current.hours.entry(hour_of(at_ms)).or_default().add(key, amounts);
+    }
+
+    /// Notes that all that was used until this time was added.
+    pub(crate) fn note_read(&mut self, at_ms: u64) {
+        self.current.read_ms = at_ms;
+    }
+
+    /// The past with all hours that are over at this time; `None`: it has them.
+    pub(super) fn new_past(&self, at_ms: u64) -> Option<Past> {
+        let now = hour_of(at_ms);
+        let over = self.current.hours.iter().filter(|(hour, _)| **hour != now);
+        let over: Vec<_> = over.map(|(&hour, rows)| (hour, rows.clone())).collect();
+        (!over.is_empty()).then(|| self.past.with(over))
+    }
+
+    /// Takes a past that was made of this, and forgets what is in it.
+    pub(super) fn set_past(&mut self, past: Past, at_ms: u64) {
+        let now = hour_of(at_ms);
+        self.current.after = past.sequence;
+        self.current.hours.retain(|&hour, _| hour == now);
+        self.past = Arc::new(past);
+    }
+
+    /// All hours that are kept apart, with those that are both past and current twice.
+    pub(super) fn hours(&self) -> impl Iterator<Item = (u64, &Rows)> {
+        let hours = self.past.hours.iter().chain(&self.current.hours);
+        hours.map(|(&hour, rows)| (hour, rows))
+    }
+}

@@ -129,7 +129,8 @@ fn a_trusted_proxy_is_believed() {
     assert_eq!(seen.values("x-forwarded-prefix"), ["/outer/apps/probe"]);
 
     let bad = launch().args(["--trusted-proxy", "10.0.0.0/33"]).run();
-    assert!(bad.stderr.contains("expected an address or a network such as 10.0.0.0/8"), "{}", bad.stderr);
+    let expected = "expected an address, a network such as 10.0.0.0/8, or `unix`";
+    assert!(bad.stderr.contains(expected), "{}", bad.stderr);
 }
 
 #[test]

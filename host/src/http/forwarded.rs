@@ -69,12 +69,14 @@ pub(super) fn add<'a>(
     let headers = trusted.contains(peer.map(Peer::ip)).then(|| request.headers());
     let forwarded = |name| headers?.get(name).map(|value| header_text(value.as_bytes()));
     let before = headers.into_iter().flat_map(|headers| headers.get_all(FOR));
-    let before = before.map(|value| header_text(value.as_bytes()));
-    let hops: Vec<_> = before.chain(peer.map(|peer| peer.ip_text().into())).collect();
-    if !hops.is_empty() {
-        let value = if let [only] = &hops[..] { only.clone() } else { hops.join(", ").into() };
-        to.push(Header(FOR.into(), value));
-    }
+    let before: Vec<_> = before.map(|value| header_text(value.as_bytes())).collect();
+    let own = peer.map(|peer| Cow::from(peer.ip_text()));
+    // Most requests have not passed a proxy, and need no list.
+    let hops = match (before.is_empty(), own) {
+        (true, own) => own,
+        (false, own) => Some(before.into_iter().chain(own).collect::<Vec<_>>().join(", ").into()),
+    };
+    to.extend(hops.map(|hops| Header(FOR.into(), hops)));
     let certificate = Current::client_certificate().map(Cow::Owned).or_else(|| forwarded(CLIENT_CERT));
     to.extend(certificate.map(|certificate| Header(CLIENT_CERT.into(), certificate)));
     to.push(Header(PROTO.into(), forwarded(PROTO).unwrap_or(scheme(request).into())));

@@ -45,8 +45,8 @@ impl RequestId {
     }
 
     /// Tells the client.
-    pub(super) fn mark(&self, response: &mut HttpResponse) {
-        response.headers_mut().insert(X_REQUEST_ID, self.0.clone());
+    pub(super) fn mark(self, response: &mut HttpResponse) {
+        response.headers_mut().insert(X_REQUEST_ID, self.0);
     }
 }
 

@@ -40,18 +40,19 @@ pub(super) async fn serve(
 ) -> HttpResponse {
     let mut record = RequestLog::begin();
     let request_id = RequestId::from_headers(request.headers());
-    let mut response = match answer(&request, payload, &front, request_id.as_str(), &mut record).await {
+    let response = match answer(&request, payload, &front, request_id.as_str(), &mut record).await {
         Ok(response) => response,
         Err(problem) => {
             record.failed(&request, request_id.as_str(), &problem);
             problem_response(&problem, request.headers(), request_id.as_str())
         }
     };
+    let app = record.app().cloned();
+    let mut response = record.finish(&request, request_id.as_str(), response, front.access_log);
     request_id.mark(&mut response);
-    if let Some(app) = record.app() {
+    if let Some(app) = app {
         apply_settings(&app.settings(), &request, &mut response).await;
     }
-    let mut response = record.finish(&request, request_id.as_str(), response, front.access_log);
     let takes_all = names_websocket(&request) || request.method() == Method::CONNECT;
     if takes_all && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.head_mut().set_connection_type(ConnectionType::Close);

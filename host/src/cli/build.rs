@@ -30,10 +30,11 @@ Examples:
   atoll serve --config deploy/apps.json    serve the built apps, without cargo
 
 Each app is built with the `release` profile, or the one that its `build` setting names, and checked as with \
-`atoll check`. The folder is only written when all apps pass: first the libraries, then apps.json, each with an atomic rename, so a host that serves the folder reloads \
-the changed apps without losing requests. Libraries of apps that are no longer registered are removed. If an app's \
-path is a library, the library is copied. Shared libraries beside it that it needs go into the folder APP.libs. Each app's library gets a checksum at its end, with which the host detects \
-damaged files.
+`atoll check`. The folder is only written when all apps pass: first the libraries, then apps.json, each with an atomic \
+rename, so a host that serves the folder reloads the changed apps without losing requests. Libraries of apps that are no \
+longer registered are removed. If an app's path is a library, the library is copied. Shared libraries that an app needs, \
+except those of the system, are copied to the folder APP.libs. Each app's library gets a checksum at its end, with which \
+the host detects damaged files.
 
 Exit codes:
   0  the folder matches apps.json

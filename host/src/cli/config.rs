@@ -15,8 +15,8 @@ use super::{out, style, units};
 
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Show the effective settings of all apps with their origin, and the limits of the host that serves them, or of one
-    /// without options; values of `env` are hidden.
+    /// Show the effective settings of all apps with their origin, and the limits of the running host, or the default limits
+    /// if no host is running; values of `env` are hidden.
     Show(ConfigArgs),
     /// Check that apps.json is valid, and list all errors.
     Validate(ConfigArgs),

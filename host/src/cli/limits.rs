@@ -10,10 +10,10 @@ use jiff::SignedDuration;
 /// What clients may take of a server, and how long its shutdown takes.
 #[derive(Args, Clone, Debug)]
 pub(super) struct LimitArgs {
-    /// Close connections without a request after this time. Behind a load balancer, set more than its own idle timeout.
+    /// Close connections without a request after this time. Set it to more than the idle timeout of your load balancer.
     #[arg(long, help_heading = "Limits", value_name = "TIME", default_value = "75s", value_parser = time)]
     keep_alive: Duration,
-    /// How long the head of a request may take.
+    /// How long the request line and the headers of a request may take.
     #[arg(long, help_heading = "Limits", value_name = "TIME", default_value = "30s", value_parser = time)]
     header_timeout: Duration,
     /// How long the body of a request may pause while the app waits for it.
@@ -22,16 +22,16 @@ pub(super) struct LimitArgs {
     /// How long a client may read nothing of its response.
     #[arg(long, help_heading = "Limits", value_name = "TIME", default_value = "30s", value_parser = time)]
     write_timeout: Duration,
-    /// The largest size of all headers of a request.
+    /// The largest size of all headers of a request together.
     #[arg(long, help_heading = "Limits", value_name = "SIZE", default_value = "64KiB", value_parser = size)]
     max_header_bytes: usize,
-    /// The most connections at once; further clients wait to be accepted.
+    /// The maximum number of connections; further clients wait to be accepted.
     #[arg(long, help_heading = "Limits", value_name = "NUMBER", default_value_t = ServerLimits::DEFAULT.max_connections)]
     max_connections: usize,
-    /// On shutdown, still accept connections for this time while /readyz returns 503, so that load balancers notice.
+    /// On shutdown, keep serving for this time while /readyz returns 503, so that load balancers notice.
     #[arg(long, help_heading = "Limits", value_name = "TIME", default_value = "0s", value_parser = time)]
     shutdown_delay: Duration,
-    /// After that, how long requests in flight may take.
+    /// How long requests in flight may take on shutdown, after --shutdown-delay.
     #[arg(long, help_heading = "Limits", value_name = "TIME", default_value = "30s", value_parser = time)]
     shutdown_timeout: Duration,
 }

@@ -27,7 +27,7 @@ pub(super) struct ListenArgs {
     /// If the port is in use, listen on the next free one.
     #[arg(long)]
     pub(super) find_free_port: bool,
-    /// Listen on this address as well, and redirect requests there to HTTPS. Repeatable.
+    /// Also listen on this address, without TLS, and redirect its requests to HTTPS. Repeatable.
     #[arg(long, value_name = "ADDRESS", requires = "tls_cert")]
     redirect_http: Vec<ListenAddress>,
 }
@@ -79,8 +79,8 @@ impl ListenArgs {
                     path.display()
                 ),
                 Err(error) => Err(anyhow!(
-                    "cannot listen on {}: {error}; choose a path in a folder that exists and in which this user may make \
-                     files with {option}",
+                    "cannot listen on {}: {error}; with {option}, choose a path in an existing folder in which this user may \
+                     create files",
                     path.display()
                 )),
             },

@@ -21,18 +21,17 @@ Examples:
   atoll usage --since 24h shop
   atoll usage --since 2026-01-01 --until 2026-02-01 --format csv > january.csv
 
-Usage is kept by hour: a time stands for the hour that it is in. Without a running host, the totals are those that the \
-last host has written.";
+Usage is kept by hour: a time stands for its hour. If no host is running, the totals are those that the last host wrote.";
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct UsageArgs {
-    /// The names of apps, also of those that are no longer in apps.json [default: all].
+    /// The names of apps, including apps that are no longer in apps.json [default: all].
     #[arg(value_name = "APP")]
     apps: Vec<String>,
     /// Start with the hour of this time: `24h` or `7d` ago, a date in UTC, or an RFC 3339 time [default: the beginning].
     #[arg(long, value_name = "WHEN", value_parser = when)]
     since: Option<Timestamp>,
-    /// End before this time, in the same forms; the hour that it is within counts as a whole [default: now].
+    /// End before this time, in the same formats; an hour that has begun counts as a whole [default: now].
     #[arg(long, value_name = "WHEN", value_parser = when)]
     until: Option<Timestamp>,
     #[command(flatten)]
@@ -72,7 +71,7 @@ pub(super) fn run(args: &UsageArgs) -> anyhow::Result<ExitCode> {
     }
     if let Some(since) = report.complete_since_ms {
         eprintln!(
-            "atoll: hours before {} are left out: they are no longer kept apart; without --since and --until, they count",
+            "atoll: the report has no hours before {}: they are kept as a single total; to include it, omit --since and --until",
             units::time(since)
         );
     }

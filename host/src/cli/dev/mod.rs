@@ -34,7 +34,7 @@ to the internet: use `atoll serve`.";
 pub(super) struct DevArgs {
     #[command(flatten)]
     serve: ServeArgs,
-    /// Build apps whose `build` setting names no profile with `release`: slower to build, faster to run.
+    /// Build with the `release` profile, unless an app's `build` setting names one: slower to build, faster to run.
     #[arg(long)]
     release: bool,
 }

@@ -2,8 +2,12 @@
 
 mod support;
 
+use std::net::TcpStream;
+
 use serde_json::json;
 use support::{Call, Host, Launch, Load, library, patched, wait_until};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 fn host() -> Host {
     Host::start(json!([{ "name": "actix-app", "path": library("actix-app") }]), &[])
@@ -102,6 +106,35 @@ fn bodies_of_any_size_pass_in_pieces() {
         assert_eq!(reply.status, 200);
         assert!(reply.body == body);
     }
+}
+
+#[test]
+fn a_handler_takes_a_connection_over() {
+    let host = host();
+    let stream = TcpStream::connect(host.address()).unwrap();
+    stream.set_read_timeout(Some(support::LIMIT)).unwrap();
+    let url = format!("ws://{}{}", host.address(), path("/ws"));
+    let (mut socket, response) = tungstenite::client(url, stream).unwrap();
+    assert_eq!(response.headers()["x-by"], "actix", "a middleware adds it");
+    for text in ["", "hello", "żółw 🐢", &"x".repeat(60_000)] {
+        socket.send(Message::text(text)).unwrap();
+        assert_eq!(socket.read().unwrap(), Message::text(text));
+    }
+    for size in [0, 1, 126, 60_000] {
+        let bytes: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
+        socket.send(Message::binary(bytes.clone())).unwrap();
+        assert!(socket.read().unwrap() == Message::binary(bytes), "{size}");
+    }
+    socket.send(Message::Ping("p".into())).unwrap();
+    assert_eq!(socket.read().unwrap(), Message::Pong("p".into()));
+    let close = CloseFrame { code: 4321.into(), reason: "enough".into() };
+    socket.close(Some(close.clone())).unwrap();
+    assert_eq!(socket.read().unwrap(), Message::Close(Some(close)));
+    while socket.read().is_ok() {}
+    // No handshake of a WebSocket: the handler answers, and the connection stays what it is.
+    let refused =
+        host.call(&Call::get(&path("/ws")).header("connection", "upgrade").header("upgrade", "other"));
+    assert_eq!(refused.status, 400);
 }
 
 #[test]

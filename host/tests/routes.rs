@@ -74,7 +74,8 @@ fn a_host_and_the_longest_prefix_choose_the_app() {
     assert_eq!(host.get("http://api.example.com/healthz").text(), "ok\n");
     host.get("/apps/none/start").problem(404, "unknown-app");
     host.get("http://api.example.com/rpc/api").problem(405, "method-not-allowed");
-    for path in ["/apps", "/rpc", "/rpc/api/start", "/readyz/start"] {
+    host.get("/readyz/start").problem(404, "unknown-app");
+    for path in ["/apps", "/rpc", "/rpc/api/start", "/readyz/api/start"] {
         host.get(path).problem(404, "not-found");
     }
 }

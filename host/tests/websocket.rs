@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
 /// The apps that have an echo at `/ws`, and what they put before a text.
-const APPS: [(&str, &str); 3] = [("streams", ""), ("axum-app", "you said "), ("actix-app", "")];
+const APPS: [(&str, &str); 2] = [("streams", ""), ("axum-app", "you said ")];
 
 fn host() -> Host {
     Launch::serve(json!({
@@ -25,7 +25,6 @@ fn host() -> Host {
     }))
     .library("streams")
     .library("axum-app")
-    .library("actix-app")
     .start()
 }
 

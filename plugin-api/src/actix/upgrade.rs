@@ -1,5 +1,5 @@
-//! Connections that an actix-web handler takes over, such as WebSockets: it answers with 101, reads what the client sends from
-//! the request's body, and what it sends is the response's body.
+//! Connections that an actix-web handler takes from HTTP, such as WebSockets: it responds with 101, reads what the client sends
+//! from the request's body, and what it sends is the response's body.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -28,7 +28,7 @@ const PIECE: usize = 16 * 1024;
 
 type Piece = Result<Bytes, PayloadError>;
 
-/// Answers a request for an upgrade. If the handler takes the connection over, it has it once the answer is sent.
+/// Answers a request for an upgrade. If the handler wants the connection, it gets it once the answer is sent.
 pub(super) async fn answer(
     service: &Service,
     request: http::Request<Body>,

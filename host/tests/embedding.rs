@@ -51,7 +51,7 @@ fn what_is_wrong_is_the_programs_error() {
     assert!(ended.stderr.contains("a b"), "{}", ended.stderr);
 }
 
-/// Runs in a process of its own, which [`the_builders_limits_are_those_of_its_server`] starts.
+/// Runs in a separate process, which [`the_builders_limits_are_those_of_its_server`] starts.
 #[test]
 #[ignore = "it is started by another test"]
 fn with_limits() {
@@ -88,7 +88,7 @@ fn the_builders_limits_are_those_of_its_server() {
     assert!(host.ended().status.success());
 }
 
-/// Runs in a process of its own, which [`a_host_that_is_dropped_without_being_closed`] starts: that a library is unmapped
+/// Runs in a separate process, which [`a_host_that_is_dropped_without_being_closed`] starts: that a library is unmapped
 /// under running threads would end it.
 #[test]
 #[ignore = "it is started by another test"]

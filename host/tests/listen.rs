@@ -97,7 +97,7 @@ fn a_port_alone_is_on_all_interfaces() {
     is_there(launch(&[]).env("PORT", port.to_string()), port);
     let ended = launch(&[]).env("PORT", "http").run();
     assert!(!ended.status.success());
-    contains(&ended.stderr, &["the variable PORT is no port: expected a number from 1 to 65535"]);
+    contains(&ended.stderr, &["the variable PORT is not a port: expected a number from 1 to 65535"]);
     // An option comes before it.
     let host = launch(&["--listen", "127.0.0.1:0"]).env("PORT", "1").start();
     assert_eq!(get(host.address()), 200);

@@ -387,7 +387,7 @@ fn clients_get_the_certificate_for_their_name() {
         // Without a name that is known, it is the first.
         let stream = served(&first.root, "other.example").await.unwrap_err();
         assert!(stream.to_string().contains("only valid for DnsName(\"one.example\")"), "{stream}");
-        // A new one is taken over, as with one certificate.
+        // A new one is used at once, as with one certificate.
         let new = pair_for("*.two.example");
         host.replace("key2.pem", &new.key);
         host.replace("cert2.pem", &new.certificate);
@@ -432,7 +432,7 @@ fn clients_need_a_certificate_of_the_authority() {
                 assert_eq!(answer, b"");
             }
         }
-        // Another authority is taken over.
+        // Another authority is used at once.
         host.replace("clients.pem", &stranger.certificate);
         host.wait_for_log(&["INFO", "reloaded the certificate"]);
         let mut stream = handshake(host.address(), with(&stranger), "localhost").await.unwrap();

@@ -104,7 +104,7 @@ impl ListenArgs {
 /// All interfaces, with the port in the variable.
 fn of_port(port: &str) -> anyhow::Result<ListenAddress> {
     let port = port.parse().ok().filter(|port| *port > 0);
-    let port = port.with_context(|| "the variable PORT is no port: expected a number from 1 to 65535")?;
+    let port = port.with_context(|| "the variable PORT is not a port: expected a number from 1 to 65535")?;
     Ok(ListenAddress::Tcp { host: None, port })
 }
 

@@ -46,11 +46,11 @@ pub(crate) fn nginx_with(program: &Path, site: &str, name: &str, listen: SocketA
 
 /// A proxy that has started; where it listens.
 pub(crate) fn start(launch: impl Fn(SocketAddr) -> Launch) -> (Host, SocketAddr) {
-    wait_for("a proxy has a port of its own", || {
+    wait_for("there is a free port for the proxy", || {
         // It takes no socket that is open already, so another program may take the port before it.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let proxy = launch(address).spawn();
-        let is_taken = wait_for("the proxy listens, or says that it cannot", || {
+        let is_taken = wait_for("the proxy listens, or reports that it cannot", || {
             let is_taken = proxy.log().to_lowercase().contains("address already in use");
             (is_taken || TcpStream::connect(address).is_ok()).then_some(is_taken)
         });

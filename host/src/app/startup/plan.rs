@@ -29,7 +29,7 @@ use crate::process::pool::BlankPool;
 pub(crate) struct Plan {
     pub(crate) app: Arc<App>,
     pub(crate) number: Number,
-    /// Where `apps.json` says that the library is.
+    /// Where the library is, by `apps.json`.
     pub(crate) path: SourcePath,
     /// What it leads to, or what a build has made of it.
     pub(crate) library: Library,

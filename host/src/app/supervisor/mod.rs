@@ -124,7 +124,7 @@ struct Supervisor {
     libraries: Libraries,
     file_lookups: FileLookups,
     call_sink: Arc<dyn CallSink>,
-    /// Where its entry in the registry says that the library is.
+    /// Where its library is, by its entry in the registry.
     path: SourcePath,
     library: Library,
     /// What tells that the library may be another one, by its path.
@@ -222,7 +222,7 @@ impl Supervisor {
                     let source = Source::locate(path, &app);
                     (source.watch().to_vec(), source.library().ok().map(Path::to_owned))
                 }
-                // Whoever builds it announces the next one.
+                // The build announces the next one.
                 Library::Built(file) => (Vec::new(), Some(file)),
                 Library::Failed(_) => (Vec::new(), None),
             };

@@ -5,11 +5,11 @@ use crate::generation::handle::Identity;
 use crate::process::control_groups::{ControlGroup, ControlGroupError, Controller, Delegated};
 use crate::sandbox::{InForce, Layer, Limits, Policy, SandboxError};
 
-/// Moves a process into a control group that limits what the policy does, if it limits something that a group can and this
-/// host may make one, and says what is in force by that. What only a group should limit then leaves the policy.
+/// Moves a process into a control group with the limits of its policy, where the policy has limits for one and this host may
+/// make one; returns the group, and what is in force by it. A limit that the group replaces is removed from the policy.
 ///
 /// # Errors
-/// What only a group can limit is not limited, and the policy requires all of it.
+/// The group cannot be made, or `cpu_percent` needs one that there cannot be and the policy requires all of it.
 pub(super) fn limit(
     policy: &mut Policy,
     identity: &Identity,
@@ -33,7 +33,7 @@ pub(super) fn limit(
             return Ok((None, in_force));
         }
     };
-    if let Err(error) = delegated.require(&[Controller::Cpu]) {
+    if let Err(error) = delegated.require(Controller::Cpu) {
         lacks(&mut in_force, &error)?;
     }
     let name = format!("{}-{}", identity.app, identity.number);

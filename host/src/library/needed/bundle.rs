@@ -1,6 +1,6 @@
 //! The folder of shared libraries beside a library that `atoll build` has written.
 //!
-//! The library says which folder is its own: at its end, in front of the checksum, is the hash of all of them. So a new
+//! The library names its folder: at its end, in front of the checksum, is the hash of all of them. So a new
 //! library and those that it needs come into force in one step, when the file takes the place of the one before.
 
 use std::fs::File;

@@ -32,7 +32,7 @@ pub(super) struct Linking {
     /// In the order in which the loader looks for them.
     pub(super) needed: Vec<String>,
     pub(super) name: Option<String>,
-    /// Where it says that they are, as it is written.
+    /// The folders to search for them, as the library has them.
     pub(super) run_path: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! Where a library says that those are which it needs: `DT_RUNPATH`, or else `DT_RPATH`.
+//! The folders in which a library looks for those that it needs: `DT_RUNPATH`, or else `DT_RPATH`.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -108,17 +108,15 @@ impl Delegated {
         self.controllers.contains(&controller)
     }
 
-    /// Fails if one of these is missing.
+    /// Fails if its subgroups cannot limit this.
     ///
     /// # Errors
-    /// [`ControlGroupError::NoController`], with those that are.
-    pub(crate) fn require(&self, controllers: &[Controller]) -> Result<(), ControlGroupError> {
-        let missing: Vec<_> =
-            controllers.iter().filter(|one| !self.has(**one)).map(ToString::to_string).collect();
-        if missing.is_empty() {
+    /// [`ControlGroupError::NoController`].
+    pub(crate) fn require(&self, controller: Controller) -> Result<(), ControlGroupError> {
+        if self.has(controller) {
             return Ok(());
         }
-        Err(ControlGroupError::NoController { path: self.folder.clone(), missing: missing.join(", ") })
+        Err(ControlGroupError::NoController { path: self.folder.clone(), controller })
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -209,8 +207,8 @@ mod tests {
         assert_eq!(read("cgroup.subtree_control"), "+memory");
         assert!(!gone.exists() && own.exists());
         assert!(delegated.has(Controller::Cpu) && delegated.has(Controller::Memory));
-        delegated.require(&[Controller::Memory]).unwrap();
-        let missing = delegated.require(&Controller::ALL).unwrap_err().to_string();
+        delegated.require(Controller::Memory).unwrap();
+        let missing = delegated.require(Controller::Pids).unwrap_err().to_string();
         assert_eq!(
             missing,
             format!("the control group {} has no controller for pids", folder.path().display())

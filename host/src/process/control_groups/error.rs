@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::delegated::Controller;
+
 /// Why this host cannot limit its app processes by control groups.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ControlGroupError {
@@ -15,13 +17,13 @@ pub(crate) enum ControlGroupError {
          in a container that may write its control group", .0.display()
     )]
     NotDelegated(PathBuf),
-    /// The host's control group lacks controllers.
-    #[error("the control group {} has no controller for {missing}", path.display())]
+    /// The host's control group lacks a controller.
+    #[error("the control group {} has no controller for {controller}", path.display())]
     NoController {
         /// The host's control group.
         path: PathBuf,
-        /// Their names.
-        missing: String,
+        /// The controller.
+        controller: Controller,
     },
     /// A file or folder of theirs could not be written.
     #[error("cannot {action} {}: {reason}", path.display())]

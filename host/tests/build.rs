@@ -395,8 +395,9 @@ fn crates_that_build_the_same_file_are_told() {
     }
     let said = project.atoll(&["build"]);
     assert_eq!(said.code, Some(1), "{}{}", said.stdout, said.stderr);
-    assert!(said.stderr.contains("the library is from another package: found build-"), "{}", said.stderr);
-    assert!(said.stderr.contains("give one of them another `name` under `[lib]`"), "{}", said.stderr);
+    let both =
+        "build-e and build-f both build libbuild_same.so: give one of them another `name` under `[lib]`";
+    assert!(said.stderr.contains(both), "{}", said.stderr);
     assert_eq!(project.deployed(), Vec::<String>::new());
 }
 

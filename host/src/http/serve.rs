@@ -85,11 +85,13 @@ async fn answer(
         return redirect::to_https(request, port);
     }
     let host = forwarded::host(request);
-    let asked = Asked::of(request, &front.mount, host.as_deref())?;
-    if let Some(app) = asked.app() {
+    let asked = Asked::of(request, &front.mount, host.as_deref());
+    // Before the limits, so that a page of another origin can read that a request for its app exceeds one.
+    if let Some(app) = asked.as_ref().ok().and_then(Asked::app) {
         record.set_app(app.clone());
     }
     limits::check(request, front.limits.max_header_bytes)?;
+    let asked = asked?;
     if let Some(app) = asked.app()
         && app.settings().cors.is_some()
         && cors::is_preflight(request)

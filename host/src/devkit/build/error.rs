@@ -33,6 +33,16 @@ pub enum BuildError {
         /// The target triple that it was built for, if its settings name one.
         target: Option<String>,
     },
+    /// Two crates have the same file for their libraries: which of them it is, or whether there is one, depends on the moment.
+    #[error("{one} and {other} both build {library}: give one of them another `name` under `[lib]`")]
+    SameFile {
+        /// The file's name.
+        library: String,
+        /// One crate.
+        one: String,
+        /// The other one.
+        other: String,
+    },
 }
 
 fn why_none(target: Option<&str>) -> String {

@@ -119,6 +119,8 @@ impl Workspace {
         group.ended();
         let failure = match read.and(status) {
             Ok(status) if status.success() => {
+                let packages: Vec<_> = manifests.iter().map(|(package, _)| *package).collect();
+                check_files(&packages)?;
                 let none = missing.first().map(|package| package.name.clone());
                 let target = call.settings.target.clone();
                 return none.map_or(Ok(()), |package| Err(BuildError::NoLibrary { package, target }));
@@ -172,6 +174,22 @@ impl Workspace {
             command.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "80");
         }
         command
+    }
+}
+
+/// Fails if two of the crates that a call of cargo builds write the same file.
+fn check_files(packages: &[&Package]) -> Result<(), BuildError> {
+    let pairs = packages
+        .iter()
+        .enumerate()
+        .flat_map(|(place, one)| packages[..place].iter().map(move |other| (other, one)));
+    match pairs.into_iter().find(|(one, other)| one.library == other.library) {
+        None => Ok(()),
+        Some((one, other)) => Err(BuildError::SameFile {
+            library: one.library.clone(),
+            one: one.name.clone(),
+            other: other.name.clone(),
+        }),
     }
 }
 

@@ -52,6 +52,26 @@ fn control(descriptor: RawFd, command: c_int, argument: c_int) -> io::Result<()>
     }
 }
 
+/// Writes a file as [`fs::write`](std::fs::write) does, and returns when no process has it open for writing.
+///
+/// A process that another test starts at this moment has it open too, until it executes its program.
+#[cfg(test)]
+pub(crate) fn write_and_release(path: &std::path::Path, contents: impl AsRef<[u8]>) {
+    std::fs::write(path, contents).unwrap();
+    wait_for_writers(path);
+}
+
+/// Waits until no process has this file open for writing.
+#[cfg(test)]
+pub(crate) fn wait_for_writers(path: &std::path::Path) {
+    let begun = std::time::Instant::now();
+    let file = File::open(path).unwrap();
+    while writers(&file) == Writers::Some {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{} is being written", path.display());
+        std::thread::yield_now();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +85,7 @@ mod tests {
         let writer = File::create(&path).unwrap();
         assert_eq!(writers(&File::open(&path).unwrap()), Writers::Some);
         drop(writer);
+        wait_for_writers(&path);
         assert_eq!(writers(&File::open(&path).unwrap()), Writers::None);
         let _reader = File::open(&path).unwrap();
         assert_eq!(writers(&File::open(&path).unwrap()), Writers::None, "readers do not count");

@@ -32,6 +32,8 @@ pub use self::fingerprint::Fingerprint;
 pub(crate) use self::fingerprint::SETTLE;
 use self::folders::Id;
 pub(crate) use self::lease::{Writers, writers};
+#[cfg(test)]
+pub(crate) use self::lease::{wait_for_writers, write_and_release};
 use self::pace::Pace;
 use self::service::Client;
 use self::tree::Outbox;

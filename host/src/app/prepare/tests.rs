@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::library::inspect::tests::good_library;
+use crate::watch::write_and_release;
 use std::path::PathBuf;
 
 struct Setup {
@@ -18,7 +19,7 @@ impl Setup {
         let folder = tempfile::tempdir().unwrap();
         let staging = Arc::new(Staging::within(folder.path()).unwrap());
         let library = folder.path().join("libhello.so");
-        fs::write(&library, good_library()).unwrap();
+        write_and_release(&library, good_library());
         Self { _folder: folder, preparer: Preparer::with(staging, at_once, room), library }
     }
 
@@ -86,7 +87,7 @@ fn what_is_prepared_is_dropped_if_the_library_is_another() {
     let setup = Setup::new(1, ROOM);
     run(async {
         let prepared = setup.done().await.unwrap();
-        fs::write(&setup.library, good_library()).unwrap();
+        write_and_release(&setup.library, good_library());
         assert!(prepared.copy_of(&setup.library).is_none());
         setup.deleted().await;
     });
@@ -96,7 +97,7 @@ fn what_is_prepared_is_dropped_if_the_library_is_another() {
 fn what_cannot_be_loaded_is_not_prepared() {
     let setup = Setup::new(1, ROOM);
     run(async {
-        fs::write(&setup.library, "no library").unwrap();
+        write_and_release(&setup.library, "no library");
         assert!(setup.done().await.is_none());
         let _writer = fs::File::options().append(true).open(&setup.library).unwrap();
         assert!(setup.done().await.is_none());
@@ -111,7 +112,7 @@ fn a_copy_of_a_library_that_was_just_written_is_not_used_again() {
     let setup = Setup::new(1, ROOM);
     // On a machine that is busy, more time may go by between the two than it takes.
     let fresh = (0..100).find_map(|_| {
-        fs::write(&setup.library, good_library()).unwrap();
+        write_and_release(&setup.library, good_library());
         let staged = setup.preparer.staging.stage("hello", &setup.library).unwrap();
         Some(staged).filter(|staged| !staged.is_settled())
     });

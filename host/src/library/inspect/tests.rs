@@ -5,6 +5,7 @@ use std::{env, fs};
 use super::header::MACHINE;
 use super::*;
 use crate::library::stage::Staging;
+use crate::watch::write_and_release;
 
 /// A library with nothing in it but the stamp, made by hand.
 struct Library {
@@ -136,7 +137,7 @@ fn inspect(bytes: &[u8]) -> Result<Inspected, InspectError> {
 fn inspect_for(bytes: &[u8], package: Option<&str>) -> Result<Inspected, InspectError> {
     let folder = tempfile::tempdir().unwrap();
     let library = folder.path().join("libhello.so");
-    fs::write(&library, bytes).unwrap();
+    write_and_release(&library, bytes);
     Staging::within(folder.path()).unwrap().stage("hello", &library).unwrap().inspect(package)
 }
 

@@ -93,7 +93,7 @@ fn the_run_path_comes_first_and_an_absolute_one_is_left_to_the_loader() {
     assert_eq!(found(&app).unwrap().libraries[0].path, folder.join("lib/libone.so"));
     let mark = bundle_mark(ContentHash::compute(b"all of them"));
     let content = [fs::read(&app).unwrap(), mark, vec![0; 32]].concat();
-    fs::write(&app, content).unwrap();
+    write_and_release(&app, content);
     let bundle = bundle_folder(&app, &fs::read(&app).unwrap());
     assert!(bundle.starts_with(folder.join("libapp.libs")) && bundle != folder.join("libapp.libs"));
     assert_eq!(places_to_watch(&app), [folder.join("lib/libone.so")]);
@@ -293,7 +293,7 @@ fn the_hash_is_of_all_of_them() {
     let before = fs::read(folder.join("libinner.so")).unwrap();
     answer(folder, "inner", 9, &[], &[]);
     assert_ne!(content_hash(&app).unwrap(), first);
-    fs::write(folder.join("libinner.so"), before).unwrap();
+    write_and_release(&folder.join("libinner.so"), before);
     assert_eq!(content_hash(&app).unwrap(), first);
     for name in ["inner", "outer"] {
         fs::remove_file(folder.join(format!("lib{name}.so"))).unwrap();

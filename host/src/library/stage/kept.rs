@@ -178,6 +178,7 @@ fn link(staged: &Path, folder: PathBuf, name: &str) -> Result<OwnedFile, StageEr
 mod tests {
     use super::*;
     use crate::library::stage::Staging;
+    use crate::watch::write_and_release;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     fn setup() -> (tempfile::TempDir, Staging) {
@@ -188,7 +189,7 @@ mod tests {
 
     fn stage(folder: &tempfile::TempDir, staging: &Staging, text: &str) -> Staged {
         let library = folder.path().join("libhello.so");
-        fs::write(&library, text).unwrap();
+        write_and_release(&library, text);
         staging.stage("hello", &library).unwrap()
     }
 

@@ -5,13 +5,13 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::thread::sleep;
 
-use crate::watch::{Fingerprint, SETTLE};
+use crate::watch::{Fingerprint, SETTLE, wait_for_writers, write_and_release};
 
 fn setup() -> (tempfile::TempDir, Staging, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let staging = Staging::within(folder.path()).unwrap();
     let library = folder.path().join("libhello.so");
-    fs::write(&library, "first").unwrap();
+    write_and_release(&library, "first");
     (folder, staging, library)
 }
 
@@ -50,6 +50,7 @@ fn a_library_that_is_being_written_is_not_copied() {
     let error = staging.stage("hello", &library).unwrap_err();
     assert!(matches!(error, StageError::BeingWritten { .. }) && error.is_temporary(), "{error}");
     drop(writer);
+    wait_for_writers(&library);
     staging.stage("hello", &library).unwrap();
 }
 
@@ -104,6 +105,7 @@ fn a_copy_stands_for_the_library_until_that_changes() {
     let writer = fs::OpenOptions::new().append(true).open(&library).unwrap();
     assert!(!staged.is_current(&library), "it is being written");
     drop(writer);
+    wait_for_writers(&library);
     assert!(staged.is_current(&library), "nothing was written");
     fs::write(&library, "other").unwrap();
     assert!(!staged.is_current(&library), "of the same size");

@@ -51,6 +51,7 @@ mod process;
 mod registry;
 mod sandbox;
 mod server;
+mod tls;
 mod watch;
 
 pub use abi::exports::in_force as exports_in_force;
@@ -71,6 +72,8 @@ pub use server::own_server::HostServer;
 pub use server::standalone;
 #[cfg(feature = "testing")]
 pub use server::testing;
+pub use tls::acme::{AcmeDirectory, AcmeDomain, AcmeError, AcmeSettings, NoDirectory, NoDomain};
+pub use tls::{TlsError, TlsSettings};
 
 /// What the command, the benches and this crate's tests use. It promises nothing.
 #[doc(hidden)]
@@ -138,7 +141,10 @@ pub mod internal {
     pub use crate::server::open_files;
     pub use crate::server::service_manager;
     pub use crate::server::signals;
-    pub use crate::server::tls;
+    pub use crate::observe::certificates::{CertificateEntry, CertificateSource, Certificates};
+    pub mod tls {
+        pub use crate::tls::*;
+    }
     pub use crate::watch::{Change, FileWatch, Fingerprint, TreeChange, TreeWatch, WatchSet, Watcher};
     pub use atoll_port::StartError;
     pub use atoll_port::WorkerGone;

@@ -11,7 +11,7 @@ use atoll_host::internal::http_server::Server;
 use atoll_host::internal::regular_file::{SMALL_FILE_LIMIT, read_to_string};
 use atoll_host::internal::service_manager::{self, PassedSockets};
 use atoll_host::internal::tls::Tls;
-use atoll_host::internal::{Registry, Watcher, banner, open_files, signals};
+use atoll_host::internal::{Certificates, Registry, Watcher, banner, open_files, signals};
 use atoll_host::logging::{self, Format};
 use atoll_host::trace::SpanSink;
 use atoll_host::{AdminToken, TrustedProxy};
@@ -35,7 +35,7 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(super) tls: TlsArgs,
     /// Accept HTTP/2 without TLS (h2c with prior knowledge).
-    #[arg(long, conflicts_with = "tls_cert")]
+    #[arg(long, conflicts_with = "https")]
     pub(super) h2c: bool,
     /// Trust the X-Forwarded headers of this proxy: an address, a network such as 10.0.0.0/8, or `unix` for clients of Unix
     /// sockets. Repeatable.
@@ -110,7 +110,8 @@ pub(super) fn host(args: &ServeArgs) -> anyhow::Result<HostBuilder> {
 }
 
 async fn serve(args: &ServeArgs, mut passed: PassedSockets, host: &Host) -> anyhow::Result<()> {
-    let (server, follow_certificate) = listen(args, &mut passed, host.registry(), host.watcher())?;
+    let (server, follow_certificate) = 
+        listen(args, &mut passed, host.registry(), host.watcher(), host.certificates())?;
     // Before anybody can know where it serves: from then on, a signal is to stop it in order.
     let stops = signals::stop_signals()?;
     out::print(format!("{}\n", banner(host.registry(), &server.base_url())))?;
@@ -145,15 +146,20 @@ pub(super) fn passed() -> anyhow::Result<PassedSockets> {
 }
 
 /// Listens where the arguments say, on the sockets from the service manager that are there; with TLS, also returns the task
-/// that watches the certificates' files.
+/// that keeps the certificates valid.
 pub(super) fn listen(
     args: &ServeArgs,
     passed: &mut PassedSockets,
     registry: &Arc<Registry>,
     watcher: &Watcher,
+    certificates: &Certificates,
 ) -> anyhow::Result<(Server, Option<JoinHandle<()>>)> {
-    let tls = args.tls.files()?.map(|files| Tls::load(files, watcher)).transpose()?;
+    let tls = args.tls.settings(&args.state)?;
+    let mut tls = tls.map(|tls| Tls::load(tls, watcher, certificates.clone())).transpose()?;
     let redirecting = args.listen.redirecting(passed)?;
+    if let Some(tls) = tls.as_mut().filter(|_| !redirecting.is_empty()) {
+        tls.allow_http_challenges();
+    }
     let listeners = args.listen.serving(passed)?;
     passed.are_used()?;
     let mut server = Server::on(registry.clone(), listeners)

@@ -16,6 +16,7 @@ use crate::app::resources::SetupError;
 use crate::config::ConfigError;
 use crate::http::{self, HttpSettings, LimitOutOfRange, Mount, ServerLimits, TrustedProxies};
 use crate::library::preflight;
+use crate::observe::certificates::Certificates;
 use crate::observe::trace::SpanSink;
 use crate::observe::usage;
 use crate::registry::{Registrar, Registry};
@@ -50,6 +51,7 @@ pub struct Host {
     registry: Arc<Registry>,
     front: Arc<HttpSettings>,
     watcher: Watcher,
+    certificates: Certificates,
     /// What keeps the apps in line with the file.
     follow: Mutex<Option<JoinHandle<()>>>,
     admin_address: Option<SocketAddr>,
@@ -133,6 +135,12 @@ impl Host {
         &self.watcher
     }
 
+    /// The certificates of its server, as its operator sees them.
+    #[doc(hidden)]
+    pub fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
     /// Where the admin API is on TCP.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
@@ -179,12 +187,18 @@ pub struct OpenHost {
     registrar: Rc<Registrar>,
     front: HttpSettings,
     admin: Admin,
+    certificates: Certificates,
     usage: Option<usage::Recorder>,
     recorder: Option<FaultRecorder>,
     lock: HostLock,
 }
 
 impl OpenHost {
+    /// The certificates of its server, as its operator sees them.
+    pub fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
     /// Adds and removes its apps.
     pub fn registrar(&self) -> &Rc<Registrar> {
         &self.registrar
@@ -198,13 +212,14 @@ impl OpenHost {
     /// # Panics
     /// Outside of an actix system.
     pub fn run(self, follow: impl Future<Output = ()> + 'static) -> Result<Host, HostError> {
-        let Self { registrar, front, admin, usage, recorder, lock } = self;
+        let Self { registrar, front, admin, certificates, usage, recorder, lock } = self;
         let registry = registrar.registry().clone();
         Ok(Host {
             admin_address: admin.address(),
             _admin: admin.run().map_err(HostError::Admin)?,
             front: Arc::new(HttpSettings { mount: registry.clone().into(), ..front }),
             watcher: registrar.watcher().clone(),
+            certificates,
             follow: Mutex::new(Some(tokio::task::spawn_local(follow))),
             registry,
             usage: Mutex::new(usage),
@@ -301,12 +316,17 @@ impl HostBuilder {
         let usage = count_usage(&registrar, state.as_deref(), &config);
         // Watched before it is read: an edit in between is not lost.
         let file = ConfigFile::watch(config.clone(), registrar.watcher());
-        let mut listener =
-            Admin::new(&registrar, &config).with_limits(front.limits).with_token(token).with_origins(origins);
+        let certificates = Certificates::default();
+        let mut listener = Admin::new(&registrar, &config)
+            .with_limits(front.limits)
+            .with_certificates(certificates.clone())
+            .with_token(token)
+            .with_origins(origins);
         if let Some(tcp) = admin {
             listener = listener.with_listener(tcp);
         }
-        let host = OpenHost { registrar: Rc::new(registrar), front, admin: listener, usage, recorder, lock };
+        let registrar = Rc::new(registrar);
+        let host = OpenHost { registrar, front, admin: listener, certificates, usage, recorder, lock };
         Ok((host, file))
     }
 }

@@ -1,4 +1,4 @@
-//! Listeners, TLS, and hosts as a part of other programs.
+//! Listeners, and hosts as a part of other programs.
 
 pub(crate) mod address;
 pub(crate) mod banner;
@@ -16,4 +16,3 @@ pub mod signals;
 pub mod standalone;
 #[cfg(feature = "testing")]
 pub mod testing;
-pub mod tls;

@@ -5,20 +5,31 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use actix_web::rt::task::JoinHandle;
 use actix_web::web::ServiceConfig;
 
+use crate::observe::certificates::Certificates;
 use crate::server::address::ListenAddress;
 use crate::server::host::Host;
 use crate::server::http_server::Server;
 use crate::server::listeners::Listener;
 use crate::server::signals::stop_signals;
+use crate::tls::{Tls, TlsError, TlsSettings};
+use crate::watch::Watcher;
 
 /// A server of a host's apps that listens already; see [`Host::server`].
-pub struct HostServer(Server);
+pub struct HostServer {
+    server: Server,
+    /// Whether some of its listeners redirect to HTTPS.
+    redirects: bool,
+    tls: Option<Tls>,
+    watcher: Watcher,
+    certificates: Certificates,
+}
 
 impl Host {
     /// Listens on these addresses, to serve the apps as `atoll serve` does: within the limits of
-    /// [`HostBuilder::with_limits`](crate::HostBuilder::with_limits), over HTTP/1. `pages` adds the program's own routes, which
+    /// [`HostBuilder::with_limits`](crate::HostBuilder::with_limits), over HTTP/1, or with [`HostServer::with_tls`] also over HTTP/2. `pages` adds the program's own routes, which
     /// come before those of the host.
     ///
     /// ```no_run
@@ -46,25 +57,55 @@ impl Host {
         addresses: &[ListenAddress],
         pages: impl Fn(&mut ServiceConfig) + Send + Sync + 'static,
     ) -> io::Result<HostServer> {
-        let mut listeners = Vec::new();
-        for address in addresses {
-            match address {
-                ListenAddress::Tcp { .. } => listeners.extend(Listener::all_tcp(&address.resolve()?)?),
-                ListenAddress::Unix { path, mode } => listeners.push(Listener::unix(path.clone(), *mode)?),
-                ListenAddress::Passed(_) => {
-                    let reason = format!("{address} is for `atoll serve`: use an address");
-                    return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
-                }
+        Ok(HostServer {
+            server: Server::of(self.front(), listen(addresses)?).with_pages(Arc::new(pages)),
+            redirects: false,
+            tls: None,
+            watcher: self.watcher().clone(),
+            certificates: self.certificates().clone(),
+        })
+    }
+}
+
+fn listen(addresses: &[ListenAddress]) -> io::Result<Vec<Listener>> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        match address {
+            ListenAddress::Tcp { .. } => listeners.extend(Listener::all_tcp(&address.resolve()?)?),
+            ListenAddress::Unix { path, mode } => listeners.push(Listener::unix(path.clone(), *mode)?),
+            ListenAddress::Passed(_) => {
+                let reason = format!("{address} is for `atoll serve`: use an address");
+                return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
             }
         }
-        Ok(HostServer(Server::of(self.front(), listeners).with_pages(Arc::new(pages))))
     }
+    Ok(listeners)
 }
 
 impl HostServer {
     /// Where it listens, in TCP.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.0.addresses()
+        self.server.addresses()
+    }
+
+    /// Serves HTTPS, over HTTP/1 and HTTP/2, as `atoll serve` does. As long as the server [runs](Self::run), certificates are
+    /// loaded again when their files change, and obtained and renewed by ACME.
+    ///
+    /// # Errors
+    /// See [`TlsError`].
+    pub fn with_tls(self, settings: TlsSettings) -> Result<Self, TlsError> {
+        let tls = Tls::load(settings, &self.watcher, self.certificates.clone())?;
+        Ok(Self { server: self.server.with_tls(&tls), tls: Some(tls), ..self })
+    }
+
+    /// Also listens on these addresses, without TLS, and redirects their requests to HTTPS. Certificate authorities validate
+    /// domains there, too, if port 80 leads to one of them.
+    ///
+    /// # Errors
+    /// As for [`Host::server`].
+    pub fn with_redirect(self, addresses: &[ListenAddress]) -> io::Result<Self> {
+        let server = self.server.with_redirect(listen(addresses)?);
+        Ok(Self { server, redirects: !addresses.is_empty(), ..self })
     }
 
     /// Serves until SIGINT or SIGTERM, which then no longer end the process by themselves, and then shuts down: see
@@ -73,12 +114,20 @@ impl HostServer {
     /// # Errors
     /// The sockets or the signals cannot be used.
     pub async fn run(self) -> io::Result<()> {
-        self.0.run(stop_signals()?).await
+        let follow_certificates = self.tls.map(|mut tls| {
+            if self.redirects {
+                tls.allow_http_challenges();
+            }
+            actix_web::rt::spawn(tls.follow())
+        });
+        let served = self.server.run(stop_signals()?).await;
+        follow_certificates.iter().for_each(JoinHandle::abort);
+        served
     }
 }
 
 impl fmt::Debug for HostServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("HostServer").field(&self.addresses()).finish()
+        f.debug_struct("HostServer").field("addresses", &self.addresses()).finish_non_exhaustive()
     }
 }

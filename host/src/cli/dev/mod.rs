@@ -54,7 +54,7 @@ async fn develop(args: &DevArgs, mut passed: PassedSockets) -> anyhow::Result<()
     let config = file.load()?;
     let registry = registrar.registry().clone();
     let (server, follow_certificate) =
-        serve::listen(&args.serve, &mut passed, &registry, registrar.watcher())?;
+        serve::listen(&args.serve, &mut passed, &registry, registrar.watcher(), host.certificates())?;
     let live = Arc::new(LivePages::new(registry.clone()));
     let server = server.with_live_pages(live.clone());
     let report = Rc::new(Report::new(registry.clone(), server.base_url()));

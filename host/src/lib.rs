@@ -130,6 +130,7 @@ pub mod internal {
     pub mod usage {
         pub use crate::observe::usage::*;
     }
+    pub use crate::observe::certificates::{CertificateEntry, CertificateSource, Certificates};
     pub use crate::process::control_groups::limits_by_control_group;
     pub use crate::process::trial::try_sandbox;
     pub use crate::registry::{Changes, Registrar, Registry};
@@ -141,7 +142,6 @@ pub mod internal {
     pub use crate::server::open_files;
     pub use crate::server::service_manager;
     pub use crate::server::signals;
-    pub use crate::observe::certificates::{CertificateEntry, CertificateSource, Certificates};
     pub mod tls {
         pub use crate::tls::*;
     }

@@ -1,4 +1,4 @@
-//! Long runs against the real command: `cargo soak reload`, `idle`, `streams`, `preflight`, `faults`, `chaos`.
+//! Long runs against the real command: `cargo soak reload`, `idle`, `streams`, `preflight`, `faults`, `pool`, `chaos`.
 //!
 //! Each prints a table of what it counted, and fails when the books do not balance.
 
@@ -10,6 +10,7 @@ mod faults;
 mod idle;
 mod isolation;
 mod load;
+mod pool;
 mod preflight;
 mod process;
 mod reload;
@@ -40,6 +41,8 @@ enum Command {
     Preflight(preflight::Args),
     /// Has an app in a process fault, in all ways.
     Faults(faults::Args),
+    /// Reuses the connections of a load balancer after random pauses.
+    Pool(pool::Args),
     /// Does everything that may go wrong, at random, with a seed.
     Chaos(chaos::Args),
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Streams(args) => streams::run(&args),
         Command::Preflight(args) => preflight::run(&args),
         Command::Faults(args) => faults::run(&args),
+        Command::Pool(args) => pool::run(&args),
         Command::Chaos(args) => chaos::run(&args),
     };
     match ran {

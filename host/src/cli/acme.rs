@@ -52,7 +52,8 @@ impl AcmeArgs {
         if self.acme.is_empty() {
             return Ok(None);
         }
-        let folder = state.path().context("there is no folder for the certificates of --acme: set --state-dir")?;
+        let folder =
+            state.path().context("there is no folder for the certificates of --acme: set --state-dir")?;
         let mut settings = AcmeSettings::new(self.acme.iter().cloned(), folder)
             .with_directory(self.acme_directory.clone())
             .with_retry_delay(self.acme_retry_delay);
@@ -78,7 +79,8 @@ impl AcmeArgs {
 
 /// An email address, as far as the certificate authority does not check it.
 fn email(text: &str) -> Result<String, String> {
-    let is_address = text.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && !domain.is_empty());
+    let is_address =
+        text.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && !domain.is_empty());
     let is_plain = text.chars().all(|c| c.is_ascii_graphic()) && !text.contains([',', '?', ':']);
     if is_address && is_plain {
         Ok(text.to_owned())

@@ -110,7 +110,7 @@ pub(super) fn host(args: &ServeArgs) -> anyhow::Result<HostBuilder> {
 }
 
 async fn serve(args: &ServeArgs, mut passed: PassedSockets, host: &Host) -> anyhow::Result<()> {
-    let (server, follow_certificate) = 
+    let (server, follow_certificate) =
         listen(args, &mut passed, host.registry(), host.watcher(), host.certificates())?;
     // Before anybody can know where it serves: from then on, a signal is to stop it in order.
     let stops = signals::stop_signals()?;

@@ -76,4 +76,3 @@ pub enum TlsError {
     #[error(transparent)]
     Acme(#[from] AcmeError),
 }
-

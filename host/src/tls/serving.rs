@@ -20,7 +20,7 @@ use super::settings::TlsSettings;
 use super::validity::Validity;
 use super::{acme, alpn};
 use crate::fs::regular_file::in_background;
-use crate::observe::certificates::{Certificates, CertificateSource};
+use crate::observe::certificates::{CertificateSource, Certificates};
 use crate::watch::{FileWatch, Watcher};
 
 /// TLS in use, and what keeps its certificates valid.

@@ -16,7 +16,8 @@ pub(super) struct Certificates(pub(super) Vec<CertificateEntry>);
 impl Collector for Certificates {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Self(all) = self;
-        let (name, help) = ("atoll_certificate_expiration_timestamp", "When each certificate expires, since 1970");
+        let (name, help) =
+            ("atoll_certificate_expiration_timestamp", "When each certificate expires, since 1970");
         let mut expirations =
             encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
         for entry in all {

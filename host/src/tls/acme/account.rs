@@ -55,10 +55,15 @@ impl Accounts {
     ) -> Result<Account, OrderError> {
         let mut current = self.current.lock().await;
         // Another order may have done it meanwhile.
-        if let Some(Current(account)) = current.as_ref().filter(|Current(account)| account.id() != unknown.id()) {
+        if let Some(Current(account)) =
+            current.as_ref().filter(|Current(account)| account.id() != unknown.id())
+        {
             return Ok(account.clone());
         }
-        log::warn!("the certificate authority does not know the account {}: registering a new one", unknown.id());
+        log::warn!(
+            "the certificate authority does not know the account {}: registering a new one",
+            unknown.id()
+        );
         let account = self.register(settings).await?;
         *current = Some(Current(account.clone()));
         Ok(account)

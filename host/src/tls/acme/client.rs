@@ -58,8 +58,8 @@ fn of_system() -> Result<RootCertStore, AcmeError> {
 }
 
 fn of_file(path: &Path) -> Result<RootCertStore, AcmeError> {
-    let authorities = pem_file::certificates(path)
-        .map_err(|reason| AcmeError::CaFile { path: path.to_owned(), reason })?;
+    let authorities =
+        pem_file::certificates(path).map_err(|reason| AcmeError::CaFile { path: path.to_owned(), reason })?;
     let mut roots = RootCertStore::empty();
     for authority in authorities {
         roots.add(authority).map_err(|reason| AcmeError::Ca { path: path.to_owned(), reason })?;

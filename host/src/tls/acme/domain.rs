@@ -31,7 +31,9 @@ pub enum NoDomain {
     #[error("expected a domain name, found an IP address")]
     Address,
     /// It has letters that DNS does not have.
-    #[error("expected a domain name in ASCII: write its other letters in Punycode, as in xn--mller-kva.example")]
+    #[error(
+        "expected a domain name in ASCII: write its other letters in Punycode, as in xn--mller-kva.example"
+    )]
     NotAscii,
     /// It is anything else.
     #[error("expected a domain name such as www.example.com, without a scheme, a port and a path")]

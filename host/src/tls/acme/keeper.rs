@@ -19,7 +19,7 @@ use super::order::{self, Certificate, Method};
 use super::schedule;
 use super::settings::AcmeSettings;
 use super::store::Store;
-use crate::observe::certificates::{Certificates, CertificateSource};
+use crate::observe::certificates::{CertificateSource, Certificates};
 use crate::tls::validity::Validity;
 
 /// How many orders there are at once.
@@ -136,7 +136,8 @@ impl Keeper {
         let (store, name) = (self.store.clone(), domain.to_owned());
         let kept = account::run(move || store.save_certificate(&name, &chain_pem, &key_pem)).await;
         if self.time_to_renewal(domain, earlier).is_zero() {
-            let reason = "it is due for renewal already: compare this machine's clock with the certificate's times";
+            let reason =
+                "it is due for renewal already: compare this machine's clock with the certificate's times";
             return Err(OrderError::Certificate(reason.to_owned()));
         }
         log::info!("using a new certificate for {domain}");

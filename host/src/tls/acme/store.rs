@@ -61,7 +61,8 @@ impl Store {
             text => text?,
         };
         let damaged = |reason| {
-            let text = format!("{} is damaged: {reason}; remove it to register a new account", path.display());
+            let text =
+                format!("{} is damaged: {reason}; remove it to register a new account", path.display());
             io::Error::new(io::ErrorKind::InvalidData, text)
         };
         serde_json::from_slice(&text).map(Some).map_err(damaged)
@@ -85,7 +86,10 @@ impl Store {
         };
         read()
             .inspect_err(|reason| {
-                log::warn!("ordering a new certificate for {domain}: {} cannot be used: {reason}", path.display())
+                log::warn!(
+                    "ordering a new certificate for {domain}: {} cannot be used: {reason}",
+                    path.display()
+                )
             })
             .ok()
     }
@@ -131,9 +135,7 @@ mod tests {
         assert!(store.certificate("a.example").is_none() && store.account().unwrap().is_none());
 
         let pair = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
-        store
-            .save_certificate("a.example", &pair.cert.pem(), &pair.signing_key.serialize_pem())
-            .unwrap();
+        store.save_certificate("a.example", &pair.cert.pem(), &pair.signing_key.serialize_pem()).unwrap();
         assert_eq!(mode(&store.certificate_file("a.example")), 0o600);
         assert_eq!(store.certificate("a.example").unwrap().cert[0], *pair.cert.der());
     }

@@ -9,7 +9,9 @@ mod support;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use atoll_host::{AcmeSettings, TlsSettings};
 use pebble::{Pebble, Place};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -267,6 +269,65 @@ fn a_certificate_that_is_due_already_is_not_ordered_again_and_again() {
         .start();
     host.wait_for_log(&["trying again in 3600s", "it is due for renewal already"]);
     assert_eq!(pebble.issued(), 1);
+}
+
+/// Runs in a separate process, which [`a_program_has_certificates_for_its_own_server`] starts.
+#[test]
+#[ignore = "it is started by another test"]
+fn embedded() {
+    let place = std::fs::read_to_string("place").unwrap();
+    let [directory, http] = place.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{place}") };
+    actix_web::rt::System::new().block_on(async {
+        let host = atoll_host::Host::builder("apps.json").start().unwrap();
+        let listen = ["127.0.0.1:0".parse().unwrap()];
+        let no_pages = |_: &mut actix_web::web::ServiceConfig| {};
+        let nothing = host.server(&listen, no_pages).unwrap().with_tls(TlsSettings::default()).unwrap_err();
+        assert_eq!(
+            nothing.to_string(),
+            "there is no certificate: add one with its key, or a domain for ACME"
+        );
+
+        let acme = AcmeSettings::new(["one.example".parse().unwrap()], "kept")
+            .with_directory(directory.parse().unwrap())
+            .with_ca_file("authority.pem")
+            .with_contact("ops@one.example")
+            .with_retry_delay(Duration::from_millis(100));
+        let tls = TlsSettings::default().with_acme(acme.clone());
+        let disagreeing = host.server(&listen, no_pages).unwrap().with_tls(tls).unwrap_err();
+        assert!(disagreeing.to_string().contains("requires that you agree to the terms"), "{disagreeing}");
+
+        let tls = TlsSettings::default()
+            .with_acme(acme.agreeing_to_terms())
+            .with_certificate("cert.pem", "key.pem");
+        let server = host.server(&listen, no_pages).unwrap().with_redirect(&[http.parse().unwrap()]).unwrap();
+        let server = server.with_tls(tls).unwrap();
+        println!("\nlistening on https://{}/", server.addresses()[0]);
+        server.run().await.unwrap();
+        host.close().await;
+    });
+}
+
+#[test]
+fn a_program_has_certificates_for_its_own_server() {
+    let (Some(program), place) = (pebble(), Place::new()) else { return };
+    let pebble = Pebble::start(&program, place, &json!({}));
+    let of_file = rcgen::generate_simple_self_signed(["file.example".to_owned()]).unwrap();
+    let test = ["--ignored", "--exact", "embedded", "--nocapture"];
+    let host = Launch::program(std::env::current_exe().unwrap())
+        .args(test)
+        .write("apps.json", "[]")
+        .write("authority.pem", &pebble.authority)
+        .write("cert.pem", of_file.cert.pem())
+        .write("key.pem", of_file.signing_key.serialize_pem())
+        .write("place", format!("{}\n{}\n", place.directory(), place.http()))
+        .start();
+    let root = pebble.root();
+    wait_for_certificate(&host, &root, "one.example");
+    assert!(certificate(&host, of_file.cert.der(), "file.example").is_some());
+    let response = client::get_by_name(host.address(), &root, "one.example", "/healthz");
+    assert_eq!(response.unwrap(), "ok\n");
+    assert_eq!(Connection::open(place.http()).unwrap().call(&Call::get("/a")).unwrap().status, 308);
+    assert!(host.stop().status.success());
 }
 
 #[test]

@@ -48,15 +48,19 @@ impl Place {
         self.with_acme(launch, names)
     }
 
+    /// The directory of the authority.
+    pub(crate) fn directory(self) -> String {
+        format!("https://{}:{DIRECTORY}/dir", self.0)
+    }
+
     /// Gives a host what it needs for certificates for these names.
     pub(crate) fn with_acme(self, launch: Launch, names: &[&str]) -> Launch {
-        let directory = format!("https://{}:{DIRECTORY}/dir", self.0);
         let launch = names.iter().fold(launch, |launch, name| launch.args(["--acme", name]));
         launch.args(["--acme-agree-tos", "--acme-retry-delay", "200ms"]).args([
             "--acme-ca-file",
             "authority.pem",
             "--acme-directory",
-            &directory,
+            &self.directory(),
         ])
     }
 }

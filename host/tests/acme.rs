@@ -111,7 +111,7 @@ fn a_certificate_is_obtained_and_kept_over_a_restart() {
     // Without the authority, which a restart does not need.
     let ended = host.stop();
     drop(pebble);
-    let again = place.with_acme(ended.again("serve"), &["one.example", "two.example"]);
+    let again = place.with_acme(ended.again("serve"), &["one.example", "two.example"], "200ms");
     let host = again.args(["--listen", &listen]).start();
     assert_eq!(certificate(&host, &root, "one.example").unwrap(), first);
     assert!(certificate(&host, &root, "two.example").is_some());
@@ -243,7 +243,7 @@ fn an_account_that_the_authority_has_forgotten_is_replaced() {
     let pebble = Pebble::start(&program, place, &json!({}));
     let ended = host.stop();
     std::fs::write(ended.folder().join("authority.pem"), &pebble.authority).unwrap();
-    let again = place.with_acme(ended.again("serve"), &["one.example", "two.example"]);
+    let again = place.with_acme(ended.again("serve"), &["one.example", "two.example"], "200ms");
     let host = again.args(["--listen", &listen, "--acme-contact", "ops@one.example"]).start();
     host.wait_for_log(&["the certificate authority does not know the account"]);
     wait_for_certificate(&host, &pebble.root(), "two.example");
@@ -251,7 +251,7 @@ fn an_account_that_the_authority_has_forgotten_is_replaced() {
     let ended = host.stop();
     let files = kept(ended.folder());
     std::fs::remove_file(files.iter().find(|file| file.ends_with("two.example.pem")).unwrap()).unwrap();
-    let again = place.with_acme(ended.again("serve"), &["two.example"]);
+    let again = place.with_acme(ended.again("serve"), &["two.example"], "200ms");
     let host = again.args(["--listen", &listen]).start();
     wait_for_certificate(&host, &pebble.root(), "two.example");
     assert_eq!(host.log_lines(&["account"]), [""; 0]);
@@ -262,11 +262,9 @@ fn a_certificate_that_is_due_already_is_not_ordered_again_and_again() {
     let (Some(program), place) = (pebble(), Place::new()) else { return };
     // By the time that it comes, two thirds of it are over.
     let pebble = Pebble::start(&program, place, &json!({ "certificateValidityPeriod": 1 }));
-    let host = place
-        .host(&json!([]), &["one.example"])
-        .write("authority.pem", &pebble.authority)
-        .args(["--listen", &place.https().to_string(), "--acme-retry-delay", "1h"])
-        .start();
+    let launch = Launch::command("serve").write("apps.json", "[]").write("authority.pem", &pebble.authority);
+    let launch = place.with_acme(launch, &["one.example"], "1h");
+    let host = launch.args(["--listen", &place.https().to_string()]).start();
     host.wait_for_log(&["trying again in 3600s", "it is due for renewal already"]);
     assert_eq!(pebble.issued(), 1);
 }

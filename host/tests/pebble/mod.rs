@@ -45,7 +45,7 @@ impl Place {
     /// A host there, with certificates of the authority for these names.
     pub(crate) fn host(self, apps: &Value, names: &[&str]) -> Launch {
         let launch = Launch::command("serve").write("apps.json", apps.to_string());
-        self.with_acme(launch, names)
+        self.with_acme(launch, names, "200ms")
     }
 
     /// The directory of the authority.
@@ -53,10 +53,10 @@ impl Place {
         format!("https://{}:{DIRECTORY}/dir", self.0)
     }
 
-    /// Gives a host what it needs for certificates for these names.
-    pub(crate) fn with_acme(self, launch: Launch, names: &[&str]) -> Launch {
+    /// Gives a host what it needs for certificates for these names; `retry` is the time after an order that fails.
+    pub(crate) fn with_acme(self, launch: Launch, names: &[&str], retry: &str) -> Launch {
         let launch = names.iter().fold(launch, |launch, name| launch.args(["--acme", name]));
-        launch.args(["--acme-agree-tos", "--acme-retry-delay", "200ms"]).args([
+        launch.args(["--acme-agree-tos", "--acme-retry-delay", retry]).args([
             "--acme-ca-file",
             "authority.pem",
             "--acme-directory",

@@ -53,7 +53,7 @@ impl Challenges {
 
     /// Answers over TLS, with the hash of the answer in a certificate (RFC 8737).
     pub(super) fn answer_tls(&self, domain: &str, hash: &[u8]) -> Result<Answered, OrderError> {
-        let key = certificate(domain, hash).map_err(OrderError::Certificate)?;
+        let key = certificate(domain, hash).map_err(OrderError::Challenge)?;
         self.open().tls.insert(domain.to_owned(), Arc::new(key));
         Ok(Answered { challenges: self.clone(), key: Key::Tls(domain.to_owned()) })
     }
@@ -88,7 +88,9 @@ fn certificate(domain: &str, hash: &[u8]) -> Result<CertifiedKey, String> {
     let key = KeyPair::generate().map_err(text)?;
     let certificate = params.self_signed(&key).map_err(text)?;
     let chain = vec![certificate.into()];
-    CertifiedKey::from_der(chain, key.into(), &ring::default_provider()).map_err(|error| error.to_string())
+    let key = ring::default_provider().key_provider.load_private_key(key.into());
+    // It has an extension that makes it useless for anything else, also for a check of its key.
+    key.map(|key| CertifiedKey::new(chain, key)).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

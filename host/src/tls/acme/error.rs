@@ -66,6 +66,9 @@ pub(super) enum OrderError {
         "the certificate authority offers no challenge over TLS-ALPN, nor one over HTTP that --redirect-http could meet"
     )]
     NoChallenge,
+    /// There is no certificate for the challenge over TLS.
+    #[error("cannot answer the challenge: {0}")]
+    Challenge(String),
     /// The authority did something that RFC 8555 does not have, or cannot be reached.
     #[error("the certificate authority cannot be used: {}", with_sources(.0))]
     Unusable(instant_acme::Error),

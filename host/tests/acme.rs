@@ -238,23 +238,31 @@ fn an_account_that_the_authority_has_forgotten_is_replaced() {
         .start();
     wait_for_certificate(&host, &pebble.root(), "one.example");
     host.wait_for_log(&["using a new certificate"]);
-    // Another one, with another key, in the same place.
-    drop(pebble);
-    let pebble = Pebble::start(&program, place, &json!({}));
-    let ended = host.stop();
-    std::fs::write(ended.folder().join("authority.pem"), &pebble.authority).unwrap();
-    let again = place.with_acme(ended.again("serve"), &["one.example", "two.example"], "200ms");
-    let host = again.args(["--listen", &listen, "--acme-contact", "ops@one.example"]).start();
-    host.wait_for_log(&["the certificate authority does not know the account"]);
-    wait_for_certificate(&host, &pebble.root(), "two.example");
-    // It can be used from now on.
-    let ended = host.stop();
+    let (mut ended, mut pebble) = (host.stop(), pebble);
+    let unknown = "the certificate authority does not know the account";
+    for (name, contact) in
+        [("two.example", &[][..]), ("three.example", &["--acme-contact", "ops@one.example"])]
+    {
+        // Another one, with another key, in the same place.
+        drop(pebble);
+        pebble = Pebble::start(&program, place, &json!({}));
+        std::fs::write(ended.folder().join("authority.pem"), &pebble.authority).unwrap();
+        let again = place.with_acme(ended.again("serve"), &["one.example", name], "200ms");
+        let host = again.args(["--listen", &listen]).args(contact).start();
+        wait_for_certificate(&host, &pebble.root(), name);
+        host.wait_for_log(&["WARN", unknown]);
+        ended = host.stop();
+    }
+    // The new one is kept, and gets other contacts.
     let files = kept(ended.folder());
-    std::fs::remove_file(files.iter().find(|file| file.ends_with("two.example.pem")).unwrap()).unwrap();
-    let again = place.with_acme(ended.again("serve"), &["two.example"], "200ms");
+    std::fs::remove_file(files.iter().find(|file| file.ends_with("three.example.pem")).unwrap()).unwrap();
+    let again = place.with_acme(ended.again("serve"), &["three.example"], "200ms");
     let host = again.args(["--listen", &listen]).start();
-    wait_for_certificate(&host, &pebble.root(), "two.example");
+    wait_for_certificate(&host, &pebble.root(), "three.example");
     assert_eq!(host.log_lines(&["account"]), [""; 0]);
+    let account = kept(host.folder()).into_iter().find(|file| file.ends_with("account.json")).unwrap();
+    let account: Value = serde_json::from_slice(&std::fs::read(account).unwrap()).unwrap();
+    assert_eq!(account["contacts"], json!([]));
 }
 
 #[test]

@@ -40,14 +40,17 @@ impl Accounts {
         }
         let store = self.store.clone();
         let account = match run(move || store.account()).await? {
-            Some(stored) => self.open(settings, stored).await?,
+            Some(stored) => match self.open(settings, stored).await {
+                Err(error) if error.is_of_account() => self.register_again(settings).await?,
+                opened => opened?,
+            },
             None => self.register(settings).await?,
         };
         *current = Some(Current(account.clone()));
         Ok(account)
     }
 
-    /// Registers a new account in place of one that the certificate authority does not know.
+    /// The account after an order that has shown that the certificate authority does not know the one before.
     pub(super) async fn replace(
         &self,
         settings: &AcmeSettings,
@@ -60,11 +63,7 @@ impl Accounts {
         {
             return Ok(account.clone());
         }
-        log::warn!(
-            "the certificate authority does not know the account {}: registering a new one",
-            unknown.id()
-        );
-        let account = self.register(settings).await?;
+        let account = self.register_again(settings).await?;
         *current = Some(Current(account.clone()));
         Ok(account)
     }
@@ -81,6 +80,12 @@ impl Accounts {
             self.save(settings, credentials).await?;
         }
         Ok(account)
+    }
+
+    /// Registers a new account in place of one that the certificate authority does not know.
+    async fn register_again(&self, settings: &AcmeSettings) -> Result<Account, OrderError> {
+        log::warn!("the certificate authority does not know the account: registering a new one");
+        self.register(settings).await
     }
 
     async fn register(&self, settings: &AcmeSettings) -> Result<Account, OrderError> {

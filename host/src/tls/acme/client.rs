@@ -31,7 +31,10 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("atoll/", env!("CARG
 
 /// A client for certificate authorities. Clones share their connections.
 #[derive(Clone, Debug)]
-pub(super) struct AcmeClient(Client<HttpsConnector<HttpConnector>, BodyWrapper<Bytes>>);
+pub(super) struct AcmeClient {
+    client: Client<HttpsConnector<HttpConnector>, BodyWrapper<Bytes>>,
+    timeout: Duration,
+}
 
 impl AcmeClient {
     /// One that trusts the authorities in this file, or without it those of the system.
@@ -41,7 +44,8 @@ impl AcmeClient {
         let builder = builder.with_safe_default_protocol_versions().map_err(AcmeError::Unsupported)?;
         let tls = builder.with_root_certificates(roots).with_no_client_auth();
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().build();
-        Ok(Self(Client::builder(TokioExecutor::new()).build(connector)))
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { client, timeout: RESPONSE_TIMEOUT })
     }
 }
 
@@ -74,7 +78,7 @@ impl HttpClient for AcmeClient {
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
         request.headers_mut().insert(USER_AGENT, AGENT);
         let host = request.uri().host().unwrap_or_default().to_owned();
-        let response = self.0.request(request);
+        let (response, limit) = (self.client.request(request), self.timeout);
         Box::pin(async move {
             let response = async {
                 let response = response.await.map_err(|error| Error::Other(error.into()))?;
@@ -82,9 +86,74 @@ impl HttpClient for AcmeClient {
                 let body = Limited::new(body, RESPONSE_LIMIT).collect().await.map_err(Error::Other)?;
                 Ok(BytesResponse { parts, body: Box::new(body.to_bytes()) })
             };
-            timeout(RESPONSE_TIMEOUT, response).await.unwrap_or_else(|_| {
-                Err(Error::Other(format!("{host} does not respond within {RESPONSE_TIMEOUT:?}").into()))
+            timeout(limit, response).await.unwrap_or_else(|_| {
+                Err(Error::Other(format!("{host} does not respond within {limit:?}").into()))
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use rustls::ServerConfig;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+    use crate::observe::error_chain::with_sources;
+
+    /// A server that responds with a body of so many bytes; `None`: not at all.
+    async fn serve(length: Option<usize>) -> (SocketAddr, String) {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let authority = made.cert.pem();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.into()], made.signing_key.into())
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                assert!(stream.read_buf(&mut request).await.unwrap() > 0);
+            }
+            match length {
+                Some(length) => {
+                    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+                    stream.write_all(head.as_bytes()).await.unwrap();
+                    // A client that has read too much ends the connection.
+                    let _ = stream.write_all(&vec![b' '; length]).await;
+                }
+                None => std::future::pending().await,
+            }
+        });
+        (address, authority)
+    }
+
+    async fn get(length: Option<usize>) -> Result<usize, String> {
+        let (address, authority) = serve(length).await;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), authority).unwrap();
+        let mut client = AcmeClient::new(Some(file.path())).unwrap();
+        if length.is_none() {
+            client.timeout = Duration::from_millis(300);
+        }
+        let request = Request::get(format!("https://{address}/")).body(BodyWrapper::default()).unwrap();
+        let mut response = client.request(request).await.map_err(|error| with_sources(&error))?;
+        Ok(response.body.into_bytes().await.unwrap().len())
+    }
+
+    #[tokio::test]
+    async fn a_response_has_limits() {
+        assert_eq!(get(Some(RESPONSE_LIMIT)).await, Ok(RESPONSE_LIMIT));
+        assert_eq!(get(Some(RESPONSE_LIMIT + 1)).await.unwrap_err(), "length limit exceeded");
+        assert_eq!(get(None).await.unwrap_err(), "127.0.0.1 does not respond within 300ms");
     }
 }

@@ -69,6 +69,7 @@ pub use server::host::{Host, HostBuilder, HostError};
 pub use server::own_server::HostServer;
 #[cfg(feature = "standalone")]
 pub use server::standalone;
+pub use server::takeover::TakeoverError;
 #[cfg(feature = "testing")]
 pub use server::testing;
 
@@ -138,6 +139,7 @@ pub mod internal {
     pub use crate::server::open_files;
     pub use crate::server::service_manager;
     pub use crate::server::signals;
+    pub use crate::server::takeover;
     pub use crate::server::tls;
     pub use crate::watch::{Change, FileWatch, Fingerprint, TreeChange, TreeWatch, WatchSet, Watcher};
     pub use atoll_port::StartError;

@@ -12,9 +12,13 @@ use crate::server::host::Host;
 use crate::server::http_server::Server;
 use crate::server::listeners::Listener;
 use crate::server::signals::stop_signals;
+use crate::server::takeover::{Ownership, Role};
 
 /// A server of a host's apps that listens already; see [`Host::server`].
-pub struct HostServer(Server);
+pub struct HostServer {
+    server: Server,
+    ownership: Arc<Ownership>,
+}
 
 impl Host {
     /// Listens on these addresses, to serve the apps as `atoll serve` does: within the limits of
@@ -47,33 +51,45 @@ impl Host {
         pages: impl Fn(&mut ServiceConfig) + Send + Sync + 'static,
     ) -> io::Result<HostServer> {
         let mut listeners = Vec::new();
+        let mut inherited = self.take_inherited();
         for address in addresses {
+            let open = inherited.take(address, Role::Serve);
             match address {
-                ListenAddress::Tcp { .. } => listeners.extend(Listener::all_tcp(&address.resolve()?)?),
-                ListenAddress::Unix { path, mode } => listeners.push(Listener::unix(path.clone(), *mode)?),
+                _ if !open.is_empty() => listeners.extend(open),
+                ListenAddress::Tcp { .. } => {
+                    let opened = Listener::all_tcp(&address.resolve()?)?;
+                    listeners.extend(opened.into_iter().map(|listener| listener.at(address.clone())));
+                }
+                ListenAddress::Unix { path, mode } => {
+                    listeners.push(Listener::unix(path.clone(), *mode)?.at(address.clone()));
+                }
                 ListenAddress::Passed(_) => {
                     let reason = format!("{address} is for `atoll serve`: use an address");
                     return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
                 }
             }
         }
-        Ok(HostServer(Server::of(self.front(), listeners).with_pages(Arc::new(pages))))
+        let server = Server::of(self.front(), listeners).with_pages(Arc::new(pages));
+        Ok(HostServer { server: server.of_host(self), ownership: self.ownership() })
     }
 }
 
 impl HostServer {
     /// Where it listens, in TCP.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.0.addresses()
+        self.server.addresses()
     }
 
-    /// Serves until SIGINT or SIGTERM, which then no longer end the process by themselves, and then shuts down: see
+    /// Serves until SIGINT or SIGTERM, which then no longer end the process by themselves, or until another process takes over
+    /// (see [`HostBuilder::with_takeover`](crate::HostBuilder::with_takeover)), and then shuts down: see
     /// [`ServerLimits`](crate::ServerLimits) for its delay and timeout.
     ///
     /// # Errors
-    /// The sockets or the signals cannot be used.
+    /// The sockets or the signals cannot be used; or this host was to take over from another one, and an app does not start.
     pub async fn run(self) -> io::Result<()> {
-        self.0.run(stop_signals()?).await
+        let stops = stop_signals()?;
+        self.ownership.start_apps().await.map_err(io::Error::other)?;
+        self.server.run(stops).await
     }
 }
 

@@ -136,8 +136,8 @@ pub(super) fn host(args: &ServeArgs, open: &mut OpenSockets) -> anyhow::Result<H
     Ok(host)
 }
 
-async fn serve(args: &ServeArgs, mut open: OpenSockets, host: &Host) -> anyhow::Result<()> {
-    let (server, follow_certificate) = listen(args, &mut open, host.registry(), host.watcher())?;
+async fn serve(args: &ServeArgs, open: OpenSockets, host: &Host) -> anyhow::Result<()> {
+    let (server, follow_certificate) = listen(args, open, host.registry(), host.watcher())?;
     host.start_apps_of_takeover().await?;
     // Before anybody can know where it serves: from then on, a signal is to stop it in order.
     let stops = signals::stop_signals()?;
@@ -175,14 +175,16 @@ pub(super) fn passed() -> anyhow::Result<PassedSockets> {
 /// that watches the certificates' files.
 pub(super) fn listen(
     args: &ServeArgs,
-    open: &mut OpenSockets,
+    mut open: OpenSockets,
     registry: &Arc<Registry>,
     watcher: &Watcher,
 ) -> anyhow::Result<(Server, Option<JoinHandle<()>>)> {
     let tls = args.tls.files()?.map(|files| Tls::load(files, watcher)).transpose()?;
-    let redirecting = args.listen.redirecting(open)?;
-    let listeners = args.listen.serving(open)?;
+    let redirecting = args.listen.redirecting(&mut open)?;
+    let listeners = args.listen.serving(&mut open)?;
     open.passed.are_used()?;
+    // Clients of the others would wait for ever.
+    drop(open);
     let mut server = Server::on(registry.clone(), listeners)
         .with_redirect(redirecting)
         .trusting(args.trusted_proxy.iter().copied().collect())

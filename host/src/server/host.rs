@@ -16,12 +16,14 @@ use crate::app::resources::SetupError;
 use crate::config::ConfigError;
 use crate::http::{self, HttpSettings, LimitOutOfRange, Mount, ServerLimits, TrustedProxies};
 use crate::library::preflight;
+use crate::library::stage::CommonFolder;
+use crate::observe::faults::Faults;
 use crate::observe::trace::SpanSink;
 use crate::observe::usage;
 use crate::registry::{Registrar, Registry};
 use crate::server::config_file::{ConfigFile, follow_config};
-use crate::server::fault_recorder::FaultRecorder;
-use crate::server::takeover::{InheritedSockets, Ownership, Predecessor, TakeoverError, Waiting};
+use crate::server::fault_recorder::{FaultRecorder, read_history};
+use crate::server::takeover::{InheritedSockets, Ownership, Predecessor, Recording, TakeoverError, Waiting};
 use crate::watch::Watcher;
 
 /// The apps of a registry file, which is followed: `atoll serve` without its server.
@@ -365,6 +367,8 @@ impl HostBuilder {
             None => HostLock::take(&registrar, &config)?,
             Some(predecessor) => predecessor.take_lock()?,
         };
+        // Before apps start: it decides where they run.
+        let recording = record_faults(&registrar, &config, predecessor.is_some());
         let usage = count_usage(&registrar, state.as_deref(), &config, predecessor.is_some());
         // Watched before it is read: an edit in between is not lost.
         let file = ConfigFile::watch(config.clone(), registrar.watcher());
@@ -375,31 +379,36 @@ impl HostBuilder {
             listener = listener.with_listener(tcp);
         }
         let inherited = predecessor.as_mut().map(Predecessor::take_sockets).unwrap_or_default();
-        let waiting = Waiting { admin: listener, record: record_faults(&registrar, &config), predecessor };
+        let waiting = Waiting { admin: listener, recording, predecessor };
         let registrar = Rc::new(registrar);
         let host = OpenHost { registrar, front, usage, config, lock, waiting, inherited };
         Ok((host, file))
     }
 }
 
-/// What reports the fault that ended the process before, and has the next one recorded. A host that cannot does without.
-fn record_faults(registrar: &Registrar, config: &Path) -> Box<dyn FnOnce() -> Option<FaultRecorder> + Send> {
+/// Reports the fault that ended the process before, and has the next one recorded: by a host that takes over only when it has.
+/// A host that cannot does without.
+fn record_faults(registrar: &Registrar, config: &Path, takes_over: bool) -> Recording {
     let resources = registrar.resources();
     let common = resources.staging.common_folder().inspect_err(|error| log::warn!("{error}")).ok();
+    let Some(common) = common else { return Recording::Begun(None) };
     let (config, faults) = (config.to_owned(), resources.faults.clone());
-    Box::new(move || {
-        let common = common?;
-        match FaultRecorder::start(&common, &config, &faults) {
-            Ok(recorder) => Some(recorder),
-            Err(error) => {
+    let start = move |common: &CommonFolder, config: &Path, faults: &Faults| {
+        let started = FaultRecorder::start(common, config, faults);
+        started
+            .inspect_err(|error| {
                 log::warn!(
                     "faults of apps are not recorded: cannot use a folder in {}: {error}",
                     common.path().display()
                 );
-                None
-            }
-        }
-    })
+            })
+            .ok()
+    };
+    if takes_over {
+        read_history(&common, &config, &faults);
+        return Recording::Later(Box::new(move || start(&common, &config, &faults)));
+    }
+    Recording::Begun(start(&common, &config, &faults))
 }
 
 /// Counts what the apps use, from what the process before has counted on. A host that cannot does without.

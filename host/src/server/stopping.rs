@@ -109,6 +109,9 @@ impl Stopping {
     /// Stops at a signal.
     async fn stop(mut self, signal: &str, mut stops: impl Stream<Item = &'static str> + Unpin) {
         service_manager::stopping();
+        if let Some(ownership) = &self.ownership {
+            ownership.refuse_successors();
+        }
         if !self.delay.is_zero() {
             log::info!("{signal}: not ready, and shutting down in {:?}", self.delay);
             self.shutdown.announce(self.delay);

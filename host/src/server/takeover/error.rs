@@ -8,8 +8,8 @@ use std::path::PathBuf;
 pub enum TakeoverError {
     /// A host runs that offers no takeover.
     #[error(
-        "the host of {} cannot be taken over: it is `atoll dev`, a program with its own server, or an older version; stop it \
-         first",
+        "the host of {} cannot be taken over: it is shutting down, or it is `atoll dev`, a program with its own server or an older \
+         version; stop it first",
         config.display()
     )]
     NotOffered {

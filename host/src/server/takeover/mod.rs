@@ -17,6 +17,6 @@ pub use self::error::TakeoverError;
 pub use self::inherited::InheritedSockets;
 pub(super) use self::messages::Handed;
 pub use self::messages::Role;
-pub(super) use self::ownership::{Ownership, Waiting};
+pub(super) use self::ownership::{Ownership, Recording, Waiting};
 pub use self::predecessor::Predecessor;
 pub(super) use self::successor::Successor;

@@ -45,17 +45,28 @@ struct Parts {
 }
 
 /// The parts that a host has when it is the only one of its registry file.
+#[derive(Debug)]
 pub(in crate::server) struct Waiting {
     pub(in crate::server) admin: Admin,
-    /// Starts to record faults.
-    pub(in crate::server) record: Box<dyn FnOnce() -> Option<FaultRecorder> + Send>,
+    pub(in crate::server) recording: Recording,
     /// The host that this one takes over from.
     pub(in crate::server) predecessor: Option<Predecessor>,
 }
 
-impl std::fmt::Debug for Waiting {
+/// The record of the next fault of the process.
+pub(in crate::server) enum Recording {
+    /// It has begun, if it can.
+    Begun(Option<FaultRecorder>),
+    /// This begins it.
+    Later(Box<dyn FnOnce() -> Option<FaultRecorder> + Send>),
+}
+
+impl std::fmt::Debug for Recording {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Waiting").field("predecessor", &self.predecessor).finish_non_exhaustive()
+        f.write_str(match self {
+            Self::Begun(_) => "Begun",
+            Self::Later(_) => "Later",
+        })
     }
 }
 
@@ -92,8 +103,13 @@ impl Ownership {
 
     /// Starts to answer commands and to record faults.
     fn begin(&self) -> io::Result<()> {
-        let Some(Waiting { admin, record, predecessor }) = self.parts().waiting.take() else { return Ok(()) };
-        let recorder = record();
+        let Some(Waiting { admin, recording, predecessor }) = self.parts().waiting.take() else {
+            return Ok(());
+        };
+        let recorder = match recording {
+            Recording::Begun(recorder) => recorder,
+            Recording::Later(begin) => begin(),
+        };
         let mut parts = self.parts();
         parts.recorder = recorder;
         if let Some(mut predecessor) = predecessor {
@@ -240,6 +256,15 @@ impl Ownership {
                 }
             }
         }
+    }
+
+    /// No longer offers to be taken over, as this host is shutting down.
+    pub(in crate::server) fn refuse_successors(&self) {
+        let Some((listener, mut file)) = self.parts().takeover.take() else { return };
+        if self.is_shared() {
+            file.leave();
+        }
+        drop((listener, file));
     }
 
     /// Whether another process has descriptors of the sockets: then they are not this one's to shut.

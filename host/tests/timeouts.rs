@@ -6,6 +6,7 @@ mod frames;
 mod sockets;
 mod support;
 
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::thread;
@@ -184,6 +185,21 @@ fn connections_past_the_limit_wait_until_one_ends() {
     first.pop();
     waiting.set_patience(LIMIT);
     assert_eq!(waiting.receive("GET").unwrap().status, 200);
+}
+
+#[test]
+fn as_many_threads_serve_as_are_asked_for() {
+    let threads = |number: &str| {
+        let host = start(&["--http-threads", number]);
+        // They are there before the first connection is accepted.
+        assert_eq!(host.get("/healthz").status, 200);
+        let tasks = fs::read_dir(format!("/proc/{}/task", host.pid())).unwrap();
+        let names = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok());
+        names.filter(|name| name.starts_with("actix-")).count()
+    };
+    assert_eq!(threads("4"), threads("1") + 3);
+    let refused = Launch::serve(json!([])).args(["--http-threads", "0"]).run();
+    assert!(refused.stderr.contains("--http-threads must be from 1 to 1024, not 0"), "{}", refused.stderr);
 }
 
 #[test]

@@ -28,6 +28,9 @@ pub(super) struct LimitArgs {
     /// The maximum number of connections; further clients wait to be accepted.
     #[arg(long, help_heading = "Limits", value_name = "NUMBER", default_value_t = ServerLimits::DEFAULT.max_connections)]
     max_connections: usize,
+    /// How many threads read requests and write responses. By default, one for each processor.
+    #[arg(long, help_heading = "Limits", value_name = "NUMBER")]
+    http_threads: Option<usize>,
     /// On shutdown, keep serving for this time while /readyz returns 503, so that load balancers notice.
     #[arg(long, help_heading = "Limits", value_name = "TIME", default_value = "0s", value_parser = time)]
     shutdown_delay: Duration,
@@ -40,7 +43,8 @@ impl LimitArgs {
     /// The limits.
     pub(super) fn get(&self) -> anyhow::Result<ServerLimits> {
         let Self { keep_alive, header_timeout, body_timeout, write_timeout, .. } = *self;
-        let Self { max_header_bytes, max_connections, shutdown_delay, shutdown_timeout, .. } = *self;
+        let Self { max_header_bytes, max_connections, http_threads, .. } = *self;
+        let Self { shutdown_delay, shutdown_timeout, .. } = *self;
         let limits = ServerLimits {
             keep_alive,
             header_timeout,
@@ -48,6 +52,7 @@ impl LimitArgs {
             write_timeout,
             max_header_bytes,
             max_connections,
+            http_threads,
             shutdown_delay,
             shutdown_timeout,
         };
@@ -96,6 +101,7 @@ mod tests {
             "--write-timeout=1h",
             "--max-header-bytes=8KiB",
             "--max-connections=7",
+            "--http-threads=3",
             "--shutdown-delay=10s",
             "--shutdown-timeout=5s",
         ]);
@@ -106,6 +112,7 @@ mod tests {
             write_timeout: Duration::from_secs(3600),
             max_header_bytes: 8192,
             max_connections: 7,
+            http_threads: Some(3),
             shutdown_delay: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(5),
         };

@@ -1,6 +1,8 @@
 //! The limits of a server that its operator sets.
 
+use std::num::NonZero;
 use std::ops::RangeInclusive;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -37,6 +39,9 @@ pub struct ServerLimits {
     /// The most connections at once, from 1 to 1,000,000; as many as the process may have files open, if that is less.
     /// Default 100,000.
     pub max_connections: usize,
+    /// How many threads read requests and write responses, from 1 to 1024; at most one for each connection. Apps run on
+    /// threads of their own. Default `None`: one for each processor that this process may use.
+    pub http_threads: Option<usize>,
     /// How long a server still accepts connections on shutdown, while `/readyz` returns 503, at most 1 h.
     /// Default 0.
     pub shutdown_delay: Duration,
@@ -61,6 +66,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// The most bytes of headers that can be allowed: with the longest target, the parsers take no more.
 const MOST_HEADER_BYTES: usize = 92 * 1024;
 
+const MOST_HTTP_THREADS: usize = 1024;
+
 impl ServerLimits {
     /// What a server has unless it is given others.
     pub const DEFAULT: Self = Self {
@@ -70,6 +77,7 @@ impl ServerLimits {
         write_timeout: Duration::from_secs(30),
         max_header_bytes: 64 * 1024,
         max_connections: 100_000,
+        http_threads: None,
         shutdown_delay: Duration::ZERO,
         shutdown_timeout: Duration::from_secs(30),
     };
@@ -92,14 +100,21 @@ impl ServerLimits {
         for (name, value, range) in [
             ("max-header-bytes", self.max_header_bytes, 1024..=MOST_HEADER_BYTES),
             ("max-connections", self.max_connections, 1..=1_000_000),
+            ("http-threads", self.threads(), 1..=MOST_HTTP_THREADS),
         ] {
             check(name, value, range, |number| number.to_string())?;
         }
         Ok(())
     }
 
+    /// The number of HTTP threads.
+    pub(crate) fn threads(&self) -> usize {
+        let processors = || available_parallelism().map_or(2, NonZero::get).min(MOST_HTTP_THREADS);
+        self.http_threads.unwrap_or_else(processors)
+    }
+
     /// All of them by name: times in milliseconds, sizes in bytes.
-    pub(crate) fn all(&self) -> [(&'static str, u64); 8] {
+    pub(crate) fn all(&self) -> [(&'static str, u64); 9] {
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         [
             ("keep_alive_ms", milliseconds(self.keep_alive)),
@@ -108,6 +123,7 @@ impl ServerLimits {
             ("write_timeout_ms", milliseconds(self.write_timeout)),
             ("max_header_bytes", self.max_header_bytes as u64),
             ("max_connections", self.max_connections as u64),
+            ("http_threads", self.threads() as u64),
             ("shutdown_delay_ms", milliseconds(self.shutdown_delay)),
             ("shutdown_timeout_ms", milliseconds(self.shutdown_timeout)),
         ]
@@ -173,6 +189,10 @@ mod tests {
             (
                 ServerLimits { max_connections: 0, ..default },
                 "max-connections must be from 1 to 1000000, not 0",
+            ),
+            (
+                ServerLimits { http_threads: Some(0), ..default },
+                "http-threads must be from 1 to 1024, not 0",
             ),
             (
                 ServerLimits { shutdown_delay: day, ..default },

@@ -1,23 +1,21 @@
 //! The files that a process may have open, which its connections share with the apps.
 
 use std::io;
-use std::num::NonZero;
 
 use crate::http::connection::limits::FILES_KEPT_BACK;
 
-/// On how many of the machine's processors HTTP threads serve, and how many connections each may have: together at most
-/// `connections`, and so many that [`FILES_KEPT_BACK`] file descriptors stay free. Further clients wait to be accepted.
-pub(crate) fn threads_and_connections(connections: usize) -> (usize, usize) {
+/// How many HTTP threads serve, at most `threads`, and how many connections each may have: together at most `connections`, and
+/// so many that [`FILES_KEPT_BACK`] file descriptors stay free. Further clients wait to be accepted.
+pub(crate) fn threads_and_connections(threads: usize, connections: usize) -> (usize, usize) {
     let open_files = limit_of_open_files().map_or(u64::MAX, |limit| limit.rlim_cur);
-    let processors = std::thread::available_parallelism().map_or(2, NonZero::get);
-    share(open_files, processors, connections)
+    share(open_files, threads, connections)
 }
 
-fn share(open_files: u64, processors: usize, connections: usize) -> (usize, usize) {
+fn share(open_files: u64, threads: usize, connections: usize) -> (usize, usize) {
     let files = usize::try_from(open_files.saturating_sub(FILES_KEPT_BACK)).unwrap_or(usize::MAX);
     let connections = connections.min(files).max(1);
     // A thread without a connection would keep the clients waiting that come to it.
-    let threads = processors.clamp(1, connections);
+    let threads = threads.clamp(1, connections);
     (threads, connections / threads)
 }
 

@@ -190,10 +190,7 @@ mod tests {
                 ServerLimits { max_connections: 0, ..default },
                 "max-connections must be from 1 to 1000000, not 0",
             ),
-            (
-                ServerLimits { http_threads: Some(0), ..default },
-                "http-threads must be from 1 to 1024, not 0",
-            ),
+            (ServerLimits { http_threads: Some(0), ..default }, "http-threads must be from 1 to 1024, not 0"),
             (
                 ServerLimits { shutdown_delay: day, ..default },
                 "shutdown-delay must be from 0s to 1h, not 24h",

@@ -160,7 +160,8 @@ impl Server {
     pub async fn run(self, stops: impl Stream<Item = &'static str> + 'static) -> io::Result<()> {
         let limits = self.front.limits;
         let (mount, shutdown) = (self.front.mount.clone(), self.front.shutdown.clone());
-        let (threads, for_each) = open_files::threads_and_connections(limits.threads(), limits.max_connections);
+        let (threads, for_each) =
+            open_files::threads_and_connections(limits.threads(), limits.max_connections);
         let served = Served {
             protocols: self.protocols,
             limits,

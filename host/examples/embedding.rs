@@ -1,5 +1,5 @@
 //! An actix program with pages of its own and the apps of a registry file beside them:
-//! `cargo run -p atoll-host --example embedding -- apps.json 127.0.0.1:3000`. A second one takes over from the first.
+//! `cargo run -p atoll-host --example embedding -- apps.json 127.0.0.1:3000`. A second one replaces the first.
 
 use actix_web::web;
 use atoll_host::Host;

@@ -112,7 +112,7 @@ fn no_request_fails_while_hosts_take_over_from_each_other() {
         let sockets: Vec<_> = (0..8).map(|_| websocket(address)).collect();
         let new = take_over(&host, &arguments);
         assert_eq!(new.address(), address);
-        host.wait_for_log(&[&format!("process {} has taken over", new.pid())]);
+        host.wait_for_log(&[&format!("process {} has replaced this one", new.pid())]);
         load.goes_on(200);
         // Clients of WebSockets are sent to the new host: the old one closes those that it has.
         let closed: Vec<_> = sockets.into_iter().map(|socket| thread::spawn(|| close_code(socket))).collect();
@@ -317,10 +317,7 @@ fn what_keeps_the_new_host_from_starting_leaves_the_old_one_alone() {
     );
     let library = fs::read(host.folder().join("libprobe.so")).unwrap();
     host.replace("libprobe.so", &library[..library.len() / 2]);
-    fails(
-        &listen,
-        &["is not taken over, because the app probe did not start: ", "the library is incomplete"],
-    );
+    fails(&listen, &["is not replaced, because the app probe did not start: ", "the library is incomplete"]);
     host.replace("libprobe.so", &library);
     let apps = fs::read_to_string(host.folder().join("apps.json")).unwrap();
     host.replace("apps.json", "[{");
@@ -365,7 +362,7 @@ fn without_a_running_host_it_starts_and_one_of_another_kind_is_an_error() {
     ending.signal(libc::SIGTERM);
     ending.wait_for_log(&["SIGTERM: not ready"]);
     let refused = successor(&ending, &["--listen", "127.0.0.1:0"]).run();
-    contains(&refused.stderr, &["the host of apps.json cannot be taken over: it is shutting down"]);
+    contains(&refused.stderr, &["the host of apps.json cannot be replaced: it is shutting down"]);
     let dev = Launch::command("dev").args(["--listen", "127.0.0.1:0"]).write("apps.json", "[]").start();
     wait_until("it answers commands", || dev.again("ls").run().status.success());
     let refused = successor(&dev, &["--listen", "127.0.0.1:0"]).run();
@@ -373,7 +370,7 @@ fn without_a_running_host_it_starts_and_one_of_another_kind_is_an_error() {
     contains(
         &refused.stderr,
         &[
-            "the host of apps.json cannot be taken over: it is shutting down, or it is `atoll dev`",
+            "the host of apps.json cannot be replaced: it is shutting down, or it is `atoll dev`",
             "stop it first",
         ],
     );

@@ -1,4 +1,4 @@
-//! Long runs against the real command: `cargo soak reload`, `idle`, `streams`, `preflight`, `faults`, `chaos`.
+//! Long runs against the real command: `cargo soak reload`, `idle`, `streams`, `preflight`, `faults`, `takeover`, `chaos`.
 //!
 //! Each prints a table of what it counted, and fails when the books do not balance.
 
@@ -15,6 +15,7 @@ mod process;
 mod reload;
 mod streams;
 mod table;
+mod takeover;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,8 @@ enum Command {
     Preflight(preflight::Args),
     /// Has an app in a process fault, in all ways.
     Faults(faults::Args),
+    /// Takes over from a host under load.
+    Takeover(takeover::Args),
     /// Does everything that may go wrong, at random, with a seed.
     Chaos(chaos::Args),
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Streams(args) => streams::run(&args),
         Command::Preflight(args) => preflight::run(&args),
         Command::Faults(args) => faults::run(&args),
+        Command::Takeover(args) => takeover::run(&args),
         Command::Chaos(args) => chaos::run(&args),
     };
     match ran {

@@ -74,7 +74,7 @@ impl Admin {
         Self::on(socket, registrar, config)
     }
 
-    /// As [`new`](Self::new), for a host that takes over from another one, whose control socket it has if that has one.
+    /// As [`new`](Self::new), for a host that replaces another one, whose control socket it has if that has one.
     pub(crate) fn adopt(
         control: Option<(UnixListener, SocketFile)>,
         registrar: &Registrar,
@@ -203,7 +203,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Leaves the control socket to the host that takes over.
+    /// Leaves the control socket to the new host.
     pub(crate) fn leave(&mut self) {
         self.file.iter_mut().for_each(SocketFile::leave);
     }

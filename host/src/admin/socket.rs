@@ -62,7 +62,7 @@ impl Socket {
         Ok(Self { listener, file })
     }
 
-    /// One that another host listens on, for the time when this one takes over from it.
+    /// One that another host listens on, for the time when this one replaces it.
     pub(super) fn adopt(listener: UnixListener, file: SocketFile) -> Self {
         Self { listener, file }
     }

@@ -38,7 +38,7 @@ pub(super) struct ListenArgs {
 pub(super) struct OpenSockets {
     /// Those from the service manager.
     pub(super) passed: PassedSockets,
-    /// Those of the host that this one takes over from.
+    /// Those of the host that this one replaces.
     pub(super) inherited: InheritedSockets,
 }
 

@@ -25,8 +25,8 @@ impl PortOwner {
         Self::all(address).next()
     }
 
-    /// All that keep others from listening on `address`, as far as they are this user's: there are several while one host takes
-    /// over from another.
+    /// All that keep others from listening on `address`, as far as they are this user's: there are several while one host
+    /// replaces another.
     pub(super) fn all(address: SocketAddr) -> impl Iterator<Item = Self> {
         let sockets = tcp().into_iter().flatten().chain(tcp6().into_iter().flatten());
         let listening = sockets

@@ -59,7 +59,7 @@ pub struct Host {
     /// Counts what the apps use.
     usage: Mutex<Option<usage::Recorder>>,
     ownership: Arc<Ownership>,
-    /// The listeners of the host that this one takes over from.
+    /// The listeners of the host that this one replaces.
     inherited: Mutex<InheritedSockets>,
 }
 
@@ -79,14 +79,14 @@ pub struct HostBuilder {
     takeover: Takeover,
 }
 
-/// Whether a host takes over from one that runs.
+/// Whether a host replaces one that runs.
 #[derive(Debug)]
 enum Takeover {
     /// It does not: one that runs is an error.
     No,
     /// It does, if one runs.
     IfRunning,
-    /// It takes over from this one.
+    /// It replaces this one.
     From(Box<Predecessor>),
 }
 
@@ -105,7 +105,7 @@ pub enum HostError {
     /// A limit is out of its range.
     #[error(transparent)]
     Limits(#[from] LimitOutOfRange),
-    /// The running host cannot be taken over.
+    /// The running host cannot be replaced.
     #[error(transparent)]
     Takeover(#[from] TakeoverError),
     /// The admin listener cannot be used.
@@ -162,13 +162,13 @@ impl Host {
         self.ownership.clone()
     }
 
-    /// Takes the listeners of the host that this one takes over from.
+    /// Takes the listeners of the host that this one replaces.
     #[doc(hidden)]
     pub fn take_inherited(&self) -> InheritedSockets {
         std::mem::take(&mut *self.inherited.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until the apps serve that are to serve before this host takes over from another one: those that start with the
+    /// Waits until the apps serve that are to serve before this host replaces another one: those that start with the
     /// host, and those that serve in the other one.
     ///
     /// # Errors
@@ -386,7 +386,7 @@ impl HostBuilder {
     }
 }
 
-/// Reports the fault that ended the process before, and has the next one recorded: by a host that takes over only when it has.
+/// Reports the fault that ended the process before, and has the next one recorded: by a host that replaces another one only when it has.
 /// A host that cannot does without.
 fn record_faults(registrar: &Registrar, config: &Path, takes_over: bool) -> Recording {
     let resources = registrar.resources();

@@ -153,7 +153,7 @@ impl Server {
     /// ends server-sent events and WebSockets, finishes the other requests that it has, and comes back. Another one of `stops` ends
     /// the delay.
     ///
-    /// Another process that takes over is a reason to stop as well; it accepts the next connections.
+    /// Another process that replaces this one is a reason to stop as well; it accepts the next connections.
     ///
     /// # Errors
     /// The listener cannot be used.

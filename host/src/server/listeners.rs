@@ -26,7 +26,7 @@ pub struct Listener {
     pub(super) file: Option<SocketFile>,
     /// The address that it is for, as the operator has written it.
     pub(super) address: Option<ListenAddress>,
-    /// Its number among those of the host that this one takes over from.
+    /// Its number among those of the host that this one replaces.
     pub(super) inherited: Option<usize>,
 }
 

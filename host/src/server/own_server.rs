@@ -80,7 +80,7 @@ impl HostServer {
         self.server.addresses()
     }
 
-    /// Serves until SIGINT or SIGTERM, which then no longer end the process by themselves, or until another process takes over
+    /// Serves until SIGINT or SIGTERM, which then no longer end the process by themselves, or until another process replaces this one
     /// (see [`HostBuilder::with_takeover`](crate::HostBuilder::with_takeover)), and then shuts down: see
     /// [`ServerLimits`](crate::ServerLimits) for its delay and timeout.
     ///

@@ -98,7 +98,7 @@ pub(crate) fn ready() {
     tell(NotifyState::Ready);
 }
 
-/// Notifies the service manager that another process of the service has taken over.
+/// Notifies the service manager that another process of the service is the main one now.
 pub(crate) fn taken_over_by(process: u32) {
     tell(NotifyState::MainPid(process));
 }

@@ -23,15 +23,15 @@ use crate::server::takeover::{Handed, Ownership, Role, Successor};
 pub(super) struct Sockets {
     doors: Vec<(usize, Door)>,
     files: Vec<(usize, SocketFile)>,
-    /// Descriptors for the host that takes over.
+    /// Descriptors for the new host.
     handed: Vec<(Handed, OwnedFd)>,
-    /// Those of the host that this one takes over from.
+    /// Those of the host that this one replaces.
     inherited: Vec<usize>,
     count: usize,
 }
 
 impl Sockets {
-    /// Prepares a listener for the host that takes over.
+    /// Prepares a listener for the new host.
     pub(super) fn hand(&mut self, role: Role, listener: &Listener) -> io::Result<()> {
         self.handed.push(Handed::listener(role, listener)?);
         Ok(())
@@ -132,7 +132,7 @@ impl Stopping {
     async fn give_up(mut self, successor: Successor, mut stops: impl Stream<Item = &'static str> + Unpin) {
         let process = successor.process();
         let delay = self.delay.max(TAKEOVER_DELAY);
-        log::info!("process {process} has taken over: finishing the connections within {delay:?}");
+        log::info!("process {process} has replaced this one: finishing the connections within {delay:?}");
         self.sockets.leave(|number| successor.keeps(number));
         if let Ok(process) = u32::try_from(process) {
             service_manager::taken_over_by(process);
@@ -143,8 +143,8 @@ impl Stopping {
         self.shutdown.announce_replaced(delay);
         self.close().await;
         self.handle.pause().await;
-        self.end_endless_or("taken over", delay, &mut stops).await;
-        log::info!("taken over: finishing the requests in flight");
+        self.end_endless_or("replaced", delay, &mut stops).await;
+        log::info!("replaced: finishing the requests in flight");
         self.shutdown.begin();
         sleep(LAST_CONNECTIONS).await;
         self.finish().await;

@@ -26,7 +26,7 @@ pub(crate) const CLIENT_GONE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a server that shuts down still accepts the connections that have come, while it takes no further ones.
 pub(crate) const LAST_CONNECTIONS: Duration = Duration::from_millis(100);
 
-/// For how long a host that another one has taken over from still serves its connections at least: see
+/// For how long a host that another one has replaced still serves its connections at least: see
 /// [`ServerLimits::shutdown_delay`](crate::ServerLimits).
 pub(crate) const TAKEOVER_DELAY: Duration = Duration::from_secs(5);
 

@@ -17,7 +17,7 @@ const READ_INTERVAL: Duration = Duration::from_secs(1);
 /// How often what was found is written. A host that is killed loses as much, and what a busy disk adds: 10 s are promised.
 pub(crate) const WRITE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long a host that ends waits for the folder of the host that it has taken over from, which still finishes requests.
+/// How long a host that ends waits for the folder of the host that it has replaced, which still finishes requests.
 const FOLDER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often it looks.
@@ -48,7 +48,7 @@ impl Recorder {
         Self::run(usage, store, ledger)
     }
 
-    /// As [`start`](Self::start), for a host that takes over from another one. That one keeps its counts in the folder until
+    /// As [`start`](Self::start), for a host that replaces another one. That one keeps its counts in the folder until
     /// it ends: until then, these are in memory, and reports have what the folder has.
     ///
     /// # Errors

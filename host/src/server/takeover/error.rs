@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub enum TakeoverError {
     /// A host runs that offers no takeover.
     #[error(
-        "the host of {} cannot be taken over: it is shutting down, or it is `atoll dev`, a program with its own server or an older \
+        "the host of {} cannot be replaced: it is shutting down, or it is `atoll dev`, a program with its own server or an older \
          version; stop it first",
         config.display()
     )]
@@ -25,7 +25,7 @@ pub enum TakeoverError {
         reason: String,
     },
     /// The running host does not answer as expected.
-    #[error("the running host cannot be taken over: {0}; see its log, or stop it and start this one")]
+    #[error("the running host cannot be replaced: {0}; see its log, or stop it and start this one")]
     Broken(io::Error),
     /// The process that listens is another user's.
     #[error("the process at {} belongs to user {user}: remove this file", path.display())]
@@ -42,7 +42,7 @@ pub enum TakeoverError {
     )]
     StopFirst(String),
     /// An app did not start.
-    #[error("the running host is not taken over, because the app {app} did not start: {reason}")]
+    #[error("the running host is not replaced, because the app {app} did not start: {reason}")]
     App {
         /// Its name.
         app: String,

@@ -1,4 +1,4 @@
-//! The listeners of the host that is taken over.
+//! The listeners of the host that is replaced.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use super::messages::Role;
 use crate::server::address::ListenAddress;
 use crate::server::listeners::{Listener, ListeningSocket};
 
-/// The listeners of the host that is taken over, as far as nobody uses them yet. Those that nobody uses are closed.
+/// The listeners of the host that is replaced, as far as nobody uses them yet. Those that nobody uses are closed.
 #[derive(Debug, Default)]
 pub struct InheritedSockets(Vec<(Role, Listener)>);
 

@@ -23,7 +23,7 @@ pub(super) struct Hello {
 /// The running host's answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
-    /// It cannot be taken over now; why.
+    /// It cannot be replaced now; why.
     Refused { reason: String },
     /// It can. Each of these comes with a descriptor, in this order.
     Accepted {

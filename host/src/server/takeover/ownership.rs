@@ -21,7 +21,7 @@ use crate::registry::Registry;
 use crate::server::fault_recorder::FaultRecorder;
 
 /// What only one host of a registry file has: its lock, the sockets that commands and the next host connect to, the admin
-/// listener and the record of faults. It is given up when another host takes over, or when this is dropped.
+/// listener and the record of faults. It is given up when another host replaces this one, or when this is dropped.
 #[derive(Debug)]
 pub(in crate::server) struct Ownership {
     config: PathBuf,
@@ -37,9 +37,9 @@ struct Parts {
     admin: Option<admin::Running>,
     takeover: Option<(UnixListener, SocketFile)>,
     recorder: Option<FaultRecorder>,
-    /// Descriptors for the host that takes over.
+    /// Descriptors for the new host.
     handed: Vec<(Handed, OwnedFd)>,
-    /// What this host does once it has taken over.
+    /// What this host does once it is the only one.
     waiting: Option<Waiting>,
     lock: Option<HostLock>,
 }
@@ -49,7 +49,7 @@ struct Parts {
 pub(in crate::server) struct Waiting {
     pub(in crate::server) admin: Admin,
     pub(in crate::server) recording: Recording,
-    /// The host that this one takes over from.
+    /// The host that this one replaces.
     pub(in crate::server) predecessor: Option<Predecessor>,
 }
 
@@ -71,7 +71,7 @@ impl std::fmt::Debug for Recording {
 }
 
 impl Ownership {
-    /// That of a host that is the only one, or that takes over from another one: then it begins with
+    /// That of a host that is the only one, or that replaces another one: then it begins with
     /// [`take_over`](Self::take_over).
     ///
     /// # Errors
@@ -130,7 +130,7 @@ impl Ownership {
         Ok(())
     }
 
-    /// Waits until the apps serve that are to serve before this host takes over.
+    /// Waits until the apps serve that are to serve before this host replaces another one.
     ///
     /// # Errors
     /// One does not start.
@@ -234,8 +234,9 @@ impl Ownership {
                     };
                     if let Some(first) = &candidate {
                         let reason = format!("process {} is taking over already", first.process());
+                        log::warn!("refused a takeover: {reason}");
                         if let Err(error) = refuse(stream, reason).await {
-                            log::warn!("refused a takeover: {error}");
+                            log::debug!("cannot send the reason: {error}");
                         }
                         continue;
                     }
@@ -258,7 +259,7 @@ impl Ownership {
         }
     }
 
-    /// No longer offers to be taken over, as this host is shutting down.
+    /// No longer offers a takeover, as this host is shutting down.
     pub(in crate::server) fn refuse_successors(&self) {
         let Some((listener, mut file)) = self.parts().takeover.take() else { return };
         if self.is_shared() {
@@ -278,7 +279,7 @@ impl Ownership {
         // Dropped before that process is notified.
         drop(self.take());
         if let Err(error) = successor.released() {
-            log::warn!("cannot notify process {process} that it has taken over: {error}");
+            log::warn!("cannot notify process {process} that it is alone: {error}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The host that is taken over, as the new one sees it.
+//! The host that is replaced, as the new one sees it.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use rustix::net::sockopt::socket_peercred;
+use serde::de::DeserializeOwned;
 
 use super::error::TakeoverError;
 use super::inherited::InheritedSockets;
@@ -31,7 +32,7 @@ pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join(NAME)
 }
 
-/// The running host that this process takes over from. Dropping it gives the takeover up: that host continues.
+/// The running host that this process replaces. Dropping it gives the takeover up: that host continues.
 #[derive(Debug)]
 pub struct Predecessor {
     stream: UnixStream,
@@ -83,15 +84,7 @@ impl Predecessor {
         stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(broken)?;
         let hello = Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() };
         send_with(&stream, &hello, &[]).map_err(broken)?;
-        let (answer, descriptors) = match receive_with(&stream) {
-            Ok(Some(answer)) => answer,
-            Ok(None) => return Err(broken(io::Error::other("it has closed the connection"))),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let reason = format!("it does not answer within {ANSWER_TIMEOUT:?}");
-                return Err(broken(io::Error::new(io::ErrorKind::TimedOut, reason)));
-            }
-            Err(error) => return Err(broken(error)),
-        };
+        let (answer, descriptors) = receive(&stream).map_err(broken)?;
         let (serving, handed) = match answer {
             Answer::Refused { reason } => return Err(TakeoverError::Refused { process, reason }),
             Answer::Accepted { serving, handed } => (serving, handed),
@@ -193,10 +186,20 @@ impl Predecessor {
     /// given up what only one can have. From then on, that one cannot take anything back.
     pub(super) fn serves(&self, kept: Vec<usize>) -> io::Result<()> {
         send_with(&self.stream, &Serving { kept }, &[])?;
-        match receive_with::<Released>(&self.stream)? {
-            Some(_) => Ok(()),
-            None => Err(io::Error::other("it has ended")),
+        receive::<Released>(&self.stream).map(drop)
+    }
+}
+
+/// Waits for a message of the running host.
+fn receive<T: DeserializeOwned>(stream: &UnixStream) -> io::Result<(T, Vec<OwnedFd>)> {
+    match receive_with(stream) {
+        Ok(Some(received)) => Ok(received),
+        Ok(None) => Err(io::Error::other("it has closed the connection")),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            let reason = format!("it does not answer within {ANSWER_TIMEOUT:?}");
+            Err(io::Error::new(io::ErrorKind::TimedOut, reason))
         }
+        Err(error) => Err(error),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The host that takes over, as the running one sees it.
+//! The new host, as the running one sees it.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -34,15 +34,15 @@ impl Candidate {
         handed: &[(Handed, OwnedFd)],
     ) -> io::Result<Self> {
         let process = peer(&stream)?;
-        let described: Vec<Handed> = handed.iter().map(|(handed, _)| handed.clone()).collect();
-        let descriptors =
-            handed.iter().map(|(_, descriptor)| descriptor.try_clone()).collect::<io::Result<Vec<_>>>()?;
-        let answer = if descriptors.len() > MAX_DESCRIPTORS {
+        if handed.len() > MAX_DESCRIPTORS {
             let reason = format!("it has more than {MAX_DESCRIPTORS} sockets to hand over; stop it first");
-            Answer::Refused { reason }
-        } else {
-            Answer::Accepted { serving, handed: described }
-        };
+            refuse(stream, reason.clone()).await?;
+            return Err(io::Error::other(reason));
+        }
+        let descriptors = handed.iter().map(|(_, descriptor)| descriptor.try_clone());
+        let descriptors = descriptors.collect::<io::Result<Vec<_>>>()?;
+        let handed = handed.iter().map(|(handed, _)| handed.clone()).collect();
+        let answer = Answer::Accepted { serving, handed };
         let stream = exchange(stream, answer, descriptors).await?;
         Ok(Self { stream, process })
     }
@@ -133,9 +133,6 @@ async fn exchange(stream: UnixStream, answer: Answer, descriptors: Vec<OwnedFd>)
         }
         let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
         send_with(&stream, &answer, &descriptors)?;
-        if let Answer::Refused { reason } = answer {
-            return Err(io::Error::other(reason));
-        }
         stream.set_nonblocking(true)?;
         Ok(stream)
     };

@@ -1,5 +1,5 @@
 //! An actix program with pages of its own and the apps of a registry file beside them:
-//! `cargo run -p atoll-host --example embedding -- apps.json 127.0.0.1:3000`.
+//! `cargo run -p atoll-host --example embedding -- apps.json 127.0.0.1:3000`. A second one replaces the first.
 
 use actix_web::web;
 use atoll_host::Host;
@@ -16,7 +16,7 @@ async fn serve() -> anyhow::Result<()> {
         anyhow::bail!("two arguments are expected: a registry file, and an address to listen on");
     };
 
-    let host = Host::builder(config).start()?;
+    let host = Host::builder(config).with_takeover().start()?;
     let server = host.server(&[address.parse()?], |service| {
         let page = web::get().to(async || "a page of the program's own\n");
         service.route("/", page);

@@ -70,6 +70,7 @@ pub use server::host::{Host, HostBuilder, HostError};
 pub use server::own_server::HostServer;
 #[cfg(feature = "standalone")]
 pub use server::standalone;
+pub use server::takeover::TakeoverError;
 #[cfg(feature = "testing")]
 pub use server::testing;
 pub use tls::acme::{AcmeDirectory, AcmeDomain, AcmeError, AcmeSettings, NoDirectory, NoDomain};
@@ -142,6 +143,7 @@ pub mod internal {
     pub use crate::server::open_files;
     pub use crate::server::service_manager;
     pub use crate::server::signals;
+    pub use crate::server::takeover;
     pub mod tls {
         pub use crate::tls::*;
     }

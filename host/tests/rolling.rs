@@ -1,5 +1,5 @@
-//! Two hosts behind nginx and behind HAProxy, with the settings that the book has for them, restarted one after the other
-//! while clients send requests: none fails.
+//! Two hosts behind nginx and behind HAProxy, with the settings that the book has for them, restarted one after the other or
+//! taken over by new ones while clients send requests: none fails.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
@@ -19,12 +19,45 @@ use support::{Call, Connection, Host, Launch, wait_until};
 
 const CLIENTS: usize = 8;
 
+/// How often hosts take over from each other.
+const TAKEOVERS: usize = 10;
+
+/// How often hosts are restarted, unless this variable has another number: each time takes the delay of two hosts.
+const RESTARTS: usize = 1;
+const RESTARTS_VARIABLE: &str = "ATOLL_TEST_RESTARTS";
+
 /// A host whose clients' requests are in its log.
 fn host(address: SocketAddr, more: &[&str]) -> Host {
     let apps = json!([{ "name": "probe", "path": support::library("probe") }]);
     let launch = Launch::command("serve").write("apps.json", apps.to_string());
-    let launch = launch.args(["--access-log", "--shutdown-delay", "3s", "--listen", &address.to_string()]);
-    launch.args(more).start()
+    with_options(launch, address, more).start()
+}
+
+fn with_options(launch: Launch, address: SocketAddr, more: &[&str]) -> Launch {
+    launch.args(["--access-log", "--shutdown-delay", "3s", "--listen", &address.to_string()]).args(more)
+}
+
+/// The ways in which a host is replaced by another one.
+type Replace<'a> = &'a dyn Fn(Host, SocketAddr, &[&str], &dyn Fn()) -> (Host, Option<Host>);
+
+/// Stops a host, and starts another one.
+fn restart(mut old: Host, address: SocketAddr, more: &[&str], goes_on: &dyn Fn()) -> (Host, Option<Host>) {
+    old.signal(libc::SIGTERM);
+    wait_until("it has ended", || !old.is_running());
+    goes_on();
+    (host(address, more), None)
+}
+
+/// Has another host take over, while the old one finishes what it has.
+fn take_over(old: Host, address: SocketAddr, more: &[&str], _: &dyn Fn()) -> (Host, Option<Host>) {
+    let new = with_options(old.again("serve").arg("--takeover"), address, more).start();
+    new.wait_for_log(&["took over from process"]);
+    (new, Some(old))
+}
+
+fn restarts() -> usize {
+    let wanted = std::env::var(RESTARTS_VARIABLE).ok();
+    wanted.map_or(RESTARTS, |wanted| wanted.parse().expect("it is a number"))
 }
 
 fn is_used(host: &Host) -> bool {
@@ -58,9 +91,14 @@ fn send(address: SocketAddr, number: usize, stopping: &AtomicBool, answered: &At
     }
 }
 
-/// Restarts both hosts behind a proxy.
-fn restart_behind(addresses: [SocketAddr; 2], more: &[&str], proxy: impl Fn(SocketAddr) -> Launch) {
-    let mut hosts = addresses.map(|address| host(address, more));
+/// Replaces both hosts behind a proxy, so many times.
+fn replace_behind(
+    addresses: [SocketAddr; 2],
+    more: &[&str],
+    proxy: impl Fn(SocketAddr) -> Launch,
+    (rounds, replace): (usize, Replace<'_>),
+) {
+    let mut hosts = addresses.map(|address| Some(host(address, more)));
     let (_proxy, address) = start(proxy);
     let (stopping, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
@@ -79,23 +117,26 @@ fn restart_behind(addresses: [SocketAddr; 2], more: &[&str], proxy: impl Fn(Sock
                 ended || answered.load(Ordering::Relaxed) > before + 200
             });
         };
-        wait_until("both hosts get requests", || hosts.iter().all(is_used));
-        for (number, address) in addresses.into_iter().enumerate() {
-            goes_on();
-            let fresh = {
-                let old = &mut hosts[number];
-                old.signal(libc::SIGTERM);
-                wait_until("it has ended", || !old.is_running());
+        wait_until("both hosts get requests", || hosts.iter().flatten().all(is_used));
+        let mut finishing = Vec::new();
+        for _ in 0..rounds {
+            for (host, address) in hosts.iter_mut().zip(addresses) {
                 goes_on();
-                host(address, more)
-            };
-            hosts[number] = fresh;
-            wait_until("the new one gets requests", || is_used(&hosts[number]));
+                let Some(old) = host.take() else { continue };
+                let (new, old) = replace(old, address, more, &goes_on);
+                finishing.extend(old);
+                wait_until("the new one gets requests", || is_used(&new));
+                *host = Some(new);
+            }
         }
         goes_on();
         stopping.store(true, Ordering::Relaxed);
         for client in clients {
             client.join().expect("no request fails");
+        }
+        for host in finishing {
+            let ended = host.ended();
+            assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
         }
     });
     let count = answered.load(Ordering::Relaxed);
@@ -126,8 +167,7 @@ fn haproxy(program: &Path, hosts: [SocketAddr; 2], listen: SocketAddr, protocol:
     launch.args(["-db", "-f"]).arg(file)
 }
 
-#[test]
-fn no_request_fails_behind_nginx() {
+fn behind_nginx(how: (usize, Replace<'_>)) {
     let Some([program]) = installed::all(["nginx"]) else { return };
     let hosts = [address(), address()];
     let site = settings("proxy.md", "nginx");
@@ -135,17 +175,35 @@ fn no_request_fails_behind_nginx() {
     let (map, _) = site.split_once("upstream atoll {").unwrap();
     let upstream = with_hosts(&settings("load-balancers.md", "Two hosts behind nginx"), hosts);
     let site = format!("{map}{upstream}\nserver {{{server}");
-    restart_behind(hosts, &["--trusted-proxy", "127.0.0.1"], |listen| {
-        nginx_with(&program, &site, "apps", listen)
-    });
+    let proxy = |listen| nginx_with(&program, &site, "apps", listen);
+    replace_behind(hosts, &["--trusted-proxy", "127.0.0.1"], proxy, how);
+}
+
+fn behind_haproxy(how: (usize, Replace<'_>)) {
+    let Some([program]) = installed::all(["haproxy"]) else { return };
+    let hosts = [address(), address()];
+    let options = ["--trusted-proxy", "127.0.0.1", "--keep-alive", "10m"];
+    replace_behind(hosts, &options, |listen| haproxy(&program, hosts, listen, ""), how);
+}
+
+#[test]
+fn no_request_fails_behind_nginx() {
+    behind_nginx((restarts(), &restart));
+}
+
+#[test]
+fn no_request_fails_behind_nginx_with_takeovers() {
+    behind_nginx((TAKEOVERS, &take_over));
 }
 
 #[test]
 fn no_request_fails_behind_haproxy() {
-    let Some([program]) = installed::all(["haproxy"]) else { return };
-    let hosts = [address(), address()];
-    let options = ["--trusted-proxy", "127.0.0.1", "--keep-alive", "10m"];
-    restart_behind(hosts, &options, |listen| haproxy(&program, hosts, listen, ""));
+    behind_haproxy((restarts(), &restart));
+}
+
+#[test]
+fn no_request_fails_behind_haproxy_with_takeovers() {
+    behind_haproxy((TAKEOVERS, &take_over));
 }
 
 #[test]

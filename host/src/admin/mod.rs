@@ -23,7 +23,8 @@ mod stats;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use actix_web::dev::ServerHandle;
@@ -63,15 +64,32 @@ impl Admin {
     /// That of the host that serves the registry file `config`, whose [lock](crate::HostLock) it holds. It does not answer
     /// yet.
     pub fn new(registrar: &Registrar, config: &Path) -> Self {
-        let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
         let common = registrar.resources().staging.common_folder().map_err(|error| error.to_string());
         let socket =
-            common.and_then(|common| Socket::bind(common.path(), &config).map_err(|error| error.to_string()));
+            common.and_then(|common| Socket::bind(common.path(), config).map_err(|error| error.to_string()));
         let socket = socket
             .inspect_err(|error| {
                 log::warn!("`atoll ls` and similar commands cannot reach this host: {error}")
             })
             .ok();
+        Self::on(socket, registrar, config)
+    }
+
+    /// As [`new`](Self::new), for a host that replaces another one, whose control socket it has if that has one.
+    pub(crate) fn adopt(
+        control: Option<(UnixListener, SocketFile)>,
+        registrar: &Registrar,
+        config: &Path,
+    ) -> Self {
+        let socket = control.map(|(listener, file)| Socket::adopt(listener, file));
+        match socket {
+            Some(socket) => Self::on(Some(socket), registrar, config),
+            None => Self::new(registrar, config),
+        }
+    }
+
+    fn on(socket: Option<Socket>, registrar: &Registrar, config: &Path) -> Self {
+        let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
         Self {
             state: State::new(registrar.registry().clone(), registrar.resources(), config),
             socket,
@@ -118,6 +136,22 @@ impl Admin {
         self.listener.as_ref()?.local_addr().ok()
     }
 
+    /// Another descriptor of the control socket, and its file.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn share_control(&self) -> io::Result<Option<(OwnedFd, &SocketFile)>> {
+        self.socket.as_ref().map(Socket::share).transpose()
+    }
+
+    /// Another descriptor of the listener in TCP.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn share_listener(&self) -> io::Result<Option<OwnedFd>> {
+        self.listener.as_ref().map(|listener| listener.as_fd().try_clone_to_owned()).transpose()
+    }
+
     /// Starts serving on a separate thread, until the returned value is dropped.
     ///
     /// # Errors
@@ -148,7 +182,8 @@ impl Admin {
         .on_connect(access::prepare_connection)
         .workers(1)
         .disable_signals();
-        let (listener, file) = self.socket.map(Socket::into_parts).unzip();
+        let (listener, mut file) = self.socket.map(Socket::into_parts).unzip();
+        file.iter_mut().for_each(SocketFile::claim);
         let mut reserve = None;
         if let Some(listener) = listener {
             listener.set_nonblocking(true)?;
@@ -162,16 +197,24 @@ impl Admin {
         let server = server.run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Ok(Running { handle, reserve, _file: file })
+        Ok(Running { handle, reserve, file })
     }
 }
 
 /// An admin listener that answers. Dropping it ends it, with the streams that are open.
 #[must_use]
+#[derive(Debug)]
 pub struct Running {
     handle: ServerHandle,
     reserve: Option<JoinHandle<()>>,
-    _file: Option<SocketFile>,
+    file: Option<SocketFile>,
+}
+
+impl Running {
+    /// Leaves the control socket to the new host.
+    pub(crate) fn leave(&mut self) {
+        self.file.iter_mut().for_each(SocketFile::leave);
+    }
 }
 
 impl Drop for Running {

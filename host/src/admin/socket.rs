@@ -2,6 +2,7 @@
 
 use std::fs::DirBuilder;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -59,6 +60,16 @@ impl Socket {
             _ => error,
         })?;
         Ok(Self { listener, file })
+    }
+
+    /// One that another host listens on, for the time when this one replaces it.
+    pub(super) fn adopt(listener: UnixListener, file: SocketFile) -> Self {
+        Self { listener, file }
+    }
+
+    /// Another descriptor of it, and its file.
+    pub(super) fn share(&self) -> io::Result<(OwnedFd, &SocketFile)> {
+        Ok((self.listener.as_fd().try_clone_to_owned()?, &self.file))
     }
 
     pub(super) fn into_parts(self) -> (UnixListener, SocketFile) {

@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow, bail};
 use atoll_host::ListenAddress;
 use atoll_host::internal::listeners::Listener;
 use atoll_host::internal::service_manager::PassedSockets;
+use atoll_host::internal::takeover::{InheritedSockets, Role};
 use clap::Args;
 
 use super::free_port;
@@ -32,37 +33,65 @@ pub(super) struct ListenArgs {
     redirect_http: Vec<ListenAddress>,
 }
 
+/// The sockets that are open already.
+#[derive(Debug, Default)]
+pub(super) struct OpenSockets {
+    /// Those from the service manager.
+    pub(super) passed: PassedSockets,
+    /// Those of the host that this one replaces.
+    pub(super) inherited: InheritedSockets,
+}
+
+impl OpenSockets {
+    fn take(&mut self, address: &ListenAddress, role: Role) -> Vec<Listener> {
+        let passed = self.passed.take(address);
+        if passed.is_empty() { self.inherited.take(address, role) } else { passed }
+    }
+
+    /// Takes all that a service manager has opened, for this process or for the one before.
+    fn take_passed(&mut self) -> Vec<Listener> {
+        if self.passed.is_empty() { self.inherited.take_passed() } else { self.passed.take_all() }
+    }
+}
+
 impl ListenArgs {
     /// The sockets for requests.
-    pub(super) fn serving(&self, passed: &mut PassedSockets) -> anyhow::Result<Vec<Listener>> {
+    pub(super) fn serving(&self, open: &mut OpenSockets) -> anyhow::Result<Vec<Listener>> {
         if !self.addresses.is_empty() {
-            return self.all(&self.addresses, "--listen", passed);
+            return self.all(&self.addresses, Role::Serve, "--listen", open);
         }
+        let passed = open.take_passed();
         if !passed.is_empty() {
-            return Ok(passed.take_all());
+            return Ok(passed);
         }
         let (address, option) = match std::env::var(PORT) {
             Ok(port) => (of_port(&port)?, PORT),
             Err(_) => (DEFAULT.parse()?, "--listen"),
         };
-        self.all(&[address], option, passed)
+        self.all(&[address], Role::Serve, option, open)
     }
 
     /// The sockets whose requests are redirected.
-    pub(super) fn redirecting(&self, passed: &mut PassedSockets) -> anyhow::Result<Vec<Listener>> {
-        self.all(&self.redirect_http, "--redirect-http", passed)
+    pub(super) fn redirecting(&self, open: &mut OpenSockets) -> anyhow::Result<Vec<Listener>> {
+        self.all(&self.redirect_http, Role::Redirect, "--redirect-http", open)
     }
 
     fn all(
         &self,
         addresses: &[ListenAddress],
+        role: Role,
         option: &str,
-        passed: &mut PassedSockets,
+        open: &mut OpenSockets,
     ) -> anyhow::Result<Vec<Listener>> {
         let mut listeners = Vec::new();
         for address in addresses {
-            let there = passed.take(address);
-            listeners.extend(if there.is_empty() { self.listen(address, option)? } else { there });
+            let there = open.take(address, role);
+            if there.is_empty() {
+                let opened = self.listen(address, option)?;
+                listeners.extend(opened.into_iter().map(|listener| listener.at(address.clone())));
+            } else {
+                listeners.extend(there);
+            }
         }
         Ok(listeners)
     }

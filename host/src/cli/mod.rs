@@ -51,7 +51,8 @@ enum Command {
     #[command(after_help = new::EXAMPLES)]
     New(new::NewArgs),
     /// Serve the apps in apps.json and reload their libraries when they change on disk.
-    Serve(serve::ServeArgs),
+    #[command(after_help = serve::EXAMPLES)]
+    Serve(serve::ServeCommand),
     /// Build and serve the apps in apps.json; rebuild and reload them when you save.
     #[command(after_help = dev::EXAMPLES)]
     Dev(dev::DevArgs),

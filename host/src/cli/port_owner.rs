@@ -20,14 +20,21 @@ impl fmt::Display for PortOwner {
 }
 
 impl PortOwner {
-    /// The one that keeps others from listening on `address`; `None` where it is another user's, or there is none.
+    /// The first one that keeps others from listening on `address`; `None` where it is another user's, or there is none.
     pub(super) fn find(address: SocketAddr) -> Option<Self> {
+        Self::all(address).next()
+    }
+
+    /// All that keep others from listening on `address`, as far as they are this user's: there are several while one host
+    /// replaces another.
+    pub(super) fn all(address: SocketAddr) -> impl Iterator<Item = Self> {
         let sockets = tcp().into_iter().flatten().chain(tcp6().into_iter().flatten());
         let listening = sockets
             .filter(|socket| socket.state == TcpState::Listen && collides(socket.local_address, address))
             .map(|socket| socket.inode);
         let inodes: Vec<u64> = listening.collect();
-        all_processes().ok()?.flatten().find(|process| has(process, &inodes)).and_then(|process| {
+        let owners = all_processes().into_iter().flatten().flatten();
+        owners.filter(move |process| has(process, &inodes)).filter_map(|process| {
             let name = process.stat().ok()?.comm;
             Some(Self { pid: u32::try_from(process.pid()).ok()?, name })
         })

@@ -9,7 +9,8 @@ use anyhow::Context;
 use atoll_host::internal::admin::AdminOrigin;
 use atoll_host::internal::http_server::Server;
 use atoll_host::internal::regular_file::{SMALL_FILE_LIMIT, read_to_string};
-use atoll_host::internal::service_manager::{self, PassedSockets};
+use atoll_host::internal::service_manager::PassedSockets;
+use atoll_host::internal::takeover::{InheritedSockets, Predecessor};
 use atoll_host::internal::tls::Tls;
 use atoll_host::internal::{Certificates, Registry, Watcher, banner, open_files, signals};
 use atoll_host::logging::{self, Format};
@@ -19,10 +20,15 @@ use atoll_host::{Host, HostBuilder};
 use clap::Args;
 
 use super::limits::LimitArgs;
-use super::listen::ListenArgs;
+use super::listen::{ListenArgs, OpenSockets};
 use super::state_dir::StateDir;
 use super::tls::TlsArgs;
 use super::{free_port, out};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  atoll serve --config deploy/apps.json
+  atoll serve --config deploy/apps.json --takeover    replace the running host without closing its listeners";
 
 /// Where the apps are, and where they are served.
 #[derive(Args, Clone, Debug)]
@@ -74,6 +80,18 @@ pub(crate) struct ServeArgs {
     pub(super) log_format: Format,
 }
 
+/// The arguments of `atoll serve`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct ServeCommand {
+    #[command(flatten)]
+    serve: ServeArgs,
+    /// Take over from the host that serves the same apps.json, if one is running: on its open sockets, when the apps of this
+    /// one are ready. Then the other host finishes its connections and exits. If this one fails before, the other one
+    /// continues.
+    #[arg(long)]
+    takeover: bool,
+}
+
 /// A number from 0 to 1.
 fn share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
@@ -81,13 +99,22 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 /// Serves the apps of a registry until the process is stopped.
-pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
+pub(super) fn run(command: &ServeCommand) -> anyhow::Result<()> {
+    let args = &command.serve;
     logging::init(args.log_format);
     open_files::allow_many_files();
-    let passed = passed()?;
+    let mut open = OpenSockets { passed: passed()?, ..OpenSockets::default() };
     actix_web::rt::System::new().block_on(async {
-        let host = host(args)?.start()?;
-        let served = serve(args, passed, &host).await;
+        let predecessor = if command.takeover { Predecessor::find(&args.config)? } else { None };
+        let host = match predecessor {
+            None => host(args, &mut open)?,
+            Some(mut predecessor) => {
+                open.inherited = predecessor.take_sockets();
+                host(args, &mut open)?.with_takeover_from(predecessor)
+            }
+        };
+        let host = host.start()?;
+        let served = serve(args, open, &host).await;
         // Whatever went wrong: no code of an app's is to run when the process ends.
         host.close().await;
         served
@@ -95,7 +122,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
 }
 
 /// The host that the arguments describe.
-pub(super) fn host(args: &ServeArgs) -> anyhow::Result<HostBuilder> {
+pub(super) fn host(args: &ServeArgs, open: &mut OpenSockets) -> anyhow::Result<HostBuilder> {
     let mut host = Host::builder(&args.config).with_limits(args.limits.get()?);
     if let Some(sink) = spans(args)? {
         host = host.with_spans(sink);
@@ -103,23 +130,23 @@ pub(super) fn host(args: &ServeArgs) -> anyhow::Result<HostBuilder> {
     if let Some(folder) = args.state.path() {
         host = host.with_state_dir(folder);
     }
-    if let Some(listener) = admin_listener(args)? {
+    if let Some(listener) = admin_listener(args, &mut open.inherited)? {
         host = host.with_admin(listener, admin_token(args)?).with_admin_origins(args.admin_origin.clone());
     }
     Ok(host)
 }
 
-async fn serve(args: &ServeArgs, mut passed: PassedSockets, host: &Host) -> anyhow::Result<()> {
+async fn serve(args: &ServeArgs, open: OpenSockets, host: &Host) -> anyhow::Result<()> {
     let (server, follow_certificate) =
-        listen(args, &mut passed, host.registry(), host.watcher(), host.certificates())?;
+        listen(args, open, host.registry(), host.watcher(), host.certificates())?;
+    host.start_apps_of_takeover().await?;
     // Before anybody can know where it serves: from then on, a signal is to stop it in order.
     let stops = signals::stop_signals()?;
     out::print(format!("{}\n", banner(host.registry(), &server.base_url())))?;
     say_listening(&server)?;
     say_admin(host.admin_address())?;
     let reread = actix_web::rt::spawn(signals::reread_at_hangup(host.watcher().clone())?);
-    service_manager::ready();
-    let served = server.run(stops).await;
+    let served = server.of_host(host).run(stops).await;
     [Some(reread), follow_certificate].iter().flatten().for_each(JoinHandle::abort);
     Ok(served?)
 }
@@ -145,23 +172,25 @@ pub(super) fn passed() -> anyhow::Result<PassedSockets> {
     PassedSockets::from_env().context("cannot use the sockets from the service manager")
 }
 
-/// Listens where the arguments say, on the sockets from the service manager that are there; with TLS, also returns the task
+/// Listens where the arguments say, on the sockets that are open already; with TLS, also returns the task
 /// that keeps the certificates valid.
 pub(super) fn listen(
     args: &ServeArgs,
-    passed: &mut PassedSockets,
+    mut open: OpenSockets,
     registry: &Arc<Registry>,
     watcher: &Watcher,
     certificates: &Certificates,
 ) -> anyhow::Result<(Server, Option<JoinHandle<()>>)> {
     let tls = args.tls.settings(&args.state)?;
     let mut tls = tls.map(|tls| Tls::load(tls, watcher, certificates.clone())).transpose()?;
-    let redirecting = args.listen.redirecting(passed)?;
+    let redirecting = args.listen.redirecting(&mut open)?;
     if let Some(tls) = tls.as_mut().filter(|_| !redirecting.is_empty()) {
         tls.allow_http_challenges();
     }
-    let listeners = args.listen.serving(passed)?;
-    passed.are_used()?;
+    let listeners = args.listen.serving(&mut open)?;
+    open.passed.are_used()?;
+    // Clients of the others would wait for ever.
+    drop(open);
     let mut server = Server::on(registry.clone(), listeners)
         .with_redirect(redirecting)
         .trusting(args.trusted_proxy.iter().copied().collect())
@@ -187,10 +216,14 @@ pub(super) fn say_listening(server: &Server) -> anyhow::Result<()> {
 }
 
 /// The admin listener, from the arguments.
-fn admin_listener(args: &ServeArgs) -> anyhow::Result<Option<TcpListener>> {
-    let listen =
-        |address| free_port::listen(address, "--admin", args.listen.find_free_port, TcpListener::bind);
-    args.admin.map(listen).transpose().context("the admin API")
+fn admin_listener(args: &ServeArgs, inherited: &mut InheritedSockets) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = args.admin else { return Ok(None) };
+    let any_port = args.listen.find_free_port;
+    if let Some(open) = inherited.take_admin(address, any_port) {
+        return Ok(Some(open));
+    }
+    let listener = free_port::listen(address, "--admin", any_port, TcpListener::bind);
+    listener.map(Some).context("the admin API")
 }
 
 /// The token that changes over the admin listener take.

@@ -11,10 +11,14 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 
 /// The file of a Unix socket, removed when this is dropped, unless another process has put its own there.
 #[derive(Debug)]
-pub struct SocketFile {
+pub(crate) struct SocketFile {
     path: PathBuf,
-    id: (u64, u64),
+    id: FileId,
+    is_own: bool,
 }
+
+/// The device and the inode of a file.
+type FileId = (u64, u64);
 
 impl SocketFile {
     /// Listens on a socket with this path and these permissions, which it has before anyone can find it.
@@ -38,7 +42,7 @@ impl SocketFile {
             Ok(id)
         };
         match set_up() {
-            Ok(id) => Ok((listener, Self { path, id })),
+            Ok(id) => Ok((listener, Self { path, id, is_own: true })),
             Err(error) => {
                 // The error is what counts.
                 let _ = std::fs::remove_file(&made);
@@ -47,10 +51,38 @@ impl SocketFile {
         }
     }
 
+    /// The file of a socket that another process has made, which stays that process's until it is [claimed](Self::claim).
+    /// `None`: it is gone, or another one is there.
+    pub(crate) fn adopt(path: PathBuf, made: FileId) -> Option<Self> {
+        id(&path).is_ok_and(|id| id == made).then_some(Self { path, id: made, is_own: false })
+    }
+
+    /// Makes this process remove it.
+    pub(crate) fn claim(&mut self) {
+        self.is_own = true;
+    }
+
+    /// Leaves it to another process.
+    pub(crate) fn leave(&mut self) {
+        self.is_own = false;
+    }
+
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Its device and inode.
+    pub(crate) fn id(&self) -> FileId {
+        self.id
+    }
+}
+
+/// Listens on a socket that listens already: from then on, this process is the one that its clients see (`SO_PEERCRED`).
+pub(crate) fn listen_again(listener: &UnixListener) -> io::Result<()> {
+    /// As the standard library; the system's limit may be less.
+    const BACKLOG: i32 = 4096;
+    Ok(rustix::net::listen(listener, BACKLOG)?)
 }
 
 /// Whether a process listens on the socket at this path. Does not wait, as that may be busy.
@@ -62,13 +94,13 @@ pub(crate) fn is_listened_on(path: &Path) -> bool {
     matches!(connected, Ok(()) | Err(Errno::AGAIN))
 }
 
-fn id(path: &Path) -> io::Result<(u64, u64)> {
+fn id(path: &Path) -> io::Result<FileId> {
     std::fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if id(&self.path).is_ok_and(|id| id == self.id) {
+        if self.is_own && id(&self.path).is_ok_and(|id| id == self.id) {
             // The next host replaces what is left.
             let _ = std::fs::remove_file(&self.path);
         }
@@ -92,6 +124,24 @@ mod tests {
         assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
         drop((listener, file));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_is_left_to_another_process_is_removed_by_that_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("http.sock");
+        let (_listener, mut old) = SocketFile::bind(path.clone(), 0o600).unwrap();
+        drop(SocketFile::adopt(path.clone(), old.id()).unwrap());
+        assert!(path.exists(), "it is not claimed");
+        let mut new = SocketFile::adopt(path.clone(), old.id()).unwrap();
+        new.claim();
+        old.leave();
+        let (device, inode) = old.id();
+        drop(old);
+        assert!(path.exists());
+        assert!(SocketFile::adopt(path.clone(), (device, inode + 1)).is_none());
+        drop(new);
+        assert!(!path.exists());
     }
 
     #[test]

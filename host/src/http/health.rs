@@ -56,9 +56,9 @@ impl<'a> Health<'a> {
             Self::Alive => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n"),
             Self::AppReady(name) => {
                 let app = registry.get(name).ok_or_else(|| unknown_app(name, registry))?;
-                if shutdown.is_announced() { shutting_down() } else { app_ready(&app) }
+                if shutdown.turns_clients_away() { shutting_down() } else { app_ready(&app) }
             }
-            Self::Ready if shutdown.is_announced() => shutting_down(),
+            Self::Ready if shutdown.turns_clients_away() => shutting_down(),
             Self::Ready => ready(registry),
         })
     }

@@ -37,16 +37,14 @@ impl FaultRecorder {
     /// # Errors
     /// The folder for the record cannot be used.
     pub(super) fn start(common: &CommonFolder, config: &Path, faults: &Faults) -> io::Result<Self> {
-        let path = common.path().join(format!("{FAULTS}{}", key_of(config)));
+        let path = folder_of(common, config);
         match DirBuilder::new().mode(0o700).create(&path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
         let folder = open_folder(&path)?;
         folder.try_lock()?;
-        if let Err(error) = faults.open(&path.join(HISTORY)) {
-            log::warn!("cannot read the history of faults in {}: {error}", path.display());
-        }
+        read_history(common, config, faults);
         take_record(&path, faults);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(openat(&folder, RECORD, flags, Mode::RUSR | Mode::WUSR)?);
@@ -60,6 +58,18 @@ impl Drop for FaultRecorder {
         remove_record(&self.path);
         // It stays where there is a history.
         let _ = fs::remove_dir(&self.path);
+    }
+}
+
+fn folder_of(common: &CommonFolder, config: &Path) -> PathBuf {
+    common.path().join(format!("{FAULTS}{}", key_of(config)))
+}
+
+/// Reads the faults of earlier processes, which decide where apps run.
+pub(super) fn read_history(common: &CommonFolder, config: &Path, faults: &Faults) {
+    let folder = folder_of(common, config);
+    if let Err(error) = faults.open(&folder.join(HISTORY)) {
+        log::warn!("cannot read the history of faults in {}: {error}", folder.display());
     }
 }
 

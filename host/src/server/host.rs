@@ -11,17 +11,20 @@ use actix_web::web::ServiceConfig;
 use tokio::task::JoinHandle;
 
 use crate::admin::host_lock::{HostLock, HostLockError};
-use crate::admin::{self, Admin, AdminOrigin, AdminToken};
+use crate::admin::{Admin, AdminOrigin, AdminToken};
 use crate::app::resources::SetupError;
 use crate::config::ConfigError;
 use crate::http::{self, HttpSettings, LimitOutOfRange, Mount, ServerLimits, TrustedProxies};
 use crate::library::preflight;
+use crate::library::stage::CommonFolder;
 use crate::observe::certificates::Certificates;
+use crate::observe::faults::Faults;
 use crate::observe::trace::SpanSink;
 use crate::observe::usage;
 use crate::registry::{Registrar, Registry};
 use crate::server::config_file::{ConfigFile, follow_config};
-use crate::server::fault_recorder::FaultRecorder;
+use crate::server::fault_recorder::{FaultRecorder, read_history};
+use crate::server::takeover::{InheritedSockets, Ownership, Predecessor, Recording, TakeoverError, Waiting};
 use crate::watch::Watcher;
 
 /// The apps of a registry file, which is followed: `atoll serve` without its server.
@@ -55,11 +58,11 @@ pub struct Host {
     /// What keeps the apps in line with the file.
     follow: Mutex<Option<JoinHandle<()>>>,
     admin_address: Option<SocketAddr>,
-    _admin: admin::Running,
     /// Counts what the apps use.
     usage: Mutex<Option<usage::Recorder>>,
-    _recorder: Option<FaultRecorder>,
-    _lock: HostLock,
+    ownership: Arc<Ownership>,
+    /// The listeners of the host that this one replaces.
+    inherited: Mutex<InheritedSockets>,
 }
 
 /// What a [`Host`] is to be; see [`Host::builder`].
@@ -75,6 +78,18 @@ pub struct HostBuilder {
     token: Option<AdminToken>,
     origins: Vec<AdminOrigin>,
     state: Option<PathBuf>,
+    takeover: Takeover,
+}
+
+/// Whether a host replaces one that runs.
+#[derive(Debug)]
+enum Takeover {
+    /// It does not: one that runs is an error.
+    No,
+    /// It does, if one runs.
+    IfRunning,
+    /// It replaces this one.
+    From(Box<Predecessor>),
 }
 
 /// Why a host cannot start.
@@ -92,6 +107,9 @@ pub enum HostError {
     /// A limit is out of its range.
     #[error(transparent)]
     Limits(#[from] LimitOutOfRange),
+    /// The running host cannot be replaced.
+    #[error(transparent)]
+    Takeover(#[from] TakeoverError),
     /// The admin listener cannot be used.
     #[error("cannot serve the admin API: {0}")]
     Admin(io::Error),
@@ -111,6 +129,7 @@ impl Host {
             token: None,
             origins: Vec::new(),
             state: None,
+            takeover: Takeover::No,
         }
     }
 
@@ -144,6 +163,27 @@ impl Host {
     /// Where the admin API is on TCP.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// What only one host of the file has.
+    pub(super) fn ownership(&self) -> Arc<Ownership> {
+        self.ownership.clone()
+    }
+
+    /// Takes the listeners of the host that this one replaces.
+    #[doc(hidden)]
+    pub fn take_inherited(&self) -> InheritedSockets {
+        std::mem::take(&mut *self.inherited.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until the apps serve that are to serve before this host replaces another one: those that start with the
+    /// host, and those that serve in the other one.
+    ///
+    /// # Errors
+    /// One does not start.
+    #[doc(hidden)]
+    pub async fn start_apps_of_takeover(&self) -> Result<(), TakeoverError> {
+        self.ownership.start_apps().await
     }
 
     /// Has `/readyz` return 503 from now on, so that load balancers send their requests elsewhere. Call it before the program's
@@ -186,11 +226,12 @@ impl Drop for Host {
 pub struct OpenHost {
     registrar: Rc<Registrar>,
     front: HttpSettings,
-    admin: Admin,
     certificates: Certificates,
     usage: Option<usage::Recorder>,
-    recorder: Option<FaultRecorder>,
+    config: PathBuf,
     lock: HostLock,
+    waiting: Waiting,
+    inherited: InheritedSockets,
 }
 
 impl OpenHost {
@@ -212,19 +253,20 @@ impl OpenHost {
     /// # Panics
     /// Outside of an actix system.
     pub fn run(self, follow: impl Future<Output = ()> + 'static) -> Result<Host, HostError> {
-        let Self { registrar, front, admin, certificates, usage, recorder, lock } = self;
+        let Self { registrar, front, certificates, usage, config, lock, waiting, inherited } = self;
         let registry = registrar.registry().clone();
+        let admin_address = waiting.admin.address();
+        let ownership = Ownership::new(&config, registry.clone(), lock, waiting);
         Ok(Host {
-            admin_address: admin.address(),
-            _admin: admin.run().map_err(HostError::Admin)?,
+            admin_address,
+            ownership: Arc::new(ownership.map_err(HostError::Admin)?),
+            inherited: Mutex::new(inherited),
             front: Arc::new(HttpSettings { mount: registry.clone().into(), ..front }),
             watcher: registrar.watcher().clone(),
             certificates,
             follow: Mutex::new(Some(tokio::task::spawn_local(follow))),
             registry,
             usage: Mutex::new(usage),
-            _recorder: recorder,
-            _lock: lock,
         })
     }
 }
@@ -281,6 +323,21 @@ impl HostBuilder {
         Self { state: Some(folder.into()), ..self }
     }
 
+    /// Takes over from the host of the same registry file and user, if one is running, instead of failing because of it. The
+    /// running host has to be `atoll serve`, or a program that serves with [`Host::server`]; so has this one. The takeover
+    /// happens in [`HostServer::run`](crate::HostServer::run), on the listeners that [`Host::server`] finds open at its
+    /// addresses: it waits until the apps of this host are ready, accepts connections, and only then does the running host
+    /// stop accepting them and finish its own. Until then that host is not affected if this one fails.
+    pub fn with_takeover(self) -> Self {
+        Self { takeover: Takeover::IfRunning, ..self }
+    }
+
+    /// As [`with_takeover`](Self::with_takeover), from a host that was found before.
+    #[doc(hidden)]
+    pub fn with_takeover_from(self, predecessor: Predecessor) -> Self {
+        Self { takeover: Takeover::From(Box::new(predecessor)), ..self }
+    }
+
     /// Starts it: reads the file, and starts the apps that are to start with the host.
     ///
     /// # Errors
@@ -290,7 +347,11 @@ impl HostBuilder {
     /// Outside of an actix system, such as `#[actix_web::main]`.
     pub fn start(self) -> Result<Host, HostError> {
         let (host, file) = self.open()?;
-        host.registrar().apply(&file.load()?);
+        let config = file.load()?;
+        if let Some(predecessor) = &host.waiting.predecessor {
+            predecessor.check(&config)?;
+        }
+        host.registrar().apply(&config);
         let follow = follow_config(file, host.registrar().clone());
         host.run(follow)
     }
@@ -304,20 +365,32 @@ impl HostBuilder {
     /// Outside of an actix system.
     #[doc(hidden)]
     pub fn open(self) -> Result<(OpenHost, ConfigFile), HostError> {
-        let Self { config, front, preflight, spans, shows_details, admin, token, origins, state } = self;
+        let Self { config, front, preflight, spans, shows_details, admin, token, origins, state, takeover } =
+            self;
         front.limits.check()?;
+        let mut predecessor = match takeover {
+            Takeover::No => None,
+            Takeover::IfRunning => Predecessor::find(&config)?,
+            Takeover::From(predecessor) => Some(*predecessor),
+        };
         let registrar = Registrar::builder()
             .with_preflight(preflight)
             .with_details(shows_details)
             .with_spans(spans)
             .build()?;
-        let lock = HostLock::take(&registrar, &config)?;
-        let recorder = record_faults(&registrar, &config);
-        let usage = count_usage(&registrar, state.as_deref(), &config);
+        let lock = match &mut predecessor {
+            None => HostLock::take(&registrar, &config)?,
+            Some(predecessor) => predecessor.take_lock()?,
+        };
+        // Before apps start: it decides where they run.
+        let recording = record_faults(&registrar, &config, predecessor.is_some());
+        let usage = count_usage(&registrar, state.as_deref(), &config, predecessor.is_some());
         // Watched before it is read: an edit in between is not lost.
         let file = ConfigFile::watch(config.clone(), registrar.watcher());
         let certificates = Certificates::default();
-        let mut listener = Admin::new(&registrar, &config)
+        let control = predecessor.as_mut().and_then(Predecessor::take_control);
+        let listener = Admin::adopt(control, &registrar, &config);
+        let mut listener = listener
             .with_limits(front.limits)
             .with_certificates(certificates.clone())
             .with_token(token)
@@ -325,32 +398,53 @@ impl HostBuilder {
         if let Some(tcp) = admin {
             listener = listener.with_listener(tcp);
         }
+        let inherited = predecessor.as_mut().map(Predecessor::take_sockets).unwrap_or_default();
+        let waiting = Waiting { admin: listener, recording, predecessor };
         let registrar = Rc::new(registrar);
-        let host = OpenHost { registrar, front, admin: listener, certificates, usage, recorder, lock };
+        let host = OpenHost { registrar, front, certificates, usage, config, lock, waiting, inherited };
         Ok((host, file))
     }
 }
 
-/// Reports the fault that ended the process before, and has the next one recorded. A host that cannot do without.
-fn record_faults(registrar: &Registrar, config: &Path) -> Option<FaultRecorder> {
+/// Reports the fault that ended the process before, and has the next one recorded: by a host that replaces another one only when it has.
+/// A host that cannot does without.
+fn record_faults(registrar: &Registrar, config: &Path, takes_over: bool) -> Recording {
     let resources = registrar.resources();
-    let common = resources.staging.common_folder().inspect_err(|error| log::warn!("{error}")).ok()?;
-    match FaultRecorder::start(&common, config, &resources.faults) {
-        Ok(recorder) => Some(recorder),
-        Err(error) => {
-            log::warn!(
-                "faults of apps are not recorded: cannot use a folder in {}: {error}",
-                common.path().display()
-            );
-            None
-        }
+    let common = resources.staging.common_folder().inspect_err(|error| log::warn!("{error}")).ok();
+    let Some(common) = common else { return Recording::Begun(None) };
+    let (config, faults) = (config.to_owned(), resources.faults.clone());
+    let start = move |common: &CommonFolder, config: &Path, faults: &Faults| {
+        let started = FaultRecorder::start(common, config, faults);
+        started
+            .inspect_err(|error| {
+                log::warn!(
+                    "faults of apps are not recorded: cannot use a folder in {}: {error}",
+                    common.path().display()
+                );
+            })
+            .ok()
+    };
+    if takes_over {
+        read_history(&common, &config, &faults);
+        return Recording::Later(Box::new(move || start(&common, &config, &faults)));
     }
+    Recording::Begun(start(&common, &config, &faults))
 }
 
 /// Counts what the apps use, from what the process before has counted on. A host that cannot does without.
-fn count_usage(registrar: &Registrar, state: Option<&Path>, config: &Path) -> Option<usage::Recorder> {
+fn count_usage(
+    registrar: &Registrar,
+    state: Option<&Path>,
+    config: &Path,
+    takes_over: bool,
+) -> Option<usage::Recorder> {
     let folder = state.map(|state| usage::folder_of(state, config));
-    let counting = usage::Recorder::start(registrar.resources().usage.clone(), folder.as_deref());
+    let usage = registrar.resources().usage.clone();
+    let counting = if takes_over {
+        usage::Recorder::start_after_another(usage, folder.as_deref())
+    } else {
+        usage::Recorder::start(usage, folder.as_deref())
+    };
     counting
         .inspect_err(|error| log::warn!("what apps use is not counted: cannot start a thread: {error}"))
         .ok()

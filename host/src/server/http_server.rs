@@ -2,23 +2,21 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::App;
 use actix_web::dev::Server as ActixServer;
 use actix_web::web::ServiceConfig;
-use futures_util::{Stream, StreamExt};
+use futures_util::Stream;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::sleep;
 
-use crate::http::connection::limits::LAST_CONNECTIONS;
-use crate::http::connection::{self, Addresses, Protocols, ProxyProtocol, Served, Shutdown};
+use crate::http::connection::{self, Addresses, Protocols, ProxyProtocol, Served};
 use crate::http::{self, HttpSettings, LivePages, Mount, ServerLimits, TrustedProxies};
-use crate::server::listeners::{Door, Listener};
+use crate::server::host::Host;
+use crate::server::listeners::{Listener, ListeningSocket};
 use crate::server::open_files;
-use crate::server::service_manager;
+use crate::server::stopping::{Sockets, Stopping};
+use crate::server::takeover::{Ownership, Role};
 use crate::tls::Tls;
 
 /// Routes that another program adds.
@@ -35,6 +33,8 @@ pub struct Server {
     /// What another program has beside the apps.
     pages: Option<Pages>,
     live: Option<Arc<LivePages>>,
+    /// What the host has whose server this is.
+    ownership: Option<Arc<Ownership>>,
 }
 
 impl Server {
@@ -62,7 +62,14 @@ impl Server {
             proxy_protocol: TrustedProxies::default(),
             pages: None,
             live: None,
+            ownership: None,
         }
+    }
+
+    /// Lets another process take over from this host, or this one from another, with the sockets of this server.
+    #[must_use]
+    pub fn of_host(self, host: &Host) -> Self {
+        Self { ownership: Some(host.ownership()), ..self }
     }
 
     /// Adds routes, which come before those of the apps.
@@ -148,6 +155,8 @@ impl Server {
     /// ends server-sent events and WebSockets, finishes the other requests that it has, and comes back. Another one of `stops` ends
     /// the delay.
     ///
+    /// Another process that replaces this one is a reason to stop as well; it accepts the next connections.
+    ///
     /// # Errors
     /// The listener cannot be used.
     pub async fn run(self, stops: impl Stream<Item = &'static str> + 'static) -> io::Result<()> {
@@ -166,17 +175,20 @@ impl Server {
         let redirecting = HttpSettings { redirect_to, ..self.front.clone() };
         let (front, redirecting) = (Arc::new(self.front), Arc::new(redirecting));
         let plain = Served { protocols: Protocols::Http1, ..served.clone() };
-        let serving = self.listeners.into_iter().map(|listener| (listener, front.clone(), served.clone()));
-        let others =
-            self.redirecting.into_iter().map(|listener| (listener, redirecting.clone(), plain.clone()));
+        let serving = self.listeners.into_iter().map(|listener| (Role::Serve, listener));
+        let others = self.redirecting.into_iter().map(|listener| (Role::Redirect, listener));
 
-        let (mut files, mut doors) = (Vec::new(), Vec::new());
+        let mut sockets = Sockets::default();
         let mut server = ActixServer::build()
             .disable_signals()
             .workers(threads)
             .max_concurrent_connections(for_each)
             .shutdown_timeout(limits.shutdown_timeout.as_secs_f64().ceil() as u64);
-        for (listener, front, served) in serving.chain(others) {
+        for (role, listener) in serving.chain(others) {
+            let (front, served) = match role {
+                Role::Redirect => (redirecting.clone(), plain.clone()),
+                _ => (front.clone(), served.clone()),
+            };
             let (live, pages) = (self.live.clone(), self.pages.clone());
             let application = move || {
                 let (mut app, front) = (App::new(), front.clone());
@@ -188,56 +200,34 @@ impl Server {
                     Some(live) => app.configure(http::configure_live(front, live)),
                 }
             };
-            server = match listener {
-                Listener::Tcp(listener, door) => {
-                    doors.extend(door);
-                    server.listen("atoll", listener, move || {
-                        connection::factory::<TcpStream, _, _, _>(application.clone(), served.clone())
-                    })?
-                }
-                Listener::Unix(listener, file) => {
-                    files.extend(file);
-                    server.listen_uds("atoll", listener, move || {
-                        connection::factory::<UnixStream, _, _, _>(application.clone(), served.clone())
-                    })?
-                }
+            if self.ownership.is_some() {
+                sockets.hand(role, &listener)?;
+            }
+            server = match sockets.keep(listener) {
+                ListeningSocket::Tcp(listener) => server.listen("atoll", listener, move || {
+                    connection::factory::<TcpStream, _, _, _>(application.clone(), served.clone())
+                })?,
+                ListeningSocket::Unix(listener) => server.listen_uds("atoll", listener, move || {
+                    connection::factory::<UnixStream, _, _, _>(application.clone(), served.clone())
+                })?,
             };
         }
         let server = server.run();
-        let handle = server.handle();
-        actix_web::rt::spawn(async move {
-            let mut stops = pin!(stops);
-            let Some(reason) = stops.next().await else { return };
-            service_manager::stopping();
-            if !limits.shutdown_delay.is_zero() {
-                log::info!("{reason}: not ready, and shutting down in {:?}", limits.shutdown_delay);
-                tokio::select! {
-                    () = announce(&shutdown, &mount, limits.shutdown_delay) => {}
-                    again = stops.next() => log::info!("{}: shutting down now", again.unwrap_or(reason)),
-                }
-            }
-            log::info!("{reason}: finishing the requests in flight");
-            shutdown.begin();
-            doors.iter().for_each(Door::shut);
-            drop(files);
-            sleep(LAST_CONNECTIONS).await;
-            drop(doors);
-            let stopped = handle.stop(true);
-            mount.cancel_endless();
-            if let Some(live) = &self.live {
-                live.end();
-            }
-            stopped.await;
-        });
-        server.await
+        let stopping = Stopping {
+            handle: server.handle(),
+            sockets,
+            shutdown,
+            mount,
+            live: self.live,
+            ownership: self.ownership,
+            delay: limits.shutdown_delay,
+        };
+        // It runs when the server accepts connections.
+        let stopping = actix_web::rt::spawn(stopping.run(stops));
+        let served = server.await;
+        if served.is_err() {
+            stopping.abort();
+        }
+        served
     }
-}
-
-/// Has the server leave its load balancers: they notice in the first half of the delay, and in the second half its idle
-/// connections, server-sent events and WebSockets end, one after the other.
-async fn announce(shutdown: &Shutdown, mount: &Mount, delay: Duration) {
-    shutdown.announce(delay);
-    sleep(delay / 2).await;
-    mount.cancel_endless_within(delay / 2);
-    sleep(delay / 2).await;
 }

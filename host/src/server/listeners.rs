@@ -2,8 +2,9 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockFilter, SockRef, Socket, Type};
 
@@ -17,14 +18,47 @@ const BACKLOG: i32 = 4096;
 
 /// A socket that is listened on.
 #[derive(Debug)]
-pub enum Listener {
-    /// Of TCP, and what shuts it if this process has opened it.
-    Tcp(TcpListener, Option<Door>),
-    /// A Unix socket, and its file if this process has made it.
-    Unix(UnixListener, Option<SocketFile>),
+pub struct Listener {
+    pub(super) socket: ListeningSocket,
+    /// What shuts it: a TCP socket that a host has opened.
+    pub(super) door: Option<Door>,
+    /// The file of a Unix socket that a host has made.
+    pub(super) file: Option<SocketFile>,
+    /// The address that it is for, as the operator has written it.
+    pub(super) address: Option<ListenAddress>,
+    /// Its number among those of the host that this one replaces.
+    pub(super) inherited: Option<usize>,
+}
+
+/// The socket of a [`Listener`].
+#[derive(Debug)]
+pub(super) enum ListeningSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl ListeningSocket {
+    /// Another descriptor of it.
+    pub(super) fn duplicate(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Self::Unix(listener) => listener.as_fd().try_clone_to_owned(),
+        }
+    }
 }
 
 impl Listener {
+    /// One that another program has opened, such as a service manager.
+    pub(super) fn of(socket: ListeningSocket) -> Self {
+        Self { socket, door: None, file: None, address: None, inherited: None }
+    }
+
+    /// Notes the address that it is for.
+    #[must_use]
+    pub fn at(self, address: ListenAddress) -> Self {
+        Self { address: Some(address), ..self }
+    }
+
     /// Listens on one address.
     ///
     /// # Errors
@@ -38,8 +72,13 @@ impl Listener {
         }
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
-        let door = Door(socket.try_clone()?);
-        Ok(Self::Tcp(socket.into(), Some(door)))
+        Self::own_tcp(socket.into())
+    }
+
+    /// A TCP socket that a host has opened, this one or the one before it.
+    pub(super) fn own_tcp(listener: TcpListener) -> io::Result<Self> {
+        let door = Door(Socket::from(listener.try_clone()?));
+        Ok(Self { door: Some(door), ..Self::of(ListeningSocket::Tcp(listener)) })
     }
 
     /// Listens on the first of these addresses, and on the others with its port. Those that the machine does not have are
@@ -74,42 +113,45 @@ impl Listener {
     pub fn unix(path: PathBuf, mode: u32) -> io::Result<Self> {
         let (listener, file) = SocketFile::bind(path, mode)?;
         SockRef::from(&listener).listen(BACKLOG)?;
-        Ok(Self::Unix(listener, Some(file)))
+        Ok(Self { file: Some(file), ..Self::of(ListeningSocket::Unix(listener)) })
     }
 
     /// Where it listens, in TCP.
     pub fn address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(listener, _) => listener.local_addr().ok(),
-            Self::Unix(..) => None,
+        match &self.socket {
+            ListeningSocket::Tcp(listener) => listener.local_addr().ok(),
+            ListeningSocket::Unix(_) => None,
+        }
+    }
+
+    /// The file of its Unix socket.
+    fn path(&self) -> Option<PathBuf> {
+        match (&self.socket, &self.file) {
+            (ListeningSocket::Tcp(_), _) => None,
+            // It was made under another name.
+            (ListeningSocket::Unix(_), Some(file)) => Some(file.path().to_owned()),
+            (ListeningSocket::Unix(listener), None) => {
+                listener.local_addr().ok()?.as_pathname().map(Path::to_owned)
+            }
         }
     }
 
     /// Whether it is at this address.
     pub(crate) fn listens_on(&self, address: &ListenAddress) -> bool {
-        match (self, address) {
-            (Self::Tcp(..), ListenAddress::Tcp { .. }) => {
-                address.resolve().is_ok_and(|all| self.address().is_some_and(|own| all.contains(&own)))
+        match address {
+            ListenAddress::Tcp { .. } => {
+                self.address().is_some_and(|own| address.resolve().is_ok_and(|all| all.contains(&own)))
             }
-            (Self::Unix(listener, _), ListenAddress::Unix { path, .. }) => {
-                listener.local_addr().is_ok_and(|own| own.as_pathname() == Some(path))
-            }
-            _ => false,
+            ListenAddress::Unix { path, .. } => self.path().is_some_and(|own| own == *path),
+            ListenAddress::Passed(_) => false,
         }
     }
 
     /// Where it listens, for people.
     pub(crate) fn shown(&self) -> String {
-        match self {
-            Self::Tcp(listener, _) => {
-                listener.local_addr().map(|address| address.to_string()).unwrap_or_default()
-            }
-            Self::Unix(_, Some(file)) => format!("unix:{}", file.path().display()),
-            Self::Unix(listener, None) => {
-                let own = listener.local_addr().ok();
-                let path = own.as_ref().and_then(|own| own.as_pathname());
-                path.map_or_else(|| "unix:".to_owned(), |path| format!("unix:{}", path.display()))
-            }
+        match self.address() {
+            Some(address) => address.to_string(),
+            None => format!("unix:{}", self.path().unwrap_or_default().display()),
         }
     }
 }
@@ -198,8 +240,8 @@ mod tests {
 
     #[test]
     fn a_socket_that_is_shut_keeps_those_that_have_come() {
-        let Listener::Tcp(listener, Some(door)) = Listener::tcp("127.0.0.1:0".parse().unwrap()).unwrap()
-        else {
+        let opened = Listener::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let Listener { socket: ListeningSocket::Tcp(listener), door: Some(door), .. } = opened else {
             panic!("this process has opened it");
         };
         let address = listener.local_addr().unwrap();

@@ -14,5 +14,7 @@ pub mod service_manager;
 pub mod signals;
 #[cfg(feature = "standalone")]
 pub mod standalone;
+mod stopping;
+pub mod takeover;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -14,6 +14,7 @@ use crate::server::host::Host;
 use crate::server::http_server::Server;
 use crate::server::listeners::Listener;
 use crate::server::signals::stop_signals;
+use crate::server::takeover::{InheritedSockets, Ownership, Role};
 use crate::tls::{Tls, TlsError, TlsSettings};
 use crate::watch::Watcher;
 
@@ -25,12 +26,15 @@ pub struct HostServer {
     tls: Option<Tls>,
     watcher: Watcher,
     certificates: Certificates,
+    ownership: Arc<Ownership>,
+    /// Sockets of the host before that are not used yet.
+    inherited: InheritedSockets,
 }
 
 impl Host {
     /// Listens on these addresses, to serve the apps as `atoll serve` does: within the limits of
-    /// [`HostBuilder::with_limits`](crate::HostBuilder::with_limits), over HTTP/1, or with [`HostServer::with_tls`] also over HTTP/2. `pages` adds the program's own routes, which
-    /// come before those of the host.
+    /// [`HostBuilder::with_limits`](crate::HostBuilder::with_limits), over HTTP/1, or with
+    /// [`HostServer::with_tls`] also over HTTP/2. `pages` adds the program's own routes, which come before those of the host.
     ///
     /// ```no_run
     /// use actix_web::web;
@@ -57,22 +61,39 @@ impl Host {
         addresses: &[ListenAddress],
         pages: impl Fn(&mut ServiceConfig) + Send + Sync + 'static,
     ) -> io::Result<HostServer> {
+        let mut inherited = self.take_inherited();
+        let listeners = listen(addresses, Role::Serve, &mut inherited)?;
+        let server = Server::of(self.front(), listeners).with_pages(Arc::new(pages));
         Ok(HostServer {
-            server: Server::of(self.front(), listen(addresses)?).with_pages(Arc::new(pages)),
+            server: server.of_host(self),
             redirects: false,
             tls: None,
             watcher: self.watcher().clone(),
             certificates: self.certificates().clone(),
+            ownership: self.ownership(),
+            inherited,
         })
     }
 }
 
-fn listen(addresses: &[ListenAddress]) -> io::Result<Vec<Listener>> {
+/// Listens on these addresses, where no socket is open already.
+fn listen(
+    addresses: &[ListenAddress],
+    role: Role,
+    inherited: &mut InheritedSockets,
+) -> io::Result<Vec<Listener>> {
     let mut listeners = Vec::new();
     for address in addresses {
+        let open = inherited.take(address, role);
         match address {
-            ListenAddress::Tcp { .. } => listeners.extend(Listener::all_tcp(&address.resolve()?)?),
-            ListenAddress::Unix { path, mode } => listeners.push(Listener::unix(path.clone(), *mode)?),
+            _ if !open.is_empty() => listeners.extend(open),
+            ListenAddress::Tcp { .. } => {
+                let opened = Listener::all_tcp(&address.resolve()?)?;
+                listeners.extend(opened.into_iter().map(|listener| listener.at(address.clone())));
+            }
+            ListenAddress::Unix { path, mode } => {
+                listeners.push(Listener::unix(path.clone(), *mode)?.at(address.clone()));
+            }
             ListenAddress::Passed(_) => {
                 let reason = format!("{address} is for `atoll serve`: use an address");
                 return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
@@ -103,24 +124,30 @@ impl HostServer {
     ///
     /// # Errors
     /// As for [`Host::server`].
-    pub fn with_redirect(self, addresses: &[ListenAddress]) -> io::Result<Self> {
-        let server = self.server.with_redirect(listen(addresses)?);
+    pub fn with_redirect(mut self, addresses: &[ListenAddress]) -> io::Result<Self> {
+        let server = self.server.with_redirect(listen(addresses, Role::Redirect, &mut self.inherited)?);
         Ok(Self { server, redirects: !addresses.is_empty(), ..self })
     }
 
-    /// Serves until SIGINT or SIGTERM, which then no longer end the process by themselves, and then shuts down: see
+    /// Serves until SIGINT or SIGTERM, which then no longer end the process by themselves, or until another process replaces this one
+    /// (see [`HostBuilder::with_takeover`](crate::HostBuilder::with_takeover)), and then shuts down: see
     /// [`ServerLimits`](crate::ServerLimits) for its delay and timeout.
     ///
     /// # Errors
-    /// The sockets or the signals cannot be used.
+    /// The sockets or the signals cannot be used; or this host was to take over from another one, and an app does not start.
     pub async fn run(self) -> io::Result<()> {
-        let follow_certificates = self.tls.map(|mut tls| {
-            if self.redirects {
+        let Self { server, redirects, tls, ownership, inherited, .. } = self;
+        // Clients of those that are not used would wait for ever.
+        drop(inherited);
+        let stops = stop_signals()?;
+        ownership.start_apps().await.map_err(io::Error::other)?;
+        let follow_certificates = tls.map(|mut tls| {
+            if redirects {
                 tls.allow_http_challenges();
             }
             actix_web::rt::spawn(tls.follow())
         });
-        let served = self.server.run(stop_signals()?).await;
+        let served = server.run(stops).await;
         follow_certificates.iter().for_each(JoinHandle::abort);
         served
     }

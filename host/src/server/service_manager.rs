@@ -7,7 +7,7 @@ use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
 use super::address::ListenAddress;
-use super::listeners::Listener;
+use super::listeners::{Listener, ListeningSocket};
 
 /// Why what a service manager passes cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -54,11 +54,13 @@ impl PassedSockets {
             let name = names.get(index).copied().unwrap_or_default().to_owned();
             let name = PassedName { name, number: index + 1 };
             let socket = match sockets.take_tcp_listener(index) {
-                Ok(Some(tcp)) => Some(Listener::Tcp(tcp, None)),
+                Ok(Some(tcp)) => Some(ListeningSocket::Tcp(tcp)),
                 // What is no TCP socket is still there.
-                _ => sockets.take_unix_listener(index).ok().flatten().map(|unix| Listener::Unix(unix, None)),
+                _ => sockets.take_unix_listener(index).ok().flatten().map(ListeningSocket::Unix),
             };
-            socket.map(|socket| (name.clone(), socket)).ok_or(SocketError::Unusable(name))
+            let address = ListenAddress::Passed(name.name.clone());
+            let listener = socket.map(|socket| Listener::of(socket).at(address));
+            listener.map(|listener| (name.clone(), listener)).ok_or(SocketError::Unusable(name))
         };
         (0..count).map(take).collect::<Result<_, _>>().map(Self)
     }
@@ -92,8 +94,13 @@ impl PassedSockets {
 }
 
 /// Notifies the service manager that the process is ready.
-pub fn ready() {
+pub(crate) fn ready() {
     tell(NotifyState::Ready);
+}
+
+/// Notifies the service manager that another process of the service is the main one now.
+pub(crate) fn taken_over_by(process: u32) {
+    tell(NotifyState::MainPid(process));
 }
 
 /// Notifies the service manager that the process is stopping.

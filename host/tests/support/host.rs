@@ -263,6 +263,16 @@ impl Host {
         self.call(&Call::post(path, body))
     }
 
+    /// `atoll SUBCOMMAND` in the same folder.
+    pub fn again(&self, subcommand: &str) -> Launch {
+        self.beside(atoll()).arg(subcommand)
+    }
+
+    /// Any program in the same folder.
+    pub fn beside(&self, program: impl AsRef<OsStr>) -> Launch {
+        Launch::within(Command::new(program), self.folder.clone())
+    }
+
     /// Its temporary folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -5,6 +5,7 @@ mod name;
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, Metadata, TryLockError};
 use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -36,7 +37,9 @@ const HOLDER_LIMIT: u64 = 16 << 10;
 pub struct HostLock {
     folder: PathBuf,
     lock: File,
-    _name: Option<Name>,
+    name: Option<Name>,
+    /// Whether the folder is this process's to remove.
+    is_own: bool,
 }
 
 /// Why this process is not the host of a registry file.
@@ -104,16 +107,52 @@ impl HostLock {
             // The host before may have removed the folder after it was opened here.
             if is_at(&lock, &folder) {
                 say_holder(&lock, config).map_err(unusable)?;
-                return Ok(Self { folder, lock, _name: name });
+                return Ok(Self { folder, lock, name, is_own: true });
             }
         }
+    }
+
+    /// The lock that another process has taken, as [shared](Self::share) by it. It stays that process's until it is
+    /// [claimed](Self::claim).
+    pub(crate) fn adopt(folder: PathBuf, lock: OwnedFd, name: Option<OwnedFd>) -> Self {
+        Self { folder, lock: lock.into(), name: name.map(Name::from), is_own: false }
+    }
+
+    /// Descriptors of the lock and of the name, for the process that is to have them next: the lock is held until both
+    /// processes have closed it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn share(&self) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
+        let lock = self.lock.as_fd().try_clone_to_owned()?;
+        Ok((lock, self.name.as_ref().map(Name::share).transpose()?))
+    }
+
+    /// Makes this process the host of `config`, as others see it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn claim(&mut self, config: &Path) -> io::Result<()> {
+        self.is_own = true;
+        say_holder(&self.lock, config)?;
+        self.name.as_ref().map_or(Ok(()), Name::claim)
+    }
+
+    /// Leaves it to the process that has adopted it.
+    pub(crate) fn leave(&mut self) {
+        self.is_own = false;
+    }
+
+    /// The folder that is locked.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 }
 
 impl Drop for HostLock {
     fn drop(&mut self) {
         // Another host may have made one of its own, if this one was removed by hand.
-        if is_at(&self.lock, &self.folder) {
+        if self.is_own && is_at(&self.lock, &self.folder) {
             let removed = std::fs::remove_file(self.folder.join(HOLDER));
             if let Err(error) = removed.and_then(|()| std::fs::remove_dir(&self.folder)) {
                 log::debug!("cannot remove {}: {error}", self.folder.display());
@@ -190,6 +229,25 @@ mod tests {
         assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
         assert!(HostLock::take_within(&common, &other).is_ok());
         drop(lock);
+        assert!(HostLock::take_within(&common, &config).is_ok());
+        assert_eq!(std::fs::read_dir(common.path()).unwrap().count(), 0, "nothing stays");
+    }
+
+    #[test]
+    fn a_lock_that_is_adopted_is_held_when_the_first_process_leaves_it() {
+        let (_folder, common, [config, _]) = setup();
+        let mut old = HostLock::take_within(&common, &config).unwrap();
+        let (lock, name) = old.share().unwrap();
+        drop(HostLock::adopt(old.folder().to_owned(), lock, name));
+        assert!(HostLock::take_within(&common, &config).is_err(), "one that is not claimed changes nothing");
+        let (lock, name) = old.share().unwrap();
+        let mut new = HostLock::adopt(old.folder().to_owned(), lock, name);
+        new.claim(&config).unwrap();
+        old.leave();
+        drop(old);
+        let refused = HostLock::take_within(&common, &config).unwrap_err().to_string();
+        assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+        drop(new);
         assert!(HostLock::take_within(&common, &config).is_ok());
         assert_eq!(std::fs::read_dir(common.path()).unwrap().count(), 0, "nothing stays");
     }

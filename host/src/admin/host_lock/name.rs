@@ -1,16 +1,34 @@
 //! A name that only one process of a machine has, and that is no file.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{SocketAddr, UnixListener};
 
+use crate::fs::unix_socket::listen_again;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
 /// A name in Linux's abstract namespace of sockets, which ends with the process. Nothing is ever sent over it.
 #[derive(Debug)]
-pub(super) struct Name(#[expect(dead_code, reason = "it is held")] UnixListener);
+pub(super) struct Name(UnixListener);
+
+impl From<OwnedFd> for Name {
+    /// A name that another process has taken.
+    fn from(socket: OwnedFd) -> Self {
+        Self(socket.into())
+    }
+}
 
 impl Name {
+    /// Another descriptor of its socket, for the process that is to have the name next.
+    pub(super) fn share(&self) -> io::Result<OwnedFd> {
+        self.0.as_fd().try_clone_to_owned()
+    }
+
+    /// Makes this process the one that others find behind the name.
+    pub(super) fn claim(&self) -> io::Result<()> {
+        listen_again(&self.0)
+    }
+
     /// Takes the name. `None`: cannot determine whether another host has it. The namespace is that of the network, and
     /// it is open to all: another user may have taken the name, which must not keep a host from starting.
     ///

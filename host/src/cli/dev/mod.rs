@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use actix_web::rt::task::JoinHandle;
 use atoll_host::internal::http::LivePages;
-use atoll_host::internal::service_manager::PassedSockets;
 use atoll_host::internal::{banner, open_files, signals};
 use atoll_host::logging;
 use clap::Args;
@@ -17,6 +16,7 @@ use clap::Args;
 use self::build_queue::BuildQueue;
 use self::report::Report;
 use self::watches::Watches;
+use super::listen::OpenSockets;
 use super::out;
 use super::serve::{self, ServeArgs};
 
@@ -43,18 +43,18 @@ pub(super) struct DevArgs {
 pub(super) fn run(args: &DevArgs) -> anyhow::Result<()> {
     logging::init_for_development(args.serve.log_format);
     open_files::allow_many_files();
-    let passed = serve::passed()?;
-    actix_web::rt::System::new().block_on(develop(args, passed))
+    let open = OpenSockets { passed: serve::passed()?, ..OpenSockets::default() };
+    actix_web::rt::System::new().block_on(develop(args, open))
 }
 
-async fn develop(args: &DevArgs, mut passed: PassedSockets) -> anyhow::Result<()> {
+async fn develop(args: &DevArgs, mut open: OpenSockets) -> anyhow::Result<()> {
     // Each save is a new library, so that each would wait for another process.
-    let (host, file) = serve::host(&args.serve)?.with_details().without_preflight().open()?;
+    let (host, file) = serve::host(&args.serve, &mut open)?.with_details().without_preflight().open()?;
     let registrar = host.registrar().clone();
     let config = file.load()?;
     let registry = registrar.registry().clone();
     let (server, follow_certificate) =
-        serve::listen(&args.serve, &mut passed, &registry, registrar.watcher(), host.certificates())?;
+        serve::listen(&args.serve, open, &registry, registrar.watcher(), host.certificates())?;
     let live = Arc::new(LivePages::new(registry.clone()));
     let server = server.with_live_pages(live.clone());
     let report = Rc::new(Report::new(registry.clone(), server.base_url()));

@@ -75,7 +75,7 @@ fn running(status: &HostStatus) -> Vec<Finding> {
         Finding::warning(
             "host",
             format!("{found}; this command is {own}"),
-            "restart the host with this version",
+            "restart the host with this version, or replace it with `atoll serve --takeover`",
         )
     };
     let mut findings = vec![host];
@@ -141,7 +141,9 @@ fn port(address: SocketAddr, host: Option<u32>) -> Finding {
         Ok(_) => return Finding::ok(check, "free"),
         Err(error) => error,
     };
-    let owner = PortOwner::find(address);
+    let mut owners: Vec<PortOwner> = PortOwner::all(address).collect();
+    let own = owners.iter().position(|owner| Some(owner.pid) == host);
+    let owner = (!owners.is_empty()).then(|| owners.swap_remove(own.unwrap_or(0)));
     match (error.kind(), owner) {
         (ErrorKind::AddrInUse, Some(owner)) if Some(owner.pid) == host => {
             Finding::ok(check, "this host is listening")

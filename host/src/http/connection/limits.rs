@@ -26,6 +26,10 @@ pub(crate) const CLIENT_GONE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a server that shuts down still accepts the connections that have come, while it takes no further ones.
 pub(crate) const LAST_CONNECTIONS: Duration = Duration::from_millis(100);
 
+/// For how long a host that another one has replaced still serves its connections at least: see
+/// [`ServerLimits::shutdown_delay`](crate::ServerLimits).
+pub(crate) const TAKEOVER_DELAY: Duration = Duration::from_secs(5);
+
 /// How long the first request of a new connection, or the rest of a head, may take once the server shuts down.
 pub(crate) const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -82,6 +86,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, u64)> {
         ("client_gone_timeout_ms", milliseconds(CLIENT_GONE_TIMEOUT)),
         ("unsent_per_thread", MAX_UNSENT as u64),
         ("last_connections_ms", milliseconds(LAST_CONNECTIONS)),
+        ("takeover_delay_ms", milliseconds(TAKEOVER_DELAY)),
         ("last_request_timeout_ms", milliseconds(LAST_REQUEST_TIMEOUT)),
         ("read_ahead", MAX_READ_AHEAD as u64),
         ("body_ahead", MAX_BODY_AHEAD as u64),

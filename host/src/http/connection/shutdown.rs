@@ -17,6 +17,8 @@ pub(crate) struct Shutdown(Arc<Inner>);
 struct Inner {
     /// Read for each request, where a token would take a lock.
     is_announced: AtomicBool,
+    /// Whether another process accepts the connections to the same sockets from now on.
+    is_replaced: AtomicBool,
     announced: CancellationToken,
     begun: CancellationToken,
     times: OnceLock<Times>,
@@ -37,6 +39,13 @@ impl Shutdown {
         self.0.announced.cancel();
     }
 
+    /// Announces that it begins after `delay`, and that another process serves the same sockets: clients that connect again
+    /// reach that one, so `/readyz` still returns 200.
+    pub(crate) fn announce_replaced(&self, delay: Duration) {
+        self.0.is_replaced.store(true, Ordering::Relaxed);
+        self.announce(delay);
+    }
+
     /// Begins it.
     pub(crate) fn begin(&self) {
         self.announce(Duration::ZERO);
@@ -46,6 +55,11 @@ impl Shutdown {
     /// Whether it is announced.
     pub(crate) fn is_announced(&self) -> bool {
         self.0.is_announced.load(Ordering::Relaxed)
+    }
+
+    /// Whether load balancers are to send requests to other hosts.
+    pub(crate) fn turns_clients_away(&self) -> bool {
+        self.is_announced() && !self.0.is_replaced.load(Ordering::Relaxed)
     }
 
     /// Whether it was announced before this time.
@@ -90,6 +104,16 @@ mod tests {
         assert!(times.iter().all(|time| *time >= delay / 2), "{times:?}");
         let late = times.iter().filter(|time| **time > delay / 4 * 3).count();
         assert!((20..100).contains(&late), "{late} of them are in the last quarter");
+    }
+
+    #[test]
+    fn a_server_that_is_replaced_turns_nobody_away() {
+        let shutdown = Shutdown::default();
+        shutdown.announce_replaced(Duration::from_secs(1));
+        assert!(shutdown.is_announced() && !shutdown.turns_clients_away());
+        let shutdown = Shutdown::default();
+        shutdown.announce(Duration::from_secs(1));
+        assert!(shutdown.turns_clients_away());
     }
 
     #[tokio::test]

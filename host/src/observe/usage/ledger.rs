@@ -54,6 +54,14 @@ impl Ledger {
         self.current.hours.entry(hour_of(at_ms)).or_default().add(key, amounts);
     }
 
+    /// Adds what another one has of the hours that are not in its past.
+    pub(super) fn add_all(&mut self, other: &Self) {
+        for (&hour, rows) in &other.current.hours {
+            self.current.hours.entry(hour).or_default().add_all(rows);
+        }
+        self.current.read_ms = self.current.read_ms.max(other.current.read_ms);
+    }
+
     /// Notes that all that was used until this time was added.
     pub(crate) fn note_read(&mut self, at_ms: u64) {
         self.current.read_ms = at_ms;

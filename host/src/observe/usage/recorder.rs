@@ -1,14 +1,14 @@
 //! The thread that reads the meters, and writes what it finds.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::ledger::Ledger;
 use super::shared::Usage;
-use super::store::Store;
+use super::store::{Store, UsageError};
 use crate::observe::unix_time::now_ms;
 
 /// How often meters are read: a heap counts with its size at these times.
@@ -16,6 +16,12 @@ const READ_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often what was found is written. A host that is killed loses as much, and what a busy disk adds: 10 s are promised.
 pub(crate) const WRITE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a host that ends waits for the folder of the host that it has replaced, which still finishes requests.
+const FOLDER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often it looks.
+const FOLDER_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Counts what the apps of a host use. Dropping it waits until all is written.
 #[derive(Debug)]
@@ -36,12 +42,32 @@ impl Recorder {
             None
         });
         let (store, ledger) = match opened {
-            Some((store, ledger)) => (Some(store), ledger),
-            None => (None, Ledger::default()),
+            Some((store, ledger)) => (Place::Store(store), ledger),
+            None => (Place::Memory, Ledger::default()),
         };
-        usage.publish(&ledger);
+        Self::run(usage, store, ledger)
+    }
+
+    /// As [`start`](Self::start), for a host that replaces another one. That one keeps its counts in the folder until
+    /// it ends: until then, these are in memory, and reports have what the folder has.
+    ///
+    /// # Errors
+    /// There is no thread for it.
+    pub(crate) fn start_after_another(usage: Usage, folder: Option<&Path>) -> io::Result<Self> {
+        let Some(folder) = folder else { return Self::start(usage, None) };
+        match Ledger::read(folder) {
+            Ok(ledger) => usage.publish(&ledger),
+            Err(error) => log::debug!("{error}"),
+        }
+        Self::run(usage, Place::Taken(folder.to_owned()), Ledger::default())
+    }
+
+    fn run(usage: Usage, place: Place, ledger: Ledger) -> io::Result<Self> {
+        if !matches!(place, Place::Taken(_)) {
+            usage.publish(&ledger);
+        }
         let (end, ends) = channel();
-        let keeper = Keeper { usage, store, ledger, is_failing: false };
+        let keeper = Keeper { usage, place, ledger, is_failing: false };
         let thread = thread::Builder::new().name("atoll-usage".into()).spawn(move || keeper.run(&ends))?;
         Ok(Self { end: Some(end), thread: Some(thread) })
     }
@@ -55,10 +81,19 @@ impl Drop for Recorder {
     }
 }
 
+/// Where counts are kept.
+enum Place {
+    /// In memory, until the host ends.
+    Memory,
+    /// In files.
+    Store(Store),
+    /// In memory, until another host has left this folder.
+    Taken(PathBuf),
+}
+
 struct Keeper {
     usage: Usage,
-    /// `None`: the counts are in memory only.
-    store: Option<Store>,
+    place: Place,
     ledger: Ledger,
     /// Whether they could not be written last.
     is_failing: bool,
@@ -69,20 +104,50 @@ impl Keeper {
         let mut written = Instant::now();
         while let Err(RecvTimeoutError::Timeout) = ends.recv_timeout(READ_INTERVAL) {
             self.usage.read(&mut self.ledger, now_ms());
+            self.move_in();
             if written.elapsed() >= WRITE_INTERVAL {
                 written = Instant::now();
                 self.write();
             }
         }
         self.usage.read(&mut self.ledger, now_ms());
+        self.move_in();
+        let given_up = Instant::now() + FOLDER_TIMEOUT;
+        while matches!(self.place, Place::Taken(_)) && Instant::now() < given_up {
+            thread::sleep(FOLDER_INTERVAL);
+            self.move_in();
+        }
+        if let Place::Taken(folder) = &self.place {
+            log::warn!(
+                "what apps have used is lost: another host has kept its counts in {} for {FOLDER_TIMEOUT:?} more",
+                folder.display()
+            );
+        }
         self.write();
+    }
+
+    /// Opens the folder that another host has had, if it has left it.
+    fn move_in(&mut self) {
+        let Place::Taken(folder) = &self.place else { return };
+        match Store::open(folder) {
+            Ok((store, mut ledger)) => {
+                ledger.add_all(&self.ledger);
+                (self.place, self.ledger) = (Place::Store(store), ledger);
+            }
+            Err(UsageError::Taken { .. }) => {}
+            Err(error) => {
+                log::warn!("what apps use is counted until the host ends, and not kept: {error}");
+                self.place = Place::Memory;
+            }
+        }
     }
 
     /// Writes what was counted, and has it reported when it is safe.
     fn write(&mut self) {
-        let saved = match &mut self.store {
-            Some(store) => store.save(&mut self.ledger, now_ms()),
-            None => Ok(()),
+        let saved = match &mut self.place {
+            Place::Store(store) => store.save(&mut self.ledger, now_ms()),
+            Place::Memory => Ok(()),
+            Place::Taken(_) => return,
         };
         match saved {
             Ok(()) => {

@@ -77,13 +77,22 @@ pub fn folder_of(state: &Path, config: &Path) -> PathBuf {
 /// # Errors
 /// See [`UsageError`].
 pub fn read(folder: &Path, since_ms: Option<u64>, until_ms: Option<u64>) -> Result<UsageReport, UsageError> {
-    let past = parse::<Past>(&folder.join(PAST))?;
-    let current = parse::<Current>(&folder.join(CURRENT))?;
-    if past.is_none() && current.is_none() {
-        return Err(UsageError::Nothing { path: folder.to_owned() });
+    Ok(UsageReport::new(&Ledger::read(folder)?, since_ms, until_ms))
+}
+
+impl Ledger {
+    /// What is in a folder that may be another host's.
+    ///
+    /// # Errors
+    /// See [`UsageError`].
+    pub(super) fn read(folder: &Path) -> Result<Self, UsageError> {
+        let past = parse::<Past>(&folder.join(PAST))?;
+        let current = parse::<Current>(&folder.join(CURRENT))?;
+        if past.is_none() && current.is_none() {
+            return Err(UsageError::Nothing { path: folder.to_owned() });
+        }
+        Ok(Self::of(past.unwrap_or_default(), current.unwrap_or_default()))
     }
-    let ledger = Ledger::of(past.unwrap_or_default(), current.unwrap_or_default());
-    Ok(UsageReport::new(&ledger, since_ms, until_ms))
 }
 
 /// A folder that a host keeps its counts in.

@@ -216,6 +216,27 @@ fn nothing_is_reported_that_is_not_written() {
 }
 
 #[test]
+fn two_hosts_that_take_over_from_each_other_count_in_one_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = |start: fn(Usage, Option<&Path>) -> std::io::Result<Recorder>| {
+        let (usage, metrics) = (Usage::default(), Arc::<Metrics>::default());
+        let meter = usage.meter("a".into(), metrics.clone());
+        (start(usage.clone(), Some(folder.path())).unwrap(), usage, metrics, meter)
+    };
+    let (first, _, metrics, _meter) = host(Recorder::start);
+    metrics.answered(200, Duration::ZERO);
+    drop(first);
+    let (old, _, of_old, _meter) = host(Recorder::start);
+    let (new, usage, of_new, _meter) = host(Recorder::start_after_another);
+    assert_eq!(sum(&usage.report(None, None)), 1, "what is in the folder is reported at once");
+    of_old.answered(200, Duration::ZERO);
+    of_new.answered(200, Duration::ZERO);
+    drop(old);
+    drop(new);
+    assert_eq!(sum(&read(folder.path(), None, None).unwrap()), 3);
+}
+
+#[test]
 fn an_app_that_is_gone_leaves_what_it_has_used() {
     let usage = Usage::default();
     let metrics = Arc::<Metrics>::default();

@@ -51,6 +51,7 @@ mod process;
 mod registry;
 mod sandbox;
 mod server;
+mod tls;
 mod watch;
 
 pub use abi::exports::in_force as exports_in_force;
@@ -72,6 +73,8 @@ pub use server::standalone;
 pub use server::takeover::TakeoverError;
 #[cfg(feature = "testing")]
 pub use server::testing;
+pub use tls::acme::{AcmeDirectory, AcmeDomain, AcmeError, AcmeSettings, NoDirectory, NoDomain};
+pub use tls::{TlsError, TlsSettings};
 
 /// What the command, the benches and this crate's tests use. It promises nothing.
 #[doc(hidden)]
@@ -128,6 +131,7 @@ pub mod internal {
     pub mod usage {
         pub use crate::observe::usage::*;
     }
+    pub use crate::observe::certificates::{CertificateEntry, CertificateSource, Certificates};
     pub use crate::process::control_groups::limits_by_control_group;
     pub use crate::process::trial::try_sandbox;
     pub use crate::registry::{Changes, Registrar, Registry};
@@ -140,7 +144,9 @@ pub mod internal {
     pub use crate::server::service_manager;
     pub use crate::server::signals;
     pub use crate::server::takeover;
-    pub use crate::server::tls;
+    pub mod tls {
+        pub use crate::tls::*;
+    }
     pub use crate::watch::{Change, FileWatch, Fingerprint, TreeChange, TreeWatch, WatchSet, Watcher};
     pub use atoll_port::StartError;
     pub use atoll_port::WorkerGone;

@@ -1,4 +1,4 @@
-//! Long runs against the real command: `cargo soak reload`, `idle`, `streams`, `preflight`, `faults`, `takeover`, `chaos`.
+//! Long runs against the real command: `cargo soak reload`, `idle`, `streams`, `preflight`, `faults`, `pool`, `takeover`, `chaos`.
 //!
 //! Each prints a table of what it counted, and fails when the books do not balance.
 
@@ -10,6 +10,7 @@ mod faults;
 mod idle;
 mod isolation;
 mod load;
+mod pool;
 mod preflight;
 mod process;
 mod reload;
@@ -43,6 +44,8 @@ enum Command {
     Faults(faults::Args),
     /// Takes over from a host under load.
     Takeover(takeover::Args),
+    /// Reuses the connections of a load balancer after random pauses.
+    Pool(pool::Args),
     /// Does everything that may go wrong, at random, with a seed.
     Chaos(chaos::Args),
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Preflight(args) => preflight::run(&args),
         Command::Faults(args) => faults::run(&args),
         Command::Takeover(args) => takeover::run(&args),
+        Command::Pool(args) => pool::run(&args),
         Command::Chaos(args) => chaos::run(&args),
     };
     match ran {

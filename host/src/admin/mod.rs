@@ -47,6 +47,7 @@ use self::state::State;
 pub use self::stats::{AppStats, HostStats, Stats};
 use crate::fs::unix_socket::SocketFile;
 use crate::http::ServerLimits;
+use crate::observe::certificates::Certificates;
 use crate::registry::Registrar;
 
 /// The admin listener of a host.
@@ -102,6 +103,13 @@ impl Admin {
     #[must_use]
     pub fn with_limits(mut self, limits: ServerLimits) -> Self {
         self.state.limits = limits;
+        self
+    }
+
+    /// Shows these certificates.
+    #[must_use]
+    pub fn with_certificates(mut self, certificates: Certificates) -> Self {
+        self.state.certificates = certificates;
         self
     }
 

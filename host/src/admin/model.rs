@@ -16,6 +16,7 @@ use crate::config::{AppConfig, Origin, Route};
 use crate::generation::handle::Generation;
 use crate::generation::runner::ProcessInfo;
 use crate::http::ServerLimits;
+use crate::observe::certificates::CertificateEntry;
 use crate::observe::entries::{FailureEntry, FaultEntry, PanicEntry};
 use crate::observe::history::{HistoryEntry, State, Transition};
 use crate::sandbox::InForce;
@@ -30,6 +31,9 @@ pub struct HostStatus {
     /// The fault that ended the host's process before this one; absent if none did.
     #[serde(default)]
     pub fault: Option<FaultEntry>,
+    /// The certificates of the server.
+    #[serde(default)]
+    pub certificates: Vec<CertificateEntry>,
     /// The host's process.
     pub process: ProcessStatus,
 }

@@ -13,6 +13,7 @@ use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::http::ServerLimits;
 use crate::library::stage::Staging;
 use crate::memory::heap;
+use crate::observe::certificates::Certificates;
 use crate::observe::events::EventBus;
 use crate::observe::faults::Faults;
 use crate::observe::unix_time::now_ms;
@@ -31,6 +32,7 @@ pub(crate) struct State {
     pins: Pins,
     faults: Faults,
     pub(super) limits: ServerLimits,
+    pub(super) certificates: Certificates,
     usage: Usage,
     config: PathBuf,
     started_ms: u64,
@@ -46,6 +48,7 @@ impl State {
             pins: resources.pins.clone(),
             faults: resources.faults.clone(),
             limits: ServerLimits::DEFAULT,
+            certificates: Certificates::default(),
             usage: resources.usage.clone(),
             config,
             started_ms: now_ms(),
@@ -58,6 +61,7 @@ impl State {
             apps: self.apps(history),
             pinned: self.pins.list(),
             fault: self.faults.last(),
+            certificates: self.certificates.list(),
             process: self.process(),
         }
     }
@@ -127,7 +131,7 @@ impl State {
 
     /// All counts, as text.
     pub(super) fn metrics(&self, form: Exposition) -> Result<String, std::fmt::Error> {
-        metrics::expose(form, self.registry.apps(), self.pins.list())
+        metrics::expose(form, self.registry.apps(), self.pins.list(), self.certificates.list())
     }
 
     pub(super) fn effective_config(&self) -> EffectiveConfig {

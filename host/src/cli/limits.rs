@@ -62,7 +62,7 @@ impl LimitArgs {
 }
 
 /// A time with its unit.
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let time = text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
     time.ok_or_else(|| "expected a time with a unit, such as 75s, 500ms or 1m 30s".to_owned())
 }

@@ -29,7 +29,7 @@ pub(super) struct ListenArgs {
     #[arg(long)]
     pub(super) find_free_port: bool,
     /// Also listen on this address, without TLS, and redirect its requests to HTTPS. Repeatable.
-    #[arg(long, value_name = "ADDRESS", requires = "tls_cert")]
+    #[arg(long, value_name = "ADDRESS", requires = "https")]
     redirect_http: Vec<ListenAddress>,
 }
 

@@ -1,5 +1,6 @@
 //! The `atoll` command line.
 
+mod acme;
 mod arguments;
 mod build;
 mod call;

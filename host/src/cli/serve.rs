@@ -12,7 +12,7 @@ use atoll_host::internal::regular_file::{SMALL_FILE_LIMIT, read_to_string};
 use atoll_host::internal::service_manager::PassedSockets;
 use atoll_host::internal::takeover::{InheritedSockets, Predecessor};
 use atoll_host::internal::tls::Tls;
-use atoll_host::internal::{Registry, Watcher, banner, open_files, signals};
+use atoll_host::internal::{Certificates, Registry, Watcher, banner, open_files, signals};
 use atoll_host::logging::{self, Format};
 use atoll_host::trace::SpanSink;
 use atoll_host::{AdminToken, TrustedProxy};
@@ -41,7 +41,7 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(super) tls: TlsArgs,
     /// Accept HTTP/2 without TLS (h2c with prior knowledge).
-    #[arg(long, conflicts_with = "tls_cert")]
+    #[arg(long, conflicts_with = "https")]
     pub(super) h2c: bool,
     /// Trust the X-Forwarded headers of this proxy: an address, a network such as 10.0.0.0/8, or `unix` for clients of Unix
     /// sockets. Repeatable.
@@ -137,7 +137,8 @@ pub(super) fn host(args: &ServeArgs, open: &mut OpenSockets) -> anyhow::Result<H
 }
 
 async fn serve(args: &ServeArgs, open: OpenSockets, host: &Host) -> anyhow::Result<()> {
-    let (server, follow_certificate) = listen(args, open, host.registry(), host.watcher())?;
+    let (server, follow_certificate) =
+        listen(args, open, host.registry(), host.watcher(), host.certificates())?;
     host.start_apps_of_takeover().await?;
     // Before anybody can know where it serves: from then on, a signal is to stop it in order.
     let stops = signals::stop_signals()?;
@@ -172,15 +173,20 @@ pub(super) fn passed() -> anyhow::Result<PassedSockets> {
 }
 
 /// Listens where the arguments say, on the sockets that are open already; with TLS, also returns the task
-/// that watches the certificates' files.
+/// that keeps the certificates valid.
 pub(super) fn listen(
     args: &ServeArgs,
     mut open: OpenSockets,
     registry: &Arc<Registry>,
     watcher: &Watcher,
+    certificates: &Certificates,
 ) -> anyhow::Result<(Server, Option<JoinHandle<()>>)> {
-    let tls = args.tls.files()?.map(|files| Tls::load(files, watcher)).transpose()?;
+    let tls = args.tls.settings(&args.state)?;
+    let mut tls = tls.map(|tls| Tls::load(tls, watcher, certificates.clone())).transpose()?;
     let redirecting = args.listen.redirecting(&mut open)?;
+    if let Some(tls) = tls.as_mut().filter(|_| !redirecting.is_empty()) {
+        tls.allow_http_challenges();
+    }
     let listeners = args.listen.serving(&mut open)?;
     open.passed.are_used()?;
     // Clients of the others would wait for ever.

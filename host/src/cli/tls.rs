@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 
 use anyhow::ensure;
-use atoll_host::internal::tls::TlsFiles;
-use clap::Args;
+use atoll_host::TlsSettings;
+use clap::{ArgGroup, Args};
 
-/// The files of TLS.
+use super::acme::AcmeArgs;
+use super::state_dir::StateDir;
+
+/// The certificates of a server.
 #[derive(Args, Clone, Debug)]
+#[command(group(ArgGroup::new("https").args(["tls_cert", "acme"]).multiple(true)))]
 pub(super) struct TlsArgs {
     /// Serve HTTPS with this PEM certificate chain; reloaded when the file changes. Repeatable, each with its --tls-key:
     /// clients get the certificate for the name that they ask for, or else the first.
@@ -17,20 +21,34 @@ pub(super) struct TlsArgs {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Vec<PathBuf>,
     /// Require clients to have a certificate that was issued by an authority in this PEM file.
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, value_name = "FILE", requires = "https")]
     tls_client_ca: Option<PathBuf>,
+    #[command(flatten)]
+    acme: AcmeArgs,
 }
 
 impl TlsArgs {
-    /// The files, if there are some.
-    pub(super) fn files(&self) -> anyhow::Result<Option<TlsFiles>> {
+    /// What TLS is to be, if there is to be some.
+    pub(super) fn settings(&self, state: &StateDir) -> anyhow::Result<Option<TlsSettings>> {
         let (certificates, keys) = (self.tls_cert.len(), self.tls_key.len());
         ensure!(
             certificates == keys,
             "{certificates} --tls-cert and {keys} --tls-key: each certificate needs its key"
         );
-        let pairs = self.tls_cert.iter().cloned().zip(self.tls_key.iter().cloned());
-        let files = TlsFiles { certificates: pairs.collect(), client_ca: self.tls_client_ca.clone() };
-        Ok((certificates > 0).then_some(files))
+        let acme = self.acme.settings(state)?;
+        if certificates == 0 && acme.is_none() {
+            return Ok(None);
+        }
+        let mut settings = TlsSettings::default();
+        for (certificate, key) in self.tls_cert.iter().zip(&self.tls_key) {
+            settings = settings.with_certificate(certificate, key);
+        }
+        if let Some(file) = &self.tls_client_ca {
+            settings = settings.with_client_ca(file);
+        }
+        if let Some(acme) = acme {
+            settings = settings.with_acme(acme);
+        }
+        Ok(Some(settings))
     }
 }

@@ -82,7 +82,10 @@ async fn answer(
     authority::check(request)?;
     dots::check(request.uri().path())?;
     if let Some(port) = front.redirect_to.filter(|_| Health::from_path(request.uri().path()).is_none()) {
-        return redirect::to_https(request, port);
+        return match front.challenges.http_answer(request.uri().path()) {
+            Some(answer) => Ok(HttpResponse::Ok().content_type("application/octet-stream").body(answer)),
+            None => redirect::to_https(request, port),
+        };
     }
     let host = forwarded::host(request);
     let asked = Asked::of(request, &front.mount, host.as_deref());

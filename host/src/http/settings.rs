@@ -4,6 +4,7 @@ use super::connection::Shutdown;
 use super::mount::Mount;
 use super::server_limits::ServerLimits;
 use super::trusted_proxies::TrustedProxies;
+use crate::tls::acme::challenges::Challenges;
 
 /// What all requests are answered from.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct HttpSettings {
     pub limits: ServerLimits,
     /// Requests are redirected to HTTPS on this port.
     pub(crate) redirect_to: Option<u16>,
+    /// What certificate authorities ask for, where requests are redirected.
+    pub(crate) challenges: Challenges,
     /// Whether it is about to end.
     pub(crate) shutdown: Shutdown,
 }
@@ -31,6 +34,7 @@ impl HttpSettings {
             access_log: false,
             limits: ServerLimits::DEFAULT,
             redirect_to: None,
+            challenges: Challenges::default(),
             shutdown: Shutdown::default(),
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod app_log;
 pub(crate) mod app_warnings;
+pub(crate) mod certificates;
 pub(crate) mod console_line;
 pub(crate) mod entries;
 pub(crate) mod error_chain;

@@ -17,6 +17,7 @@ use crate::config::ConfigError;
 use crate::http::{self, HttpSettings, LimitOutOfRange, Mount, ServerLimits, TrustedProxies};
 use crate::library::preflight;
 use crate::library::stage::CommonFolder;
+use crate::observe::certificates::Certificates;
 use crate::observe::faults::Faults;
 use crate::observe::trace::SpanSink;
 use crate::observe::usage;
@@ -53,6 +54,7 @@ pub struct Host {
     registry: Arc<Registry>,
     front: Arc<HttpSettings>,
     watcher: Watcher,
+    certificates: Certificates,
     /// What keeps the apps in line with the file.
     follow: Mutex<Option<JoinHandle<()>>>,
     admin_address: Option<SocketAddr>,
@@ -152,6 +154,12 @@ impl Host {
         &self.watcher
     }
 
+    /// The certificates of its server, as its operator sees them.
+    #[doc(hidden)]
+    pub fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
     /// Where the admin API is on TCP.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
@@ -218,6 +226,7 @@ impl Drop for Host {
 pub struct OpenHost {
     registrar: Rc<Registrar>,
     front: HttpSettings,
+    certificates: Certificates,
     usage: Option<usage::Recorder>,
     config: PathBuf,
     lock: HostLock,
@@ -226,6 +235,11 @@ pub struct OpenHost {
 }
 
 impl OpenHost {
+    /// The certificates of its server, as its operator sees them.
+    pub fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
     /// Adds and removes its apps.
     pub fn registrar(&self) -> &Rc<Registrar> {
         &self.registrar
@@ -239,7 +253,7 @@ impl OpenHost {
     /// # Panics
     /// Outside of an actix system.
     pub fn run(self, follow: impl Future<Output = ()> + 'static) -> Result<Host, HostError> {
-        let Self { registrar, front, usage, config, lock, waiting, inherited } = self;
+        let Self { registrar, front, certificates, usage, config, lock, waiting, inherited } = self;
         let registry = registrar.registry().clone();
         let admin_address = waiting.admin.address();
         let ownership = Ownership::new(&config, registry.clone(), lock, waiting);
@@ -249,6 +263,7 @@ impl OpenHost {
             inherited: Mutex::new(inherited),
             front: Arc::new(HttpSettings { mount: registry.clone().into(), ..front }),
             watcher: registrar.watcher().clone(),
+            certificates,
             follow: Mutex::new(Some(tokio::task::spawn_local(follow))),
             registry,
             usage: Mutex::new(usage),
@@ -372,16 +387,21 @@ impl HostBuilder {
         let usage = count_usage(&registrar, state.as_deref(), &config, predecessor.is_some());
         // Watched before it is read: an edit in between is not lost.
         let file = ConfigFile::watch(config.clone(), registrar.watcher());
+        let certificates = Certificates::default();
         let control = predecessor.as_mut().and_then(Predecessor::take_control);
         let listener = Admin::adopt(control, &registrar, &config);
-        let mut listener = listener.with_limits(front.limits).with_token(token).with_origins(origins);
+        let mut listener = listener
+            .with_limits(front.limits)
+            .with_certificates(certificates.clone())
+            .with_token(token)
+            .with_origins(origins);
         if let Some(tcp) = admin {
             listener = listener.with_listener(tcp);
         }
         let inherited = predecessor.as_mut().map(Predecessor::take_sockets).unwrap_or_default();
         let waiting = Waiting { admin: listener, recording, predecessor };
         let registrar = Rc::new(registrar);
-        let host = OpenHost { registrar, front, usage, config, lock, waiting, inherited };
+        let host = OpenHost { registrar, front, certificates, usage, config, lock, waiting, inherited };
         Ok((host, file))
     }
 }

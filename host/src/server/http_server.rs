@@ -17,7 +17,7 @@ use crate::server::listeners::{Listener, ListeningSocket};
 use crate::server::open_files;
 use crate::server::stopping::{Sockets, Stopping};
 use crate::server::takeover::{Ownership, Role};
-use crate::server::tls::Tls;
+use crate::tls::Tls;
 
 /// Routes that another program adds.
 pub(super) type Pages = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
@@ -79,11 +79,13 @@ impl Server {
 
     /// Speaks TLS, and in it HTTP/2 as well.
     #[must_use]
-    pub fn with_tls(self, tls: &Tls) -> Self {
-        Self { protocols: Protocols::Tls(tls.config()), ..self }
+    pub fn with_tls(mut self, tls: &Tls) -> Self {
+        self.front.challenges = tls.challenges().unwrap_or_default();
+        Self { protocols: Protocols::Tls(tls.accept()), ..self }
     }
 
-    /// Redirects what comes on these sockets to HTTPS, on the port of the first socket of the server.
+    /// Redirects what comes on these sockets to HTTPS, on the port of the first socket of the server, but for what certificate
+    /// authorities ask for.
     #[must_use]
     pub fn with_redirect(self, redirecting: Vec<Listener>) -> Self {
         Self { redirecting, ..self }

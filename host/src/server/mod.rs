@@ -1,4 +1,4 @@
-//! Listeners, TLS, and hosts as a part of other programs.
+//! Listeners, and hosts as a part of other programs.
 
 pub(crate) mod address;
 pub(crate) mod banner;
@@ -18,4 +18,3 @@ mod stopping;
 pub mod takeover;
 #[cfg(feature = "testing")]
 pub mod testing;
-pub mod tls;

@@ -5,24 +5,35 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use actix_web::rt::task::JoinHandle;
 use actix_web::web::ServiceConfig;
 
+use crate::observe::certificates::Certificates;
 use crate::server::address::ListenAddress;
 use crate::server::host::Host;
 use crate::server::http_server::Server;
 use crate::server::listeners::Listener;
 use crate::server::signals::stop_signals;
-use crate::server::takeover::{Ownership, Role};
+use crate::server::takeover::{InheritedSockets, Ownership, Role};
+use crate::tls::{Tls, TlsError, TlsSettings};
+use crate::watch::Watcher;
 
 /// A server of a host's apps that listens already; see [`Host::server`].
 pub struct HostServer {
     server: Server,
     ownership: Arc<Ownership>,
+    /// The sockets of the host that is replaced which no address has named yet.
+    inherited: InheritedSockets,
+    /// Whether some of its listeners redirect to HTTPS.
+    redirects: bool,
+    tls: Option<Tls>,
+    watcher: Watcher,
+    certificates: Certificates,
 }
 
 impl Host {
     /// Listens on these addresses, to serve the apps as `atoll serve` does: within the limits of
-    /// [`HostBuilder::with_limits`](crate::HostBuilder::with_limits), over HTTP/1. `pages` adds the program's own routes, which
+    /// [`HostBuilder::with_limits`](crate::HostBuilder::with_limits), over HTTP/1, or with [`HostServer::with_tls`] also over HTTP/2. `pages` adds the program's own routes, which
     /// come before those of the host.
     ///
     /// ```no_run
@@ -50,34 +61,71 @@ impl Host {
         addresses: &[ListenAddress],
         pages: impl Fn(&mut ServiceConfig) + Send + Sync + 'static,
     ) -> io::Result<HostServer> {
-        let mut listeners = Vec::new();
         let mut inherited = self.take_inherited();
-        for address in addresses {
-            let open = inherited.take(address, Role::Serve);
-            match address {
-                _ if !open.is_empty() => listeners.extend(open),
-                ListenAddress::Tcp { .. } => {
-                    let opened = Listener::all_tcp(&address.resolve()?)?;
-                    listeners.extend(opened.into_iter().map(|listener| listener.at(address.clone())));
-                }
-                ListenAddress::Unix { path, mode } => {
-                    listeners.push(Listener::unix(path.clone(), *mode)?.at(address.clone()));
-                }
-                ListenAddress::Passed(_) => {
-                    let reason = format!("{address} is for `atoll serve`: use an address");
-                    return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
-                }
+        let listeners = listen(addresses, Role::Serve, &mut inherited)?;
+        Ok(HostServer {
+            server: Server::of(self.front(), listeners).with_pages(Arc::new(pages)).of_host(self),
+            ownership: self.ownership(),
+            inherited,
+            redirects: false,
+            tls: None,
+            watcher: self.watcher().clone(),
+            certificates: self.certificates().clone(),
+        })
+    }
+}
+
+/// Listens on these addresses, where the host that is replaced does on its sockets.
+fn listen(
+    addresses: &[ListenAddress],
+    role: Role,
+    inherited: &mut InheritedSockets,
+) -> io::Result<Vec<Listener>> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let open = inherited.take(address, role);
+        match address {
+            _ if !open.is_empty() => listeners.extend(open),
+            ListenAddress::Tcp { .. } => {
+                let opened = Listener::all_tcp(&address.resolve()?)?;
+                listeners.extend(opened.into_iter().map(|listener| listener.at(address.clone())));
+            }
+            ListenAddress::Unix { path, mode } => {
+                listeners.push(Listener::unix(path.clone(), *mode)?.at(address.clone()));
+            }
+            ListenAddress::Passed(_) => {
+                let reason = format!("{address} is for `atoll serve`: use an address");
+                return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
             }
         }
-        let server = Server::of(self.front(), listeners).with_pages(Arc::new(pages));
-        Ok(HostServer { server: server.of_host(self), ownership: self.ownership() })
     }
+    Ok(listeners)
 }
 
 impl HostServer {
     /// Where it listens, in TCP.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.server.addresses()
+    }
+
+    /// Serves HTTPS, over HTTP/1 and HTTP/2, as `atoll serve` does. As long as the server [runs](Self::run), certificates are
+    /// loaded again when their files change, and obtained and renewed by ACME.
+    ///
+    /// # Errors
+    /// See [`TlsError`].
+    pub fn with_tls(self, settings: TlsSettings) -> Result<Self, TlsError> {
+        let tls = Tls::load(settings, &self.watcher, self.certificates.clone())?;
+        Ok(Self { server: self.server.with_tls(&tls), tls: Some(tls), ..self })
+    }
+
+    /// Also listens on these addresses, without TLS, and redirects their requests to HTTPS. Certificate authorities validate
+    /// domains there, too, if port 80 leads to one of them.
+    ///
+    /// # Errors
+    /// As for [`Host::server`].
+    pub fn with_redirect(mut self, addresses: &[ListenAddress]) -> io::Result<Self> {
+        let listeners = listen(addresses, Role::Redirect, &mut self.inherited)?;
+        Ok(Self { server: self.server.with_redirect(listeners), redirects: !addresses.is_empty(), ..self })
     }
 
     /// Serves until SIGINT or SIGTERM, which then no longer end the process by themselves, or until another process replaces this one
@@ -88,13 +136,23 @@ impl HostServer {
     /// The sockets or the signals cannot be used; or this host was to take over from another one, and an app does not start.
     pub async fn run(self) -> io::Result<()> {
         let stops = stop_signals()?;
+        // Clients of those that no address has named would wait for ever.
+        drop(self.inherited);
         self.ownership.start_apps().await.map_err(io::Error::other)?;
-        self.server.run(stops).await
+        let follow_certificates = self.tls.map(|mut tls| {
+            if self.redirects {
+                tls.allow_http_challenges();
+            }
+            actix_web::rt::spawn(tls.follow())
+        });
+        let served = self.server.run(stops).await;
+        follow_certificates.iter().for_each(JoinHandle::abort);
+        served
     }
 }
 
 impl fmt::Debug for HostServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("HostServer").field(&self.addresses()).finish()
+        f.debug_struct("HostServer").field("addresses", &self.addresses()).finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 //! What is counted, as Prometheus reads it.
 
+mod certificates;
 mod exposition;
 mod plain;
 mod process;

@@ -53,7 +53,8 @@ async fn develop(args: &DevArgs, mut open: OpenSockets) -> anyhow::Result<()> {
     let registrar = host.registrar().clone();
     let config = file.load()?;
     let registry = registrar.registry().clone();
-    let (server, follow_certificate) = serve::listen(&args.serve, open, &registry, registrar.watcher())?;
+    let (server, follow_certificate) =
+        serve::listen(&args.serve, open, &registry, registrar.watcher(), host.certificates())?;
     let live = Arc::new(LivePages::new(registry.clone()));
     let server = server.with_live_pages(live.clone());
     let report = Rc::new(Report::new(registry.clone(), server.base_url()));

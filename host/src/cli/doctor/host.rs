@@ -9,6 +9,7 @@ use atoll_host::internal::admin::{AdminClient, AdminError, AppStatus, HostStatus
 
 use super::super::port_owner::PortOwner;
 use super::super::units;
+use super::certificates;
 use super::finding::Finding;
 use super::server;
 
@@ -23,7 +24,8 @@ pub(super) fn check(config: &Path, listen: &[ListenAddress]) -> Vec<Finding> {
                     vec![Finding::warning("limits of the server", error.to_string(), remedy)]
                 }
             };
-            running(status).into_iter().chain(limits).collect()
+            let certificates = certificates::check(&status.certificates);
+            running(status).into_iter().chain(limits).chain(certificates).collect()
         }
         Err(AdminError::NoHost { .. }) => vec![Finding::ok("host", "not running for this apps.json")],
         Err(error) => {

@@ -1,5 +1,6 @@
 //! `atoll doctor`.
 
+mod certificates;
 mod finding;
 mod folder;
 mod glibc;

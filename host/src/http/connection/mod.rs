@@ -23,7 +23,7 @@ mod unsent;
 
 pub(crate) use self::addresses::Addresses;
 pub(crate) use self::current::Current;
-pub(crate) use self::protocols::{ALPN_HTTP1, ALPN_HTTP1_0, ALPN_HTTP2, Protocols};
+pub(crate) use self::protocols::Protocols;
 pub(crate) use self::proxy_protocol::ProxyProtocol;
 pub(crate) use self::service::factory;
 pub(crate) use self::shared::Served;

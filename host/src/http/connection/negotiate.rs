@@ -5,16 +5,16 @@ use std::rc::Rc;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
 
 use super::current::Current;
 use super::limits::TLS_HANDSHAKE_TIMEOUT;
 use super::prefixed::Prefixed;
-use super::protocols::{ALPN_HTTP2, Protocols};
+use super::protocols::Protocols;
 use super::shared::{Answer, Shared};
 use super::transport::Accepted;
 use super::{http1, http2};
 use crate::fs::spare_files;
+use crate::tls::alpn;
 
 /// What an HTTP/2 client begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -52,16 +52,15 @@ async fn serve_as<T: Accepted, S: Answer>(mut stream: T, shared: &Rc<Shared<S>>,
                 http1::serve(stream, begun, deadline, shared, &current).await;
             }
         }
-        Protocols::Tls(config) => {
-            let acceptor = TlsAcceptor::from(config.load_full());
-            let Ok(Ok(stream)) = timeout(TLS_HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await else {
+        Protocols::Tls(tls) => {
+            let Ok(Some(stream)) = timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(stream)).await else {
                 return;
             };
             let session = stream.get_ref().1;
             if let Some([certificate, ..]) = session.peer_certificates() {
                 current.set_client_certificate(certificate);
             }
-            if session.alpn_protocol() == Some(ALPN_HTTP2) {
+            if session.alpn_protocol() == Some(alpn::HTTP2) {
                 http2::serve(stream, shared, current).await;
             } else {
                 let deadline = Instant::now() + limit;

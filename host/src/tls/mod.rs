@@ -1,0 +1,16 @@
+//! TLS: certificates from files and by ACME, and which of them a client gets.
+
+pub(crate) mod accept;
+pub mod acme;
+pub(crate) mod alpn;
+mod by_name;
+mod error;
+mod files;
+mod pem_file;
+mod serving;
+mod settings;
+mod validity;
+
+pub use self::error::TlsError;
+pub use self::serving::Tls;
+pub use self::settings::TlsSettings;

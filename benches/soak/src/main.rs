@@ -42,10 +42,10 @@ enum Command {
     Preflight(preflight::Args),
     /// Has an app in a process fault, in all ways.
     Faults(faults::Args),
-    /// Reuses the connections of a load balancer after random pauses.
-    Pool(pool::Args),
     /// Takes over from a host under load.
     Takeover(takeover::Args),
+    /// Reuses the connections of a load balancer after random pauses.
+    Pool(pool::Args),
     /// Does everything that may go wrong, at random, with a seed.
     Chaos(chaos::Args),
 }
@@ -58,8 +58,8 @@ fn main() -> ExitCode {
         Command::Streams(args) => streams::run(&args),
         Command::Preflight(args) => preflight::run(&args),
         Command::Faults(args) => faults::run(&args),
-        Command::Pool(args) => pool::run(&args),
         Command::Takeover(args) => takeover::run(&args),
+        Command::Pool(args) => pool::run(&args),
         Command::Chaos(args) => chaos::run(&args),
     };
     match ran {

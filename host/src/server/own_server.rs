@@ -21,14 +21,14 @@ use crate::watch::Watcher;
 /// A server of a host's apps that listens already; see [`Host::server`].
 pub struct HostServer {
     server: Server,
+    ownership: Arc<Ownership>,
+    /// The sockets of the host that is replaced which no address has named yet.
+    inherited: InheritedSockets,
     /// Whether some of its listeners redirect to HTTPS.
     redirects: bool,
     tls: Option<Tls>,
     watcher: Watcher,
     certificates: Certificates,
-    ownership: Arc<Ownership>,
-    /// Sockets of the host before that are not used yet.
-    inherited: InheritedSockets,
 }
 
 impl Host {
@@ -63,9 +63,10 @@ impl Host {
     ) -> io::Result<HostServer> {
         let mut inherited = self.take_inherited();
         let listeners = listen(addresses, Role::Serve, &mut inherited)?;
-        let server = Server::of(self.front(), listeners).with_pages(Arc::new(pages));
         Ok(HostServer {
-            server: server.of_host(self),
+            server: Server::of(self.front(), listeners).with_pages(Arc::new(pages)).of_host(self),
+            ownership: self.ownership(),
+            inherited,
             redirects: false,
             tls: None,
             watcher: self.watcher().clone(),
@@ -76,7 +77,7 @@ impl Host {
     }
 }
 
-/// Listens on these addresses, where no socket is open already.
+/// Listens on these addresses, where the host that is replaced does on its sockets.
 fn listen(
     addresses: &[ListenAddress],
     role: Role,
@@ -125,8 +126,8 @@ impl HostServer {
     /// # Errors
     /// As for [`Host::server`].
     pub fn with_redirect(mut self, addresses: &[ListenAddress]) -> io::Result<Self> {
-        let server = self.server.with_redirect(listen(addresses, Role::Redirect, &mut self.inherited)?);
-        Ok(Self { server, redirects: !addresses.is_empty(), ..self })
+        let listeners = listen(addresses, Role::Redirect, &mut self.inherited)?;
+        Ok(Self { server: self.server.with_redirect(listeners), redirects: !addresses.is_empty(), ..self })
     }
 
     /// Serves until SIGINT or SIGTERM, which then no longer end the process by themselves, or until another process replaces this one
@@ -136,18 +137,17 @@ impl HostServer {
     /// # Errors
     /// The sockets or the signals cannot be used; or this host was to take over from another one, and an app does not start.
     pub async fn run(self) -> io::Result<()> {
-        let Self { server, redirects, tls, ownership, inherited, .. } = self;
-        // Clients of those that are not used would wait for ever.
-        drop(inherited);
         let stops = stop_signals()?;
-        ownership.start_apps().await.map_err(io::Error::other)?;
-        let follow_certificates = tls.map(|mut tls| {
-            if redirects {
+        // Clients of those that no address has named would wait for ever.
+        drop(self.inherited);
+        self.ownership.start_apps().await.map_err(io::Error::other)?;
+        let follow_certificates = self.tls.map(|mut tls| {
+            if self.redirects {
                 tls.allow_http_challenges();
             }
             actix_web::rt::spawn(tls.follow())
         });
-        let served = server.run(stops).await;
+        let served = self.server.run(stops).await;
         follow_certificates.iter().for_each(JoinHandle::abort);
         served
     }

@@ -71,8 +71,6 @@ impl Host {
             tls: None,
             watcher: self.watcher().clone(),
             certificates: self.certificates().clone(),
-            ownership: self.ownership(),
-            inherited,
         })
     }
 }

@@ -1,8 +1,8 @@
 //! Certificates by ACME (RFC 8555): a certificate authority validates each name, and issues a certificate for it, which is
 //! renewed ahead of its expiry.
 //!
-//! [`keeper`] decides when; [`order`] obtains one certificate; [`challenges`] has what the authority asks for meanwhile, over
-//! TLS or HTTP; [`store`] keeps what a restart must not lose.
+//! `keeper` decides when; `order` obtains one certificate; `challenges` has what the authority asks for meanwhile, over
+//! TLS or HTTP; `store` keeps what a restart must not lose.
 
 mod account;
 pub(crate) mod challenges;

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
 use crate::isolation;
-use crate::support::{Call, Connection, Host, Launch, library, wait_until};
+use crate::support::{Call, Connection, Launch, library, wait_until};
 use crate::table::Table;
 
 /// Takes over from a host under load.

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use crates::{dev, wait_for_answer};
 use serde_json::{Value, json};
-use support::{Host, Launch, Load, atoll, compile, library, patched, wait_until};
+use support::{Host, Launch, Load, atoll, compile, library, patched, wait_until, workspace};
 
 const FIXTURE: &str = "beside";
 

@@ -58,7 +58,8 @@ async fn handshake<S: HttpService>(
 
     let mut request = Request::from_parts(head, Body::default());
     *request.version_mut() = Version::HTTP_11;
-    let mut response = sender.send_request(request).await.inspect_err(|_closed| pass_on_panic(&mut connections))?;
+    let mut response =
+        sender.send_request(request).await.inspect_err(|_closed| pass_on_panic(&mut connections))?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         exchange.respond(response).await;
         return Ok(());

@@ -76,7 +76,7 @@ async fn handshake<S: HttpService>(
     Ok(())
 }
 
-/// Panics as a task that has ended, whose panic has been reported.
+/// Continues the panic of a task that has ended. The hook has reported it.
 fn pass_on_panic(tasks: &mut JoinSet<Result<(), BoxError>>) {
     while let Some(ended) = tasks.try_join_next() {
         if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {

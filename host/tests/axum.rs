@@ -85,6 +85,15 @@ fn a_handler_that_panics_fails_its_request_only() {
     let report = host.wait_for_log(&["an axum handler panics"]);
     assert!(report.contains("panic"), "{report}");
     assert_eq!(slow.receive("GET").unwrap().text(), "slept");
+    let handshake = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    let call = Call::get("/apps/axum-app/panics");
+    let call = handshake.iter().fold(call, |call, (name, value)| call.header(name, value));
+    host.call(&call).problem(500, "app-panicked");
 }
 
 #[test]

@@ -11,23 +11,9 @@ use std::process::Command;
 
 use crates::{dev, wait_for_answer};
 use serde_json::{Value, json};
-use support::{Host, Launch, Load, atoll, library, patched, wait_until, workspace};
+use support::{Host, Launch, Load, atoll, compile, library, patched, wait_until, workspace};
 
 const FIXTURE: &str = "beside";
-
-/// Compiles the library `libatoll_{name}.so` of this number from the fixture's sources.
-fn compile(folder: &Path, name: &str, number: u8, options: &[&str]) {
-    fs::create_dir_all(folder).unwrap();
-    let source = workspace().join("host/tests/fixtures/beside/native").join(format!("{name}.c"));
-    let library = folder.join(format!("libatoll_{name}.so"));
-    // In one step, and never over a file that is mapped.
-    let new = folder.join(format!(".{name}.new"));
-    let mut command = Command::new("cc");
-    command.args(["-shared", "-fPIC", &format!("-DNUMBER={number}"), "-o"]).arg(&new).arg(source);
-    command.arg(format!("-L{}", folder.display())).args(options);
-    assert!(command.status().unwrap().success(), "{command:?}");
-    fs::rename(new, library).unwrap();
-}
 
 /// Both libraries, of these numbers.
 fn compile_both(folder: &Path, number: u8, inner: u8) {

@@ -379,6 +379,7 @@ fn a_head_without_a_known_length_has_none() {
         for _ in 0..2 {
             let reply = connection.call(&Call::new("HEAD", path)).unwrap();
             assert_eq!((reply.status, reply.header("content-length")), (200, None), "{path}");
+            assert_eq!(reply.header("transfer-encoding"), None, "{path}");
         }
     }
     run(async {
@@ -413,6 +414,24 @@ fn http_1_0_gets_no_chunks() {
             (reply.text(), reply.header("connection").as_deref()),
             ("got".to_owned(), Some("keep-alive"))
         );
+    }
+}
+
+#[test]
+fn an_answer_without_a_length_to_a_handshake_ends_with_the_connection() {
+    let host = start();
+    let handshake = |path: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n");
+        let key = "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        open(&host, head + key)
+    };
+    for path in ["/apps/axum-app/zeros/1", "/apps/streams/zeros/1"] {
+        let reply = handshake(path).receive("GET").unwrap();
+        assert_eq!((reply.status, reply.header("transfer-encoding")), (200, None), "{path}");
+        assert!(reply.body == vec![0; 1 << 20], "{path}: {} bytes", reply.body.len());
+    }
+    for path in ["/apps/axum-app/breaks", "/apps/streams/breaks"] {
+        assert!(handshake(path).receive("GET").is_err(), "{path}");
     }
 }
 

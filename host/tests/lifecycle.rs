@@ -67,6 +67,15 @@ fn what_only_one_can_have_needs_another_setting_and_the_error_names_it() {
 }
 
 #[test]
+fn a_panic_about_what_only_one_can_have_names_the_setting() {
+    let host = start(json!({}), json!({ "ENDS_BY": "folder" }));
+    assert_eq!(host.get("/apps/app/mark").text(), "1");
+    host.replace(LIBRARY, patched("lifecycle", "2"));
+    host.wait_for_log(&["ERROR", "the folder is new", "AlreadyExists", r#"set "reload": "stop-first""#]);
+    assert_eq!(host.get("/apps/app/mark").text(), "1");
+}
+
+#[test]
 fn a_port_that_the_generation_before_has_is_a_warning_that_names_the_setting() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();

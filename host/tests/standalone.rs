@@ -8,7 +8,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use support::{Call, Host, Launch, Load, library, patched, versioned, wait_until};
+use support::{Call, Host, Launch, Load, compile, library, patched, versioned, wait_until};
 use tempfile::TempDir;
 
 fn manifest() -> PathBuf {
@@ -286,5 +286,26 @@ fn its_environment_is_that_of_a_registry_and_follows_its_files() {
         "generation 2 keeps serving",
     ]);
     assert_eq!(environment()["ONE"], "1");
+    end(host, alone.folder.path());
+}
+
+#[test]
+fn its_shared_libraries_are_loaded_and_reloaded_with_it() {
+    let alone = Alone::new();
+    // The run path of this app is `$ORIGIN/lib`.
+    let lib = alone.folder.path().join("lib");
+    compile(&lib, "inner", 2, &[]);
+    compile(&lib, "number", 1, &["-latoll_inner"]);
+    alone.write(patched("beside", "one"));
+    let host = alone.start();
+    let answers = |text: &str| wait_until(text, || host.get("/").text() == text);
+    answers("one 12");
+    compile(&lib, "inner", 3, &[]);
+    answers("one 13");
+    alone.relink(patched("beside", "two"));
+    answers("two 13");
+    compile(&lib, "number", 4, &["-latoll_inner"]);
+    answers("two 43");
+    assert_eq!(host.mapped().len(), 3, "the libraries before are gone: {:?}", host.mapped());
     end(host, alone.folder.path());
 }

@@ -9,10 +9,10 @@ use futures_util::future::{LocalBoxFuture, ready};
 
 use crate::abi::library_context::LibraryContext;
 use crate::library::check::CheckError;
-use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
 use crate::library::loaded::Loaded;
 use crate::library::own_thread::on_own_thread;
+use crate::library::stage::Staged;
 
 /// How many generations of an app can be loaded at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,11 @@ pub(crate) enum LoadMode {
 
 /// A way of loading libraries.
 pub(crate) trait Loader: Debug {
-    /// Makes ready to load a library with this content, and says how much room there is.
-    fn prepare(&self, content: ContentHash) -> LocalBoxFuture<'_, LoadMode>;
+    /// Makes ready to load this copy, and returns how many generations can be loaded.
+    ///
+    /// # Errors
+    /// It cannot be loaded.
+    fn prepare<'a>(&'a self, staged: &'a Staged) -> LocalBoxFuture<'a, Result<LoadMode, CheckError>>;
 
     /// Loads a library and binds it to its context. No thread of the host's runs the library's code. With room for one,
     /// this waits until the one before is gone.
@@ -42,8 +45,8 @@ pub(crate) trait Loader: Debug {
 pub(crate) struct Dlopen;
 
 impl Loader for Dlopen {
-    fn prepare(&self, _content: ContentHash) -> LocalBoxFuture<'_, LoadMode> {
-        ready(LoadMode::SideBySide).boxed_local()
+    fn prepare<'a>(&'a self, _staged: &'a Staged) -> LocalBoxFuture<'a, Result<LoadMode, CheckError>> {
+        ready(Ok(LoadMode::SideBySide)).boxed_local()
     }
 
     fn load(

@@ -21,6 +21,7 @@ mod impostor;
 mod isolation;
 mod libraries;
 mod load;
+mod native;
 
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,7 @@ pub use libraries::{
     program, programs, versioned, workspace,
 };
 pub use load::Load;
+pub use native::compile;
 
 /// How long a test waits for what has to happen. Long, for a machine that is busy: nothing waits without need.
 pub const LIMIT: Duration = Duration::from_secs(30);

@@ -58,7 +58,8 @@ async fn handshake<S: HttpService>(
 
     let mut request = Request::from_parts(head, Body::default());
     *request.version_mut() = Version::HTTP_11;
-    let mut response = sender.send_request(request).await?;
+    let mut response =
+        sender.send_request(request).await.inspect_err(|_closed| pass_on_panic(&mut connections))?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         exchange.respond(response).await;
         return Ok(());
@@ -73,6 +74,15 @@ async fn handshake<S: HttpService>(
         () = send(Receiver::new(channel.clone()), to_service) => {}
     }
     Ok(())
+}
+
+/// Continues the panic of a task that has ended. The hook has reported it.
+fn pass_on_panic(tasks: &mut JoinSet<Result<(), BoxError>>) {
+    while let Some(ended) = tasks.try_join_next() {
+        if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+            std::panic::resume_unwind(panic);
+        }
+    }
 }
 
 /// What the client sends, until it has left; then never ready, since the service may have more to say.

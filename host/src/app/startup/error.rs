@@ -69,12 +69,16 @@ impl StartupError {
     /// Whether it seems that the app did not get what only one can have: a lock, an address, the name of a file.
     pub(super) fn is_about_exclusive(&self) -> bool {
         /// `EADDRINUSE`, `EAGAIN` of a lock without waiting, `EEXIST`.
-        const OS_ERRORS: [&str; 3] = ["(os error 98)", "(os error 11)", "(os error 17)"];
+        const OS_ERRORS: [i32; 3] = [98, 11, 17];
         let Self::Start(StartError::Refused { reason, .. }) = self else { return false };
         let text = reason.to_string();
         let mut words = text.split(|c: char| !c.is_alphanumeric());
+        // As an error is displayed, and as `unwrap` panics with it.
+        let names = |error: &i32| {
+            text.contains(&format!("(os error {error})")) || text.contains(&format!("code: {error},"))
+        };
         words.any(|word| word.to_ascii_lowercase().starts_with("lock"))
-            || OS_ERRORS.iter().any(|error| text.contains(error))
+            || OS_ERRORS.iter().any(names)
             || text.contains("already open")
     }
 

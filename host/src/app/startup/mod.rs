@@ -52,7 +52,7 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<Started, StartupError> {
     let attempt = Attempt::new(&plan, &environment, &inspected).await?;
     let settings = plan.app.settings();
 
-    let is_alone = plan.loader.prepare(inspected.staged().hash()).await == LoadMode::OneAtATime;
+    let is_alone = plan.loader.prepare(inspected.staged()).await? == LoadMode::OneAtATime;
     let (states, before) = match &plan.predecessor {
         Some(predecessor) if is_alone || settings.reload == ReloadMode::StopFirst => {
             let states = hand_over(&plan, settings.start_timeout()).await;

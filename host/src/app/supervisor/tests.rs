@@ -21,6 +21,7 @@ use crate::library::inspect::tests::good_library;
 use crate::library::loaded::mapping::{FinalCheck, Mapping};
 use crate::library::loaded::{Loaded, PinReason};
 use crate::library::loader::{LoadMode, Loader};
+use crate::library::stage::Staged;
 use crate::memory::buffer;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -84,8 +85,8 @@ struct Fake {
 }
 
 impl Loader for Fake {
-    fn prepare(&self, _: ContentHash) -> LocalBoxFuture<'_, LoadMode> {
-        ready(LoadMode::SideBySide).boxed_local()
+    fn prepare<'a>(&'a self, _: &'a Staged) -> LocalBoxFuture<'a, Result<LoadMode, CheckError>> {
+        ready(Ok(LoadMode::SideBySide)).boxed_local()
     }
 
     fn load(

@@ -23,6 +23,8 @@ pub use self::open_error::OpenError;
 pub(crate) use self::open_library::HANDLERS_END;
 use self::open_library::OpenLibrary;
 pub use self::open_library::abandoned;
+#[cfg(feature = "standalone")]
+pub(crate) use self::open_library::open_needed;
 pub use self::pin_reason::PinReason;
 use crate::abi::library_context::{LibraryContext, LibraryFile};
 use crate::library::inspect::Inspected;

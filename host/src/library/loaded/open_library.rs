@@ -175,7 +175,7 @@ impl OpenLibrary {
 ///
 /// # Safety
 /// Their constructors run with all rights of the process.
-unsafe fn open_needed(paths: &OpenPaths) -> Result<Vec<Library>, OpenError> {
+pub(crate) unsafe fn open_needed(paths: &OpenPaths) -> Result<Vec<Library>, OpenError> {
     let mut opened = Vec::with_capacity(paths.needed.len());
     for needed in &paths.needed {
         // One that cannot be unloaded may be left of a copy before, and the name would lead to that.

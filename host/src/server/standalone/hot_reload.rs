@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{sleep, timeout};
 
 use crate::abi::library_context::LibraryContext;
+use crate::fs::atomic_file;
 use crate::library::check::CheckError;
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::Inspected;
@@ -24,15 +26,19 @@ use crate::library::loaded::mapping::{FinalCheck, Mapping};
 use crate::library::loaded::{self, LoadError, Loaded, PinReason};
 use crate::library::loader::{LoadMode, Loader};
 use crate::library::own_thread::LastingThread;
+use crate::library::stage::{StageError, Staged};
 
-/// How long `LibReloader` waits for a file to come to rest. Whether the file is complete is found out otherwise, so this
-/// is only what joins the events of one change.
+/// How long `LibReloader` waits for a file to come to rest. The file is replaced in one step, so this only joins the
+/// events of one change.
 const DEBOUNCE: Duration = Duration::from_millis(20);
 
 /// How long `LibReloader` may take to see a change that was seen here, before it is recreated.
 const NOTICE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Loads an app's library, again and again, with `LibReloader`.
+///
+/// `LibReloader` watches the staged copy, not the library that cargo writes: the copy was checked, and refers to the
+/// copies of the shared libraries that it needs.
 pub(super) struct HotReload {
     library: Arc<Watched>,
     /// Held by the generation whose library is loaded: the next one waits for it.
@@ -47,12 +53,10 @@ pub(super) struct HotReload {
     noticed: Cell<bool>,
 }
 
-/// What `LibReloader` is made for.
+/// What `LibReloader` is made for: a library called `name` in a folder, where its copies are as well.
 struct Watched {
     folder: PathBuf,
     name: String,
-    /// The folder for the copies that it loads.
-    copies: PathBuf,
 }
 
 /// The place of the one library that is loaded.
@@ -69,10 +73,10 @@ struct Slot {
 struct Held(Option<(OwnedMutexGuard<Slot>, Arc<LibraryContext>)>);
 
 impl HotReload {
-    /// For the library called `name` in `folder`; the copies of it that are loaded are made in `copies`.
-    pub(super) fn new(folder: PathBuf, name: String, copies: PathBuf) -> Self {
+    /// For the library called `name`, whose copies are made in `folder`.
+    pub(super) fn new(folder: PathBuf, name: String) -> Self {
         Self {
-            library: Arc::new(Watched { folder, name, copies }),
+            library: Arc::new(Watched { folder, name }),
             slot: Arc::default(),
             thread: OnceCell::new(),
             changes: RefCell::default(),
@@ -90,7 +94,7 @@ impl HotReload {
         Ok(self.thread.get_or_init(|| thread))
     }
 
-    /// Waits until `LibReloader` has seen the change that was seen here; whether it has.
+    /// Waits until `LibReloader` has seen that its library was replaced; whether it has.
     async fn is_noticed(&self) -> bool {
         let noticed = async {
             loop {
@@ -113,12 +117,13 @@ impl fmt::Debug for HotReload {
 }
 
 impl Loader for HotReload {
-    fn prepare(&self, content: ContentHash) -> LocalBoxFuture<'_, LoadMode> {
+    fn prepare<'a>(&'a self, staged: &'a Staged) -> LocalBoxFuture<'a, Result<LoadMode, CheckError>> {
         async move {
+            self.library.replace(staged)?;
             // After a crash the same library is loaded again, of which there is nothing to notice.
-            let other = self.content.get().is_some_and(|loaded| loaded != content);
+            let other = self.content.get().is_some_and(|loaded| loaded != staged.hash());
             self.noticed.set(other && self.is_noticed().await);
-            LoadMode::OneAtATime
+            Ok(LoadMode::OneAtATime)
         }
         .boxed_local()
     }
@@ -129,12 +134,16 @@ impl Loader for HotReload {
         context: Arc<LibraryContext>,
     ) -> LocalBoxFuture<'_, Result<Loaded, CheckError>> {
         async move {
-            let content = inspected.staged().hash();
+            let (content, paths) = (inspected.staged().hash(), inspected.staged().open_paths());
             let mut slot = self.slot.clone().lock_owned().await;
             let (library, update) = (self.library.clone(), self.noticed.take());
             // `LibReloader` closes the old library and opens the new one on this thread.
             let loaded = self.thread()?.run(move || {
+                // SAFETY: the open rule: the program vouches for the code of its app.
+                let needed = unsafe { loaded::open_needed(&paths) }?;
                 let changes = slot.swap(&library, update).map_err(LoadError::HotReload)?;
+                // The library holds them now.
+                drop(needed);
                 Ok::<_, LoadError>((bind(slot, inspected, context)?, changes))
             });
             let (loaded, changes) = loaded.await??;
@@ -148,7 +157,7 @@ impl Loader for HotReload {
     }
 }
 
-/// Checks the interface of the library in the slot and binds it to its context.
+/// Checks the interface of the library in the slot, a copy of the one that was inspected, and binds it to its context.
 fn bind(
     slot: OwnedMutexGuard<Slot>,
     inspected: Inspected,
@@ -160,7 +169,6 @@ fn bind(
     // `Slot::swap`, which nobody else can call before what is returned here has let go of the slot.
     let root = unsafe {
         let header = reloader.get_symbol::<AbiHeaderRef>(ROOT_SYMBOL.as_bytes());
-        // Without the hash of the staged copy: `LibReloader` has made a copy of its own, a little later.
         loaded::check_root(*header.map_err(LoadError::HotReload)?, None)?
     };
     loaded::bind(root, &context);
@@ -169,8 +177,8 @@ fn bind(
 }
 
 impl Slot {
-    /// Closes the library that is loaded, and loads the one that is on disk now. `update`: the reloader has seen that
-    /// it changed. Returns where the reloader tells of changes, if it is a new one.
+    /// Closes the library that is loaded, and loads the one that is watched. `update`: the reloader has seen that it was
+    /// replaced. Returns where the reloader tells of changes, if it is a new one.
     fn swap(&mut self, library: &Watched, update: bool) -> Result<Option<Receiver<()>>, HotReloaderError> {
         let updated = update
             && self.reloader.as_mut().is_some_and(|reloader| {
@@ -204,7 +212,31 @@ impl Slot {
 
 impl Watched {
     fn reloader(&self, number: usize) -> Result<LibReloader, HotReloaderError> {
-        LibReloader::new(&self.folder, &self.name, Some(DEBOUNCE), Some(copy_template(&self.copies, number)))
+        LibReloader::new(&self.folder, &self.name, Some(DEBOUNCE), Some(copy_template(&self.folder, number)))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join(format!("lib{}.so", self.name))
+    }
+
+    /// Replaces the library by a copy of this one, in one step.
+    fn replace(&self, staged: &Staged) -> Result<(), StageError> {
+        let path = self.path();
+        atomic_file::write(&path, 0o400, |file| {
+            io::copy(&mut File::open(staged.path())?, file)?;
+            Ok(())
+        })
+        .map_err(|reason| StageError::Write { path, reason })
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(self.path())
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            log::warn!("cannot delete {}: {error}", self.path().display());
+        }
     }
 }
 

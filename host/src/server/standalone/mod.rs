@@ -123,7 +123,7 @@ fn serve(app: &str, library: &str, options: &Options) -> anyhow::Result<()> {
     };
     actix_web::rt::System::new().block_on(async {
         let library = library.to_owned();
-        let loader = move |staged| HotReload::new(folder, library, staged);
+        let loader = move |staged| HotReload::new(staged, library);
         let registrar = Registrar::builder().with_details(true).with_loader(loader).build()?;
         registrar.apply(&Config { apps: vec![config] });
         let alone = registrar.registry().get(app).context("the app was not registered")?;

@@ -67,10 +67,13 @@ impl<T: Transport> Connection<'_, T> {
         let (mut response, body) = response.into_parts();
         let size = body.size();
         let is_upgraded = asked.takes_all && response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        // HTTP/1.0 knows no chunks: the end of the connection is that of the body.
-        let until_close = size == BodySize::Stream && asked.version < Version::HTTP_11 && !asked.is_head;
+        // HTTP/1.0 knows no chunks, and the codec makes none where all that follows is the request's: the end of the
+        // connection is that of the body.
+        let has_chunks = asked.version >= Version::HTTP_11 && !asked.takes_all;
+        let until_close = size == BodySize::Stream && !has_chunks && !asked.is_head && !is_upgraded;
         let head = response.head_mut();
-        head.no_chunking(asked.version < Version::HTTP_11);
+        // A response to HEAD has no body that could be in chunks.
+        head.no_chunking(!has_chunks || asked.is_head);
         if !is_upgraded && (until_close || self.has_unread().await || self.shutdown.is_announced()) {
             head.set_connection_type(ConnectionType::Close);
         }

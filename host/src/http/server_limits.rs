@@ -40,7 +40,7 @@ pub struct ServerLimits {
     /// Default 100,000.
     pub max_connections: usize,
     /// How many threads read requests and write responses, from 1 to 1024; at most one for each connection. Apps run on
-    /// threads of their own. Default `None`: one for each processor that this process may use.
+    /// other threads. Default `None`: one for each processor that this process may use.
     pub http_threads: Option<usize>,
     /// How long a server still accepts connections on shutdown, while `/readyz` returns 503, at most 1 h.
     /// Default 0.

@@ -42,7 +42,7 @@ enum Command {
     Preflight(preflight::Args),
     /// Has an app in a process fault, in all ways.
     Faults(faults::Args),
-    /// Takes over from a host under load.
+    /// Replaces a host under load.
     Takeover(takeover::Args),
     /// Reuses the connections of a load balancer after random pauses.
     Pool(pool::Args),

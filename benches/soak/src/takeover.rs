@@ -1,4 +1,4 @@
-//! `soak takeover`: a host is taken over again and again while it is asked.
+//! `soak takeover`: a host is replaced again and again under load.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use crate::isolation;
 use crate::support::{Call, Connection, Launch, library, wait_until};
 use crate::table::Table;
 
-/// Takes over from a host under load.
+/// Replaces a host under load.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// How many takeovers.

@@ -11,6 +11,7 @@ use super::elf::Linking;
 use super::*;
 use crate::library::content_hash::ContentHash;
 use crate::library::stage::Staging;
+use crate::watch::write_and_release;
 
 /// Compiles a shared library of this C text with these options.
 fn compile(library: &Path, text: &str, options: &[&str]) {

@@ -190,7 +190,7 @@ impl ProcessPort {
         Some(message(json, transfer))
     }
 
-    /// Remembers a request, and when it was taken, which is now; `None`: nobody waits for it any more.
+    /// Remembers a request, and when it was taken, which is now; `None`: it is no longer pending.
     fn admit(&self, header: &Header) -> Option<u64> {
         let word = self.peer.load_u32(host::WITHDRAWN + header.slot as usize / 32 * 4);
         if word & 1 << (header.slot % 32) != 0 {

@@ -59,6 +59,35 @@ fn block(host: &Host) -> Connection {
 }
 
 #[test]
+fn processes_wait_for_each_kind_of_sandbox_and_an_app_gets_one_of_its_kind() {
+    let kinds =
+        [json!(null), json!("standard"), json!("strict"), json!({ "udp": true }), json!({ "connect": [80] })];
+    let registry = |count: usize| {
+        let app = |(number, sandbox): (usize, &Value)| json!({ "name": format!("app{number}"), "path": library("probe"), "sandbox": sandbox });
+        let apps: Vec<_> = kinds.iter().take(count).enumerate().map(app).collect();
+        json!({ "defaults": { "isolation": "process" }, "apps": apps }).to_string()
+    };
+    // Two for each kind, and no more than six.
+    for (count, expected) in [(1, 2), (2, 4), (5, 6)] {
+        let host = Launch::serve(json!([])).args(ADMIN).write("apps.json", registry(count)).start();
+        wait_until("processes wait", || host.app_processes().len() == expected);
+        let waiting = host.app_processes();
+        // That of the last kind, which has not been ended for others.
+        let name = format!("app{}", count - 1);
+        assert_eq!(host.get(&format!("/apps/{name}/start")).status, 200);
+        assert!(waiting.contains(&process(&host, &name)), "it is one that has waited");
+        wait_until("another one waits", || host.app_processes().len() == expected + 1);
+        // Of the first kind, none may wait any more.
+        assert_eq!(host.get("/apps/app0/start").status, 200);
+        wait_until("no more than that wait", || {
+            let apps =
+                (0..count).map(|number| processes(&host, &format!("app{number}")).len()).sum::<usize>();
+            host.app_processes().len() == apps + expected
+        });
+    }
+}
+
+#[test]
 fn a_process_that_is_killed_is_replaced_and_other_apps_do_not_notice() {
     let host = start(json!({}));
     assert_eq!(host.get("/apps/bad/").text(), "fine");
@@ -89,6 +118,8 @@ fn a_process_that_is_killed_is_replaced_and_other_apps_do_not_notice() {
 #[test]
 fn a_worker_that_stays_blocked_is_killed_and_nothing_is_pinned() {
     let host = start(json!({ "deadline_ms": 300, "stop_timeout_ms": 100, "drain_timeout_ms": 100 }));
+    // To start takes longer than the deadline on a busy machine.
+    wait_until("the app serves", || host.get("/apps/bad/").text() == "fine");
     let mut blocked = block(&host);
     let first = process(&host, "bad");
     blocked.receive("GET").unwrap().problem(504, "deadline-exceeded");

@@ -16,6 +16,7 @@ use crate::tools::Tools;
 pub(crate) enum Peer {
     Bare,
     Atoll,
+    AtollProcess,
     Multiplexed,
     Pooled,
     Node,
@@ -43,9 +44,10 @@ pub(crate) enum Need {
 
 impl Peer {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Bare,
         Self::Atoll,
+        Self::AtollProcess,
         Self::Multiplexed,
         Self::Pooled,
         Self::Node,
@@ -64,6 +66,7 @@ impl Peer {
         match self {
             Self::Bare => "bare actix-web",
             Self::Atoll => "Atoll",
+            Self::AtollProcess => "Atoll, app in a process",
             Self::Multiplexed => "process, multiplexed",
             Self::Pooled => "process, pooled HTTP",
             Self::Node => "node, Worker",
@@ -77,7 +80,7 @@ impl Peer {
 
     pub(crate) fn need(self) -> Need {
         match self {
-            Self::Atoll => Need::Atoll,
+            Self::Atoll | Self::AtollProcess => Need::Atoll,
             Self::Node => Need::Node,
             Self::Deno => Need::Package("deno"),
             Self::Bun => Need::Package("bun"),
@@ -91,7 +94,10 @@ impl Peer {
     pub(crate) fn way(self) -> &'static str {
         match self {
             Self::Bare => "a handler in the server",
-            Self::Atoll => "the server, a port, a native library on a thread of its own",
+            Self::Atoll => "the server, a port, a native library on a separate thread",
+            Self::AtollProcess => {
+                "the server, a port in shared memory, a native library in a sandboxed process"
+            }
             Self::Multiplexed => {
                 "actix-web, frames of many requests over one Unix socket per front thread, a native process with one thread"
             }
@@ -113,7 +119,7 @@ impl Peer {
     pub(crate) fn threads(self, cores: usize) -> String {
         match self {
             Self::Bare | Self::Wasmtime | Self::Extism => format!("{cores} of the server"),
-            Self::Atoll => format!("{cores} of the server, 1 of the app"),
+            Self::Atoll | Self::AtollProcess => format!("{cores} of the server, 1 of the app"),
             Self::Multiplexed | Self::Pooled => format!("{cores} of the front, 1 of the app"),
             Self::Node | Self::Deno | Self::Bun => "1 of the server, 1 of the app".to_owned(),
             Self::Workerd => "1".to_owned(),
@@ -130,6 +136,9 @@ impl Peer {
         match self {
             Self::Bare | Self::Workerd => "",
             Self::Atoll => "checks, copies and opens the library, starts the thread",
+            Self::AtollProcess => {
+                "checks and copies the library, has a process that waits open it in its sandbox"
+            }
             Self::Multiplexed | Self::Pooled => "starts the process",
             Self::Node | Self::Deno | Self::Bun => "starts the Worker, compiles the script",
             Self::Wasmtime => "maps the module, which is compiled already",
@@ -148,12 +157,14 @@ impl Peer {
         let mut command = Command::new(tools.program(self)?);
         let port = address.port().to_string();
         match self {
-            Self::Atoll => {
+            Self::Atoll | Self::AtollProcess => {
                 let config = folder.join("apps.json");
                 let names = std::iter::once("hello".to_owned()).chain((0..cold).map(cold_name));
                 let apps: Vec<_> =
                     names.map(|name| json!({ "name": name, "path": tools.library() })).collect();
-                serde_json::to_writer(File::create(&config).context("no registry for Atoll")?, &apps)?;
+                let isolation = if self == Self::Atoll { "thread" } else { "process" };
+                let registry = json!({ "defaults": { "isolation": isolation }, "apps": apps });
+                serde_json::to_writer(File::create(&config).context("no registry for Atoll")?, &registry)?;
                 command.args(["serve", "--listen", &address.to_string(), "--config"]).arg(config);
             }
             Self::Node => _ = command.env("NODE_ENV", "production").arg(tools.script("node.mjs")).arg(port),

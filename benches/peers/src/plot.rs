@@ -107,7 +107,7 @@ fn rounded(length: f64) -> f64 {
 
 fn colour(peer: Peer) -> &'static str {
     match peer {
-        Peer::Atoll => "#d9480f",
+        Peer::Atoll | Peer::AtollProcess => "#d9480f",
         Peer::BASE => "#868e96",
         _ => "#5c7cba",
     }

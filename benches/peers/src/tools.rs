@@ -97,9 +97,10 @@ impl Tools {
             }
             Peer::Wasmtime => format!("wasmtime {}", cargo::locked("peer-wasm", "wasmtime")?),
             Peer::Extism => format!("extism {}", cargo::locked("peer-wasm", "extism")?),
-            Peer::Atoll | Peer::Node | Peer::Deno | Peer::Bun | Peer::Workerd => {
+            Peer::Atoll | Peer::AtollProcess | Peer::Node | Peer::Deno | Peer::Bun | Peer::Workerd => {
                 let line = first_line(self.program(peer)?, "--version")?;
-                let name = format!("{peer:?}").to_lowercase();
+                let name = if peer.need() == Need::Atoll { Peer::Atoll } else { peer };
+                let name = format!("{name:?}").to_lowercase();
                 let number = line.trim_start_matches(&name).trim().trim_start_matches('v');
                 // Deno says more of its build.
                 format!("{name} {}", number.split(' ').next().unwrap_or(number))

@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     table.check("resident growth, KiB", growth, "< 16384", growth < 16_384);
     check_open_files(&mut table, files_before, files_after);
     check_leftovers(&mut table, &host, keys_before, 3)?;
-    Isolation::Process.check_processes(&mut table, &host, 2);
+    Isolation::Process.check_processes(&mut table, &host, 2, 2);
     let ended = host.stop();
     table.check("host ended with", ended.status, "exit status: 0", ended.status.success());
     Ok(table)

@@ -63,6 +63,6 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     table.row("resident when all histories are full, KiB", resident_before);
     table.check("resident growth since, KiB", growth, "< 1024", growth < 1024);
     check_leftovers(&mut table, &host, keys_before, 0)?;
-    isolation.check_processes(&mut table, &host, 0);
+    isolation.check_processes(&mut table, &host, 0, 1);
     Ok(table)
 }

@@ -26,16 +26,17 @@ pub(crate) struct IsolationArgs {
     pub(crate) isolation: Isolation,
 }
 
-/// How many processes of a host wait for an app.
+/// How many processes of a host wait for an app, for each kind of sandbox.
 const BLANKS: usize = 2;
 
 impl Isolation {
-    /// Checks that a host has no processes besides those of so many apps, and those that wait for one.
-    pub(crate) fn check_processes(self, table: &mut Table, host: &Host, apps: usize) {
+    /// Checks that a host has no processes besides those of so many apps, which have so many kinds of sandboxes, and those that wait
+    /// for one.
+    pub(crate) fn check_processes(self, table: &mut Table, host: &Host, apps: usize, kinds: usize) {
         let processes = host.app_processes().len();
         let limit = match self {
             Self::Thread => 0,
-            Self::Process => apps + BLANKS,
+            Self::Process => apps + kinds * BLANKS,
         };
         table.check("app processes", processes, format!("at most {limit}"), processes <= limit);
     }

@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     table.check("resident growth, KiB", growth, "< 1024", growth < 1024);
     check_open_files(&mut table, files_before, files_after);
     check_leftovers(&mut table, &host, keys_before, 1)?;
-    isolation.check_processes(&mut table, &host, 1);
+    isolation.check_processes(&mut table, &host, 1, 1);
     table.row("rename to first new answer, median ms", format!("{:.1}", millis(times[times.len() / 2])));
     table.row("rename to first new answer, 99 % ms", format!("{:.1}", millis(times[times.len() * 99 / 100])));
     Ok(table)

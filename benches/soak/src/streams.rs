@@ -113,7 +113,7 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     let pinned = status(&host)?.pinned.len();
     table.check("generations pinned", pinned, 0, pinned == 0);
     check_open_files(&mut table, files_before, open_files(&host));
-    isolation.check_processes(&mut table, &host, 1);
+    isolation.check_processes(&mut table, &host, 1, 1);
     Ok(table)
 }
 

@@ -20,7 +20,7 @@ use crate::library::preflight::{KNOWN_LIBRARIES, PREFLIGHTS};
 use crate::observe::logging::sink;
 use crate::observe::{app_log, faults, usage};
 use crate::process::control::{MAX_DESCRIPTORS, MESSAGE_LIMIT};
-use crate::process::pool::BLANKS;
+use crate::process::pool::{BLANKS, MAX_BLANKS};
 
 /// All of them: times in milliseconds, sizes in bytes.
 pub(crate) fn all(server: &ServerLimits) -> impl Iterator<Item = (&'static str, u64)> {
@@ -67,7 +67,8 @@ pub(crate) fn all(server: &ServerLimits) -> impl Iterator<Item = (&'static str, 
         ("usage_libraries", usage::LIBRARIES as u64),
         ("usage_rows", usage::KEPT_ROWS as u64),
         ("usage_write_interval_ms", milliseconds(usage::WRITE_INTERVAL)),
-        ("waiting_app_processes", BLANKS as u64),
+        ("waiting_app_processes", MAX_BLANKS as u64),
+        ("waiting_app_processes_of_a_kind", BLANKS as u64),
         ("websocket_control_frame", websocket_stream::MAX_CONTROL as u64),
         ("websocket_ping_interval_ms", milliseconds(websocket_liveness::PING_INTERVAL)),
         ("websocket_pong_timeout_ms", milliseconds(websocket_liveness::PONG_TIMEOUT)),

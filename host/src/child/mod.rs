@@ -14,8 +14,6 @@ use std::sync::atomic::AtomicBool;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::stdio::dup2_stdin;
 
-use crate::sandbox::Policy;
-
 /// Signals that a terminal or a service manager sends to all processes of a host. The host stops its app processes itself.
 const OF_THE_HOST: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
@@ -38,8 +36,6 @@ fn obey() -> io::Result<()> {
         // A handler that only notes it: to ignore the signal would be inherited by what the app starts.
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
-    // What most apps have.
-    Policy::default().prepare_enforcement();
     orders::obey(&control)
 }
 

@@ -15,7 +15,7 @@ use rustix::thread::set_name;
 use super::denials;
 use super::reports::ToHost;
 use crate::abi::abort::Abort;
-use crate::abi::fault::sink::Sink;
+use crate::abi::fault::sink::{self, Sink};
 use crate::abi::library_context::LibraryContext;
 use crate::abi::thread_stop;
 use crate::generation::runner::Runner as _;
@@ -31,6 +31,8 @@ pub(super) fn obey(control: &Arc<UnixStream>) -> io::Result<()> {
     let mut app = None;
     while let Some((order, descriptors)) = receive_with(control)? {
         match (order, &app) {
+            (Order::Prepare(shape), None) => prepare(shape.as_deref()),
+            (Order::Prepare(_), Some(_)) => return Err(io::Error::other("an app is open already")),
             (Order::Open(opening), None) => app = Some(App::open(control, &opening, descriptors)?),
             (Order::Open(_), Some(_)) => return Err(io::Error::other("a second app was ordered")),
             (Order::LogLevel(level), Some(app)) => app.to_host.set_level(level),
@@ -44,6 +46,15 @@ pub(super) fn obey(control: &Arc<UnixStream>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Does what can be done before it is known for which app.
+fn prepare(shape: Option<&Policy>) {
+    // An error is found again when there is an app.
+    let _ = sink::prepare();
+    if let Some(shape) = shape {
+        shape.prepare_enforcement();
+    }
 }
 
 /// An app that is open.

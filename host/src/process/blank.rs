@@ -8,6 +8,8 @@ use std::process::Stdio;
 use tokio::process::{Child, Command};
 
 use crate::library::preflight::child_argument;
+use crate::process::control::{self, Order};
+use crate::sandbox::Policy;
 
 /// The second argument of an app process, behind the [first one](child_argument).
 pub(crate) const APP: &str = "app";
@@ -17,14 +19,17 @@ pub(crate) const APP: &str = "app";
 pub(crate) struct Blank {
     pub(crate) child: Child,
     pub(crate) control: UnixStream,
+    /// For policies of which [shape](Policy::shape) it has made the sandbox ready; `None`: for apps without one.
+    pub(crate) shape: Option<Policy>,
 }
 
 impl Blank {
-    /// Starts this program again. It ends with the calling thread.
+    /// Starts this program again, and has it make the sandbox ready for policies of this [shape](Policy::shape), if any. It ends
+    /// with the calling thread.
     ///
     /// # Errors
     /// The system has no process or no descriptors for it, or the program cannot be one.
-    pub(crate) fn start() -> io::Result<Self> {
+    pub(crate) fn start(shape: Option<Policy>) -> io::Result<Self> {
         let no_children =
             "this program does not call `atoll_host::run_child_process()` at the beginning of `main`";
         let argument = child_argument().ok_or_else(|| io::Error::other(no_children))?;
@@ -38,7 +43,8 @@ impl Blank {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
-        Ok(Self { child, control })
+        control::send_with(&control, &Order::Prepare(shape.clone().map(Box::new)), &[])?;
+        Ok(Self { child, control, shape })
     }
 
     /// Whether it still waits.

@@ -27,6 +27,9 @@ pub(crate) const MAX_DESCRIPTORS: usize = 253;
 /// What a host tells an app process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
+    /// Does ahead what all apps need, and what the sandboxes of those have in common whose policies have this
+    /// [shape](Policy::shape). From then on it can be for no others.
+    Prepare(Option<Box<Policy>>),
     /// Opens an app's library and starts its workers. It comes with the descriptors of the library, of the file for the record of
     /// a fault, of the host's memory and the process's, of the libraries that it needs, of an eventfd for each worker, and of
     /// the host's lanes.

@@ -4,45 +4,92 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
-use tokio::task::spawn_local;
+use tokio::task::{spawn_local, yield_now};
+use tokio::time::sleep;
 
 use crate::process::blank::Blank;
+use crate::sandbox::Policy;
 
-/// How many app processes wait for an app, once a host has an app that needs one.
+/// How many app processes wait for an app, once a host has an app that needs one, for each kind of sandbox.
 pub(crate) const BLANKS: usize = 2;
+
+/// How many there are at the most, for all kinds of sandboxes.
+pub(crate) const MAX_BLANKS: usize = 6;
+
+/// How long after an app has started the next process is started in place of the one that it got: to start a process keeps this
+/// thread, and a processor, from the first answers of the app.
+const REFILL_PAUSE: Duration = Duration::from_millis(10);
 
 /// The app processes of a host that have no app yet. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BlankPool(Rc<RefCell<VecDeque<Blank>>>);
 
 impl BlankPool {
-    /// A process for an app. [`fill`](Self::fill) starts another one in its place, when the app has started.
+    /// A process for an app with this policy: one that has made what it can of such a sandbox ready, or a new one.
+    /// [`refill`](Self::refill) starts another one in its place, when the app has started.
     ///
     /// # Errors
     /// None waits, and none can be started.
-    pub(crate) fn take(&self) -> io::Result<Blank> {
-        let waiting = std::iter::from_fn(|| self.0.borrow_mut().pop_front()).find_map(|mut blank| {
-            let is_alive = blank.is_alive();
-            is_alive.then_some(blank)
-        });
-        waiting.map_or_else(Blank::start, Ok)
+    pub(crate) fn take(&self, policy: Option<&Policy>) -> io::Result<Blank> {
+        let shape = policy.map(Policy::shape);
+        let mut waiting = self.0.borrow_mut();
+        waiting.retain_mut(Blank::is_alive);
+        let ready = waiting.iter().position(|blank| blank.shape == shape);
+        let taken = ready.and_then(|ready| waiting.remove(ready));
+        drop(waiting);
+        taken.map_or_else(|| Blank::start(shape), Ok)
     }
 
-    /// Starts processes until as many wait as should.
+    /// Whether fewer wait for policies of this shape than should.
+    fn lacks(&self, shape: Option<&Policy>) -> bool {
+        self.0.borrow().iter().filter(|blank| blank.shape.as_ref() == shape).count() < BLANKS
+    }
+
+    /// Adds one, and ends the oldest if there are too many.
+    fn add(&self, blank: Blank) {
+        let mut waiting = self.0.borrow_mut();
+        waiting.push_back(blank);
+        while waiting.len() > MAX_BLANKS {
+            waiting.pop_front();
+        }
+    }
+
+    /// Starts processes for apps with such a policy (`None`: without a sandbox), until as many wait as should.
     ///
     /// # Panics
     /// Outside of a [`LocalSet`](tokio::task::LocalSet).
-    pub(crate) fn fill(&self) {
+    pub(crate) fn fill(&self, policy: Option<&Policy>) {
+        self.fill_after(Duration::ZERO, policy);
+    }
+
+    /// As [`fill`](Self::fill), a little later: when an app has started, the requests that have waited for it come first.
+    ///
+    /// # Panics
+    /// As for [`fill`](Self::fill).
+    pub(crate) fn refill(&self, policy: Option<&Policy>) {
+        self.fill_after(REFILL_PAUSE, policy);
+    }
+
+    fn fill_after(&self, pause: Duration, policy: Option<&Policy>) {
         let pool = Rc::downgrade(&self.0);
+        let shape = policy.map(Policy::shape);
         spawn_local(async move {
-            // One after the other, so that others have the thread in between.
-            while let Some(pool) = pool.upgrade().filter(|pool| pool.borrow().len() < BLANKS) {
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
+            // One after the other, so that others have the thread in between; and no more than these, where those of other kinds take
+            // their places meanwhile.
+            for _ in 0..BLANKS {
+                let Some(pool) = pool.upgrade().map(Self).filter(|pool| pool.lacks(shape.as_ref())) else {
+                    break;
+                };
                 // The next app tries again, and reports why there is none.
-                let Ok(blank) = Blank::start() else { break };
-                pool.borrow_mut().push_back(blank);
+                let Ok(blank) = Blank::start(shape.clone()) else { break };
+                pool.add(blank);
                 drop(pool);
-                tokio::task::yield_now().await;
+                yield_now().await;
             }
         });
     }

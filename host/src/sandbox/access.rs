@@ -1,6 +1,8 @@
 //! Files, TCP ports, signals and abstract sockets, by Landlock.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Mutex, PoisonError};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, PathBeneath, PathFd, Ruleset,
@@ -12,6 +14,7 @@ use super::file_rule::{FileAccess, FileRule};
 use super::in_force::{InForce, Layer};
 use super::policy::Policy;
 use super::ports::Ports;
+use super::preset::Preset;
 
 /// The version of Landlock whose rights are used. An older kernel enforces what it knows.
 const RIGHTS: ABI = ABI::V7;
@@ -20,6 +23,59 @@ const RIGHTS: ABI = ABI::V7;
 const TRUNCATION: (ABI, &str) = (ABI::V3, "Linux 6.2");
 const TCP: (ABI, &str) = (ABI::V4, "Linux 6.7");
 const SCOPES: (ABI, &str) = (ABI::V6, "Linux 6.12");
+
+/// The rules for the files of a preset that were made ahead.
+static PREPARED: Mutex<Option<Prepared>> = Mutex::new(None);
+
+struct Prepared {
+    /// Of which policies they are.
+    shape: Policy,
+    /// The files as they were: others have taken their paths since then, if these are not the same any more.
+    files: Vec<Option<FileId>>,
+    ruleset: RulesetCreated,
+}
+
+/// The device and the number of a file.
+type FileId = (u64, u64);
+
+/// The files that have the paths of a preset now.
+fn files(preset: Preset) -> Vec<Option<FileId>> {
+    let id = |path: &std::path::Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
+    preset.paths().map(|(_, path)| id(path)).collect()
+}
+
+/// Makes the rules for the preset of a policy ahead of [`Rules::open`].
+pub(super) fn prepare(policy: &Policy) {
+    let files = files(policy.preset);
+    // An error is reported when they are needed.
+    if let Ok(ruleset) = of_preset(policy) {
+        let prepared = Prepared { shape: policy.shape(), files, ruleset };
+        *PREPARED.lock().unwrap_or_else(PoisonError::into_inner) = Some(prepared);
+    }
+}
+
+/// The rules that were made ahead, if they are those of this policy's preset.
+fn prepared(policy: &Policy) -> Option<RulesetCreated> {
+    let prepared = PREPARED.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    let is_same = prepared.shape == policy.shape() && prepared.files == files(policy.preset);
+    is_same.then_some(prepared.ruleset)
+}
+
+/// Rules for the files of a policy's preset.
+fn of_preset(policy: &Policy) -> Result<RulesetCreated, SandboxError> {
+    let failed = |error: landlock::RulesetError| ruleset_error("landlock_create_ruleset", error);
+    let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(RIGHTS)).map_err(failed)?;
+    for (ports, access) in tcp(policy) {
+        if *ports != Ports::Any {
+            ruleset = ruleset.handle_access(access).map_err(failed)?;
+        }
+    }
+    let mut ruleset = ruleset.scope(Scope::from_all(RIGHTS)).map_err(failed)?.create().map_err(failed)?;
+    for rule in policy.preset.files() {
+        ruleset = add(ruleset, &rule, policy.exec)?;
+    }
+    Ok(ruleset)
+}
 
 /// Rules whose paths are open.
 pub(super) struct Rules {
@@ -32,16 +88,9 @@ impl Rules {
     /// # Errors
     /// One of `files` cannot be opened.
     pub(super) fn open(policy: &Policy) -> Result<Self, SandboxError> {
-        let failed = |error: landlock::RulesetError| ruleset_error("landlock_create_ruleset", error);
-        let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(RIGHTS)).map_err(failed)?;
-        for (ports, access) in tcp(policy) {
-            if *ports != Ports::Any {
-                ruleset = ruleset.handle_access(access).map_err(failed)?;
-            }
-        }
-        let mut ruleset = ruleset.scope(Scope::from_all(RIGHTS)).map_err(failed)?.create().map_err(failed)?;
-        for rule in policy.preset.files().chain(policy.files.iter().cloned()) {
-            ruleset = add(ruleset, &rule, policy.exec)?;
+        let mut ruleset = prepared(policy).map_or_else(|| of_preset(policy), Ok)?;
+        for rule in &policy.files {
+            ruleset = add(ruleset, rule, policy.exec)?;
         }
         for (ports, access) in tcp(policy) {
             let Ports::Listed(ports) = ports else { continue };
@@ -155,6 +204,26 @@ fn ruleset_error(action: &'static str, error: landlock::RulesetError) -> Sandbox
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_made_ahead_is_for_its_shape_and_for_files_that_are_the_same() {
+        let policy = Policy { connect: Ports::Listed(vec![80]), ..Policy::default() };
+        let after = |change: fn(&mut Prepared)| {
+            prepare(&policy);
+            PREPARED.lock().unwrap().iter_mut().for_each(change);
+        };
+        after(|_| {});
+        let with_files = Policy { files: vec!["r:/srv".parse().unwrap()], ..policy.clone() };
+        assert!(prepared(&with_files).is_some());
+        assert!(prepared(&with_files).is_none(), "it is used once");
+        after(|_| {});
+        assert!(prepared(&Policy { exec: true, ..policy.clone() }).is_none());
+        // Another file has the path, or a file has come or gone.
+        after(|prepared| prepared.files[0] = Some((0, 0)));
+        assert!(prepared(&policy).is_none());
+        after(|prepared| prepared.files[0] = None);
+        assert!(prepared(&policy).is_none());
+    }
 
     #[test]
     fn nothing_is_both_written_and_executed() {

@@ -8,8 +8,12 @@ use super::policy::Policy;
 use super::{access, descriptors, namespaces, privileges, process, system_calls};
 
 impl Policy {
-    /// Does ahead what [`enforce`](Self::enforce) of a policy with the same system calls needs time for.
+    /// Does ahead what [`enforce`](Self::enforce) takes most of its time for, as far as it is the same for all policies of the same
+    /// [shape](Self::shape), also if they are those of other apps.
+    ///
+    /// The process may be restricted in part then: it can only enforce policies of this shape.
     pub fn prepare_enforcement(&self) {
+        access::prepare(self);
         system_calls::prepare(self);
     }
 
@@ -25,9 +29,6 @@ impl Policy {
         process::has_one_thread()?;
         let death_signal = privileges::death_signal()?;
         process::set_umask();
-        descriptors::close_all_but(&self.descriptors)
-            .map_err(SandboxError::system(Layer::Descriptors, "close_range"))?;
-        in_force.add(Layer::Descriptors);
         if let Some(folder) = &self.folder {
             let failed = |reason| SandboxError::Folder { path: folder.clone(), reason };
             env::set_current_dir(folder).map_err(failed)?;
@@ -60,6 +61,10 @@ impl Policy {
             )?;
         }
         rules.restrict(self, &mut in_force)?;
+        // Those of the rules are needed until here.
+        descriptors::close_all_but(&self.descriptors)
+            .map_err(SandboxError::system(Layer::Descriptors, "close_range"))?;
+        in_force.add(Layer::Descriptors);
         // The last one, since it denies what the others need.
         system_calls::restrict(self, &mut in_force)?;
         Ok(in_force)

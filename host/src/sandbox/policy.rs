@@ -60,6 +60,29 @@ impl Policy {
         command.env_clear().envs(&self.environment);
     }
 
+    /// The policy without what is about one app: of all apps that may do the same kinds of things, it is the same one. What is made
+    /// ahead of it suits them all.
+    pub(crate) fn shape(&self) -> Self {
+        /// Stands for any.
+        const ANY: Account = Account { uid: 1, gid: 1 };
+        let ports = |ports: &Ports| match ports {
+            Ports::Listed(ports) if !ports.is_empty() => Ports::Listed(vec![1]),
+            none_or_any => none_or_any.clone(),
+        };
+        Self {
+            preset: self.preset,
+            connect: ports(&self.connect),
+            bind: ports(&self.bind),
+            udp: self.udp,
+            unix_sockets: self.unix_sockets,
+            exec: self.exec,
+            account: self.account.map(|_| ANY),
+            limits: Limits { memory: self.limits.memory.map(|_| 0), ..Limits::default() },
+            namespaces: self.namespaces.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Whether sockets of TCP are allowed.
     pub(crate) fn allows_tcp(&self) -> bool {
         !self.connect.is_empty() || !self.bind.is_empty()
@@ -110,6 +133,29 @@ mod tests {
             let json = serde_json::to_string(&policy).unwrap();
             assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), policy);
         }
+    }
+
+    #[test]
+    fn a_shape_has_nothing_of_the_app() {
+        let of = |app: u16| Policy {
+            files: vec![format!("rw:/var/lib/{app}").parse().unwrap()],
+            connect: Ports::Listed(vec![app, app + 1]),
+            unix_sockets: true,
+            account: Some(Account { uid: app.into(), gid: app.into() }),
+            limits: Limits { memory: Some(app.into()), threads: Some(app.into()), ..Limits::default() },
+            folder: Some(format!("/srv/{app}").into()),
+            descriptors: vec![app.into()],
+            environment: BTreeMap::from([("APP".into(), app.to_string())]),
+            ..Policy::default()
+        };
+        let shape = of(7).shape();
+        assert_eq!(shape, of(8).shape());
+        assert_eq!(shape, shape.shape());
+        assert_ne!(shape, Policy { unix_sockets: false, ..of(7) }.shape());
+        assert_ne!(shape, Policy { connect: Ports::Any, ..of(7) }.shape());
+        assert_ne!(shape, Policy { connect: Ports::default(), ..of(7) }.shape());
+        assert_ne!(shape, Policy { account: None, ..of(7) }.shape());
+        assert_ne!(shape, Policy { namespaces: vec![Namespace::Ipc], ..of(7) }.shape());
     }
 
     #[test]

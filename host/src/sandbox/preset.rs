@@ -59,16 +59,20 @@ const STANDARD_WRITE: &[&str] = &["/dev/null"];
 impl Preset {
     /// The files that it allows, as far as they exist: other systems have others.
     pub(super) fn files(self) -> impl Iterator<Item = FileRule> {
+        self.paths()
+            .filter(|(_, path)| path.exists())
+            .filter_map(|(access, path)| FileRule::new(access, path).ok())
+    }
+
+    /// The paths that it allows, whether they exist or not.
+    pub(super) fn paths(self) -> impl Iterator<Item = (FileAccess, &'static Path)> {
         let (read, write): (&[&str], &[&str]) = match self {
             Self::Standard => (STANDARD_READ, STANDARD_WRITE),
             Self::Strict => (&[], &[]),
         };
         let read = read.iter().map(|path| (FileAccess::Read, path));
         let write = write.iter().map(|path| (FileAccess::ReadWrite, path));
-        read.chain(write)
-            .map(|(access, path)| (access, Path::new(path)))
-            .filter(|(_, path)| path.exists())
-            .filter_map(|(access, path)| FileRule::new(access, path).ok())
+        read.chain(write).map(|(access, path)| (access, Path::new(path)))
     }
 
     /// The name in `apps.json`.

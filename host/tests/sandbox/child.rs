@@ -20,6 +20,18 @@ struct Order {
     deed: String,
     argument: Value,
     policy: Option<Policy>,
+    preparation: Preparation,
+}
+
+/// What of the sandbox is made ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Preparation {
+    /// Nothing, as in a process that opens a library first.
+    Nothing,
+    /// What the policy has in common with others, as in a process that waits for its app.
+    Own,
+    /// What policies of another kind have in common.
+    Other,
 }
 
 /// What came of it.
@@ -61,11 +73,22 @@ impl Child {
         policy: Option<&Policy>,
         change: impl FnOnce(&mut Command),
     ) -> Self {
+        Self::run_prepared(deed, argument, policy, Preparation::Nothing, change)
+    }
+
+    pub(crate) fn run_prepared(
+        deed: &str,
+        argument: &Value,
+        policy: Option<&Policy>,
+        preparation: Preparation,
+        change: impl FnOnce(&mut Command),
+    ) -> Self {
         let mut command = Command::new("/proc/self/exe");
         if let Some(policy) = policy {
             policy.prepare(&mut command);
         }
-        let order = Order { deed: deed.to_owned(), argument: argument.clone(), policy: policy.cloned() };
+        let (deed, argument, policy) = (deed.to_owned(), argument.clone(), policy.cloned());
+        let order = Order { deed, argument, policy, preparation };
         let order = serde_json::to_string(&order).expect("it is JSON");
         command.env(ORDER, order).stdin(Stdio::null());
         change(&mut command);
@@ -105,7 +128,15 @@ extern "C" fn before_main() {
     let Some(order) = std::env::var_os(ORDER) else { return };
     let order = order.into_string().expect("it is UTF-8");
     let order: Order = serde_json::from_str(&order).expect("it is an order");
-    let enforced = order.policy.map(|policy| policy.enforce()).transpose();
+    let enforce = |policy: Policy| {
+        match order.preparation {
+            Preparation::Nothing => {}
+            Preparation::Own => policy.prepare_enforcement(),
+            Preparation::Other => Policy { exec: !policy.exec, ..policy.clone() }.prepare_enforcement(),
+        }
+        policy.enforce()
+    };
+    let enforced = order.policy.map(enforce).transpose();
     let report = match enforced {
         Err(error) => {
             let refused = Failure { number: None, text: error.to_string() };

@@ -10,9 +10,9 @@ use atoll_host::internal::sandbox::{
 };
 use serde_json::{Value, json};
 
-use crate::child::Child;
+use crate::child::{Child, Preparation};
 use crate::escapes::share;
-use crate::{PRESETS, allowed_by, denied_by, preset, rule, sandboxed, secret, skip};
+use crate::{PRESETS, allowed_by, denied_by, preset, rule, sandboxed, sandboxed_with, secret, skip};
 
 const MIB: usize = 1 << 20;
 
@@ -195,6 +195,24 @@ fn a_policy_that_cannot_be_enforced_is_an_error() {
     );
     let text = refused(Policy { folder: Some(missing), ..Policy::default() });
     assert!(text.starts_with("cannot change to the working directory /"), "{text}");
+}
+
+#[test]
+fn a_process_that_was_prepared_for_another_kind_of_policy_is_no_less_confined() {
+    let nothing = |preparation, policy: &Policy| {
+        Child::run_prepared("nothing", &Value::Null, Some(policy), preparation, |_| {})
+    };
+    let Some(own) = sandboxed_with(Preparation::Own, "nothing", &Value::Null, &Policy::default()) else {
+        return;
+    };
+    // The filters of its own kind are in force already, so it cannot have others.
+    let refused = nothing(Preparation::Other, &Policy::default()).refused.unwrap();
+    assert!(refused.contains("prepared for policies of another kind"), "{refused}");
+    // Those of the strict preset are only made ahead, and are made anew.
+    let strict = preset(Preset::Strict);
+    let layers = |child: Child| child.in_force.unwrap().layers;
+    assert_eq!(layers(nothing(Preparation::Other, &strict)), layers(nothing(Preparation::Nothing, &strict)));
+    assert_eq!(layers(own), layers(nothing(Preparation::Nothing, &Policy::default())));
 }
 
 #[test]

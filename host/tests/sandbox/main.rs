@@ -24,7 +24,7 @@ use std::process::{Command, Stdio};
 use atoll_host::internal::sandbox::{FileAccess, FileRule, Policy, Preset};
 use serde_json::Value;
 
-use self::child::Child;
+use self::child::{Child, Preparation};
 
 const PRESETS: [Preset; 2] = [Preset::Standard, Preset::Strict];
 
@@ -56,7 +56,13 @@ fn rule(access: FileAccess, path: &Path) -> FileRule {
 /// What a child does in its sandbox; `None` if this machine cannot make it.
 #[track_caller]
 fn sandboxed(deed: &str, argument: &Value, policy: &Policy) -> Option<Child> {
-    let child = Child::run(deed, argument, Some(policy));
+    sandboxed_with(Preparation::Nothing, deed, argument, policy)
+}
+
+/// As [`sandboxed`], with a part of the sandbox made ahead.
+#[track_caller]
+fn sandboxed_with(preparation: Preparation, deed: &str, argument: &Value, policy: &Policy) -> Option<Child> {
+    let child = Child::run_prepared(deed, argument, Some(policy), preparation, |_| {});
     if let Some(refused) = child.refused.as_ref().filter(|refused| refused.contains("does without it")) {
         skip(deed, refused);
         return None;
@@ -77,13 +83,17 @@ fn denied_by(policy: &Policy, deed: &str, mut argument: impl FnMut() -> Value) {
         None if free.status.success() => {}
         _ => panic!("{deed} without a sandbox: {free:#?}"),
     }
-    let Some(child) = sandboxed(deed, &argument(), policy) else { return };
-    let Some(Err(failure)) = &child.outcome else { panic!("{deed} with {policy:?}: {child:#?}") };
-    assert!(child.in_force.is_some(), "{child:#?}");
-    assert!(
-        [libc::EPERM, libc::EACCES, libc::ENOSYS].contains(&failure.number.unwrap_or(0)),
-        "{deed} with {policy:?}: {failure:?}"
-    );
+    for preparation in [Preparation::Nothing, Preparation::Own] {
+        let Some(child) = sandboxed_with(preparation, deed, &argument(), policy) else { return };
+        let Some(Err(failure)) = &child.outcome else {
+            panic!("{deed} with {policy:?}, {preparation:?}: {child:#?}")
+        };
+        assert!(child.in_force.is_some(), "{child:#?}");
+        assert!(
+            [libc::EPERM, libc::EACCES, libc::ENOSYS].contains(&failure.number.unwrap_or(0)),
+            "{deed} with {policy:?}, {preparation:?}: {failure:?}"
+        );
+    }
 }
 
 /// As [`denied_by`], for both presets.
@@ -97,7 +107,8 @@ fn denied(deed: &str, mut argument: impl FnMut() -> Value) {
 /// Fails if a child in this sandbox cannot do it. What it returned.
 #[track_caller]
 fn allowed_by(policy: &Policy, deed: &str, argument: &Value) -> Option<Value> {
-    let child = sandboxed(deed, argument, policy)?;
+    // As in a host.
+    let child = sandboxed_with(Preparation::Own, deed, argument, policy)?;
     Some(child.value().clone())
 }
 

@@ -226,7 +226,13 @@ impl Port {
     /// Notes that a request is no longer in the inbox: the worker has taken it, or it is no longer pending.
     pub(crate) fn leave_inbox(&self, id: u64) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.note_taken(id, std::time::Instant::now());
+        self.with_pending(|pending| {
+            if let Some(Pending { clock, .. }) =
+                pending.get_mut(&id).filter(|pending| !pending.clock.is_taken())
+            {
+                clock.take(std::time::Instant::now());
+            }
+        });
     }
 
     /// Notes that the worker has taken the answer to a request of the app's own.

@@ -41,9 +41,7 @@ impl Sink {
     pub(crate) fn new(file: File, folder: Option<File>) -> io::Result<Self> {
         static LOCK: Mutex<()> = Mutex::new(());
         let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
-        if MAPS.load(Ordering::SeqCst) == NONE {
-            MAPS.store(File::open("/proc/self/maps")?.into_raw_fd(), Ordering::SeqCst);
-        }
+        open_maps()?;
         unwind::prepare();
         let free = FILES.iter().position(|slot| slot.load(Ordering::SeqCst) == NONE);
         let slot = free.ok_or_else(|| io::Error::other(format!("more than {SINKS} hosts in one process")))?;
@@ -64,6 +62,24 @@ impl Drop for Sink {
         FILES[self.slot].store(NONE, Ordering::SeqCst);
         FOLDERS[self.slot].store(NONE, Ordering::SeqCst);
     }
+}
+
+/// Does ahead what is needed of the process for any [`Sink`].
+///
+/// # Errors
+/// `/proc` is not there.
+pub(crate) fn prepare() -> io::Result<()> {
+    unwind::prepare();
+    open_maps()
+}
+
+fn open_maps() -> io::Result<()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    if MAPS.load(Ordering::SeqCst) == NONE {
+        MAPS.store(File::open("/proc/self/maps")?.into_raw_fd(), Ordering::SeqCst);
+    }
+    Ok(())
 }
 
 /// The open files; `None`: there is none.

@@ -53,13 +53,15 @@ pub(super) async fn in_process(
     policy: Option<Policy>,
     exits: &Exits,
 ) -> Result<(Generation, Housing), StartupError> {
-    let blank = plan.blanks.take().map_err(ProcessError::Start)?;
+    let blank = plan.blanks.take(policy.as_ref()).map_err(ProcessError::Start)?;
+    let next = policy.clone();
     let settings = plan.app.settings();
     let events = Events { exits: exits.clone(), faults: plan.faults.clone() };
     let process_plan = ProcessPlan { library: &inspected, shape, policy, limit: settings.start_timeout() };
     let (generation, process) =
         AppProcess::start(blank, identity, process_plan, &plan.call_sink, events).await?;
-    plan.blanks.fill();
+    // The next app is probably one of the same kind.
+    plan.blanks.refill(next.as_ref());
     Ok((generation, Housing::Process { copy: inspected, process }))
 }
 

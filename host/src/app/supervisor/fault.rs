@@ -33,7 +33,7 @@ impl Supervisor {
                     self.app.name()
                 );
                 self.app.moved().note(fault.library.clone());
-                self.blanks.fill();
+                self.blanks.fill(None);
             }
             OnFault::Disable if self.has_other_library(&fault).await => {
                 log::info!(

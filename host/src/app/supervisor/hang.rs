@@ -37,7 +37,7 @@ impl Supervisor {
             Housing::Host { .. } => {
                 let number = live.generation.number();
                 self.app.moved().note(Some(live.hash.to_string()));
-                self.blanks.fill();
+                self.blanks.fill(None);
                 self.event(Event::Exited(number, format!("{reason}; it is moved to a process")));
             }
         }

@@ -37,7 +37,7 @@ use crate::app::live_generation::LiveGeneration;
 use crate::app::pins::Pins;
 use crate::app::prepare::{Preparation, Preparer};
 use crate::app::resources::AppResources;
-use crate::config::{AppConfig, Isolation, Settings};
+use crate::config::{AppConfig, Isolation, SandboxSettings, Settings};
 use crate::library::content_hash::ContentHash;
 use crate::library::loader::Loader;
 use crate::library::needed::places_to_watch;
@@ -66,7 +66,8 @@ pub(crate) fn register(config: &AppConfig, shared: &AppResources, call_sink: Arc
     ));
     shared.staging.register(&config.name);
     if config.settings.isolation == Isolation::Process {
-        shared.blanks.fill();
+        let policy = config.settings.sandbox.as_ref().map(SandboxSettings::shape);
+        shared.blanks.fill(policy.as_ref());
     }
     let supervisor = Supervisor {
         app: app.clone(),

@@ -6,7 +6,8 @@ use serde::Serialize;
 use crate::config::byte_size;
 use crate::config::ranges::MAX;
 use crate::sandbox::{
-    ANY_PORT, Accounts, FILE_RULE, FileRule, Limits, Namespace, Policy, Ports, Preset, Require, SandboxError,
+    ANY_PORT, Account, Accounts, FILE_RULE, FileRule, Limits, Namespace, Policy, Ports, Preset, Require,
+    SandboxError,
 };
 
 /// The setting `sandbox` of an app: what its process may do.
@@ -160,12 +161,18 @@ impl SandboxSettings {
             ..Policy::default()
         }
     }
+
+    /// What the [policies](Self::policy) of all apps with such settings have in common.
+    pub(crate) fn shape(&self) -> Policy {
+        /// Stands for the one that the app gets.
+        const ANY: Account = Account { uid: 1, gid: 1 };
+        Policy { account: self.user.as_ref().map(|_| ANY), ..self.policy() }.shape()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::Account;
 
     #[test]
     fn a_policy_has_all_settings() {

@@ -122,7 +122,7 @@ impl AppProcess {
             .chain(bells.iter().map(AsFd::as_fd))
             .chain(lanes)
             .collect();
-        let Blank { child, control } = blank;
+        let Blank { child, control, .. } = blank;
         control::send_with(&control, &Order::Open(Box::new(opening)), &descriptors)?;
 
         control.set_nonblocking(true)?;

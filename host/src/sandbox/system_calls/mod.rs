@@ -9,6 +9,7 @@ mod denied;
 mod foreign;
 
 use std::env::consts::ARCH;
+use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter};
@@ -18,42 +19,48 @@ use super::in_force::{InForce, Layer};
 use super::policy::Policy;
 use super::preset::Preset;
 
-/// The filters that were made last, with what of a policy they depend on.
-static PREPARED: Mutex<Option<(Policy, Vec<BpfProgram>)>> = Mutex::new(None);
+/// What was done ahead of [`restrict`].
+static AHEAD: Mutex<Option<Ahead>> = Mutex::new(None);
 
-/// Makes the filters of a policy ahead of [`restrict`].
+enum Ahead {
+    /// The filters of policies of this shape were made.
+    Made(Policy, Vec<BpfProgram>),
+    /// They are in force.
+    InForce(Policy),
+}
+
+/// Makes the filters of a policy ahead of [`restrict`], and installs them, if nothing that is still to be enforced needs what they
+/// deny. A process that has them can only be restricted to policies of the same shape.
 pub(super) fn prepare(policy: &Policy) {
-    let key = key(policy);
+    let shape = policy.shape();
     // An error is reported when they are needed.
-    if let Ok(filters) = filters(&key) {
-        *PREPARED.lock().unwrap_or_else(PoisonError::into_inner) = Some((key, filters));
-    }
-}
-
-/// What the filters of a policy depend on: the rest of it as in the default.
-fn key(policy: &Policy) -> Policy {
-    Policy {
-        files: Vec::new(),
-        require: Default::default(),
-        namespaces: Vec::new(),
-        descriptors: Vec::new(),
-        folder: None,
-        environment: Default::default(),
-        ..policy.clone()
-    }
-}
-
-/// Installs the filters of a policy.
-pub(super) fn restrict(policy: &Policy, in_force: &mut InForce) -> Result<(), SandboxError> {
-    let prepared = PREPARED.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let filters = match prepared.filter(|(prepared, _)| *prepared == key(policy)) {
-        Some((_, filters)) => Ok(filters),
-        None => filters(policy),
+    let Ok(filters) = filters(&shape) else { return };
+    // The strict ones allow no calls of Landlock, and none makes namespaces.
+    let can_be_first = shape.preset == Preset::Standard && shape.namespaces.is_empty();
+    let ahead = if can_be_first && install(&filters).is_ok() {
+        Ahead::InForce(shape)
+    } else {
+        Ahead::Made(shape, filters)
     };
-    let applied = filters
-        .map_err(seccompiler::Error::Backend)
-        .and_then(|filters| filters.iter().try_for_each(|filter| apply_filter(filter)));
-    match applied {
+    *AHEAD.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+}
+
+/// Installs the filters of a policy, unless they are in force.
+pub(super) fn restrict(policy: &Policy, in_force: &mut InForce) -> Result<(), SandboxError> {
+    let shape = policy.shape();
+    let filters = match AHEAD.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(Ahead::InForce(prepared)) if prepared == shape => {
+            in_force.add(Layer::SystemCalls);
+            return Ok(());
+        }
+        Some(Ahead::InForce(_)) => {
+            let reason = io::Error::other("the process was prepared for policies of another kind");
+            return Err(SandboxError::System { layer: Layer::SystemCalls, action: "seccomp", reason });
+        }
+        Some(Ahead::Made(prepared, filters)) if prepared == shape => Ok(filters),
+        Some(Ahead::Made(..)) | None => filters(policy),
+    };
+    match filters.map_err(seccompiler::Error::Backend).and_then(|filters| install(&filters)) {
         Ok(()) => in_force.add(Layer::SystemCalls),
         Err(error) => in_force.lacks(
             policy.require,
@@ -62,6 +69,10 @@ pub(super) fn restrict(policy: &Policy, in_force: &mut InForce) -> Result<(), Sa
         )?,
     }
     Ok(())
+}
+
+fn install(filters: &[BpfProgram]) -> Result<(), seccompiler::Error> {
+    filters.iter().try_for_each(|filter| apply_filter(filter))
 }
 
 /// The programs, in the order in which they are installed.
@@ -104,6 +115,7 @@ mod tests {
                     ..Policy::default()
                 };
                 let programs = filters(&policy).unwrap();
+                assert_eq!(programs, filters(&policy.shape()).unwrap(), "they can be made ahead: {policy:?}");
                 assert!(programs.iter().all(|program| (4..LONGEST).contains(&program.len())), "{policy:?}");
             }
         }

@@ -18,6 +18,9 @@ const STEP: usize = 1 << 20;
 
 const HEADER: usize = 40;
 
+/// The most that can stand before a message's text: the header, and the lengths of its buffers.
+const LONGEST_HEAD: usize = HEADER + 8 * MAX_TRANSFERS;
+
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -58,21 +61,39 @@ pub enum FrameError {
 }
 
 impl Header {
-    fn write(&self, json: usize, transfer: &[Buffer], into: &mut Vec<u8>) {
-        into.extend([self.kind as u8, self.lane]);
-        into.extend((transfer.len() as u16).to_ne_bytes());
-        into.extend(self.slot.to_ne_bytes());
-        into.extend(self.id.to_ne_bytes());
-        into.extend(self.begun.to_ne_bytes());
-        into.extend(self.deadline.to_ne_bytes());
-        into.extend((json as u64).to_ne_bytes());
-        transfer.iter().for_each(|buffer| into.extend((buffer.len() as u64).to_ne_bytes()));
+    /// What stands before a message with this text and these buffers.
+    fn head(&self, json: usize, transfer: &[Buffer]) -> Head {
+        let mut head = Head { bytes: [0; LONGEST_HEAD], len: 0 };
+        head.put([self.kind as u8, self.lane]);
+        head.put((transfer.len() as u16).to_ne_bytes());
+        head.put(self.slot.to_ne_bytes());
+        let numbers = [self.id, self.begun, self.deadline, json as u64];
+        let lengths = transfer.iter().map(|buffer| buffer.len() as u64);
+        numbers.into_iter().chain(lengths).for_each(|number| head.put(number.to_ne_bytes()));
+        head
+    }
+}
+
+/// What stands before a message, as bytes.
+struct Head {
+    bytes: [u8; LONGEST_HEAD],
+    len: usize,
+}
+
+impl Head {
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.bytes[self.len..self.len + N].copy_from_slice(&bytes);
+        self.len += N;
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 }
 
 /// A message on its way into a ring.
 pub(super) struct Outgoing {
-    head: Vec<u8>,
+    head: Head,
     message: Message,
     /// How much of all that was written.
     done: usize,
@@ -85,20 +106,19 @@ fn transfer(message: &Message) -> &[Buffer] {
 
 impl Outgoing {
     pub(super) fn new(header: &Header, message: Message) -> Self {
-        let mut head = Vec::with_capacity(HEADER + 8 * transfer(&message).len());
-        header.write(message.json.len(), transfer(&message), &mut head);
+        let head = header.head(message.json.len(), transfer(&message));
         Self { head, message, done: 0 }
     }
 
     /// How many bytes it takes in a ring.
     pub(super) fn len(&self) -> usize {
         let transfer: usize = transfer(&self.message).iter().map(|buffer| buffer.len()).sum();
-        self.head.len() + self.message.json.len() + transfer
+        self.head.len + self.message.json.len() + transfer
     }
 
     /// Writes as much of it as there is room for; whether all of it was written.
     pub(super) fn write(&mut self, ring: &mut RingWriter) -> Result<bool, OutOfRange> {
-        let parts = [&self.head[..], &self.message.json].into_iter();
+        let parts = [self.head.bytes(), &self.message.json].into_iter();
         let mut before = 0;
         let mut is_done = true;
         for part in parts.chain(transfer(&self.message).iter().map(|buffer| &**buffer)) {
@@ -147,52 +167,84 @@ pub(super) struct Incoming {
 #[derive(Debug)]
 struct Announced {
     header: Header,
-    /// The lengths of the text and the buffers.
-    lengths: Vec<u64>,
-    /// What has come of them; the last one may be incomplete.
-    parts: Vec<Vec<u8>>,
+    json: Part,
+    /// Its buffers, of which the first `complete` have come.
+    transfer: Vec<Part>,
+    complete: usize,
+}
+
+/// The text of a message, or one of its buffers.
+#[derive(Debug)]
+struct Part {
+    length: u64,
+    /// What has come of it.
+    bytes: Vec<u8>,
+}
+
+impl Part {
+    fn announced(length: u64) -> Self {
+        Self { length, bytes: Vec::new() }
+    }
+
+    /// Takes what is there of it; whether that is all.
+    fn read(&mut self, ring: &mut RingReader) -> Result<bool, FrameError> {
+        let missing = self.length as usize - self.bytes.len();
+        let count = missing.min(ring.available(missing)?);
+        if self.bytes.capacity() - self.bytes.len() < count {
+            let more = missing.min(count.max(STEP).max(self.bytes.len()));
+            self.bytes.try_reserve_exact(more).map_err(|_full| FrameError::Memory(self.length))?;
+        }
+        ring.peek(count, &mut self.bytes);
+        ring.take(count);
+        Ok(count == missing)
+    }
+}
+
+impl Announced {
+    /// Takes what is there of it; whether that is all.
+    fn read(&mut self, ring: &mut RingReader) -> Result<bool, FrameError> {
+        if !self.json.read(ring)? {
+            return Ok(false);
+        }
+        while let Some(part) = self.transfer.get_mut(self.complete) {
+            if !part.read(ring)? {
+                return Ok(false);
+            }
+            self.complete += 1;
+        }
+        Ok(true)
+    }
 }
 
 impl Incoming {
     /// The next message, if all of it has come.
     pub(super) fn read(&mut self, ring: &mut RingReader) -> Result<Option<Received>, FrameError> {
-        if self.announced.is_none() {
-            self.announced = self.read_head(ring)?;
+        let mut announced = match self.announced.take() {
+            Some(announced) => announced,
+            None => match self.read_head(ring)? {
+                Some(announced) => announced,
+                None => return Ok(None),
+            },
+        };
+        let is_complete = announced.read(ring)?;
+        ring.publish();
+        if !is_complete {
+            self.announced = Some(announced);
+            return Ok(None);
         }
-        let Some(announced) = &mut self.announced else { return Ok(None) };
-        loop {
-            let Announced { lengths, parts, .. } = announced;
-            let index = parts.len() - 1;
-            let (part, length) = (&mut parts[index], lengths[index]);
-            let missing = length as usize - part.len();
-            let count = missing.min(ring.available()?);
-            if part.capacity() - part.len() < count {
-                let more = missing.min(count.max(STEP).max(part.len()));
-                part.try_reserve_exact(more).map_err(|_full| FrameError::Memory(length))?;
-            }
-            ring.peek(count, part);
-            ring.take(count);
-            if count < missing {
-                return Ok(None);
-            }
-            if parts.len() == lengths.len() {
-                break;
-            }
-            parts.push(Vec::new());
-        }
-        let Some(Announced { header, parts, .. }) = self.announced.take() else { return Ok(None) };
-        let mut parts = parts.into_iter();
-        let json = parts.next().unwrap_or_default();
-        Ok(Some(Received { header, json, transfer: parts.map(buffer::from_vec).collect() }))
+        let Announced { header, json, transfer, .. } = announced;
+        let transfer = transfer.into_iter().map(|part| buffer::from_vec(part.bytes)).collect();
+        Ok(Some(Received { header, json: json.bytes, transfer }))
     }
 
     fn read_head(&mut self, ring: &mut RingReader) -> Result<Option<Announced>, FrameError> {
-        let available = ring.available()?;
+        let available = ring.available(HEADER)?;
         if available < HEADER {
             return Ok(None);
         }
+        // All of it that can be there is copied once, since it may change.
         self.scratch.clear();
-        ring.peek(HEADER, &mut self.scratch);
+        ring.peek(available.min(LONGEST_HEAD), &mut self.scratch);
         let kind = match self.scratch[0] {
             1 => Kind::Request,
             2 => Kind::Other,
@@ -203,13 +255,17 @@ impl Incoming {
             return Err(FrameError::Header("it has too many buffers"));
         }
         let head = HEADER + 8 * transfers;
-        if available < head {
-            return Ok(None);
+        if self.scratch.len() < head {
+            // What was known may be less than what is there.
+            if ring.available(head)? < head {
+                return Ok(None);
+            }
+            let copied = self.scratch.len();
+            let mut rest = Vec::with_capacity(head);
+            ring.peek(head, &mut rest);
+            // The header itself is not read again.
+            self.scratch.extend_from_slice(&rest[copied..]);
         }
-        // The header itself is not read again: it may have changed.
-        let mut rest = Vec::with_capacity(head);
-        ring.peek(head, &mut rest);
-        self.scratch.extend_from_slice(&rest[HEADER..]);
         ring.take(head);
         let number = |offset: usize| {
             let mut bytes = [0; 8];
@@ -217,12 +273,8 @@ impl Incoming {
             u64::from_ne_bytes(bytes)
         };
         let slot = u32::from_ne_bytes([4, 5, 6, 7].map(|offset: usize| self.scratch[offset]));
-        let lengths: Vec<u64> = (0..=transfers).map(|index| number(32 + 8 * index)).collect();
-        if lengths
-            .iter()
-            .try_fold(0_u64, |sum, &length| sum.checked_add(length))
-            .is_none_or(|sum| sum > MAX_BYTES)
-        {
+        let lengths = || (0..=transfers).map(|index| number(32 + 8 * index));
+        if lengths().try_fold(0_u64, u64::checked_add).is_none_or(|sum| sum > MAX_BYTES) {
             return Err(FrameError::Header("it is too large"));
         }
         let header = Header {
@@ -233,6 +285,7 @@ impl Incoming {
             begun: number(16),
             deadline: number(24),
         };
-        Ok(Some(Announced { header, lengths, parts: vec![Vec::new()] }))
+        let transfer = lengths().skip(1).map(Part::announced).collect();
+        Ok(Some(Announced { header, json: Part::announced(number(32)), transfer, complete: 0 }))
     }
 }

@@ -11,7 +11,7 @@ use super::bell::{self, SharedBell};
 use super::clock::Moment;
 use super::frame::{FrameError, Header, Incoming, Kind, Outgoing};
 use super::heap_use::HeapUse;
-use super::layout::{HOST_PART, PAGE, SLOTS, TO_HOST, TO_WORKER, WORKER_PART, host, worker};
+use super::layout::{HOST_PART, PAGE, RING, SLOTS, TO_HOST, TO_WORKER, WORKER_PART, host, worker};
 use super::memory::{Mapping, SharedMemory, WritableMapping};
 use super::ring::{OutOfRange, RingReader, RingWriter};
 use super::running::RunningRequests;
@@ -337,6 +337,8 @@ impl HostEnd {
         let (ring, incoming) = &mut *inbox;
         // What is there but no whole message is looked at again when there is more of it.
         let written = self.peer.load_u64(worker::WRITTEN);
+        let now = Moment::now();
+        let mut is_all = false;
         for _ in 0..AT_ONCE {
             if self.broken.load(Ordering::SeqCst) {
                 return;
@@ -345,18 +347,22 @@ impl HostEnd {
                 Ok(Some(received)) => {
                     let header = received.header;
                     if header.id != 0 && header.begun != 0 {
-                        port.note_taken(header.id, Moment::now().instant_of(header.begun));
+                        port.note_taken(header.id, now.instant_of(header.begun));
                     }
                     port.accept(message(received.json, received.transfer));
                 }
                 Ok(None) => {
                     self.seen.store(written, Ordering::SeqCst);
+                    is_all = true;
                     break;
                 }
                 Err(error) => self.fail(error),
             }
         }
-        bell::wake(&self.words, worker::ROOM, worker::WAITS_FOR_ROOM);
+        // A worker that waits for room gets much of it at a time: this thread fetches again until nothing is left.
+        if is_all || ring.available(RING / 2).is_ok_and(|unread| unread < RING / 2) {
+            bell::wake(&self.words, worker::ROOM, worker::WAITS_FOR_ROOM);
+        }
     }
 
     fn is_filled(&self) -> bool {

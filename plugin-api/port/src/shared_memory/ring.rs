@@ -31,12 +31,15 @@ pub(super) struct RingWriter {
     peer: Arc<Mapping>,
     place: Place,
     written: u64,
+    /// What the reader had read when that was last looked at. Its count is in a cache line that the other processor writes to,
+    /// and is only read again when there seems to be no room.
+    read_seen: u64,
 }
 
 impl RingWriter {
     /// The end of an empty ring.
     pub(super) fn new(own: Arc<WritableMapping>, peer: Arc<Mapping>, place: Place) -> Self {
-        Self { own, peer, place, written: 0 }
+        Self { own, peer, place, written: 0, read_seen: 0 }
     }
 
     /// How many bytes were written to it.
@@ -60,13 +63,20 @@ impl RingWriter {
     /// Writes as many of the bytes as there is room for; how many. The reader sees them after
     /// [`publish`](Self::publish).
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<usize, OutOfRange> {
-        let count = bytes.len().min(self.room()?);
+        if bytes.len() > self.known_room() {
+            self.read_seen = self.read()?;
+        }
+        let count = bytes.len().min(self.known_room());
         let start = (self.written % self.place.size as u64) as usize;
         let first = count.min(self.place.size - start);
         self.own.copy_from(self.place.bytes + start, &bytes[..first]);
         self.own.copy_from(self.place.bytes, &bytes[first..count]);
         self.written += count as u64;
         Ok(count)
+    }
+
+    fn known_room(&self) -> usize {
+        self.place.size - (self.written - self.read_seen) as usize
     }
 
     /// Shows the reader what was written.
@@ -82,18 +92,27 @@ pub(super) struct RingReader {
     peer: Arc<Mapping>,
     place: Place,
     read: u64,
+    /// What the writer had written when that was last looked at, as for [`RingWriter`].
+    written_seen: u64,
 }
 
 impl RingReader {
     /// The end of an empty ring.
     pub(super) fn new(own: Arc<WritableMapping>, peer: Arc<Mapping>, place: Place) -> Self {
-        Self { own, peer, place, read: 0 }
+        Self { own, peer, place, read: 0, written_seen: 0 }
     }
 
-    /// How many bytes there are to be read.
-    pub(super) fn available(&self) -> Result<usize, OutOfRange> {
-        let unread = self.peer.load_u64(self.place.written).checked_sub(self.read).ok_or(OutOfRange)?;
-        if unread > self.place.size as u64 { Err(OutOfRange) } else { Ok(unread as usize) }
+    /// How many bytes there are to be read, or at least that there are `wanted`.
+    pub(super) fn available(&mut self, wanted: usize) -> Result<usize, OutOfRange> {
+        if ((self.written_seen - self.read) as usize) < wanted {
+            let written = self.peer.load_u64(self.place.written);
+            let unread = written.checked_sub(self.read).ok_or(OutOfRange)?;
+            if unread > self.place.size as u64 {
+                return Err(OutOfRange);
+            }
+            self.written_seen = written;
+        }
+        Ok((self.written_seen - self.read) as usize)
     }
 
     /// Appends a copy of the next `count` bytes to `into` without taking them; there are as many.
@@ -104,9 +123,13 @@ impl RingReader {
         self.peer.copy_to(self.place.bytes, count - first, into);
     }
 
-    /// Gives the room of the next `count` bytes back; there are as many.
+    /// Takes the next `count` bytes; there are as many. The writer gets their room back with [`publish`](Self::publish).
     pub(super) fn take(&mut self, count: usize) {
         self.read += count as u64;
+    }
+
+    /// Shows the writer what was taken.
+    pub(super) fn publish(&self) {
         self.own.word_u64(self.place.read).store(self.read, Ordering::Release);
     }
 }
@@ -143,33 +166,38 @@ pub(super) mod tests {
                 prop_assert!(count == to_write || writer.room() == Ok(0));
                 next = next.wrapping_add(count as u8);
                 writer.publish();
-                let count = to_read.min(reader.available().unwrap());
+                let count = to_read.min(reader.available(to_read).unwrap());
                 let mut bytes = Vec::new();
                 reader.peek(count, &mut bytes);
                 reader.take(count);
+                reader.publish();
                 for byte in bytes {
                     prop_assert_eq!(byte, seen);
                     seen = seen.wrapping_add(1);
                 }
             }
-            prop_assert_eq!(reader.available().unwrap(), usize::from(next.wrapping_sub(seen)));
+            prop_assert_eq!(reader.available(usize::MAX).unwrap(), usize::from(next.wrapping_sub(seen)));
         }
     }
 
     #[test]
     fn counts_that_cannot_be_are_refused() {
-        let (mut writer, reader, writers, readers) = ring(48);
+        let (mut writer, mut reader, writers, readers) = ring(48);
         assert_eq!(writer.write(&[1; 10]), Ok(10));
         writer.publish();
         for read in [11, u64::MAX] {
             readers.word_u64(64).store(read, Ordering::Relaxed);
             assert_eq!(writer.room(), Err(OutOfRange));
+            assert_eq!(writer.write(&[1; 39]), Err(OutOfRange));
         }
         for written in [49, u64::MAX] {
             writers.word_u64(0).store(written, Ordering::Relaxed);
-            assert_eq!(reader.available(), Err(OutOfRange));
+            assert_eq!(reader.available(1), Err(OutOfRange));
         }
         writers.word_u64(0).store(48, Ordering::Relaxed);
-        assert_eq!(reader.available(), Ok(48), "a full ring");
+        assert_eq!(reader.available(1), Ok(48), "a full ring");
+        writers.word_u64(0).store(u64::MAX, Ordering::Relaxed);
+        assert_eq!(reader.available(48), Ok(48), "what was there can be read");
+        assert_eq!(reader.available(49), Err(OutOfRange));
     }
 }

@@ -26,8 +26,8 @@ use crate::worker_end::WorkerPort;
 /// How many requests are remembered, with the thread of the host that waits for each: more than are usually open.
 const REMEMBERED: usize = 4096;
 
-/// How long to wait for room at a time, before it is looked whether the port was closed.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long to wait for room at a time, before it is looked whether the port was closed, and another thread of the host is woken.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The memory of a process and its host, as the app process has it.
 #[derive(Debug)]
@@ -118,7 +118,29 @@ pub struct ProcessPort {
 #[derive(Debug)]
 struct Remembered {
     lane: AtomicU8,
+    /// When it was taken; 0 when the host knows that.
     taken: AtomicU64,
+}
+
+impl Remembered {
+    /// The lane, and with the first message about the request when it was taken.
+    fn on_message(&self) -> (u8, u64) {
+        let taken = self.taken.load(Ordering::Relaxed);
+        if taken != 0 {
+            self.taken.store(0, Ordering::Relaxed);
+        }
+        (self.lane.load(Ordering::Relaxed), taken)
+    }
+}
+
+/// Writes how much of its deadline is left into a request that has waited until it was taken.
+fn shorten_deadline(header: &Header, taken: u64, json: &mut Vec<u8>) {
+    /// The unit of the deadline in the message, in nanoseconds.
+    const UNIT: u64 = 1_000_000;
+    if header.deadline != 0 && taken.saturating_sub(header.begun) >= UNIT {
+        // Methods of the app's own have none to be changed.
+        let _ = HttpRequest::set_deadline(json, header.deadline.saturating_sub(taken) / UNIT);
+    }
 }
 
 /// The two halves of looking for a message.
@@ -154,43 +176,34 @@ impl ProcessPort {
                 return None;
             };
             let received = received?;
-            if received.header.kind != Kind::Request || self.admit(&received.header) {
-                break received;
+            let is_request = received.header.kind == Kind::Request;
+            let taken = is_request.then(|| self.admit(&received.header));
+            if taken != Some(None) {
+                break (received, taken.flatten());
             }
         };
         drop(inbox);
-        let frame::Received { header, mut json, transfer } = received;
-        if header.kind == Kind::Request {
-            self.shorten_deadline(&header, &mut json);
+        let (frame::Received { header, mut json, transfer }, taken) = received;
+        if let Some(taken) = taken {
+            shorten_deadline(&header, taken, &mut json);
         }
         Some(message(json, transfer))
     }
 
-    /// Whether somebody still waits for a request, which is remembered then.
-    fn admit(&self, header: &Header) -> bool {
+    /// Remembers a request, and when it was taken, which is now; `None`: it is no longer pending.
+    fn admit(&self, header: &Header) -> Option<u64> {
         let word = self.peer.load_u32(host::WITHDRAWN + header.slot as usize / 32 * 4);
         if word & 1 << (header.slot % 32) != 0 {
-            return false;
+            return None;
         }
         let now = Moment::now().nanos;
         if header.deadline != 0 && header.deadline <= now {
-            return false;
+            return None;
         }
         let remembered = self.remembered(header.id);
         remembered.lane.store(header.lane, Ordering::Relaxed);
         remembered.taken.store(now, Ordering::Relaxed);
-        true
-    }
-
-    /// Writes how much of its deadline is left into a request that has waited.
-    fn shorten_deadline(&self, header: &Header, json: &mut Vec<u8>) {
-        /// The unit of the deadline in the message, in nanoseconds.
-        const UNIT: u64 = 1_000_000;
-        let taken = self.remembered(header.id).taken.load(Ordering::Relaxed);
-        if header.deadline != 0 && taken.saturating_sub(header.begun) >= UNIT {
-            // Methods of the app's own have none to be changed.
-            let _ = HttpRequest::set_deadline(json, header.deadline.saturating_sub(taken) / UNIT);
-        }
+        Some(now)
     }
 
     /// Gives the host a sign that there is room again, if it waits for that.
@@ -237,15 +250,13 @@ impl WorkerPort for ProcessPort {
         let sent = frame::within_limits(sent, id);
         // Even numbers are those of the app's own requests.
         let (lane, begun) = match id % 2 {
-            1 => {
-                let Remembered { lane, taken } = self.remembered(id);
-                (lane.load(Ordering::Relaxed), taken.load(Ordering::Relaxed))
-            }
+            1 => self.remembered(id).on_message(),
             _ => (self.home, 0),
         };
         let mut outgoing =
             Outgoing::new(&Header { kind: Kind::Other, lane, slot: 0, id, begun, deadline: 0 }, sent);
         let mut ring = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rung = lane;
         loop {
             match outgoing.write(&mut ring) {
                 Ok(true) => break,
@@ -253,13 +264,15 @@ impl WorkerPort for ProcessPort {
                 // A host that breaks the protocol is none any more.
                 Err(_broken) => return false,
             }
-            // Nobody may wait for what the message is about any more.
-            [lane, self.home].into_iter().for_each(|lane| self.lanes.ring(lane));
+            self.lanes.ring(rung);
             if self.is_closed() {
                 return false;
             }
             let is_full = || ring.room() == Ok(0) && !self.is_closed();
             bell::sleep(&self.own, worker::ROOM, worker::WAITS_FOR_ROOM, Some(PAUSE), is_full);
+            // Nobody may wait there any more for what the message is about. To wake both threads each time would have them get in
+            // each other's way.
+            rung = if ring.room() == Ok(0) { self.home } else { lane };
         }
         drop(ring);
         self.lanes.ring(lane);

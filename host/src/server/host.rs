@@ -197,8 +197,14 @@ impl Host {
         }
         self.registry.close().await;
         let usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A host that was to replace another one and did not has counted nothing that matters.
+        let has_served = self.ownership.has_begun();
         // It waits until what the apps have used is written.
-        let _ = tokio::task::spawn_blocking(move || drop(usage)).await;
+        let finish = move || match usage {
+            Some(usage) if has_served => usage.finish(),
+            other => drop(other),
+        };
+        let _ = tokio::task::spawn_blocking(finish).await;
     }
 
     fn stop_following(&self) -> Option<JoinHandle<()>> {

@@ -314,7 +314,7 @@ impl HostBuilder {
         Self { state: Some(folder.into()), ..self }
     }
 
-    /// Takes over from the host of the same registry file and user, if one is running, instead of failing because of it. The
+    /// Replaces the running host of the same registry file and user, if there is one, instead of failing because of it. The
     /// running host has to be `atoll serve`, or a program that serves with [`Host::server`]; so has this one. The takeover
     /// happens in [`HostServer::run`](crate::HostServer::run), on the listeners that [`Host::server`] finds open at its
     /// addresses: it waits until the apps of this host are ready, accepts connections, and only then does the running host

@@ -72,7 +72,7 @@ enum Reason {
 }
 
 impl Stopping {
-    /// Takes over from another host if need be, waits for a reason to stop, and stops.
+    /// Replaces another host if need be, waits for a reason to stop, and stops.
     pub(super) async fn run(mut self, stops: impl Stream<Item = &'static str>) {
         let mut stops = pin!(stops);
         self.take_over().await;
@@ -97,7 +97,7 @@ impl Stopping {
         }
     }
 
-    /// Takes over from the host before, if there is one.
+    /// Replaces the host before, if there is one.
     async fn take_over(&mut self) {
         let Some(ownership) = &self.ownership else { return };
         if let Err(error) = ownership.take_over(self.sockets.inherited.clone()).await {

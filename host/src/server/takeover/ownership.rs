@@ -149,7 +149,7 @@ impl Ownership {
         Ok(())
     }
 
-    /// Takes over from the host before, if there is one: this process accepts connections, on the sockets with these numbers of
+    /// Replaces the host before, if there is one: this process accepts connections, on the sockets with these numbers of
     /// that one's.
     ///
     /// # Errors

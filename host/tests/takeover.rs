@@ -322,7 +322,7 @@ fn what_keeps_the_new_host_from_starting_leaves_the_old_one_alone() {
     let apps = fs::read_to_string(host.folder().join("apps.json")).unwrap();
     host.replace("apps.json", "[{");
     fails(&listen, &["apps.json"]);
-    let alone = json!([{ "name": "probe", "path": "libprobe.so", "reload": "stop-first" }]);
+    let alone = json!([{ "name": "probe", "path": "libprobe.so", "preload": true, "reload": "stop-first" }]);
     host.replace("apps.json", alone.to_string());
     fails(&listen, &["`\"reload\": \"stop-first\"` of probe does not allow"]);
     host.replace("apps.json", apps);

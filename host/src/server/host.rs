@@ -205,8 +205,14 @@ impl Host {
         }
         self.registry.close().await;
         let usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A host that was to replace another one and did not has counted nothing that matters.
+        let has_served = self.ownership.has_begun();
         // It waits until what the apps have used is written.
-        let _ = tokio::task::spawn_blocking(move || drop(usage)).await;
+        let finish = move || match usage {
+            Some(usage) if has_served => usage.finish(),
+            other => drop(other),
+        };
+        let _ = tokio::task::spawn_blocking(finish).await;
     }
 
     fn stop_following(&self) -> Option<JoinHandle<()>> {
@@ -323,7 +329,7 @@ impl HostBuilder {
         Self { state: Some(folder.into()), ..self }
     }
 
-    /// Replaces the host of the same registry file and user, if one is running, instead of failing because of it. The
+    /// Replaces the running host of the same registry file and user, if there is one, instead of failing because of it. The
     /// running host has to be `atoll serve`, or a program that serves with [`Host::server`]; so has this one. The takeover
     /// happens in [`HostServer::run`](crate::HostServer::run), on the listeners that [`Host::server`] finds open at its
     /// addresses: it waits until the apps of this host are ready, accepts connections, and only then does the running host

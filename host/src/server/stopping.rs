@@ -72,7 +72,7 @@ enum Reason {
 }
 
 impl Stopping {
-    /// Replaces another host if there is one, waits for a reason to stop, and stops.
+    /// Replaces another host if need be, waits for a reason to stop, and stops.
     pub(super) async fn run(mut self, stops: impl Stream<Item = &'static str>) {
         let mut stops = pin!(stops);
         self.take_over().await;

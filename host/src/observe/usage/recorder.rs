@@ -23,7 +23,8 @@ const FOLDER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it looks.
 const FOLDER_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Counts what the apps of a host use. Dropping it waits until all is written.
+/// Counts what the apps of a host use. Dropping it waits until all is written, unless another host still has the folder: see
+/// [`finish`](Self::finish).
 #[derive(Debug)]
 pub(crate) struct Recorder {
     end: Option<Sender<()>>,
@@ -73,6 +74,16 @@ impl Recorder {
     }
 }
 
+impl Recorder {
+    /// Ends it, and waits for the folder if another host that this one has replaced still has it.
+    pub(crate) fn finish(self) {
+        if let Some(end) = &self.end {
+            // Without its thread there is nothing to wait for.
+            let _ = end.send(());
+        }
+    }
+}
+
 impl Drop for Recorder {
     fn drop(&mut self) {
         drop(self.end.take());
@@ -102,22 +113,26 @@ struct Keeper {
 impl Keeper {
     fn run(mut self, ends: &Receiver<()>) {
         let mut written = Instant::now();
-        while let Err(RecvTimeoutError::Timeout) = ends.recv_timeout(READ_INTERVAL) {
+        let waits = loop {
+            match ends.recv_timeout(READ_INTERVAL) {
+                Err(RecvTimeoutError::Timeout) => {}
+                end => break end.is_ok(),
+            }
             self.usage.read(&mut self.ledger, now_ms());
             self.move_in();
             if written.elapsed() >= WRITE_INTERVAL {
                 written = Instant::now();
                 self.write();
             }
-        }
+        };
         self.usage.read(&mut self.ledger, now_ms());
         self.move_in();
         let given_up = Instant::now() + FOLDER_TIMEOUT;
-        while matches!(self.place, Place::Taken(_)) && Instant::now() < given_up {
+        while waits && matches!(self.place, Place::Taken(_)) && Instant::now() < given_up {
             thread::sleep(FOLDER_INTERVAL);
             self.move_in();
         }
-        if let Place::Taken(folder) = &self.place {
+        if let (true, Place::Taken(folder)) = (waits, &self.place) {
             log::warn!(
                 "what apps have used is lost: another host has kept its counts in {} for {FOLDER_TIMEOUT:?} more",
                 folder.display()

@@ -130,6 +130,11 @@ impl Ownership {
         Ok(())
     }
 
+    /// Whether this host is the only one, or was.
+    pub(in crate::server) fn has_begun(&self) -> bool {
+        self.parts().waiting.is_none()
+    }
+
     /// Waits until the apps serve that are to serve before this host replaces another one.
     ///
     /// # Errors

@@ -71,11 +71,15 @@ fn processes_wait_for_each_kind_of_sandbox_and_an_app_gets_one_of_its_kind() {
     for (count, expected) in [(1, 2), (2, 4), (5, 6)] {
         let host = Launch::serve(json!([])).args(ADMIN).write("apps.json", registry(count)).start();
         wait_until("processes wait", || host.app_processes().len() == expected);
-        let waiting = host.app_processes();
-        // That of the last kind, which has not been ended for others.
+        // That of the last kind, which is not ended for others, once all are there.
         let name = format!("app{}", count - 1);
-        assert_eq!(host.get(&format!("/apps/{name}/start")).status, 200);
-        assert!(waiting.contains(&process(&host, &name)), "it is one that has waited");
+        wait_until("an app gets one that has waited", || {
+            let stop = Call::post(&format!("/api/v1/apps/{name}/stop"), "");
+            assert_eq!(Connection::open(host.admin()).unwrap().call(&stop).unwrap().status, 204);
+            let waiting = host.app_processes();
+            assert_eq!(host.get(&format!("/apps/{name}/start")).status, 200);
+            waiting.contains(&process(&host, &name))
+        });
         wait_until("another one waits", || host.app_processes().len() == expected + 1);
         // Of the first kind, none may wait any more.
         assert_eq!(host.get("/apps/app0/start").status, 200);

@@ -40,7 +40,8 @@ fn the_doctor_finds_nothing_where_all_is_well() {
         &text,
         &[
             "ok       kernel: Linux",
-            "ok       sandbox: enforces descriptors, ",
+            "ok       sandbox: enforces ",
+            " descriptors, ",
             "library of probe: probe 0.1.0",
             "app probe: serving",
         ],

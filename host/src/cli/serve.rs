@@ -139,6 +139,8 @@ pub(super) fn host(args: &ServeArgs, open: &mut OpenSockets) -> anyhow::Result<H
 async fn serve(args: &ServeArgs, open: OpenSockets, host: &Host) -> anyhow::Result<()> {
     let (server, follow_certificate) =
         listen(args, open, host.registry(), host.watcher(), host.certificates())?;
+    // From when it prints where it listens, another host can take over.
+    let server = server.of_host(host);
     host.start_apps_of_takeover().await?;
     // Before anybody can know where it serves: from then on, a signal is to stop it in order.
     let stops = signals::stop_signals()?;
@@ -146,7 +148,7 @@ async fn serve(args: &ServeArgs, open: OpenSockets, host: &Host) -> anyhow::Resu
     say_listening(&server)?;
     say_admin(host.admin_address())?;
     let reread = actix_web::rt::spawn(signals::reread_at_hangup(host.watcher().clone())?);
-    let served = server.of_host(host).run(stops).await;
+    let served = server.run(stops).await;
     [Some(reread), follow_certificate].iter().flatten().for_each(JoinHandle::abort);
     Ok(served?)
 }

@@ -69,7 +69,9 @@ impl Server {
     /// Lets another process take over from this host, or this one from another, with the sockets of this server.
     #[must_use]
     pub fn of_host(self, host: &Host) -> Self {
-        Self { ownership: Some(host.ownership()), ..self }
+        let ownership = host.ownership();
+        ownership.offer();
+        Self { ownership: Some(ownership), ..self }
     }
 
     /// Adds routes, which come before those of the apps.

@@ -188,6 +188,15 @@ impl Ownership {
         }
     }
 
+    /// Opens the socket for the host after this one, if this one is the only one: it can connect from now on, and is answered when
+    /// this one serves. A host that cannot reports that when it [waits](Self::successor) for the next one.
+    pub(in crate::server) fn offer(&self) {
+        let mut parts = self.parts();
+        if let (None, None, Some(lock)) = (&parts.waiting, &parts.takeover, &parts.lock) {
+            parts.takeover = SocketFile::bind(path(lock.folder()), 0o600).ok();
+        }
+    }
+
     /// Listens for the host after this one.
     fn listen(
         &self,

@@ -4,7 +4,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use actix_web::rt::task::JoinHandle;
 use anyhow::Context;
 use atoll_host::internal::admin::AdminOrigin;
 use atoll_host::internal::http_server::Server;
@@ -137,8 +136,7 @@ pub(super) fn host(args: &ServeArgs, open: &mut OpenSockets) -> anyhow::Result<H
 }
 
 async fn serve(args: &ServeArgs, open: OpenSockets, host: &Host) -> anyhow::Result<()> {
-    let (server, follow_certificate) =
-        listen(args, open, host.registry(), host.watcher(), host.certificates())?;
+    let server = listen(args, open, host.registry(), host.watcher(), host.certificates())?;
     // From when it prints where it listens, another host can take over.
     let server = server.of_host(host);
     host.start_apps_of_takeover().await?;
@@ -149,7 +147,7 @@ async fn serve(args: &ServeArgs, open: OpenSockets, host: &Host) -> anyhow::Resu
     say_admin(host.admin_address())?;
     let reread = actix_web::rt::spawn(signals::reread_at_hangup(host.watcher().clone())?);
     let served = server.run(stops).await;
-    [Some(reread), follow_certificate].iter().flatten().for_each(JoinHandle::abort);
+    reread.abort();
     Ok(served?)
 }
 
@@ -174,21 +172,17 @@ pub(super) fn passed() -> anyhow::Result<PassedSockets> {
     PassedSockets::from_env().context("cannot use the sockets from the service manager")
 }
 
-/// Listens where the arguments say, on the sockets that are open already; with TLS, also returns the task
-/// that keeps the certificates valid.
+/// Listens where the arguments say, on the sockets that are open already.
 pub(super) fn listen(
     args: &ServeArgs,
     mut open: OpenSockets,
     registry: &Arc<Registry>,
     watcher: &Watcher,
     certificates: &Certificates,
-) -> anyhow::Result<(Server, Option<JoinHandle<()>>)> {
+) -> anyhow::Result<Server> {
     let tls = args.tls.settings(&args.state)?;
-    let mut tls = tls.map(|tls| Tls::load(tls, watcher, certificates.clone())).transpose()?;
+    let tls = tls.map(|tls| Tls::load(tls, watcher, certificates.clone())).transpose()?;
     let redirecting = args.listen.redirecting(&mut open)?;
-    if let Some(tls) = tls.as_mut().filter(|_| !redirecting.is_empty()) {
-        tls.allow_http_challenges();
-    }
     let listeners = args.listen.serving(&mut open)?;
     open.passed.are_used()?;
     // Clients of the others would wait for ever.
@@ -202,10 +196,10 @@ pub(super) fn listen(
     if args.h2c {
         server = server.with_cleartext_http2();
     }
-    if let Some(tls) = &tls {
+    if let Some(tls) = tls {
         server = server.with_tls(tls);
     }
-    Ok((server, tls.map(|tls| actix_web::rt::spawn(tls.follow()))))
+    Ok(server)
 }
 
 /// Prints where a server listens, if that is more than its URLs show.

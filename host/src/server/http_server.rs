@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use actix_web::App;
 use actix_web::dev::Server as ActixServer;
+use actix_web::rt::task::JoinHandle;
 use actix_web::web::ServiceConfig;
 use futures_util::Stream;
 use tokio::net::{TcpStream, UnixStream};
@@ -29,6 +30,7 @@ pub struct Server {
     redirecting: Vec<Listener>,
     front: HttpSettings,
     protocols: Protocols,
+    tls: Option<Tls>,
     proxy_protocol: TrustedProxies,
     /// What another program has beside the apps.
     pages: Option<Pages>,
@@ -59,6 +61,7 @@ impl Server {
             redirecting: Vec::new(),
             front,
             protocols: Protocols::Http1,
+            tls: None,
             proxy_protocol: TrustedProxies::default(),
             pages: None,
             live: None,
@@ -79,11 +82,11 @@ impl Server {
         Self { pages: Some(pages), ..self }
     }
 
-    /// Speaks TLS, and in it HTTP/2 as well.
+    /// Speaks TLS, and in it HTTP/2 as well. As long as the server [runs](Self::run), its certificates are kept valid.
     #[must_use]
-    pub fn with_tls(mut self, tls: &Tls) -> Self {
+    pub fn with_tls(mut self, tls: Tls) -> Self {
         self.front.challenges = tls.challenges().unwrap_or_default();
-        Self { protocols: Protocols::Tls(tls.accept()), ..self }
+        Self { protocols: Protocols::Tls(tls.accept()), tls: Some(tls), ..self }
     }
 
     /// Redirects what comes on these sockets to HTTPS, on the port of the first socket of the server, but for what certificate
@@ -177,6 +180,8 @@ impl Server {
         let redirecting = HttpSettings { redirect_to, ..self.front.clone() };
         let (front, redirecting) = (Arc::new(self.front), Arc::new(redirecting));
         let plain = Served { protocols: Protocols::Http1, ..served.clone() };
+        // Where requests are redirected, certificate authorities can ask over HTTP, too.
+        let over_http = !self.redirecting.is_empty();
         let serving = self.listeners.into_iter().map(|listener| (Role::Serve, listener));
         let others = self.redirecting.into_iter().map(|listener| (Role::Redirect, listener));
 
@@ -226,7 +231,9 @@ impl Server {
         };
         // It runs when the server accepts connections.
         let stopping = actix_web::rt::spawn(stopping.run(stops));
+        let certificates = self.tls.map(|tls| actix_web::rt::spawn(tls.follow(over_http)));
         let served = server.await;
+        certificates.iter().for_each(JoinHandle::abort);
         if served.is_err() {
             stopping.abort();
         }

@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use actix_web::rt::task::JoinHandle;
 use actix_web::web::ServiceConfig;
 
 use crate::observe::certificates::Certificates;
@@ -24,9 +23,6 @@ pub struct HostServer {
     ownership: Arc<Ownership>,
     /// The sockets of the host that is replaced which no address has named yet.
     inherited: InheritedSockets,
-    /// Whether some of its listeners redirect to HTTPS.
-    redirects: bool,
-    tls: Option<Tls>,
     watcher: Watcher,
     certificates: Certificates,
 }
@@ -67,8 +63,6 @@ impl Host {
             server: Server::of(self.front(), listeners).with_pages(Arc::new(pages)).of_host(self),
             ownership: self.ownership(),
             inherited,
-            redirects: false,
-            tls: None,
             watcher: self.watcher().clone(),
             certificates: self.certificates().clone(),
         })
@@ -115,7 +109,7 @@ impl HostServer {
     /// See [`TlsError`].
     pub fn with_tls(self, settings: TlsSettings) -> Result<Self, TlsError> {
         let tls = Tls::load(settings, &self.watcher, self.certificates.clone())?;
-        Ok(Self { server: self.server.with_tls(&tls), tls: Some(tls), ..self })
+        Ok(Self { server: self.server.with_tls(tls), ..self })
     }
 
     /// Also listens on these addresses, without TLS, and redirects their requests to HTTPS. Certificate authorities validate
@@ -125,7 +119,7 @@ impl HostServer {
     /// As for [`Host::server`].
     pub fn with_redirect(mut self, addresses: &[ListenAddress]) -> io::Result<Self> {
         let listeners = listen(addresses, Role::Redirect, &mut self.inherited)?;
-        Ok(Self { server: self.server.with_redirect(listeners), redirects: !addresses.is_empty(), ..self })
+        Ok(Self { server: self.server.with_redirect(listeners), ..self })
     }
 
     /// Serves until SIGINT or SIGTERM, which then no longer end the process by themselves, or until another process replaces this one
@@ -139,15 +133,7 @@ impl HostServer {
         // Clients of those that no address has named would wait for ever.
         drop(self.inherited);
         self.ownership.start_apps().await.map_err(io::Error::other)?;
-        let follow_certificates = self.tls.map(|mut tls| {
-            if self.redirects {
-                tls.allow_http_challenges();
-            }
-            actix_web::rt::spawn(tls.follow())
-        });
-        let served = self.server.run(stops).await;
-        follow_certificates.iter().for_each(JoinHandle::abort);
-        served
+        self.server.run(stops).await
     }
 }
 

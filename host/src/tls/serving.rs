@@ -103,23 +103,17 @@ impl Tls {
         self.keeper.as_ref().map(|keeper| keeper.challenges().clone())
     }
 
-    /// Lets certificate authorities validate a name over HTTP, too: the [challenges](Self::challenges) are answered on port 80.
-    pub fn allow_http_challenges(&mut self) {
-        if let Some(keeper) = &mut self.keeper {
-            keeper.allow_http();
-        }
-    }
-
     /// Loads the files again when they change, and obtains and renews certificates by ACME, as long as it is polled. Unusable
-    /// files are logged and ignored; open connections are not affected.
+    /// files are logged and ignored; open connections are not affected. `over_http`: the [challenges](Self::challenges) are
+    /// answered over HTTP, too.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub async fn follow(self) {
+    pub(crate) async fn follow(self, over_http: bool) {
         let Self { files, accept, watches, keeper } = self;
         let keep = async {
             if let Some(keeper) = keeper {
-                keeper.run().await;
+                keeper.run(over_http).await;
             }
         };
         tokio::join!(follow_files(files, accept, watches), keep);

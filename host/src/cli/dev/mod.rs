@@ -7,7 +7,6 @@ mod watches;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::rt::task::JoinHandle;
 use atoll_host::internal::http::LivePages;
 use atoll_host::internal::{banner, open_files, signals};
 use atoll_host::logging;
@@ -53,8 +52,7 @@ async fn develop(args: &DevArgs, mut open: OpenSockets) -> anyhow::Result<()> {
     let registrar = host.registrar().clone();
     let config = file.load()?;
     let registry = registrar.registry().clone();
-    let (server, follow_certificate) =
-        serve::listen(&args.serve, open, &registry, registrar.watcher(), host.certificates())?;
+    let server = serve::listen(&args.serve, open, &registry, registrar.watcher(), host.certificates())?;
     let live = Arc::new(LivePages::new(registry.clone()));
     let server = server.with_live_pages(live.clone());
     let report = Rc::new(Report::new(registry.clone(), server.base_url()));
@@ -81,6 +79,5 @@ async fn develop(args: &DevArgs, mut open: OpenSockets) -> anyhow::Result<()> {
     // Ends the build that may be running, too.
     host.close().await;
     follow_events.abort();
-    follow_certificate.iter().for_each(JoinHandle::abort);
     Ok(served?)
 }

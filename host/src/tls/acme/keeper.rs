@@ -11,11 +11,12 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use super::account::{self, Accounts};
+use super::certificate::Certificate;
 use super::challenges::Challenges;
 use super::client::AcmeClient;
 use super::error::{AcmeError, OrderError};
 use super::issued::Issued;
-use super::order::{self, Certificate, Method};
+use super::order::{self, Method};
 use super::schedule;
 use super::settings::AcmeSettings;
 use super::store::Store;
@@ -62,7 +63,7 @@ impl Keeper {
         for domain in &keeper.settings.domains {
             keeper.known.wanted(domain.as_str());
             if let Some(key) = keeper.store.certificate(domain.as_str()) {
-                keeper.serve(domain.as_str(), &Arc::new(key));
+                keeper.serve(domain.as_str(), &key);
             }
         }
         Ok(keeper)
@@ -78,13 +79,9 @@ impl Keeper {
         &self.challenges
     }
 
-    /// Certificate authorities can ask over HTTP, too.
-    pub(in crate::tls) fn allow_http(&mut self) {
-        self.methods = vec![Method::Tls, Method::Http];
-    }
-
-    /// Obtains and renews certificates.
-    pub(in crate::tls) async fn run(self) {
+    /// Obtains and renews certificates. `over_http`: certificate authorities can ask over HTTP, too.
+    pub(in crate::tls) async fn run(mut self, over_http: bool) {
+        self.methods.extend(over_http.then_some(Method::Http));
         join_all(self.settings.domains.iter().map(|domain| self.keep(domain.as_str()))).await;
     }
 
@@ -123,18 +120,18 @@ impl Keeper {
         let Ok(_turn) = self.orders.acquire().await else { return Ok(()) };
         let (store, name) = (self.store.clone(), domain.to_owned());
         if let Some(key) = account::run(move || Ok(store.certificate(&name))).await? {
-            self.serve(domain, &Arc::new(key));
+            self.serve(domain, &key);
             if !self.time_to_renewal(domain, earlier).is_zero() {
                 log::info!("found a new certificate for {domain}");
                 return Ok(());
             }
         }
         log::info!("ordering a certificate for {domain} from {}", self.settings.directory);
-        let Certificate { key, chain_pem, key_pem } = self.obtain(domain, failures).await?;
+        let Certificate { key, pem } = self.obtain(domain, failures).await?;
         self.serve(domain, &key);
         // It is used even if it cannot be kept.
         let (store, name) = (self.store.clone(), domain.to_owned());
-        let kept = account::run(move || store.save_certificate(&name, &chain_pem, &key_pem)).await;
+        let kept = account::run(move || store.save_certificate(&name, &pem)).await;
         if self.time_to_renewal(domain, earlier).is_zero() {
             let reason =
                 "it is due for renewal already: compare this machine's clock with the certificate's times";

@@ -5,6 +5,7 @@
 //! TLS or HTTP; `store` keeps what a restart must not lose.
 
 mod account;
+mod certificate;
 pub(crate) mod challenges;
 mod client;
 mod directory;

@@ -1,17 +1,13 @@
 //! One order: from the account to a certificate.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use instant_acme::{
     Account, AuthorizationStatus, ChallengeHandle, ChallengeType, Error, Identifier, NewOrder, Order,
     OrderStatus, RetryPolicy,
 };
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
 
+use super::certificate::Certificate;
 use super::challenges::{Answered, Challenges};
 use super::error::{OrderError, problem};
 
@@ -44,16 +40,6 @@ impl Method {
     }
 }
 
-/// A certificate, with its key.
-#[derive(Debug)]
-pub(super) struct Certificate {
-    pub(super) key: Arc<CertifiedKey>,
-    /// The chain, as PEM.
-    pub(super) chain_pem: String,
-    /// The private key, as PEM.
-    pub(super) key_pem: String,
-}
-
 /// Obtains a certificate for a domain, by the first of these methods that the certificate authority offers.
 pub(super) async fn obtain(
     account: &Account,
@@ -66,15 +52,8 @@ pub(super) async fn obtain(
     validate(&mut order, domain, methods, challenges).await?;
     let key_pem = order.finalize().await?;
     let chain_pem = order.poll_certificate(&PATIENCE).await?;
-    let key = certified_key(&chain_pem, &key_pem).map_err(OrderError::Certificate)?;
-    Ok(Certificate { key: Arc::new(key), chain_pem, key_pem })
-}
-
-fn certified_key(chain: &str, key: &str) -> Result<CertifiedKey, String> {
-    let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>();
-    let chain = chain.map_err(|error| error.to_string())?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| error.to_string())?;
-    CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| error.to_string())
+    let pem = format!("{}\n{}\n", chain_pem.trim_end(), key_pem.trim_end());
+    Certificate::parse(pem.into_bytes()).map_err(OrderError::Certificate)
 }
 
 /// Has the certificate authority validate the domain.

@@ -4,18 +4,18 @@ use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use instant_acme::AccountCredentials;
 use rustix::fs::{Access, access};
-use rustls::crypto::ring;
 use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
 
+use super::certificate::Certificate;
 use super::directory::AcmeDirectory;
 use super::error::AcmeError;
 use crate::fs::atomic_file;
 use crate::fs::regular_file::{self, SMALL_FILE_LIMIT};
-use crate::tls::pem_file;
 
 /// What is in the folder of hosts.
 const FOLDER: &str = "acme";
@@ -73,30 +73,25 @@ impl Store {
     }
 
     /// The certificate for a domain. `None`: there is none, or one that is damaged, which is logged.
-    pub(super) fn certificate(&self, domain: &str) -> Option<CertifiedKey> {
+    pub(super) fn certificate(&self, domain: &str) -> Option<Arc<CertifiedKey>> {
         let path = self.certificate_file(domain);
-        if !path.exists() {
-            return None;
-        }
-        let read = || {
-            let chain = pem_file::certificates(&path).map_err(|error| error.to_string())?;
-            let key = pem_file::key(&path).map_err(|error| error.to_string())?;
-            let provider = ring::default_provider();
-            CertifiedKey::from_der(chain, key, &provider).map_err(|error| error.to_string())
+        let read = match regular_file::read(&path, SMALL_FILE_LIMIT) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            read => read.map_err(|error| error.to_string()),
         };
-        read()
-            .inspect_err(|reason| {
-                log::warn!(
-                    "ordering a new certificate for {domain}: {} cannot be used: {reason}",
-                    path.display()
-                )
-            })
-            .ok()
+        match read.and_then(Certificate::parse) {
+            Ok(certificate) => Some(certificate.key),
+            Err(reason) => {
+                let path = path.display();
+                log::warn!("ordering a new certificate for {domain}: {path} cannot be used: {reason}");
+                None
+            }
+        }
     }
 
     /// Keeps a certificate with its key, both in one file, which is replaced in one step.
-    pub(super) fn save_certificate(&self, domain: &str, chain: &str, key: &str) -> io::Result<()> {
-        self.write(&file_name(domain), format!("{}\n{}\n", chain.trim_end(), key.trim_end()).as_bytes())
+    pub(super) fn save_certificate(&self, domain: &str, pem: &[u8]) -> io::Result<()> {
+        self.write(&file_name(domain), pem)
     }
 
     fn certificate_file(&self, domain: &str) -> PathBuf {
@@ -135,7 +130,8 @@ mod tests {
         assert!(store.certificate("a.example").is_none() && store.account().unwrap().is_none());
 
         let pair = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
-        store.save_certificate("a.example", &pair.cert.pem(), &pair.signing_key.serialize_pem()).unwrap();
+        let pem = pair.cert.pem() + &pair.signing_key.serialize_pem();
+        store.save_certificate("a.example", pem.as_bytes()).unwrap();
         assert_eq!(mode(&store.certificate_file("a.example")), 0o600);
         assert_eq!(store.certificate("a.example").unwrap().cert[0], *pair.cert.der());
     }
@@ -147,7 +143,8 @@ mod tests {
         let (one, other) = ["a.example", "a.example"]
             .map(|name| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap())
             .into();
-        store.save_certificate("a.example", &one.cert.pem(), &other.signing_key.serialize_pem()).unwrap();
+        let pem = one.cert.pem() + &other.signing_key.serialize_pem();
+        store.save_certificate("a.example", pem.as_bytes()).unwrap();
         assert!(store.certificate("a.example").is_none());
         fs::write(store.folder.join(ACCOUNT), "{").unwrap();
         let error = store.account().err().unwrap().to_string();

@@ -1,5 +1,5 @@
 //! Two hosts behind nginx and behind HAProxy, with the settings that the book has for them, restarted one after the other or
-//! taken over by new ones while clients send requests: none fails.
+//! replaced by new ones while clients send requests: none fails.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

@@ -71,7 +71,7 @@ pub(crate) struct Pebble {
     pub(crate) program: Host,
     pub(crate) names: Names,
     place: Place,
-    /// The certificate of the authority that has issued the one of its own server.
+    /// The certificate of the authority that issued the certificate of the directory.
     pub(crate) authority: String,
 }
 

@@ -205,7 +205,7 @@ fn a_process_that_was_prepared_for_another_kind_of_policy_is_no_less_confined() 
     let Some(own) = sandboxed_with(Preparation::Own, "nothing", &Value::Null, &Policy::default()) else {
         return;
     };
-    // The filters of its own kind are in force already, so it cannot have others.
+    // The filters of its kind are in force already, and others cannot replace them.
     let refused = nothing(Preparation::Other, &Policy::default()).refused.unwrap();
     assert!(refused.contains("prepared for policies of another kind"), "{refused}");
     // Those of the strict preset are only made ahead, and are made anew.

@@ -41,8 +41,7 @@ impl Sink {
     pub(crate) fn new(file: File, folder: Option<File>) -> io::Result<Self> {
         static LOCK: Mutex<()> = Mutex::new(());
         let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
-        open_maps()?;
-        unwind::prepare();
+        prepare()?;
         let free = FILES.iter().position(|slot| slot.load(Ordering::SeqCst) == NONE);
         let slot = free.ok_or_else(|| io::Error::other(format!("more than {SINKS} hosts in one process")))?;
         FOLDERS[slot].store(folder.as_ref().map_or(NONE, AsRawFd::as_raw_fd), Ordering::SeqCst);
@@ -69,14 +68,10 @@ impl Drop for Sink {
 /// # Errors
 /// `/proc` is not there.
 pub(crate) fn prepare() -> io::Result<()> {
-    unwind::prepare();
-    open_maps()
-}
-
-fn open_maps() -> io::Result<()> {
     static LOCK: Mutex<()> = Mutex::new(());
     let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     if MAPS.load(Ordering::SeqCst) == NONE {
+        unwind::prepare();
         MAPS.store(File::open("/proc/self/maps")?.into_raw_fd(), Ordering::SeqCst);
     }
     Ok(())

@@ -46,6 +46,7 @@ impl Recorder {
             Some((store, ledger)) => (Place::Store(store), ledger),
             None => (Place::Memory, Ledger::default()),
         };
+        usage.publish(&ledger);
         Self::run(usage, store, ledger)
     }
 
@@ -64,17 +65,12 @@ impl Recorder {
     }
 
     fn run(usage: Usage, place: Place, ledger: Ledger) -> io::Result<Self> {
-        if !matches!(place, Place::Taken(_)) {
-            usage.publish(&ledger);
-        }
         let (end, ends) = channel();
         let keeper = Keeper { usage, place, ledger, is_failing: false };
         let thread = thread::Builder::new().name("atoll-usage".into()).spawn(move || keeper.run(&ends))?;
         Ok(Self { end: Some(end), thread: Some(thread) })
     }
-}
 
-impl Recorder {
     /// Ends it, and waits for the folder if another host that this one has replaced still has it.
     pub(crate) fn finish(self) {
         if let Some(end) = &self.end {

@@ -44,6 +44,17 @@ struct Parts {
     lock: Option<HostLock>,
 }
 
+impl Parts {
+    /// Opens the socket for the host after this one, unless it is open.
+    fn open_takeover(&mut self) -> io::Result<()> {
+        let Some(lock) = &self.lock else { return Err(io::ErrorKind::NotFound.into()) };
+        if self.takeover.is_none() {
+            self.takeover = Some(SocketFile::bind(path(lock.folder()), 0o600)?);
+        }
+        Ok(())
+    }
+}
+
 /// The parts that a host has when it is the only one of its registry file.
 #[derive(Debug)]
 pub(in crate::server) struct Waiting {
@@ -192,8 +203,10 @@ impl Ownership {
     /// this one serves. A host that cannot reports that when it [waits](Self::successor) for the next one.
     pub(in crate::server) fn offer(&self) {
         let mut parts = self.parts();
-        if let (None, None, Some(lock)) = (&parts.waiting, &parts.takeover, &parts.lock) {
-            parts.takeover = SocketFile::bind(path(lock.folder()), 0o600).ok();
+        if parts.waiting.is_none()
+            && let Err(error) = parts.open_takeover()
+        {
+            log::debug!("cannot open the socket for the next host yet: {error}");
         }
     }
 
@@ -203,10 +216,7 @@ impl Ownership {
         sockets: Vec<(Handed, OwnedFd)>,
     ) -> io::Result<(tokio::net::UnixListener, Vec<(Handed, OwnedFd)>)> {
         let mut parts = self.parts();
-        let Some(lock) = &parts.lock else { return Err(io::ErrorKind::NotFound.into()) };
-        if parts.takeover.is_none() {
-            parts.takeover = Some(SocketFile::bind(path(lock.folder()), 0o600)?);
-        }
+        parts.open_takeover()?;
         let Parts { takeover: Some((socket, file)), handed, .. } = &mut *parts else {
             return Err(io::ErrorKind::NotFound.into());
         };

@@ -41,10 +41,15 @@ fn with_options(launch: Launch, address: SocketAddr, more: &[&str]) -> Launch {
 type Replace<'a> = &'a dyn Fn(Host, SocketAddr, &[&str], &dyn Fn()) -> (Host, Option<Host>);
 
 /// Stops a host, and starts another one.
-fn restart(mut old: Host, address: SocketAddr, more: &[&str], goes_on: &dyn Fn()) -> (Host, Option<Host>) {
+fn restart(
+    mut old: Host,
+    address: SocketAddr,
+    more: &[&str],
+    wait_for_answers: &dyn Fn(),
+) -> (Host, Option<Host>) {
     old.signal(libc::SIGTERM);
     wait_until("it has ended", || !old.is_running());
-    goes_on();
+    wait_for_answers();
     (host(address, more), None)
 }
 
@@ -110,7 +115,7 @@ fn replace_behind(
                 scope.spawn(move || send(address, number, stopping, answered))
             })
             .collect();
-        let goes_on = || {
+        let wait_for_answers = || {
             let before = answered.load(Ordering::Relaxed);
             wait_until("requests are answered", || {
                 let ended = clients.iter().any(|client| client.is_finished());
@@ -121,15 +126,15 @@ fn replace_behind(
         let mut finishing = Vec::new();
         for _ in 0..rounds {
             for (host, address) in hosts.iter_mut().zip(addresses) {
-                goes_on();
+                wait_for_answers();
                 let Some(old) = host.take() else { continue };
-                let (new, old) = replace(old, address, more, &goes_on);
+                let (new, old) = replace(old, address, more, &wait_for_answers);
                 finishing.extend(old);
                 wait_until("the new one gets requests", || is_used(&new));
                 *host = Some(new);
             }
         }
-        goes_on();
+        wait_for_answers();
         stopping.store(true, Ordering::Relaxed);
         for client in clients {
             client.join().expect("no request fails");

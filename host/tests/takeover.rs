@@ -106,14 +106,14 @@ fn no_request_fails_while_hosts_take_over_from_each_other() {
     let (address, socket) = (host.address(), host.folder().join("http.sock"));
     let inode = fs::metadata(&socket).unwrap().ino();
     let load = Steady::start(&[tcp(address), unix(&socket)]);
-    load.goes_on(100);
+    load.wait_for_answers(100);
     let mut old = Vec::new();
     for _ in 0..ROUNDS {
         let sockets: Vec<_> = (0..8).map(|_| websocket(address)).collect();
         let new = take_over(&host, &arguments);
         assert_eq!(new.address(), address);
         host.wait_for_log(&[&format!("process {} has replaced this one", new.pid())]);
-        load.goes_on(200);
+        load.wait_for_answers(200);
         // Clients of WebSockets are sent to the new host: the old one closes those that it has.
         let closed: Vec<_> = sockets.into_iter().map(|socket| thread::spawn(|| close_code(socket))).collect();
         old.push((host, closed));
@@ -125,7 +125,7 @@ fn no_request_fails_while_hosts_take_over_from_each_other() {
         let ended = host.ended();
         assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     }
-    load.goes_on(100);
+    load.wait_for_answers(100);
     let answered = load.stop();
     assert!(answered > 500, "{answered}");
     println!("{answered} requests, none failed");
@@ -163,11 +163,11 @@ fn no_request_fails_over_tls() {
         shown.split(' ').next()?.parse::<SocketAddr>().ok()
     });
     let load = Steady::start(&[tls(host.address(), made.cert.der().clone())]);
-    load.goes_on(50);
+    load.wait_for_answers(50);
     let new = take_over(&host, &arguments);
     assert_eq!(new.address(), host.address());
     assert_eq!(host.ended().status.code(), Some(0));
-    load.goes_on(50);
+    load.wait_for_answers(50);
     load.stop();
     let mut client = TcpStream::connect(redirecting).unwrap();
     client.write_all(b"GET /x HTTP/1.0\r\nhost: localhost\r\n\r\n").unwrap();
@@ -178,7 +178,7 @@ fn no_request_fails_over_tls() {
 }
 
 #[test]
-fn commands_reach_the_new_host_and_its_counts_go_on() {
+fn commands_reach_the_new_host_and_its_counts_continue() {
     let host = Launch::serve(apps()).args(["--admin", "127.0.0.1:0"]).start();
     let admin = host.admin();
     for _ in 0..5 {
@@ -253,16 +253,16 @@ fn the_old_host_continues_when_the_new_one_is_killed() {
     let (host, mut new) = taking_over();
     let socket = host.folder().join("http.sock");
     let load = Steady::start(&[tcp(host.address()), unix(&socket)]);
-    load.goes_on(50);
+    load.wait_for_answers(50);
     new.signal(libc::SIGKILL);
     new.ended();
     host.wait_for_log(&["WARN", "has given up the takeover: it has ended before it served"]);
-    load.goes_on(100);
+    load.wait_for_answers(100);
     // The next one succeeds.
     fs::write(host.folder().join("gate"), "").unwrap();
     let new = take_over(&host, &["--listen", "127.0.0.1:0", "--listen", "unix:http.sock"]);
     assert_eq!(host.ended().status.code(), Some(0));
-    load.goes_on(50);
+    load.wait_for_answers(50);
     load.stop();
     assert!(new.stop().status.success());
 }
@@ -307,7 +307,7 @@ fn what_keeps_the_new_host_from_starting_leaves_the_old_one_alone() {
         let failed = successor(&host, arguments).run();
         assert_eq!(failed.status.code(), Some(1), "{}", failed.stderr);
         contains(&failed.stderr, words);
-        load.goes_on(50);
+        load.wait_for_answers(50);
     };
     let listen = ["--listen", "127.0.0.1:0"];
     fails(&["--listen", "192.0.2.1:1"], &["cannot listen on 192.0.2.1:1"]);
@@ -429,7 +429,7 @@ fn a_program_with_a_host_takes_over_from_another_one() {
     new.wait_for_log(&["took over from process"]);
     assert_eq!(new.address(), host.address());
     assert_eq!(host.ended().status.code(), Some(0));
-    load.goes_on(50);
+    load.wait_for_answers(50);
     load.stop();
     assert_eq!(new.get("/").text(), "a page of the program's own\n");
     assert!(new.stop().status.success());

@@ -265,7 +265,7 @@ fn a_new_certificate_is_taken_over_and_connections_go_on() {
         let mut before = connect(host.address(), &old.root, &[], BOTH).await.unwrap();
         assert!(get(&mut before, "/apps/probe/answer").await.starts_with("HTTP/1.1 500"));
 
-        let goes_on = async |host: &Host| {
+        let wait_for_answers = async |host: &Host| {
             connect(host.address(), &old.root, &[], BOTH).await.unwrap();
         };
         host.replace("cert.pem", "not a certificate");
@@ -274,10 +274,10 @@ fn a_new_certificate_is_taken_over_and_connections_go_on() {
             "keeping the current certificate",
             "cert.pem contains no usable certificate",
         ]);
-        goes_on(&host).await;
+        wait_for_answers(&host).await;
         host.replace("cert.pem", &new.certificate);
         host.wait_for_log(&["WARN", "the key key.pem does not match the certificate cert.pem"]);
-        goes_on(&host).await;
+        wait_for_answers(&host).await;
         host.replace("key.pem", &new.key);
         host.wait_for_log(&["INFO", "reloaded the certificate cert.pem"]);
 

@@ -37,10 +37,10 @@ impl Steady {
                 while !stopping.load(Ordering::Relaxed) {
                     let mut open = connection.take().unwrap_or_else(|| connect().expect("it connects"));
                     let number = answered.load(Ordering::Relaxed);
-                    let may_go_on = echo(&mut *open, body)
+                    let stays_open = echo(&mut *open, body)
                         .unwrap_or_else(|error| panic!("{error} at about request {number}, kept: {is_kept}"));
                     answered.fetch_add(1, Ordering::Relaxed);
-                    connection = (may_go_on && is_kept).then_some(open);
+                    connection = (stays_open && is_kept).then_some(open);
                     // Constant, and not all that the machine can bear: other tests run beside this one.
                     thread::sleep(Duration::from_millis(2));
                 }
@@ -52,7 +52,7 @@ impl Steady {
 
     /// Waits until so many more requests are answered.
     #[track_caller]
-    pub(crate) fn goes_on(&self, more: usize) {
+    pub(crate) fn wait_for_answers(&self, more: usize) {
         let before = self.answered.load(Ordering::Relaxed);
         wait_until("requests are answered", || {
             let has_failed = self.clients.iter().any(JoinHandle::is_finished);

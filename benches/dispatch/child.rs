@@ -1,11 +1,11 @@
 //! Child processes: this program again, with another job.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::parent_id;
 use std::process::{self, Command, Stdio};
 use std::{env, thread};
 
-use crate::{awake, memory};
+use crate::{awake, instructions, memory};
 
 /// The first argument of a child; its job follows, and the number of the process that started it.
 const ARGUMENT: &str = "--child";
@@ -17,15 +17,18 @@ pub(crate) enum Job {
     StayAwake,
     /// Says how much memory apps take; see [`memory`].
     WeighApps,
+    /// Serves what is asked under valgrind; see [`instructions`].
+    Serve,
 }
 
 impl Job {
-    const ALL: [Self; 2] = [Self::StayAwake, Self::WeighApps];
+    const ALL: [Self; 3] = [Self::StayAwake, Self::WeighApps, Self::Serve];
 
     fn name(self) -> &'static str {
         match self {
             Self::StayAwake => "stay-awake",
             Self::WeighApps => "weigh-apps",
+            Self::Serve => "serve",
         }
     }
 
@@ -44,6 +47,7 @@ impl Job {
         match job {
             Self::StayAwake => awake::stay_awake(&rest),
             Self::WeighApps => memory::weigh_apps(&rest),
+            Self::Serve => instructions::serve(&rest),
         }
         true
     }
@@ -66,14 +70,38 @@ pub(crate) struct Child(process::Child);
 impl Child {
     pub(crate) fn start(job: Job, arguments: &[&str]) -> Self {
         let program = env::current_exe().expect("this program has a path");
-        let child = Command::new(program)
+        Self::spawn(Command::new(program).stdin(Stdio::null()), job, arguments)
+    }
+
+    /// As [`start`](Self::start), within another program, with a pipe as its standard input.
+    pub(crate) fn start_within(outer: &[&str], job: Job, arguments: &[&str]) -> Self {
+        let program = env::current_exe().expect("this program has a path");
+        let (outer, options) = outer.split_first().expect("there is another program");
+        Self::spawn(Command::new(outer).args(options).arg(program).stdin(Stdio::piped()), job, arguments)
+    }
+
+    fn spawn(command: &mut Command, job: Job, arguments: &[&str]) -> Self {
+        let child = command
             .args([ARGUMENT, job.name(), &process::id().to_string()])
             .args(arguments)
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("this program can be started again");
+            .expect("a program can be started");
         Self(child)
+    }
+
+    /// The first line that the child prints.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        let output = self.0.stdout.as_mut().expect("it is a pipe");
+        BufReader::new(output).read_line(&mut line).expect("a child prints text");
+        line.trim_end().to_owned()
+    }
+
+    /// Closes its standard input, and waits until the child has ended well.
+    pub(crate) fn end(mut self) {
+        drop(self.0.stdin.take());
+        self.wait();
     }
 
     /// Waits until the child has ended well; what it has printed.
@@ -81,9 +109,13 @@ impl Child {
         let mut text = String::new();
         let mut output = self.0.stdout.take().expect("it is a pipe");
         output.read_to_string(&mut text).expect("a child prints text");
+        self.wait();
+        text
+    }
+
+    fn wait(&mut self) {
         let status = self.0.wait().expect("a child ends");
         assert!(status.success(), "a child ended with {status}");
-        text
     }
 }
 

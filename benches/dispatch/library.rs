@@ -9,8 +9,10 @@ use serde_json::Value;
 
 /// Builds the library of a package, or finds it built, and says where it is.
 fn build(package: &str) -> PathBuf {
+    // As optimised as what loads it.
+    let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let build = cargo()
-        .args(["build", "--release", "-p", package, "--lib", "--no-default-features"])
+        .args(["build", "--profile", profile, "-p", package, "--lib", "--no-default-features"])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .stderr(Stdio::inherit())

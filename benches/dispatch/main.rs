@@ -12,6 +12,7 @@ mod cpu;
 mod hop;
 mod host;
 mod http;
+mod instructions;
 mod isolation;
 mod library;
 mod lifecycle;
@@ -25,17 +26,19 @@ mod streams;
 mod table;
 mod turns;
 
+use std::process::ExitCode;
+
 use criterion::Criterion;
 
 /// That of the `atoll` command, for all that is compared.
 #[global_allocator]
 static ALLOCATOR: atoll_host::Allocator = atoll_host::Allocator;
 
-fn main() {
+fn main() -> ExitCode {
     // Apps in processes are this program again.
     atoll_host::run_child_process();
     if child::Job::was_done() {
-        return;
+        return ExitCode::SUCCESS;
     }
     let mut criterion = Criterion::default().nresamples(20_000).configure_from_args();
     let mut table = table::Table::default();
@@ -48,6 +51,13 @@ fn main() {
     many::bench(&mut criterion, &mut table);
     lifecycle::bench(&mut criterion, &mut table);
     memory::bench(&mut criterion, &mut table);
+    let is_within = instructions::bench(&mut criterion, &mut table);
     criterion.final_summary();
     table.finish();
+    if is_within {
+        ExitCode::SUCCESS
+    } else {
+        eprintln!("a request takes more instructions than its budget");
+        ExitCode::FAILURE
+    }
 }

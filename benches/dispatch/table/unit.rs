@@ -9,6 +9,8 @@ pub(crate) enum Unit {
     Rate(&'static str),
     /// Memory, in KiB.
     Memory,
+    /// Instructions of a processor.
+    Instructions,
 }
 
 impl Unit {
@@ -19,13 +21,14 @@ impl Unit {
             Self::Time if value < 1e-3 => format!("{:.1} µs", value * 1e6),
             Self::Time => format!("{:.1} ms", value * 1e3),
             Self::Memory => format!("{value:.0} KiB"),
+            Self::Instructions => format!("{value:.0}"),
         }
     }
 
     /// How much of the one there is for each of the other.
     pub(super) fn ratio(self, value: f64, base: f64) -> f64 {
         match self {
-            Self::Time | Self::Memory => value / base,
+            Self::Time | Self::Memory | Self::Instructions => value / base,
             Self::Rate(_) => base / value,
         }
     }

@@ -6,7 +6,7 @@ use std::str;
 
 use atoll_plugin::Call;
 use atoll_plugin::abi::Message;
-use atoll_plugin::protocol::{BodyEnd, Head, HttpRequest, HttpResponse, Request, Response};
+use atoll_plugin::protocol::{BodyEnd, Head, HttpRequest, HttpResponse, IndexedText, Request, Response};
 use atoll_port::WorkerMessage;
 use atoll_port::answer::{self, AnswerError};
 
@@ -16,7 +16,7 @@ use crate::library::stage::Staging;
 use crate::memory::buffer;
 
 fn message_of(bytes: &[u8]) -> Message {
-    Message { json: buffer::from_vec(bytes.to_vec()), transfer: buffer::list(Vec::new()) }
+    Message { json: buffer::from_vec(bytes.to_vec()), ..Message::default() }
 }
 
 /// A message of an app's.
@@ -24,15 +24,19 @@ pub fn message(bytes: &[u8]) {
     let _ = WorkerMessage::parse(message_of(bytes));
     atoll_port::check_agreement(bytes);
     let result: Result<serde_json::Value, AnswerError> = answer::result(Ok(message_of(bytes)));
-    if let Ok(response) = answer::http(bytes) {
+    // Any index: what it says is checked, and where it does not fit the message is read without it.
+    let (text, index) = bytes.split_at(bytes.len() - bytes.len() / 4);
+    assert_eq!(answer::http(text, index).is_ok(), answer::http(text, &[]).is_ok());
+    if let Ok(response) = answer::http(bytes, &[]) {
         assert!(result.is_ok(), "an HTTP response is a result");
         let raw = answer::raw_result(bytes).expect("an HTTP response is a result");
         let same: HttpResponse<'_> = serde_json::from_str(raw.get()).expect("it was read before");
         assert_eq!(response, same);
-        let written = response.message(7);
+        let IndexedText { json: written, index } = response.message(7);
         let expected = serde_json::to_vec(&Response::result(7, &response)).expect("it can be written");
         assert_eq!(str::from_utf8(&written), str::from_utf8(&expected));
-        assert_eq!(answer::http(&written).expect("what is written can be read"), response);
+        assert_eq!(answer::http(&written, &index).expect("what is written can be read"), response);
+        assert_eq!(answer::http(&written, &[]).expect("an index is not needed"), response);
     }
 }
 
@@ -53,14 +57,17 @@ pub fn request(bytes: &[u8]) {
             serde_json::to_vec(&Request::notification("body.end", &end)).expect("it can be written");
         assert_eq!(str::from_utf8(&end.message()), str::from_utf8(&expected));
     }
-    let request = HttpRequest::parse(text);
+    let request = HttpRequest::parse(text, &[]);
     let same = serde_json::from_str::<HttpRequest<'_>>(text);
     assert_eq!(request.as_ref().ok(), same.as_ref().ok());
     let Ok(request) = request else { return };
     let mut written = request.message(7);
     let expected = serde_json::to_vec(&Request::new(7, "http", &request)).expect("it can be written");
-    assert_eq!(str::from_utf8(&written), str::from_utf8(&expected));
-    assert_eq!(HttpRequest::set_deadline(&mut written, 5), request.deadline_ms.is_some());
+    assert_eq!(str::from_utf8(&written.json), str::from_utf8(&expected));
+    let Some(Head::Call { params, .. }) = Head::of(&written.json) else { panic!("it is in the usual form") };
+    let params = str::from_utf8(params).expect("what is written is text");
+    assert_eq!(HttpRequest::parse(params, &written.index).ok().as_ref(), Some(&request));
+    assert_eq!(HttpRequest::set_deadline(&mut written.json, 5), request.deadline_ms.is_some());
     let deadline_ms = request.deadline_ms.map(|_| 5);
     assert_eq!(written, HttpRequest { deadline_ms, ..request }.message(7));
 }

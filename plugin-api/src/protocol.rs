@@ -5,6 +5,7 @@
 #[doc(inline)]
 pub use atoll_protocol::{
     Background, Body, BodyEnd, BodyError, Cancel, Credit, ErrorData, ErrorObject, Fetch, Head, Header,
-    HttpRequest, HttpResponse, HttpVersion, INITIAL_CREDIT, Incoming, LogLevel, Request, Response, RpcCall,
-    Start, Started, Stream, WsClose, WsKind, WsMessage, Yes, code, header_text, method, piece_credit,
+    HttpRequest, HttpResponse, HttpVersion, INITIAL_CREDIT, Incoming, IndexedText, LogLevel, Request,
+    Response, RpcCall, Start, Started, Stream, WsClose, WsKind, WsMessage, Yes, code, header_text, method,
+    piece_credit,
 };

@@ -68,7 +68,7 @@ mod tests {
             let (_port, worker) = port_to_thread("a".into(), limits, AppWarnings::new("a".into()), calls);
             for text in sent {
                 let (json, transfer) = (buffer::from_vec(text.into()), buffer::list(Vec::new()));
-                assert!(worker.send(Message { json, transfer }));
+                assert!(worker.send(Message { json, transfer, ..Message::default() }));
             }
             let mut message = Message::default();
             let mut answers = sent.map(|_| Value::Null);

@@ -11,6 +11,9 @@ pub fn from_vec(bytes: Vec<u8>) -> Buffer {
         // SAFETY: these are the parts of a vector of this host's, given back once.
         drop(unsafe { Vec::from_raw_parts(data, len, capacity) });
     }
+    if bytes.capacity() == 0 {
+        return Buffer::default();
+    }
     let mut bytes = ManuallyDrop::new(bytes);
     // SAFETY: the parts of a vector that nothing else owns any more.
     unsafe {

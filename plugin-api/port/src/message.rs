@@ -1,5 +1,6 @@
 //! Messages of the host's.
 
+use atoll_protocol::IndexedText;
 use atoll_protocol::abi::{Buffer, Message};
 use serde::Serialize;
 
@@ -14,6 +15,7 @@ pub fn to_json(message: &impl Serialize) -> Vec<u8> {
 }
 
 /// A message with this text, and these buffers.
-pub fn message(json: Vec<u8>, transfer: Vec<Buffer>) -> Message {
-    Message { json: buffer::from_vec(json), transfer: buffer::list(transfer) }
+pub fn message(text: impl Into<IndexedText>, transfer: Vec<Buffer>) -> Message {
+    let IndexedText { json, index } = text.into();
+    Message { json: buffer::from_vec(json), index: buffer::from_vec(index), transfer: buffer::list(transfer) }
 }

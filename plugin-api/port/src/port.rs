@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use atoll_protocol::abi::{Buffer, Message};
-use atoll_protocol::{self as protocol, ErrorObject, HttpRequest, Incoming, Response, code};
+use atoll_protocol::{self as protocol, ErrorObject, HttpRequest, Incoming, IndexedText, Response, code};
 use foldhash::{HashMap, HashMapExt};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -128,7 +128,7 @@ impl Port {
     /// pending.
     pub fn hand_out(&self, item: Item) -> Option<Message> {
         match item {
-            Item::Request(id, json, transfer) => self.hand_out_request(id, json, transfer),
+            Item::Request(id, text, transfer) => self.hand_out_request(id, text, transfer),
             Item::Notification(message) => Some(message),
             Item::Answer(message) => {
                 self.note_answer_taken();
@@ -204,14 +204,17 @@ impl Port {
 
     /// The message of a request, with the time that is left for it; `None` when its deadline has passed, or its client
     /// has left.
-    fn hand_out_request(&self, id: u64, mut json: Vec<u8>, transfer: Option<Buffer>) -> Option<Message> {
+    fn hand_out_request(&self, id: u64, mut text: IndexedText, transfer: Option<Buffer>) -> Option<Message> {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         let left = self.with_pending(|pending| pending.get_mut(&id).and_then(Pending::hand_out))??;
         if let Some(left) = left {
             // Methods of the app's own have none to be changed.
-            let _ = HttpRequest::set_deadline(&mut json, u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            let _ = HttpRequest::set_deadline(
+                &mut text.json,
+                u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+            );
         }
-        Some(message(json, transfer.into_iter().collect()))
+        Some(message(text, transfer.into_iter().collect()))
     }
 
     /// When a request was sent and has to be answered; `None`: it is no longer pending.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use atoll_protocol::abi::{Buffer, Message};
-use atoll_protocol::{self as protocol, Cancel, Credit, Stream, method};
+use atoll_protocol::{self as protocol, Cancel, Credit, IndexedText, Stream, method};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -62,7 +62,7 @@ impl Port {
         transfer: Option<Buffer>,
     ) -> Result<Answer, CallError> {
         let mut transfer = transfer;
-        self.reserve()?.send(|id| to_json(&protocol::Request::new(id, method, params)), &mut transfer)
+        self.reserve()?.send(|id| to_json(&protocol::Request::new(id, method, params)).into(), &mut transfer)
     }
 }
 
@@ -81,7 +81,7 @@ impl Permit {
         self
     }
 
-    /// Sends the request that `json` writes for the given id, in this place: see [`Port::call`]. The
+    /// Sends the request that `text` writes for the given id, in this place: see [`Port::call`]. The
     /// buffer is taken only when it is sent.
     ///
     /// # Errors
@@ -91,12 +91,12 @@ impl Permit {
     /// Outside of a [`LocalSet`](tokio::task::LocalSet).
     pub fn send(
         mut self,
-        json: impl FnOnce(u64) -> Vec<u8>,
+        text: impl FnOnce(u64) -> IndexedText,
         transfer: &mut Option<Buffer>,
     ) -> Result<Answer, CallError> {
         let port = self.port.clone();
         let id = port.next_id.fetch_add(2, Ordering::Relaxed);
-        let json = json(id);
+        let text = text(id);
         let (sender, reply) = reply_queue::open(port.transport.inlet());
         let waiting = Pending {
             sender,
@@ -107,7 +107,7 @@ impl Permit {
         };
         port.with_pending(|pending| pending.insert(id, waiting)).ok_or(CallError::Closed)?;
         self.used = true;
-        port.transport.put(Item::Request(id, json, transfer.take()));
+        port.transport.put(Item::Request(id, text, transfer.take()));
         if port.transport.bell().is_awaited() {
             reply.ring_later(port.transport.bell());
         }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use atoll_protocol::IndexedText;
 use atoll_protocol::abi::{Buffer, Message};
 
 /// What a host sends to a worker. It becomes a message when the worker takes it: [`Port::hand_out`](crate::Port::hand_out).
 pub enum Item {
     /// A request with its number and its text, which is not a message yet: its deadline may have to be changed, and it is not
     /// handed out at all when it is no longer pending.
-    Request(u64, Vec<u8>, Option<Buffer>),
+    Request(u64, IndexedText, Option<Buffer>),
     /// A notification.
     Notification(Message),
     /// The answer to a request of the app's own.

@@ -69,6 +69,8 @@ pub struct Buffers {
 pub struct Message {
     /// JSON-RPC 2.0 text in UTF-8.
     pub json: Buffer,
+    /// Where in the text is what: see [`IndexedText::index`](crate::IndexedText::index). Empty: the text is to be read without.
+    pub index: Buffer,
     /// The buffers that the text refers to as `{"transfer": index}`.
     pub transfer: Buffers,
 }

@@ -28,7 +28,7 @@ pub use self::life::{Background, Cancel, LogLevel, Start, Started};
 pub use self::streams::{
     Body, BodyEnd, BodyError, Credit, INITIAL_CREDIT, Stream, WsClose, WsKind, WsMessage, Yes, piece_credit,
 };
-pub use self::wire::Head;
+pub use self::wire::{Head, IndexedText};
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use crate::protocol::Head;
 #[derive(Debug)]
 pub struct Call {
     json: Buffer,
+    index: Buffer,
     transfer: Buffers,
     id: Option<u64>,
     method: Cow<'static, str>,
@@ -75,16 +76,26 @@ impl Call {
         if text.is_empty() { "null" } else { text }
     }
 
-    /// The message's text, where in it the parameters are, and its buffers.
-    pub fn into_parts(self) -> (Buffer, Range<usize>, Buffers) {
-        (self.json, self.params, self.transfer)
+    /// What its message is made of.
+    pub(crate) fn into_parts(self) -> CallParts {
+        CallParts { json: self.json, index: self.index, params: self.params, transfer: self.transfer }
     }
+}
+
+/// The parts of a request or a notification.
+pub(crate) struct CallParts {
+    pub(crate) json: Buffer,
+    /// That of the text: see [`IndexedText::index`](crate::protocol::IndexedText::index).
+    pub(crate) index: Buffer,
+    /// Where in the text the parameters are.
+    pub(crate) params: Range<usize>,
+    pub(crate) transfer: Buffers,
 }
 
 impl Arrival {
     /// Reads a message's envelope.
     pub(crate) fn parse(message: Message) -> Result<Self, serde_json::Error> {
-        let Message { json, transfer } = message;
+        let Message { json, index, transfer } = message;
         let (id, method, params) = {
             let place = |params: &[u8]| {
                 let start = params.as_ptr() as usize - json.as_ptr() as usize;
@@ -104,8 +115,8 @@ impl Arrival {
             }
         };
         match (method, id) {
-            (Some(method), id) => Ok(Self::Call(Call { json, transfer, id, method, params })),
-            (None, Some(id)) => Ok(Self::Answer(id, Message { json, transfer })),
+            (Some(method), id) => Ok(Self::Call(Call { json, index, transfer, id, method, params })),
+            (None, Some(id)) => Ok(Self::Answer(id, Message { json, index, transfer })),
             (None, None) => Err(serde_json::Error::custom("missing field `method`")),
         }
     }
@@ -147,7 +158,7 @@ mod tests {
             extern "C" fn nothing(_: *const u8, _: *mut u8, _: usize, _: usize) {}
             Buffer::from_raw_parts(text.as_ptr().cast_mut(), text.len(), 0, std::ptr::null(), nothing)
         };
-        Message { json, transfer: Buffers::default() }
+        Message { json, ..Message::default() }
     }
 
     #[test]

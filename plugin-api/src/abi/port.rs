@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::abi::link::{self, Link};
 use crate::abi::{Buffer, Message, PortHandle, Received};
+use crate::protocol::IndexedText;
 
 /// A worker's end of its port: messages come from the host and go to it.
 ///
@@ -78,13 +79,15 @@ impl Port {
     /// Sends a message that is written already.
     pub(crate) fn send_json(&self, json: Vec<u8>, transfer: Vec<Buffer>) -> Result<(), Closed> {
         let link = self.link();
-        self.send_message(Message { json: link.buffer(json), transfer: link.buffers(transfer) })
+        let transfer = link.buffers(transfer);
+        self.send_message(Message { json: link.buffer(json), index: Buffer::default(), transfer })
     }
 
-    /// As [`send_json`](Self::send_json), with one buffer or none.
-    pub(crate) fn send_with(&self, json: Vec<u8>, buffer: Option<Buffer>) -> Result<(), Closed> {
+    /// Sends a message that is written already, with one buffer or none.
+    pub(crate) fn send_text(&self, text: IndexedText, buffer: Option<Buffer>) -> Result<(), Closed> {
         let link = self.link();
-        self.send_message(Message { json: link.buffer(json), transfer: link.buffer_list(buffer) })
+        let (json, index) = (link.buffer(text.json), link.buffer(text.index));
+        self.send_message(Message { json, index, transfer: link.buffer_list(buffer) })
     }
 
     fn send_message(&self, message: Message) -> Result<(), Closed> {

@@ -12,7 +12,7 @@ use self_cell::self_cell;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Error as _};
 
-use crate::abi::{Buffer, Buffers};
+use crate::abi::call::CallParts;
 use crate::http::body::Body;
 use crate::http::extensions::Extensions;
 use crate::http::header;
@@ -76,24 +76,22 @@ impl Inner {
 }
 
 impl Request {
-    /// Reads a request from `json[params]`; its body is one of `transfer`.
-    pub(crate) fn parse(
-        json: Buffer,
-        params: Range<usize>,
-        transfer: Buffers,
-    ) -> Result<Self, serde_json::Error> {
-        let mut transfer = transfer;
-        Self::read(Payload::Buffer(json), params, |index| transfer.take(index).map(Payload::Buffer))
+    /// Reads a request of the host's.
+    pub(crate) fn parse(call: CallParts) -> Result<Self, serde_json::Error> {
+        let CallParts { json, index, params, mut transfer } = call;
+        let body = |index| transfer.take(index).map(Payload::Buffer);
+        Self::read(Payload::Buffer(json), params, &index, body)
     }
 
     pub(crate) fn read(
         json: Payload,
         params: Range<usize>,
+        index: &[u8],
         body: impl FnOnce(usize) -> Option<Payload>,
     ) -> Result<Self, serde_json::Error> {
         let head = Head::try_new(Source { json, params }, |source| {
             let text = source.json.as_bytes().get(source.params.clone()).unwrap_or_default();
-            HttpRequest::parse(std::str::from_utf8(text).map_err(serde_json::Error::custom)?)
+            HttpRequest::parse(std::str::from_utf8(text).map_err(serde_json::Error::custom)?, index)
         })?;
         let request = head.borrow_dependent();
         let body = match request.body {
@@ -321,6 +319,7 @@ mod tests {
     use std::ptr;
 
     use super::*;
+    use crate::abi::{Buffer, Buffers};
     use crate::http::body::Content;
     use crate::http::response::Response;
 
@@ -342,7 +341,8 @@ mod tests {
     fn message(params: &str, body: &str) -> Result<Request, serde_json::Error> {
         let before = r#"{"jsonrpc":"2.0","params":"#;
         let json = buffer(&format!("{before}{params}}}"));
-        Request::parse(json, before.len()..before.len() + params.len(), transfer(body))
+        let (index, params) = (Buffer::default(), before.len()..before.len() + params.len());
+        Request::parse(CallParts { json, index, params, transfer: transfer(body) })
     }
 
     const PARAMS: &str = r#"{"method":"POST","path":"/a%20b","query":"x=1&y=a+b%21&x=2","prefix":"/apps/t",
@@ -385,7 +385,8 @@ mod tests {
         assert!(message(r#"{"method":"GET"}"#, "").is_err());
         let error = message(r#"{"method":"GET","path":"/","body":{"transfer":1}}"#, "").unwrap_err();
         assert!(error.to_string().contains("missing buffer 1"), "{error}");
-        assert!(Request::parse(buffer("{}"), 0..9, Buffers::default()).is_err());
+        let (json, index, transfer) = (buffer("{}"), Buffer::default(), Buffers::default());
+        assert!(Request::parse(CallParts { json, index, params: 0..9, transfer }).is_err());
     }
 
     #[test]

@@ -157,7 +157,7 @@ impl RequestBuilder {
         head.body = (!body.is_empty()).then_some(Body::Transfer(0));
         let json = serde_json::to_vec(&head).expect("a request can be written as JSON");
         let params = 0..json.len();
-        Request::read(Payload::Vec(json), params, |_| Some(Payload::Vec(body)))
+        Request::read(Payload::Vec(json), params, &[], |_| Some(Payload::Vec(body)))
             .expect("what was written as a request can be read as one")
     }
 }

@@ -8,6 +8,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Uri, Version};
 
 use super::body::Body;
+use super::header_names::HeaderNames;
 use super::lent::Lent;
 use crate::abi::Buffer;
 use crate::http::stream::Chunk;
@@ -24,6 +25,7 @@ pub struct Peer(pub SocketAddr);
 pub(super) fn request(
     head: &HttpRequest<'_>,
     message: &Bytes,
+    names: &mut HeaderNames,
     body: Body,
     host: Host,
 ) -> Result<Request<Body>, Error> {
@@ -44,8 +46,7 @@ pub(super) fn request(
     };
     request.headers_mut().reserve(head.headers.len());
     for header in &head.headers {
-        let name =
-            HeaderName::from_bytes(header.0.as_bytes()).map_err(|_| bad("a header name", &header.0))?;
+        let name = names.get(&header.0).map_err(|_| bad("a header name", &header.0))?;
         let value = header
             .value_bytes()
             .and_then(|bytes| match bytes {

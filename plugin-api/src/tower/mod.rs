@@ -8,6 +8,7 @@ mod app;
 mod body;
 mod caller;
 mod convert;
+mod header_names;
 mod lent;
 mod serve;
 mod service;

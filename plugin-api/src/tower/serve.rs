@@ -20,10 +20,11 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::body::Body;
 use super::caller::Caller;
+use super::header_names::HeaderNames;
 use super::lent::Lent;
 use super::service::{BoxError, HttpService};
 use super::{convert, upgrade};
-use crate::abi::call::Call;
+use crate::abi::call::{Call, CallParts};
 use crate::abi::hooks::signals;
 use crate::abi::panic::{catch, payload_text};
 use crate::abi::port::{Closed, Event, Port};
@@ -48,6 +49,7 @@ pub(super) struct Server<S: HttpService> {
     /// Which request a task is for.
     numbers: HashMap<tokio::task::Id, u64>,
     streams: Rc<RefCell<Streams>>,
+    names: HeaderNames,
     stopping: bool,
     /// Whether the app was notified of the end by a signal, so that its tasks come to theirs.
     is_signalled: bool,
@@ -70,6 +72,7 @@ impl<S: HttpService> Server<S> {
             running: HashMap::new(),
             numbers: HashMap::new(),
             streams: Rc::default(),
+            names: HeaderNames::default(),
             stopping: false,
             is_signalled: false,
         }
@@ -150,7 +153,7 @@ impl<S: HttpService> Server<S> {
         let host = self.requests.host(Some(id));
         let mut exchange =
             Exchange { id, port: self.port.clone(), streams: self.streams.clone(), lent: None };
-        let request = match request(call, &mut exchange, host.clone()) {
+        let request = match request(call, &mut exchange, &mut self.names, host.clone()) {
             Ok(request) => request,
             Err(error) => {
                 self.finish(id);
@@ -213,12 +216,17 @@ fn is_upgrade(request: &Request<Body>) -> bool {
     request.headers().contains_key(http::header::UPGRADE)
 }
 
-fn request(call: Call, exchange: &mut Exchange, host: Host) -> Result<Request<Body>, Error> {
-    let (json, params, mut transfer) = call.into_parts();
+fn request(
+    call: Call,
+    exchange: &mut Exchange,
+    names: &mut HeaderNames,
+    host: Host,
+) -> Result<Request<Body>, Error> {
+    let CallParts { json, index, params, mut transfer } = call.into_parts();
     let bad = |error: &dyn std::fmt::Display| Error::bad_request(error.to_string());
     let json = Bytes::from_owner(json);
     let text = std::str::from_utf8(json.get(params).unwrap_or_default()).map_err(|error| bad(&error))?;
-    let head = HttpRequest::parse(text).map_err(|error| bad(&error))?;
+    let head = HttpRequest::parse(text, &index).map_err(|error| bad(&error))?;
     let body = match head.body {
         None => Body::default(),
         Some(protocol::Body::Transfer(index)) => {
@@ -228,7 +236,7 @@ fn request(call: Call, exchange: &mut Exchange, host: Host) -> Result<Request<Bo
             Body::stream(exchange.channel(), exchange.lent().clone())
         }
     };
-    convert::request(&head, &json, body, host)
+    convert::request(&head, &json, names, body, host)
 }
 
 /// One request and its answer.
@@ -275,14 +283,14 @@ impl Exchange {
         let first = poll_fn(|context| body.as_mut().poll_frame(context)).now_or_never();
         let (mut begun, mut trailers) = (None, None);
         match first {
-            Some(None) => return self.head(&head, None, Vec::new()),
+            Some(None) => return self.head(&head, None, None),
             Some(Some(Ok(frame))) => match frame.into_data() {
                 Ok(data) => {
                     let piece = convert::piece(data, self.lent.as_deref());
                     let buffer = Chunk::from(piece).into_buffer(&self.port);
                     if body.is_end_stream() {
                         let whole = buffer.is_some().then_some(protocol::Body::Transfer(0));
-                        return self.head(&head, whole, buffer.into_iter().collect());
+                        return self.head(&head, whole, buffer);
                     }
                     begun = buffer;
                 }
@@ -292,7 +300,7 @@ impl Exchange {
             None => {}
         }
         let channel = self.channel();
-        self.head(&head, Some(protocol::Body::STREAM), Vec::new());
+        self.head(&head, Some(protocol::Body::STREAM), None);
         if let Some(buffer) = begun {
             channel.send_chunk(buffer);
         }
@@ -314,12 +322,12 @@ impl Exchange {
         &self,
         head: &http::response::Parts,
         body: Option<protocol::Body>,
-        transfer: Vec<Buffer>,
+        buffer: Option<Buffer>,
     ) {
         let response =
             HttpResponse { status: head.status.as_u16(), headers: convert::headers(&head.headers), body };
         // A port that is closed has ended the request as well.
-        let _ = self.port.send_json(response.message(self.id), transfer);
+        let _ = self.port.send_text(response.message(self.id), buffer);
     }
 }
 

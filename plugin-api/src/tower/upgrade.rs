@@ -65,7 +65,7 @@ async fn handshake<S: HttpService>(
         return Ok(());
     }
     let connection = TokioIo::new(hyper::upgrade::on(&mut response).await?);
-    exchange.head(&response.into_parts().0, Some(protocol::Body::STREAM), Vec::new());
+    exchange.head(&response.into_parts().0, Some(protocol::Body::STREAM), None);
     let channel = exchange.channel();
     let (from_service, to_service) = tokio::io::split(connection);
     tokio::select! {

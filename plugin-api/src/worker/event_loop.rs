@@ -145,8 +145,7 @@ impl EventLoop {
     }
 
     fn http(&mut self, id: u64, call: Call) -> Result<(), Closed> {
-        let (json, params, transfer) = call.into_parts();
-        let request = match Request::parse(json, params, transfer) {
+        let request = match Request::parse(call.into_parts()) {
             Ok(request) => request,
             Err(error) => return fail(&self.port, id, code::INVALID_PARAMS, error.to_string()),
         };
@@ -236,7 +235,7 @@ impl EventLoop {
                 (Some(protocol::Body::WEBSOCKET), None, Some(serve(socket)))
             }
         };
-        self.port.send_with(HttpResponse { status, headers, body }.message(id), buffer)?;
+        self.port.send_text(HttpResponse { status, headers, body }.message(id), buffer)?;
         match work {
             Some(work) => {
                 self.spawn(id, self.requests.host(Some(id)), work.map(|()| Done::Streamed).boxed_local());

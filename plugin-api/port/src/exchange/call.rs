@@ -42,9 +42,9 @@ pub async fn call<T: Target>(
     let limit = context.remaining(app.deadline());
     let deadline = Instant::now() + limit;
     context.set_deadline(deadline);
-    let json = |id| to_json(&Request::new(id, method, &params));
+    let text = |id| to_json(&Request::new(id, method, &params)).into();
     let (in_flight, generation, answered) = loop {
-        let sent = timeout_at(deadline, target::send(app, json, None, &context)).await;
+        let sent = timeout_at(deadline, target::send(app, text, None, &context)).await;
         let (in_flight, mut answer) = sent.map_err(|_elapsed| too_late(app, limit))?.map_err(from_problem)?;
         let generation = in_flight.number();
         match timeout_at(deadline, &mut answer).await {

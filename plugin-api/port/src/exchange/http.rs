@@ -46,8 +46,8 @@ pub async fn http<T: Target, R>(
     if !matches!(body, RequestBody::Stream(..)) {
         context.set_deadline(deadline);
     }
-    let (json, whole) = (|id| request.message(id), body.whole());
-    let mut sent = target::send_now(app, json, whole.as_ref(), &context);
+    let (text, whole) = (|id| request.message(id), body.whole());
+    let mut sent = target::send_now(app, text, whole.as_ref(), &context);
     let mut upload = body.into_upload();
     let is_upload = upload.is_some();
     let (mut exchange, first) = loop {
@@ -55,12 +55,12 @@ pub async fn http<T: Target, R>(
             Some(sent) => sent?,
             // Rare, and large as a future: with it inside, that of every request would be.
             None => {
-                let json = |id| {
-                    let mut message = json(id);
-                    HttpRequest::set_deadline(&mut message, left_ms(deadline));
-                    message
+                let text = |id| {
+                    let mut text = text(id);
+                    HttpRequest::set_deadline(&mut text.json, left_ms(deadline));
+                    text
                 };
-                Box::pin(timeout_at(deadline, target::send(app, json, whole.clone(), &context)))
+                Box::pin(timeout_at(deadline, target::send(app, text, whole.clone(), &context)))
                     .await
                     .map_err(|_elapsed| too_late(app, limit))??
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use atoll_protocol::IndexedText;
 use bytes::Bytes;
 
 use super::failure::queue_full;
@@ -54,11 +55,11 @@ pub trait Target {
     fn note_answer(&self, generation: &Self::Generation, times: Option<RequestTiming>);
 }
 
-/// Sends a request of any method to the generation that serves: the text that `json` writes for the given id. `None` if no
+/// Sends a request of any method to the generation that serves: the text that `text` writes for the given id. `None` if no
 /// generation serves. What the app calls for it carries `context` on.
 pub(super) fn send_now<T: Target>(
     target: &T,
-    json: impl Fn(u64) -> Vec<u8>,
+    text: impl Fn(u64) -> IndexedText,
     body: Option<&Bytes>,
     context: &CallContext,
 ) -> Option<Result<Sent<T::Generation>, Problem>> {
@@ -66,7 +67,7 @@ pub(super) fn send_now<T: Target>(
         Ok(in_flight) => in_flight,
         Err(problem) => return Some(Err(problem)),
     };
-    match in_flight.workers().call(json, body.cloned().map(buffer::from_bytes), Some(context)) {
+    match in_flight.workers().call(text, body.cloned().map(buffer::from_bytes), Some(context)) {
         Ok(answer) => Some(Ok((in_flight, answer))),
         Err(CallError::Full(queue)) => Some(Err(queue_full(target, queue))),
         // Its workers have ended.
@@ -83,12 +84,12 @@ pub(super) fn send_now<T: Target>(
 /// The app does not take the request.
 pub async fn send<T: Target>(
     target: &T,
-    json: impl Fn(u64) -> Vec<u8>,
+    text: impl Fn(u64) -> IndexedText,
     body: Option<Bytes>,
     context: &CallContext,
 ) -> Result<Sent<T::Generation>, Problem> {
     loop {
-        if let Some(sent) = send_now(target, &json, body.as_ref(), context) {
+        if let Some(sent) = send_now(target, &text, body.as_ref(), context) {
             return sent;
         }
         target.wait().await?;

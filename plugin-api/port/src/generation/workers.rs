@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use atoll_protocol::IndexedText;
 use atoll_protocol::abi::Buffer;
 use atoll_protocol::{Start, Started, method};
 use futures_util::future::{join_all, try_join_all};
@@ -87,7 +88,7 @@ impl Workers {
         timeout(limit, try_join_all(workers)).await.map_err(|_elapsed| SaveError::TimedOut(limit))?
     }
 
-    /// Sends a request to a worker, the next one in turn whose inbox has room: the text that `json` writes for the
+    /// Sends a request to a worker, the next one in turn whose inbox has room: the text that `text` writes for the
     /// given id. What the app calls for it carries its `context` on.
     ///
     /// # Errors
@@ -97,7 +98,7 @@ impl Workers {
     /// Outside of a [`LocalSet`](tokio::task::LocalSet).
     pub fn call(
         &self,
-        json: impl Fn(u64) -> Vec<u8>,
+        text: impl Fn(u64) -> IndexedText,
         transfer: Option<Buffer>,
         context: Option<&CallContext>,
     ) -> Result<Answer, CallError> {
@@ -107,7 +108,7 @@ impl Workers {
         for offset in 0..self.ports.len() {
             let port = &self.ports[(first + offset) % self.ports.len()];
             // A worker may end between the two.
-            match port.reserve().and_then(|place| place.on_behalf(context).send(&json, &mut transfer)) {
+            match port.reserve().and_then(|place| place.on_behalf(context).send(&text, &mut transfer)) {
                 Ok(answer) => return Ok(answer),
                 // That a worker is full is the better reason than that one has ended.
                 Err(full @ CallError::Full(_)) => refusal = full,

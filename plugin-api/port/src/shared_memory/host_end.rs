@@ -247,7 +247,8 @@ impl HostEnd {
     fn outgoing(&self, outbox: &mut Outbox, port: &Port, item: Item, lane: u8) -> Option<Outgoing> {
         let mut header = Header { kind: Kind::Other, lane, slot: 0, id: 0, begun: 0, deadline: 0 };
         let (id, json, transfer) = match item {
-            Item::Request(id, json, transfer) => (id, json, transfer),
+            // The ring carries texts without an index.
+            Item::Request(id, text, transfer) => (id, text.json, transfer),
             Item::Answer(message) => {
                 let outgoing = Outgoing::new(&header, message);
                 let end = outbox.ring.written() + outgoing.len() as u64;

@@ -183,7 +183,9 @@ fn what_is_withdrawn_or_too_late_is_not_handed_out() {
             let mut context = crate::CallContext::background("test");
             context.set_deadline(tokio::time::Instant::now());
             let place = both.port.reserve().unwrap().on_behalf(Some(&context));
-            place.send(|id| to_json(&atoll_protocol::Request::new(id, "echo", "late")), &mut None).unwrap()
+            place
+                .send(|id| to_json(&atoll_protocol::Request::new(id, "echo", "late")).into(), &mut None)
+                .unwrap()
         };
         let kept = both.port.call("echo", "kept", None).unwrap();
         drop(gone);

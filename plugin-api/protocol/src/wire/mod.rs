@@ -2,16 +2,21 @@
 //!
 //! What is written is byte for byte what serde_json makes of the same value, and what is read is what serde_json reads
 //! of the same text; a text in another form, as JSON allows many, is left to serde_json. It takes less than half of the
-//! instructions.
+//! instructions. What has written a message of a request or its answer knows where the texts in it are, and its reader needs not
+//! look for them: see [`IndexedText`].
 
+mod index;
 mod streams;
 
 use std::borrow::Cow;
 
 use memchr::memchr2;
 
+use self::index::Entries;
 use super::http::{Header, HttpRequest, HttpResponse, HttpVersion};
 use super::streams::Body;
+
+pub use index::IndexedText;
 
 impl<'a> HttpRequest<'a> {
     /// The message that asks for it, as the request `id`.
@@ -19,11 +24,11 @@ impl<'a> HttpRequest<'a> {
     /// ```
     /// use atoll_plugin::protocol::{HttpRequest, Request};
     ///
-    /// let request = HttpRequest::parse(r#"{"method":"GET","path":"/"}"#).unwrap();
+    /// let request = HttpRequest::parse(r#"{"method":"GET","path":"/"}"#, &[]).unwrap();
     /// let text = serde_json::to_vec(&Request::new(7, "http", &request)).unwrap();
-    /// assert_eq!(request.message(7), text);
+    /// assert_eq!(request.message(7).json, text);
     /// ```
-    pub fn message(&self, id: u64) -> Vec<u8> {
+    pub fn message(&self, id: u64) -> IndexedText {
         let mut writer = Writer::new(self.headers.len());
         writer.number(r#"{"jsonrpc":"2.0","id":"#, id);
         writer.text(r#","method":"http","params":{"method":""#, &self.method);
@@ -55,14 +60,15 @@ impl<'a> HttpRequest<'a> {
         writer.0
     }
 
-    /// Changes the deadline in a message that [`message`](Self::message) has made; whether it has one.
+    /// Changes the deadline in the text of a message that [`message`](Self::message) has made, which is behind all that its index
+    /// is of; whether it has one.
     ///
     /// ```
     /// use atoll_plugin::protocol::HttpRequest;
     ///
-    /// let request = HttpRequest::parse(r#"{"method":"GET","path":"/","deadline_ms":30000}"#).unwrap();
+    /// let request = HttpRequest::parse(r#"{"method":"GET","path":"/","deadline_ms":30000}"#, &[]).unwrap();
     /// let mut message = request.message(7);
-    /// assert!(HttpRequest::set_deadline(&mut message, 950));
+    /// assert!(HttpRequest::set_deadline(&mut message.json, 950));
     /// assert_eq!(message, HttpRequest { deadline_ms: Some(950), ..request }.message(7));
     /// ```
     pub fn set_deadline(message: &mut Vec<u8>, ms: u64) -> bool {
@@ -78,18 +84,20 @@ impl<'a> HttpRequest<'a> {
         true
     }
 
-    /// Reads the parameters of [`method::HTTP`](super::method::HTTP).
+    /// Reads the parameters of [`method::HTTP`](super::method::HTTP), by the [index](IndexedText::index) of their message, which
+    /// may be empty. It is believed: a text is what it names, with all that is in it.
     ///
     /// # Errors
     /// The text is not JSON, or not a request.
-    pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
-        match Reader::of(text).and_then(Self::read) {
+    pub fn parse(text: &'a str, index: &[u8]) -> Result<Self, serde_json::Error> {
+        let by_index = Reader::trusting(text, index).and_then(Self::read);
+        match by_index.or_else(|| Self::read(Reader::of(text)?)) {
             Some(request) => Ok(request),
             None => serde_json::from_str(text),
         }
     }
 
-    fn read(mut reader: Reader<'a>) -> Option<Self> {
+    fn read(mut reader: Reader<'a, '_>) -> Option<Self> {
         let request = Self {
             method: reader.text(r#"{"method":""#)?,
             path: reader.text(r#"","path":""#)?,
@@ -125,11 +133,11 @@ impl<'a> HttpResponse<'a> {
     /// ```
     /// use atoll_plugin::protocol::{HttpResponse, Response};
     ///
-    /// let response = HttpResponse::parse(r#"{"status":204}"#).unwrap();
+    /// let response = HttpResponse::parse(r#"{"status":204}"#, &[]).unwrap();
     /// let text = serde_json::to_vec(&Response::result(7, &response)).unwrap();
-    /// assert_eq!(response.message(7), text);
+    /// assert_eq!(response.message(7).json, text);
     /// ```
-    pub fn message(&self, id: u64) -> Vec<u8> {
+    pub fn message(&self, id: u64) -> IndexedText {
         let mut writer = Writer::new(self.headers.len());
         writer.number(r#"{"jsonrpc":"2.0","id":"#, id);
         writer.number(r#","result":{"status":"#, self.status.into());
@@ -140,18 +148,20 @@ impl<'a> HttpResponse<'a> {
         writer.0
     }
 
-    /// Reads the result of [`method::HTTP`](super::method::HTTP).
+    /// Reads the result of [`method::HTTP`](super::method::HTTP), by the [index](IndexedText::index) of its message, which may be
+    /// empty. It is an app's, and checked: what is read is the same as without it.
     ///
     /// # Errors
     /// The text is not JSON, or not an answer.
-    pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
-        match Reader::of(text).and_then(Self::read) {
+    pub fn parse(text: &'a str, index: &[u8]) -> Result<Self, serde_json::Error> {
+        let by_index = Reader::checking(text, index).and_then(Self::read);
+        match by_index.or_else(|| Self::read(Reader::of(text)?)) {
             Some(response) => Ok(response),
             None => serde_json::from_str(text),
         }
     }
 
-    fn read(mut reader: Reader<'a>) -> Option<Self> {
+    fn read(mut reader: Reader<'a, '_>) -> Option<Self> {
         let response = Self {
             status: reader.number(r#"{"status":"#)?.try_into().ok()?,
             headers: {
@@ -216,23 +226,28 @@ fn find_quote(bytes: &[u8]) -> Option<usize> {
     memchr2(b'"', b'\\', &bytes[searched..]).map(|place| searched + place)
 }
 
+/// How many texts a request has besides its headers.
+const OTHER_TEXTS: usize = 7;
+
 /// Writes an object, in which a text's last quote is part of what comes after it.
-struct Writer(Vec<u8>);
+struct Writer(IndexedText);
 
 impl Writer {
     /// With room for a message with so many headers, unless they are long.
     fn new(headers: usize) -> Self {
-        Self::with_capacity(384 + 48 * headers)
+        let index = Vec::with_capacity(index::ENTRY * (OTHER_TEXTS + 2 * headers));
+        Self(IndexedText { json: Vec::with_capacity(384 + 48 * headers), index })
     }
 
+    /// For a message without an index.
     fn with_capacity(bytes: usize) -> Self {
-        Self(Vec::with_capacity(bytes))
+        Self(Vec::with_capacity(bytes).into())
     }
 
     // Copying a text of known length takes an instruction or two, and a call otherwise.
     #[inline(always)]
     fn raw(&mut self, text: &str) {
-        self.0.extend_from_slice(text.as_bytes());
+        self.0.json.extend_from_slice(text.as_bytes());
     }
 
     fn number(&mut self, before: &str, number: u64) {
@@ -241,7 +256,7 @@ impl Writer {
     }
 
     fn json(&mut self, value: &impl serde::Serialize) {
-        serde_json::to_writer(&mut self.0, value).expect("numbers and texts are always JSON");
+        serde_json::to_writer(&mut self.0.json, value).expect("numbers and texts are always JSON");
     }
 
     /// A text without its last quote; the first one ends `before`.
@@ -253,7 +268,8 @@ impl Writer {
 
     fn value(&mut self, text: &str) {
         if is_plain(text) {
-            self.0.extend_from_slice(text.as_bytes());
+            self.0.json.extend_from_slice(text.as_bytes());
+            self.0.note(text.len(), false);
         } else {
             self.escaped(text);
         }
@@ -261,14 +277,16 @@ impl Writer {
 
     #[cold]
     fn escaped(&mut self, text: &str) {
-        self.0.pop();
+        self.0.json.pop();
+        let begun = self.0.json.len();
         self.json(&text);
-        self.0.pop();
+        self.0.json.pop();
+        self.0.note(self.0.json.len() - begun - 1, true);
     }
 
     fn whole_text(&mut self, before: &str, text: &str) {
         self.text(before, text);
-        self.0.push(b'"');
+        self.0.json.push(b'"');
     }
 
     fn headers(&mut self, headers: &[Header<'_>]) {
@@ -295,29 +313,54 @@ impl Writer {
 }
 
 /// Reads an object as [`Writer`] writes it; `None`: the text is in another form.
-struct Reader<'a>(&'a str);
+struct Reader<'a, 'i> {
+    text: &'a str,
+    /// Those of the strings that are not read yet; none where they are to be looked for.
+    index: Entries<'i>,
+    /// Whether a string that has no escapes by the index is looked through for them.
+    is_checked: bool,
+}
 
-impl<'a> Reader<'a> {
+impl<'a> Reader<'a, 'static> {
     /// Strings of JSON have no control characters, which is seen faster in all of the text than in each.
     fn of(text: &'a str) -> Option<Self> {
         let has_controls = text.bytes().fold(false, |found, byte| found | (byte < b' '));
-        (!has_controls).then_some(Self(text))
+        (!has_controls).then_some(Self::plain(text))
     }
 
+    /// Of a text that has no strings.
+    fn plain(text: &'a str) -> Self {
+        Self { text, index: Entries::default(), is_checked: true }
+    }
+}
+
+impl<'a, 'i> Reader<'a, 'i> {
+    /// With the index of a writer that is trusted; `None`: there is none.
+    fn trusting(text: &'a str, index: &'i [u8]) -> Option<Self> {
+        (!index.is_empty()).then(|| Self { text, index: Entries::of(index), is_checked: false })
+    }
+
+    /// With an index that may be wrong; `None`: there is none.
+    fn checking(text: &'a str, index: &'i [u8]) -> Option<Self> {
+        if index.is_empty() { None } else { Some(Self { index: Entries::of(index), ..Reader::of(text)? }) }
+    }
+}
+
+impl<'a> Reader<'a, '_> {
     #[inline(always)]
     fn raw(&mut self, text: &str) -> Option<()> {
-        self.0 = self.0.strip_prefix(text)?;
+        self.text = self.text.strip_prefix(text)?;
         Some(())
     }
 
     fn end(&self, text: &str) -> Option<()> {
-        (self.0 == text).then_some(())
+        (self.text == text).then_some(())
     }
 
     fn number(&mut self, before: &str) -> Option<u64> {
         self.raw(before)?;
-        let (number, length) = leading_number(self.0.as_bytes())?;
-        self.0 = self.0.get(length..)?;
+        let (number, length) = leading_number(self.text.as_bytes())?;
+        self.text = self.text.get(length..)?;
         Some(number)
     }
 
@@ -328,21 +371,39 @@ impl<'a> Reader<'a> {
         self.value()
     }
 
+    #[inline(always)]
     fn value(&mut self) -> Option<Cow<'a, str>> {
-        let bytes = self.0.as_bytes();
+        match self.index.next() {
+            Some((length, is_escaped)) => {
+                let text = self.take(length)?;
+                match is_escaped {
+                    true => unescaped(text),
+                    false if self.is_checked && find_quote(text.as_bytes()).is_some() => None,
+                    false => Some(Cow::Borrowed(text)),
+                }
+            }
+            None => self.searched(),
+        }
+    }
+
+    fn searched(&mut self) -> Option<Cow<'a, str>> {
+        let bytes = self.text.as_bytes();
         let mut end = find_quote(bytes)?;
         if bytes[end] == b'"' {
-            let (text, rest) = self.0.split_at_checked(end)?;
-            self.0 = rest;
-            return Some(Cow::Borrowed(text));
+            return self.take(end).map(Cow::Borrowed);
         }
         while bytes.get(end)? != &b'"' {
             // A character that is escaped is no end, whatever it is.
             end += if bytes[end] == b'\\' { 2 } else { 1 };
         }
-        let (text, rest) = self.0.split_at_checked(end)?;
-        self.0 = rest;
-        serde_json::from_str(&format!("\"{text}\"")).ok().map(Cow::Owned)
+        unescaped(self.take(end)?)
+    }
+
+    #[inline(always)]
+    fn take(&mut self, length: usize) -> Option<&'a str> {
+        let (text, rest) = self.text.split_at_checked(length)?;
+        self.text = rest;
+        Some(text)
     }
 
     fn whole_text(&mut self, before: &str) -> Option<Cow<'a, str>> {
@@ -389,6 +450,12 @@ impl<'a> Reader<'a> {
         let index = self.number(r#"{"transfer":"#)?.try_into().ok()?;
         self.raw("}").map(|()| Some(Body::Transfer(index)))
     }
+}
+
+/// What stands between the quotes of a JSON string.
+#[cold]
+fn unescaped(text: &str) -> Option<Cow<'_, str>> {
+    serde_json::from_str(&format!("\"{text}\"")).ok().map(Cow::Owned)
 }
 
 /// The number that a text begins with, and its length. Text that is not followed by these characters is part of another

@@ -20,7 +20,7 @@ impl Stream {
         let mut writer = Writer::with_capacity(LENGTH);
         writer.number(r#"{"jsonrpc":"2.0","method":"body.chunk","params":{"id":"#, self.id);
         writer.raw("}}");
-        writer.0
+        writer.0.json
     }
 
     /// Reads the parameters of [`method::BODY_CHUNK`](crate::method::BODY_CHUNK).
@@ -31,7 +31,7 @@ impl Stream {
         read(text, Self::read)
     }
 
-    pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
+    pub(super) fn read(mut reader: Reader<'_, '_>) -> Option<Self> {
         let stream = Self { id: reader.number(r#"{"id":"#)? };
         reader.end("}").map(|()| stream)
     }
@@ -56,7 +56,7 @@ impl<'a> BodyEnd<'a> {
             writer.raw("]");
         }
         writer.raw("}}");
-        writer.0
+        writer.0.json
     }
 
     /// Reads the parameters of [`method::BODY_END`](crate::method::BODY_END).
@@ -70,7 +70,7 @@ impl<'a> BodyEnd<'a> {
         }
     }
 
-    pub(super) fn read(mut reader: Reader<'a>) -> Option<Self> {
+    pub(super) fn read(mut reader: Reader<'a, '_>) -> Option<Self> {
         let id = reader.number(r#"{"id":"#)?;
         let trailers = match reader.raw(r#","trailers":["#) {
             Some(()) => reader.headers()?,
@@ -95,7 +95,7 @@ impl Credit {
         writer.number(r#"{"jsonrpc":"2.0","method":"body.credit","params":{"id":"#, self.id);
         writer.number(r#","bytes":"#, self.bytes);
         writer.raw("}}");
-        writer.0
+        writer.0.json
     }
 
     /// Reads the parameters of [`method::BODY_CREDIT`](crate::method::BODY_CREDIT).
@@ -106,7 +106,7 @@ impl Credit {
         read(text, Self::read)
     }
 
-    pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
+    pub(super) fn read(mut reader: Reader<'_, '_>) -> Option<Self> {
         let credit = Self { id: reader.number(r#"{"id":"#)?, bytes: reader.number(r#","bytes":"#)? };
         reader.end("}").map(|()| credit)
     }
@@ -131,7 +131,7 @@ impl WsMessage {
             WsKind::Ping => r#","kind":"ping"}}"#,
             WsKind::Pong => r#","kind":"pong"}}"#,
         });
-        writer.0
+        writer.0.json
     }
 
     /// Reads the parameters of [`method::WS_MESSAGE`](crate::method::WS_MESSAGE).
@@ -142,9 +142,9 @@ impl WsMessage {
         read(text, Self::read)
     }
 
-    pub(super) fn read(mut reader: Reader<'_>) -> Option<Self> {
+    pub(super) fn read(mut reader: Reader<'_, '_>) -> Option<Self> {
         let id = reader.number(r#"{"id":"#)?;
-        let kind = match reader.0 {
+        let kind = match reader.text {
             r#","kind":"text"}"# => WsKind::Text,
             r#","kind":"binary"}"# => WsKind::Binary,
             r#","kind":"ping"}"# => WsKind::Ping,
@@ -159,9 +159,9 @@ impl WsMessage {
 /// characters in them, so they need not be looked for.
 fn read<'a, T: serde::Deserialize<'a>>(
     text: &'a str,
-    own: impl FnOnce(Reader<'a>) -> Option<T>,
+    own: impl FnOnce(Reader<'a, 'static>) -> Option<T>,
 ) -> Result<T, serde_json::Error> {
-    match own(Reader(text)) {
+    match own(Reader::plain(text)) {
         Some(params) => Ok(params),
         None => serde_json::from_str(text),
     }

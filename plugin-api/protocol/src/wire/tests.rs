@@ -84,20 +84,24 @@ fn changed(text: &str, at: prop::sample::Index, by: char, how: u8) -> String {
 proptest! {
     #[test]
     fn a_request_is_written_and_read_as_serde_json_does(request in request(), id in any::<u64>()) {
-        let message = String::from_utf8(request.message(id)).unwrap();
+        let IndexedText { json, index } = request.message(id);
+        let message = String::from_utf8(json).unwrap();
         prop_assert_eq!(&message, &serde_json::to_string(&Request::new(id, "http", &request)).unwrap());
         let Some(Head::Call { id: Some(read), method: b"http", params }) = Head::of(message.as_bytes()) else {
             panic!("{message} is in another form")
         };
         prop_assert_eq!(read, id);
         // Without serde_json's help.
-        prop_assert_eq!(HttpRequest::read(Reader::of(std::str::from_utf8(params).unwrap()).unwrap()), Some(request));
+        let text = std::str::from_utf8(params).unwrap();
+        let by_index = Reader::trusting(text, &index).and_then(HttpRequest::read);
+        prop_assert_eq!(by_index.as_ref(), Some(&request));
+        prop_assert_eq!(HttpRequest::read(Reader::of(text).unwrap()), Some(request));
     }
 
     #[test]
     fn a_deadline_is_changed_wherever_it_is(request in request(), id in any::<u64>(), ms in any::<u64>()) {
         let mut message = request.message(id);
-        let changes = HttpRequest::set_deadline(&mut message, ms);
+        let changes = HttpRequest::set_deadline(&mut message.json, ms);
         prop_assert_eq!(changes, request.deadline_ms.is_some());
         let expected = HttpRequest { deadline_ms: request.deadline_ms.map(|_| ms), ..request };
         prop_assert_eq!(message, expected.message(id));
@@ -105,13 +109,48 @@ proptest! {
 
     #[test]
     fn a_response_is_written_and_read_as_serde_json_does(response in response(), id in any::<u64>()) {
-        let message = String::from_utf8(response.message(id)).unwrap();
+        let IndexedText { json, index } = response.message(id);
+        let message = String::from_utf8(json).unwrap();
         prop_assert_eq!(&message, &serde_json::to_string(&Response::result(id, &response)).unwrap());
         let Some(Head::Result { id: read, result }) = Head::of(message.as_bytes()) else {
             panic!("{message} is in another form")
         };
         prop_assert_eq!(read, id);
-        prop_assert_eq!(HttpResponse::read(Reader::of(std::str::from_utf8(result).unwrap()).unwrap()), Some(response));
+        let text = std::str::from_utf8(result).unwrap();
+        // Without headers there is nothing for an index.
+        let by_index = Reader::checking(text, &index).map(HttpResponse::read);
+        prop_assert_eq!(by_index.is_some(), !response.headers.is_empty());
+        prop_assert!(by_index.is_none_or(|read| read.as_ref() == Some(&response)));
+        prop_assert_eq!(HttpResponse::read(Reader::of(text).unwrap()), Some(response));
+    }
+
+    #[test]
+    fn an_index_that_does_not_fit_is_no_danger(
+        (request, response) in (request(), response()),
+        entries in prop::collection::vec(any::<(u16, bool)>(), 0..40),
+        cut in 0..4_usize,
+        at in any::<prop::sample::Index>(),
+    ) {
+        // Any entries, and the right ones but for one.
+        let mut any = IndexedText::default();
+        entries.iter().for_each(|&(length, is_escaped)| any.note(length.into(), is_escaped));
+        any.index.truncate(any.index.len().saturating_sub(cut));
+        for (text, right) in [
+            (serde_json::to_string(&request).unwrap(), request.message(1).index),
+            (serde_json::to_string(&response).unwrap(), response.message(1).index),
+        ] {
+            let mut changed = right;
+            if let Some(byte) = (!changed.is_empty()).then(|| at.index(changed.len())) {
+                changed[byte] ^= 1 << (byte % 8);
+            }
+            for index in [&any.index, &changed] {
+                let without = HttpRequest::parse(&text, &[]);
+                prop_assert_eq!(HttpRequest::parse(&text, index).is_ok(), without.is_ok());
+                // That of an app changes nothing.
+                let without = HttpResponse::parse(&text, &[]);
+                prop_assert_eq!(HttpResponse::parse(&text, index).ok(), without.ok());
+            }
+        }
     }
 
     #[test]
@@ -122,19 +161,19 @@ proptest! {
         how in any::<u8>(),
     ) {
         let stream = Stream { id };
-        let (read, text) = notification("body.chunk", stream, stream.chunk_message(), |text| Stream::read(Reader(text)));
+        let (read, text) = notification("body.chunk", stream, stream.chunk_message(), |text| Stream::read(Reader::plain(text)));
         prop_assert_eq!(read, Some(stream));
         let text = changed(&text, at, by, how);
         prop_assert_eq!(Stream::parse(&text).ok(), serde_json::from_str(&text).ok());
 
         let credit = Credit { id, bytes };
-        let (read, text) = notification("body.credit", credit, credit.message(), |text| Credit::read(Reader(text)));
+        let (read, text) = notification("body.credit", credit, credit.message(), |text| Credit::read(Reader::plain(text)));
         prop_assert_eq!(read, Some(credit));
         let text = changed(&text, at, by, how);
         prop_assert_eq!(Credit::parse(&text).ok(), serde_json::from_str(&text).ok());
 
         let message = WsMessage { id, kind };
-        let (read, text) = notification("ws.message", message, message.message(), |text| WsMessage::read(Reader(text)));
+        let (read, text) = notification("ws.message", message, message.message(), |text| WsMessage::read(Reader::plain(text)));
         prop_assert_eq!(read, Some(message));
         let text = changed(&text, at, by, how);
         prop_assert_eq!(WsMessage::parse(&text).ok(), serde_json::from_str(&text).ok());
@@ -179,18 +218,18 @@ proptest! {
 
 #[test]
 fn other_forms_of_json_are_read_as_well() {
-    let request = HttpRequest::parse(r#" { "path": "/", "method": "G\u0045T" } "#).unwrap();
+    let request = HttpRequest::parse(r#" { "path": "/", "method": "G\u0045T" } "#, &[]).unwrap();
     assert_eq!((&*request.method, &*request.path, request.deadline_ms), ("GET", "/", None));
-    assert_eq!(HttpResponse::parse(r#"{"body":null, "status":200}"#).unwrap().status, 200);
-    assert!(HttpRequest::parse(r#"{"method":"GET"}"#).is_err());
-    assert!(HttpResponse::parse(r#"{"status":200,"headers":[],"body":null}}"#).is_err());
-    assert!(HttpResponse::parse(r#"{"status":65536,"headers":[],"body":null}"#).is_err());
+    assert_eq!(HttpResponse::parse(r#"{"body":null, "status":200}"#, &[]).unwrap().status, 200);
+    assert!(HttpRequest::parse(r#"{"method":"GET"}"#, &[]).is_err());
+    assert!(HttpResponse::parse(r#"{"status":200,"headers":[],"body":null}}"#, &[]).is_err());
+    assert!(HttpResponse::parse(r#"{"status":65536,"headers":[],"body":null}"#, &[]).is_err());
 }
 
 #[test]
 fn versions_of_http_are_read_in_any_form() {
     let version = |text: &str| {
-        HttpRequest::parse(&format!(r#"{{"method":"GET","path":"/"{text}}}"#)).map(|it| it.version)
+        HttpRequest::parse(&format!(r#"{{"method":"GET","path":"/"{text}}}"#), &[]).map(|it| it.version)
     };
     assert_eq!(version("").unwrap(), HttpVersion::Http11);
     for (text, expected) in

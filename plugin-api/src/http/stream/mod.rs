@@ -101,6 +101,5 @@ impl Streams {
 
 /// The buffer of a message that has one.
 fn only_buffer(call: Call) -> Buffer {
-    let (_, _, mut transfer) = call.into_parts();
-    transfer.take(0).unwrap_or_default()
+    call.into_parts().transfer.take(0).unwrap_or_default()
 }

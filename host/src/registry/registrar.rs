@@ -17,6 +17,7 @@ use crate::library::loader::{Dlopen, Loader};
 use crate::library::preflight::Opener;
 use crate::observe::events::EventBus;
 use crate::observe::trace::SpanSink;
+use crate::process::pool::BlankPool;
 use crate::watch::Watcher;
 
 /// Adds and removes the apps of a [`Registry`], on the thread that runs their supervisors. Every kind of host is made of
@@ -34,6 +35,7 @@ pub struct Registrar {
 pub struct RegistrarBuilder {
     loader: Box<dyn FnOnce(PathBuf) -> Rc<dyn Loader>>,
     preflight: Option<Opener>,
+    blanks: BlankPool,
     spans: Option<Arc<dyn SpanSink>>,
     shows_details: bool,
 }
@@ -47,6 +49,11 @@ impl RegistrarBuilder {
     /// Opens each library that is new to this machine in a sandboxed process of this program first, if `on`.
     pub(crate) fn with_preflight(self, on: bool) -> Self {
         Self { preflight: on.then(Opener::this_program), ..self }
+    }
+
+    /// Has so many app processes wait for an app, for each kind of sandbox; with 0, each app waits for its process to start.
+    pub fn with_waiting_processes(self, of_a_kind: usize) -> Self {
+        Self { blanks: BlankPool::with(of_a_kind), ..self }
     }
 
     /// Sends the spans of requests there.
@@ -71,7 +78,8 @@ impl RegistrarBuilder {
     /// # Panics
     /// Outside of a [`LocalSet`](tokio::task::LocalSet), which runs the supervisors of the apps.
     pub fn build(self) -> Result<Registrar, SetupError> {
-        let resources = AppResources::new(self.loader, self.preflight, self.spans, self.shows_details)?;
+        let resources =
+            AppResources::new(self.loader, self.preflight, self.blanks, self.spans, self.shows_details)?;
         let registry = Arc::new(Registry::default());
         let call_sink = AppCalls::start(registry.index.clone());
         Ok(Registrar { registry, resources, call_sink })
@@ -84,6 +92,7 @@ impl Registrar {
         RegistrarBuilder {
             loader: Box::new(|_| Rc::new(Dlopen)),
             preflight: None,
+            blanks: BlankPool::default(),
             spans: None,
             shows_details: false,
         }

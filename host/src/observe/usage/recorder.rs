@@ -205,8 +205,7 @@ mod tests {
         }
         assert_eq!(keeper.written.hours().count(), KEPT_HOURS);
         assert_eq!(keeper.unwritten.hours().count(), 0);
-        let requests: Vec<u64> =
-            usage.report(None, None).apps.iter().map(|entry| entry.requests).collect();
+        let requests: Vec<u64> = usage.report(None, None).apps.iter().map(|entry| entry.requests).collect();
         assert_eq!(requests, [hours], "nothing is lost");
     }
 }

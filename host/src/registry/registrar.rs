@@ -17,7 +17,6 @@ use crate::library::loader::{Dlopen, Loader};
 use crate::library::preflight::Opener;
 use crate::observe::events::EventBus;
 use crate::observe::trace::SpanSink;
-use crate::process::pool::BlankPool;
 use crate::watch::Watcher;
 
 /// Adds and removes the apps of a [`Registry`], on the thread that runs their supervisors. Every kind of host is made of
@@ -35,7 +34,7 @@ pub struct Registrar {
 pub struct RegistrarBuilder {
     loader: Box<dyn FnOnce(PathBuf) -> Rc<dyn Loader>>,
     preflight: Option<Opener>,
-    blanks: BlankPool,
+    waiting_processes: Option<usize>,
     spans: Option<Arc<dyn SpanSink>>,
     shows_details: bool,
 }
@@ -53,7 +52,7 @@ impl RegistrarBuilder {
 
     /// Has so many app processes wait for an app, for each kind of sandbox; with 0, each app waits for its process to start.
     pub fn with_waiting_processes(self, of_a_kind: usize) -> Self {
-        Self { blanks: BlankPool::with(of_a_kind), ..self }
+        Self { waiting_processes: Some(of_a_kind), ..self }
     }
 
     /// Sends the spans of requests there.
@@ -78,8 +77,13 @@ impl RegistrarBuilder {
     /// # Panics
     /// Outside of a [`LocalSet`](tokio::task::LocalSet), which runs the supervisors of the apps.
     pub fn build(self) -> Result<Registrar, SetupError> {
-        let resources =
-            AppResources::new(self.loader, self.preflight, self.blanks, self.spans, self.shows_details)?;
+        let resources = AppResources::new(
+            self.loader,
+            self.preflight,
+            self.waiting_processes,
+            self.spans,
+            self.shows_details,
+        )?;
         let registry = Arc::new(Registry::default());
         let call_sink = AppCalls::start(registry.index.clone());
         Ok(Registrar { registry, resources, call_sink })
@@ -92,7 +96,7 @@ impl Registrar {
         RegistrarBuilder {
             loader: Box::new(|_| Rc::new(Dlopen)),
             preflight: None,
-            blanks: BlankPool::default(),
+            waiting_processes: None,
             spans: None,
             shows_details: false,
         }

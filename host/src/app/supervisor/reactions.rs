@@ -141,10 +141,10 @@ impl Supervisor {
     }
 
     /// The next start gets the copy of the library that a process has opened, when the app no longer serves from there: it need not
-    /// wait for what is left of the process.
+    /// wait for what is left of the process. A start that is under way may need it as that of its predecessor.
     fn take_copy(&mut self, number: Number) {
-        let is_serving = self.lifecycle.serving() == Some(number);
-        let live = self.live.get_mut(&number).filter(|_| is_serving && self.prepared.is_none());
+        let is_next = self.lifecycle.serving() == Some(number) && self.lifecycle.starting().is_none();
+        let live = self.live.get_mut(&number).filter(|_| is_next && self.prepared.is_none());
         if let Some(LiveGeneration { housing: Housing::Process { copy, .. }, .. }) = live {
             self.prepared = copy.take().and_then(Preparation::again);
         }

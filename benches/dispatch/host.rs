@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use atoll_host::config::{Config, Isolation};
 use atoll_host::internal::exchange::{RequestBody, ResponseBody};
-use atoll_host::internal::{App, Registrar, Registry, exchange};
+use atoll_host::internal::{App, Registrar, RegistrarBuilder, Registry, exchange};
 use atoll_plugin::protocol::{Header, HttpRequest, HttpVersion};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
@@ -14,6 +14,9 @@ use tokio::task::LocalSet;
 
 use crate::library::Copied;
 use crate::request;
+
+/// How a registry is built.
+type Build = fn() -> RegistrarBuilder;
 
 /// A host with the library of `hello`, whose apps are taken down when this is dropped.
 pub(crate) struct Host {
@@ -32,38 +35,42 @@ impl Host {
 
     /// One that unloads the app when it got no request for so long.
     pub(crate) fn with_idle_timeout(timeout: Option<Duration>) -> Self {
-        Self::with_hello(timeout, |config| config)
+        Self::with_hello(Registrar::builder, timeout, |config| config)
     }
 
     /// As [`with_idle_timeout`](Self::with_idle_timeout), with the app in a separate process.
     pub(crate) fn in_process_with_idle_timeout(timeout: Option<Duration>) -> Self {
-        Self::with_hello(timeout, in_processes)
+        Self::with_hello(Registrar::builder, timeout, in_processes)
     }
 
-    fn with_hello(timeout: Option<Duration>, change: impl FnOnce(Config) -> Config) -> Self {
+    /// As [`in_process_with_idle_timeout`](Self::in_process_with_idle_timeout), where no process waits for an app.
+    pub(crate) fn in_new_process_with_idle_timeout(timeout: Option<Duration>) -> Self {
+        Self::with_hello(|| Registrar::builder().with_waiting_processes(0), timeout, in_processes)
+    }
+
+    fn with_hello(build: Build, timeout: Option<Duration>, change: impl FnOnce(Config) -> Config) -> Self {
         let library = Copied::of("hello");
         let mut config = change(config(&["hello".to_owned()], &library.path()));
         for app in &mut config.apps {
             app.settings.idle_timeout_ms = timeout.map(|timeout| timeout.as_millis() as u64);
         }
-        Self::with_config(config, library)
+        Self::with_config(build, config, library)
     }
 
     /// One with apps of these names.
     pub(crate) fn with_apps(names: &[String], library: Copied) -> Self {
-        Self::with_config(config(names, &library.path()), library)
+        Self::with_config(Registrar::builder, config(names, &library.path()), library)
     }
 
     /// One with apps of these names, each in a separate process.
     pub(crate) fn with_processes(names: &[String], library: Copied) -> Self {
-        Self::with_config(in_processes(config(names, &library.path())), library)
+        Self::with_config(Registrar::builder, in_processes(config(names, &library.path())), library)
     }
 
-    fn with_config(config: Config, library: Copied) -> Self {
+    fn with_config(build: Build, config: Config, library: Copied) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
         let local = LocalSet::new();
-        let build = async { Registrar::builder().build().expect("the host starts") };
-        let registrar = local.block_on(&runtime, build);
+        let registrar = local.block_on(&runtime, async { build().build().expect("the host starts") });
         let host = Self { runtime, local, registrar, config, library };
         host.register();
         host

@@ -25,11 +25,13 @@ pub(crate) fn bench(criterion: &mut Criterion, table: &mut Table) {
     type Run<'a> = &'a dyn Fn(&Host) -> Duration;
     let idling = || Host::with_idle_timeout(Some(IDLE));
     let idling_process = || Host::in_process_with_idle_timeout(Some(IDLE));
+    let idling_new_process = || Host::in_new_process_with_idle_timeout(Some(IDLE));
     let process = || Host::in_process_with_idle_timeout(None);
     type Kind<'a> = (&'static str, &'static str, fn() -> Host, Run<'a>);
-    let kinds: [Kind<'_>; 5] = [
+    let kinds: [Kind<'_>; 6] = [
         ("cold-start", "first answer of an app that was not loaded", idling, &cold_start),
         ("cold-start-process", "  the same, in a process", idling_process, &cold_start),
+        ("cold-start-new-process", "  the same, when none waits", idling_new_process, &cold_start),
         ("first-start", "first answer of an app that was registered just now", Host::new, &first_start),
         ("reload", "first answer by a library that replaced another", Host::new, &|host| {
             reload(host, next())

@@ -230,6 +230,12 @@ fn a_fault_ends_the_process_and_is_reported_with_its_request_at_once() {
     let faults = app["faults"].as_array().unwrap();
     assert_eq!(faults.len(), 5, "{faults:?}");
     assert!(faults.iter().all(|fault| fault["own_process"] == true));
+    let history = app["history"].as_array().unwrap();
+    let is_next = |step: &&Value| step["state"] == "staged" && step["generation"] != 1;
+    let copies: Vec<_> =
+        history.iter().filter(is_next).map(|step| step["reason"].as_str().unwrap()).collect();
+    assert!(copies.len() >= 4, "{history:?}");
+    assert!(copies.iter().all(|copy| copy.ends_with(", staged before")), "{copies:?}");
     assert!(host.stop().status.success());
 }
 

@@ -28,8 +28,15 @@ pub(crate) struct Args {
     place: isolation::IsolationArgs,
 }
 
-/// So many reloads come before the first look at the memory, so that caches and the app's history are full.
-const WARM_UP: u64 = 200;
+/// So many libraries come one after the other, again and again: what the host keeps of each, above all the row of what the app has
+/// used with it, is bounded by the hour and by the number of libraries, not by the number of reloads.
+const LIBRARIES: u64 = 200;
+
+/// How many reloads come before the first look at the memory: each library has been there then, the app's history is full, and the
+/// more reloads are counted, the more of the host's threads have pages of the allocator for all sizes that they ask for.
+fn warm_up(count: u64) -> u64 {
+    LIBRARIES.max(count / 10)
+}
 
 pub(crate) fn run(args: &Args) -> Result<Table, String> {
     let isolation = args.place.isolation;
@@ -47,13 +54,14 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
 
     let mut times = Vec::new();
     let (mut resident_before, mut files_before) = (0, 0);
-    for number in 0..WARM_UP + args.count {
-        if number == WARM_UP {
+    let warm_up = warm_up(args.count);
+    for number in 0..warm_up + args.count {
+        if number == warm_up {
             settle(&host);
             resident_before = resident_at_rest_kib(&host);
             files_before = open_files(&host);
         }
-        times.push(reload(&host, path, &args.app, number + 2)?);
+        times.push(reload(&host, path, &args.app, 2 + number % LIBRARIES)?);
         if number % 500 == 0 {
             eprintln!(
                 "{number} reloads, {} KiB resident, {:.1} ms",

@@ -39,19 +39,19 @@ pub(crate) enum Housing {
     },
     /// In a separate process.
     Process {
-        /// What the process has loaded.
-        copy: Inspected,
+        /// What the process has loaded; `None`: the next generation has it.
+        copy: Option<Inspected>,
         /// The process.
         process: Arc<AppProcess>,
     },
 }
 
 impl Housing {
-    /// The copy that is loaded.
-    pub(crate) fn staged(&self) -> &Staged {
+    /// The copy that is loaded; `None`: the next generation has it.
+    pub(crate) fn staged(&self) -> Option<&Staged> {
         match self {
-            Self::Host { loaded, .. } => loaded.staged(),
-            Self::Process { copy, .. } => copy.staged(),
+            Self::Host { loaded, .. } => Some(loaded.staged()),
+            Self::Process { copy, .. } => copy.as_ref().map(Inspected::staged),
         }
     }
 }

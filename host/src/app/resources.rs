@@ -60,13 +60,15 @@ pub enum SetupError {
 }
 
 impl AppResources {
-    /// Starts them; `loader` receives the folder of staged copies; `preflight` opens libraries in a process first.
+    /// Starts them; `loader` receives the folder of staged copies; `preflight` opens libraries in a process first;
+    /// `waiting_processes` is how many wait for an app, for each kind of sandbox, if not as many as usual.
     ///
     /// # Errors
     /// See [`SetupError`].
     pub(crate) fn new(
         loader: impl FnOnce(PathBuf) -> Rc<dyn Loader>,
         preflight: Option<Opener>,
+        waiting_processes: Option<usize>,
         spans: Option<Arc<dyn SpanSink>>,
         shows_details: bool,
     ) -> Result<Self, SetupError> {
@@ -84,7 +86,7 @@ impl AppResources {
             watcher: Watcher::new().map_err(SetupError::Watch)?,
             loader: loader(staging.folder()),
             staging,
-            blanks: BlankPool::default(),
+            blanks: waiting_processes.map_or_else(BlankPool::default, BlankPool::with),
             libraries: Libraries::default(),
             file_lookups: FileLookups::default(),
             events: EventBus::default(),

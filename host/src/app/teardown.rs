@@ -77,7 +77,7 @@ pub(crate) async fn tear_down(
                 process.kill().await;
             }
             drop(metering);
-            gone(Some(copy));
+            gone(copy);
             return record(app, number, State::Unloaded, String::new());
         }
     };

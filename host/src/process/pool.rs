@@ -23,10 +23,28 @@ pub(crate) const MAX_BLANKS: usize = 6;
 const REFILL_PAUSE: Duration = Duration::from_millis(10);
 
 /// The app processes of a host that have no app yet. Clones share them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct BlankPool(Rc<RefCell<VecDeque<Blank>>>);
+#[derive(Clone, Debug)]
+pub(crate) struct BlankPool(Rc<Pool>);
+
+#[derive(Debug)]
+struct Pool {
+    waiting: RefCell<VecDeque<Blank>>,
+    /// How many should wait for each kind of sandbox.
+    of_a_kind: usize,
+}
+
+impl Default for BlankPool {
+    fn default() -> Self {
+        Self::with(BLANKS)
+    }
+}
 
 impl BlankPool {
+    /// One in which so many wait for each kind of sandbox; with 0, each app has its process started.
+    pub(crate) fn with(of_a_kind: usize) -> Self {
+        Self(Rc::new(Pool { waiting: RefCell::default(), of_a_kind }))
+    }
+
     /// A process for an app with this policy: one that has made what it can of such a sandbox ready, or a new one.
     /// [`refill`](Self::refill) starts another one in its place, when the app has started.
     ///
@@ -34,7 +52,7 @@ impl BlankPool {
     /// None waits, and none can be started.
     pub(crate) fn take(&self, policy: Option<&Policy>) -> io::Result<Blank> {
         let shape = policy.map(Policy::shape);
-        let mut waiting = self.0.borrow_mut();
+        let mut waiting = self.0.waiting.borrow_mut();
         waiting.retain_mut(Blank::is_alive);
         let ready = waiting.iter().position(|blank| blank.shape == shape);
         let taken = ready.and_then(|ready| waiting.remove(ready));
@@ -44,12 +62,13 @@ impl BlankPool {
 
     /// Whether fewer wait for policies of this shape than should.
     fn lacks(&self, shape: Option<&Policy>) -> bool {
-        self.0.borrow().iter().filter(|blank| blank.shape.as_ref() == shape).count() < BLANKS
+        let waiting = self.0.waiting.borrow();
+        waiting.iter().filter(|blank| blank.shape.as_ref() == shape).count() < self.0.of_a_kind
     }
 
     /// Adds one, and ends the oldest if there are too many.
     fn add(&self, blank: Blank) {
-        let mut waiting = self.0.borrow_mut();
+        let mut waiting = self.0.waiting.borrow_mut();
         waiting.push_back(blank);
         while waiting.len() > MAX_BLANKS {
             waiting.pop_front();
@@ -73,7 +92,7 @@ impl BlankPool {
     }
 
     fn fill_after(&self, pause: Duration, policy: Option<&Policy>) {
-        let pool = Rc::downgrade(&self.0);
+        let (pool, of_a_kind) = (Rc::downgrade(&self.0), self.0.of_a_kind);
         let shape = policy.map(Policy::shape);
         spawn_local(async move {
             if !pause.is_zero() {
@@ -81,7 +100,7 @@ impl BlankPool {
             }
             // One after the other, so that others have the thread in between; and no more than these, where those of other kinds take
             // their places meanwhile.
-            for _ in 0..BLANKS {
+            for _ in 0..of_a_kind {
                 let Some(pool) = pool.upgrade().map(Self).filter(|pool| pool.lacks(shape.as_ref())) else {
                     break;
                 };

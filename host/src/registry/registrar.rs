@@ -34,6 +34,7 @@ pub struct Registrar {
 pub struct RegistrarBuilder {
     loader: Box<dyn FnOnce(PathBuf) -> Rc<dyn Loader>>,
     preflight: Option<Opener>,
+    waiting_processes: Option<usize>,
     spans: Option<Arc<dyn SpanSink>>,
     shows_details: bool,
 }
@@ -47,6 +48,11 @@ impl RegistrarBuilder {
     /// Opens each library that is new to this machine in a sandboxed process of this program first, if `on`.
     pub(crate) fn with_preflight(self, on: bool) -> Self {
         Self { preflight: on.then(Opener::this_program), ..self }
+    }
+
+    /// Has so many app processes wait for an app, for each kind of sandbox; with 0, each app waits for its process to start.
+    pub fn with_waiting_processes(self, of_a_kind: usize) -> Self {
+        Self { waiting_processes: Some(of_a_kind), ..self }
     }
 
     /// Sends the spans of requests there.
@@ -71,7 +77,13 @@ impl RegistrarBuilder {
     /// # Panics
     /// Outside of a [`LocalSet`](tokio::task::LocalSet), which runs the supervisors of the apps.
     pub fn build(self) -> Result<Registrar, SetupError> {
-        let resources = AppResources::new(self.loader, self.preflight, self.spans, self.shows_details)?;
+        let resources = AppResources::new(
+            self.loader,
+            self.preflight,
+            self.waiting_processes,
+            self.spans,
+            self.shows_details,
+        )?;
         let registry = Arc::new(Registry::default());
         let call_sink = AppCalls::start(registry.index.clone());
         Ok(Registrar { registry, resources, call_sink })
@@ -84,6 +96,7 @@ impl Registrar {
         RegistrarBuilder {
             loader: Box::new(|_| Rc::new(Dlopen)),
             preflight: None,
+            waiting_processes: None,
             spans: None,
             shows_details: false,
         }

@@ -51,7 +51,7 @@ pub(crate) enum Preparation {
 pub(crate) struct Prepared {
     copy: Inspected,
     /// For a copy that no generation was made of yet.
-    _room: Option<OwnedSemaphorePermit>,
+    room: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
@@ -144,7 +144,7 @@ impl Preparer {
             return Ok(None);
         }
         log::debug!("{app}: {} is preloaded", library.display());
-        Ok(Some(Prepared { copy, _room: Some(room) }))
+        Ok(Some(Prepared { copy, room: Some(room) }))
     }
 
     fn take_room(&self, size: u64) -> Option<OwnedSemaphorePermit> {
@@ -156,7 +156,12 @@ impl Preparer {
 impl Preparation {
     /// A copy whose generation is out of the process; `None` if it cannot be used again.
     pub(crate) fn again(copy: Inspected) -> Option<Self> {
-        copy.staged().is_settled().then(|| Self::Done(Box::new(Prepared { copy, _room: None })))
+        copy.staged().is_settled().then(|| Self::Done(Box::new(Prepared { copy, room: None })))
+    }
+
+    /// Whether a generation has served with it.
+    pub(crate) fn has_served(&self) -> bool {
+        matches!(self, Self::Done(prepared) if prepared.room.is_none())
     }
 
     /// What was prepared. Waits for what is being copied, and not for a turn: who needs it now is quicker without.

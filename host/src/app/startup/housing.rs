@@ -62,7 +62,7 @@ pub(super) async fn in_process(
         AppProcess::start(blank, identity, process_plan, &plan.call_sink, events).await?;
     // The next app is probably one of the same kind.
     plan.blanks.refill(next.as_ref());
-    Ok((generation, Housing::Process { copy: inspected, process }))
+    Ok((generation, Housing::Process { copy: Some(inspected), process }))
 }
 
 /// The data folder of an app, and what its process may do; `None`: what its user may. With the preset for ordinary programs, that

@@ -90,8 +90,8 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<Started, StartupError> {
 
 /// Keeps the library for a rollback.
 async fn keep(plan: &Plan, live: &LiveGeneration, number: usize) {
-    let (staging, original, generation) =
-        (plan.staging.clone(), Original::new(live.housing.staged()), plan.number);
+    let Some(staged) = live.housing.staged() else { return };
+    let (staging, original, generation) = (plan.staging.clone(), Original::new(staged), plan.number);
     let kept = spawn_blocking(move || staging.keep_original(&original, generation, number)).await;
     let kept =
         kept.map_err(|error| error.to_string()).and_then(|kept| kept.map_err(|error| error.to_string()));

@@ -9,7 +9,7 @@ use super::input::Input;
 use super::{Supervisor, policy};
 use crate::app::command::{Command, Reload};
 use crate::app::lifecycle::{Event, Number, Phase};
-use crate::app::live_generation::LiveGeneration;
+use crate::app::live_generation::{Housing, LiveGeneration};
 use crate::app::prepare::Preparation;
 use crate::config::AppConfig;
 use crate::library::inspect::Inspected;
@@ -35,7 +35,10 @@ impl Supervisor {
             Input::NotReady(number, error) => {
                 self.event(Event::NotReady(number, error.cause(), error.to_string()));
             }
-            Input::Exited(number, reason) => self.event(Event::Exited(number, reason)),
+            Input::Exited(number, reason) => {
+                self.take_copy(number);
+                self.event(Event::Exited(number, reason));
+            }
             Input::Gone(number, copy) => self.gone(number, copy.map(|copy| *copy)),
             Input::GiveWay(number, gone) => self.give_way(number, gone),
         }
@@ -51,7 +54,7 @@ impl Supervisor {
                 self.waiters.calls.push(answer);
                 if matches!(self.lifecycle.phase(), Phase::Resting | Phase::Failed) {
                     // The attempt that failed may have been made with it.
-                    self.prepared = None;
+                    self.prepared.take_if(|prepared| !prepared.has_served());
                 }
                 self.event(Event::StartRequested);
             }
@@ -135,6 +138,16 @@ impl Supervisor {
         // A copy of the one before.
         self.prepared = None;
         self.event(Event::LibraryChanged(since.saturating_duration_since(self.born)));
+    }
+
+    /// The next start gets the copy of the library that a process has opened, when the app no longer serves from there: it need not
+    /// wait for what is left of the process. A start that is under way may need it as that of its predecessor.
+    fn take_copy(&mut self, number: Number) {
+        let is_next = self.lifecycle.serving() == Some(number) && self.lifecycle.starting().is_none();
+        let live = self.live.get_mut(&number).filter(|_| is_next && self.prepared.is_none());
+        if let Some(LiveGeneration { housing: Housing::Process { copy, .. }, .. }) = live {
+            self.prepared = copy.take().and_then(Preparation::again);
+        }
     }
 
     /// Takes a generation that is ready; its number.

@@ -120,7 +120,7 @@ async fn with_app(loader: Fake, test: impl AsyncFnOnce(Arc<App>, Pins)) {
         origins: Origins::default(),
     };
     let run = async {
-        let shared = AppResources::new(|_| Rc::new(loader), None, None, false).unwrap();
+        let shared = AppResources::new(|_| Rc::new(loader), None, None, None, false).unwrap();
         let app = register(&config, &shared, Arc::new(NoCalls));
         test(app.clone(), shared.pins).await;
         app.close().await;

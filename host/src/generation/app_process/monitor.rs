@@ -1,8 +1,10 @@
 //! What a process reports, and how it ends.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Arc, OnceLock};
 
@@ -187,7 +189,7 @@ impl Monitor {
     /// The process has ended: so have all of its workers.
     async fn ended(mut self, status: io::Result<ExitStatus>) {
         let record = match &status {
-            Ok(status) if status.signal().is_some() => self.fault.read().unwrap_or_default(),
+            Ok(status) if status.signal().is_some() => self.fault.read_written().unwrap_or_default(),
             _ => Vec::new(),
         };
         let fault = report::read_head(&record).map(|fault| self.attribute(fault));
@@ -210,6 +212,8 @@ impl Monitor {
             }
             (None, None, Err(error)) => format!("its process ended: {error}"),
         };
+        // The next generation gets the copy of the library, which may be deleted with it before the backtrace is read.
+        let opened = fault.as_ref().and_then(|_| File::open(&self.library).ok());
         if self.opened.is_some() {
             self.opened(Err(ProcessError::Ended(end)));
         } else if !self.running.stop() {
@@ -220,8 +224,11 @@ impl Monitor {
             self.running.end(worker);
         }
         if let Some(mut fault) = fault {
-            let library = self.library;
-            let read = spawn_blocking(move || report::read_backtrace(&record, &library)).await;
+            let read = spawn_blocking(move || {
+                let path = opened.as_ref().map(|file| format!("/proc/self/fd/{}", file.as_raw_fd()));
+                report::read_backtrace(&record, Path::new(path.as_deref().unwrap_or_default()))
+            });
+            let read = read.await;
             fault.backtrace = read.unwrap_or_default();
             self.events.faulted(fault);
         }

@@ -20,8 +20,12 @@ impl Verified {
         self.lock().contains(&content)
     }
 
+    /// Remembers this one, too.
     pub(crate) fn insert(&self, content: ContentHash) {
         let mut verified = self.lock();
+        if verified.contains(&content) {
+            return;
+        }
         if verified.len() == REMEMBERED {
             verified.pop_front();
         }
@@ -48,5 +52,9 @@ mod tests {
         }
         assert!(!verified.contains(contents[0]), "it was the oldest");
         assert!(contents[1..].iter().all(|&content| verified.contains(content)));
+        for _ in 0..REMEMBERED {
+            verified.insert(contents[REMEMBERED]);
+        }
+        assert!(verified.contains(contents[1]), "one that is known takes the place of no other");
     }
 }

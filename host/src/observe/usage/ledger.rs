@@ -54,12 +54,12 @@ impl Ledger {
         self.current.hours.entry(hour_of(at_ms)).or_default().add(key, amounts);
     }
 
-    /// Adds what another one has of the hours that are not in its past.
+    /// Adds what was used until another one was read, which has no past.
     pub(super) fn add_all(&mut self, other: &Self) {
         for (&hour, rows) in &other.current.hours {
             self.current.hours.entry(hour).or_default().add_all(rows);
         }
-        self.current.read_ms = self.current.read_ms.max(other.current.read_ms);
+        self.note_read(other.current.read_ms);
     }
 
     /// Notes that all that was used until this time was added.
@@ -81,6 +81,13 @@ impl Ledger {
         self.current.after = past.sequence;
         self.current.hours.retain(|&hour, _| hour == now);
         self.past = Arc::new(past);
+    }
+
+    /// Moves all hours that are over to the past, which keeps so many.
+    pub(super) fn close_hours(&mut self, at_ms: u64) {
+        if let Some(past) = self.new_past(at_ms) {
+            self.set_past(past, at_ms);
+        }
     }
 
     /// All hours that are kept apart, with those that are both past and current twice.

@@ -42,12 +42,12 @@ impl Recorder {
             log::warn!("what apps use is counted until the host ends, and not kept: {error}");
             None
         });
-        let (store, ledger) = match opened {
-            Some((store, ledger)) => (Place::Store(store), ledger),
+        let (place, written) = match opened {
+            Some((store, written)) => (Place::Store(store), written),
             None => (Place::Memory, Ledger::default()),
         };
-        usage.publish(&ledger);
-        Self::run(usage, store, ledger)
+        usage.publish(written.clone());
+        Self::run(usage, place, written)
     }
 
     /// As [`start`](Self::start), for a host that replaces another one. That one keeps its counts in the folder until
@@ -58,15 +58,15 @@ impl Recorder {
     pub(crate) fn start_after_another(usage: Usage, folder: Option<&Path>) -> io::Result<Self> {
         let Some(folder) = folder else { return Self::start(usage, None) };
         match Ledger::read(folder) {
-            Ok(ledger) => usage.publish(&ledger),
+            Ok(written) => usage.publish(written),
             Err(error) => log::debug!("{error}"),
         }
         Self::run(usage, Place::Taken(folder.to_owned()), Ledger::default())
     }
 
-    fn run(usage: Usage, place: Place, ledger: Ledger) -> io::Result<Self> {
+    fn run(usage: Usage, place: Place, written: Ledger) -> io::Result<Self> {
         let (end, ends) = channel();
-        let keeper = Keeper { usage, place, ledger, is_failing: false };
+        let keeper = Keeper { usage, place, written, unwritten: Ledger::default(), is_failing: false };
         let thread = thread::Builder::new().name("atoll-usage".into()).spawn(move || keeper.run(&ends))?;
         Ok(Self { end: Some(end), thread: Some(thread) })
     }
@@ -101,7 +101,10 @@ enum Place {
 struct Keeper {
     usage: Usage,
     place: Place,
-    ledger: Ledger,
+    /// What is in its place, and reported: it shares the memory of that.
+    written: Ledger,
+    /// What was used since.
+    unwritten: Ledger,
     /// Whether they could not be written last.
     is_failing: bool,
 }
@@ -114,14 +117,14 @@ impl Keeper {
                 Err(RecvTimeoutError::Timeout) => {}
                 end => break end.is_ok(),
             }
-            self.usage.read(&mut self.ledger, now_ms());
+            self.usage.read(&mut self.unwritten, now_ms());
             self.move_in();
             if written.elapsed() >= WRITE_INTERVAL {
                 written = Instant::now();
                 self.write();
             }
         };
-        self.usage.read(&mut self.ledger, now_ms());
+        self.usage.read(&mut self.unwritten, now_ms());
         self.move_in();
         let given_up = Instant::now() + FOLDER_TIMEOUT;
         while waits && matches!(self.place, Place::Taken(_)) && Instant::now() < given_up {
@@ -141,10 +144,7 @@ impl Keeper {
     fn move_in(&mut self) {
         let Place::Taken(folder) = &self.place else { return };
         match Store::open(folder) {
-            Ok((store, mut ledger)) => {
-                ledger.add_all(&self.ledger);
-                (self.place, self.ledger) = (Place::Store(store), ledger);
-            }
+            Ok((store, written)) => (self.place, self.written) = (Place::Store(store), written),
             Err(UsageError::Taken { .. }) => {}
             Err(error) => {
                 log::warn!("what apps use is counted until the host ends, and not kept: {error}");
@@ -155,14 +155,21 @@ impl Keeper {
 
     /// Writes what was counted, and has it reported when it is safe.
     fn write(&mut self) {
+        let mut ledger = self.written.clone();
+        ledger.add_all(&self.unwritten);
         let saved = match &mut self.place {
-            Place::Store(store) => store.save(&mut self.ledger, now_ms()),
-            Place::Memory => Ok(()),
+            Place::Store(store) => store.save(&mut ledger, now_ms()),
+            Place::Memory => {
+                ledger.close_hours(now_ms());
+                Ok(())
+            }
             Place::Taken(_) => return,
         };
         match saved {
             Ok(()) => {
-                self.usage.publish(&self.ledger);
+                self.unwritten = Ledger::default();
+                self.written = ledger.clone();
+                self.usage.publish(ledger);
                 if std::mem::take(&mut self.is_failing) {
                     log::info!("what apps use is kept again");
                 }
@@ -173,5 +180,32 @@ impl Keeper {
             }
             Err(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::usage::amounts::Amounts;
+    use crate::observe::usage::ledger::HOUR_MS;
+    use crate::observe::usage::past::KEPT_HOURS;
+    use crate::observe::usage::rows::Key;
+
+    #[test]
+    fn without_a_folder_as_many_hours_are_kept() {
+        let usage = Usage::default();
+        let (written, unwritten) = (Ledger::default(), Ledger::default());
+        let mut keeper =
+            Keeper { usage: usage.clone(), place: Place::Memory, written, unwritten, is_failing: false };
+        let key = Key { app: "a".into(), library: "0123456789ab".into() };
+        let hours = KEPT_HOURS as u64 + 10;
+        for hour in 0..hours {
+            keeper.unwritten.add(hour * HOUR_MS, &key, &Amounts { requests: 1, ..Amounts::default() });
+            keeper.write();
+        }
+        assert_eq!(keeper.written.hours().count(), KEPT_HOURS);
+        assert_eq!(keeper.unwritten.hours().count(), 0);
+        let requests: Vec<u64> = usage.report(None, None).apps.iter().map(|entry| entry.requests).collect();
+        assert_eq!(requests, [hours], "nothing is lost");
     }
 }

@@ -23,9 +23,9 @@ pub(crate) struct Key {
     pub(crate) library: Arc<str>,
 }
 
-/// Amounts by app and library.
+/// Amounts by app and library. Clones share them until one of them changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Rows(BTreeMap<Key, Amounts>);
+pub(crate) struct Rows(Arc<BTreeMap<Key, Amounts>>);
 
 impl Rows {
     /// Adds what a library has used. Where there are too many, it counts among others: nothing is lost.
@@ -33,16 +33,20 @@ impl Rows {
         if amounts.is_zero() {
             return;
         }
+        let rows = Arc::make_mut(&mut self.0);
+        if let Some(row) = rows.get_mut(key) {
+            return row.add(amounts);
+        }
         let others: Arc<str> = OTHERS.into();
         let of_app = Key { library: others.clone(), ..key.clone() };
-        let key = if self.0.contains_key(key) || self.0.len() < LIBRARIES {
+        let key = if rows.len() < LIBRARIES {
             key.clone()
-        } else if self.0.contains_key(&of_app) || self.0.len() < 2 * LIBRARIES {
+        } else if rows.contains_key(&of_app) || rows.len() < 2 * LIBRARIES {
             of_app
         } else {
             Key { app: others.clone(), library: others }
         };
-        self.0.entry(key).or_default().add(amounts);
+        rows.entry(key).or_default().add(amounts);
     }
 
     /// Adds all rows of another list.
@@ -82,12 +86,12 @@ impl Serialize for Rows {
 
 impl<'de> Deserialize<'de> for Rows {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut rows = Self::default();
+        let mut rows = BTreeMap::<Key, Amounts>::new();
         for Written { app, library, amounts } in Vec::<Written<'_>>::deserialize(deserializer)? {
             let key = Key { app: app.into(), library: library.into() };
-            rows.0.entry(key).or_default().add(&amounts);
+            rows.entry(key).or_default().add(&amounts);
         }
-        Ok(rows)
+        Ok(Self(rows.into()))
     }
 }
 
@@ -118,5 +122,18 @@ mod tests {
         assert_eq!(all, (LIBRARIES + 4 + 2 * LIBRARIES) as u64, "nothing is lost");
         let text = serde_json::to_string(&rows).unwrap();
         assert_eq!(serde_json::from_str::<Rows>(&text).unwrap(), rows);
+    }
+
+    #[test]
+    fn a_clone_takes_no_memory_until_one_of_them_changes() {
+        let one = Amounts { requests: 1, ..Amounts::default() };
+        let mut rows = Rows::default();
+        rows.add(&key("a", "1"), &one);
+        let before = rows.clone();
+        assert!(Arc::ptr_eq(&rows.0, &before.0));
+        rows.add(&key("a", "1"), &Amounts::default());
+        assert!(Arc::ptr_eq(&rows.0, &before.0), "nothing was added");
+        rows.add(&key("a", "2"), &one);
+        assert_eq!((rows.len(), before.len()), (2, 1));
     }
 }

@@ -46,7 +46,7 @@ impl Usage {
     }
 
     /// From now on, reports are of this.
-    pub(super) fn publish(&self, ledger: &Ledger) {
-        self.0.written.store(Arc::new(ledger.clone()));
+    pub(super) fn publish(&self, ledger: Ledger) {
+        self.0.written.store(Arc::new(ledger));
     }
 }

@@ -32,10 +32,7 @@ fn filled(hours: u64) -> Ledger {
     for hour in 0..hours {
         ledger.add(hour * HOUR_MS, &key("a"), &requests(1));
     }
-    let end = (hours - 1) * HOUR_MS;
-    if let Some(past) = ledger.new_past(end) {
-        ledger.set_past(past, end);
-    }
+    ledger.close_hours((hours - 1) * HOUR_MS);
     ledger
 }
 

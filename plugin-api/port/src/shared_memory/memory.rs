@@ -5,7 +5,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering, fence};
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create};
+use rustix::fs::{
+    MemfdFlags, SealFlags, SeekFrom, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create, seek,
+};
+use rustix::io::pread;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 /// A file in memory whose size cannot change.
@@ -45,13 +48,22 @@ impl SharedMemory {
         Ok(fcntl_add_seals(&self.file, SealFlags::FUTURE_WRITE | SealFlags::SEAL)?)
     }
 
-    /// A copy of all of it.
+    /// A copy of its beginning, as far as anything was written: up to the first page without memory. It is not mapped, as that would
+    /// give memory to all pages that are looked at.
     ///
     /// # Errors
-    /// There is no address space for it.
-    pub fn read(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.map(0, self.len)?.copy_to(0, self.len, &mut bytes);
+    /// The system's.
+    pub fn read_written(&self) -> io::Result<Vec<u8>> {
+        let end = seek(&self.file, SeekFrom::Hole(0))?;
+        let mut bytes = vec![0; usize::try_from(end).unwrap_or(self.len).min(self.len)];
+        let mut read = 0;
+        while read < bytes.len() {
+            match pread(&self.file, &mut bytes[read..], read as u64)? {
+                0 => break,
+                count => read += count,
+            }
+        }
+        bytes.truncate(read);
         Ok(bytes)
     }
 
@@ -229,11 +241,20 @@ mod tests {
     }
 
     #[test]
-    fn all_of_it_can_be_read() {
-        let memory = SharedMemory::new("test", 8192).unwrap();
-        memory.map_to_write(4096, 4096).unwrap().copy_from(0, b"hello");
-        let bytes = memory.read().unwrap();
-        assert_eq!((bytes.len(), &bytes[4096..4101]), (8192, &b"hello"[..]));
+    fn what_was_written_can_be_read_without_the_rest() {
+        let memory = SharedMemory::new("test", 8 << 20).unwrap();
+        assert_eq!(memory.read_written().unwrap(), b"");
+        let writer = memory.map_to_write(0, 8 << 20).unwrap();
+        writer.copy_from(4090, b"hello, you");
+        let bytes = memory.read_written().unwrap();
+        assert_eq!((bytes.len(), &bytes[4090..4100]), (8192, &b"hello, you"[..]));
+        writer.copy_from(20_000, b"behind a page without memory");
+        assert_eq!(memory.read_written().unwrap(), bytes);
+        assert_eq!(fstat(memory.as_fd()).unwrap().st_blocks * 512, 3 * 4096, "to read it takes no memory");
+        for page in (0..8 << 20).step_by(4096) {
+            writer.copy_from(page, b"x");
+        }
+        assert_eq!(memory.read_written().unwrap().len(), 8 << 20);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::model::{
 use super::openapi::{Refused, Security, Unable};
 use super::state::State;
 use super::stats::{self, Stats};
+use super::token_api;
 use crate::admin::metrics::Exposition;
 use crate::app::unavailable::Unavailable;
 use crate::dispatch::problem::{Problem, ProblemKind};
@@ -41,7 +42,8 @@ const RECORDS: usize = 100;
     ),
     paths(
         show_status, list_apps, show_app, start_app, stop_app, reload_app, roll_app_back, enable_app, disable_app,
-        set_log_level, show_log, follow_log, follow_events, follow_stats, show_usage, show_config, show_metrics, invoke_app, show_api
+        set_log_level, show_log, follow_log, follow_events, follow_stats, show_usage, show_config, show_metrics, invoke_app, show_api,
+        token_api::list_tokens, token_api::create_token, token_api::revoke_token
     ),
     components(schemas(HostEvent, ProblemDetails)),
     modifiers(&Security),
@@ -76,16 +78,15 @@ pub(super) fn configure(service: &mut ServiceConfig) {
         .service(invoke_app)
         .service(show_metrics)
         .service(follow_stats)
-        .service(show_api);
+        .service(show_api)
+        .configure(token_api::configure);
 }
 
 /// The methods of the API at this path, as `Allow` has them; `None`: it has no such path.
 pub(super) fn methods_at(path: &str) -> Option<String> {
     static PATHS: LazyLock<Vec<(ResourceDef, String)>> = LazyLock::new(|| {
         let methods = |item: &PathItem| {
-            let methods = [("GET", &item.get), ("POST", &item.post), ("PUT", &item.put)];
-            let methods = methods.iter().filter(|(_, operation)| operation.is_some());
-            methods.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+            methods_of(item).collect::<Vec<_>>().join(", ")
         };
         let paths = Api::openapi().paths.paths;
         paths.iter().map(|(path, item)| (ResourceDef::new(path.as_str()), methods(item))).collect()
@@ -93,7 +94,19 @@ pub(super) fn methods_at(path: &str) -> Option<String> {
     PATHS.iter().find(|(known, _)| known.is_match(path)).map(|(_, methods)| methods.clone())
 }
 
-type Answer<T> = Result<Json<T>, Failure>;
+fn methods_of(item: &PathItem) -> impl Iterator<Item = &'static str> {
+    let methods = [("GET", &item.get), ("POST", &item.post), ("PUT", &item.put), ("DELETE", &item.delete)];
+    methods.into_iter().filter(|(_, operation)| operation.is_some()).map(|(name, _)| name)
+}
+
+/// The methods and paths of all operations, by path.
+#[cfg(test)]
+pub(super) fn operations() -> Vec<(&'static str, String)> {
+    let paths = Api::openapi().paths.paths;
+    paths.iter().flat_map(|(path, item)| methods_of(item).map(|method| (method, path.clone()))).collect()
+}
+
+pub(super) type Answer<T> = Result<Json<T>, Failure>;
 
 /// The host and all its apps
 #[utoipa::path(tag = "host", params(Past), responses((status = 200, body = HostStatus), Refused))]
@@ -238,9 +251,9 @@ async fn set_log_level(
 /// The app.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-struct Named {
+pub(super) struct Named {
     /// The app's name.
-    app: String,
+    pub(super) app: String,
 }
 
 /// How much of the history to return.

@@ -6,6 +6,7 @@ use atoll_port::shared_memory;
 
 use crate::abi::fault::{record, unwind};
 use crate::abi::panic_report;
+use crate::admin::tokens::MAX_TOKENS;
 use crate::app::environment::{ENV_FILE_LIMIT, SECRET_LIMIT};
 use crate::app::file_lookups;
 use crate::child::denials::MAX_REPORTS;
@@ -63,6 +64,7 @@ pub(crate) fn all(server: &ServerLimits) -> impl Iterator<Item = (&'static str, 
         ("secret", SECRET_LIMIT),
         ("small_file", regular_file::SMALL_FILE_LIMIT),
         ("spare_files", spare_files::SPARE_FILES as u64),
+        ("tokens", MAX_TOKENS as u64),
         ("usage_hours", usage::KEPT_HOURS as u64),
         ("usage_libraries", usage::LIBRARIES as u64),
         ("usage_rows", usage::KEPT_ROWS as u64),

@@ -16,10 +16,13 @@ pub(crate) mod metrics;
 mod model;
 mod openapi;
 mod origin;
+mod requirement;
 mod reserve;
 pub(crate) mod socket;
 mod state;
 mod stats;
+mod token_api;
+pub(crate) mod tokens;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -36,7 +39,7 @@ use actix_web::{App, HttpServer};
 use self::access::Access;
 pub use self::access::AdminToken;
 use self::access::guard;
-pub use self::client::{AdminClient, AdminError, Followed};
+pub use self::client::{AdminClient, AdminError, AdminServer, Followed, NoAdminServer};
 pub use self::model::{
     AppDetails, AppStatus, EffectiveApp, EffectiveConfig, GenerationStatus, HostStatus, Invocation, Invoked,
     LogLevel, ProblemDetails, ProcessStatus, Serving, SettingInForce,
@@ -45,10 +48,14 @@ pub use self::origin::{AdminOrigin, NoOrigin};
 use self::socket::Socket;
 use self::state::State;
 pub use self::stats::{AppStats, HostStats, Stats};
+pub use self::token_api::{CreatedToken, NewToken};
+use self::tokens::Tokens;
+pub use self::tokens::{AppPattern, NoAppPattern, NoPermission, Permission, Token};
 use crate::fs::unix_socket::SocketFile;
 use crate::http::ServerLimits;
 use crate::observe::certificates::Certificates;
 use crate::registry::Registrar;
+use crate::tls::LateCertificates;
 
 /// The admin listener of a host.
 #[derive(Debug)]
@@ -57,7 +64,9 @@ pub struct Admin {
     socket: Option<Socket>,
     listener: Option<TcpListener>,
     token: Option<AdminToken>,
+    tokens: Tokens,
     origins: Vec<AdminOrigin>,
+    certificates: Option<LateCertificates>,
 }
 
 impl Admin {
@@ -91,11 +100,13 @@ impl Admin {
     fn on(socket: Option<Socket>, registrar: &Registrar, config: &Path) -> Self {
         let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
         Self {
+            tokens: Tokens::new(None, &config),
             state: State::new(registrar.registry().clone(), registrar.resources(), config),
             socket,
             listener: None,
             token: None,
             origins: Vec::new(),
+            certificates: None,
         }
     }
 
@@ -119,7 +130,14 @@ impl Admin {
         Self { listener: Some(listener), ..self }
     }
 
-    /// With a token, which is asked of those who change something over TCP.
+    /// Keeps what a restart must not lose in this folder: tokens of limited scope.
+    #[must_use]
+    pub fn with_state_dir(mut self, folder: Option<&Path>) -> Self {
+        self.tokens = Tokens::new(folder, self.state.config());
+        self
+    }
+
+    /// With a token that allows everything.
     #[must_use]
     pub fn with_token(self, token: Option<AdminToken>) -> Self {
         Self { token, ..self }
@@ -129,6 +147,12 @@ impl Admin {
     #[must_use]
     pub fn with_origins(self, origins: Vec<AdminOrigin>) -> Self {
         Self { origins, ..self }
+    }
+
+    /// With TLS on TCP.
+    #[must_use]
+    pub fn with_tls(self, certificates: Option<LateCertificates>) -> Self {
+        Self { certificates, ..self }
     }
 
     /// Where it listens on TCP.
@@ -161,12 +185,14 @@ impl Admin {
     /// Outside of an actix system.
     pub fn run(self) -> io::Result<Running> {
         let access =
-            Data::new(Access { address: self.address(), token: self.token, origins: self.origins.into() });
+            Data::new(Access { address: self.address(), token: self.token, tokens: self.tokens.clone(), origins: self.origins.into() });
+        let tokens = Data::new(self.tokens);
         let state = Data::new(self.state);
         let mut server = HttpServer::new(move || {
             App::new()
                 .app_data(state.clone())
                 .app_data(access.clone())
+                .app_data(tokens.clone())
                 .wrap(from_fn(guard))
                 .wrap(
                     DefaultHeaders::new()
@@ -192,7 +218,13 @@ impl Admin {
             server = server.listen_uds(listener)?;
         }
         if let Some(listener) = self.listener {
-            server = server.listen(listener)?;
+            server = match self.certificates {
+                Some(certificates) => {
+                    let config = certificates.config().map_err(io::Error::other)?;
+                    server.listen_rustls_0_23(listener, config)?
+                }
+                None => server.listen(listener)?,
+            };
         }
         let server = server.run();
         let handle = server.handle();

@@ -23,10 +23,12 @@ mod port_owner;
 #[cfg(test)]
 mod reference;
 mod serve;
+mod servers;
 mod state_dir;
 mod style;
 mod table;
 mod tls;
+mod token;
 mod top;
 mod units;
 mod usage;
@@ -92,6 +94,9 @@ enum Command {
     Disable(arguments::Apps),
     /// Set the log level of an app, overriding RUST_LOG.
     LogLevel(change::LogLevelArgs),
+    /// Create, list and revoke tokens for the admin API.
+    #[command(subcommand, after_help = token::EXAMPLES)]
+    Token(token::TokenCommand),
     /// Show and check apps.json, also without a host.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -126,6 +131,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Enable(apps) => change::enable(&apps),
         Command::Disable(apps) => change::disable(&apps),
         Command::LogLevel(args) => change::log_level(&args),
+        Command::Token(command) => token::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completion(args) => completion::run(&args, Cli::command()),

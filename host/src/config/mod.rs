@@ -66,7 +66,7 @@ mod suggest;
 mod template;
 
 pub use app::AppConfig;
-pub(crate) use app::MAX_APP_NAME;
+pub(crate) use app::{MAX_APP_NAME, is_app_name};
 pub use build::BuildSettings;
 pub use cors::CorsSettings;
 pub use diagnostic::Diagnostic;

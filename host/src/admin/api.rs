@@ -20,7 +20,7 @@ use super::model::{
 use super::openapi::{Refused, Security, Unable};
 use super::state::State;
 use super::stats::{self, Stats};
-use super::token_api;
+use super::{token_api, versions};
 use crate::admin::metrics::Exposition;
 use crate::app::unavailable::Unavailable;
 use crate::dispatch::problem::{Problem, ProblemKind};
@@ -41,9 +41,11 @@ const RECORDS: usize = 100;
         license(name = "MIT OR Apache-2.0")
     ),
     paths(
-        show_status, list_apps, show_app, start_app, stop_app, reload_app, roll_app_back, enable_app, disable_app,
+        show_status, list_apps, show_app, start_app, stop_app, reload_app, enable_app, disable_app,
         set_log_level, show_log, follow_log, follow_events, follow_stats, show_usage, show_config, show_metrics, invoke_app, show_api,
-        token_api::list_tokens, token_api::create_token, token_api::revoke_token
+        token_api::list_tokens, token_api::create_token, token_api::revoke_token, versions::api::show_file,
+        versions::api::append_to_file, versions::api::list_versions, versions::api::push_version,
+        versions::api::promote_version, versions::api::roll_app_back
     ),
     components(schemas(HostEvent, ProblemDetails)),
     modifiers(&Security),
@@ -66,7 +68,6 @@ pub(super) fn configure(service: &mut ServiceConfig) {
         .service(start_app)
         .service(stop_app)
         .service(reload_app)
-        .service(roll_app_back)
         .service(enable_app)
         .service(disable_app)
         .service(set_log_level)
@@ -79,7 +80,8 @@ pub(super) fn configure(service: &mut ServiceConfig) {
         .service(show_metrics)
         .service(follow_stats)
         .service(show_api)
-        .configure(token_api::configure);
+        .configure(token_api::configure)
+        .configure(versions::api::configure);
 }
 
 /// The methods of the API at this path, as `Allow` has them; `None`: it has no such path.
@@ -174,18 +176,6 @@ async fn stop_app(state: Data<State>, path: Path<Named>) -> Result<HttpResponse,
 #[post("/api/v1/apps/{app}/reload")]
 async fn reload_app(state: Data<State>, path: Path<Named>) -> Answer<Serving> {
     serving(state.app(&path.app)?.reload().await)
-}
-
-/// Rolls an app back to its previous good library; changes on disk are still reloaded
-#[utoipa::path(
-    tag = "apps",
-    params(Named),
-    security((), ("token" = [])),
-    responses((status = 200, body = Serving), Refused)
-)]
-#[post("/api/v1/apps/{app}/rollback")]
-async fn roll_app_back(state: Data<State>, path: Path<Named>) -> Answer<Serving> {
-    serving(state.app(&path.app)?.rollback().await)
 }
 
 fn serving(done: Result<u64, String>) -> Answer<Serving> {

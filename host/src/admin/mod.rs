@@ -23,12 +23,13 @@ mod state;
 mod stats;
 mod token_api;
 pub(crate) mod tokens;
+mod versions;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::{DefaultHeaders, from_fn};
@@ -51,8 +52,11 @@ pub use self::stats::{AppStats, HostStats, Stats};
 pub use self::token_api::{CreatedToken, NewToken};
 use self::tokens::Tokens;
 pub use self::tokens::{AppPattern, NoAppPattern, NoPermission, Permission, Token};
+use self::versions::Deployer;
+pub use self::versions::{NewAppVersion, PushedVersion, VersionState, VersionStatus};
 use crate::fs::unix_socket::SocketFile;
 use crate::http::ServerLimits;
+use crate::library::check::Opener;
 use crate::observe::certificates::Certificates;
 use crate::registry::Registrar;
 use crate::tls::LateCertificates;
@@ -64,7 +68,10 @@ pub struct Admin {
     socket: Option<Socket>,
     listener: Option<TcpListener>,
     token: Option<AdminToken>,
-    tokens: Tokens,
+    /// The folder for what a restart must not lose.
+    kept_in: Option<PathBuf>,
+    /// Opens libraries that are pushed in a process first.
+    opener: Option<Opener>,
     origins: Vec<AdminOrigin>,
     certificates: Option<LateCertificates>,
 }
@@ -100,7 +107,8 @@ impl Admin {
     fn on(socket: Option<Socket>, registrar: &Registrar, config: &Path) -> Self {
         let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
         Self {
-            tokens: Tokens::new(None, &config),
+            opener: registrar.resources().preflight.as_ref().map(|preflight| preflight.opener().clone()),
+            kept_in: None,
             state: State::new(registrar.registry().clone(), registrar.resources(), config),
             socket,
             listener: None,
@@ -130,11 +138,10 @@ impl Admin {
         Self { listener: Some(listener), ..self }
     }
 
-    /// Keeps what a restart must not lose in this folder: tokens of limited scope.
+    /// Keeps what a restart must not lose in this folder: tokens of limited scope, and the versions of apps.
     #[must_use]
-    pub fn with_state_dir(mut self, folder: Option<&Path>) -> Self {
-        self.tokens = Tokens::new(folder, self.state.config());
-        self
+    pub fn with_state_dir(self, folder: Option<PathBuf>) -> Self {
+        Self { kept_in: folder, ..self }
     }
 
     /// With a token that allows everything.
@@ -184,15 +191,19 @@ impl Admin {
     /// # Panics
     /// Outside of an actix system.
     pub fn run(self) -> io::Result<Running> {
-        let access =
-            Data::new(Access { address: self.address(), token: self.token, tokens: self.tokens.clone(), origins: self.origins.into() });
-        let tokens = Data::new(self.tokens);
-        let state = Data::new(self.state);
+        let address = self.address();
+        let tokens = Tokens::new(self.kept_in.as_deref(), self.state.config());
+        let access = Access { token: self.token, tokens: tokens.clone(), address, origins: self.origins.into() };
+        let deployer = Deployer::new(&self.state, self.opener, self.kept_in.as_deref());
+        let noticing = actix_web::rt::spawn(deployer.clone().follow(self.state.events.clone()));
+        let (access, tokens) = (Data::new(access), Data::new(tokens));
+        let (state, deployer) = (Data::new(self.state), Data::from(deployer));
         let mut server = HttpServer::new(move || {
             App::new()
                 .app_data(state.clone())
                 .app_data(access.clone())
                 .app_data(tokens.clone())
+                .app_data(deployer.clone())
                 .wrap(from_fn(guard))
                 .wrap(
                     DefaultHeaders::new()
@@ -229,7 +240,7 @@ impl Admin {
         let server = server.run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Ok(Running { handle, reserve, file })
+        Ok(Running { handle, noticing, reserve, file })
     }
 }
 
@@ -238,6 +249,8 @@ impl Admin {
 #[derive(Debug)]
 pub struct Running {
     handle: ServerHandle,
+    /// Takes note of libraries that are new.
+    noticing: JoinHandle<()>,
     reserve: Option<JoinHandle<()>>,
     file: Option<SocketFile>,
 }
@@ -251,6 +264,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.noticing.abort();
         self.reserve.iter().for_each(JoinHandle::abort);
         // The order is given at once; what is returned only waits until it is carried out.
         drop(self.handle.stop(false));

@@ -28,7 +28,7 @@ pub(crate) struct State {
     pub(super) registry: Arc<Registry>,
     pub(super) events: EventBus,
     /// Not held: the folder of staged copies goes with the host, whose end does not wait for this listener's threads.
-    staging: Weak<Staging>,
+    pub(super) staging: Weak<Staging>,
     pins: Pins,
     faults: Faults,
     pub(super) limits: ServerLimits,

@@ -90,7 +90,7 @@ pub(super) fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     let mut refused = 0;
     for (app, source) in all {
         let name = app.name.as_str();
-        match check(&staging, &source, name, app.settings.library_limit, &opener) {
+        match check(&staging, &source, name, app.settings.library_limit, Some(&opener)) {
             Ok(good) => checked.push((name, good)),
             Err(error) => {
                 refused += 1;

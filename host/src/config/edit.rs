@@ -66,7 +66,7 @@ impl Config {
 }
 
 /// A byte order mark, which some editors put first.
-const MARK: &str = "\u{feff}";
+pub(super) const MARK: &str = "\u{feff}";
 
 type Fields<'a> = [(&'a str, &'a str)];
 
@@ -81,7 +81,7 @@ fn append(text: &str, app: &Fields<'_>) -> Option<String> {
 }
 
 /// The list of apps in either form of the file.
-fn list_of(root: &CstRootNode) -> Option<CstArray> {
+pub(super) fn list_of(root: &CstRootNode) -> Option<CstArray> {
     root.array_value().or_else(|| root.object_value()?.array_value("apps"))
 }
 

@@ -427,7 +427,7 @@ impl HostBuilder {
         let mut listener = listener
             .with_limits(front.limits)
             .with_certificates(certificates.clone())
-            .with_state_dir(state.as_deref())
+            .with_state_dir(state)
             .with_token(token)
             .with_origins(origins)
             .with_tls(admin_certificates.clone());

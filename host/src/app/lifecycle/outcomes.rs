@@ -88,7 +88,15 @@ impl Lifecycle {
             self.next = starting.start;
         }
         self.start_failed(cause);
-        self.answer_reload(number, Err(reason));
+        let answer = match (cause, self.serving) {
+            // What was asked for serves already.
+            (Cause::Unchanged, Some(serving)) => Ok(serving),
+            _ => Err(reason),
+        };
+        // One that is to start again is still to come.
+        if cause != Cause::Unchanged || answer.is_ok() {
+            self.answer_reload(number, answer);
+        }
     }
 
     pub(super) fn exited(&mut self, number: Number, reason: String) {

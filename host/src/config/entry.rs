@@ -12,8 +12,8 @@ use super::{Config, ConfigError};
 /// What an `apps.json` has of an app besides its name and its path: its settings as they are written, its routes and its id.
 pub type Entry = Map<String, Value>;
 
-/// What is not part of an [`Entry`].
-const OWN: [&str; 2] = ["name", "path"];
+/// What an app has in the file that is not part of an [`Entry`].
+pub(crate) const NOT_IN_ENTRY: [&str; 2] = ["name", "path"];
 
 impl Config {
     /// The entry of an app, as it is written; `None`: there is none in the text, or it is no `apps.json`.
@@ -116,7 +116,7 @@ fn entry_of(file: &Value, name: &str) -> Option<Entry> {
     let apps = file.as_array().or_else(|| file.get("apps")?.as_array())?;
     let app = apps.iter().find(|app| app.get("name").and_then(Value::as_str) == Some(name))?;
     let mut entry = app.as_object()?.clone();
-    entry.retain(|field, _| !OWN.contains(&field.as_str()));
+    entry.retain(|field, _| !NOT_IN_ENTRY.contains(&field.as_str()));
     Some(sorted(entry))
 }
 
@@ -161,7 +161,7 @@ fn set(text: &str, name: &str, path: &str, entry: &Entry) -> Option<String> {
     }
     for property in app.properties() {
         let field = property.decoded_name()?;
-        if !OWN.contains(&field.as_str()) && !entry.contains_key(&field) {
+        if !NOT_IN_ENTRY.contains(&field.as_str()) && !entry.contains_key(&field) {
             property.remove();
         }
     }

@@ -32,6 +32,14 @@ pub enum DeployError {
         /// Its path.
         path: PathBuf,
     },
+    /// An entry has what is not part of it.
+    #[error("the entry of {app} has `{field}`, which the host sets itself: leave it out")]
+    OwnField {
+        /// The app.
+        app: String,
+        /// The field.
+        field: &'static str,
+    },
     /// Somebody writes to it.
     #[error("another `atoll build` is writing to {}; wait for it to finish", folder.display())]
     Busy {

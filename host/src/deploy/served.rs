@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::DeployError;
 use super::files::{file_name, put_library, remove_library};
-use crate::config::{AppConfig, Config, Entry, FILE_LIMIT};
+use crate::config::{AppConfig, Config, Entry, FILE_LIMIT, NOT_IN_ENTRY};
 use crate::fs::{atomic_file, regular_file};
 use crate::library::check::NeededFile;
 use crate::library::content_hash::ContentHash;
@@ -129,6 +129,9 @@ impl ServedFolder {
     }
 
     fn with(&self, app: &str, entry: &Entry) -> Result<String, DeployError> {
+        if let Some(field) = NOT_IN_ENTRY.into_iter().find(|field| entry.contains_key(*field)) {
+            return Err(DeployError::OwnField { app: app.to_owned(), field });
+        }
         let shown = self.registry.display().to_string();
         let text = self.read()?;
         if let Some(other) = self.parse(&text)?.app(app).filter(|app| !self.has(app)) {

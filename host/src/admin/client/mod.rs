@@ -3,6 +3,7 @@
 mod connection;
 mod events;
 mod server;
+mod versions;
 
 use std::future::pending;
 use std::io;
@@ -74,6 +75,10 @@ pub enum AdminError {
     /// The connection broke while events were being received.
     #[error("the host has exited or was restarted")]
     Lost(#[source] hyper::Error),
+    /// A file to upload cannot be read.
+    // The reason is in the text, as above.
+    #[error("cannot read a file to upload: {0}")]
+    File(io::Error),
     /// No answer came in time.
     #[error("the host did not respond within {} s", ANSWER_TIMEOUT.as_secs())]
     TimedOut,
@@ -223,7 +228,7 @@ impl AdminClient {
         self.post::<Serving>(&of_app(app, "/reload")).map(|serving| serving.generation)
     }
 
-    /// Goes back to an app's previous good library; the number of the generation that serves then.
+    /// Goes back to the version of an app that served before; the number of the generation that serves then.
     ///
     /// # Errors
     /// See [`AdminError`].

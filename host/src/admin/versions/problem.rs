@@ -31,7 +31,7 @@ impl From<VersionError> for Problem {
 
 fn kind_of(error: &DeployError) -> ProblemKind {
     match error {
-        DeployError::Registry(_) => ProblemKind::BadRequest,
+        DeployError::Registry(_) | DeployError::OwnField { .. } => ProblemKind::BadRequest,
         DeployError::Read { .. } | DeployError::Write { .. } => ProblemKind::AppError(500),
         _ => ProblemKind::Conflict,
     }

@@ -335,7 +335,8 @@ fn a_method_that_a_path_has_not_is_refused_with_those_that_it_has() {
 
 #[test]
 fn the_answers_are_what_the_openapi_document_says() {
-    let launch = Launch::serve(json!([{ "name": "bad", "path": library("probe") }])).write("token", "the-token");
+    let launch =
+        Launch::serve(json!([{ "name": "bad", "path": library("probe") }])).write("token", "the-token");
     let watched = Watched::start(launch.args(["--admin-token-file", "token"]));
     watched.host.get("/apps/bad/panic");
     let document = watched.get("/api/v1/openapi.json").json();

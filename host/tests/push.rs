@@ -14,7 +14,9 @@ use std::thread;
 
 use atoll_host::config::Config;
 use serde_json::{Value, json};
-use support::{Call, Connection, Ended, Host, Launch, Load, Reply, contains, versioned, wait_for, wait_until};
+use support::{
+    Call, Connection, Ended, Host, Launch, Load, Reply, contains, versioned, wait_for, wait_until,
+};
 
 /// A host that takes pushes.
 struct Server {
@@ -64,7 +66,9 @@ impl Server {
     fn push(&self, settings: Value, library: impl AsRef<[u8]>) -> Launch {
         let mut app = json!({ "name": "app", "path": "libapp.so" });
         app.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-        self.remote("push", ADMIN_TOKEN).write("libapp.so", library).write("apps.json", json!([app]).to_string())
+        self.remote("push", ADMIN_TOKEN)
+            .write("libapp.so", library)
+            .write("apps.json", json!([app]).to_string())
     }
 
     fn pushed(&self, settings: Value, library: impl AsRef<[u8]>) -> String {
@@ -136,15 +140,20 @@ fn an_app_is_pushed_changed_pushed_again_and_survives_a_restart() {
     let same = server.pushed(json!({ "workers": 3, "env": { "A": "1" } }), versioned(2));
     contains(&same, &["nothing to upload: app#2 is serving"]);
     let settings = server.pushed(json!({ "workers": 1 }), versioned(2));
-    contains(&settings, &["nothing to upload: app#3 is serving"]);
+    contains(&settings, &["nothing to upload: app#", " is serving"]);
+    assert!(!settings.contains("app#2"), "other settings take another generation: {settings}");
 
     let ended = server.run("versions", &["app", "--format", "json"]);
     let versions: Value = serde_json::from_str(&ended.stdout).unwrap();
-    let states: Vec<_> = versions.as_array().unwrap().iter().map(|version| version["state"].clone()).collect();
+    let states: Vec<_> =
+        versions.as_array().unwrap().iter().map(|version| version["state"].clone()).collect();
     assert_eq!(states, ["current", "previous", "previous"]);
     let first = &versions[0];
     assert_eq!((&first["by"], &first["failure"]), (&json!("admin"), &Value::Null));
-    assert!(first["rustc"].as_str().unwrap().starts_with("rustc ") && first["size"].as_u64() > Some(1000), "{first}");
+    assert!(
+        first["rustc"].as_str().unwrap().starts_with("rustc ") && first["size"].as_u64() > Some(1000),
+        "{first}"
+    );
     assert!(!ended.stdout.contains("env"), "values of settings are not shown");
 
     let Server { host, .. } = server;
@@ -157,10 +166,12 @@ fn an_app_is_pushed_changed_pushed_again_and_survives_a_restart() {
 fn each_push_starts_one_generation_which_has_its_library_and_its_settings() {
     let server = Server::start();
     for number in 1..=5 {
-        let said = server.pushed(json!({ "workers": number }), versioned(number));
-        contains(&said, &[&format!("app#{number} is serving")]);
+        server.pushed(json!({ "workers": number }), versioned(number));
         let app = server.ask(Call::get("/api/v1/apps/app")).json();
         assert_eq!(app["serving"]["workers"], number, "{app}");
+        let served =
+            app["history"].as_array().unwrap().iter().filter(|step| step["state"] == "serving").count();
+        assert_eq!(served, number as usize, "{app}");
         assert_eq!(server.text(), number.to_string());
     }
 }
@@ -182,7 +193,9 @@ fn breaking_proxy(to: SocketAddr, after: usize) -> (SocketAddr, Arc<AtomicUsize>
                 let mut buffer = vec![0; 16 << 10];
                 let mut passed = 0;
                 while let Ok(count @ 1..) = from.read(&mut buffer) {
-                    if limit.is_some_and(|limit| passed + count > limit) || to.write_all(&buffer[..count]).is_err() {
+                    if limit.is_some_and(|limit| passed + count > limit)
+                        || to.write_all(&buffer[..count]).is_err()
+                    {
                         break;
                     }
                     passed += count;
@@ -312,8 +325,14 @@ fn a_token_allows_what_its_scope_covers_until_it_is_revoked() {
     };
     refused("", &["No token", "deploy for app"]);
     refused("atoll_0000", &["Unknown or revoked token"]);
-    refused(&server.token("other", &["--app", "shop", "--app", "acme-*", "--allow", "deploy"]), &["other", "does not allow"]);
-    refused(&server.token("op", &["--app", "*", "--allow", "operate,read"]), &["op", "does not allow", "deploy for app"]);
+    refused(
+        &server.token("other", &["--app", "shop", "--app", "acme-*", "--allow", "deploy"]),
+        &["other", "does not allow"],
+    );
+    refused(
+        &server.token("op", &["--app", "*", "--allow", "operate,read"]),
+        &["op", "does not allow", "deploy for app"],
+    );
     let short = server.token("short", &["--app", "app", "--allow", "deploy", "--expires", "1s"]);
     wait_until("the token expires", || push(&short).stderr.contains("has expired"));
     // It may have been good for a push or two before.
@@ -342,10 +361,10 @@ fn a_token_allows_what_its_scope_covers_until_it_is_revoked() {
 
 #[test]
 fn a_library_that_is_too_large_or_damaged_is_refused() {
-    let server = Server::of(Launch::serve("[]").args(["--upload-limit", "1MiB"]));
+    let server = Server::of(Launch::serve("[]").args(["--upload-limit", "4MiB"]));
     let ended = server.push(json!({}), large(1)).run();
     assert_eq!(ended.status.code(), Some(1));
-    contains(&ended.stderr, &["too large", "the limit is 1048576 (--upload-limit"]);
+    contains(&ended.stderr, &["too large", "the limit is 4194304 (--upload-limit"]);
 
     let content = b"no library";
     server.put("app", &hash(b"another"), 0, content.len(), content).problem(400, "bad-request");
@@ -363,7 +382,8 @@ fn a_library_that_is_too_large_or_damaged_is_refused() {
         let hash = hash(&library);
         assert_eq!(server.put("app", &hash, 0, library.len(), &library).status, 200);
         let new = json!({ "library": hash }).to_string();
-        let refused = server.ask(Call::post("/api/v1/apps/app/versions", new).header("content-type", "application/json"));
+        let refused = server
+            .ask(Call::post("/api/v1/apps/app/versions", new).header("content-type", "application/json"));
         assert!((400..500).contains(&refused.status), "{}", refused.text());
         contains(refused.json()["detail"].as_str().unwrap(), &[words]);
     }
@@ -383,12 +403,14 @@ fn no_name_leads_out_of_the_folders() {
     assert_eq!(server.put("app", &hash, 0, content.len(), &content).status, 200);
     for name in ["../evil.so", "/tmp/evil.so", "..", ""] {
         let new = json!({ "library": hash, "libraries": [{ "name": name, "hash": hash }] }).to_string();
-        let refused = server.ask(Call::post("/api/v1/apps/app/versions", new).header("content-type", "application/json"));
+        let refused = server
+            .ask(Call::post("/api/v1/apps/app/versions", new).header("content-type", "application/json"));
         refused.problem(400, "bad-request");
     }
     for entry in [json!({ "path": "/etc/passwd" }), json!({ "name": "other" })] {
         let new = json!({ "library": hash, "entry": entry }).to_string();
-        let refused = server.ask(Call::post("/api/v1/apps/app/versions", new).header("content-type", "application/json"));
+        let refused = server
+            .ask(Call::post("/api/v1/apps/app/versions", new).header("content-type", "application/json"));
         assert_eq!(refused.status, 400, "{}", refused.text());
     }
     let mut found = Vec::new();
@@ -489,7 +511,8 @@ fn only_the_newest_versions_are_kept_with_their_files() {
 
 #[test]
 fn a_library_that_is_copied_into_the_folder_is_a_version() {
-    let launch = Launch::serve(json!([{ "name": "app", "path": "app.so", "queue": 7 }])).write("app.so", versioned(1));
+    let launch =
+        Launch::serve(json!([{ "name": "app", "path": "app.so", "queue": 7 }])).write("app.so", versioned(1));
     let server = Server::of(launch);
     assert_eq!(server.text(), "1");
     wait_until("the first version is noticed", || server.versions().len() == 1);
@@ -505,6 +528,34 @@ fn a_library_that_is_copied_into_the_folder_is_a_version() {
     assert!(server.run("rollback", &["app"]).status.success());
     assert_eq!((server.text(), server.entry()), ("1".into(), Some(json!({ "queue": 7 }))));
     assert_eq!(server.host.stop().serve_again().start().get("/apps/app/").text(), "1");
+}
+
+#[test]
+fn a_promotion_that_the_end_of_the_host_interrupted_is_finished() {
+    let server = Server::start();
+    server.pushed(json!({ "workers": 1 }), versioned(1));
+    server.pushed(json!({ "workers": 2 }), versioned(2));
+    let (one, two) = (server.versions()[1].clone(), server.versions()[0].clone());
+    let Server { host, .. } = server;
+    let ended = host.stop();
+    // As between the two files: the library of the first version, the settings of the second, and a note of what was done.
+    let mut lists = Vec::new();
+    files(&ended.folder().join("state"), &mut lists);
+    let list = lists.iter().find(|name| name.ends_with("/app/versions.json")).unwrap();
+    let mut index: Value = serde_json::from_slice(&fs::read(list).unwrap()).unwrap();
+    let of = |version: &Value| {
+        let versions = index["versions"].as_array().unwrap();
+        versions.iter().find(|known| known["id"] == version["id"]).unwrap().clone()
+    };
+    let library = Path::new(list).with_file_name(of(&one)["library"].as_str().unwrap());
+    fs::copy(library, ended.folder().join("app.so")).unwrap();
+    (index["promoting"], index["current"]) = (one["id"].clone(), two["id"].clone());
+    fs::write(list, index.to_string()).unwrap();
+    let host = ended.serve_again().start();
+    host.wait_for_log(&["app: the version", one["id"].as_str().unwrap(), "serves"]);
+    assert_eq!(host.get("/apps/app/").text(), "1");
+    let text = fs::read_to_string(host.path("apps.json")).unwrap();
+    assert_eq!(Config::entry(&text, "app").map(Value::Object), Some(json!({ "workers": 1 })));
 }
 
 #[test]
@@ -546,7 +597,10 @@ fn a_push_travels_in_tls_with_the_certificate_of_the_server() {
     };
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     fs::write(host.path("other.pem"), other.cert.pem()).unwrap();
-    contains(&push(token, &host.path("other.pem")).stderr, &["cannot reach https://localhost", "certificate"]);
+    contains(
+        &push(token, &host.path("other.pem")).stderr,
+        &["cannot reach https://localhost", "certificate"],
+    );
     contains(&push("", &host.path("cert.pem")).stderr, &["No token"]);
     let pushed = push(token, &host.path("cert.pem"));
     assert!(pushed.status.success(), "{}", pushed.stderr);

@@ -161,7 +161,10 @@ impl Access {
                 Ok(Caller::new(Caller::LOCAL))
             }
             (Some(token), _) if token.is_expired(now_ms()) => {
-                let detail = format!("The token {} has expired; create another one with `atoll token create`.", token.name);
+                let detail = format!(
+                    "The token {} has expired; create another one with `atoll token create`.",
+                    token.name
+                );
                 Err(Problem::new(ProblemKind::Unauthorized, detail))
             }
             (Some(token), requirement) => {
@@ -349,7 +352,8 @@ mod tests {
         let operate = create("op", "shop*", Permission::Operate, None);
         let deploy = create("ci", "shop", Permission::Deploy, Some(u64::MAX));
         let old = create("old", "shop", Permission::Operate, Some(1));
-        let closed = Access { token: AdminToken::new("right"), tokens, address: public(), origins: Arc::default() };
+        let closed =
+            Access { token: AdminToken::new("right"), tokens, address: public(), origins: Arc::default() };
         let open = Access { token: None, address: None, ..closed.clone() };
         let with = |access: &Access, method: &Method, path: &str, token: &str| {
             let headers = [("host", "localhost"), ("authorization", token)];
@@ -408,7 +412,11 @@ mod tests {
             }
         }
         for method in [Method::GET, Method::POST] {
-            assert_eq!(check(&open, &method, &[passed_on]), Err(401), "clients behind the proxy are not local");
+            assert_eq!(
+                check(&open, &method, &[passed_on]),
+                Err(401),
+                "clients behind the proxy are not local"
+            );
         }
         assert_eq!(check(&open, &Method::POST, &[own]), Ok(()), "the operator on the machine is");
         assert_eq!(check(&closed, &Method::GET, &[("host", "evil.example")]), Err(403));

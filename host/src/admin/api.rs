@@ -87,9 +87,7 @@ pub(super) fn configure(service: &mut ServiceConfig) {
 /// The methods of the API at this path, as `Allow` has them; `None`: it has no such path.
 pub(super) fn methods_at(path: &str) -> Option<String> {
     static PATHS: LazyLock<Vec<(ResourceDef, String)>> = LazyLock::new(|| {
-        let methods = |item: &PathItem| {
-            methods_of(item).collect::<Vec<_>>().join(", ")
-        };
+        let methods = |item: &PathItem| methods_of(item).collect::<Vec<_>>().join(", ");
         let paths = Api::openapi().paths.paths;
         paths.iter().map(|(path, item)| (ResourceDef::new(path.as_str()), methods(item))).collect()
     });

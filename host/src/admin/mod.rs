@@ -193,9 +193,11 @@ impl Admin {
     pub fn run(self) -> io::Result<Running> {
         let address = self.address();
         let tokens = Tokens::new(self.kept_in.as_deref(), self.state.config());
-        let access = Access { token: self.token, tokens: tokens.clone(), address, origins: self.origins.into() };
+        let access =
+            Access { token: self.token, tokens: tokens.clone(), address, origins: self.origins.into() };
         let deployer = Deployer::new(&self.state, self.opener, self.kept_in.as_deref());
         let noticing = actix_web::rt::spawn(deployer.clone().follow(self.state.events.clone()));
+        actix_web::rt::spawn(deployer.clone().recover());
         let (access, tokens) = (Data::new(access), Data::new(tokens));
         let (state, deployer) = (Data::new(self.state), Data::from(deployer));
         let mut server = HttpServer::new(move || {

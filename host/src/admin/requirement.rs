@@ -49,8 +49,12 @@ impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("no token"),
-            Self::Token(permission, Some(app)) => write!(f, "a token with the permission {permission} for {app}"),
-            Self::Token(permission, None) => write!(f, "a token with the permission {permission} for all apps"),
+            Self::Token(permission, Some(app)) => {
+                write!(f, "a token with the permission {permission} for {app}")
+            }
+            Self::Token(permission, None) => {
+                write!(f, "a token with the permission {permission} for all apps")
+            }
             Self::AdminToken => f.write_str("the admin token"),
         }
     }
@@ -119,7 +123,8 @@ mod tests {
         for path in ["/", "/dashboard/main.js"] {
             assert_eq!(Requirement::of(&Method::GET, path), Requirement::Nothing);
         }
-        for path in ["/nothing", "//api/v1/apps/a/start", "/api/v1/../v1/apps", "/dashboard/../api/v1/status"] {
+        for path in ["/nothing", "//api/v1/apps/a/start", "/api/v1/../v1/apps", "/dashboard/../api/v1/status"]
+        {
             assert_eq!(of("POST", path), "the admin token", "{path}");
             assert!(of("GET", path).ends_with("for all apps"), "{path}");
         }

@@ -86,7 +86,9 @@ async fn create_token(tokens: Data<Tokens>, new: Json<NewToken>) -> Answer<Creat
     let created_ms = now_ms();
     let wrong = |detail: String| Err(Problem::new(ProblemKind::BadRequest, detail).into());
     if !is_app_name(&name) || [Caller::LOCAL, Caller::ADMIN].contains(&&*name) {
-        return wrong(format!("invalid token name {name:?}: expected 1 to 64 characters a-z A-Z 0-9 - _ . that start with a letter or digit, but not local or admin."));
+        return wrong(format!(
+            "invalid token name {name:?}: expected 1 to 64 characters a-z A-Z 0-9 - _ . that start with a letter or digit, but not local or admin."
+        ));
     }
     if apps.is_empty() || permissions.is_empty() {
         return wrong("a token takes at least one app and one permission.".to_owned());

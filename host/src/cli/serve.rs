@@ -146,7 +146,8 @@ pub(super) fn host(args: &ServeArgs, open: &mut OpenSockets) -> anyhow::Result<H
 }
 
 async fn serve(args: &ServeArgs, open: OpenSockets, host: &Host) -> anyhow::Result<()> {
-    let server = listen(args, open, host.registry(), host.watcher(), host.certificates(), host.admin_certificates())?;
+    let server =
+        listen(args, open, host.registry(), host.watcher(), host.certificates(), host.admin_certificates())?;
     // From when it prints where it listens, another host can take over.
     let server = server.of_host(host);
     host.start_apps_of_takeover().await?;

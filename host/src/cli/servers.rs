@@ -52,7 +52,9 @@ pub(super) fn find(to: &str) -> anyhow::Result<AdminServer> {
 fn named(name: &str) -> anyhow::Result<(String, Option<PathBuf>)> {
     let folder = folder(env::var_os("XDG_CONFIG_HOME").map(PathBuf::from), env::home_dir());
     let Some(folder) = folder else {
-        bail!("no server `{name}`: this user has no home folder; pass a URL such as https://apps.example.com:3001");
+        bail!(
+            "no server `{name}`: this user has no home folder; pass a URL such as https://apps.example.com:3001"
+        );
     };
     let path = folder.join("config.toml");
     let config = read(&path)?;
@@ -102,7 +104,10 @@ mod tests {
         let parse = |text: &str| toml::from_str::<UserConfig>(text);
         let config = parse("[servers.prod]\nurl = \"https://a\"\ntoken-file = \"prod.token\"\n").unwrap();
         let prod = &config.servers["prod"];
-        assert_eq!((prod.url.as_str(), prod.token_file.as_deref()), ("https://a", Some(Path::new("prod.token"))));
+        assert_eq!(
+            (prod.url.as_str(), prod.token_file.as_deref()),
+            ("https://a", Some(Path::new("prod.token")))
+        );
         assert!(parse("[servers.prod]\nurl = \"https://a\"\ntoken = \"s3cret\"\n").is_err());
         assert!(parse("[server.prod]\nurl = \"https://a\"\n").is_err());
     }

@@ -133,7 +133,13 @@ fn list(args: &LsArgs) -> anyhow::Result<()> {
 fn row(token: &Token) -> [Cell; 5] {
     let is_expired = token.is_expired(u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0));
     let expires = if is_expired { Cell::styled(expires(token), style::BAD) } else { expires(token).into() };
-    [(&*token.name).into(), apps(token).into(), permissions(token).into(), units::time(token.created_ms).into(), expires]
+    [
+        (&*token.name).into(),
+        apps(token).into(),
+        permissions(token).into(),
+        units::time(token.created_ms).into(),
+        expires,
+    ]
 }
 
 fn apps(token: &Token) -> String {

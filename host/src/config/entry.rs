@@ -44,7 +44,9 @@ impl Config {
         for (setting, default) in file.get("defaults").and_then(Value::as_object).into_iter().flatten() {
             match entry.get_mut(setting) {
                 None => drop(entry.insert(setting.clone(), default.clone())),
-                Some(own) if matches!(&**setting, "env" | "headers") => merge(own, default, setting == "headers"),
+                Some(own) if matches!(&**setting, "env" | "headers") => {
+                    merge(own, default, setting == "headers")
+                }
                 Some(_) => {}
             }
         }
@@ -94,7 +96,7 @@ impl Config {
 }
 
 /// With the fields of all objects in the order of their names.
-fn sorted(entry: Entry) -> Entry {
+pub(crate) fn sorted(entry: Entry) -> Entry {
     let mut fields: Vec<(String, Value)> = entry.into_iter().collect();
     fields.sort_by(|(one, _), (other, _)| one.cmp(other));
     fields.into_iter().map(|(name, value)| (name, sorted_value(value))).collect()
@@ -188,9 +190,9 @@ fn input(value: &Value) -> CstInputValue {
         Value::Number(number) => CstInputValue::Number(number.to_string()),
         Value::String(text) => CstInputValue::String(text.clone()),
         Value::Array(values) => CstInputValue::Array(values.iter().map(input).collect()),
-        Value::Object(fields) => CstInputValue::Object(
-            fields.iter().map(|(name, value)| (name.clone(), input(value))).collect(),
-        ),
+        Value::Object(fields) => {
+            CstInputValue::Object(fields.iter().map(|(name, value)| (name.clone(), input(value))).collect())
+        }
     }
 }
 
@@ -221,7 +223,8 @@ mod tests {
     #[test]
     fn an_app_is_added_and_removed() {
         for text in ["[]\n", "{ \"apps\": [] }", "\u{feff}[{ \"name\": \"b\", \"path\": \"b.so\" }]"] {
-            let new = entry(json!({ "route": "/a", "config": { "deep": [1, 2.5, null, true, { "x": "y" }] } }));
+            let new =
+                entry(json!({ "route": "/a", "config": { "deep": [1, 2.5, null, true, { "x": "y" }] } }));
             let edited = Config::with_entry(text, "a", "a.so", &new, "").unwrap();
             assert_eq!(Config::entry(&edited, "a").unwrap(), new, "{edited}");
             let removed = Config::without_entry(&edited, "a", "").unwrap();
@@ -233,7 +236,8 @@ mod tests {
     #[test]
     fn what_would_be_no_good_file_is_refused() {
         let text = r#"[{ "name": "b", "path": "b.so", "route": "/shop" }]"#;
-        let refused = |value: Value| Config::with_entry(text, "a", "a.so", &entry(value), "apps.json").unwrap_err();
+        let refused =
+            |value: Value| Config::with_entry(text, "a", "a.so", &entry(value), "apps.json").unwrap_err();
         assert!(refused(json!({ "wokers": 2 })).to_string().contains("workers"));
         assert!(refused(json!({ "route": "/shop" })).to_string().contains("/shop"));
         assert!(Config::with_entry("[", "a", "a.so", &Entry::new(), "").is_err());
@@ -246,7 +250,8 @@ mod tests {
             "apps": [{ "name": "a", "path": "x", "id": "7", "workers": 3, "headers": { "x-a": "2" }, "cors": null }],
         });
         let found = Config::complete_entry(&text.to_string(), "a").unwrap();
-        let expected = json!({ "id": "7", "workers": 3, "headers": { "x-a": "2", "X-B": "1" }, "cors": null });
+        let expected =
+            json!({ "id": "7", "workers": 3, "headers": { "x-a": "2", "X-B": "1" }, "cors": null });
         assert_eq!(Value::Object(found), expected);
         assert_eq!(Config::complete_entry(&text.to_string(), "b"), None);
     }

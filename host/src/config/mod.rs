@@ -72,7 +72,7 @@ pub use build::BuildSettings;
 pub use cors::CorsSettings;
 pub use diagnostic::Diagnostic;
 pub use entry::Entry;
-pub(crate) use entry::NOT_IN_ENTRY;
+pub(crate) use entry::{NOT_IN_ENTRY, sorted};
 pub(crate) use env_value::EnvSource;
 pub use env_value::EnvValue;
 pub use error::ConfigError;

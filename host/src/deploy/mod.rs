@@ -12,7 +12,7 @@ pub use self::error::DeployError;
 pub use self::files::Outcome;
 pub use self::folder::{Deployment, Writing};
 pub(crate) use self::served::{Installation, Installed, ServedFolder};
-pub use self::versions::{SharedLibrary, Version};
 pub(crate) use self::versions::{
     Admission, Index, MAX_NOTE, NewVersion, UPLOAD_KEPT, UPLOAD_PIECE, UploadStatus, VersionError, Versions,
 };
+pub use self::versions::{SharedLibrary, Version};

@@ -177,7 +177,8 @@ mod tests {
         fs::write(&library, "one").unwrap();
         let folder = ServedFolder::new(&registry);
         assert_eq!(folder.installed("a").unwrap(), None);
-        let new = |workers| Installation { library: library.clone(), needed: Vec::new(), entry: entry(workers) };
+        let new =
+            |workers| Installation { library: library.clone(), needed: Vec::new(), entry: entry(workers) };
         let config = folder.install("a", &new(2)).unwrap();
         assert_eq!((config.settings.workers, &config.path), (2, &folder.library("a")));
         let installed = folder.installed("a").unwrap().unwrap();
@@ -186,7 +187,10 @@ mod tests {
         let before = fs::read(&registry).unwrap();
         fs::write(&library, "two").unwrap();
         folder.install("a", &new(2)).unwrap();
-        assert_eq!((fs::read(&registry).unwrap(), fs::read(folder.library("a")).unwrap()), (before, b"two".to_vec()));
+        assert_eq!(
+            (fs::read(&registry).unwrap(), fs::read(folder.library("a")).unwrap()),
+            (before, b"two".to_vec())
+        );
         folder.remove("a").unwrap();
         assert_eq!(names(place.path()), ["apps.json", "upload"]);
         assert_eq!(Config::load(&registry).unwrap().apps, []);

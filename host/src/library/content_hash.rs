@@ -28,7 +28,10 @@ impl ContentHash {
     }
 
     /// That of a regular file.
-    pub(crate) fn of_file(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn of_file(path: &Path) -> io::Result<Self> {
         let mut hasher = blake3::Hasher::new();
         let (mut file, mut buffer) = (regular_file::open(path)?, vec![0; PIECE]);
         loop {

@@ -276,7 +276,17 @@ impl OpenHost {
     /// # Panics
     /// Outside of an actix system.
     pub fn run(self, follow: impl Future<Output = ()> + 'static) -> Result<Host, HostError> {
-        let Self { registrar, front, certificates, admin_certificates, usage, config, lock, waiting, inherited } = self;
+        let Self {
+            registrar,
+            front,
+            certificates,
+            admin_certificates,
+            usage,
+            config,
+            lock,
+            waiting,
+            inherited,
+        } = self;
         let registry = registrar.registry().clone();
         let admin_address = waiting.admin.address();
         let ownership = Ownership::new(&config, registry.clone(), lock, waiting);
@@ -437,7 +447,17 @@ impl HostBuilder {
         let inherited = predecessor.as_mut().map(Predecessor::take_sockets).unwrap_or_default();
         let waiting = Waiting { admin: listener, recording, predecessor };
         let registrar = Rc::new(registrar);
-        let host = OpenHost { registrar, front, certificates, admin_certificates, usage, config, lock, waiting, inherited };
+        let host = OpenHost {
+            registrar,
+            front,
+            certificates,
+            admin_certificates,
+            usage,
+            config,
+            lock,
+            waiting,
+            inherited,
+        };
         Ok((host, file))
     }
 }

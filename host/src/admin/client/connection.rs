@@ -52,8 +52,7 @@ impl Connection {
     /// # Errors
     /// [`AdminError::Unreachable`].
     pub(super) async fn to_server(server: &AdminServer) -> Result<Self, AdminError> {
-        let unreachable =
-            |reason: io::Error| AdminError::Unreachable { server: server.to_string(), reason };
+        let unreachable = |reason: io::Error| AdminError::Unreachable { server: server.to_string(), reason };
         let stream = TcpStream::connect((server.name(), server.port())).await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
         let connection = if server.is_tls() {

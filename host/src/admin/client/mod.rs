@@ -67,7 +67,9 @@ pub enum AdminError {
         reason: io::Error,
     },
     /// A server in between has answered, with this status.
-    #[error("the server responded with {0}, but not as an Atoll host does; check the URL, and the proxy in front of the host")]
+    #[error(
+        "the server responded with {0}, but not as an Atoll host does; check the URL, and the proxy in front of the host"
+    )]
     NotTheHost(u16),
     /// The connection broke.
     #[error("the host did not respond: {}; try again; if this persists, see its log", with_sources(.0))]
@@ -164,7 +166,12 @@ impl AdminClient {
         let unreachable = |reason| AdminError::Unreachable { server: server.to_string(), reason };
         let runtime = Builder::new_current_thread().enable_all().build().map_err(unreachable)?;
         let connect = async { timeout(CONNECT_TIMEOUT, Connection::to_server(server)).await };
-        let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()));
+        let late = || {
+            io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()),
+            )
+        };
         let connection = runtime.block_on(connect).map_err(|_elapsed| unreachable(late()))??;
         Ok(Self { connection, runtime })
     }

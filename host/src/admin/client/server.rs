@@ -121,7 +121,9 @@ mod tests {
             let server: AdminServer = text.parse().unwrap();
             assert_eq!((server.name(), server.port(), server.base_path()), (name, port, base), "{text}");
         }
-        for text in ["", "a.example", "ftp://a.example", "https://u:p@a.example", "https://a.example/?x", "/x"] {
+        for text in
+            ["", "a.example", "ftp://a.example", "https://u:p@a.example", "https://a.example/?x", "/x"]
+        {
             assert!(matches!(text.parse::<AdminServer>(), Err(NoAdminServer::Url(_))), "{text}");
         }
         for text in ["http://a.example", "http://10.0.0.1", "http://localhost.example"] {

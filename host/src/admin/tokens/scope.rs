@@ -175,7 +175,9 @@ mod tests {
     fn a_token_allows_what_it_names_for_the_apps_it_names() {
         let deploy = token(&["acme-*", "shop"], &[Permission::Deploy]);
         for app in ["acme-a", "shop"] {
-            assert!(deploy.allows(Permission::Deploy, Some(app)) && deploy.allows(Permission::Read, Some(app)));
+            assert!(
+                deploy.allows(Permission::Deploy, Some(app)) && deploy.allows(Permission::Read, Some(app))
+            );
             assert!(!deploy.allows(Permission::Operate, Some(app)));
         }
         assert!(!deploy.allows(Permission::Read, Some("other")));

@@ -95,8 +95,7 @@ impl Tokens {
         }
         let given = blake3::hash(secret.as_bytes());
         // Hashes are compared in constant time.
-        let is_it =
-            |stored: &Stored| blake3::Hash::from_hex(&stored.hash).is_ok_and(|known| known == given);
+        let is_it = |stored: &Stored| blake3::Hash::from_hex(&stored.hash).is_ok_and(|known| known == given);
         Ok(self.read()?.into_iter().find(is_it).map(|stored| stored.token))
     }
 
@@ -138,9 +137,7 @@ impl Tokens {
         let Some(folder) = &self.folder else { return Ok(Vec::new()) };
         let path = folder.join(FILE);
         match regular_file::read(&path, FILE_LIMIT) {
-            Ok(text) => {
-                serde_json::from_slice(&text).map_err(|reason| TokensError::Damaged { path, reason })
-            }
+            Ok(text) => serde_json::from_slice(&text).map_err(|reason| TokensError::Damaged { path, reason }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(reason) => Err(TokensError::File { path, reason }),
         }

@@ -49,7 +49,11 @@ impl Deployer {
     }
 
     /// How much the host has of a file.
-    pub(super) async fn received(self: &Arc<Self>, app: String, hash: String) -> Result<UploadStatus, Problem> {
+    pub(super) async fn received(
+        self: &Arc<Self>,
+        app: String,
+        hash: String,
+    ) -> Result<UploadStatus, Problem> {
         let this = self.clone();
         blocking(move || this.versions.received(&app, &hash)).await
     }
@@ -88,8 +92,13 @@ impl Deployer {
         let new = NewVersion { library, libraries, entry, by, note };
         let (this, name) = (self.clone(), app.clone());
         let version = blocking(move || this.admit(&name, new)).await?;
-        log::info!("{app}: got the version {} from {}", version.id, version.by.as_deref().unwrap_or_default());
-        let generation = if promote { Some(self.promote(app.clone(), version.id.clone()).await?) } else { None };
+        log::info!(
+            "{app}: got the version {} from {}",
+            version.id,
+            version.by.as_deref().unwrap_or_default()
+        );
+        let generation =
+            if promote { Some(self.promote(app.clone(), version.id.clone()).await?) } else { None };
         let (this, name, id) = (self.clone(), app, version.id.clone());
         let index = blocking(move || this.versions.index(&name)).await?;
         let known = index.versions.iter().find(|known| known.id == id).unwrap_or(&version);
@@ -154,7 +163,8 @@ impl Deployer {
     fn notice_now(&self, app: &str) -> Result<(), VersionError> {
         let config = self.registry.config(app).filter(|config| self.folder.has(config));
         let (Some(config), Some(staging)) = (config, self.staging.upgrade()) else { return Ok(()) };
-        let (Some(kept), Some(installed)) = (staging.kept(app).into_iter().next(), self.folder.installed(app)?)
+        let (Some(kept), Some(installed)) =
+            (staging.kept(app).into_iter().next(), self.folder.installed(app)?)
         else {
             return Ok(());
         };

@@ -36,6 +36,21 @@ impl Deployer {
         .await
     }
 
+    /// Promotes again what was being promoted when the host ended.
+    pub(in crate::admin) async fn recover(self: Arc<Self>) {
+        let this = self.clone();
+        let interrupted = match blocking(move || this.versions.interrupted()).await {
+            Ok(interrupted) => interrupted,
+            Err(problem) => return log::warn!("cannot find out what was being promoted: {problem}"),
+        };
+        for (app, id) in interrupted {
+            log::warn!("{app}: the host ended while the version {id} was being promoted: promoting it again");
+            if let Err(problem) = self.promote(app.clone(), id.clone()).await {
+                log::error!("{app}: cannot promote the version {id}: {problem}");
+            }
+        }
+    }
+
     /// Goes back to the version before, or, where the library of an app is not in the folder of the registry file, to the
     /// library before.
     pub(super) async fn roll_back(self: &Arc<Self>, app: String) -> Result<u64, Problem> {
@@ -70,7 +85,9 @@ impl Deployer {
                 return Ok((None, None));
             }
             // Also what has never served.
-            Ok((Some(new), this.versions.backup(&name, &this.folder)?))
+            let before = this.versions.backup(&name, &this.folder)?;
+            this.versions.promoting(&name, &wanted.id)?;
+            Ok((Some(new), before))
         })
         .await?;
         let replaces = new.is_some();
@@ -125,7 +142,10 @@ impl Deployer {
         let applied = timeout(APPLY_LIMIT, self.registry.applied(app, config.as_ref())).await;
         drop(held);
         applied.map_err(|_elapsed| {
-            let detail = format!("the host has not read its apps.json within {} s; see its log.", APPLY_LIMIT.as_secs());
+            let detail = format!(
+                "the host has not read its apps.json within {} s; see its log.",
+                APPLY_LIMIT.as_secs()
+            );
             Problem::new(ProblemKind::Conflict, detail)
         })?;
         self.update(app).await
@@ -134,13 +154,16 @@ impl Deployer {
     /// Waits until what is in the folder of an app serves.
     async fn update(&self, app: &str) -> Result<u64, Problem> {
         let handle = self.registry.get(app);
-        let handle = handle.ok_or_else(|| Problem::new(ProblemKind::UnknownApp, self.registry.no_such_app(app)))?;
+        let handle =
+            handle.ok_or_else(|| Problem::new(ProblemKind::UnknownApp, self.registry.no_such_app(app)))?;
         handle.update().await.map_err(|reason| Problem::new(ProblemKind::Conflict, reason))
     }
 }
 
 /// Does something to its end, also if the client leaves.
-async fn carried_out<T: 'static>(work: impl Future<Output = Result<T, Problem>> + 'static) -> Result<T, Problem> {
+async fn carried_out<T: 'static>(
+    work: impl Future<Output = Result<T, Problem>> + 'static,
+) -> Result<T, Problem> {
     let done = actix_web::rt::spawn(work).await;
     done.unwrap_or_else(|error| Err(Problem::new(ProblemKind::AppError(500), error.to_string())))
 }

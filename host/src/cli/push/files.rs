@@ -34,7 +34,10 @@ impl AppFiles {
     }
 
     pub(super) fn shared(&self) -> Vec<SharedLibrary> {
-        let shared = |(name, file): &(String, NamedFile)| SharedLibrary { name: name.clone(), hash: file.hash.clone() };
+        let shared = |(name, file): &(String, NamedFile)| SharedLibrary {
+            name: name.clone(),
+            hash: file.hash.clone(),
+        };
         self.needed.iter().map(shared).collect()
     }
 

@@ -56,7 +56,10 @@ impl Upload {
     pub(super) fn version(&mut self, app: &str, new: &NewAppVersion) -> Result<PushedVersion, AdminError> {
         let spinner = ProgressBar::new_spinner();
         spinner.set_style(style("{spinner} {msg}"));
-        spinner.set_message(format!("{app}: the host checks{} it", if new.promote { " and starts" } else { "" }));
+        spinner.set_message(format!(
+            "{app}: the host checks{} it",
+            if new.promote { " and starts" } else { "" }
+        ));
         spinner.enable_steady_tick(TICK);
         let done = self.host.push_version(app, new);
         spinner.finish_and_clear();

@@ -46,7 +46,12 @@ impl Versions {
     ///
     /// # Errors
     /// See [`VersionError`].
-    pub(crate) fn admit(&self, app: &str, new: NewVersion, with: &Admission<'_>) -> Result<Version, VersionError> {
+    pub(crate) fn admit(
+        &self,
+        app: &str,
+        new: NewVersion,
+        with: &Admission<'_>,
+    ) -> Result<Version, VersionError> {
         let found = new.libraries.len();
         if found > NEEDED_LIBRARIES {
             return Err(VersionError::TooManyLibraries { found, limit: NEEDED_LIBRARIES });
@@ -127,7 +132,10 @@ impl Versions {
             entry,
             hash: kept.hash().short(),
             size: kept.size() + needed.iter().map(|needed| needed.size).sum::<u64>(),
-            package: stamp.as_ref().map(|stamp| format!("{} {}", stamp.name, stamp.version)).unwrap_or_default(),
+            package: stamp
+                .as_ref()
+                .map(|stamp| format!("{} {}", stamp.name, stamp.version))
+                .unwrap_or_default(),
             rustc: stamp.map(|stamp| stamp.rustc).unwrap_or_default(),
             created_ms: now_ms,
             by: None,

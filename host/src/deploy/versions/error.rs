@@ -16,7 +16,9 @@ pub(crate) enum VersionError {
     #[error("this host keeps no versions: start it with --state-dir")]
     NoFolder,
     /// The name is none of an app.
-    #[error("invalid app name {0:?}: expected 1 to 64 characters a-z A-Z 0-9 - _ . that start with a letter or digit")]
+    #[error(
+        "invalid app name {0:?}: expected 1 to 64 characters a-z A-Z 0-9 - _ . that start with a letter or digit"
+    )]
     AppName(String),
     /// A hash is none.
     #[error(transparent)]

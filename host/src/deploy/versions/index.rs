@@ -13,6 +13,9 @@ pub(crate) struct Index {
     pub(crate) versions: Vec<Version>,
     /// The id of the one that serves.
     pub(crate) current: Option<String>,
+    /// The id of the one that is being promoted: its files replace those of the current one, one after the other.
+    #[serde(default)]
+    pub(crate) promoting: Option<String>,
 }
 
 impl Index {
@@ -64,7 +67,9 @@ impl Index {
 
     /// Changes what is known of a version.
     pub(super) fn update(&mut self, id: &str, change: impl FnOnce(&mut Version)) {
-        self.versions.iter_mut().find(|version| version.id == id).into_iter().for_each(change);
+        if let Some(version) = self.versions.iter_mut().find(|version| version.id == id) {
+            change(version);
+        }
     }
 
     /// Forgets all but the current version and the newest: `keep` of those that have served, and as many, at least one, of
@@ -80,7 +85,10 @@ impl Index {
             found.into_iter().take(keep).map(|version| version.id.clone()).collect::<Vec<_>>()
         };
         let mut kept = newest(|version| version.failure.is_none() && version.promoted_ms.is_some(), keep);
-        kept.extend(newest(|version| version.failure.is_none() && version.promoted_ms.is_none(), keep.max(1)));
+        kept.extend(newest(
+            |version| version.failure.is_none() && version.promoted_ms.is_none(),
+            keep.max(1),
+        ));
         kept.extend(newest(|version| version.failure.is_some(), keep.max(1)));
         kept.extend(self.current.clone());
         self.versions.retain(|version| kept.contains(&version.id));
@@ -158,7 +166,8 @@ mod tests {
 
     #[test]
     fn failures_do_not_push_out_what_is_good() {
-        let mut all = index(&[("a", 1, Some(1)), ("b", 2, Some(2)), ("c", 3, Some(3)), ("d", 4, Some(4))], "b");
+        let mut all =
+            index(&[("a", 1, Some(1)), ("b", 2, Some(2)), ("c", 3, Some(3)), ("d", 4, Some(4))], "b");
         for id in ["c", "d"] {
             all.update(id, |version| version.failure = Some("it panicked".into()));
         }

@@ -101,7 +101,11 @@ impl Versions {
     ///
     /// # Errors
     /// A file cannot be read or copied.
-    pub(crate) fn backup(&self, app: &str, folder: &ServedFolder) -> Result<Option<Installation>, VersionError> {
+    pub(crate) fn backup(
+        &self,
+        app: &str,
+        folder: &ServedFolder,
+    ) -> Result<Option<Installation>, VersionError> {
         let Some(Installed { library, entry }) = folder.installed(app)? else { return Ok(None) };
         let path = folder.library(app);
         let failed = |reason| VersionError::File { path: path.clone(), reason };
@@ -123,6 +127,34 @@ impl Versions {
         Ok(Some(Installation { library: self.file(app, library)?, needed, entry }))
     }
 
+    /// Takes note that a version is being promoted.
+    ///
+    /// # Errors
+    /// The list cannot be written.
+    pub(crate) fn promoting(&self, app: &str, id: &str) -> Result<(), VersionError> {
+        self.change(app, |index| index.promoting = Some(id.to_owned()))
+    }
+
+    /// The apps with the versions that were being promoted when the host ended.
+    ///
+    /// # Errors
+    /// The folder or a list cannot be read.
+    pub(crate) fn interrupted(&self) -> Result<Vec<(String, String)>, VersionError> {
+        let Some(folder) = &self.folder else { return Ok(Vec::new()) };
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|reason| VersionError::File { path: folder.clone(), reason })?,
+        };
+        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut found = Vec::new();
+        for app in names.filter(|name| is_app_name(name)) {
+            if let Some(id) = self.index(&app)?.promoting {
+                found.push((app, id));
+            }
+        }
+        Ok(found)
+    }
+
     /// Takes note that a version serves, from now on.
     ///
     /// # Errors
@@ -130,6 +162,7 @@ impl Versions {
     pub(crate) fn promoted(&self, app: &str, id: &str, now_ms: u64, keep: usize) -> Result<(), VersionError> {
         self.change(app, |index| {
             index.current = Some(id.to_owned());
+            index.promoting.take_if(|promoting| *promoting == id);
             index.update(id, |version| {
                 version.promoted_ms = Some(now_ms);
                 version.failure = None;
@@ -144,6 +177,7 @@ impl Versions {
     /// The list cannot be written.
     pub(crate) fn failed(&self, app: &str, id: &str, reason: &str, keep: usize) -> Result<(), VersionError> {
         self.change(app, |index| {
+            index.promoting = None;
             index.update(id, |version| version.failure = Some(reason.to_owned()));
             index.prune(keep);
         })
@@ -153,7 +187,11 @@ impl Versions {
     ///
     /// # Errors
     /// The list cannot be written; then it stays as it was.
-    pub(super) fn change<T>(&self, app: &str, change: impl FnOnce(&mut Index) -> T) -> Result<T, VersionError> {
+    pub(super) fn change<T>(
+        &self,
+        app: &str,
+        change: impl FnOnce(&mut Index) -> T,
+    ) -> Result<T, VersionError> {
         let folder = self.make(app)?;
         let failed = |reason| VersionError::File { path: folder.clone(), reason };
         let lock = File::open(&folder).map_err(failed)?;

@@ -181,7 +181,8 @@ mod tests {
         let all = versions(&folder);
         let content = b"a library in two pieces";
         let hash = hash(content);
-        let append = |offset: u64, piece: &[u8]| all.append("a", &hash, offset, content.len() as u64, 100, piece);
+        let append =
+            |offset: u64, piece: &[u8]| all.append("a", &hash, offset, content.len() as u64, 100, piece);
         assert_eq!(all.received("a", &hash).unwrap(), UploadStatus { received: 0, complete: false });
         assert_eq!(append(0, &content[..5]).unwrap(), UploadStatus { received: 5, complete: false });
         assert_eq!(all.received("a", &hash).unwrap(), UploadStatus { received: 5, complete: false });
@@ -203,7 +204,10 @@ mod tests {
         assert_eq!(all.received("a", &hash).unwrap().received, 0, "it begins again");
         assert!(matches!(all.append("a", &hash, 0, 101, 100, b"x"), Err(VersionError::TooLarge { .. })));
         let large = vec![0; UPLOAD_PIECE + 1];
-        assert!(matches!(all.append("a", &hash, 0, 1 << 30, 1 << 30, &large), Err(VersionError::Offset { .. })));
+        assert!(matches!(
+            all.append("a", &hash, 0, 1 << 30, 1 << 30, &large),
+            Err(VersionError::Offset { .. })
+        ));
         assert!(all.append("a", &hash, 0, 5, 100, b"right").unwrap().complete);
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::config::Entry;
+use crate::config::{Entry, sorted};
 use crate::library::content_hash::ContentHash;
 
 /// How many bytes the note of a version may have.
@@ -60,8 +60,7 @@ impl Version {
         for shared in libraries {
             text += &format!("{} {}\n", shared.hash, shared.name);
         }
-        // The fields of an entry are in the order of their names.
-        text += &serde_json::Value::Object(entry.clone()).to_string();
+        text += &serde_json::Value::Object(sorted(entry.clone())).to_string();
         ContentHash::compute(text.as_bytes()).short()
     }
 }

@@ -223,8 +223,9 @@ mod tests {
     #[test]
     fn an_app_is_added_and_removed() {
         for text in ["[]\n", "{ \"apps\": [] }", "\u{feff}[{ \"name\": \"b\", \"path\": \"b.so\" }]"] {
-            let new =
-                entry(json!({ "route": "/a", "config": { "deep": [1, 2.5, null, true, { "x": "y" }] } }));
+            let new = entry(
+                json!({ "route": { "path_prefix": "/a" }, "config": { "deep": [1, 2.5, null, true, { "x": "y" }] } }),
+            );
             let edited = Config::with_entry(text, "a", "a.so", &new, "").unwrap();
             assert_eq!(Config::entry(&edited, "a").unwrap(), new, "{edited}");
             let removed = Config::without_entry(&edited, "a", "").unwrap();
@@ -235,11 +236,11 @@ mod tests {
 
     #[test]
     fn what_would_be_no_good_file_is_refused() {
-        let text = r#"[{ "name": "b", "path": "b.so", "route": "/shop" }]"#;
+        let text = r#"[{ "name": "b", "path": "b.so", "route": { "path_prefix": "/shop" } }]"#;
         let refused =
             |value: Value| Config::with_entry(text, "a", "a.so", &entry(value), "apps.json").unwrap_err();
         assert!(refused(json!({ "wokers": 2 })).to_string().contains("workers"));
-        assert!(refused(json!({ "route": "/shop" })).to_string().contains("/shop"));
+        assert!(refused(json!({ "route": { "path_prefix": "/shop" } })).to_string().contains("/shop"));
         assert!(Config::with_entry("[", "a", "a.so", &Entry::new(), "").is_err());
     }
 

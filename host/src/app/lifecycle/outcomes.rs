@@ -88,13 +88,12 @@ impl Lifecycle {
             self.next = starting.start;
         }
         self.start_failed(cause);
-        let answer = match (cause, self.serving) {
-            // What was asked for serves already.
-            (Cause::Unchanged, Some(serving)) => Ok(serving),
-            _ => Err(reason),
+        let answer = match cause {
+            // What was asked for serves already; or it is started again, which is still to come.
+            Cause::Unchanged if !starting.start.is_forced => self.serving.map(Ok),
+            _ => Some(Err(reason)),
         };
-        // One that is to start again is still to come.
-        if cause != Cause::Unchanged || answer.is_ok() {
+        if let Some(answer) = answer {
             self.answer_reload(number, answer);
         }
     }

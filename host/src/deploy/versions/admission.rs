@@ -76,12 +76,31 @@ impl Versions {
         if !missing.is_empty() {
             return Err(VersionError::Missing(missing));
         }
+        let id = Version::id_of(library, &new.libraries, &new.entry);
+        let known = self.index(app)?.versions.into_iter().find(|version| version.id == id);
+        let version = match known {
+            // It has passed the checks before.
+            Some(known) => Version { by: Some(new.by), note: new.note, ..known },
+            None => self.checked(app, id, library, new, with)?,
+        };
+        self.keep(app, version, with.keep)
+    }
+
+    /// A version whose files have passed the checks.
+    fn checked(
+        &self,
+        app: &str,
+        id: String,
+        library: ContentHash,
+        new: NewVersion,
+        with: &Admission<'_>,
+    ) -> Result<Version, VersionError> {
         let checked = self.check(app, library, &new.libraries, with)?;
         if !checked.stamp.sealed {
             return Err(VersionError::NotSealed);
         }
-        let version = Version {
-            id: Version::id_of(library, &new.libraries, &new.entry),
+        Ok(Version {
+            id,
             library: new.library,
             libraries: new.libraries,
             entry: new.entry,
@@ -94,8 +113,7 @@ impl Versions {
             note: new.note,
             promoted_ms: None,
             failure: None,
-        };
-        self.keep(app, version, with.keep)
+        })
     }
 
     /// Keeps what serves, or has served, as a version, if it is none yet: a library that was copied into the folder.

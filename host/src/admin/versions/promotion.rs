@@ -21,8 +21,8 @@ const APPLY_LIMIT: Duration = Duration::from_secs(10);
 type Content = Option<Installation>;
 
 impl Deployer {
-    /// Makes a version the one that serves; the number of the generation that does. It is carried out also if nobody waits for it
-    /// any more.
+    /// Makes a version the one that serves; the number of the generation that does. It is carried out also if the client
+    /// disconnects.
     pub(super) async fn promote(self: &Arc<Self>, app: String, id: String) -> Result<u64, Problem> {
         let this = self.clone();
         carried_out(async move {

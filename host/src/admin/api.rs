@@ -11,13 +11,13 @@ use serde::Deserialize;
 use utoipa::openapi::PathItem;
 use utoipa::{IntoParams, OpenApi};
 
-use super::failure::Failure;
+use super::failure::{Answer, Failure};
 use super::invoke;
 use super::model::{
     AppDetails, AppStatus, EffectiveConfig, HostStatus, Invocation, Invoked, LogLevel, ProblemDetails,
     Serving,
 };
-use super::openapi::{Refused, Security, Unable};
+use super::openapi::{Named, Refused, Security, Unable};
 use super::state::State;
 use super::stats::{self, Stats};
 use super::{token_api, versions};
@@ -105,8 +105,6 @@ pub(super) fn operations() -> Vec<(&'static str, String)> {
     let paths = Api::openapi().paths.paths;
     paths.iter().flat_map(|(path, item)| methods_of(item).map(|method| (method, path.clone()))).collect()
 }
-
-pub(super) type Answer<T> = Result<Json<T>, Failure>;
 
 /// The host and all its apps
 #[utoipa::path(tag = "host", params(Past), responses((status = 200, body = HostStatus), Refused))]
@@ -234,14 +232,6 @@ async fn set_log_level(
     })?;
     app.set_log_level(parsed);
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// The app.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-pub(super) struct Named {
-    /// The app's name.
-    pub(super) app: String,
 }
 
 /// How much of the history to return.

@@ -23,6 +23,7 @@ mod state;
 mod stats;
 mod token_api;
 pub(crate) mod tokens;
+mod unknown_path;
 mod versions;
 
 use std::io;
@@ -216,7 +217,7 @@ impl Admin {
                 )
                 .configure(api::configure)
                 .configure(dashboard::configure)
-                .default_service(actix_web::web::to(failure::nothing_here))
+                .default_service(actix_web::web::to(unknown_path::nothing_here))
         })
         .on_connect(access::prepare_connection)
         .workers(1)

@@ -19,7 +19,7 @@ pub(super) enum Requirement {
 }
 
 impl Requirement {
-    /// That of a request. What is not for an app, in doubt, takes a token for all apps, or the admin token.
+    /// That of a request. What is not for an app takes a token for all apps.
     pub(super) fn of(method: &Method, path: &str) -> Self {
         // Once, as the router does, so that no other spelling of a path takes less.
         let path = percent_decode_str(path).decode_utf8_lossy();
@@ -32,7 +32,8 @@ impl Requirement {
             return Self::AdminToken;
         }
         let Some(path) = path.strip_prefix("apps/") else {
-            return if is_reading { Self::Token(Permission::Read, None) } else { Self::AdminToken };
+            let permission = if is_reading { Permission::Read } else { Permission::Operate };
+            return Self::Token(permission, None);
         };
         let (app, rest) = path.split_once('/').unwrap_or((path, ""));
         let permission = match rest.split('/').next().unwrap_or_default() {
@@ -130,8 +131,8 @@ mod tests {
         }
         for path in ["/nothing", "//api/v1/apps/a/start", "/api/v1/../v1/apps", "/dashboard/../api/v1/status"]
         {
-            assert_eq!(of("POST", path), "the admin token", "{path}");
-            assert!(of("GET", path).ends_with("for all apps"), "{path}");
+            assert!(of("POST", path).ends_with("operate for all apps"), "{path}");
+            assert!(of("GET", path).ends_with("read for all apps"), "{path}");
         }
     }
 }

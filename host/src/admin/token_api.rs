@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::Caller;
-use super::api::Answer;
-use super::failure::Failure;
+use super::failure::{Answer, Failure};
 use super::openapi::{Refused, Unable};
 use super::tokens::{AppPattern, Permission, Token, Tokens, TokensError};
 use crate::config::is_app_name;

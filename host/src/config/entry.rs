@@ -6,7 +6,7 @@ use jsonc_parser::ParseOptions;
 use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
 use serde_json::{Map, Value};
 
-use super::edit::{MARK, list_of};
+use super::syntax_tree::{MARK, list_of};
 use super::{Config, ConfigError};
 
 /// What an `apps.json` has of an app besides its name and its path: its settings as they are written, its routes and its id.

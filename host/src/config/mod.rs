@@ -64,6 +64,7 @@ mod sandbox;
 mod schema;
 mod settings;
 mod suggest;
+mod syntax_tree;
 mod template;
 
 pub use app::AppConfig;

@@ -8,9 +8,9 @@ use utoipa::IntoParams;
 use super::deployer::Deployer;
 use super::model::{NewAppVersion, PushedVersion, VersionStatus};
 use crate::admin::access::Caller;
-use crate::admin::api::{Answer, Named};
+use crate::admin::failure::Answer;
 use crate::admin::model::Serving;
-use crate::admin::openapi::{Refused, Unable};
+use crate::admin::openapi::{Named, Refused, Unable};
 use crate::deploy::{UPLOAD_PIECE, UploadStatus};
 use crate::dispatch::problem::{Problem, ProblemKind};
 

@@ -7,8 +7,9 @@ use std::path::Path;
 use atoll_plugin::stamp::Stamp;
 
 use super::error::VersionError;
+use super::limits::MAX_NOTE;
 use super::store::Versions;
-use super::version::{MAX_NOTE, SharedLibrary, Version};
+use super::version::{SharedLibrary, Version};
 use crate::config::Entry;
 use crate::library::check::{Checked, Opener, check};
 use crate::library::content_hash::ContentHash;

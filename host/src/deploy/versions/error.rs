@@ -3,8 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::uploads::UPLOAD_PIECE;
-use super::version::MAX_NOTE;
+use super::limits::{MAX_NOTE, UPLOAD_PIECE};
 use crate::deploy::error::DeployError;
 use crate::library::check::CheckError;
 use crate::library::content_hash::{ContentHash, NoContentHash};

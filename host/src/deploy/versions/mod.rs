@@ -6,6 +6,7 @@
 mod admission;
 mod error;
 mod index;
+mod limits;
 mod store;
 mod uploads;
 mod version;
@@ -13,7 +14,7 @@ mod version;
 pub(crate) use self::admission::{Admission, NewVersion};
 pub(crate) use self::error::VersionError;
 pub(crate) use self::index::Index;
+pub(crate) use self::limits::{MAX_NOTE, UPLOAD_KEPT, UPLOAD_PIECE};
 pub(crate) use self::store::Versions;
-pub(crate) use self::uploads::{UPLOAD_KEPT, UPLOAD_PIECE, UploadStatus};
-pub(crate) use self::version::MAX_NOTE;
+pub(crate) use self::uploads::UploadStatus;
 pub use self::version::{SharedLibrary, Version};

@@ -6,22 +6,17 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::VersionError;
 use super::index::Index;
+use super::limits::{UPLOAD_KEPT, UPLOAD_PIECE};
 use super::store::Versions;
 use crate::fs::atomic_file;
 use crate::library::content_hash::ContentHash;
-
-/// How many bytes one request may append to a file.
-pub(crate) const UPLOAD_PIECE: usize = 4 << 20;
-
-/// How long a file that no version has is kept after the last change, so that its upload may continue.
-pub(crate) const UPLOAD_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How the name of a file ends that is not complete yet.
 const PART: &str = ".part";

@@ -6,9 +6,6 @@ use utoipa::ToSchema;
 use crate::config::{Entry, sorted};
 use crate::library::content_hash::ContentHash;
 
-/// How many bytes the note of a version may have.
-pub(crate) const MAX_NOTE: usize = 1000;
-
 /// A shared library that a library needs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

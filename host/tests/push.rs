@@ -16,7 +16,8 @@ use atoll_host::config::Config;
 use object::{Object, ObjectSection};
 use serde_json::{Value, json};
 use support::{
-    Call, Connection, Ended, Host, Launch, Load, Reply, contains, versioned, wait_for, wait_until,
+    Call, Connection, Ended, Host, Launch, Load, Reply, compile, contains, patched, versioned, wait_for,
+    wait_until,
 };
 
 /// A host that takes pushes.
@@ -490,6 +491,32 @@ fn versions_are_promoted_and_rolled_back_under_load() {
     contains(&unknown.stderr, &["unknown version", "atoll versions app"]);
     let text = server.run("versions", &["app"]).stdout;
     contains(&text, &["current", "previous", "admin", "versioned"]);
+}
+
+#[test]
+fn shared_libraries_travel_with_the_app_and_come_back_with_a_rollback() {
+    let server = Server::start();
+    let push = |number: u8, inner: u8| {
+        let launch = server.push(json!({}), patched("beside", "a"));
+        compile(launch.folder(), "inner", inner, &[]);
+        compile(launch.folder(), "number", number, &["-latoll_inner"]);
+        let ended = launch.run();
+        assert!(ended.status.success(), "{}{}", ended.stdout, ended.stderr);
+        ended.stdout
+    };
+    push(1, 2);
+    assert_eq!(server.text(), "a 12");
+    let load = Load::start(server.host.address(), &["/apps/app/"]);
+    push(1, 3);
+    assert_eq!(server.text(), "a 13");
+    contains(&push(1, 3), &["nothing to upload"]);
+    assert_eq!(server.states(), ["current", "previous"], "what serves is the version that was pushed");
+    assert!(server.run("rollback", &["app"]).status.success());
+    assert_eq!(server.text(), "a 12");
+    let bundles = fs::read_dir(server.host.path("app.libs")).unwrap().count();
+    assert_eq!(bundles, 1, "the folder has the libraries of the version that serves");
+    assert!(load.stop()[0].iter().all(|reply| reply.status == 200));
+    assert_eq!(server.host.stop().serve_again().start().get("/apps/app/").text(), "a 12");
 }
 
 #[test]

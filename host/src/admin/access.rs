@@ -6,7 +6,6 @@
 //! `Sec-Fetch-Site`. Behind a proxy on another name, the operator says which origin the pages have there.
 
 use std::any::Any;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -18,6 +17,7 @@ use actix_web::middleware::Next;
 use actix_web::rt::net::UnixStream;
 use actix_web::{Error, HttpMessage, web};
 
+use super::admin_token::AdminToken;
 use super::failure::Failure;
 use super::origin::AdminOrigin;
 use super::requirement::Requirement;
@@ -25,38 +25,6 @@ use super::tokens::{Permission, Tokens, TokensError};
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::http::authority;
 use crate::observe::unix_time::now_ms;
-
-/// The secret that is required for changes. It is kept as its hash, and never shown.
-#[derive(Clone, Copy)]
-pub struct AdminToken(blake3::Hash);
-
-impl AdminToken {
-    /// That of a text; white space around it does not count. `None`: there is none.
-    ///
-    /// ```
-    /// use atoll_host::AdminToken;
-    ///
-    /// let token = AdminToken::new("s3cret\n").unwrap();
-    /// assert!(token.is("s3cret") && !token.is("secret"));
-    /// assert!(AdminToken::new(" \n").is_none());
-    /// ```
-    pub fn new(text: &str) -> Option<Self> {
-        let text = text.trim();
-        (!text.is_empty()).then(|| Self(blake3::hash(text.as_bytes())))
-    }
-
-    /// Whether a text is the token, in a time that does not depend on how much of it is right.
-    pub fn is(&self, text: &str) -> bool {
-        // Hashes are compared in constant time.
-        self.0 == blake3::hash(text.as_bytes())
-    }
-}
-
-impl fmt::Debug for AdminToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AdminToken(***)")
-    }
-}
 
 /// The rules of one listener.
 #[derive(Clone, Debug)]
@@ -424,10 +392,5 @@ mod tests {
 
     fn public() -> Option<SocketAddr> {
         Some(([0, 0, 0, 0], 3001).into())
-    }
-
-    #[test]
-    fn a_token_is_not_shown() {
-        assert_eq!(format!("{:?}", AdminToken::new("s3cret")), "Some(AdminToken(***))");
     }
 }

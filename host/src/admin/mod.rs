@@ -5,6 +5,7 @@
 //! the host, and optionally on a TCP address as well.
 
 mod access;
+mod admin_token;
 mod api;
 mod client;
 mod dashboard;
@@ -39,8 +40,8 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 
 use self::access::Access;
-pub use self::access::AdminToken;
 use self::access::guard;
+pub use self::admin_token::AdminToken;
 pub use self::client::{AdminClient, AdminError, AdminServer, Followed, NoAdminServer};
 pub use self::model::{
     AppDetails, AppStatus, EffectiveApp, EffectiveConfig, GenerationStatus, HostStatus, Invocation, Invoked,

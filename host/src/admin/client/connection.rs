@@ -17,7 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
-use super::AdminError;
+use super::error::AdminError;
 use super::server::AdminServer;
 use crate::admin::model::ProblemDetails;
 use crate::tls::client;

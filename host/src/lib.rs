@@ -36,6 +36,7 @@ mod admin;
 mod app;
 mod child;
 pub mod config;
+mod deploy;
 mod devkit;
 mod dispatch;
 mod fs;
@@ -103,8 +104,10 @@ pub mod internal {
     pub use crate::app::pins::PinnedGeneration;
     pub use crate::app::unavailable::Unavailable;
     pub use crate::config::byte_size::parse as parse_byte_size;
+    pub mod deploy {
+        pub use crate::deploy::*;
+    }
     pub use crate::devkit::build;
-    pub use crate::devkit::deploy;
     pub use crate::devkit::scaffold;
     pub use crate::dispatch::exchange;
     pub use crate::dispatch::problem::{Problem, ProblemKind};

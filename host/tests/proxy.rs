@@ -164,11 +164,11 @@ fn the_dashboard_changes_things_behind_nginx_on_another_name() {
     assert_eq!(ask(address, &Call::get("/")).status, 401, "the proxy asks for the password");
     let page = of_page("GET", "/", &[]);
     assert!(page.status == 200 && page.text().contains("<html"), "{}", page.text());
-    let status = of_page("GET", "/api/v1/status", &[("sec-fetch-site", "same-origin")]);
-    assert_eq!(status.json()["apps"][0]["phase"], "cold");
-
     let (start, token) = ("/api/v1/apps/probe/start", ("x-atoll-token", "the-token"));
     let (origin, site) = (("origin", "https://admin.example.com"), ("sec-fetch-site", "same-origin"));
+    of_page("GET", "/api/v1/status", &[site]).problem(401, "unauthorized");
+    assert_eq!(of_page("GET", "/api/v1/status", &[site, token]).json()["apps"][0]["phase"], "cold");
+
     of_page("POST", start, &[origin, site]).problem(401, "unauthorized");
     of_page("POST", start, &[("origin", "https://evil.example"), token]).problem(403, "forbidden");
     of_page("POST", start, &[origin, ("sec-fetch-site", "cross-site"), token]).problem(403, "forbidden");

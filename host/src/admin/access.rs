@@ -1,12 +1,11 @@
 //! Who may look at a host, and who may change it.
 //!
-//! Over the Unix socket the file's permissions say so. Over TCP, anyone who can reach the listener can read; changes
-//! require the token if there is one or the listener is reachable from other machines. A page of another site in the
-//! operator's browser can do neither: it is detected by `Host`, `Origin` and `Sec-Fetch-Site`. Behind a proxy on
-//! another name, the operator says which origin the pages have there.
+//! Over the Unix socket the file's permissions say so. Over TCP on loopback, everyone can read, and change something if there is
+//! no admin token. From other machines, each request takes a token: the admin token, which allows everything, or one whose scope
+//! covers the request. A page of another site in the operator's browser can do neither: it is detected by `Host`, `Origin` and
+//! `Sec-Fetch-Site`. Behind a proxy on another name, the operator says which origin the pages have there.
 
 use std::any::Any;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -16,49 +15,23 @@ use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
 use actix_web::rt::net::UnixStream;
-use actix_web::{Error, web};
+use actix_web::{Error, HttpMessage, web};
 
+use super::admin_token::AdminToken;
 use super::failure::Failure;
 use super::origin::AdminOrigin;
+use super::requirement::Requirement;
+use super::tokens::{Permission, Tokens, TokensError};
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::http::authority;
-
-/// The secret that is required for changes. It is kept as its hash, and never shown.
-#[derive(Clone, Copy)]
-pub struct AdminToken(blake3::Hash);
-
-impl AdminToken {
-    /// That of a text; white space around it does not count. `None`: there is none.
-    ///
-    /// ```
-    /// use atoll_host::AdminToken;
-    ///
-    /// let token = AdminToken::new("s3cret\n").unwrap();
-    /// assert!(token.is("s3cret") && !token.is("secret"));
-    /// assert!(AdminToken::new(" \n").is_none());
-    /// ```
-    pub fn new(text: &str) -> Option<Self> {
-        let text = text.trim();
-        (!text.is_empty()).then(|| Self(blake3::hash(text.as_bytes())))
-    }
-
-    /// Whether a text is the token, in a time that does not depend on how much of it is right.
-    pub fn is(&self, text: &str) -> bool {
-        // Hashes are compared in constant time.
-        self.0 == blake3::hash(text.as_bytes())
-    }
-}
-
-impl fmt::Debug for AdminToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AdminToken(***)")
-    }
-}
+use crate::observe::unix_time::now_ms;
 
 /// The rules of one listener.
 #[derive(Clone, Debug)]
 pub(super) struct Access {
     pub(super) token: Option<AdminToken>,
+    /// Those of limited scope.
+    pub(super) tokens: Tokens,
     /// Where TCP is listened on.
     pub(super) address: Option<SocketAddr>,
     /// Where its pages are, besides.
@@ -67,6 +40,26 @@ pub(super) struct Access {
 
 /// Marks a connection over the Unix socket.
 struct Owner;
+
+/// Who sends a request that is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Caller(Box<str>);
+
+impl Caller {
+    /// A process of this machine without a token.
+    pub(super) const LOCAL: &'static str = "local";
+    /// The holder of the admin token.
+    pub(super) const ADMIN: &'static str = "admin";
+
+    fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// The name of the token, or [`LOCAL`](Self::LOCAL), or [`ADMIN`](Self::ADMIN).
+    pub(super) fn name(&self) -> &str {
+        &self.0
+    }
+}
 
 /// Notes how a connection has come.
 pub(super) fn prepare_connection(connection: &dyn Any, data: &mut Extensions) {
@@ -81,14 +74,18 @@ pub(super) async fn guard(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let is_owner = request.conn_data::<Owner>().is_some();
-    if let (false, Some(access)) = (is_owner, request.app_data::<web::Data<Access>>()) {
-        access.check(request.method(), request.headers()).map_err(Failure)?;
-    }
+    let caller = match request.app_data::<web::Data<Access>>() {
+        Some(access) if !is_owner => {
+            access.check(request.method(), request.path(), request.headers()).map_err(Failure)?
+        }
+        _ => Caller::new(Caller::LOCAL),
+    };
+    request.extensions_mut().insert(caller);
     next.call(request).await
 }
 
 impl Access {
-    fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+    fn check(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Caller, Problem> {
         authority::check_hosts(headers)?;
         let is_loopback = self.address.is_none_or(|address| address.ip().is_loopback());
         let host = text(headers, &header::HOST).unwrap_or("");
@@ -100,24 +97,56 @@ impl Access {
             );
             return Err(Problem::new(ProblemKind::Forbidden, detail));
         }
-        if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
-            return Ok(());
-        }
-        let asked_by = self.asked_by(headers, host)?;
+        let is_reading = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let asked_by = if is_reading { AskedBy::OwnPageOrNone } else { self.asked_by(headers, host)? };
         // Whoever comes by a listed name or page comes from another machine, by a proxy.
         let is_local = is_loopback && !is_listed && asked_by != AskedBy::ListedPage;
-        match self.token {
-            None if is_local => Ok(()),
-            None => Err(Problem::new(
-                ProblemKind::Forbidden,
-                "Changes are disabled because this admin listener is reachable from other machines and has no token. \
-                Start the host with --admin-token-file, or use the atoll command on the host's machine.",
-            )),
-            Some(token) if given_token(headers).is_some_and(|text| token.is(text)) => Ok(()),
-            Some(_) => Err(Problem::new(
-                ProblemKind::Unauthorized,
-                "To change something takes the admin token: Authorization: Bearer TOKEN, or X-Atoll-AdminToken: TOKEN.",
-            )),
+        let requirement = Requirement::of(method, path);
+        let is_free = match &requirement {
+            Requirement::Nothing => true,
+            Requirement::Token(Permission::Read, _) => is_local,
+            Requirement::Token(..) => is_local && self.token.is_none(),
+            Requirement::AdminToken => false,
+        };
+        let given = given_token(headers);
+        if let (Some(given), Some(token)) = (given, &self.token)
+            && token.is(given)
+        {
+            return Ok(Caller::new(Caller::ADMIN));
+        }
+        let found = match given {
+            Some(given) => self.tokens.find(given).map_err(unreadable)?,
+            None => None,
+        };
+        match (found, requirement) {
+            (Some(token), Requirement::Token(permission, app))
+                if !token.is_expired(now_ms()) && token.allows(permission, app.as_deref()) =>
+            {
+                Ok(Caller::new(&token.name))
+            }
+            // What everyone can read, or all without a token can do.
+            (None, _) | (_, Requirement::Nothing | Requirement::Token(Permission::Read, _)) if is_free => {
+                Ok(Caller::new(Caller::LOCAL))
+            }
+            (Some(token), _) if token.is_expired(now_ms()) => {
+                let detail = format!(
+                    "The token {} has expired; create another one with `atoll token create`.",
+                    token.name
+                );
+                Err(Problem::new(ProblemKind::Unauthorized, detail))
+            }
+            (Some(token), requirement) => {
+                let detail = format!("The token {} does not allow this: it takes {requirement}.", token.name);
+                Err(Problem::new(ProblemKind::Forbidden, detail))
+            }
+            (None, requirement) => {
+                let begin = if given.is_some() { "Unknown or revoked token" } else { "No token" };
+                let detail = format!(
+                    "{begin}: this takes {requirement}. Send it as Authorization: Bearer TOKEN, or as X-Atoll-Token: \
+                    TOKEN; `atoll token create` on the host's machine creates one."
+                );
+                Err(Problem::new(ProblemKind::Unauthorized, detail))
+            }
         }
     }
 
@@ -144,6 +173,12 @@ impl Access {
             Problem::new(ProblemKind::Forbidden, detail)
         })
     }
+}
+
+/// In doubt, no token is good.
+fn unreadable(error: TokensError) -> Problem {
+    log::error!("{error}");
+    Problem::new(ProblemKind::AppError(500), "The host cannot read its tokens; see its log.")
 }
 
 /// Who asks for a change.
@@ -180,20 +215,34 @@ fn names_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use actix_web::http::header::HeaderValue;
 
     use super::*;
+    use crate::admin::tokens::Token;
 
     fn local() -> Access {
-        Access { token: None, address: None, origins: Arc::default() }
+        let tokens = Tokens::new(None, Path::new("apps.json"));
+        Access { token: None, tokens, address: None, origins: Arc::default() }
     }
 
     fn check(access: &Access, method: &Method, headers: &[(&'static str, &str)]) -> Result<(), u16> {
+        let path = if method == Method::GET { "/api/v1/apps/shop" } else { "/api/v1/apps/shop/start" };
+        check_at(access, method, path, headers).map(|_| ())
+    }
+
+    fn check_at(
+        access: &Access,
+        method: &Method,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Caller, u16> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         }
-        access.check(method, &map).map_err(|problem| problem.kind().status())
+        access.check(method, path, &map).map_err(|problem| problem.kind().status())
     }
 
     #[test]
@@ -229,9 +278,12 @@ mod tests {
         let with = |authorization| [own, ("authorization", authorization)];
         let local = Access { token: AdminToken::new("right"), ..local() };
         let public = Access { address: public(), ..local.clone() };
-        for (access, host) in [(&local, own), (&public, ("host", "box.example"))] {
-            assert_eq!(check(access, &Method::GET, &[host]), Ok(()));
+        for (access, host, reading) in [(&local, own, Ok(())), (&public, ("host", "box.example"), Err(401))] {
+            assert_eq!(check(access, &Method::GET, &[host]), reading);
             assert_eq!(check(access, &Method::POST, &[host]), Err(401));
+            let token = ("authorization", "Bearer right");
+            assert_eq!(check(access, &Method::GET, &[host, token]), Ok(()));
+            assert_eq!(check(access, &Method::POST, &[host, token]), Ok(()));
         }
         assert_eq!(check(&local, &Method::POST, &with("Bearer wrong")), Err(401));
         assert_eq!(check(&local, &Method::POST, &with("Basic right")), Err(401));
@@ -242,10 +294,60 @@ mod tests {
     }
 
     #[test]
-    fn without_a_token_nothing_is_changed_from_other_machines() {
+    fn without_a_token_nothing_is_seen_or_changed_from_other_machines() {
         let open = Access { address: public(), ..local() };
-        assert_eq!(check(&open, &Method::POST, &[("host", "box.example:3001")]), Err(403));
-        assert_eq!(check(&open, &Method::GET, &[("host", "box.example:3001")]), Ok(()));
+        let host = ("host", "box.example:3001");
+        for method in [Method::GET, Method::POST] {
+            assert_eq!(check(&open, &method, &[host]), Err(401), "{method}");
+        }
+        assert!(check_at(&open, &Method::GET, "/", &[host]).is_ok(), "the page that asks for the token");
+    }
+
+    #[test]
+    fn a_token_of_limited_scope_allows_what_its_scope_covers() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::new(Some(folder.path()), Path::new("apps.json"));
+        let create = |name: &str, app: &str, permission, expires_ms| {
+            let token = Token {
+                name: name.to_owned(),
+                apps: vec![app.parse().unwrap()],
+                permissions: [permission].into(),
+                created_ms: 0,
+                expires_ms,
+            };
+            format!("Bearer {}", tokens.create(token).unwrap())
+        };
+        let operate = create("op", "shop*", Permission::Operate, None);
+        let deploy = create("ci", "shop", Permission::Deploy, Some(u64::MAX));
+        let old = create("old", "shop", Permission::Operate, Some(1));
+        let closed =
+            Access { token: AdminToken::new("right"), tokens, address: public(), origins: Arc::default() };
+        let open = Access { token: None, address: None, ..closed.clone() };
+        let with = |access: &Access, method: &Method, path: &str, token: &str| {
+            let headers = [("host", "localhost"), ("authorization", token)];
+            check_at(access, method, path, &headers).map(|caller| caller.name().to_owned())
+        };
+        let (start, versions) = ("/api/v1/apps/shop/start", "/api/v1/apps/shop/versions");
+        for access in [&closed, &open] {
+            assert_eq!(with(access, &Method::POST, start, &operate), Ok("op".into()));
+            assert_eq!(with(access, &Method::POST, versions, &deploy), Ok("ci".into()));
+            assert_eq!(with(access, &Method::GET, versions, &deploy), Ok("ci".into()));
+            for (path, token) in [
+                (start, &deploy),
+                (versions, &operate),
+                ("/api/v1/apps/cart/start", &operate),
+                ("/api/v1/apps/shop2/versions", &deploy),
+                ("/api/v1/tokens", &operate),
+            ] {
+                assert_eq!(with(access, &Method::POST, path, token), Err(403), "{path} {token}");
+            }
+            assert_eq!(with(access, &Method::POST, start, &old), Err(401));
+            assert_eq!(with(access, &Method::POST, "/api/v1/tokens", "Bearer other"), Err(401));
+        }
+        assert_eq!(with(&closed, &Method::GET, "/api/v1/status", &operate), Err(403), "it shows all apps");
+        assert_eq!(with(&open, &Method::GET, "/api/v1/status", &operate), Ok("local".into()));
+        assert_eq!(with(&closed, &Method::POST, "/api/v1/tokens", "Bearer right"), Ok("admin".into()));
+        assert_eq!(with(&open, &Method::POST, "/api/v1/tokens", "Bearer right"), Err(401));
     }
 
     #[test]
@@ -256,14 +358,14 @@ mod tests {
         let (own, page) = (("host", "127.0.0.1:3001"), ("origin", "https://admin.example.com"));
         let (passed_on, token) = (("host", "admin.example.com"), ("x-atoll-token", "right"));
         for host in [own, passed_on] {
-            assert_eq!(check(&closed, &Method::GET, &[host]), Ok(()));
+            assert_eq!(check(&closed, &Method::GET, &[host, token]), Ok(()));
             assert_eq!(check(&closed, &Method::POST, &[host, page, token]), Ok(()));
             assert_eq!(
                 check(&closed, &Method::POST, &[host, page, token, ("sec-fetch-site", "same-origin")]),
                 Ok(())
             );
             assert_eq!(check(&closed, &Method::POST, &[host, page]), Err(401));
-            assert_eq!(check(&open, &Method::POST, &[host, page]), Err(403), "without a token");
+            assert_eq!(check(&open, &Method::POST, &[host, page]), Err(401), "without a token");
             for (header, value) in [
                 ("origin", "https://evil.example"),
                 ("origin", "http://admin.example.com.evil.example"),
@@ -277,21 +379,18 @@ mod tests {
                 );
             }
         }
-        assert_eq!(
-            check(&open, &Method::POST, &[passed_on]),
-            Err(403),
-            "clients behind the proxy are not local"
-        );
+        for method in [Method::GET, Method::POST] {
+            assert_eq!(
+                check(&open, &method, &[passed_on]),
+                Err(401),
+                "clients behind the proxy are not local"
+            );
+        }
         assert_eq!(check(&open, &Method::POST, &[own]), Ok(()), "the operator on the machine is");
         assert_eq!(check(&closed, &Method::GET, &[("host", "evil.example")]), Err(403));
     }
 
     fn public() -> Option<SocketAddr> {
         Some(([0, 0, 0, 0], 3001).into())
-    }
-
-    #[test]
-    fn a_token_is_not_shown() {
-        assert_eq!(format!("{:?}", AdminToken::new("s3cret")), "Some(AdminToken(***))");
     }
 }

@@ -11,15 +11,16 @@ use serde::Deserialize;
 use utoipa::openapi::PathItem;
 use utoipa::{IntoParams, OpenApi};
 
-use super::failure::Failure;
+use super::failure::{Answer, Failure};
 use super::invoke;
 use super::model::{
     AppDetails, AppStatus, EffectiveConfig, HostStatus, Invocation, Invoked, LogLevel, ProblemDetails,
     Serving,
 };
-use super::openapi::{Refused, Security, Unable};
+use super::openapi::{Named, Refused, Security, Unable};
 use super::state::State;
 use super::stats::{self, Stats};
+use super::{token_api, versions};
 use crate::admin::metrics::Exposition;
 use crate::app::unavailable::Unavailable;
 use crate::dispatch::problem::{Problem, ProblemKind};
@@ -40,8 +41,11 @@ const RECORDS: usize = 100;
         license(name = "MIT OR Apache-2.0")
     ),
     paths(
-        show_status, list_apps, show_app, start_app, stop_app, reload_app, roll_app_back, enable_app, disable_app,
-        set_log_level, show_log, follow_log, follow_events, follow_stats, show_usage, show_config, show_metrics, invoke_app, show_api
+        show_status, list_apps, show_app, start_app, stop_app, reload_app, enable_app, disable_app,
+        set_log_level, show_log, follow_log, follow_events, follow_stats, show_usage, show_config, show_metrics, invoke_app, show_api,
+        token_api::list_tokens, token_api::create_token, token_api::revoke_token, versions::api::show_file,
+        versions::api::append_to_file, versions::api::list_versions, versions::api::push_version,
+        versions::api::promote_version, versions::api::roll_app_back
     ),
     components(schemas(HostEvent, ProblemDetails)),
     modifiers(&Security),
@@ -64,7 +68,6 @@ pub(super) fn configure(service: &mut ServiceConfig) {
         .service(start_app)
         .service(stop_app)
         .service(reload_app)
-        .service(roll_app_back)
         .service(enable_app)
         .service(disable_app)
         .service(set_log_level)
@@ -76,24 +79,32 @@ pub(super) fn configure(service: &mut ServiceConfig) {
         .service(invoke_app)
         .service(show_metrics)
         .service(follow_stats)
-        .service(show_api);
+        .service(show_api)
+        .configure(token_api::configure)
+        .configure(versions::api::configure);
 }
 
 /// The methods of the API at this path, as `Allow` has them; `None`: it has no such path.
 pub(super) fn methods_at(path: &str) -> Option<String> {
     static PATHS: LazyLock<Vec<(ResourceDef, String)>> = LazyLock::new(|| {
-        let methods = |item: &PathItem| {
-            let methods = [("GET", &item.get), ("POST", &item.post), ("PUT", &item.put)];
-            let methods = methods.iter().filter(|(_, operation)| operation.is_some());
-            methods.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
-        };
+        let methods = |item: &PathItem| methods_of(item).collect::<Vec<_>>().join(", ");
         let paths = Api::openapi().paths.paths;
         paths.iter().map(|(path, item)| (ResourceDef::new(path.as_str()), methods(item))).collect()
     });
     PATHS.iter().find(|(known, _)| known.is_match(path)).map(|(_, methods)| methods.clone())
 }
 
-type Answer<T> = Result<Json<T>, Failure>;
+fn methods_of(item: &PathItem) -> impl Iterator<Item = &'static str> {
+    let methods = [("GET", &item.get), ("POST", &item.post), ("PUT", &item.put), ("DELETE", &item.delete)];
+    methods.into_iter().filter(|(_, operation)| operation.is_some()).map(|(name, _)| name)
+}
+
+/// The methods and paths of all operations, by path.
+#[cfg(test)]
+pub(super) fn operations() -> Vec<(&'static str, String)> {
+    let paths = Api::openapi().paths.paths;
+    paths.iter().flat_map(|(path, item)| methods_of(item).map(|method| (method, path.clone()))).collect()
+}
 
 /// The host and all its apps
 #[utoipa::path(tag = "host", params(Past), responses((status = 200, body = HostStatus), Refused))]
@@ -163,18 +174,6 @@ async fn reload_app(state: Data<State>, path: Path<Named>) -> Answer<Serving> {
     serving(state.app(&path.app)?.reload().await)
 }
 
-/// Rolls an app back to its previous good library; changes on disk are still reloaded
-#[utoipa::path(
-    tag = "apps",
-    params(Named),
-    security((), ("token" = [])),
-    responses((status = 200, body = Serving), Refused)
-)]
-#[post("/api/v1/apps/{app}/rollback")]
-async fn roll_app_back(state: Data<State>, path: Path<Named>) -> Answer<Serving> {
-    serving(state.app(&path.app)?.rollback().await)
-}
-
 fn serving(done: Result<u64, String>) -> Answer<Serving> {
     match done {
         Ok(generation) => Ok(Json(Serving { generation })),
@@ -233,14 +232,6 @@ async fn set_log_level(
     })?;
     app.set_log_level(parsed);
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// The app.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-struct Named {
-    /// The app's name.
-    app: String,
 }
 
 /// How much of the history to return.

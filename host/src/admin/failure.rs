@@ -4,12 +4,15 @@ use std::fmt;
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header;
+use actix_web::web::Json;
 use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError};
 
-use super::api;
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::http::RequestId;
+
+/// What a handler of the admin API answers.
+pub(super) type Answer<T> = Result<Json<T>, Failure>;
 
 /// What a handler of the admin API fails with.
 #[derive(Debug)]
@@ -43,17 +46,6 @@ impl ResponseError for Failure {
         let request_id = RequestId::new();
         response.content_type("application/problem+json").body(self.0.to_json(request_id.as_str()))
     }
-}
-
-/// The answer to what no handler is for: at a path of the API's, it is the method that is wrong.
-pub(super) async fn nothing_here(request: HttpRequest) -> HttpResponse {
-    let Some(methods) = api::methods_at(request.path()) else { return not_found(&request).error_response() };
-    let detail = format!("{} accepts {methods}, not {}.", request.path(), request.method());
-    let mut response = Failure(Problem::new(ProblemKind::MethodNotAllowed, detail)).error_response();
-    if let Ok(methods) = HeaderValue::from_str(&methods) {
-        response.headers_mut().insert(header::ALLOW, methods);
-    }
-    response
 }
 
 /// There is nothing at a request's path.

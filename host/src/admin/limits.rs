@@ -6,10 +6,12 @@ use atoll_port::shared_memory;
 
 use crate::abi::fault::{record, unwind};
 use crate::abi::panic_report;
+use crate::admin::tokens::MAX_TOKENS;
 use crate::app::environment::{ENV_FILE_LIMIT, SECRET_LIMIT};
 use crate::app::file_lookups;
 use crate::child::denials::MAX_REPORTS;
 use crate::config::{self, MAX_APP_NAME};
+use crate::deploy::{MAX_NOTE, UPLOAD_KEPT, UPLOAD_PIECE};
 use crate::dispatch::exchange::pace;
 use crate::dispatch::rpc;
 use crate::fs::{regular_file, spare_files};
@@ -63,10 +65,14 @@ pub(crate) fn all(server: &ServerLimits) -> impl Iterator<Item = (&'static str, 
         ("secret", SECRET_LIMIT),
         ("small_file", regular_file::SMALL_FILE_LIMIT),
         ("spare_files", spare_files::SPARE_FILES as u64),
+        ("tokens", MAX_TOKENS as u64),
+        ("upload_kept_ms", milliseconds(UPLOAD_KEPT)),
+        ("upload_piece", UPLOAD_PIECE as u64),
         ("usage_hours", usage::KEPT_HOURS as u64),
         ("usage_libraries", usage::LIBRARIES as u64),
         ("usage_rows", usage::KEPT_ROWS as u64),
         ("usage_write_interval_ms", milliseconds(usage::WRITE_INTERVAL)),
+        ("version_note", MAX_NOTE as u64),
         ("waiting_app_processes", MAX_BLANKS as u64),
         ("waiting_app_processes_of_a_kind", BLANKS as u64),
         ("websocket_control_frame", websocket_stream::MAX_CONTROL as u64),

@@ -5,6 +5,7 @@
 //! the host, and optionally on a TCP address as well.
 
 mod access;
+mod admin_token;
 mod api;
 mod client;
 mod dashboard;
@@ -16,16 +17,21 @@ pub(crate) mod metrics;
 mod model;
 mod openapi;
 mod origin;
+mod requirement;
 mod reserve;
 pub(crate) mod socket;
 mod state;
 mod stats;
+mod token_api;
+pub(crate) mod tokens;
+mod unknown_path;
+mod versions;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::{DefaultHeaders, from_fn};
@@ -34,9 +40,9 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 
 use self::access::Access;
-pub use self::access::AdminToken;
 use self::access::guard;
-pub use self::client::{AdminClient, AdminError, Followed};
+pub use self::admin_token::AdminToken;
+pub use self::client::{AdminClient, AdminError, AdminServer, Followed, NoAdminServer};
 pub use self::model::{
     AppDetails, AppStatus, EffectiveApp, EffectiveConfig, GenerationStatus, HostStatus, Invocation, Invoked,
     LogLevel, ProblemDetails, ProcessStatus, Serving, SettingInForce,
@@ -45,10 +51,17 @@ pub use self::origin::{AdminOrigin, NoOrigin};
 use self::socket::Socket;
 use self::state::State;
 pub use self::stats::{AppStats, HostStats, Stats};
+pub use self::token_api::{CreatedToken, NewToken};
+use self::tokens::Tokens;
+pub use self::tokens::{AppPattern, NoAppPattern, NoPermission, Permission, Token};
+use self::versions::Deployer;
+pub use self::versions::{NewAppVersion, PushedVersion, VersionState, VersionStatus};
 use crate::fs::unix_socket::SocketFile;
 use crate::http::ServerLimits;
+use crate::library::check::Opener;
 use crate::observe::certificates::Certificates;
 use crate::registry::Registrar;
+use crate::tls::LateCertificates;
 
 /// The admin listener of a host.
 #[derive(Debug)]
@@ -57,7 +70,12 @@ pub struct Admin {
     socket: Option<Socket>,
     listener: Option<TcpListener>,
     token: Option<AdminToken>,
+    /// The folder for what a restart must not lose.
+    kept_in: Option<PathBuf>,
+    /// Opens libraries that are pushed in a process first.
+    opener: Option<Opener>,
     origins: Vec<AdminOrigin>,
+    certificates: Option<LateCertificates>,
 }
 
 impl Admin {
@@ -91,11 +109,14 @@ impl Admin {
     fn on(socket: Option<Socket>, registrar: &Registrar, config: &Path) -> Self {
         let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
         Self {
+            opener: registrar.resources().preflight.as_ref().map(|preflight| preflight.opener().clone()),
+            kept_in: None,
             state: State::new(registrar.registry().clone(), registrar.resources(), config),
             socket,
             listener: None,
             token: None,
             origins: Vec::new(),
+            certificates: None,
         }
     }
 
@@ -119,7 +140,13 @@ impl Admin {
         Self { listener: Some(listener), ..self }
     }
 
-    /// With a token, which is asked of those who change something over TCP.
+    /// Keeps what a restart must not lose in this folder: tokens of limited scope, and the versions of apps.
+    #[must_use]
+    pub fn with_state_dir(self, folder: Option<PathBuf>) -> Self {
+        Self { kept_in: folder, ..self }
+    }
+
+    /// With a token that allows everything.
     #[must_use]
     pub fn with_token(self, token: Option<AdminToken>) -> Self {
         Self { token, ..self }
@@ -129,6 +156,12 @@ impl Admin {
     #[must_use]
     pub fn with_origins(self, origins: Vec<AdminOrigin>) -> Self {
         Self { origins, ..self }
+    }
+
+    /// With TLS on TCP.
+    #[must_use]
+    pub fn with_tls(self, certificates: Option<LateCertificates>) -> Self {
+        Self { certificates, ..self }
     }
 
     /// Where it listens on TCP.
@@ -160,13 +193,21 @@ impl Admin {
     /// # Panics
     /// Outside of an actix system.
     pub fn run(self) -> io::Result<Running> {
+        let address = self.address();
+        let tokens = Tokens::new(self.kept_in.as_deref(), self.state.config());
         let access =
-            Data::new(Access { address: self.address(), token: self.token, origins: self.origins.into() });
-        let state = Data::new(self.state);
+            Access { token: self.token, tokens: tokens.clone(), address, origins: self.origins.into() };
+        let deployer = Deployer::new(&self.state, self.opener, self.kept_in.as_deref());
+        let noticing = actix_web::rt::spawn(deployer.clone().follow(self.state.events.clone()));
+        actix_web::rt::spawn(deployer.clone().recover());
+        let (access, tokens) = (Data::new(access), Data::new(tokens));
+        let (state, deployer) = (Data::new(self.state), Data::from(deployer));
         let mut server = HttpServer::new(move || {
             App::new()
                 .app_data(state.clone())
                 .app_data(access.clone())
+                .app_data(tokens.clone())
+                .app_data(deployer.clone())
                 .wrap(from_fn(guard))
                 .wrap(
                     DefaultHeaders::new()
@@ -177,7 +218,7 @@ impl Admin {
                 )
                 .configure(api::configure)
                 .configure(dashboard::configure)
-                .default_service(actix_web::web::to(failure::nothing_here))
+                .default_service(actix_web::web::to(unknown_path::nothing_here))
         })
         .on_connect(access::prepare_connection)
         .workers(1)
@@ -192,12 +233,18 @@ impl Admin {
             server = server.listen_uds(listener)?;
         }
         if let Some(listener) = self.listener {
-            server = server.listen(listener)?;
+            server = match self.certificates {
+                Some(certificates) => {
+                    let config = certificates.config().map_err(io::Error::other)?;
+                    server.listen_rustls_0_23(listener, config)?
+                }
+                None => server.listen(listener)?,
+            };
         }
         let server = server.run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Ok(Running { handle, reserve, file })
+        Ok(Running { handle, noticing, reserve, file })
     }
 }
 
@@ -206,6 +253,8 @@ impl Admin {
 #[derive(Debug)]
 pub struct Running {
     handle: ServerHandle,
+    /// Takes note of libraries that are new.
+    noticing: JoinHandle<()>,
     reserve: Option<JoinHandle<()>>,
     file: Option<SocketFile>,
 }
@@ -219,6 +268,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.noticing.abort();
         self.reserve.iter().for_each(JoinHandle::abort);
         // The order is given at once; what is returned only waits until it is carried out.
         drop(self.handle.stop(false));

@@ -1,10 +1,19 @@
 //! The parts of the OpenAPI document besides the paths.
 
+use serde::Deserialize;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::{IntoResponses, Modify};
+use utoipa::{IntoParams, IntoResponses, Modify};
 
 use super::model::ProblemDetails;
+
+/// The app.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct Named {
+    /// The app's name.
+    pub(super) app: String,
+}
 
 /// The request is refused.
 #[derive(IntoResponses)]

@@ -1,6 +1,6 @@
 //! What the admin API answers from, on any thread.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use crate::abi::library_context;
@@ -28,7 +28,7 @@ pub(crate) struct State {
     pub(super) registry: Arc<Registry>,
     pub(super) events: EventBus,
     /// Not held: the folder of staged copies goes with the host, whose end does not wait for this listener's threads.
-    staging: Weak<Staging>,
+    pub(super) staging: Weak<Staging>,
     pins: Pins,
     faults: Faults,
     pub(super) limits: ServerLimits,
@@ -53,6 +53,11 @@ impl State {
             config,
             started_ms: now_ms(),
         }
+    }
+
+    /// The registry file.
+    pub(super) fn config(&self) -> &Path {
+        &self.config
     }
 
     /// With so many of the last things that happened to each app.
@@ -94,13 +99,13 @@ impl State {
     }
 
     pub(super) fn details(&self, name: &str) -> Result<AppDetails, Problem> {
-        let (app, config) = (self.app(name)?, self.config(name)?);
+        let (app, config) = (self.app(name)?, self.app_config(name)?);
         let mut pinned = self.pins.list();
         pinned.retain(|pinned| pinned.app == name);
         Ok(AppDetails::new(&app, &config, self.status(&app, usize::MAX), self.faults.of_app(name), pinned))
     }
 
-    fn config(&self, name: &str) -> Result<AppConfig, Problem> {
+    fn app_config(&self, name: &str) -> Result<AppConfig, Problem> {
         let found = self.registry.config(name);
         found.ok_or_else(|| Problem::new(ProblemKind::UnknownApp, self.registry.no_such_app(name)))
     }

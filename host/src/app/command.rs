@@ -24,6 +24,9 @@ pub(crate) enum Command {
     Enable(oneshot::Sender<()>),
     /// Someone asks for another generation, and for the number of the one that serves then.
     Reload(Reload, oneshot::Sender<Result<Number, String>>),
+    /// Do nothing else until the other end of the receiver is dropped: what the app is made of is replaced file by file. The
+    /// sender is answered when that begins.
+    Hold(oneshot::Sender<()>, oneshot::Receiver<()>),
     /// A build has made another library, from what was changed at this time, or it failed.
     Rebuilt(Instant),
     /// The registry has a new entry for the app.
@@ -39,6 +42,8 @@ pub(crate) enum Command {
 pub(crate) enum Reload {
     /// The one on disk, also when it is what serves.
     Current,
+    /// The one on disk, unless it is what serves.
+    Changed,
     /// The one before, of those that were kept.
     Previous,
 }

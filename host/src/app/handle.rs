@@ -224,6 +224,23 @@ impl App {
         self.ask(Reload::Current).await
     }
 
+    /// Has the library on disk serve, with the settings and the environment as they are, and returns the number of the serving
+    /// generation: the one that serves already, if nothing has changed.
+    ///
+    /// # Errors
+    /// As for [`reload`](Self::reload).
+    pub(crate) async fn update(&self) -> Result<u64, String> {
+        self.ask(Reload::Changed).await
+    }
+
+    /// Waits until the app takes no note of changes, which lasts until what is returned is dropped: then it finds all that was
+    /// replaced meanwhile at once.
+    pub(crate) async fn hold(&self) -> oneshot::Sender<()> {
+        let (release, released) = oneshot::channel();
+        self.order(|begun| Command::Hold(begun, released)).await;
+        release
+    }
+
     /// Goes back to the previous good library of those that are kept; the number of the generation that serves then.
     /// The next change on disk brings the library there again.
     ///

@@ -47,6 +47,11 @@ pub(super) struct AcmeArgs {
 }
 
 impl AcmeArgs {
+    /// Whether there are to be certificates.
+    pub(super) fn is_on(&self) -> bool {
+        !self.acme.is_empty()
+    }
+
     /// What is to be had, if there is something.
     pub(super) fn settings(&self, state: &StateDir) -> anyhow::Result<Option<AcmeSettings>> {
         if self.acme.is_empty() {

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use atoll_host::internal::admin::{AdminClient, AdminError};
+use atoll_host::internal::admin::AdminClient;
 use clap::{Args, ValueEnum};
+
+use super::servers;
 
 /// The registry file.
 #[derive(Args, Clone, Debug)]
@@ -11,12 +13,19 @@ pub(super) struct Registry {
     /// The apps.json file that the host was started with.
     #[arg(long, value_name = "FILE", default_value = "apps.json")]
     pub(super) config: PathBuf,
+    /// A host on another machine instead: the URL of its admin API, or a name of [servers.NAME] in ~/.config/atoll/config.toml.
+    /// The token is in ATOLL_TOKEN, or in the `token-file` of that server.
+    #[arg(long, value_name = "SERVER", conflicts_with = "config")]
+    pub(super) to: Option<String>,
 }
 
 impl Registry {
-    /// The host that serves it.
-    pub(super) fn connect(&self) -> Result<AdminClient, AdminError> {
-        AdminClient::connect(&self.config)
+    /// The host that serves it, or the one that was named.
+    pub(super) fn connect(&self) -> anyhow::Result<AdminClient> {
+        match &self.to {
+            Some(to) => Ok(AdminClient::connect_to(&servers::find(to)?)?),
+            None => Ok(AdminClient::connect(&self.config)?),
+        }
     }
 }
 

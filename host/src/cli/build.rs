@@ -1,27 +1,23 @@
 //! `atoll build`.
 
-use std::collections::HashMap;
-use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use atoll_host::config::{AppConfig, Config, FILE_LIMIT};
-use atoll_host::internal::build::{BuildError, BuildOptions, BuiltLibrary, CrateBuild, Symbols, Workspace};
-use atoll_host::internal::check::{Checked, Opener, check};
+use atoll_host::internal::build::Symbols;
+use atoll_host::internal::check::Checked;
 use atoll_host::internal::deploy::{Deployment, Outcome};
 use atoll_host::internal::regular_file::read_to_string;
-use atoll_host::internal::signals::stop_signals;
 use atoll_host::internal::{Source, Staging};
 use atoll_host::logging;
 use clap::Args;
-use futures_util::StreamExt;
 use log::LevelFilter;
 use serde_json::{Value, json};
 
 use super::arguments::{Form, Format};
 use super::table::{Cell, Column, table};
-use super::{out, style, units};
+use super::{built, out, style, units};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -71,8 +67,9 @@ pub(super) fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     let deployment = Deployment::open(&args.out)?;
     let is_wanted = |app: &&AppConfig| args.apps.is_empty() || args.apps.contains(&app.name);
     let wanted: Vec<&AppConfig> = config.apps.iter().filter(is_wanted).collect();
-    let Some(mut libraries) = libraries(&wanted, args)? else {
-        eprintln!("atoll: the build failed; {} is unchanged", args.out.display());
+    let unchanged = format!("{} is unchanged", args.out.display());
+    let Some(mut libraries) = built::libraries(&wanted, args.symbols, &unchanged)? else {
+        eprintln!("atoll: the build failed; {unchanged}");
         return Ok(ExitCode::FAILURE);
     };
 
@@ -85,23 +82,10 @@ pub(super) fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
         }
         None => None,
     });
-    let opener = Opener::this_program();
-    let mut checked = Vec::new();
-    let mut refused = 0;
-    for (app, source) in all {
-        let name = app.name.as_str();
-        match check(&staging, &source, name, app.settings.library_limit, &opener) {
-            Ok(good) => checked.push((name, good)),
-            Err(error) => {
-                refused += 1;
-                eprintln!("atoll: {name} was refused: {error}");
-            }
-        }
-    }
-    if refused > 0 {
-        eprintln!("atoll: {} is unchanged", args.out.display());
+    let Some(checked) = built::check_all(&staging, all) else {
+        eprintln!("atoll: {unchanged}");
         return Ok(ExitCode::FAILURE);
-    }
+    };
 
     let registry = deployment.registry();
     let writing = deployment.begin()?;
@@ -121,73 +105,6 @@ struct Deployed<'a> {
     name: &'a str,
     checked: Checked,
     outcome: Outcome,
-}
-
-/// The paths of the apps' libraries by name; crates are rebuilt. `None`: a build failed, and cargo has said why.
-fn libraries<'a>(
-    apps: &[&'a AppConfig],
-    args: &BuildArgs,
-) -> anyhow::Result<Option<HashMap<&'a str, Source>>> {
-    let mut libraries = HashMap::new();
-    let mut crates: Vec<(&str, CrateBuild)> = Vec::new();
-    for app in apps {
-        let source = Source::locate(*app, &app.name);
-        match (source.package(), source.library()) {
-            (Some(package), _) => {
-                let settings = app.settings.build.clone();
-                crates.push((&app.name, CrateBuild { package: package.clone(), settings }));
-            }
-            (None, Ok(_)) => drop(libraries.insert(app.name.as_str(), source)),
-            (None, Err(error)) => bail!("{}: {error}", app.name),
-        }
-    }
-    let workspaces = Workspace::group(crates.iter().map(|(_, built)| built.clone()));
-    let built = actix_web::rt::System::new().block_on(async {
-        let mut stop_signals = stop_signals()?;
-        tokio::select! {
-            built = build(workspaces, args.symbols) => built,
-            // Cargo ends with the future that waits for it.
-            Some(signal) = stop_signals.next() => Err(anyhow!("interrupted by {signal}; {} is unchanged", args.out.display())),
-        }
-    })?;
-    let Some(built) = built else { return Ok(None) };
-    for (name, CrateBuild { package, .. }) in crates {
-        let library = built.get(&package.folder).with_context(|| {
-            format!(
-                "cargo did not report a library for {name}; run `cargo build --release -p {}`",
-                package.name
-            )
-        })?;
-        libraries.insert(name, Source::built(package, library.clone()));
-    }
-    Ok(Some(libraries))
-}
-
-/// Builds crates; their libraries by their folders.
-async fn build(
-    workspaces: Vec<Workspace>,
-    symbols: Symbols,
-) -> anyhow::Result<Option<HashMap<PathBuf, PathBuf>>> {
-    let options = BuildOptions { release: true, symbols, progress: stderr().is_terminal() };
-    let mut libraries = HashMap::new();
-    for mut workspace in workspaces {
-        let built = match workspace.read_manifests().await {
-            Ok(()) => {
-                let take = |built: BuiltLibrary<'_>| {
-                    libraries.insert(built.package.folder.clone(), built.path.to_owned());
-                };
-                workspace.build(options, take).await.result
-            }
-            Err(error) => Err(error),
-        };
-        match built {
-            Ok(()) => {}
-            Err(BuildError::Failed { .. }) => return Ok(None),
-            // With its source in its text.
-            Err(error) => bail!("{error}"),
-        }
-    }
-    Ok(Some(libraries))
 }
 
 fn report(

@@ -1,4 +1,4 @@
-//! `atoll start`, `stop`, `reload`, `rollback`, `enable`, `disable` and `log-level`: what changes a running host.
+//! `atoll start`, `stop`, `reload`, `enable`, `disable` and `log-level`: what changes a running host.
 
 use std::process::ExitCode;
 
@@ -25,16 +25,6 @@ pub(super) fn stop(apps: &Apps) -> anyhow::Result<ExitCode> {
 /// Reload the libraries of apps.
 pub(super) fn reload(apps: &Apps) -> anyhow::Result<ExitCode> {
     each(apps, |host, app| host.reload(app).map(|number| format!("{app}#{number} is serving")))
-}
-
-/// Goes back to the previous libraries of apps.
-pub(super) fn rollback(apps: &Apps) -> anyhow::Result<ExitCode> {
-    each(apps, |host, app| {
-        let message = |number| {
-            format!("{app}#{number} is serving the previous library; changes on disk are still reloaded")
-        };
-        host.rollback(app).map(message)
-    })
 }
 
 /// Lets requests start apps again.

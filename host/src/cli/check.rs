@@ -65,7 +65,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     };
     let opener = Opener::this_program();
     let checked = apps.iter().map(|(name, path, limit)| {
-        let result = check(&staging, &Source::locate(path.clone(), name), name, *limit, &opener);
+        let result = check(&staging, &Source::locate(path.clone(), name), name, *limit, Some(&opener));
         (name.as_str(), path.path.as_path(), result)
     });
     let refused = match args.form.format {

@@ -31,6 +31,9 @@ pub(super) struct LimitArgs {
     /// How many threads read requests and write responses. By default, one for each processor.
     #[arg(long, help_heading = "Limits", value_name = "NUMBER")]
     http_threads: Option<usize>,
+    /// The largest file that `atoll push` may upload.
+    #[arg(long, help_heading = "Limits", value_name = "SIZE", default_value = "256MiB", value_parser = size)]
+    upload_limit: usize,
     /// On shutdown, keep serving for this time while /readyz returns 503, so that load balancers notice.
     #[arg(long, help_heading = "Limits", value_name = "TIME", default_value = "0s", value_parser = time)]
     shutdown_delay: Duration,
@@ -44,7 +47,7 @@ impl LimitArgs {
     pub(super) fn get(&self) -> anyhow::Result<ServerLimits> {
         let Self { keep_alive, header_timeout, body_timeout, write_timeout, .. } = *self;
         let Self { max_header_bytes, max_connections, http_threads, .. } = *self;
-        let Self { shutdown_delay, shutdown_timeout, .. } = *self;
+        let Self { upload_limit, shutdown_delay, shutdown_timeout, .. } = *self;
         let limits = ServerLimits {
             keep_alive,
             header_timeout,
@@ -53,6 +56,7 @@ impl LimitArgs {
             max_header_bytes,
             max_connections,
             http_threads,
+            upload_limit,
             shutdown_delay,
             shutdown_timeout,
         };
@@ -102,6 +106,7 @@ mod tests {
             "--max-header-bytes=8KiB",
             "--max-connections=7",
             "--http-threads=3",
+            "--upload-limit=1MiB",
             "--shutdown-delay=10s",
             "--shutdown-timeout=5s",
         ]);
@@ -113,6 +118,7 @@ mod tests {
             max_header_bytes: 8192,
             max_connections: 7,
             http_threads: Some(3),
+            upload_limit: 1 << 20,
             shutdown_delay: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(5),
         };

@@ -3,6 +3,7 @@
 mod acme;
 mod arguments;
 mod build;
+mod built;
 mod call;
 mod change;
 mod check;
@@ -20,16 +21,20 @@ mod ls;
 mod new;
 mod out;
 mod port_owner;
+mod push;
 #[cfg(test)]
 mod reference;
 mod serve;
+mod servers;
 mod state_dir;
 mod style;
 mod table;
 mod tls;
+mod token;
 mod top;
 mod units;
 mod usage;
+mod versions;
 
 use std::process::ExitCode;
 
@@ -84,14 +89,25 @@ enum Command {
     Stop(arguments::Apps),
     /// Reload the libraries of apps.
     Reload(arguments::Apps),
-    /// Roll apps back to their previous good libraries.
-    Rollback(arguments::Apps),
+    /// Build apps for deployment, upload them to a host on another machine and wait until it serves them.
+    #[command(after_help = push::EXAMPLES)]
+    Push(push::PushArgs),
+    /// List the versions of an app that the host keeps.
+    #[command(after_help = versions::EXAMPLES)]
+    Versions(versions::VersionsArgs),
+    /// Make a version of an app the one that serves.
+    Promote(versions::PromoteArgs),
+    /// Roll an app back to the version that served before, or to another one.
+    Rollback(versions::RollbackArgs),
     /// Enable disabled apps; their next request starts them.
     Enable(arguments::Apps),
     /// Stop apps and reject their requests until they are enabled.
     Disable(arguments::Apps),
     /// Set the log level of an app, overriding RUST_LOG.
     LogLevel(change::LogLevelArgs),
+    /// Create, list and revoke tokens for the admin API.
+    #[command(subcommand, after_help = token::EXAMPLES)]
+    Token(token::TokenCommand),
     /// Show and check apps.json, also without a host.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -122,10 +138,14 @@ pub(crate) fn main() -> ExitCode {
         Command::Start(apps) => change::start(&apps),
         Command::Stop(apps) => change::stop(&apps),
         Command::Reload(apps) => change::reload(&apps),
-        Command::Rollback(apps) => change::rollback(&apps),
+        Command::Push(args) => push::run(&args),
+        Command::Versions(args) => versions::run(&args),
+        Command::Promote(args) => versions::promote(&args),
+        Command::Rollback(args) => versions::roll_back(&args),
         Command::Enable(apps) => change::enable(&apps),
         Command::Disable(apps) => change::disable(&apps),
         Command::LogLevel(args) => change::log_level(&args),
+        Command::Token(command) => token::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completion(args) => completion::run(&args, Cli::command()),

@@ -10,7 +10,7 @@ use atoll_host::internal::http_server::Server;
 use atoll_host::internal::regular_file::{SMALL_FILE_LIMIT, read_to_string};
 use atoll_host::internal::service_manager::PassedSockets;
 use atoll_host::internal::takeover::{InheritedSockets, Predecessor};
-use atoll_host::internal::tls::Tls;
+use atoll_host::internal::tls::{LateCertificates, Tls};
 use atoll_host::internal::{Certificates, Registry, Watcher, banner, open_files, signals};
 use atoll_host::logging::{self, Format};
 use atoll_host::trace::SpanSink;
@@ -53,10 +53,11 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(super) limits: LimitArgs,
     /// The address for the admin API and dashboard, such as 127.0.0.1:3001. Without it, only `atoll` commands of the
-    /// same user can reach the host.
+    /// same user can reach the host. One that other machines can reach uses the server's certificates, and each request
+    /// requires a token.
     #[arg(long, value_name = "ADDRESS")]
     pub(super) admin: Option<SocketAddr>,
-    /// A file with the token that changes over --admin require.
+    /// A file with the admin token, which allows everything. With it, changes over --admin require a token on loopback, too.
     #[arg(long, value_name = "FILE", requires = "admin")]
     pub(super) admin_token_file: Option<PathBuf>,
     /// Accept changes from dashboard pages at this origin, such as `https://admin.example.com` behind a proxy; they
@@ -130,13 +131,23 @@ pub(super) fn host(args: &ServeArgs, open: &mut OpenSockets) -> anyhow::Result<H
         host = host.with_state_dir(folder);
     }
     if let Some(listener) = admin_listener(args, &mut open.inherited)? {
+        let is_public = listener.local_addr().is_ok_and(|address| !address.ip().is_loopback());
         host = host.with_admin(listener, admin_token(args)?).with_admin_origins(args.admin_origin.clone());
+        if is_public && args.tls.is_on() {
+            host = host.with_admin_tls();
+        } else if is_public {
+            log::warn!(
+                "the admin API is reachable from other machines without TLS: tokens are readable on the way; add --acme or \
+                --tls-cert, or listen on loopback behind a proxy"
+            );
+        }
     }
     Ok(host)
 }
 
 async fn serve(args: &ServeArgs, open: OpenSockets, host: &Host) -> anyhow::Result<()> {
-    let server = listen(args, open, host.registry(), host.watcher(), host.certificates())?;
+    let server =
+        listen(args, open, host.registry(), host.watcher(), host.certificates(), host.admin_certificates())?;
     // From when it prints where it listens, another host can take over.
     let server = server.of_host(host);
     host.start_apps_of_takeover().await?;
@@ -144,7 +155,7 @@ async fn serve(args: &ServeArgs, open: OpenSockets, host: &Host) -> anyhow::Resu
     let stops = signals::stop_signals()?;
     out::print(format!("{}\n", banner(host.registry(), &server.base_url())))?;
     say_listening(&server)?;
-    say_admin(host.admin_address())?;
+    say_admin(host.admin_address(), host.admin_certificates().is_some())?;
     let reread = actix_web::rt::spawn(signals::reread_at_hangup(host.watcher().clone())?);
     let served = server.run(stops).await;
     reread.abort();
@@ -179,9 +190,13 @@ pub(super) fn listen(
     registry: &Arc<Registry>,
     watcher: &Watcher,
     certificates: &Certificates,
+    admin_certificates: Option<&LateCertificates>,
 ) -> anyhow::Result<Server> {
     let tls = args.tls.settings(&args.state)?;
     let tls = tls.map(|tls| Tls::load(tls, watcher, certificates.clone())).transpose()?;
+    if let (Some(tls), Some(admin)) = (&tls, admin_certificates) {
+        admin.set(tls);
+    }
     let redirecting = args.listen.redirecting(&mut open)?;
     let listeners = args.listen.serving(&mut open)?;
     open.passed.are_used()?;
@@ -233,9 +248,10 @@ fn admin_token(args: &ServeArgs) -> anyhow::Result<Option<AdminToken>> {
 }
 
 /// Prints the address of the admin listener.
-pub(super) fn say_admin(address: Option<SocketAddr>) -> anyhow::Result<()> {
+pub(super) fn say_admin(address: Option<SocketAddr>, is_tls: bool) -> anyhow::Result<()> {
     if let Some(address) = address {
-        out::print(format!("Admin API and dashboard at http://{address}/\n"))?;
+        let scheme = if is_tls { "https" } else { "http" };
+        out::print(format!("Admin API and dashboard at {scheme}://{address}/\n"))?;
     }
     Ok(())
 }

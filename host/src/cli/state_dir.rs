@@ -12,7 +12,7 @@ const NAME: &str = "atoll";
 /// Where a host keeps what a restart must not lose.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct StateDir {
-    /// The folder for what the host keeps: the totals of `atoll usage`, and certificates by ACME [default: $STATE_DIRECTORY, which systemd sets, or
+    /// The folder for what the host keeps: the totals of `atoll usage`, versions of apps, tokens, and certificates by ACME [default: $STATE_DIRECTORY, which systemd sets, or
     /// $XDG_STATE_HOME/atoll, or ~/.local/state/atoll].
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,

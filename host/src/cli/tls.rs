@@ -28,6 +28,11 @@ pub(super) struct TlsArgs {
 }
 
 impl TlsArgs {
+    /// Whether there is to be TLS.
+    pub(super) fn is_on(&self) -> bool {
+        !self.tls_cert.is_empty() || self.acme.is_on()
+    }
+
     /// What TLS is to be, if there is to be some.
     pub(super) fn settings(&self, state: &StateDir) -> anyhow::Result<Option<TlsSettings>> {
         let (certificates, keys) = (self.tls_cert.len(), self.tls_key.len());

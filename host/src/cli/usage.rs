@@ -87,15 +87,15 @@ pub(super) fn run(args: &UsageArgs) -> anyhow::Result<ExitCode> {
 fn report(args: &UsageArgs, since: Option<u64>, until: Option<u64>) -> anyhow::Result<UsageReport> {
     let no_host = match args.registry.connect() {
         Ok(mut host) => return Ok(host.usage(since, until)?),
-        Err(error @ AdminError::NoHost { .. }) => error,
-        Err(error) => return Err(error.into()),
+        Err(error) if matches!(error.downcast_ref(), Some(AdminError::NoHost { .. })) => error,
+        Err(error) => return Err(error),
     };
-    let Some(state) = args.state.path() else { return Err(no_host.into()) };
+    let Some(state) = args.state.path() else { return Err(no_host) };
     let config: &Path = &args.registry.config;
     let folder = usage::folder_of(&state, config);
     let report = match usage::read(&folder, since, until) {
         Err(nothing @ UsageError::Nothing { .. }) => {
-            return Err(anyhow::Error::from(no_host).context(nothing));
+            return Err(no_host.context(nothing));
         }
         report => report?,
     };

@@ -11,9 +11,9 @@ use super::{
 use schemars::JsonSchema;
 use std::path::{Path, PathBuf};
 
-/// What a name may be: it is part of a URL and of file names, and has to be readable in both.
 /// The longest name of an app, in bytes.
 pub(crate) const MAX_APP_NAME: usize = 64;
+/// What a name may be: it is part of a URL and of file names, and has to be readable in both.
 pub(super) const NAME: &str = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 const NAME_EXPECTED: &str = "a name of 1 to 64 characters a-z A-Z 0-9 - _ . that starts with a letter or digit (it is \
     part of the URL /apps/{name}/)";
@@ -102,7 +102,7 @@ pub(super) fn read<'d>(
     taken: &mut TakenRoutes<'d>,
 ) -> Option<AppConfig> {
     let id = fields.optional("id", |node| node.text("a non-empty string", |id| !id.is_empty()));
-    let name = fields.required("name", NAME_EXPECTED, |node| node.text(NAME_EXPECTED, is_name));
+    let name = fields.required("name", NAME_EXPECTED, |node| node.text(NAME_EXPECTED, is_app_name));
     let path = fields.required("path", PATH_EXPECTED, |node| {
         node.text(PATH_EXPECTED, |path| !path.is_empty() && !path.contains('\0'))
     });
@@ -116,7 +116,8 @@ pub(super) fn read<'d>(
     Some(AppConfig { id, name: name?, routes, path: absolute(base_dir, &path?), settings, origins })
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether an app may have this name.
+pub(crate) fn is_app_name(text: &str) -> bool {
     text.len() <= MAX_APP_NAME
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'))

@@ -5,6 +5,7 @@ use jsonc_parser::cst::{CstArray, CstInputValue, CstRootNode};
 use serde_json::json;
 use std::path::Path;
 
+use super::syntax_tree::{MARK, list_of};
 use super::{Config, ConfigError};
 
 impl Config {
@@ -65,9 +66,6 @@ impl Config {
     }
 }
 
-/// A byte order mark, which some editors put first.
-const MARK: &str = "\u{feff}";
-
 type Fields<'a> = [(&'a str, &'a str)];
 
 fn append(text: &str, app: &Fields<'_>) -> Option<String> {
@@ -78,11 +76,6 @@ fn append(text: &str, app: &Fields<'_>) -> Option<String> {
     let root = CstRootNode::parse(text, &ParseOptions::default()).ok()?;
     append_to(&list_of(&root)?, app);
     Some(format!("{mark}{root}"))
-}
-
-/// The list of apps in either form of the file.
-fn list_of(root: &CstRootNode) -> Option<CstArray> {
-    root.array_value().or_else(|| root.object_value()?.array_value("apps"))
 }
 
 fn move_apps(text: &str, path_of: impl Fn(&str) -> Option<String>) -> Option<String> {

@@ -299,7 +299,7 @@ pub struct Settings {
     /// Default "current-thread".
     pub runtime: Runtime,
 
-    /// The number of previous libraries to keep for `atoll rollback`. Default 3.
+    /// The number of previous versions to keep for `atoll rollback`. Default 3.
     #[schemars(range(min = *KEEP.start(), max = *KEEP.end()))]
     pub keep: usize,
 

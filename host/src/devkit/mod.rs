@@ -1,5 +1,4 @@
-//! What developers run: builds by cargo, deploy folders, new crates.
+//! What developers run: builds by cargo, new crates.
 
 pub mod build;
-pub mod deploy;
 pub mod scaffold;

@@ -42,6 +42,8 @@ pub struct ServerLimits {
     /// How many threads read requests and write responses, from 1 to 1024; at most one for each connection. Apps run on
     /// other threads. Default `None`: one for each processor that this process may use.
     pub http_threads: Option<usize>,
+    /// The most bytes of a file of a version that is uploaded over the admin API, from 1 KiB to 16 GiB. Default 256 MiB.
+    pub upload_limit: usize,
     /// How long a server still accepts connections on shutdown, while `/readyz` returns 503, at most 1 h.
     /// Default 0.
     pub shutdown_delay: Duration,
@@ -78,6 +80,7 @@ impl ServerLimits {
         max_header_bytes: 64 * 1024,
         max_connections: 100_000,
         http_threads: None,
+        upload_limit: 256 << 20,
         shutdown_delay: Duration::ZERO,
         shutdown_timeout: Duration::from_secs(30),
     };
@@ -101,6 +104,7 @@ impl ServerLimits {
             ("max-header-bytes", self.max_header_bytes, 1024..=MOST_HEADER_BYTES),
             ("max-connections", self.max_connections, 1..=1_000_000),
             ("http-threads", self.threads(), 1..=MOST_HTTP_THREADS),
+            ("upload-limit", self.upload_limit, 1024..=16 << 30),
         ] {
             check(name, value, range, |number| number.to_string())?;
         }
@@ -114,7 +118,7 @@ impl ServerLimits {
     }
 
     /// All of them by name: times in milliseconds, sizes in bytes.
-    pub(crate) fn all(&self) -> [(&'static str, u64); 9] {
+    pub(crate) fn all(&self) -> [(&'static str, u64); 10] {
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         [
             ("keep_alive_ms", milliseconds(self.keep_alive)),
@@ -124,6 +128,7 @@ impl ServerLimits {
             ("max_header_bytes", self.max_header_bytes as u64),
             ("max_connections", self.max_connections as u64),
             ("http_threads", self.threads() as u64),
+            ("upload_limit", self.upload_limit as u64),
             ("shutdown_delay_ms", milliseconds(self.shutdown_delay)),
             ("shutdown_timeout_ms", milliseconds(self.shutdown_timeout)),
         ]
@@ -191,6 +196,10 @@ mod tests {
                 "max-connections must be from 1 to 1000000, not 0",
             ),
             (ServerLimits { http_threads: Some(0), ..default }, "http-threads must be from 1 to 1024, not 0"),
+            (
+                ServerLimits { upload_limit: 1000, ..default },
+                "upload-limit must be from 1024 to 17179869184, not 1000",
+            ),
             (
                 ServerLimits { shutdown_delay: day, ..default },
                 "shutdown-delay must be from 0s to 1h, not 24h",

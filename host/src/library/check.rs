@@ -75,8 +75,8 @@ pub struct Checked {
 }
 
 /// Does with the library of an app what a host does before it starts it, and takes it out of the process again: one that
-/// `opener` starts, so that this process cannot be harmed. Of the library's code, only its constructors and destructors
-/// run. `limit`: the app's `library_limit`.
+/// `opener` starts, so that this process cannot be harmed; without one it is not opened. Of the library's code, only its
+/// constructors and destructors run. `limit`: the app's `library_limit`.
 ///
 /// # Errors
 /// See [`CheckError`].
@@ -85,7 +85,7 @@ pub fn check(
     source: &Source,
     app: &str,
     limit: usize,
-    opener: &Opener,
+    opener: Option<&Opener>,
 ) -> Result<Checked, CheckError> {
     let path = source.library()?.to_owned();
     let staged = stage(staging, app, limit as u64, &path)?;
@@ -94,7 +94,8 @@ pub fn check(
     if let Some(package) = source.package() {
         staging.claim(app, &path, &package.folder)?;
     }
-    let stays = opener.open(staging, app, &inspected.staged().open_paths())?;
+    let paths = inspected.staged().open_paths();
+    let stays = opener.map(|opener| opener.open(staging, app, &paths)).transpose()?.flatten();
     let (_, stamp) = inspected.into_parts();
     Ok(Checked { path, stamp, size, hash, file_hash, needed, stays })
 }

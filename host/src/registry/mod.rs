@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
+use tokio::sync::watch;
 
 use crate::app::handle::App;
 use crate::config::{AppConfig, Config, Route};
@@ -20,6 +21,8 @@ pub struct Registry {
     index: AppIndex,
     /// What was last applied.
     configs: Mutex<HashMap<String, AppConfig>>,
+    /// Notifies that something was applied.
+    applied: watch::Sender<()>,
 }
 
 /// What an [`apply`](Registrar::apply) did, by the apps' names.
@@ -81,6 +84,15 @@ impl Registry {
         self.configs.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    /// Waits until this is what was last applied for an app; `None`: nothing is.
+    pub(crate) async fn applied(&self, name: &str, config: Option<&AppConfig>) {
+        let mut applied = self.applied.subscribe();
+        while self.config(name).as_ref() != config {
+            // The other end lives as long as this.
+            let _ = applied.changed().await;
+        }
+    }
+
     /// The apps for which this holds, in any order.
     pub(crate) fn apps_that(&self, holds: impl Fn(&App) -> bool) -> Vec<Arc<App>> {
         self.index.table().apps.values().filter(|app| holds(app)).cloned().collect()
@@ -134,6 +146,8 @@ impl Registry {
         }
         *configs = wanted;
         self.index.replace(Table { apps, routes });
+        drop(configs);
+        self.applied.send_replace(());
         changes
     }
 

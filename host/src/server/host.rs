@@ -25,6 +25,7 @@ use crate::registry::{Registrar, Registry};
 use crate::server::config_file::{ConfigFile, follow_config};
 use crate::server::fault_recorder::{FaultRecorder, read_history};
 use crate::server::takeover::{InheritedSockets, Ownership, Predecessor, Recording, TakeoverError, Waiting};
+use crate::tls::LateCertificates;
 use crate::watch::Watcher;
 
 /// The apps of a registry file, which is followed: `atoll serve` without its server.
@@ -58,6 +59,8 @@ pub struct Host {
     /// What keeps the apps in line with the file.
     follow: Mutex<Option<JoinHandle<()>>>,
     admin_address: Option<SocketAddr>,
+    /// Those of the admin listener, if it has TLS.
+    admin_certificates: Option<LateCertificates>,
     /// Counts what the apps use.
     usage: Mutex<Option<usage::Recorder>>,
     ownership: Arc<Ownership>,
@@ -75,6 +78,7 @@ pub struct HostBuilder {
     spans: Option<Arc<dyn SpanSink>>,
     shows_details: bool,
     admin: Option<TcpListener>,
+    admin_tls: bool,
     token: Option<AdminToken>,
     origins: Vec<AdminOrigin>,
     state: Option<PathBuf>,
@@ -126,6 +130,7 @@ impl Host {
             spans: None,
             shows_details: false,
             admin: None,
+            admin_tls: false,
             token: None,
             origins: Vec::new(),
             state: None,
@@ -163,6 +168,12 @@ impl Host {
     /// Where the admin API is on TCP.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// The certificates of the admin listener, to be set, if it has TLS.
+    #[doc(hidden)]
+    pub fn admin_certificates(&self) -> Option<&LateCertificates> {
+        self.admin_certificates.as_ref()
     }
 
     /// What only one host of the file has.
@@ -233,6 +244,7 @@ pub struct OpenHost {
     registrar: Rc<Registrar>,
     front: HttpSettings,
     certificates: Certificates,
+    admin_certificates: Option<LateCertificates>,
     usage: Option<usage::Recorder>,
     config: PathBuf,
     lock: HostLock,
@@ -244,6 +256,11 @@ impl OpenHost {
     /// The certificates of its server, as its operator sees them.
     pub fn certificates(&self) -> &Certificates {
         &self.certificates
+    }
+
+    /// The certificates of the admin listener, to be set, if it has TLS.
+    pub fn admin_certificates(&self) -> Option<&LateCertificates> {
+        self.admin_certificates.as_ref()
     }
 
     /// Adds and removes its apps.
@@ -259,7 +276,17 @@ impl OpenHost {
     /// # Panics
     /// Outside of an actix system.
     pub fn run(self, follow: impl Future<Output = ()> + 'static) -> Result<Host, HostError> {
-        let Self { registrar, front, certificates, usage, config, lock, waiting, inherited } = self;
+        let Self {
+            registrar,
+            front,
+            certificates,
+            admin_certificates,
+            usage,
+            config,
+            lock,
+            waiting,
+            inherited,
+        } = self;
         let registry = registrar.registry().clone();
         let admin_address = waiting.admin.address();
         let ownership = Ownership::new(&config, registry.clone(), lock, waiting);
@@ -270,6 +297,7 @@ impl OpenHost {
             front: Arc::new(HttpSettings { mount: registry.clone().into(), ..front }),
             watcher: registrar.watcher().clone(),
             certificates,
+            admin_certificates,
             follow: Mutex::new(Some(tokio::task::spawn_local(follow))),
             registry,
             usage: Mutex::new(usage),
@@ -316,6 +344,15 @@ impl HostBuilder {
     /// Serves the admin API and the dashboard on this listener; without it, only commands of the same user reach them.
     pub fn with_admin(self, listener: TcpListener, token: Option<AdminToken>) -> Self {
         Self { admin: Some(listener), token, ..self }
+    }
+
+    /// Serves the admin API and the dashboard over TLS, with the certificates of the host's server, instead of cleartext:
+    /// `atoll serve` does so if the listener is reachable from other machines. A program passes its host's [`TlsSettings`] to
+    /// [`HostServer::with_tls`](crate::HostServer::with_tls).
+    ///
+    /// [`TlsSettings`]: crate::TlsSettings
+    pub fn with_admin_tls(self) -> Self {
+        Self { admin_tls: true, ..self }
     }
 
     /// Has the dashboard work on these origins, too, where proxies lead to the admin listener.
@@ -371,8 +408,8 @@ impl HostBuilder {
     /// Outside of an actix system.
     #[doc(hidden)]
     pub fn open(self) -> Result<(OpenHost, ConfigFile), HostError> {
-        let Self { config, front, preflight, spans, shows_details, admin, token, origins, state, takeover } =
-            self;
+        let Self { config, front, preflight, spans, shows_details, takeover, .. } = self;
+        let Self { admin, admin_tls, token, origins, state, .. } = self;
         front.limits.check()?;
         let mut predecessor = match takeover {
             Takeover::No => None,
@@ -394,20 +431,33 @@ impl HostBuilder {
         // Watched before it is read: an edit in between is not lost.
         let file = ConfigFile::watch(config.clone(), registrar.watcher());
         let certificates = Certificates::default();
+        let admin_certificates = admin_tls.then(LateCertificates::default);
         let control = predecessor.as_mut().and_then(Predecessor::take_control);
         let listener = Admin::adopt(control, &registrar, &config);
         let mut listener = listener
             .with_limits(front.limits)
             .with_certificates(certificates.clone())
+            .with_state_dir(state)
             .with_token(token)
-            .with_origins(origins);
+            .with_origins(origins)
+            .with_tls(admin_certificates.clone());
         if let Some(tcp) = admin {
             listener = listener.with_listener(tcp);
         }
         let inherited = predecessor.as_mut().map(Predecessor::take_sockets).unwrap_or_default();
         let waiting = Waiting { admin: listener, recording, predecessor };
         let registrar = Rc::new(registrar);
-        let host = OpenHost { registrar, front, certificates, usage, config, lock, waiting, inherited };
+        let host = OpenHost {
+            registrar,
+            front,
+            certificates,
+            admin_certificates,
+            usage,
+            config,
+            lock,
+            waiting,
+            inherited,
+        };
         Ok((host, file))
     }
 }

@@ -14,7 +14,7 @@ use crate::server::http_server::Server;
 use crate::server::listeners::Listener;
 use crate::server::signals::stop_signals;
 use crate::server::takeover::{InheritedSockets, Ownership, Role};
-use crate::tls::{Tls, TlsError, TlsSettings};
+use crate::tls::{LateCertificates, Tls, TlsError, TlsSettings};
 use crate::watch::Watcher;
 
 /// A server of a host's apps that listens already; see [`Host::server`].
@@ -25,6 +25,7 @@ pub struct HostServer {
     inherited: InheritedSockets,
     watcher: Watcher,
     certificates: Certificates,
+    admin_certificates: Option<LateCertificates>,
 }
 
 impl Host {
@@ -65,6 +66,7 @@ impl Host {
             inherited,
             watcher: self.watcher().clone(),
             certificates: self.certificates().clone(),
+            admin_certificates: self.admin_certificates().cloned(),
         })
     }
 }
@@ -109,6 +111,7 @@ impl HostServer {
     /// See [`TlsError`].
     pub fn with_tls(self, settings: TlsSettings) -> Result<Self, TlsError> {
         let tls = Tls::load(settings, &self.watcher, self.certificates.clone())?;
+        self.admin_certificates.iter().for_each(|certificates| certificates.set(&tls));
         Ok(Self { server: self.server.with_tls(tls), ..self })
     }
 

@@ -1,95 +1,42 @@
-//! A connection to the admin API of a running host, over its Unix socket.
+//! A client of the admin API of a running host, over its Unix socket or over TLS.
 
+mod connection;
+mod error;
 mod events;
+mod server;
+mod versions;
 
 use std::future::pending;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Method, Request, Response, header};
-use hyper_util::rt::TokioIo;
+use http_body_util::BodyExt;
+use hyper::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use self::connection::Connection;
+use self::error::ANSWER_TIMEOUT;
+pub use self::error::AdminError;
 use self::events::{Event, Events};
-use super::model::{AppDetails, EffectiveConfig, HostStatus, LogLevel, ProblemDetails, Serving};
+pub use self::server::{AdminServer, NoAdminServer};
+use super::model::{AppDetails, EffectiveConfig, HostStatus, LogLevel, Serving};
 use super::socket;
 use super::stats::Stats;
+use super::token_api::{CreatedToken, NewToken};
+use super::tokens::Token;
 use crate::admin::host_lock;
 use crate::observe::entries::LogEntry;
-use crate::observe::error_chain::with_sources;
 use crate::observe::usage::UsageReport;
 
-/// How long an answer is awaited: a reload may drain and start.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Why a host's admin API cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum AdminError {
-    /// No host listens.
-    // The reason is in the text and is therefore not a `source`, or printing the chain would say it twice.
-    #[error(
-        "no host is running for {}: start one with `atoll serve`, or pass its apps.json with --config ({reason}){}",
-        config.display(),
-        those(others)
-    )]
-    NoHost {
-        /// The registry file that the host would serve.
-        config: PathBuf,
-        /// Those that running hosts of this user serve.
-        others: Vec<PathBuf>,
-        /// What the system said.
-        reason: io::Error,
-    },
-    /// The connection broke.
-    #[error("the host did not respond: {}; try again; if this persists, see its log", with_sources(.0))]
-    Broken(hyper::Error),
-    /// The connection broke while events were being received.
-    #[error("the host has exited or was restarted")]
-    Lost(#[source] hyper::Error),
-    /// No answer came in time.
-    #[error("the host did not respond within {} s", ANSWER_TIMEOUT.as_secs())]
-    TimedOut,
-    /// The host said no.
-    #[error("{}", .0.detail)]
-    Refused(Box<ProblemDetails>),
-    /// What came is not an answer.
-    #[error(
-        "cannot parse the host's response: {0}; if its version differs from this command's, {own}, restart it",
-        own = env!("CARGO_PKG_VERSION")
-    )]
-    Malformed(serde_json::Error),
-}
-
-/// What the running hosts serve, as the end of a sentence.
-fn those(configs: &[PathBuf]) -> String {
-    let configs: Vec<String> = configs.iter().map(|config| config.display().to_string()).collect();
-    if configs.is_empty() { String::new() } else { format!("; running hosts serve {}", configs.join(", ")) }
-}
-
-// Not by an attribute, which would make it a `source`: printing the chain would say it twice.
-impl From<hyper::Error> for AdminError {
-    fn from(error: hyper::Error) -> Self {
-        Self::Broken(error)
-    }
-}
-
-impl From<serde_json::Error> for AdminError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Malformed(error)
-    }
-}
+/// How long a connection to a server, with its TLS handshake, may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// An item of a followed log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,15 +50,9 @@ pub enum Followed {
 /// A connection to a running host.
 #[derive(Debug)]
 pub struct AdminClient {
+    // Dropped first: it belongs to the runtime.
+    connection: Connection,
     runtime: Runtime,
-    sender: SendRequest<Full<Bytes>>,
-    connection: JoinHandle<()>,
-}
-
-impl Drop for AdminClient {
-    fn drop(&mut self) {
-        self.connection.abort();
-    }
 }
 
 impl AdminClient {
@@ -137,14 +78,26 @@ impl AdminClient {
         };
         let runtime = Builder::new_current_thread().enable_all().build().map_err(no_host)?;
         let path = socket::path(&folder, config);
-        let stream = runtime.block_on(UnixStream::connect(path)).map_err(no_host)?;
-        let (sender, connection) = runtime.block_on(handshake(TokioIo::new(stream)))?;
-        let connection = runtime.spawn(async move {
-            if let Err(error) = connection.await {
-                log::debug!("lost the connection to the host: {error}");
-            }
-        });
-        Ok(Self { runtime, sender, connection })
+        let connection = runtime.block_on(Connection::over_socket(&path)).map_err(no_host)?;
+        Ok(Self { connection, runtime })
+    }
+
+    /// Connects to a host on another machine.
+    ///
+    /// # Errors
+    /// [`AdminError::Unreachable`].
+    pub fn connect_to(server: &AdminServer) -> Result<Self, AdminError> {
+        let unreachable = |reason| AdminError::Unreachable { server: server.to_string(), reason };
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(unreachable)?;
+        let connect = async { timeout(CONNECT_TIMEOUT, Connection::to_server(server)).await };
+        let late = || {
+            io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()),
+            )
+        };
+        let connection = runtime.block_on(connect).map_err(|_elapsed| unreachable(late()))??;
+        Ok(Self { connection, runtime })
     }
 
     /// What the host runs.
@@ -206,7 +159,7 @@ impl AdminClient {
         self.post::<Serving>(&of_app(app, "/reload")).map(|serving| serving.generation)
     }
 
-    /// Goes back to an app's previous good library; the number of the generation that serves then.
+    /// Goes back to the version of an app that served before; the number of the generation that serves then.
     ///
     /// # Errors
     /// See [`AdminError`].
@@ -237,6 +190,30 @@ impl AdminClient {
     pub fn set_log_level(&mut self, app: &str, level: Option<&str>) -> Result<(), AdminError> {
         let level = LogLevel { level: level.map(str::to_owned) };
         self.ask(Method::PUT, &of_app(app, "/log-level"), Some(&level))
+    }
+
+    /// The tokens by name, without their secrets.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn tokens(&mut self) -> Result<Vec<Token>, AdminError> {
+        self.get("/api/v1/tokens")
+    }
+
+    /// Creates a token.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn create_token(&mut self, new: &NewToken) -> Result<CreatedToken, AdminError> {
+        self.ask(Method::POST, "/api/v1/tokens", Some(new))
+    }
+
+    /// Revokes a token.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn revoke_token(&mut self, name: &str) -> Result<(), AdminError> {
+        self.ask(Method::DELETE, &format!("/api/v1/tokens/{}", segment(name)), None::<&()>)
     }
 
     /// The most recent log records of an app, oldest first.
@@ -283,9 +260,9 @@ impl AdminClient {
         end: impl Future<Output = ()>,
         mut take: impl FnMut(Event) -> Result<ControlFlow<()>, AdminError>,
     ) -> Result<(), AdminError> {
-        let sender = &mut self.sender;
+        let connection = &mut self.connection;
         let read = async {
-            let mut response = send(sender, Method::GET, path, Bytes::new()).await?;
+            let mut response = connection.send(Method::GET, path, JSON, Bytes::new()).await?;
             let mut events = Events::default();
             while let Some(frame) = response.frame().await {
                 let Ok(piece) = frame.map_err(AdminError::Lost)?.into_data() else { continue };
@@ -321,8 +298,18 @@ impl AdminClient {
         body: Option<&impl Serialize>,
     ) -> Result<T, AdminError> {
         let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
+        self.exchange(method, path, JSON, body.into())
+    }
+
+    fn exchange<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        path: &str,
+        content_type: &'static str,
+        body: Bytes,
+    ) -> Result<T, AdminError> {
         let exchange = async {
-            let response = send(&mut self.sender, method, path, body.into()).await?;
+            let response = self.connection.send(method, path, content_type, body).await?;
             Ok::<_, AdminError>(response.into_body().collect().await?.to_bytes())
         };
         // The timer is made where the runtime is.
@@ -332,28 +319,15 @@ impl AdminClient {
     }
 }
 
+/// The type of the content of most requests.
+const JSON: &str = "application/json";
+
 /// A path of an app's.
 fn of_app(app: &str, rest: &str) -> String {
-    format!("/api/v1/apps/{}{rest}", utf8_percent_encode(app, NON_ALPHANUMERIC))
+    format!("/api/v1/apps/{}{rest}", segment(app))
 }
 
-async fn send(
-    sender: &mut SendRequest<Full<Bytes>>,
-    method: Method,
-    path: &str,
-    body: Bytes,
-) -> Result<Response<Incoming>, AdminError> {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::HOST, "localhost")
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(body))
-        .expect("a request of known parts is one");
-    let response = sender.send_request(request).await?;
-    if response.status().is_success() {
-        return Ok(response);
-    }
-    let problem = response.into_body().collect().await?.to_bytes();
-    Err(AdminError::Refused(serde_json::from_slice(&problem)?))
+/// A text as one segment of a path.
+fn segment(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }

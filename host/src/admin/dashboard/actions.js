@@ -1,6 +1,6 @@
 // The buttons that change an app, and the level of its log.
 
-import { act, setLogLevel } from "./api.js";
+import { act, promote, setLogLevel } from "./api.js";
 import { confirm } from "./dialog.js";
 import { h, newId, setAttribute } from "./dom.js";
 import { tellDone, tellFailed } from "./outcome.js";
@@ -17,8 +17,8 @@ const ACTIONS = [
   },
   {
     id: "rollback", label: "Roll back", isDangerous: true,
-    possible: (app) => enabled(app) ?? (app.kept.length > 0 ? null : "No previous library to roll back to."),
-    ask: (name) => `${name} goes back to its previous good library until the next change on disk. No request fails.`,
+    possible: (app) => enabled(app) ?? (hasPrevious(app) ? null : "No previous version to roll back to."),
+    ask: (name) => `${name} goes back to the version that served before. No request fails.`,
     told: (name, done) => `${name} rolled back. ${serves(done)}`,
   },
   {
@@ -40,6 +40,8 @@ const ACTIONS = [
     told: (name) => `${name} enabled.`,
   },
 ];
+
+const hasPrevious = (app) => app.kept.length > 0 || app.versions.some((version) => version.state === "previous");
 
 const enabled = (app) => (app.phase === "disabled" ? "Disabled." : null);
 
@@ -78,6 +80,12 @@ export function actions(name, changed) {
     await changed();
   }
 
+  /** Makes a version the one that serves. */
+  async function promoteVersion(version) {
+    if (isBusy || !(await confirm(`Promote ${version}?`, `${name} serves this version from then on. No request fails.`, "Promote"))) return;
+    await run(element, "Promote: ", async () => `${name} has the version ${version}. ${serves(await promote(name, version))}`);
+  }
+
   const id = newId();
   const level = h("select", {
     id,
@@ -102,5 +110,5 @@ export function actions(name, changed) {
 
   const element = h("div", { class: "actions", role: "group", "aria-label": `Change ${name}` }, [...buttons.values()],
     h("span", { class: "level" }, h("label", { for: id }, "Log level"), level));
-  return { element, draw };
+  return { element, draw, promote: promoteVersion };
 }

@@ -50,6 +50,12 @@ export const act = (app, action) => send("POST", at(app, `/${action}`));
 /** `null`: what `RUST_LOG` says. */
 export const setLogLevel = (app, level) => send("PUT", at(app, "/log-level"), { level });
 
+/** The versions of an app, newest first. */
+export const versionsOf = (app) => send("GET", at(app, "/versions"));
+
+/** Makes a version the one that serves. */
+export const promote = (app, version) => send("POST", at(app, `/versions/${encodeURIComponent(version)}/promote`));
+
 /** Sends an app a request. */
 export const invoke = (app, invocation) => send("POST", at(app, "/invoke"), invocation);
 

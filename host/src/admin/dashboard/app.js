@@ -1,7 +1,7 @@
 // The page of one app.
 
 import { actions } from "./actions.js";
-import { details, usageOf } from "./api.js";
+import { details, usageOf, versionsOf } from "./api.js";
 import { charts } from "./charts.js";
 import { drawn, h, section, setAttribute, setText } from "./dom.js";
 import { failures, faults, panics } from "./faults.js";
@@ -12,6 +12,7 @@ import { logTail } from "./log.js";
 import { settings } from "./settings.js";
 import { store } from "./store.js";
 import { usage } from "./usage.js";
+import { versions } from "./versions.js";
 
 const SOON_MS = 200;
 
@@ -24,7 +25,7 @@ export function appPage(name) {
   const both = charts();
   const log = logTail(name);
   const buttons = actions(name, refresh);
-  const [history, panicked, failed, faulted, used, set] = Array.from({ length: 6 }, () => h("div"));
+  const [history, panicked, failed, faulted, used, set, kept] = Array.from({ length: 7 }, () => h("div"));
   const missing = h("p", { class: "empty", role: "status" });
   const draws = {
     history: drawn(history, timeline),
@@ -33,6 +34,7 @@ export function appPage(name) {
     faults: drawn(faulted, faults),
     usage: drawn(used, usage),
     settings: drawn(set, settings),
+    versions: drawn(kept, versions(buttons.promote)),
   };
   const element = h("div", { class: "page" },
     h("nav", { "aria-label": "Breadcrumb" }, h("a", { href: "#/" }, "← All apps")),
@@ -45,6 +47,7 @@ export function appPage(name) {
       section("Panics", panicked),
       section("Failed requests", failed)),
     section("Faults that ended the host", faulted),
+    section("Versions", kept),
     section("Usage", used),
     h("div", { class: "halves" },
       section("Send a request", invokeBox(name)),
@@ -57,7 +60,7 @@ export function appPage(name) {
     clearTimeout(timer);
     timer = null;
     try {
-      const [app, { apps }] = await Promise.all([details(name), usageOf(name)]);
+      const [app, { apps }, list] = await Promise.all([details(name), usageOf(name), versionsOf(name)]);
       if (isClosed) return;
       setText(missing, "");
       setText(source, [app.path, ...app.routes].join(" · "));
@@ -67,7 +70,8 @@ export function appPage(name) {
       draws.faults(app.faults);
       draws.usage(apps);
       draws.settings(app.settings);
-      buttons.draw(app);
+      draws.versions(list);
+      buttons.draw({ ...app, versions: list });
       reading(app);
     } catch (error) {
       if (!isClosed && error.status === 404) setText(missing, error.message);

@@ -1,4 +1,4 @@
-// The token that the host asks of those who change something. It lives as long as the tab.
+// The token that the host asks for: for changes, and on addresses that other machines can reach for everything. It lives as long as the tab.
 
 import { h } from "./dom.js";
 import { open } from "./dialog.js";
@@ -25,8 +25,8 @@ export function askToken(refused) {
 async function ask(wasWrong) {
   const input = h("input", { id: "token", type: "password", autocomplete: "off", required: true, "aria-describedby": "token-help" });
   const help = wasWrong
-    ? "Invalid token. Enter the text in the host's --admin-token-file."
-    : "Changes require the admin token: the text in the host's --admin-token-file. This tab keeps it until you close it.";
+    ? "Invalid token. Enter the text in the host's --admin-token-file, or a token of `atoll token create`."
+    : "This requires a token: the text in the host's --admin-token-file, or a token of `atoll token create`. This tab keeps it until you close it.";
   const agreed = await open("Admin token", [
     h("p", { id: "token-help", role: wasWrong ? "alert" : null }, help),
     h("label", { for: "token" }, "Token"),

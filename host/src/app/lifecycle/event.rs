@@ -19,6 +19,8 @@ pub enum Event {
     StartRequested,
     /// A user asks for another generation: of the library on disk, or of an earlier one with this content.
     ReloadRequested(Option<ContentHash>),
+    /// A user asks that the library on disk serves: for another generation, unless it is that of the one that serves.
+    UpdateRequested,
     /// A user asks that the app stops until the next call.
     StopRequested,
     /// A user asks that the app stops, and that calls do not start it.

@@ -148,7 +148,10 @@ impl Lifecycle {
             Event::Registered => self.prepare(),
             Event::Wanted => self.wanted(),
             Event::StartRequested => self.start_requested(),
-            Event::ReloadRequested(rollback) => self.reload_requested(rollback),
+            Event::ReloadRequested(rollback) => {
+                self.reload_requested(Start { is_forced: true, rollback, ..self.next });
+            }
+            Event::UpdateRequested => self.reload_requested(Start { rollback: None, ..self.next }),
             Event::StopRequested => self.stop(Phase::Cold),
             Event::Disabled => self.stop(Phase::Disabled),
             Event::Enabled => self.enabled(),

@@ -88,7 +88,14 @@ impl Lifecycle {
             self.next = starting.start;
         }
         self.start_failed(cause);
-        self.answer_reload(number, Err(reason));
+        let answer = match cause {
+            // What was asked for serves already; or it is started again, which is still to come.
+            Cause::Unchanged if !starting.start.is_forced => self.serving.map(Ok),
+            _ => Some(Err(reason)),
+        };
+        if let Some(answer) = answer {
+            self.answer_reload(number, answer);
+        }
     }
 
     pub(super) fn exited(&mut self, number: Number, reason: String) {

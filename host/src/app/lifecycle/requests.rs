@@ -9,7 +9,6 @@ use super::phase::Phase;
 use super::policy::Policy;
 use super::start::Start;
 use super::{Lifecycle, Unavailable};
-use crate::library::content_hash::ContentHash;
 
 impl Lifecycle {
     pub(super) fn wanted(&mut self) {
@@ -37,13 +36,13 @@ impl Lifecycle {
         self.wanted();
     }
 
-    pub(super) fn reload_requested(&mut self, rollback: Option<ContentHash>) {
+    pub(super) fn reload_requested(&mut self, start: Start) {
         if matches!(self.phase, Phase::Disabled | Phase::Closing) {
             let reason = self.unavailable(self.now).to_string();
             return self.effects.push(Effect::ReloadDone(Err(reason)));
         }
         self.reload_from = Some(self.last + 1);
-        self.next = Start { noticed: Some(self.now), is_forced: true, rollback, ..self.next };
+        self.next = Start { noticed: Some(self.now), ..start };
         self.changed();
         match self.phase {
             Phase::Cold => self.wanted(),

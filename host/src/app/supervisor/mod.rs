@@ -176,6 +176,11 @@ impl Supervisor {
         self.event(Event::Registered);
         while !self.is_finished {
             match self.wake(&mut queue).await {
+                Wake::Input(Some(Input::Command(Command::Hold(begun, released)))) => {
+                    // Who asked may have stopped waiting; then the other end is dropped as well.
+                    let _ = begun.send(());
+                    let _ = released.await;
+                }
                 Wake::Input(Some(input)) => {
                     match &input {
                         Input::Command(Command::Configure(config)) => {

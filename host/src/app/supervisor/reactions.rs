@@ -74,6 +74,8 @@ impl Supervisor {
                 let _ = done.send(());
             }
             Command::Reload(which, answer) => self.reload(which, answer),
+            // It is carried out where it is received.
+            Command::Hold(..) => {}
             Command::Rebuilt(since) => self.library_changed(since),
             Command::Configure(config) => self.configure(&config),
             Command::Adjust(settings) => self.app.set_settings(*settings),
@@ -89,7 +91,7 @@ impl Supervisor {
 
     fn reload(&mut self, which: Reload, answer: oneshot::Sender<Result<Number, String>>) {
         self.rollback = match which {
-            Reload::Current => None,
+            Reload::Current | Reload::Changed => None,
             Reload::Previous => {
                 let kept = self.staging.kept(self.app.name());
                 let Some(previous) = kept.into_iter().find(|kept| Some(kept.hash()) != self.last_hash) else {
@@ -104,7 +106,10 @@ impl Supervisor {
         self.waiters.reloads.push(answer);
         // A reload that is asked for takes the library as it is now, not a copy that was made before.
         self.prepared = None;
-        self.event(Event::ReloadRequested(self.rollback.as_ref().map(|kept| kept.hash())));
+        self.event(match which {
+            Reload::Changed => Event::UpdateRequested,
+            _ => Event::ReloadRequested(self.rollback.as_ref().map(|kept| kept.hash())),
+        });
     }
 
     fn configure(&mut self, config: &AppConfig) {

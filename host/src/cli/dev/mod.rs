@@ -52,7 +52,14 @@ async fn develop(args: &DevArgs, mut open: OpenSockets) -> anyhow::Result<()> {
     let registrar = host.registrar().clone();
     let config = file.load()?;
     let registry = registrar.registry().clone();
-    let server = serve::listen(&args.serve, open, &registry, registrar.watcher(), host.certificates())?;
+    let server = serve::listen(
+        &args.serve,
+        open,
+        &registry,
+        registrar.watcher(),
+        host.certificates(),
+        host.admin_certificates(),
+    )?;
     let live = Arc::new(LivePages::new(registry.clone()));
     let server = server.with_live_pages(live.clone());
     let report = Rc::new(Report::new(registry.clone(), server.base_url()));
@@ -74,7 +81,7 @@ async fn develop(args: &DevArgs, mut open: OpenSockets) -> anyhow::Result<()> {
         builds.follow(watches).await;
     })?;
     serve::say_listening(&server)?;
-    serve::say_admin(host.admin_address())?;
+    serve::say_admin(host.admin_address(), host.admin_certificates().is_some())?;
     let served = server.run(stops).await;
     // Ends the build that may be running, too.
     host.close().await;

@@ -46,7 +46,13 @@ fn environment(app: &AppConfig) -> Vec<Finding> {
 fn library(staging: &Staging, app: &AppConfig) -> Finding {
     let check = format!("library of {}", app.name);
     let source = Source::locate(app, &app.name);
-    match check_library(staging, &source, &app.name, app.settings.library_limit, &Opener::this_program()) {
+    match check_library(
+        staging,
+        &source,
+        &app.name,
+        app.settings.library_limit,
+        Some(&Opener::this_program()),
+    ) {
         Ok(checked) => {
             let found =
                 format!("{} {}, {}", checked.stamp.name, checked.stamp.version, checked.path.display());

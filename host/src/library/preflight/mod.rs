@@ -78,6 +78,11 @@ impl Preflight {
         Self { opener, staging, known, adding: Mutex::default(), turns: Semaphore::new(PREFLIGHTS) }
     }
 
+    /// What opens libraries.
+    pub(crate) fn opener(&self) -> &Opener {
+        &self.opener
+    }
+
     /// Opens a staged copy in a process, unless that was done on this machine before. It may take as long as `limit`.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::ledger::{Current, Ledger};
 use super::past::Past;
 use super::report::UsageReport;
+use crate::fs::state_folder::state_folder;
 use crate::fs::{atomic_file, regular_file};
 
 const PAST: &str = "past.json";
@@ -63,12 +64,9 @@ pub enum UsageError {
     },
 }
 
-/// The folder for what the apps of a registry file use, in the one for all that hosts keep. It depends on the path as it is
-/// written: a link that leads to another file tomorrow is the same registry.
+/// The folder for what the apps of a registry file use, in the one for all that hosts keep.
 pub fn folder_of(state: &Path, config: &Path) -> PathBuf {
-    let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
-    let hash = blake3::hash(config.as_os_str().as_encoded_bytes()).to_hex();
-    state.join(format!("usage-{}", &hash[..16]))
+    state_folder(state, "usage", config)
 }
 
 /// What was used as a host that has ended has left it in its folder; see [`UsageReport`] for the times, in milliseconds since

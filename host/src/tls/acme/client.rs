@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,12 +13,11 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::RootCertStore;
 use tokio::time::timeout;
 
 use super::error::AcmeError;
-use crate::tls::pem_file;
+use crate::tls::{client, pem_file};
 
 /// How long a certificate authority may take for a response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,26 +37,15 @@ pub(super) struct AcmeClient {
 impl AcmeClient {
     /// One that trusts the authorities in this file, or without it those of the system.
     pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, AcmeError> {
-        let roots = ca_file.map_or_else(of_system, of_file)?;
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let builder = builder.with_safe_default_protocol_versions().map_err(AcmeError::Unsupported)?;
-        let tls = builder.with_root_certificates(roots).with_no_client_auth();
+        let roots = match ca_file {
+            Some(file) => of_file(file)?,
+            None => client::system_authorities().ok_or(AcmeError::NoAuthorities)?,
+        };
+        let tls = client::config(roots).map_err(AcmeError::Unsupported)?;
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().build();
         let client = Client::builder(TokioExecutor::new()).build(connector);
         Ok(Self { client, timeout: RESPONSE_TIMEOUT })
     }
-}
-
-fn of_system() -> Result<RootCertStore, AcmeError> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    // A few that are old or unusual are no reason to do without the others.
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
-        found.errors.iter().for_each(|error| log::warn!("cannot read certificate authorities: {error}"));
-        return Err(AcmeError::NoAuthorities);
-    }
-    Ok(roots)
 }
 
 fn of_file(path: &Path) -> Result<RootCertStore, AcmeError> {
@@ -95,6 +82,9 @@ impl HttpClient for AcmeClient {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use rustls::crypto::ring;
     use std::net::SocketAddr;
 
     use rustls::ServerConfig;

@@ -334,6 +334,30 @@ fn a_generation_on_hold_resumes_when_the_next_one_does_not_start() {
 }
 
 #[test]
+fn an_update_starts_a_generation_only_for_what_has_changed() {
+    let mut app = serving(1);
+    let unforced = |number| Effect::Start(number, Start { noticed: Some(at(7)), ..Start::default() });
+    assert_eq!(app.on(Event::UpdateRequested, at(7)), [unforced(2)]);
+    let unchanged = [Effect::Report(Report::Unchanged), Effect::ReloadDone(Ok(1))];
+    assert_eq!(app.on(not_ready(2, Cause::Unchanged), at(7)), unchanged, "the one that serves is the answer");
+
+    // A change that was noticed before is brought by the generation that starts.
+    assert_eq!(app.on(change(), at(7)), [changed(3)]);
+    assert_eq!(app.on(Event::UpdateRequested, at(7)), []);
+    assert_eq!(app.on(Event::Ready(3), at(7)), [reload(3, 1), vec![unforced(4)]].concat());
+    let unchanged = [Effect::Report(Report::Unchanged), Effect::ReloadDone(Ok(3))];
+    assert_eq!(app.on(not_ready(4, Cause::Unchanged), at(7)), unchanged);
+
+    app.on(Event::UpdateRequested, at(8));
+    let failed = app.on(not_ready(5, Cause::Unusable), at(8));
+    assert!(matches!(failed.last(), Some(Effect::ReloadDone(Err(_)))), "{failed:?}");
+
+    let mut app = cold();
+    app.on(Event::UpdateRequested, at(7));
+    assert_eq!(app.on(Event::Ready(1), at(7)).last(), Some(&Effect::ReloadDone(Ok(1))));
+}
+
+#[test]
 fn a_reload_is_answered_with_the_generation_that_it_asked_for() {
     let mut app = serving(1);
     let forced = Start { noticed: Some(at(7)), is_forced: true, ..Start::default() };

@@ -4,94 +4,24 @@
 //! half of one. Libraries come first, each behind the shared libraries that it needs, then `apps.json`, and what that names
 //! no longer is removed last.
 
-use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use atoll_plugin::stamp::Stamp;
 
+use super::error::DeployError;
+use super::files::{Outcome, file_name, put_library, remove_library};
 use crate::config::{Config, ConfigError};
 use crate::fs::atomic_file;
-use crate::library::check::{Checked, NeededFile};
+use crate::library::check::Checked;
 use crate::library::content_hash::ContentHash;
-use crate::library::needed::{NeededError, bundle_folder, bundle_hash, bundles_folder, content_hash};
+use crate::library::needed::{bundle_hash, content_hash};
 use crate::library::seal::seal;
 
 /// The registry's name in the folder.
 const REGISTRY: &str = "apps.json";
-
-/// Who may use a library, before the umask.
-const LIBRARY_MODE: u32 = 0o755;
-
-/// Why a folder was not written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DeployError {
-    /// The folder is used for something else.
-    #[error(
-        "{} was not created by `atoll build`: {reason}; choose another folder with --out",
-        registry.display()
-    )]
-    NotOurs {
-        /// The `apps.json` that is there.
-        registry: PathBuf,
-        /// The evidence for it.
-        reason: String,
-    },
-    /// Somebody writes to it.
-    #[error("another `atoll build` is writing to {}; wait for it to finish", folder.display())]
-    Busy {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// A library is not what was checked any more.
-    #[error("{} has changed since it was checked; run the command again", library.display())]
-    Changed {
-        /// The library.
-        library: PathBuf,
-    },
-    /// A library has no place for what says that it has a checksum.
-    #[error("{} has no stamp for a checksum; build it with this version of atoll-plugin", library.display())]
-    NoStamp {
-        /// The library.
-        library: PathBuf,
-    },
-    /// The shared libraries beside a library cannot be found.
-    #[error(transparent)]
-    Needed(#[from] NeededError),
-    /// The registry cannot be used.
-    #[error(transparent)]
-    Registry(#[from] ConfigError),
-    /// A file cannot be read.
-    #[error("cannot read {}: {reason}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        reason: io::Error,
-    },
-    /// A file or folder cannot be written.
-    #[error("cannot write {}: {reason}", path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's error.
-        reason: io::Error,
-    },
-}
-
-/// What became of a library in the folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// There was none.
-    New,
-    /// There was another one.
-    Changed,
-    /// It was there already, and was not touched.
-    Unchanged,
-}
 
 /// A folder that may be written, or is to be made.
 #[derive(Debug)]
@@ -188,39 +118,11 @@ impl Writing {
         let bundle = (!checked.needed.is_empty()).then(|| bundle_hash(needed));
         let content = seal(&content, bundle).ok_or_else(|| DeployError::NoStamp { library: from.clone() })?;
         let to = self.deployment.library(app);
-        // A library that had a checksum before may name none.
-        let folder = bundle_folder(&to, &content);
-        let mut is_new = false;
-        for needed in &checked.needed {
-            let content = fs::read(&needed.path)
-                .map_err(|reason| DeployError::Read { path: needed.path.clone(), reason })?;
-            if ContentHash::compute(&content) != needed.hash {
-                return Err(DeployError::Changed { library: needed.path.clone() });
-            }
-            fs::create_dir_all(&folder)
-                .map_err(|reason| DeployError::Write { path: folder.clone(), reason })?;
-            is_new |= put_file(&folder.join(&needed.name), &content)? != Outcome::Unchanged;
-        }
-        let outcome = match put_file(&to, &content)? {
-            Outcome::Unchanged if is_new => Outcome::Changed,
-            outcome => outcome,
-        };
-        self.remove_libraries(app, &folder, &checked.needed)?;
+        let outcome = put_library(&to, &content, &checked.needed)?;
         let (hash, file_hash) = (content_hash(&to)?, ContentHash::compute(&content));
         let stamp = Stamp { sealed: true, ..checked.stamp };
         let size = content.len() as u64;
         Ok((outcome, Checked { path: to, stamp, hash, file_hash, size, ..checked }))
-    }
-
-    /// Removes the shared libraries of an app but these, which are in this folder.
-    fn remove_libraries(&self, app: &str, folder: &Path, needed: &[NeededFile]) -> Result<(), DeployError> {
-        let bundles = bundles_folder(&self.deployment.library(app));
-        let names: Vec<&OsStr> = needed.iter().map(|needed| needed.name.as_ref()).collect();
-        if folder == bundles || names.is_empty() {
-            return keep_only(&bundles, &names);
-        }
-        keep_only(&bundles, &folder.file_name().into_iter().collect::<Vec<_>>())?;
-        keep_only(folder, &names)
     }
 
     /// Writes `apps.json`: what `text` says, from the file `registry`, of the apps whose names are in `apps`. Removes the
@@ -245,14 +147,8 @@ impl Writing {
         let gone = self.deployment.apps.iter().filter(|name| !apps.contains(&name.as_str()));
         let mut removed = Vec::new();
         for name in gone {
-            let library = self.deployment.library(name);
-            keep_only(&bundles_folder(&library), &[])?;
-            match fs::remove_file(&library) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(DeployError::Write { path: library, reason: error });
-                }
-                _ => removed.push(name.clone()),
-            }
+            remove_library(&self.deployment.library(name))?;
+            removed.push(name.clone());
         }
         Ok(removed)
     }
@@ -268,45 +164,6 @@ impl Writing {
             }
         }
     }
-}
-
-/// Writes a library, unless it is there already.
-fn put_file(path: &Path, content: &[u8]) -> Result<Outcome, DeployError> {
-    let outcome = match fs::read(path) {
-        Ok(before) if before == content => return Ok(Outcome::Unchanged),
-        Ok(_) => Outcome::Changed,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Outcome::New,
-        Err(reason) => return Err(DeployError::Read { path: path.to_owned(), reason }),
-    };
-    atomic_file::write_to_disk(path, LIBRARY_MODE, |file| file.write_all(content))
-        .map_err(|reason| DeployError::Write { path: path.to_owned(), reason })?;
-    Ok(outcome)
-}
-
-/// Removes all of a folder but the entries of these names, and the folder if there are none.
-fn keep_only(folder: &Path, names: &[&OsStr]) -> Result<(), DeployError> {
-    let failed = |path: &Path, reason| DeployError::Write { path: path.to_owned(), reason };
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(reason) => return Err(failed(folder, reason)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(|reason| failed(folder, reason))?;
-        if names.contains(&&*entry.file_name()) {
-            continue;
-        }
-        let path = entry.path();
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        removed.map_err(|reason| failed(&path, reason))?;
-    }
-    if names.is_empty() { fs::remove_dir(folder).map_err(|reason| failed(folder, reason)) } else { Ok(()) }
-}
-
-/// The file of an app's library.
-fn file_name(app: &str) -> String {
-    format!("{app}.so")
 }
 
 #[cfg(test)]

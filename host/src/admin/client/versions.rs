@@ -1,0 +1,60 @@
+//! Versions of apps, for a client of the admin API.
+
+use bytes::Bytes;
+use hyper::Method;
+
+use super::{AdminClient, AdminError, of_app, segment};
+use crate::admin::model::Serving;
+use crate::admin::versions::{NewAppVersion, PushedVersion, VersionStatus};
+use crate::deploy::UploadStatus;
+
+impl AdminClient {
+    /// How much the host has of a file of an app; `hash`: the BLAKE3 hash of its content.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn file(&mut self, app: &str, hash: &str) -> Result<UploadStatus, AdminError> {
+        self.get(&of_app(app, &format!("/files/{}", segment(hash))))
+    }
+
+    /// Appends a piece at `offset` to a file of `size` bytes, of which the host has so many.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn append_to_file(
+        &mut self,
+        app: &str,
+        hash: &str,
+        offset: u64,
+        size: u64,
+        piece: Bytes,
+    ) -> Result<UploadStatus, AdminError> {
+        let path = of_app(app, &format!("/files/{}?offset={offset}&size={size}", segment(hash)));
+        self.exchange(Method::PUT, &path, "application/octet-stream", piece)
+    }
+
+    /// Makes a version of files that were uploaded.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn push_version(&mut self, app: &str, new: &NewAppVersion) -> Result<PushedVersion, AdminError> {
+        self.ask(Method::POST, &of_app(app, "/versions"), Some(new))
+    }
+
+    /// The versions of an app, the newest first.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn versions(&mut self, app: &str) -> Result<Vec<VersionStatus>, AdminError> {
+        self.get(&of_app(app, "/versions"))
+    }
+
+    /// Makes a version the one that serves; the number of the generation that does.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn promote(&mut self, app: &str, version: &str) -> Result<u64, AdminError> {
+        let path = of_app(app, &format!("/versions/{}/promote", segment(version)));
+        self.post::<Serving>(&path).map(|serving| serving.generation)
+    }
+}

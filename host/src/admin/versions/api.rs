@@ -1,0 +1,149 @@
+//! The paths of the admin API for versions.
+
+use actix_web::web::{Data, Json, Path, Payload, Query, ReqData, ServiceConfig};
+use actix_web::{get, post, put};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::deployer::Deployer;
+use super::model::{NewAppVersion, PushedVersion, VersionStatus};
+use crate::admin::access::Caller;
+use crate::admin::failure::Answer;
+use crate::admin::model::Serving;
+use crate::admin::openapi::{Named, Refused, Unable};
+use crate::deploy::{UPLOAD_PIECE, UploadStatus};
+use crate::dispatch::problem::{Problem, ProblemKind};
+
+pub(in crate::admin) fn configure(service: &mut ServiceConfig) {
+    service
+        .service(show_file)
+        .service(append_to_file)
+        .service(list_versions)
+        .service(push_version)
+        .service(promote_version)
+        .service(roll_app_back);
+}
+
+/// A file of an app.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct NamedFile {
+    /// The app's name, which need not be registered yet.
+    app: String,
+    /// The BLAKE3 hash of the file's content, in hexadecimal.
+    #[param(pattern = "^[0-9a-f]{64}$")]
+    hash: String,
+}
+
+/// Where a piece of a file is.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Piece {
+    /// How many bytes of the file are before it: as many as the host has received.
+    offset: u64,
+    /// How many bytes the whole file has.
+    size: u64,
+}
+
+/// A version of an app.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct NamedVersion {
+    /// The app's name.
+    app: String,
+    /// The version's id, or its beginning.
+    version: String,
+}
+
+/// How much the host has of a file
+#[utoipa::path(
+    tag = "versions",
+    params(NamedFile),
+    responses((status = 200, body = UploadStatus), Refused, Unable)
+)]
+#[get("/api/v1/apps/{app}/files/{hash}")]
+async fn show_file(deployer: Data<Deployer>, path: Path<NamedFile>) -> Answer<UploadStatus> {
+    let NamedFile { app, hash } = path.into_inner();
+    Ok(Json(deployer.into_inner().received(app, hash).await?))
+}
+
+/// Uploads a piece of a file, at most 4 MiB, which begins where the host has no more; the last one completes the file
+#[utoipa::path(
+    tag = "versions",
+    params(NamedFile, Piece),
+    security((), ("token" = [])),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, body = UploadStatus), Refused, Unable)
+)]
+#[put("/api/v1/apps/{app}/files/{hash}")]
+async fn append_to_file(
+    deployer: Data<Deployer>,
+    path: Path<NamedFile>,
+    piece: Query<Piece>,
+    body: Payload,
+) -> Answer<UploadStatus> {
+    let (NamedFile { app, hash }, Piece { offset, size }) = (path.into_inner(), piece.into_inner());
+    let body = body.to_bytes_limited(UPLOAD_PIECE).await;
+    let body = body.map_err(|_| {
+        let detail = format!("a piece of a file may have {UPLOAD_PIECE} bytes (upload_piece).");
+        Problem::new(ProblemKind::BodyTooLarge, detail)
+    })?;
+    let body = body.map_err(|error| Problem::new(ProblemKind::BadRequest, error.to_string()))?;
+    Ok(Json(deployer.into_inner().append(app, hash, (offset, size), body).await?))
+}
+
+/// The versions of an app, the newest first
+#[utoipa::path(
+    tag = "versions",
+    params(Named),
+    responses((status = 200, body = Vec<VersionStatus>), Refused, Unable)
+)]
+#[get("/api/v1/apps/{app}/versions")]
+async fn list_versions(deployer: Data<Deployer>, path: Path<Named>) -> Answer<Vec<VersionStatus>> {
+    Ok(Json(deployer.into_inner().list(path.into_inner().app).await?))
+}
+
+/// Makes a version of uploaded files and an entry for apps.json, and promotes it; an app that is not registered is added
+#[utoipa::path(
+    tag = "versions",
+    params(Named),
+    security((), ("token" = [])),
+    request_body = NewAppVersion,
+    responses((status = 200, body = PushedVersion), Refused, Unable)
+)]
+#[post("/api/v1/apps/{app}/versions")]
+async fn push_version(
+    deployer: Data<Deployer>,
+    path: Path<Named>,
+    caller: ReqData<Caller>,
+    new: Json<NewAppVersion>,
+) -> Answer<PushedVersion> {
+    let by = caller.name().to_owned();
+    Ok(Json(deployer.into_inner().push(path.into_inner().app, by, new.into_inner()).await?))
+}
+
+/// Makes a version the one that serves: its library and its entry replace those in the folder of apps.json
+#[utoipa::path(
+    tag = "versions",
+    params(NamedVersion),
+    security((), ("token" = [])),
+    responses((status = 200, body = Serving), Refused, Unable)
+)]
+#[post("/api/v1/apps/{app}/versions/{version}/promote")]
+async fn promote_version(deployer: Data<Deployer>, path: Path<NamedVersion>) -> Answer<Serving> {
+    let NamedVersion { app, version } = path.into_inner();
+    Ok(Json(Serving { generation: deployer.into_inner().promote(app, version).await? }))
+}
+
+/// Promotes the version that served before the current one. An app whose library is not in the folder of apps.json goes back to
+/// its previous good library until the next change on disk
+#[utoipa::path(
+    tag = "versions",
+    params(Named),
+    security((), ("token" = [])),
+    responses((status = 200, body = Serving), Refused, Unable)
+)]
+#[post("/api/v1/apps/{app}/rollback")]
+async fn roll_app_back(deployer: Data<Deployer>, path: Path<Named>) -> Answer<Serving> {
+    Ok(Json(Serving { generation: deployer.into_inner().roll_back(path.into_inner().app).await? }))
+}

@@ -1,0 +1,10 @@
+//! Versions of apps in the admin API: uploads, promotion and going back.
+
+pub(super) mod api;
+mod deployer;
+mod model;
+mod problem;
+mod promotion;
+
+pub(super) use self::deployer::Deployer;
+pub use self::model::{NewAppVersion, PushedVersion, VersionState, VersionStatus};

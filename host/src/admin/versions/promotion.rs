@@ -1,0 +1,169 @@
+//! Making a version the one that serves.
+//!
+//! The files in the folder are replaced while the app takes no note of them, so that no generation has the library of one version
+//! and the settings of another. If the version does not start, what was there before is put back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::deployer::{Deployer, blocking};
+use crate::config::AppConfig;
+use crate::deploy::{Installation, Installed, Version, VersionError};
+use crate::dispatch::problem::{Problem, ProblemKind};
+use crate::observe::unix_time::now_ms;
+
+/// How long a host may take to read the registry file again.
+const APPLY_LIMIT: Duration = Duration::from_secs(10);
+
+/// What is to be in the folder of an app; `None`: nothing.
+type Content = Option<Installation>;
+
+impl Deployer {
+    /// Makes a version the one that serves; the number of the generation that does. It is carried out also if the client
+    /// disconnects.
+    pub(super) async fn promote(self: &Arc<Self>, app: String, id: String) -> Result<u64, Problem> {
+        let this = self.clone();
+        carried_out(async move {
+            let turn = this.turn(&app);
+            let _turn = turn.lock().await;
+            this.notice(&app).await;
+            let (same, name) = (this.clone(), app.clone());
+            let version = blocking(move || same.versions.index(&name)?.find(&name, &id).cloned()).await?;
+            this.promote_version(&app, version).await
+        })
+        .await
+    }
+
+    /// Promotes again what was being promoted when the host ended.
+    pub(in crate::admin) async fn recover(self: Arc<Self>) {
+        let this = self.clone();
+        let interrupted = match blocking(move || this.versions.interrupted()).await {
+            Ok(interrupted) => interrupted,
+            Err(problem) => return log::warn!("cannot find out what was being promoted: {problem}"),
+        };
+        for (app, id) in interrupted {
+            log::warn!("{app}: the host ended while the version {id} was being promoted: promoting it again");
+            if let Err(problem) = self.promote(app.clone(), id.clone()).await {
+                log::error!("{app}: cannot promote the version {id}: {problem}");
+            }
+        }
+    }
+
+    /// Goes back to the version before, or, where the library of an app is not in the folder of the registry file, to the
+    /// library before.
+    pub(super) async fn roll_back(self: &Arc<Self>, app: String) -> Result<u64, Problem> {
+        let no_app = || Problem::new(ProblemKind::UnknownApp, self.registry.no_such_app(&app));
+        let config = self.registry.config(&app).ok_or_else(no_app)?;
+        if !self.folder.has(&config) || !self.versions.are_kept() {
+            let handle = self.registry.get(&app).ok_or_else(no_app)?;
+            return handle.rollback().await.map_err(|reason| Problem::new(ProblemKind::Conflict, reason));
+        }
+        let this = self.clone();
+        carried_out(async move {
+            let turn = this.turn(&app);
+            let _turn = turn.lock().await;
+            this.notice(&app).await;
+            let (same, name) = (this.clone(), app.clone());
+            let version = blocking(move || same.versions.index(&name)?.previous(&name).cloned()).await?;
+            this.promote_version(&app, version).await
+        })
+        .await
+    }
+
+    /// Its caller has the turn.
+    async fn promote_version(self: &Arc<Self>, app: &str, version: Version) -> Result<u64, Problem> {
+        let (this, name, wanted) = (self.clone(), app.to_owned(), version.clone());
+        let (new, before) = blocking(move || {
+            let new = this.versions.installation(&name, &wanted)?;
+            let installed = this.folder.installed(&name)?;
+            let is_there = installed.is_some_and(|Installed { library, entry }| {
+                library.to_string() == wanted.library && entry == wanted.entry
+            });
+            if is_there {
+                return Ok((None, None));
+            }
+            // Also what has never served.
+            let before = this.versions.backup(&name, &this.folder)?;
+            this.versions.promoting(&name, &wanted.id)?;
+            Ok((Some(new), before))
+        })
+        .await?;
+        let replaces = new.is_some();
+        let served = match new {
+            Some(new) => self.serve(app, Some(new)).await,
+            None => self.update(app).await,
+        };
+        let keep = self.registry.config(app).map_or(0, |config| config.settings.keep);
+        let (this, name, id) = (self.clone(), app.to_owned(), version.id.clone());
+        match served {
+            Ok(generation) => {
+                blocking(move || this.versions.promoted(&name, &id, now_ms(), keep)).await?;
+                log::info!("{app}: the version {} serves", version.id);
+                Ok(generation)
+            }
+            Err(problem) => {
+                log::warn!("{app}: the version {} does not serve: {problem}", version.id);
+                if replaces && let Err(worse) = self.put_back(app, before).await {
+                    log::error!("{app}: cannot put back what was there before: {worse}");
+                }
+                let reason = problem.to_string();
+                blocking(move || this.versions.failed(&name, &id, &reason, keep)).await?;
+                Err(problem)
+            }
+        }
+    }
+
+    /// Puts back what was in the folder before a version that does not start.
+    async fn put_back(self: &Arc<Self>, app: &str, before: Content) -> Result<(), Problem> {
+        let is_removed = before.is_none();
+        match self.serve(app, before).await {
+            Err(problem) if !is_removed => Err(problem),
+            _ => Ok(()),
+        }
+    }
+
+    /// Replaces what is in the folder of an app, and waits until that serves.
+    async fn serve(self: &Arc<Self>, app: &str, content: Content) -> Result<u64, Problem> {
+        let held = match self.registry.get(app) {
+            Some(handle) => Some(handle.hold().await),
+            None => None,
+        };
+        let (this, name) = (self.clone(), app.to_owned());
+        let config: Option<AppConfig> = blocking(move || match content {
+            Some(content) => Ok(Some(this.folder.install(&name, &content)?)),
+            None => {
+                this.folder.remove(&name)?;
+                Ok::<_, VersionError>(None)
+            }
+        })
+        .await?;
+        let applied = timeout(APPLY_LIMIT, self.registry.applied(app, config.as_ref())).await;
+        drop(held);
+        applied.map_err(|_elapsed| {
+            let detail = format!(
+                "the host has not read its apps.json within {} s; see its log.",
+                APPLY_LIMIT.as_secs()
+            );
+            Problem::new(ProblemKind::Conflict, detail)
+        })?;
+        self.update(app).await
+    }
+
+    /// Waits until what is in the folder of an app serves.
+    async fn update(&self, app: &str) -> Result<u64, Problem> {
+        let handle = self.registry.get(app);
+        let handle =
+            handle.ok_or_else(|| Problem::new(ProblemKind::UnknownApp, self.registry.no_such_app(app)))?;
+        handle.update().await.map_err(|reason| Problem::new(ProblemKind::Conflict, reason))
+    }
+}
+
+/// Does something to its end, also if the client leaves.
+async fn carried_out<T: 'static>(
+    work: impl Future<Output = Result<T, Problem>> + 'static,
+) -> Result<T, Problem> {
+    let done = actix_web::rt::spawn(work).await;
+    done.unwrap_or_else(|error| Err(Problem::new(ProblemKind::AppError(500), error.to_string())))
+}

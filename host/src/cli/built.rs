@@ -1,0 +1,103 @@
+//! Apps that are built and checked for deployment.
+
+use std::collections::HashMap;
+use std::io::{IsTerminal, stderr};
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow, bail};
+use atoll_host::config::AppConfig;
+use atoll_host::internal::build::{BuildError, BuildOptions, BuiltLibrary, CrateBuild, Symbols, Workspace};
+use atoll_host::internal::check::{Checked, Opener, check};
+use atoll_host::internal::signals::stop_signals;
+use atoll_host::internal::{Source, Staging};
+use futures_util::StreamExt;
+
+/// Checks libraries as a host does. `None`: one was refused, and standard error has the reason.
+pub(super) fn check_all<'a>(
+    staging: &Staging,
+    apps: impl Iterator<Item = (&'a AppConfig, Source)>,
+) -> Option<Vec<(&'a str, Checked)>> {
+    let opener = Opener::this_program();
+    let mut checked = Vec::new();
+    let mut refused = 0;
+    for (app, source) in apps {
+        let name = app.name.as_str();
+        match check(staging, &source, name, app.settings.library_limit, Some(&opener)) {
+            Ok(good) => checked.push((name, good)),
+            Err(error) => {
+                refused += 1;
+                eprintln!("atoll: {name} was refused: {error}");
+            }
+        }
+    }
+    (refused == 0).then_some(checked)
+}
+
+/// The paths of the apps' libraries by name; crates are rebuilt. `None`: a build failed, and cargo has said why. `unchanged`: what
+/// an interruption leaves as it was.
+pub(super) fn libraries<'a>(
+    apps: &[&'a AppConfig],
+    symbols: Symbols,
+    unchanged: &str,
+) -> anyhow::Result<Option<HashMap<&'a str, Source>>> {
+    let mut libraries = HashMap::new();
+    let mut crates: Vec<(&str, CrateBuild)> = Vec::new();
+    for app in apps {
+        let source = Source::locate(*app, &app.name);
+        match (source.package(), source.library()) {
+            (Some(package), _) => {
+                let settings = app.settings.build.clone();
+                crates.push((&app.name, CrateBuild { package: package.clone(), settings }));
+            }
+            (None, Ok(_)) => drop(libraries.insert(app.name.as_str(), source)),
+            (None, Err(error)) => bail!("{}: {error}", app.name),
+        }
+    }
+    let workspaces = Workspace::group(crates.iter().map(|(_, built)| built.clone()));
+    let built = actix_web::rt::System::new().block_on(async {
+        let mut stop_signals = stop_signals()?;
+        tokio::select! {
+            built = build(workspaces, symbols) => built,
+            // Cargo ends with the future that waits for it.
+            Some(signal) = stop_signals.next() => Err(anyhow!("interrupted by {signal}; {unchanged}")),
+        }
+    })?;
+    let Some(built) = built else { return Ok(None) };
+    for (name, CrateBuild { package, .. }) in crates {
+        let library = built.get(&package.folder).with_context(|| {
+            format!(
+                "cargo did not report a library for {name}; run `cargo build --release -p {}`",
+                package.name
+            )
+        })?;
+        libraries.insert(name, Source::built(package, library.clone()));
+    }
+    Ok(Some(libraries))
+}
+
+/// Builds crates; their libraries by their folders.
+async fn build(
+    workspaces: Vec<Workspace>,
+    symbols: Symbols,
+) -> anyhow::Result<Option<HashMap<PathBuf, PathBuf>>> {
+    let options = BuildOptions { release: true, symbols, progress: stderr().is_terminal() };
+    let mut libraries = HashMap::new();
+    for mut workspace in workspaces {
+        let built = match workspace.read_manifests().await {
+            Ok(()) => {
+                let take = |built: BuiltLibrary<'_>| {
+                    libraries.insert(built.package.folder.clone(), built.path.to_owned());
+                };
+                workspace.build(options, take).await.result
+            }
+            Err(error) => Err(error),
+        };
+        match built {
+            Ok(()) => {}
+            Err(BuildError::Failed { .. }) => return Ok(None),
+            // With its source in its text.
+            Err(error) => bail!("{error}"),
+        }
+    }
+    Ok(Some(libraries))
+}

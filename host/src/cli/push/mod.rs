@@ -1,0 +1,178 @@
+//! `atoll push`.
+
+mod files;
+mod upload;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use atoll_host::config::{AppConfig, Config, FILE_LIMIT};
+use atoll_host::internal::Staging;
+use atoll_host::internal::admin::{AdminClient, AdminError, NewAppVersion, PushedVersion};
+use atoll_host::internal::build::Symbols;
+use atoll_host::internal::deploy::Deployment;
+use atoll_host::internal::escape;
+use atoll_host::internal::regular_file::read_to_string;
+use atoll_host::logging;
+use clap::Args;
+use log::LevelFilter;
+use serde_json::json;
+
+use self::files::AppFiles;
+use self::upload::Upload;
+use super::arguments::{Form, Format};
+use super::{built, out, servers, units};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  atoll push --to prod                                          all apps in ./apps.json
+  atoll push hello --to https://apps.example.com:3001 -m '#42'  one app, with a note
+  atoll push hello --to prod --no-promote                       upload and check it, but do not serve it yet
+
+Each app is built and checked as with `atoll build`. Only files that the host does not have are uploaded, and an upload that was \
+interrupted continues where it was. The host checks the library again, puts it into the folder of its apps.json with the \
+settings of the app in yours, and answers when it serves. If it does not start, the host keeps the version before.
+
+The token is in the environment variable ATOLL_TOKEN, or in the `token-file` of the server in ~/.config/atoll/config.toml:
+
+  [servers.prod]
+  url = \"https://apps.example.com:3001\"
+  token-file = \"prod.token\"
+
+Exit codes:
+  0  the host serves all of the apps
+  1  a build, a check, an upload or a start failed; the reason is on standard error
+  2  the arguments are wrong";
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct PushArgs {
+    /// The apps to push [default: all].
+    #[arg(value_name = "APP")]
+    apps: Vec<String>,
+    /// The host: the URL of its admin API, or a name of [servers.NAME] in ~/.config/atoll/config.toml.
+    #[arg(long, value_name = "SERVER")]
+    to: String,
+    /// A note for the list of versions.
+    #[arg(short = 'm', long = "note", value_name = "NOTE")]
+    note: Option<String>,
+    /// Upload and check the versions, but do not serve them: `atoll promote` does.
+    #[arg(long)]
+    no_promote: bool,
+    /// The apps.json file.
+    #[arg(long, value_name = "FILE", default_value = "apps.json")]
+    config: PathBuf,
+    /// The symbols to keep for panic backtraces.
+    #[arg(long, value_name = "SYMBOLS", default_value = "names")]
+    symbols: Symbols,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// Builds apps, and has a host on another machine serve them.
+pub(super) fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
+    logging::init_at(LevelFilter::Warn);
+    let config = Config::load(&args.config)?;
+    let text = read_to_string(&args.config, FILE_LIMIT)
+        .with_context(|| format!("cannot read {}", args.config.display()))?;
+    if let Some(unknown) = args.apps.iter().find(|name| config.app(name).is_none()) {
+        bail!("{}", config.no_such_app(unknown));
+    }
+    let is_wanted = |app: &&AppConfig| args.apps.is_empty() || args.apps.contains(&app.name);
+    let wanted: Vec<&AppConfig> = config.apps.iter().filter(is_wanted).collect();
+    if wanted.is_empty() {
+        bail!("{} has no apps to push", args.config.display());
+    }
+    let server = servers::find(&args.to)?;
+    let mut host = AdminClient::connect_to(&server)?;
+    // What is not allowed is found out before the apps are built.
+    for app in &wanted {
+        host.file(&app.name, NO_HASH)?;
+    }
+    drop(host);
+
+    let unchanged = "the host is unchanged";
+    let Some(mut libraries) = built::libraries(&wanted, args.symbols, unchanged)? else {
+        eprintln!("atoll: the build failed; {unchanged}");
+        return Ok(ExitCode::FAILURE);
+    };
+    let staging = Staging::new()?;
+    let built = wanted.iter().filter_map(|app| Some((*app, libraries.remove(app.name.as_str())?)));
+    let Some(checked) = built::check_all(&staging, built) else {
+        eprintln!("atoll: {unchanged}");
+        return Ok(ExitCode::FAILURE);
+    };
+
+    let place = tempfile::tempdir().context("cannot make a folder for the libraries")?;
+    let writing = Deployment::open(&place.path().join("deploy"))?.begin()?;
+    let mut pushed = Vec::new();
+    let mut code = ExitCode::SUCCESS;
+    let mut upload = Upload::to(server)?;
+    for (app, checked) in checked {
+        let (_, checked) = writing.put(app, checked)?;
+        let files = AppFiles::of(&checked)?;
+        let new = NewAppVersion {
+            library: files.library.hash.clone(),
+            libraries: files.shared(),
+            entry: Config::complete_entry(&text, app).unwrap_or_default(),
+            note: args.note.clone(),
+            promote: !args.no_promote,
+        };
+        match push(&mut upload, app, &files, &new) {
+            Ok(done) => pushed.push(done),
+            Err(refused @ AdminError::Refused(_)) => {
+                eprintln!("atoll: {app} was refused by {}: {}", args.to, escape::lines(&refused.to_string()));
+                code = ExitCode::FAILURE;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    report(args, &pushed)?;
+    Ok(code)
+}
+
+/// A hash that no file has.
+const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// An app that was pushed.
+struct Pushed {
+    app: String,
+    done: PushedVersion,
+    uploaded: u64,
+}
+
+fn push(upload: &mut Upload, app: &str, files: &AppFiles, new: &NewAppVersion) -> Result<Pushed, AdminError> {
+    let uploaded = upload.files(app, files)?;
+    let done = upload.version(app, new)?;
+    Ok(Pushed { app: app.to_owned(), done, uploaded })
+}
+
+fn report(args: &PushArgs, pushed: &[Pushed]) -> anyhow::Result<()> {
+    if args.form.format == Format::Json {
+        let apps: Vec<_> = pushed
+            .iter()
+            .map(|pushed| {
+                json!({
+                    "name": pushed.app,
+                    "version": pushed.done.version,
+                    "generation": pushed.done.generation,
+                    "uploaded_bytes": pushed.uploaded,
+                })
+            })
+            .collect();
+        return out::print_json(&json!({ "apps": apps }));
+    }
+    for Pushed { app, done, uploaded } in pushed {
+        let uploaded = match uploaded {
+            0 => "nothing to upload".to_owned(),
+            bytes => format!("{} uploaded", units::bytes(*bytes)),
+        };
+        let version = &done.version;
+        let state = match done.generation {
+            Some(number) => format!("{app}#{number} is serving"),
+            None => format!("not promoted; to serve it: atoll promote {app} {} --to {}", version.id, args.to),
+        };
+        out::print(format!("{app}: version {}, {uploaded}: {state}\n", version.id))?;
+    }
+    Ok(())
+}

@@ -212,7 +212,7 @@ fn a_library_that_ends_the_process_ends_only_the_one_that_tries_it() {
     let limit = Duration::from_millis(500);
     let opener = Opener::new(atoll()).with_limit(limit);
     let staging = Staging::within(folder.path()).unwrap();
-    let found = check_library(&staging, &Source::locate(&path, "app"), "app", 1 << 30, &opener);
+    let found = check_library(&staging, &Source::locate(&path, "app"), "app", 1 << 30, Some(&opener));
     assert!(
         matches!(found, Err(CheckError::Open(OpenFailure::Hangs { limit: found })) if found == limit),
         "{found:?}"
@@ -230,7 +230,7 @@ fn no_damage_ends_what_checks_it() {
     let mut reasons = Vec::new();
     for seed in 0..200 {
         fs::write(&path, mutated(&original, seed)).unwrap();
-        let found = check_library(&staging, &Source::locate(&path, "app"), "app", 1 << 30, &opener);
+        let found = check_library(&staging, &Source::locate(&path, "app"), "app", 1 << 30, Some(&opener));
         reasons.extend(found.err().map(|error| error.to_string()));
     }
     let count = |word: &str| reasons.iter().filter(|reason| reason.contains(word)).count();

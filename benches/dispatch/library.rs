@@ -9,10 +9,16 @@ use serde_json::Value;
 
 /// Builds the library of a package, or finds it built, and says where it is.
 fn build(package: &str) -> PathBuf {
-    // As optimised as what loads it.
-    let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
-    let build = cargo()
-        .args(["build", "--profile", profile, "-p", package, "--lib", "--no-default-features"])
+    let mut command = cargo();
+    // As optimised as what loads it; where that is not, with what the tests have built.
+    if cfg!(debug_assertions) {
+        command.args(["build", "--target-dir", "target/fixtures"]);
+        command.envs([("CARGO_PROFILE_DEV_DEBUG", "false"), ("CARGO_PROFILE_DEV_STRIP", "debuginfo")]);
+    } else {
+        command.args(["build", "--release"]);
+    }
+    let build = command
+        .args(["-p", package, "--lib", "--no-default-features"])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .stderr(Stdio::inherit())

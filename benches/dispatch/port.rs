@@ -54,7 +54,8 @@ fn empty(ends: &mut Ends, iterations: u64) -> Duration {
     timed(ends, iterations, async |app| {
         let in_flight = app.acquire().await.unwrap_or_else(|why| panic!("hello does not serve: {why}"));
         let save = |id| {
-            serde_json::to_vec(&Request::new(id, method::STATE_SAVE, ())).expect("a message can be written")
+            let request = Request::new(id, method::STATE_SAVE, ());
+            serde_json::to_vec(&request).expect("a message can be written").into()
         };
         let answer = Generation::workers(&*in_flight).call(save, None, None).expect("the port is open");
         answer.await.expect("the worker answers");

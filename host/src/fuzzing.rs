@@ -6,7 +6,7 @@ use std::str;
 
 use atoll_plugin::Call;
 use atoll_plugin::abi::Message;
-use atoll_plugin::protocol::{BodyEnd, Head, HttpRequest, HttpResponse, IndexedText, Request, Response};
+use atoll_plugin::protocol::{BodyEnd, Head, HttpRequest, HttpResponse, Request, Response};
 use atoll_port::WorkerMessage;
 use atoll_port::answer::{self, AnswerError};
 
@@ -24,19 +24,15 @@ pub fn message(bytes: &[u8]) {
     let _ = WorkerMessage::parse(message_of(bytes));
     atoll_port::check_agreement(bytes);
     let result: Result<serde_json::Value, AnswerError> = answer::result(Ok(message_of(bytes)));
-    // Any index: what it says is checked, and where it does not fit the message is read without it.
-    let (text, index) = bytes.split_at(bytes.len() - bytes.len() / 4);
-    assert_eq!(answer::http(text, index).is_ok(), answer::http(text, &[]).is_ok());
-    if let Ok(response) = answer::http(bytes, &[]) {
+    if let Ok(response) = answer::http(bytes) {
         assert!(result.is_ok(), "an HTTP response is a result");
         let raw = answer::raw_result(bytes).expect("an HTTP response is a result");
         let same: HttpResponse<'_> = serde_json::from_str(raw.get()).expect("it was read before");
         assert_eq!(response, same);
-        let IndexedText { json: written, index } = response.message(7);
+        let written = response.message(7);
         let expected = serde_json::to_vec(&Response::result(7, &response)).expect("it can be written");
         assert_eq!(str::from_utf8(&written), str::from_utf8(&expected));
-        assert_eq!(answer::http(&written, &index).expect("what is written can be read"), response);
-        assert_eq!(answer::http(&written, &[]).expect("an index is not needed"), response);
+        assert_eq!(answer::http(&written).expect("what is written can be read"), response);
     }
 }
 

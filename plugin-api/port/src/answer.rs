@@ -47,18 +47,18 @@ pub fn raw_result(json: &[u8]) -> Result<&RawValue, AnswerError> {
     Ok(incoming.result.unwrap_or(RawValue::NULL))
 }
 
-/// The answer to an HTTP request, by the index of its message; it borrows from the answer's text.
+/// The answer to an HTTP request; it borrows from the answer's text.
 ///
 /// # Errors
 /// [`AnswerError::Failed`] and [`AnswerError::Malformed`].
-pub fn http<'a>(json: &'a [u8], index: &[u8]) -> Result<HttpResponse<'a>, AnswerError> {
+pub fn http(json: &[u8]) -> Result<HttpResponse<'_>, AnswerError> {
     if let Some(Head::Result { result, .. }) = Head::of(json)
         && let Ok(text) = std::str::from_utf8(result)
-        && let Ok(response) = HttpResponse::parse(text, index)
+        && let Ok(response) = HttpResponse::parse(text)
     {
         return Ok(response);
     }
-    Ok(HttpResponse::parse(raw_result(json)?.get(), &[])?)
+    Ok(HttpResponse::parse(raw_result(json)?.get())?)
 }
 
 /// Checks the size of an answer's head, whose message has so many bytes.
@@ -99,7 +99,7 @@ mod tests {
             headers: vec![Header::new("abc", "def"), Header::new("g", "")],
             body: None,
         };
-        let bytes = head.message(1).json.len();
+        let bytes = head.message(1).len();
         assert!(check_head(&head, bytes, 15).is_ok());
         let error = check_head(&head, bytes, 14).unwrap_err();
         assert!(matches!(error, AnswerError::HeadTooLarge { size: 15, limit: 14 }));

@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use crate::abi::link::{self, Link};
 use crate::abi::{Buffer, Message, PortHandle, Received};
-use crate::protocol::IndexedText;
 
 /// A worker's end of its port: messages come from the host and go to it.
 ///
@@ -83,11 +82,11 @@ impl Port {
         self.send_message(Message { json: link.buffer(json), index: Buffer::default(), transfer })
     }
 
-    /// Sends a message that is written already, with one buffer or none.
-    pub(crate) fn send_text(&self, text: IndexedText, buffer: Option<Buffer>) -> Result<(), Closed> {
+    /// As [`send_json`](Self::send_json), with one buffer or none.
+    pub(crate) fn send_with(&self, json: Vec<u8>, buffer: Option<Buffer>) -> Result<(), Closed> {
         let link = self.link();
-        let (json, index) = (link.buffer(text.json), link.buffer(text.index));
-        self.send_message(Message { json, index, transfer: link.buffer_list(buffer) })
+        let transfer = link.buffer_list(buffer);
+        self.send_message(Message { json: link.buffer(json), index: Buffer::default(), transfer })
     }
 
     fn send_message(&self, message: Message) -> Result<(), Closed> {

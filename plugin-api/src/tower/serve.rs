@@ -327,7 +327,7 @@ impl Exchange {
         let response =
             HttpResponse { status: head.status.as_u16(), headers: convert::headers(&head.headers), body };
         // A port that is closed has ended the request as well.
-        let _ = self.port.send_text(response.message(self.id), buffer);
+        let _ = self.port.send_with(response.message(self.id), buffer);
     }
 }
 

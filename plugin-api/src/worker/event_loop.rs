@@ -235,7 +235,7 @@ impl EventLoop {
                 (Some(protocol::Body::WEBSOCKET), None, Some(serve(socket)))
             }
         };
-        self.port.send_text(HttpResponse { status, headers, body }.message(id), buffer)?;
+        self.port.send_with(HttpResponse { status, headers, body }.message(id), buffer)?;
         match work {
             Some(work) => {
                 self.spawn(id, self.requests.host(Some(id)), work.map(|()| Done::Streamed).boxed_local());

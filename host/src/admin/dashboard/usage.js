@@ -10,7 +10,7 @@ const COLUMNS = ["Library", "Uptime", "CPU time", "Heap", "Requests", "Received"
 export function usage(entries) {
   if (entries.length === 0) return [h("p", { class: "empty" }, "Nothing yet.")];
   return [h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Usage by library" },
-    h("table", { class: "settings usage" },
+    h("table", { class: "facts usage" },
       h("thead", {}, h("tr", {}, COLUMNS.map((text) => h("th", { scope: "col" }, text)))),
       h("tbody", {}, entries.map((entry) => h("tr", {}, h("th", { scope: "row" }, h("code", {}, entry.library)),
         [

@@ -10,7 +10,7 @@ export function versions(promote) {
   return (list) => {
     if (list.length === 0) return [h("p", { class: "empty" }, "None yet: a version is kept when it is pushed, or when a library in the folder of apps.json serves.")];
     return [h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Versions, newest first" },
-      h("table", { class: "settings versions" },
+      h("table", { class: "facts versions" },
         h("thead", {}, h("tr", {}, COLUMNS.map((text) => h("th", { scope: "col" }, text)))),
         h("tbody", {}, list.map((version) => row(version, promote)))))];
   };

@@ -52,8 +52,8 @@ pub(super) fn read<G: Generation, R>(
     head_limit: usize,
     read: impl FnOnce(&G, HttpResponse<'_>, ResponseBody<G>) -> R,
 ) -> Result<R, AnswerError> {
-    let Message { json, index, mut transfer } = message;
-    let response = answer::http(&json, &index).inspect_err(|_| exchange.answer().finish())?;
+    let Message { json, mut transfer, .. } = message;
+    let response = answer::http(&json).inspect_err(|_| exchange.answer().finish())?;
     answer::check_head(&response, json.len(), head_limit)?;
     let generation: Arc<G>;
     let whole = match response.body {

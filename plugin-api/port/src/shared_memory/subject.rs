@@ -36,7 +36,7 @@ mod tests {
         for message in [
             to_json(&Response::result(4711, 1)),
             to_json(&Response::error(4711, error)),
-            head.message(4711).json,
+            head.message(4711),
             Stream { id: 4711 }.chunk_message(),
             Credit { id: 4711, bytes: 5 }.message(),
             to_json(&Request::notification("body.end", Stream { id: 4711 })),

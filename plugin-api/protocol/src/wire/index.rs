@@ -8,23 +8,20 @@
 pub struct IndexedText {
     /// JSON-RPC 2.0 text in UTF-8.
     pub json: Vec<u8>,
-    /// For each text of an HTTP request or of the answer to one, in the order in which the message has them, four bytes with the
-    /// least significant first: its length in bytes as it is in the message, twice, and one more if it has escapes. Empty: there is
-    /// no index.
+    /// For each string of an HTTP request, in the order in which the message has them, four bytes with the least significant first:
+    /// its length in bytes as it is in the message, twice, and one more if it has escapes. Empty: there is no index.
     pub index: Vec<u8>,
 }
 
 /// The bytes of an entry.
 pub(super) const ENTRY: usize = size_of::<u32>();
 
-impl IndexedText {
-    /// Notes the next text.
-    #[inline(always)]
-    pub(super) fn note(&mut self, length: usize, is_escaped: bool) {
-        // With a longer text, no message has this index, and is read without it.
-        let entry = u32::try_from(length << 1 | usize::from(is_escaped)).unwrap_or(u32::MAX);
-        self.index.extend_from_slice(&entry.to_le_bytes());
-    }
+/// Notes the next text of a message in its index.
+#[inline(always)]
+pub(super) fn note(index: &mut Vec<u8>, length: usize, is_escaped: bool) {
+    // With a longer text, no message has this index, and is read without it.
+    let entry = u32::try_from(length << 1 | usize::from(is_escaped)).unwrap_or(u32::MAX);
+    index.extend_from_slice(&entry.to_le_bytes());
 }
 
 /// A text without an index.
@@ -41,6 +38,12 @@ pub(super) struct Entries<'a>(&'a [[u8; ENTRY]]);
 impl<'a> Entries<'a> {
     pub(super) fn of(index: &'a [u8]) -> Self {
         Self(index.as_chunks().0)
+    }
+}
+
+impl Entries<'_> {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! What is written is byte for byte what serde_json makes of the same value, and what is read is what serde_json reads
 //! of the same text; a text in another form, as JSON allows many, is left to serde_json. It takes less than half of the
-//! instructions. What has written a message of a request or its answer knows where the texts in it are, and its reader needs not
-//! look for them: see [`IndexedText`].
+//! instructions. What has written the message of a request knows where the texts in it are, and its reader needs not look for them:
+//! see [`IndexedText`].
 
 mod index;
 mod streams;
@@ -29,7 +29,7 @@ impl<'a> HttpRequest<'a> {
     /// assert_eq!(request.message(7).json, text);
     /// ```
     pub fn message(&self, id: u64) -> IndexedText {
-        let mut writer = Writer::new(self.headers.len());
+        let mut writer = Writer::indexed(self.headers.len());
         writer.number(r#"{"jsonrpc":"2.0","id":"#, id);
         writer.text(r#","method":"http","params":{"method":""#, &self.method);
         writer.text(r#"","path":""#, &self.path);
@@ -57,7 +57,7 @@ impl<'a> HttpRequest<'a> {
             }
         }
         writer.body(self.body);
-        writer.0
+        IndexedText { json: writer.json, index: writer.index.unwrap_or_default() }
     }
 
     /// Changes the deadline in the text of a message that [`message`](Self::message) has made, which is behind all that its index
@@ -90,7 +90,7 @@ impl<'a> HttpRequest<'a> {
     /// # Errors
     /// The text is not JSON, or not a request.
     pub fn parse(text: &'a str, index: &[u8]) -> Result<Self, serde_json::Error> {
-        let by_index = Reader::trusting(text, index).and_then(Self::read);
+        let by_index = Reader::with(text, index).and_then(Self::read);
         match by_index.or_else(|| Self::read(Reader::of(text)?)) {
             Some(request) => Ok(request),
             None => serde_json::from_str(text),
@@ -133,29 +133,27 @@ impl<'a> HttpResponse<'a> {
     /// ```
     /// use atoll_plugin::protocol::{HttpResponse, Response};
     ///
-    /// let response = HttpResponse::parse(r#"{"status":204}"#, &[]).unwrap();
+    /// let response = HttpResponse::parse(r#"{"status":204}"#).unwrap();
     /// let text = serde_json::to_vec(&Response::result(7, &response)).unwrap();
-    /// assert_eq!(response.message(7).json, text);
+    /// assert_eq!(response.message(7), text);
     /// ```
-    pub fn message(&self, id: u64) -> IndexedText {
-        let mut writer = Writer::new(self.headers.len());
+    pub fn message(&self, id: u64) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(Writer::room(self.headers.len()));
         writer.number(r#"{"jsonrpc":"2.0","id":"#, id);
         writer.number(r#","result":{"status":"#, self.status.into());
         writer.raw(r#","headers":["#);
         writer.headers(&self.headers);
         writer.raw(r#"],"body":"#);
         writer.body(self.body);
-        writer.0
+        writer.json
     }
 
-    /// Reads the result of [`method::HTTP`](super::method::HTTP), by the [index](IndexedText::index) of its message, which may be
-    /// empty. It is an app's, and checked: what is read is the same as without it.
+    /// Reads the result of [`method::HTTP`](super::method::HTTP).
     ///
     /// # Errors
     /// The text is not JSON, or not an answer.
-    pub fn parse(text: &'a str, index: &[u8]) -> Result<Self, serde_json::Error> {
-        let by_index = Reader::checking(text, index).and_then(Self::read);
-        match by_index.or_else(|| Self::read(Reader::of(text)?)) {
+    pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
+        match Reader::of(text).and_then(Self::read) {
             Some(response) => Ok(response),
             None => serde_json::from_str(text),
         }
@@ -226,28 +224,40 @@ fn find_quote(bytes: &[u8]) -> Option<usize> {
     memchr2(b'"', b'\\', &bytes[searched..]).map(|place| searched + place)
 }
 
+/// Room for the headers of most messages that have no index.
+const HEADERS: usize = 12;
+
 /// How many texts a request has besides its headers.
 const OTHER_TEXTS: usize = 7;
 
 /// Writes an object, in which a text's last quote is part of what comes after it.
-struct Writer(IndexedText);
+struct Writer {
+    json: Vec<u8>,
+    /// Of a message that has one.
+    index: Option<Vec<u8>>,
+}
 
 impl Writer {
-    /// With room for a message with so many headers, unless they are long.
-    fn new(headers: usize) -> Self {
+    /// For a message with an index and so many headers.
+    fn indexed(headers: usize) -> Self {
         let index = Vec::with_capacity(index::ENTRY * (OTHER_TEXTS + 2 * headers));
-        Self(IndexedText { json: Vec::with_capacity(384 + 48 * headers), index })
+        Self { index: Some(index), ..Self::with_capacity(Self::room(headers)) }
+    }
+
+    /// How many bytes a message with so many headers has, unless they are long.
+    fn room(headers: usize) -> usize {
+        384 + 48 * headers
     }
 
     /// For a message without an index.
     fn with_capacity(bytes: usize) -> Self {
-        Self(Vec::with_capacity(bytes).into())
+        Self { json: Vec::with_capacity(bytes), index: None }
     }
 
     // Copying a text of known length takes an instruction or two, and a call otherwise.
     #[inline(always)]
     fn raw(&mut self, text: &str) {
-        self.0.json.extend_from_slice(text.as_bytes());
+        self.json.extend_from_slice(text.as_bytes());
     }
 
     fn number(&mut self, before: &str, number: u64) {
@@ -256,7 +266,7 @@ impl Writer {
     }
 
     fn json(&mut self, value: &impl serde::Serialize) {
-        serde_json::to_writer(&mut self.0.json, value).expect("numbers and texts are always JSON");
+        serde_json::to_writer(&mut self.json, value).expect("numbers and texts are always JSON");
     }
 
     /// A text without its last quote; the first one ends `before`.
@@ -268,8 +278,8 @@ impl Writer {
 
     fn value(&mut self, text: &str) {
         if is_plain(text) {
-            self.0.json.extend_from_slice(text.as_bytes());
-            self.0.note(text.len(), false);
+            self.json.extend_from_slice(text.as_bytes());
+            self.note(text.len(), false);
         } else {
             self.escaped(text);
         }
@@ -277,16 +287,23 @@ impl Writer {
 
     #[cold]
     fn escaped(&mut self, text: &str) {
-        self.0.json.pop();
-        let begun = self.0.json.len();
+        self.json.pop();
+        let begun = self.json.len();
         self.json(&text);
-        self.0.json.pop();
-        self.0.note(self.0.json.len() - begun - 1, true);
+        self.json.pop();
+        self.note(self.json.len() - begun - 1, true);
+    }
+
+    #[inline(always)]
+    fn note(&mut self, length: usize, is_escaped: bool) {
+        if let Some(index) = &mut self.index {
+            index::note(index, length, is_escaped);
+        }
     }
 
     fn whole_text(&mut self, before: &str, text: &str) {
         self.text(before, text);
-        self.0.json.push(b'"');
+        self.json.push(b'"');
     }
 
     fn headers(&mut self, headers: &[Header<'_>]) {
@@ -317,8 +334,6 @@ struct Reader<'a, 'i> {
     text: &'a str,
     /// Those of the strings that are not read yet; none where they are to be looked for.
     index: Entries<'i>,
-    /// Whether a string that has no escapes by the index is looked through for them.
-    is_checked: bool,
 }
 
 impl<'a> Reader<'a, 'static> {
@@ -330,19 +345,14 @@ impl<'a> Reader<'a, 'static> {
 
     /// Of a text that has no strings.
     fn plain(text: &'a str) -> Self {
-        Self { text, index: Entries::default(), is_checked: true }
+        Self { text, index: Entries::default() }
     }
 }
 
 impl<'a, 'i> Reader<'a, 'i> {
-    /// With the index of a writer that is trusted; `None`: there is none.
-    fn trusting(text: &'a str, index: &'i [u8]) -> Option<Self> {
-        (!index.is_empty()).then(|| Self { text, index: Entries::of(index), is_checked: false })
-    }
-
-    /// With an index that may be wrong; `None`: there is none.
-    fn checking(text: &'a str, index: &'i [u8]) -> Option<Self> {
-        if index.is_empty() { None } else { Some(Self { index: Entries::of(index), ..Reader::of(text)? }) }
+    /// With an index; `None`: there is none.
+    fn with(text: &'a str, index: &'i [u8]) -> Option<Self> {
+        (!index.is_empty()).then(|| Self { text, index: Entries::of(index) })
     }
 }
 
@@ -376,11 +386,7 @@ impl<'a> Reader<'a, '_> {
         match self.index.next() {
             Some((length, is_escaped)) => {
                 let text = self.take(length)?;
-                match is_escaped {
-                    true => unescaped(text),
-                    false if self.is_checked && find_quote(text.as_bytes()).is_some() => None,
-                    false => Some(Cow::Borrowed(text)),
-                }
+                if is_escaped { unescaped(text) } else { Some(Cow::Borrowed(text)) }
             }
             None => self.searched(),
         }
@@ -415,7 +421,7 @@ impl<'a> Reader<'a, '_> {
         if self.raw("]").is_some() {
             return Some(Vec::new());
         }
-        let mut headers = Vec::with_capacity(12);
+        let mut headers = Vec::with_capacity((self.index.len() / 2).max(HEADERS));
         self.raw(r#"[""#)?;
         loop {
             let name = self.value()?;

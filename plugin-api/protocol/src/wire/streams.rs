@@ -20,7 +20,7 @@ impl Stream {
         let mut writer = Writer::with_capacity(LENGTH);
         writer.number(r#"{"jsonrpc":"2.0","method":"body.chunk","params":{"id":"#, self.id);
         writer.raw("}}");
-        writer.0.json
+        writer.json
     }
 
     /// Reads the parameters of [`method::BODY_CHUNK`](crate::method::BODY_CHUNK).
@@ -56,7 +56,7 @@ impl<'a> BodyEnd<'a> {
             writer.raw("]");
         }
         writer.raw("}}");
-        writer.0.json
+        writer.json
     }
 
     /// Reads the parameters of [`method::BODY_END`](crate::method::BODY_END).
@@ -95,7 +95,7 @@ impl Credit {
         writer.number(r#"{"jsonrpc":"2.0","method":"body.credit","params":{"id":"#, self.id);
         writer.number(r#","bytes":"#, self.bytes);
         writer.raw("}}");
-        writer.0.json
+        writer.json
     }
 
     /// Reads the parameters of [`method::BODY_CREDIT`](crate::method::BODY_CREDIT).
@@ -131,7 +131,7 @@ impl WsMessage {
             WsKind::Ping => r#","kind":"ping"}}"#,
             WsKind::Pong => r#","kind":"pong"}}"#,
         });
-        writer.0.json
+        writer.json
     }
 
     /// Reads the parameters of [`method::WS_MESSAGE`](crate::method::WS_MESSAGE).

@@ -51,14 +51,14 @@ const KINDS: [Kind; 2] = [
         name: "instructions of a request",
         app: "hello",
         without: Without::Bare,
-        budgets: [20_000.0, 400_000.0],
+        budgets: [16_000.0, 292_000.0],
     },
     Kind {
         id: "axum",
         name: "instructions of a request to an axum app",
         app: "bench-axum",
         without: Without::Axum,
-        budgets: [50_000.0, 800_000.0],
+        budgets: [57_000.0, 570_000.0],
     },
 ];
 

@@ -504,7 +504,7 @@ fn calls_beyond_the_limit_fail_and_an_app_that_reads_no_answers_loses_its_port()
     assert_eq!(connection.receive("GET").unwrap().text(), "called");
     assert_eq!(host.get("/apps/bad/").text(), "by hand");
 
-    host.get("/apps/bad/calls-unread?100000").problem(502, "bad-gateway");
+    host.get("/apps/bad/calls-unread?20000").problem(502, "bad-gateway");
     host.wait_for_log(&[
         "ERROR",
         "bad: closing the port of a worker that makes calls without reading the responses",

@@ -1,6 +1,7 @@
 //! What every piece of a stream and every WebSocket message costs, written and read in one go.
 
-use super::{Reader, Writer};
+use super::reader::Reader;
+use super::writer::Writer;
 use crate::streams::{BodyEnd, Credit, Stream, WsKind, WsMessage};
 
 /// Room for any of these messages.

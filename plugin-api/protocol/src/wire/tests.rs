@@ -1,9 +1,12 @@
+use std::borrow::Cow;
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
+use super::plain::{find_quote, is_plain};
 use super::*;
-use crate::{BodyEnd, Credit, Request, Response, Stream, WsKind, WsMessage};
+use crate::{Body, BodyEnd, Credit, Header, HttpVersion, Request, Response, Stream, WsKind, WsMessage};
 
 fn text() -> impl Strategy<Value = Cow<'static, str>> {
     // Plain, with what must be escaped, and with anything.

@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
-use atoll_host::config::{AppConfig, Config, FILE_LIMIT};
+use atoll_host::config::Config;
 use atoll_host::internal::build::Symbols;
 use atoll_host::internal::check::Checked;
 use atoll_host::internal::deploy::{Deployment, Outcome};
-use atoll_host::internal::regular_file::read_to_string;
 use atoll_host::internal::{Source, Staging};
 use atoll_host::logging;
 use clap::Args;
@@ -58,15 +56,9 @@ pub(super) struct BuildArgs {
 /// Builds apps, and writes the folder that a host serves.
 pub(super) fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
     logging::init_at(LevelFilter::Warn);
-    let config = Config::load(&args.config)?;
-    let text = read_to_string(&args.config, FILE_LIMIT)
-        .with_context(|| format!("cannot read {}", args.config.display()))?;
-    if let Some(unknown) = args.apps.iter().find(|name| config.app(name).is_none()) {
-        bail!("{}", config.no_such_app(unknown));
-    }
+    let (config, text) = built::load(&args.config, &args.apps)?;
     let deployment = Deployment::open(&args.out)?;
-    let is_wanted = |app: &&AppConfig| args.apps.is_empty() || args.apps.contains(&app.name);
-    let wanted: Vec<&AppConfig> = config.apps.iter().filter(is_wanted).collect();
+    let wanted = built::wanted(&config, &args.apps);
     let unchanged = format!("{} is unchanged", args.out.display());
     let Some(mut libraries) = built::libraries(&wanted, args.symbols, &unchanged)? else {
         eprintln!("atoll: the build failed; {unchanged}");

@@ -2,15 +2,32 @@
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, stderr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use atoll_host::config::AppConfig;
+use atoll_host::config::{AppConfig, Config, FILE_LIMIT};
 use atoll_host::internal::build::{BuildError, BuildOptions, BuiltLibrary, CrateBuild, Symbols, Workspace};
 use atoll_host::internal::check::{Checked, Opener, check};
+use atoll_host::internal::regular_file::read_to_string;
 use atoll_host::internal::signals::stop_signals;
 use atoll_host::internal::{Source, Staging};
 use futures_util::StreamExt;
+
+/// Reads a registry file, and makes sure that it has apps of these names; with its text.
+pub(super) fn load(registry: &Path, names: &[String]) -> anyhow::Result<(Config, String)> {
+    let config = Config::load(registry)?;
+    let text = read_to_string(registry, FILE_LIMIT)
+        .with_context(|| format!("cannot read {}", registry.display()))?;
+    if let Some(unknown) = names.iter().find(|name| config.app(name).is_none()) {
+        bail!("{}", config.no_such_app(unknown));
+    }
+    Ok((config, text))
+}
+
+/// The apps of these names; without names, all of them.
+pub(super) fn wanted<'a>(config: &'a Config, names: &[String]) -> Vec<&'a AppConfig> {
+    config.apps.iter().filter(|app| names.is_empty() || names.contains(&app.name)).collect()
+}
 
 /// Checks libraries as a host does. `None`: one was refused, and standard error has the reason.
 pub(super) fn check_all<'a>(

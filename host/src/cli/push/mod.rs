@@ -7,13 +7,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use atoll_host::config::{AppConfig, Config, FILE_LIMIT};
+use atoll_host::config::Config;
 use atoll_host::internal::Staging;
 use atoll_host::internal::admin::{AdminClient, AdminError, NewAppVersion, PushedVersion};
 use atoll_host::internal::build::Symbols;
 use atoll_host::internal::deploy::Deployment;
 use atoll_host::internal::escape;
-use atoll_host::internal::regular_file::read_to_string;
 use atoll_host::logging;
 use clap::Args;
 use log::LevelFilter;
@@ -72,14 +71,8 @@ pub(super) struct PushArgs {
 /// Builds apps, and has a host on another machine serve them.
 pub(super) fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
     logging::init_at(LevelFilter::Warn);
-    let config = Config::load(&args.config)?;
-    let text = read_to_string(&args.config, FILE_LIMIT)
-        .with_context(|| format!("cannot read {}", args.config.display()))?;
-    if let Some(unknown) = args.apps.iter().find(|name| config.app(name).is_none()) {
-        bail!("{}", config.no_such_app(unknown));
-    }
-    let is_wanted = |app: &&AppConfig| args.apps.is_empty() || args.apps.contains(&app.name);
-    let wanted: Vec<&AppConfig> = config.apps.iter().filter(is_wanted).collect();
+    let (config, text) = built::load(&args.config, &args.apps)?;
+    let wanted = built::wanted(&config, &args.apps);
     if wanted.is_empty() {
         bail!("{} has no apps to push", args.config.display());
     }

@@ -169,6 +169,7 @@ impl Writing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fs::atomic_file::tests::names;
     use crate::library::inspect::tests::good_library;
 
     fn checked(path: &Path) -> Checked {
@@ -183,14 +184,6 @@ mod tests {
             needed: Vec::new(),
             stays: None,
         }
-    }
-
-    fn names(folder: &Path) -> Vec<String> {
-        let entries = fs::read_dir(folder).unwrap().flatten();
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
     }
 
     #[test]

@@ -155,17 +155,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::fs::atomic_file::tests::names;
 
     fn entry(workers: u32) -> Entry {
         json!({ "workers": workers }).as_object().unwrap().clone()
-    }
-
-    fn names(folder: &Path) -> Vec<String> {
-        let entries = fs::read_dir(folder).unwrap().flatten();
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
     }
 
     #[test]

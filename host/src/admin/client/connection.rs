@@ -22,6 +22,9 @@ use super::server::AdminServer;
 use crate::admin::model::ProblemDetails;
 use crate::tls::client;
 
+/// The type of the content of a host's errors.
+const PROBLEM: &str = "application/problem+json";
+
 /// A connection over which requests are sent, one after the other.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -112,13 +115,10 @@ impl Connection {
         if response.status().is_success() {
             return Ok(response);
         }
-        let status = response.status();
-        let problem = response.into_body().collect().await?.to_bytes();
-        match serde_json::from_slice::<ProblemDetails>(&problem) {
-            Ok(problem) => Err(AdminError::Refused(Box::new(problem))),
-            // A proxy in between has answered.
-            Err(_) if self.token.is_some() => Err(AdminError::NotTheHost(status.as_u16())),
-            Err(error) => Err(AdminError::Malformed(error)),
+        if response.headers().get(header::CONTENT_TYPE).is_none_or(|found| found != PROBLEM) {
+            return Err(AdminError::NotTheHost(response.status().as_u16()));
         }
+        let problem = response.into_body().collect().await?.to_bytes();
+        Err(AdminError::Refused(Box::new(serde_json::from_slice::<ProblemDetails>(&problem)?)))
     }
 }

@@ -189,7 +189,7 @@ fn breaking_proxy(to: SocketAddr, after: usize) -> (SocketAddr, Arc<AtomicUsize>
             let Ok(server) = TcpStream::connect(to) else { return };
             let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
             let counted = counted.clone();
-            // The client asks for permission on a connection of its own.
+            // The client asks for permission over a separate connection.
             let limit = if counted.load(Ordering::Relaxed) == 0 { None } else { left.take() };
             thread::spawn(move || {
                 let mut buffer = vec![0; 16 << 10];

@@ -3,7 +3,7 @@
 //! Over the Unix socket the file's permissions say so. Over TCP on loopback, everyone can read, and change something if there is
 //! no admin token. From other machines, each request takes a token: the admin token, which allows everything, or one whose scope
 //! covers the request. A page of another site in the operator's browser can do neither: it is detected by `Host`, `Origin` and
-//! `Sec-Fetch-Site`. Behind a proxy on another name, the operator says which origin the pages have there.
+//! `Sec-Fetch-Site`. Behind a proxy on another name, `--admin-origin` names the origin of the pages.
 
 use std::any::Any;
 use std::net::{IpAddr, SocketAddr};

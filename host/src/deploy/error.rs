@@ -52,7 +52,7 @@ pub enum DeployError {
         /// The library.
         library: PathBuf,
     },
-    /// A library has no place for what says that it has a checksum.
+    /// A library has no stamp that could announce a checksum.
     #[error("{} has no stamp for a checksum; build it with this version of atoll-plugin", library.display())]
     NoStamp {
         /// The library.

@@ -67,7 +67,8 @@ pub use observe::otlp;
 pub use observe::{logging, trace};
 pub use server::address::{ListenAddress, NoListenAddress};
 pub use server::child::run_child_process;
-pub use server::host::{Host, HostBuilder, HostError};
+pub use server::host::{Host, HostError};
+pub use server::host_builder::HostBuilder;
 pub use server::own_server::HostServer;
 #[cfg(feature = "standalone")]
 pub use server::standalone;

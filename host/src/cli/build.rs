@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use atoll_host::config::Config;
 use atoll_host::internal::build::Symbols;
 use atoll_host::internal::check::Checked;
 use atoll_host::internal::deploy::{Deployment, Outcome};

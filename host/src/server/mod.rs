@@ -6,6 +6,7 @@ pub(crate) mod child;
 pub(crate) mod config_file;
 mod fault_recorder;
 pub(crate) mod host;
+pub(crate) mod host_builder;
 pub mod http_server;
 pub mod listeners;
 pub mod open_files;

@@ -138,7 +138,9 @@ pub mod internal {
     pub use crate::observe::certificates::{CertificateEntry, CertificateSource, Certificates};
     pub use crate::process::control_groups::limits_by_control_group;
     pub use crate::process::trial::try_sandbox;
-    pub use crate::registry::{Changes, Registrar, RegistrarBuilder, Registry};
+    pub use crate::registry::{
+        Changes, QuotaLevel, QuotaStatus, QuotaUsage, Registrar, RegistrarBuilder, Registry,
+    };
     pub use crate::server::banner::banner;
     pub use crate::server::config_file::ConfigFile;
     pub use crate::server::host::OpenHost;

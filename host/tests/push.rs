@@ -372,6 +372,23 @@ fn crashing() -> Vec<u8> {
 }
 
 #[test]
+fn uploads_beyond_the_storage_of_a_quota_are_refused() {
+    let registry = json!({ "apps": [], "quotas": [{ "apps": ["acme-*"], "storage": "1KiB" }] });
+    let server = Server::of(Launch::serve(registry));
+    let content = [7; 600];
+    assert_eq!(server.put("acme-a", &hash(&content), 0, 600, &content).status, 200);
+    let other = [8; 600];
+    let refused = server.put("acme-b", &hash(&other), 0, 600, &other).problem(413, "body-too-large");
+    contains(
+        refused["detail"].as_str().unwrap(),
+        &["the quota of acme-* allows 1024 bytes", "600 are kept, and 600 more"],
+    );
+    assert_eq!(server.put("other", &hash(&other), 0, 600, &other).status, 200);
+    let quotas = server.ask(Call::get("/api/v1/quotas")).json();
+    assert_eq!(quotas[0]["used"]["storage"], 600);
+}
+
+#[test]
 fn a_library_that_is_too_large_or_damaged_is_refused() {
     let server = Server::of(Launch::serve("[]").args(["--upload-limit", "4MiB"]));
     let ended = server.push(json!({}), large(1)).run();

@@ -407,3 +407,66 @@ fn counts_are_kept_where_the_host_is_asked_to_or_for_as_long_as_it_lives() {
     let limits = ask(&host, "/api/v1/config").json()["limits"].clone();
     assert_eq!((&limits["usage_hours"], &limits["usage_write_interval_ms"]), (&json!(1488), &json!(5000)));
 }
+
+/// The status of so many requests to an app.
+fn statuses(host: &Host, app: &str, count: usize) -> Vec<u16> {
+    (0..count).map(|_| host.get(&format!("/apps/{app}/")).status).collect()
+}
+
+#[test]
+fn apps_that_have_used_up_a_quota_get_fewer_requests() {
+    let registry = |requests: u64| {
+        json!({
+            "apps": [app("acme-a"), app("acme-b"), app("slow"), app("warned"), app("free")],
+            "quotas": [
+                { "apps": ["acme-*"], "requests": requests, "cpu_seconds": 100_000 },
+                { "apps": ["slow"], "requests": 2, "action": "throttle" },
+                { "apps": ["warned", "nobody"], "period": "day", "requests": 1, "action": "warn" },
+                { "apps": ["*"], "memory_gib_hours": 1_000_000 },
+            ],
+        })
+    };
+    let host = start(registry(5));
+    assert_eq!(statuses(&host, "acme-a", 5), [200; 5]);
+    for name in ["slow", "warned"] {
+        assert_eq!(statuses(&host, name, 2), [200; 2], "{name}");
+    }
+    // It has had none itself: the apps share the quota.
+    wait_until("acme-b is refused", || host.get("/apps/acme-b/").status == 429);
+    let refused = host.get("/apps/acme-a/");
+    assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() > 0);
+    let detail = refused.problem(429, "quota-used-up")["detail"].to_string();
+    contains(&detail, &["`acme-a` has used up its quota of 5 requests in a month"]);
+    let call = Call::post("/rpc/acme-a", r#"{"jsonrpc":"2.0","method":"x","id":1}"#);
+    host.call(&call.header("content-type", "application/json")).problem(429, "quota-used-up");
+    host.wait_for_log(&[
+        "WARN",
+        "quota of acme-*: 100 % is used of 5 requests in a month until",
+        "requests are refused",
+    ]);
+
+    let throttled = statuses(&host, "slow", 10);
+    assert!(throttled.contains(&200) && throttled.contains(&429), "{throttled:?}");
+    host.wait_for_log(&["WARN", "quota of slow: 100 %", "1 requests per second are admitted"]);
+    host.wait_for_log(&["WARN", "quota of warned, nobody: 200 % is used of 1 requests in a day until"]);
+    assert_eq!(statuses(&host, "warned", 2), [200; 2]);
+    assert_eq!(statuses(&host, "free", 2), [200; 2]);
+
+    let quotas = ask(&host, "/api/v1/quotas").json();
+    let levels: Vec<_> =
+        quotas.as_array().unwrap().iter().map(|quota| quota["level"].as_str().unwrap()).collect();
+    assert_eq!(levels, ["used-up", "used-up", "used-up", "free"]);
+    let table = host.again("quotas").run();
+    assert_eq!(table.status.code(), Some(0), "{}", table.stderr);
+    contains(&table.stdout, &["acme-*", "month", " of 100000 s", " of 5 ", "used up"]);
+    let text = ask(&host, "/metrics").text();
+    let of_acme = r#"atoll_quota_used_ratio{apps="acme-*",limit="requests",period="month"} "#;
+    let ratio = text.lines().find_map(|line| line.strip_prefix(of_acme)).unwrap().parse::<f64>().unwrap();
+    assert!(ratio >= 1.0, "{ratio}");
+
+    // What was used stays used.
+    let host = host.stop().serve_again().args(ADMIN).start();
+    wait_until("it is still used up", || host.get("/apps/acme-a/").status == 429);
+    host.replace("apps.json", registry(1000).to_string());
+    wait_until("the quota is raised", || host.get("/apps/acme-a/").status == 200);
+}

@@ -20,6 +20,7 @@ use super::model::{
 use super::openapi::{Named, Refused, Security, Unable};
 use super::state::State;
 use super::stats::{self, Stats};
+use super::versions::Deployer;
 use super::{token_api, versions};
 use crate::admin::metrics::Exposition;
 use crate::app::unavailable::Unavailable;
@@ -28,6 +29,7 @@ use crate::http::sse;
 use crate::observe::entries::LogEntry;
 use crate::observe::events::HostEvent;
 use crate::observe::usage::UsageReport;
+use crate::registry::QuotaStatus;
 
 /// The default number of log records.
 const RECORDS: usize = 100;
@@ -42,7 +44,7 @@ const RECORDS: usize = 100;
     ),
     paths(
         show_status, list_apps, show_app, start_app, stop_app, reload_app, enable_app, disable_app,
-        set_log_level, show_log, follow_log, follow_events, follow_stats, show_usage, show_config, show_metrics, invoke_app, show_api,
+        set_log_level, show_log, follow_log, follow_events, follow_stats, show_usage, show_quotas, show_config, show_metrics, invoke_app, show_api,
         token_api::list_tokens, token_api::create_token, token_api::revoke_token, versions::api::show_file,
         versions::api::append_to_file, versions::api::list_versions, versions::api::push_version,
         versions::api::promote_version, versions::api::roll_app_back
@@ -75,6 +77,7 @@ pub(super) fn configure(service: &mut ServiceConfig) {
         .service(follow_log)
         .service(follow_events)
         .service(show_usage)
+        .service(show_quotas)
         .service(show_config)
         .service(invoke_app)
         .service(show_metrics)
@@ -333,6 +336,13 @@ struct Period {
 async fn show_usage(state: Data<State>, period: Query<Period>) -> Answer<UsageReport> {
     let Period { app, since_ms, until_ms } = period.into_inner();
     Ok(Json(state.usage(app.as_deref(), since_ms, until_ms)?))
+}
+
+/// The quotas of apps.json, with what is used of them
+#[utoipa::path(tag = "host", responses((status = 200, body = Vec<QuotaStatus>), Refused, Unable))]
+#[get("/api/v1/quotas")]
+async fn show_quotas(state: Data<State>, deployer: Data<Deployer>) -> Answer<Vec<QuotaStatus>> {
+    Ok(Json(deployer.into_inner().with_storage(state.registry.quotas()).await?))
 }
 
 /// The effective configuration with the origin of each setting

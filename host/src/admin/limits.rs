@@ -23,6 +23,7 @@ use crate::observe::logging::sink;
 use crate::observe::{app_log, faults, usage};
 use crate::process::control::{MAX_DESCRIPTORS, MESSAGE_LIMIT};
 use crate::process::pool::{BLANKS, MAX_BLANKS};
+use crate::registry::WARNING_PERCENT;
 
 /// All of them: times in milliseconds, sizes in bytes.
 pub(crate) fn all(server: &ServerLimits) -> impl Iterator<Item = (&'static str, u64)> {
@@ -60,6 +61,7 @@ pub(crate) fn all(server: &ServerLimits) -> impl Iterator<Item = (&'static str, 
         ("request_headers", http::limits::MAX_HEADERS as u64),
         ("repeated_path", target::MAX_SHOWN as u64),
         ("request_target", http::limits::MAX_TARGET as u64),
+        ("quota_warning_percent", WARNING_PERCENT),
         ("rpc_batch", rpc::server::BATCH_LIMIT as u64),
         ("rpc_batch_results", rpc::server::BATCH_RESULTS_LIMIT as u64),
         ("secret", SECRET_LIMIT),

@@ -53,7 +53,7 @@ use self::state::State;
 pub use self::stats::{AppStats, HostStats, Stats};
 pub use self::token_api::{CreatedToken, NewToken};
 use self::tokens::Tokens;
-pub use self::tokens::{AppPattern, NoAppPattern, NoPermission, Permission, Token};
+pub use self::tokens::{NoPermission, Permission, Token};
 use self::versions::Deployer;
 pub use self::versions::{NewAppVersion, PushedVersion, VersionState, VersionStatus};
 use crate::fs::unix_socket::SocketFile;

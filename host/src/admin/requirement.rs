@@ -103,6 +103,7 @@ mod tests {
             "GET /api/v1/events: read for all apps",
             "GET /api/v1/openapi.json: read for all apps",
             "GET /api/v1/stats: read for all apps",
+            "GET /api/v1/quotas: read for all apps",
             "GET /api/v1/status: read for all apps",
             "GET /api/v1/tokens: the admin token",
             "POST /api/v1/tokens: the admin token",

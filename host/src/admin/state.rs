@@ -136,7 +136,8 @@ impl State {
 
     /// All counts, as text.
     pub(super) fn metrics(&self, form: Exposition) -> Result<String, std::fmt::Error> {
-        metrics::expose(form, self.registry.apps(), self.pins.list(), self.certificates.list())
+        let (pinned, certificates) = (self.pins.list(), self.certificates.list());
+        metrics::expose(form, self.registry.apps(), pinned, certificates, self.registry.quotas())
     }
 
     pub(super) fn effective_config(&self) -> EffectiveConfig {

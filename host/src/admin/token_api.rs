@@ -10,8 +10,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::access::Caller;
 use super::failure::{Answer, Failure};
 use super::openapi::{Refused, Unable};
-use super::tokens::{AppPattern, Permission, Token, Tokens, TokensError};
-use crate::config::is_app_name;
+use super::tokens::{Permission, Token, Tokens, TokensError};
+use crate::config::{AppPattern, is_app_name};
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::observe::unix_time::now_ms;
 

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::app::command::{Command, Commands, Reload};
 use crate::app::lifecycle::Phase;
 use crate::app::moved::Moved;
+use crate::app::quota::QuotaLimit;
 use crate::app::rate_limit::RateLimit;
 use crate::app::unavailable::Unavailable;
 use crate::config::{AppConfig, Isolation, Settings};
@@ -40,6 +41,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     meter: Arc<Meter>,
     rate_limit: RateLimit,
+    quota_limit: QuotaLimit,
     spans: Option<Arc<dyn SpanSink>>,
     draining: AtomicUsize,
     moved: Moved,
@@ -72,6 +74,7 @@ impl App {
             history: Mutex::default(),
             phase: Mutex::new(Phase::Cold),
             rate_limit: RateLimit::new(&config.settings),
+            quota_limit: QuotaLimit::default(),
             spans,
             draining: AtomicUsize::new(0),
             moved: Moved::default(),
@@ -139,6 +142,11 @@ impl App {
     /// How fast it takes requests from outside.
     pub(crate) fn rate_limit(&self) -> &RateLimit {
         &self.rate_limit
+    }
+
+    /// Whether a quota of it is used up.
+    pub(crate) fn quota_limit(&self) -> &QuotaLimit {
+        &self.quota_limit
     }
 
     /// Where the spans of its requests go.

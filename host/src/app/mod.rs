@@ -13,6 +13,7 @@ pub(crate) mod live_generation;
 pub(crate) mod moved;
 pub(crate) mod pins;
 pub(crate) mod prepare;
+pub(crate) mod quota;
 pub(crate) mod rate_limit;
 pub(crate) mod resources;
 pub(crate) mod startup;

@@ -22,6 +22,7 @@ mod new;
 mod out;
 mod port_owner;
 mod push;
+mod quotas;
 #[cfg(test)]
 mod reference;
 mod serve;
@@ -83,6 +84,9 @@ enum Command {
     /// Show what apps have used: uptime, CPU time, memory, requests and bytes.
     #[command(after_help = usage::EXAMPLES)]
     Usage(usage::UsageArgs),
+    /// Show the quotas in apps.json, with what is used of them.
+    #[command(after_help = quotas::EXAMPLES)]
+    Quotas(quotas::QuotasArgs),
     /// Start apps before their first request, or after a failure.
     Start(arguments::Apps),
     /// Stop apps; their next request starts them again.
@@ -135,6 +139,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Logs(args) => logs::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Usage(args) => usage::run(&args),
+        Command::Quotas(args) => quotas::run(&args),
         Command::Start(apps) => change::start(&apps),
         Command::Stop(apps) => change::stop(&apps),
         Command::Reload(apps) => change::reload(&apps),

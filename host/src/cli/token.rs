@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use atoll_host::internal::admin::{AppPattern, NewToken, Permission, Token};
+use atoll_host::config::AppPattern;
+use atoll_host::internal::admin::{NewToken, Permission, Token};
 use clap::{Args, Subcommand};
 use jiff::{Span, SpanRelativeTo, Timestamp};
 

@@ -1,6 +1,7 @@
 //! The file as a whole: its two forms, and what has to differ between its apps.
 
 use super::{
+    Config,
     app::{self, AppConfig, Defaults},
     build::BuildSettings,
     diagnostic::Report,
@@ -9,6 +10,7 @@ use super::{
     merge::overlay,
     node::{Node, quoted},
     origin::{Origin, Origins},
+    quota::{self, Quota},
     route::TakenRoutes,
     settings::Settings,
 };
@@ -21,15 +23,15 @@ use std::{
 const LIST_EXPECTED: &str = r#"a list of apps such as [{ "name": "hello", "path": "apps/hello" }]"#;
 const APP_EXPECTED: &str = r#"an app such as { "name": "hello", "path": "apps/hello" }"#;
 
-/// Reads the apps of a file's text; see [`Config::parse`](super::Config::parse).
-pub(super) fn read(text: &str, base_dir: &Path, file_name: &str) -> Result<Vec<AppConfig>, ConfigError> {
+/// Reads a file's text; see [`Config::parse`].
+pub(super) fn read(text: &str, base_dir: &Path, file_name: &str) -> Result<Config, ConfigError> {
     // Some editors put a byte order mark first. It is not part of the text, nor of its columns.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let report = Report::new(file_name, text);
-    let apps = match json::parse(text) {
+    let config = match json::parse(text) {
         Err(error) => {
             report.add("", error.span, error.message);
-            Vec::new()
+            Config::default()
         }
         Ok(value) => {
             let report = &report;
@@ -40,17 +42,18 @@ pub(super) fn read(text: &str, base_dir: &Path, file_name: &str) -> Result<Vec<A
         }
     };
     match report.into_diagnostics() {
-        none if none.is_empty() => Ok(apps),
+        none if none.is_empty() => Ok(config),
         diagnostics => Err(ConfigError::Invalid { diagnostics }),
     }
 }
 
-fn read_root<'d>(root: &Node<'d>, report: &'d Report<'d>, base_dir: &Path) -> Vec<AppConfig> {
+fn read_root<'d>(root: &Node<'d>, report: &'d Report<'d>, base_dir: &Path) -> Config {
     if root.is_list() {
-        return read_apps(root, &Defaults::default(), report, base_dir).unwrap_or_default();
+        let apps = read_apps(root, &Defaults::default(), report, base_dir);
+        return Config { apps: apps.unwrap_or_default(), ..Config::default() };
     }
     let Some(mut fields) = root.object(&format!("{LIST_EXPECTED}, or an object with `apps`")) else {
-        return Vec::new();
+        return Config::default();
     };
     if !fields.has("apps") && fields.has("name") {
         report.add(
@@ -58,13 +61,18 @@ fn read_root<'d>(root: &Node<'d>, report: &'d Report<'d>, base_dir: &Path) -> Ve
             fields.start(),
             format!("expected {LIST_EXPECTED}, found a single app: put it in [ ]"),
         );
-        return Vec::new();
+        return Config::default();
     }
     fields.optional("$schema", |node| node.text("the path or URL of a JSON schema", |_| true));
     let defaults = fields.optional("defaults", read_defaults).unwrap_or_default();
     let apps = fields.required("apps", LIST_EXPECTED, |node| read_apps(node, &defaults, report, base_dir));
+    let quotas = fields.optional("quotas", read_quotas);
     fields.finish();
-    apps.unwrap_or_default()
+    Config { apps: apps.unwrap_or_default(), quotas: quotas.unwrap_or_default() }
+}
+
+fn read_quotas(node: &Node<'_>) -> Option<Vec<Quota>> {
+    Some(node.list(quota::EXPECTED)?.iter().filter_map(quota::read).collect())
 }
 
 fn read_defaults(node: &Node<'_>) -> Option<Defaults> {
@@ -155,7 +163,7 @@ impl<'d> Builds<'d> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Config;
+    use super::super::{Period, QuotaAction};
     use super::*;
 
     fn parse(text: &str) -> Result<Config, String> {
@@ -283,6 +291,49 @@ mod tests {
                 "    |     ^^^",
             ],
         );
+    }
+
+    #[test]
+    fn quotas_are_limits_for_apps_by_name() {
+        let file = |quota: &str| parse(&format!(r#"{{ "apps": [], "quotas": [{quota}] }}"#));
+        let quotas = file(r#"{ "apps": ["a", "b-*"], "period": "day", "requests": 5, "cpu_seconds": null }"#)
+            .unwrap()
+            .quotas;
+        let [quota] = &quotas[..] else { panic!("{quotas:?}") };
+        assert_eq!((quota.names().as_str(), quota.period, quota.requests), ("a, b-*", Period::Day, Some(5)));
+        assert_eq!((quota.cpu_seconds, quota.action, quota.throttle_rate), (None, QuotaAction::Refuse, 1));
+        for (quota, message) in [
+            (
+                r#"{ "apps": ["a"] }"#,
+                r#"quotas[0]: expected a quota such as { "apps": ["acme-*"], "cpu_seconds": 36000 } with at least one of `cpu_seconds`, `memory_gib_hours`, `requests` and `storage`, found an object"#,
+            ),
+            (r#"{ "requests": 1 }"#, "quotas[0].apps: missing field `apps`, expected a list of names"),
+            (r#"{ "apps": [], "requests": 1 }"#, "with at least one, found an empty list"),
+            (
+                r#"{ "apps": ["*-a"], "requests": 1 }"#,
+                r#"quotas[0].apps[0]: expected the name of an app, a beginning of names"#,
+            ),
+            (
+                r#"{ "apps": ["a"], "requests": 0 }"#,
+                "quotas[0].requests: expected a whole number, at least 1 (or null for no limit), found 0",
+            ),
+            (r#"{ "apps": ["a"], "storage": "1G" }"#, r#"(did you mean "1GiB"?)"#),
+            (
+                r#"{ "apps": ["a"], "requests": 1, "period": "year" }"#,
+                r#"expected "hour", "day" or "month", found "year""#,
+            ),
+            (
+                r#"{ "apps": ["a"], "requests": 1, "action": "stop" }"#,
+                r#"expected "warn", "throttle" or "refuse", found "stop""#,
+            ),
+            (
+                r#"{ "apps": ["a"], "request": 1, "storage": 1 }"#,
+                "unknown field `request`, did you mean `requests`?",
+            ),
+        ] {
+            let error = file(quota).unwrap_err();
+            assert!(error.contains(message), "{quota}: {error}");
+        }
     }
 
     #[test]

@@ -30,18 +30,18 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
         queue: fields.optional("queue", |node| node.whole(&settings::QUEUE, "", "")).unwrap_or(base.queue),
         max_concurrency: fields
             .optional("max_concurrency", |node| {
-                or_null(node, |node| node.whole(&settings::MAX_CONCURRENCY, "", " (or null for no limit)"))
+                node.or_null(|node| node.whole(&settings::MAX_CONCURRENCY, "", " (or null for no limit)"))
             })
             .unwrap_or(base.max_concurrency),
         rate: fields
             .optional("rate", |node| {
-                or_null(node, |node| {
+                node.or_null(|node| {
                     node.whole(&settings::RATE, " of requests for each second", " (or null for no limit)")
                 })
             })
             .unwrap_or(base.rate),
         heap_soft_limit: fields
-            .optional("heap_soft_limit", |node| or_null(node, |node| node.bytes(&settings::HEAP_SOFT_LIMIT)))
+            .optional("heap_soft_limit", |node| node.or_null(|node| node.bytes(&settings::HEAP_SOFT_LIMIT)))
             .unwrap_or(base.heap_soft_limit),
         body_limit: fields
             .optional("body_limit", |node| node.bytes(&settings::BODY_LIMIT))
@@ -80,19 +80,19 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
         },
         env_file: fields.optional("env_file", env_files).unwrap_or_else(|| base.env_file.clone()),
         inherit: fields.optional("inherit", names_of_variables).unwrap_or_else(|| base.inherit.clone()),
-        dir: fields.optional("dir", |node| or_null(node, folder)).unwrap_or_else(|| base.dir.clone()),
+        dir: fields.optional("dir", |node| node.or_null(folder)).unwrap_or_else(|| base.dir.clone()),
         config: fields.optional("config", Node::json).unwrap_or_else(|| base.config.clone()),
         data: fields
-            .optional("data", |node| or_null(node, absolute_path))
+            .optional("data", |node| node.or_null(absolute_path))
             .unwrap_or_else(|| base.data.clone()),
         max_restarts: fields
             .optional("max_restarts", |node| node.whole(&settings::MAX_RESTARTS, "", ""))
             .unwrap_or(base.max_restarts),
         isolation: fields
-            .optional("isolation", |node| word(node, Isolation::EXPECTED, Isolation::from_word))
+            .optional("isolation", |node| node.word(Isolation::EXPECTED, Isolation::from_word))
             .unwrap_or(base.isolation),
         on_fault: fields
-            .optional("on_fault", |node| word(node, OnFault::EXPECTED, OnFault::from_word))
+            .optional("on_fault", |node| node.word(OnFault::EXPECTED, OnFault::from_word))
             .unwrap_or(base.on_fault),
         stack_size: fields
             .optional("stack_size", |node| node.bytes(&settings::STACK_SIZE))
@@ -107,7 +107,7 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
         rewrite: fields.optional("rewrite", Node::boolean).unwrap_or(base.rewrite),
         app_header: fields.optional("app_header", Node::boolean).unwrap_or(base.app_header),
         headers: fields.optional("headers", response_headers::read).unwrap_or_default().over(&base.headers),
-        cors: fields.optional("cors", |node| or_null(node, cors::read)).unwrap_or_else(|| base.cors.clone()),
+        cors: fields.optional("cors", |node| node.or_null(cors::read)).unwrap_or_else(|| base.cors.clone()),
         build: fields
             .optional("build", |node| build::read(node, &base.build))
             .unwrap_or_else(|| base.build.clone()),
@@ -115,32 +115,22 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
             .optional("library_limit", |node| node.bytes(&settings::LIBRARY_LIMIT))
             .unwrap_or(base.library_limit),
         reload: fields
-            .optional("reload", |node| word(node, ReloadMode::EXPECTED, ReloadMode::from_word))
+            .optional("reload", |node| node.word(ReloadMode::EXPECTED, ReloadMode::from_word))
             .unwrap_or(base.reload),
         runtime: fields
-            .optional("runtime", |node| word(node, Runtime::EXPECTED, Runtime::from_word))
+            .optional("runtime", |node| node.word(Runtime::EXPECTED, Runtime::from_word))
             .unwrap_or(base.runtime),
         keep: fields.optional("keep", |node| node.whole(&settings::KEEP, "", "")).unwrap_or(base.keep),
         preflight: fields.optional("preflight", Node::boolean).unwrap_or(base.preflight),
         sandbox: fields
-            .optional("sandbox", |node| or_null(node, sandbox::read))
+            .optional("sandbox", |node| node.or_null(sandbox::read))
             .unwrap_or_else(|| base.sandbox.clone()),
     }
 }
 
 /// `null` is a value of this setting: an app says with it that the timeout of `defaults` is not for it.
 fn time_or_never(node: &Node<'_>) -> Option<Option<u64>> {
-    or_null(node, |node| node.whole(&settings::SOME_TIME, " of milliseconds", " (or null for never)"))
-}
-
-/// A value of a setting that can be switched off, which an app does with `null` where `defaults` has switched it on.
-fn or_null<'d, T>(node: &Node<'d>, read: impl FnOnce(&Node<'d>) -> Option<T>) -> Option<Option<T>> {
-    if node.is_null() { Some(None) } else { read(node).map(Some) }
-}
-
-/// One of a few words.
-fn word<T>(node: &Node<'_>, expected: &'static str, from_word: fn(&str) -> Option<T>) -> Option<T> {
-    node.text(expected, |word| from_word(word).is_some()).and_then(|word| from_word(&word))
+    node.or_null(|node| node.whole(&settings::SOME_TIME, " of milliseconds", " (or null for never)"))
 }
 
 fn names_of_variables(node: &Node<'_>) -> Option<Vec<String>> {

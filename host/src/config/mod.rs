@@ -37,6 +37,7 @@
 //! ```
 
 mod app;
+mod app_pattern;
 mod build;
 pub(crate) mod byte_size;
 mod cors;
@@ -55,6 +56,7 @@ mod node;
 mod on_fault;
 mod origin;
 mod place;
+mod quota;
 mod ranges;
 mod reload_mode;
 mod response_headers;
@@ -69,6 +71,7 @@ mod template;
 
 pub use app::AppConfig;
 pub(crate) use app::{MAX_APP_NAME, is_app_name};
+pub use app_pattern::{AppPattern, NoAppPattern};
 pub use build::BuildSettings;
 pub use cors::CorsSettings;
 pub use diagnostic::Diagnostic;
@@ -81,6 +84,7 @@ pub use isolation::Isolation;
 pub use on_fault::OnFault;
 pub use origin::{Origin, Origins};
 pub(crate) use place::Place;
+pub use quota::{Period, Quota, QuotaAction};
 pub use reload_mode::ReloadMode;
 pub use response_headers::ResponseHeaders;
 pub use route::Route;
@@ -101,13 +105,15 @@ use crate::fs::regular_file;
 /// How many bytes `apps.json` may have.
 pub const FILE_LIMIT: u64 = 16 << 20;
 
-/// A checked `apps.json`: every app with all of its settings.
+/// A checked `apps.json`: every app with all of its settings, and the quotas.
 ///
 /// Compare the [`AppConfig`]s of two of these to see which apps an edit of the file changed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
     /// The apps in the order of the file. Their names differ, and so do their ids where given.
     pub apps: Vec<AppConfig>,
+    /// What they may use. An app may share several.
+    pub quotas: Vec<Quota>,
 }
 
 impl Config {
@@ -155,7 +161,7 @@ impl Config {
     /// # Ok::<(), atoll_host::config::ConfigError>(())
     /// ```
     pub fn parse(text: &str, base_dir: &Path, file_name: &str) -> Result<Config, ConfigError> {
-        document::read(text, base_dir, file_name).map(|apps| Config { apps })
+        document::read(text, base_dir, file_name)
     }
 
     /// The app with this name.

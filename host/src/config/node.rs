@@ -187,6 +187,16 @@ impl<'d> Node<'d> {
         }
     }
 
+    /// What `read` makes of it, or of `null` nothing, which is a value as well.
+    pub(super) fn or_null<T>(&self, read: impl FnOnce(&Self) -> Option<T>) -> Option<Option<T>> {
+        if self.is_null() { Some(None) } else { read(self).map(Some) }
+    }
+
+    /// One of a few words.
+    pub(super) fn word<T>(&self, expected: &str, from_word: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.text(expected, |word| from_word(word).is_some()).and_then(|word| from_word(&word))
+    }
+
     /// Whatever JSON is there.
     pub(super) fn json(&self) -> Option<serde_json::Value> {
         match serde_json::from_str(&self.report.text()[self.span()]) {

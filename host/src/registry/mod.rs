@@ -1,5 +1,7 @@
 //! The registered apps, by name.
 
+mod quota_status;
+mod quotas;
 mod registrar;
 
 use std::collections::HashMap;
@@ -9,10 +11,16 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use crate::app::handle::App;
-use crate::config::{AppConfig, Config, Route};
+use crate::config::{AppConfig, Config, Quota, Route};
 use crate::dispatch::app_index::{AppIndex, Table};
 use crate::dispatch::routes::Routes;
+use crate::observe::unix_time::now_ms;
+use crate::observe::usage::Ledger;
 
+use self::quotas::Quotas;
+
+pub use self::quota_status::{QuotaLevel, QuotaStatus, QuotaUsage};
+pub(crate) use self::quotas::WARNING_PERCENT;
 pub use self::registrar::{Registrar, RegistrarBuilder};
 
 /// The registered apps. Reading is free of locks; a [`Registrar`] changes it.
@@ -23,6 +31,7 @@ pub struct Registry {
     configs: Mutex<HashMap<String, AppConfig>>,
     /// Notifies that something was applied.
     applied: watch::Sender<()>,
+    quotas: Quotas,
 }
 
 /// What an [`apply`](Registrar::apply) did, by the apps' names.
@@ -145,10 +154,26 @@ impl Registry {
             config.routes.iter().for_each(|route| routes.add(route, app.clone()));
         }
         *configs = wanted;
+        self.quotas.configure(&config.quotas);
         self.index.replace(Table { apps, routes });
         drop(configs);
         self.applied.send_replace(());
         changes
+    }
+
+    /// Counts what the apps have used of their quotas by now.
+    fn count_quotas(&self, ledger: &Ledger) {
+        self.quotas.count(ledger, now_ms(), self.index.table().apps.values());
+    }
+
+    /// The quotas in the order of the file, as they were last counted.
+    pub(crate) fn quotas(&self) -> Vec<QuotaStatus> {
+        self.quotas.list()
+    }
+
+    /// The quotas as they are in the file.
+    pub(crate) fn quota_limits(&self) -> Vec<Quota> {
+        self.quotas().into_iter().map(|status| status.quota).collect()
     }
 
     /// Takes all apps down, and waits until they are.

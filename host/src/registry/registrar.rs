@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use atoll_port::CallSink;
+use tokio::sync::watch;
+use tokio::task::spawn_local;
 
 use super::{Changes, Registry};
 use crate::app::libraries::Libraries;
@@ -17,6 +19,7 @@ use crate::library::loader::{Dlopen, Loader};
 use crate::library::preflight::Opener;
 use crate::observe::events::EventBus;
 use crate::observe::trace::SpanSink;
+use crate::observe::usage::Ledger;
 use crate::watch::Watcher;
 
 /// Adds and removes the apps of a [`Registry`], on the thread that runs their supervisors. Every kind of host is made of
@@ -86,6 +89,7 @@ impl RegistrarBuilder {
         )?;
         let registry = Arc::new(Registry::default());
         let call_sink = AppCalls::start(registry.index.clone());
+        spawn_local(follow_usage(Arc::downgrade(&registry), resources.usage.written()));
         Ok(Registrar { registry, resources, call_sink })
     }
 }
@@ -112,7 +116,10 @@ impl Registrar {
     /// # Panics
     /// Outside of a [`LocalSet`](tokio::task::LocalSet).
     pub fn apply(&self, config: &Config) -> Changes {
-        self.registry.apply(config, |app| supervisor::register(app, &self.resources, self.call_sink.clone()))
+        let register = |app: &_| supervisor::register(app, &self.resources, self.call_sink.clone());
+        let changes = self.registry.apply(config, register);
+        self.registry.count_quotas(&self.resources.usage.written().borrow());
+        changes
     }
 
     /// Stops all apps, and waits until they are unloaded or pinned.
@@ -143,5 +150,13 @@ impl Registrar {
     /// What the apps share.
     pub(crate) fn resources(&self) -> &AppResources {
         &self.resources
+    }
+}
+
+/// Counts what is used of quotas whenever usage was written, until the registry or the host ends.
+async fn follow_usage(registry: Weak<Registry>, mut written: watch::Receiver<Ledger>) {
+    while written.changed().await.is_ok() {
+        let Some(registry) = registry.upgrade() else { return };
+        registry.count_quotas(&written.borrow_and_update());
     }
 }

@@ -34,6 +34,7 @@ use super::tokens::Token;
 use crate::admin::host_lock;
 use crate::observe::entries::LogEntry;
 use crate::observe::usage::UsageReport;
+use crate::registry::QuotaStatus;
 
 /// How long a connection to a server, with its TLS handshake, may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -133,6 +134,14 @@ impl AdminClient {
         let parameters = [parameter("since_ms", since_ms), parameter("until_ms", until_ms)];
         let parameters: Vec<String> = parameters.into_iter().flatten().collect();
         self.get(&format!("/api/v1/usage?{}", parameters.join("&")))
+    }
+
+    /// The quotas, with what is used of them.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn quotas(&mut self) -> Result<Vec<QuotaStatus>, AdminError> {
+        self.get("/api/v1/quotas")
     }
 
     /// Starts an app, also one that has failed; the number of the generation that serves then.

@@ -15,11 +15,13 @@ use prometheus_client::registry::{Registry, Unit};
 use super::certificates::Certificates;
 use super::plain;
 use super::process::Process;
+use super::quotas::Quotas;
 use crate::app::handle::App;
 use crate::app::pins::PinnedGeneration;
 use crate::generation::handle::Generation;
 use crate::observe::certificates::CertificateEntry;
 use crate::observe::metrics::{Counter, Histogram, Metrics};
+use crate::registry::QuotaStatus;
 
 /// The form of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,16 +47,18 @@ impl Exposition {
     }
 }
 
-/// The text for these apps, pinned generations and certificates, and for the process.
+/// The text for these apps, pinned generations, certificates and quotas, and for the process.
 pub(crate) fn expose(
     form: Exposition,
     apps: Vec<Arc<App>>,
     pinned: Vec<PinnedGeneration>,
     certificates: Vec<CertificateEntry>,
+    quotas: Vec<QuotaStatus>,
 ) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Apps { apps, pinned }));
     registry.register_collector(Box::new(Certificates(certificates)));
+    registry.register_collector(Box::new(Quotas(quotas)));
     registry.register_collector(Box::new(Process));
     let mut text = String::with_capacity(64 * 1024);
     text::encode(&mut text, &registry)?;
@@ -325,7 +329,7 @@ mod tests {
 
     #[test]
     fn the_book_has_all_metrics_and_no_others() {
-        let text = expose(Exposition::Prometheus, Vec::new(), Vec::new(), Vec::new()).unwrap();
+        let text = expose(Exposition::Prometheus, Vec::new(), Vec::new(), Vec::new(), Vec::new()).unwrap();
         let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
         let names: BTreeSet<_> = names.collect();
         let rows = include_str!("../../../../docs/src/metrics.md")

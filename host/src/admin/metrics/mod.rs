@@ -4,5 +4,6 @@ mod certificates;
 mod exposition;
 mod plain;
 mod process;
+mod quotas;
 
 pub(crate) use self::exposition::{Exposition, expose};

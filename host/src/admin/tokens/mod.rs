@@ -3,6 +3,6 @@
 mod scope;
 mod store;
 
-pub use self::scope::{AppPattern, NoAppPattern, NoPermission, Permission, Token};
+pub use self::scope::{NoPermission, Permission, Token};
 pub(crate) use self::store::MAX_TOKENS;
 pub(super) use self::store::{Tokens, TokensError};

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::config::is_app_name;
+use crate::config::AppPattern;
 
 /// What a token allows its holder to do with the apps of its scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -46,67 +46,6 @@ impl fmt::Display for Permission {
             Self::Operate => "operate",
             Self::Deploy => "deploy",
         })
-    }
-}
-
-/// An app by its name, the apps whose names begin with a prefix, such as `acme-*`, or all apps: `*`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schema(value_type = String, pattern = r"^(\*|[A-Za-z0-9][A-Za-z0-9._-]{0,63}\*?)$")]
-pub struct AppPattern(String);
-
-/// A text is no pattern for the names of apps.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid app {0:?}: expected the name of an app, a prefix such as acme-*, or * for all apps")]
-pub struct NoAppPattern(String);
-
-impl FromStr for AppPattern {
-    type Err = NoAppPattern;
-
-    /// ```
-    /// use atoll_host::internal::admin::AppPattern;
-    ///
-    /// let acme: AppPattern = "acme-*".parse().unwrap();
-    /// assert!(acme.matches("acme-shop") && !acme.matches("acme"));
-    /// assert!("*-shop".parse::<AppPattern>().is_err());
-    /// ```
-    fn from_str(text: &str) -> Result<Self, NoAppPattern> {
-        let is_pattern = text == "*" || is_app_name(text.strip_suffix('*').unwrap_or(text));
-        if is_pattern { Ok(Self(text.to_owned())) } else { Err(NoAppPattern(text.to_owned())) }
-    }
-}
-
-impl TryFrom<String> for AppPattern {
-    type Error = NoAppPattern;
-
-    fn try_from(text: String) -> Result<Self, NoAppPattern> {
-        text.parse()
-    }
-}
-
-impl From<AppPattern> for String {
-    fn from(pattern: AppPattern) -> Self {
-        pattern.0
-    }
-}
-
-impl fmt::Display for AppPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl AppPattern {
-    /// Whether an app of this name is meant.
-    pub fn matches(&self, app: &str) -> bool {
-        match self.0.strip_suffix('*') {
-            Some(prefix) => app.starts_with(prefix),
-            None => self.0 == app,
-        }
-    }
-
-    fn is_all(&self) -> bool {
-        self.0 == "*"
     }
 }
 
@@ -150,24 +89,6 @@ mod tests {
             permissions: permissions.iter().copied().collect(),
             created_ms: 0,
             expires_ms: Some(10),
-        }
-    }
-
-    #[test]
-    fn a_pattern_is_a_name_a_prefix_or_all() {
-        for (pattern, app, matches) in [
-            ("shop", "shop", true),
-            ("shop", "shop2", false),
-            ("shop*", "shop2", true),
-            ("acme-*", "acme-", true),
-            ("acme-*", "acme", false),
-            ("acme-*", "evil-acme-", false),
-            ("*", "any", true),
-        ] {
-            assert_eq!(pattern.parse::<AppPattern>().unwrap().matches(app), matches, "{pattern} {app}");
-        }
-        for wrong in ["", "**", "a*b", "../a", "a/*", "-*", "a b"] {
-            assert!(wrong.parse::<AppPattern>().is_err(), "{wrong}");
         }
     }
 

@@ -17,7 +17,7 @@ use crate::library::stage::Staging;
 use crate::observe::events::{EventBus, EventKind};
 use crate::observe::history;
 use crate::observe::unix_time::now_ms;
-use crate::registry::Registry;
+use crate::registry::{QuotaStatus, Registry};
 
 /// What keeps the versions of a host's apps, and puts them into the folder that it serves.
 #[derive(Debug)]
@@ -67,7 +67,25 @@ impl Deployer {
         piece: actix_web::web::Bytes,
     ) -> Result<UploadStatus, Problem> {
         let this = self.clone();
-        blocking(move || this.versions.append(&app, &hash, offset, size, this.upload_limit, &piece)).await
+        blocking(move || {
+            this.versions.check_storage(&app, size.saturating_sub(offset), &this.registry.quota_limits())?;
+            this.versions.append(&app, &hash, offset, size, this.upload_limit, &piece)
+        })
+        .await
+    }
+
+    /// With how much the host keeps of the apps of each quota that limits it.
+    pub(in crate::admin) async fn with_storage(
+        self: Arc<Self>,
+        mut quotas: Vec<QuotaStatus>,
+    ) -> Result<Vec<QuotaStatus>, Problem> {
+        blocking(move || {
+            for status in quotas.iter_mut().filter(|status| status.quota.storage.is_some()) {
+                status.used.storage = Some(self.versions.stored(&status.quota)?);
+            }
+            Ok(quotas)
+        })
+        .await
     }
 
     /// The versions of an app.

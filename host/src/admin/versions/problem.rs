@@ -14,7 +14,7 @@ impl From<VersionError> for Problem {
             | VersionError::Damaged { .. }
             | VersionError::NotSealed
             | VersionError::Ambiguous { .. } => ProblemKind::BadRequest,
-            VersionError::TooLarge { .. } => ProblemKind::BodyTooLarge,
+            VersionError::TooLarge { .. } | VersionError::Storage { .. } => ProblemKind::BodyTooLarge,
             VersionError::Unknown { .. } => ProblemKind::NotFound,
             VersionError::NoFolder
             | VersionError::Offset { .. }

@@ -33,21 +33,21 @@ pub(in crate::config) fn read(node: &Node<'_>) -> Option<SandboxSettings> {
         udp: fields.optional("udp", Node::boolean).unwrap_or(base.udp),
         unix_sockets: fields.optional("unix_sockets", Node::boolean).unwrap_or(base.unix_sockets),
         exec: fields.optional("exec", Node::boolean).unwrap_or(base.exec),
-        user: fields.optional("user", |node| or_null(node, user)).unwrap_or(base.user),
+        user: fields.optional("user", |node| node.or_null(user)).unwrap_or(base.user),
         memory: fields
-            .optional("memory", |node| or_null(node, |node| node.bytes(&MEMORY)))
+            .optional("memory", |node| node.or_null(|node| node.bytes(&MEMORY)))
             .unwrap_or(base.memory),
         cpu_seconds: fields
-            .optional("cpu_seconds", |node| or_null(node, |node| node.whole(&SOME, " of seconds", OR_NULL)))
+            .optional("cpu_seconds", |node| node.or_null(|node| node.whole(&SOME, " of seconds", OR_NULL)))
             .unwrap_or(base.cpu_seconds),
         cpu_percent: fields
-            .optional("cpu_percent", |node| or_null(node, |node| node.whole(&SOME, " of percent", OR_NULL)))
+            .optional("cpu_percent", |node| node.or_null(|node| node.whole(&SOME, " of percent", OR_NULL)))
             .unwrap_or(base.cpu_percent),
         threads: fields
-            .optional("threads", |node| or_null(node, |node| node.whole(&SOME, "", OR_NULL)))
+            .optional("threads", |node| node.or_null(|node| node.whole(&SOME, "", OR_NULL)))
             .unwrap_or(base.threads),
         open_files: fields
-            .optional("open_files", |node| or_null(node, |node| node.whole(&OPEN_FILES, "", OR_NULL)))
+            .optional("open_files", |node| node.or_null(|node| node.whole(&OPEN_FILES, "", OR_NULL)))
             .unwrap_or(base.open_files),
         namespaces: fields.optional("namespaces", namespaces).unwrap_or(base.namespaces),
     };
@@ -62,10 +62,6 @@ pub(in crate::config) fn schema(generator: &mut SchemaGenerator) -> Schema {
     schema.insert("type".into(), json!(["string", "object", "null"]));
     schema.insert("pattern".into(), json!("^(standard|strict)$"));
     schema
-}
-
-fn or_null<'d, T>(node: &Node<'d>, read: impl FnOnce(&Node<'d>) -> Option<T>) -> Option<Option<T>> {
-    if node.is_null() { Some(None) } else { read(node).map(Some) }
 }
 
 /// One of these values, by its name.

@@ -34,6 +34,12 @@ pub(crate) enum VersionError {
     /// A file is too large.
     #[error("the file is too large: found {found} bytes, the limit is {limit} (--upload-limit of the host)")]
     TooLarge { found: u64, limit: u64 },
+    /// A quota does not leave as much.
+    #[error(
+        "the quota of {apps} allows {limit} bytes of uploads and versions (storage): {stored} are kept, and {more} more do not fit; \
+        remove apps, lower their setting `keep`, or ask for a larger quota"
+    )]
+    Storage { apps: String, stored: u64, more: u64, limit: u64 },
     /// A piece of a file is not where it can be appended.
     #[error(
         "the host has {received} bytes of this file, so that a piece of {piece} bytes at {offset}, of {size}, does not fit; \

@@ -7,6 +7,7 @@ mod admission;
 mod error;
 mod index;
 mod limits;
+mod storage;
 mod store;
 mod uploads;
 mod version;

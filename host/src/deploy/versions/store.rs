@@ -26,7 +26,7 @@ const INDEX_LIMIT: u64 = 64 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct Versions {
     /// `None`: the host keeps nothing.
-    folder: Option<PathBuf>,
+    pub(super) folder: Option<PathBuf>,
 }
 
 impl Versions {
@@ -140,14 +140,8 @@ impl Versions {
     /// # Errors
     /// The folder or a list cannot be read.
     pub(crate) fn interrupted(&self) -> Result<Vec<(String, String)>, VersionError> {
-        let Some(folder) = &self.folder else { return Ok(Vec::new()) };
-        let entries = match fs::read_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(|reason| VersionError::File { path: folder.clone(), reason })?,
-        };
-        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
         let mut found = Vec::new();
-        for app in names.filter(|name| is_app_name(name)) {
+        for app in self.apps()? {
             if let Some(id) = self.index(&app)?.promoting {
                 found.push((app, id));
             }

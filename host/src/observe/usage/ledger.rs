@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::amounts::Amounts;
-use super::past::Past;
+use super::past::{Past, first_hour};
 use super::rows::{Key, Rows};
+use crate::config::Period;
 
 /// All that was counted. A clone is cheap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,6 +89,17 @@ impl Ledger {
         if let Some(past) = self.new_past(at_ms) {
             self.set_past(past, at_ms);
         }
+    }
+
+    /// What each app has used in the period that a time is in.
+    pub(crate) fn used_in(&self, period: Period, at_ms: u64) -> BTreeMap<Arc<str>, Amounts> {
+        let first = first_hour(period, hour_of(at_ms));
+        let kept = self.hours().filter(|(hour, _)| *hour >= first).map(|(_, rows)| rows);
+        let mut used = BTreeMap::<Arc<str>, Amounts>::new();
+        for (key, amounts) in self.past.unfinished(period, first).chain(kept).flat_map(Rows::iter) {
+            used.entry(key.app.clone()).or_default().add(amounts);
+        }
+        used
     }
 
     /// All hours that are kept apart, with those that are both past and current twice.

@@ -18,6 +18,8 @@ mod store;
 pub use self::report::{UsageEntry, UsageReport};
 pub use self::store::{UsageError, folder_of, read};
 
+pub(crate) use self::amounts::Amounts;
+pub(crate) use self::ledger::Ledger;
 pub(crate) use self::meter::{Meter, Metering, Source};
 pub(crate) use self::past::{KEPT_HOURS, KEPT_ROWS};
 pub(crate) use self::recorder::{Recorder, WRITE_INTERVAL};

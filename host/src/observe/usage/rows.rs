@@ -54,6 +54,14 @@ impl Rows {
         others.iter().for_each(|(key, amounts)| self.add(key, amounts));
     }
 
+    /// Adds all rows of another list, each app's together.
+    pub(crate) fn add_by_app(&mut self, others: &Self) {
+        let library: Arc<str> = OTHERS.into();
+        for (key, amounts) in others.iter() {
+            self.add(&Key { app: key.app.clone(), library: library.clone() }, amounts);
+        }
+    }
+
     /// The rows, by app and library.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Amounts)> {
         self.0.iter()

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use super::ledger::Ledger;
 use super::meter::Meter;
@@ -17,7 +17,7 @@ pub(crate) struct Usage(Arc<Shared>);
 struct Shared {
     meters: Mutex<Vec<Arc<Meter>>>,
     /// What was written last.
-    written: ArcSwap<Ledger>,
+    written: watch::Sender<Ledger>,
 }
 
 impl Usage {
@@ -30,7 +30,7 @@ impl Usage {
 
     /// What was used, by app and library, from one time to another; see [`UsageReport::new`].
     pub(crate) fn report(&self, since_ms: Option<u64>, until_ms: Option<u64>) -> UsageReport {
-        UsageReport::new(&self.0.written.load(), since_ms, until_ms)
+        UsageReport::new(&self.0.written.borrow(), since_ms, until_ms)
     }
 
     /// Adds what all apps have used by now.
@@ -47,6 +47,11 @@ impl Usage {
 
     /// From now on, reports are of this.
     pub(super) fn publish(&self, ledger: Ledger) {
-        self.0.written.store(Arc::new(ledger));
+        self.0.written.send_replace(ledger);
+    }
+
+    /// What was written last, whenever it is.
+    pub(crate) fn written(&self) -> watch::Receiver<Ledger> {
+        self.0.written.subscribe()
     }
 }

@@ -11,6 +11,7 @@ use super::past::Past;
 use super::rows::{Key, Rows};
 use super::store::{FILE_LIMIT, Store};
 use super::*;
+use crate::config::Period;
 use crate::observe::metrics::Metrics;
 
 fn key(app: &str) -> Key {
@@ -54,6 +55,33 @@ fn the_oldest_hours_become_one_and_nothing_is_lost() {
     assert_eq!(report(Some(0), Some(5)), (0, Some(9)));
     assert_eq!(report(Some(20), Some(30)), (10, None));
     assert_eq!(report(Some(hours), None), (0, None));
+}
+
+#[test]
+fn a_period_is_complete_though_its_first_hours_are_no_longer_kept_apart() {
+    let (apps, hours) = (1000, 80);
+    let mut ledger = Ledger::default();
+    for hour in 0..hours {
+        for app in 0..apps {
+            ledger.add(hour * HOUR_MS, &key(&format!("a{app}")), &requests(1));
+        }
+        ledger.close_hours(hour * HOUR_MS);
+    }
+    assert!(ledger.past.hours.len() * apps <= KEPT_ROWS);
+    let of = |ledger: &Ledger, period: Period, hour: u64| {
+        let used = ledger.used_in(period, hour * HOUR_MS);
+        (used.len(), used.values().map(|used| used.requests).sum::<u64>() / apps as u64)
+    };
+    let last = hours - 1;
+    assert_eq!(of(&ledger, Period::Hour, last), (apps, 1));
+    assert_eq!(of(&ledger, Period::Day, last), (apps, hours % 24));
+    assert_eq!(of(&ledger, Period::Month, last), (apps, hours));
+    let february = 31 * 24;
+    for hour in [february, february + 1] {
+        ledger.add(hour * HOUR_MS, &key("a0"), &requests(apps as u64));
+        ledger.close_hours(hour * HOUR_MS);
+    }
+    assert_eq!(of(&ledger, Period::Month, february + 1), (1, 2));
 }
 
 #[test]

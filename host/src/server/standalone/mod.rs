@@ -125,7 +125,7 @@ fn serve(app: &str, library: &str, options: &Options) -> anyhow::Result<()> {
         let library = library.to_owned();
         let loader = move |staged| HotReload::new(staged, library);
         let registrar = Registrar::builder().with_details(true).with_loader(loader).build()?;
-        registrar.apply(&Config { apps: vec![config] });
+        registrar.apply(&Config { apps: vec![config], ..Config::default() });
         let alone = registrar.registry().get(app).context("the app was not registered")?;
         let server = Server::bind(alone, options.listen).map_err(|error| {
             anyhow!("cannot listen on {}: {error}; choose another address with --listen", options.listen)

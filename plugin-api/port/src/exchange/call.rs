@@ -76,6 +76,7 @@ pub fn from_problem(problem: Problem) -> ErrorObject<'static> {
     let code = match problem.kind() {
         ProblemKind::Overloaded
         | ProblemKind::RateLimited
+        | ProblemKind::QuotaUsedUp
         | ProblemKind::Unavailable
         | ProblemKind::UnknownApp => code::UNAVAILABLE,
         ProblemKind::DeadlineExceeded | ProblemKind::RequestTimeout => code::DEADLINE_EXCEEDED,

@@ -37,6 +37,8 @@ pub enum ProblemKind {
     BadGateway,
     /// More requests came within a second than the app takes.
     RateLimited,
+    /// The app has used up a quota.
+    QuotaUsedUp,
     /// The inbox is full, or as many requests are in flight as may be.
     Overloaded,
     /// App unavailable.
@@ -64,7 +66,7 @@ impl ProblemKind {
             Self::AppError(status) => status,
             Self::AppPanicked => 500,
             Self::BadGateway => 502,
-            Self::RateLimited => 429,
+            Self::RateLimited | Self::QuotaUsedUp => 429,
             Self::Overloaded | Self::Unavailable => 503,
             Self::DeadlineExceeded => 504,
         }
@@ -90,6 +92,7 @@ impl ProblemKind {
             Self::AppPanicked => "app-panicked",
             Self::BadGateway => "bad-gateway",
             Self::RateLimited => "rate-limited",
+            Self::QuotaUsedUp => "quota-used-up",
             Self::Overloaded => "overloaded",
             Self::Unavailable => "unavailable",
             Self::DeadlineExceeded => "deadline-exceeded",
@@ -117,6 +120,7 @@ impl ProblemKind {
             Self::AppPanicked => "The app panicked",
             Self::BadGateway => "Bad response from the app",
             Self::RateLimited => "Rate limit exceeded",
+            Self::QuotaUsedUp => "Quota used up",
             Self::Overloaded => "App overloaded",
             Self::Unavailable => "App unavailable",
             Self::DeadlineExceeded => "Deadline exceeded",
@@ -149,7 +153,8 @@ mod tests {
             ProblemKind::AppError(_) => ProblemKind::AppPanicked,
             ProblemKind::AppPanicked => ProblemKind::BadGateway,
             ProblemKind::BadGateway => ProblemKind::RateLimited,
-            ProblemKind::RateLimited => ProblemKind::Overloaded,
+            ProblemKind::RateLimited => ProblemKind::QuotaUsedUp,
+            ProblemKind::QuotaUsedUp => ProblemKind::Overloaded,
             ProblemKind::Overloaded => ProblemKind::Unavailable,
             ProblemKind::Unavailable => ProblemKind::DeadlineExceeded,
             ProblemKind::DeadlineExceeded => return None,

@@ -9,7 +9,7 @@ mod support;
 use browser::{Browser, Chromium};
 use fantoccini::key::Key;
 use serde_json::{Value, json};
-use support::{Call, Connection, Host, Launch, Reply, library};
+use support::{Call, Connection, Host, Launch, Reply, library, wait_until};
 
 /// A host with the dashboard.
 fn launch(apps: Value) -> Launch {
@@ -56,6 +56,33 @@ fn a_request_is_seen_as_it_happens() {
             .await;
         host.get("/apps/bad/panic");
         browser.until(&format!("{}.cells[7].innerText.trim() === '1'", row("bad"))).await;
+    });
+}
+
+#[test]
+fn charts_begin_with_what_the_host_has_kept() {
+    let Some(chromium) = Chromium::installed() else { return };
+    let host = launch(hello_and_bad()).start();
+    for _ in 0..50 {
+        assert_eq!(host.get("/apps/hello/greet/ada").status, 200);
+    }
+    // In a point of five seconds, they are ten a second.
+    let rate = |path: &str| {
+        let history = ask(&host, &Call::get(path)).json();
+        assert_eq!(history["step_ms"], 5000);
+        let points = history["points"].as_array().unwrap().clone();
+        points.iter().map(|point| point["per_second"].as_f64().unwrap()).fold(0.0, f64::max)
+    };
+    wait_until("the host has kept a point", || rate("/api/v1/apps/hello/stats") > 1.0);
+    assert!(rate("/api/v1/stats/history") > 1.0);
+    assert_eq!(rate("/api/v1/apps/bad/stats"), 0.0);
+    ask(&host, &Call::get("/api/v1/apps/nobody/stats")).problem(404, "unknown-app");
+    chromium.drive(async |browser| {
+        for route in ["", "#/apps/hello"] {
+            browser.goto(&page(&host, route)).await;
+            let label = "document.querySelector('.chart svg')?.ariaLabel";
+            browser.until(&format!("/requests\\/s: 0 now, between 0 and [1-9]/.test({label})")).await;
+        }
     });
 }
 

@@ -19,7 +19,7 @@ use super::model::{
 };
 use super::openapi::{Named, Refused, Security, Unable};
 use super::state::State;
-use super::stats::{self, Stats};
+use super::stats::{self, Stats, StatsHistory};
 use super::versions::Deployer;
 use super::{token_api, versions};
 use crate::admin::metrics::Exposition;
@@ -44,7 +44,7 @@ const RECORDS: usize = 100;
     ),
     paths(
         show_status, list_apps, show_app, start_app, stop_app, reload_app, enable_app, disable_app,
-        set_log_level, show_log, follow_log, follow_events, follow_stats, show_usage, show_quotas, show_config, show_metrics, invoke_app, show_api,
+        set_log_level, show_log, follow_log, follow_events, follow_stats, show_stats_history, show_app_stats, show_usage, show_quotas, show_config, show_metrics, invoke_app, show_api,
         token_api::list_tokens, token_api::create_token, token_api::revoke_token, versions::api::show_file,
         versions::api::append_to_file, versions::api::list_versions, versions::api::push_version,
         versions::api::promote_version, versions::api::roll_app_back
@@ -82,6 +82,8 @@ pub(super) fn configure(service: &mut ServiceConfig) {
         .service(invoke_app)
         .service(show_metrics)
         .service(follow_stats)
+        .service(show_stats_history)
+        .service(show_app_stats)
         .service(show_api)
         .configure(token_api::configure)
         .configure(versions::api::configure);
@@ -314,6 +316,21 @@ async fn follow_events(state: Data<State>) -> HttpResponse {
 #[get("/api/v1/stats")]
 async fn follow_stats(state: Data<State>) -> HttpResponse {
     stats::response(state.into_inner())
+}
+
+/// The figures of all apps together in the last 15 minutes
+#[utoipa::path(tag = "host", responses((status = 200, body = StatsHistory)))]
+#[get("/api/v1/stats/history")]
+async fn show_stats_history(state: Data<State>) -> Json<StatsHistory> {
+    Json(state.history.of(None))
+}
+
+/// The figures of an app in the last 15 minutes
+#[utoipa::path(tag = "apps", params(Named), responses((status = 200, body = StatsHistory), Refused))]
+#[get("/api/v1/apps/{app}/stats")]
+async fn show_app_stats(state: Data<State>, path: Path<Named>) -> Answer<StatsHistory> {
+    let app = state.app(&path.app)?;
+    Ok(Json(state.history.of(Some(app.name()))))
 }
 
 /// Which usage to return.

@@ -6,6 +6,7 @@ use atoll_port::shared_memory;
 
 use crate::abi::fault::{record, unwind};
 use crate::abi::panic_report;
+use crate::admin::stats::{HISTORY_LENGTH, HISTORY_STEP};
 use crate::admin::tokens::MAX_TOKENS;
 use crate::app::environment::{ENV_FILE_LIMIT, SECRET_LIMIT};
 use crate::app::file_lookups;
@@ -67,6 +68,8 @@ pub(crate) fn all(server: &ServerLimits) -> impl Iterator<Item = (&'static str, 
         ("secret", SECRET_LIMIT),
         ("small_file", regular_file::SMALL_FILE_LIMIT),
         ("spare_files", spare_files::SPARE_FILES as u64),
+        ("stats_history_ms", milliseconds(HISTORY_LENGTH)),
+        ("stats_history_step_ms", milliseconds(HISTORY_STEP)),
         ("tokens", MAX_TOKENS as u64),
         ("upload_kept_ms", milliseconds(UPLOAD_KEPT)),
         ("upload_piece", UPLOAD_PIECE as u64),

@@ -21,7 +21,7 @@ mod requirement;
 mod reserve;
 pub(crate) mod socket;
 mod state;
-mod stats;
+pub(crate) mod stats;
 mod token_api;
 pub(crate) mod tokens;
 mod unknown_path;
@@ -50,7 +50,8 @@ pub use self::model::{
 pub use self::origin::{AdminOrigin, NoOrigin};
 use self::socket::Socket;
 use self::state::State;
-pub use self::stats::{AppStats, HostStats, Stats};
+use self::stats::History;
+pub use self::stats::{AppStats, HostStats, Stats, StatsHistory, StatsPoint};
 pub use self::token_api::{CreatedToken, NewToken};
 use self::tokens::Tokens;
 pub use self::tokens::{NoPermission, Permission, Token};
@@ -198,6 +199,7 @@ impl Admin {
         let access =
             Access { token: self.token, tokens: tokens.clone(), address, origins: self.origins.into() };
         let deployer = Deployer::new(&self.state, self.opener, self.kept_in.as_deref());
+        let recording = actix_web::rt::spawn(History::record(self.state.clone()));
         let noticing = actix_web::rt::spawn(deployer.clone().follow(self.state.events.clone()));
         actix_web::rt::spawn(deployer.clone().recover());
         let (access, tokens) = (Data::new(access), Data::new(tokens));
@@ -244,7 +246,7 @@ impl Admin {
         let server = server.run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Ok(Running { handle, noticing, reserve, file })
+        Ok(Running { handle, recording, noticing, reserve, file })
     }
 }
 
@@ -253,6 +255,8 @@ impl Admin {
 #[derive(Debug)]
 pub struct Running {
     handle: ServerHandle,
+    /// Keeps what charts begin with.
+    recording: JoinHandle<()>,
     /// Takes note of libraries that are new.
     noticing: JoinHandle<()>,
     reserve: Option<JoinHandle<()>>,
@@ -268,6 +272,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.recording.abort();
         self.noticing.abort();
         self.reserve.iter().for_each(JoinHandle::abort);
         // The order is given at once; what is returned only waits until it is carried out.

@@ -21,6 +21,7 @@ use crate::observe::usage::{Usage, UsageReport};
 use crate::registry::Registry;
 
 use super::model::{AppDetails, AppStatus, EffectiveConfig, HostStatus, ProcessStatus};
+use super::stats::History;
 
 /// The parts of a host that its operator sees.
 #[derive(Clone, Debug)]
@@ -34,6 +35,7 @@ pub(crate) struct State {
     pub(super) limits: ServerLimits,
     pub(super) certificates: Certificates,
     usage: Usage,
+    pub(super) history: History,
     config: PathBuf,
     started_ms: u64,
 }
@@ -50,6 +52,7 @@ impl State {
             limits: ServerLimits::DEFAULT,
             certificates: Certificates::default(),
             usage: resources.usage.clone(),
+            history: History::default(),
             config,
             started_ms: now_ms(),
         }

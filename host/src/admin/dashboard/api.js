@@ -44,6 +44,9 @@ export const details = (app) => send("GET", at(app));
 /** What an app has used, by library. */
 export const usageOf = (app) => send("GET", `api/v1/usage?app=${encodeURIComponent(app)}`);
 
+/** The figures of the last minutes, of an app or of all together. */
+export const historyOf = (app) => send("GET", app === undefined ? "api/v1/stats/history" : at(app, "/stats"));
+
 /** `start`, `stop`, `reload`, `rollback`, `enable` or `disable`. */
 export const act = (app, action) => send("POST", at(app, `/${action}`));
 

@@ -73,6 +73,7 @@ export function appPage(name) {
       draws.versions(list);
       buttons.draw({ ...app, versions: list });
       reading(app);
+      store.loadHistory(name);
     } catch (error) {
       if (!isClosed && error.status === 404) setText(missing, error.message);
     }

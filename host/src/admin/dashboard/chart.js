@@ -1,11 +1,11 @@
-// A chart of lines over the last two minutes.
+// A chart of lines over the last minutes.
 
 import { h, s, setAttribute, setText } from "./dom.js";
 import { LENGTH } from "./series.js";
 
 const HEIGHT = 160;
 const MARGIN = { top: 8, right: 4, bottom: 20, left: 60 };
-const TICKS = [-120, -90, -60, -30, 0];
+const TICKS = [-15, -10, -5, 0];
 
 /** The least round number that is not below a value: 1, 2 or 5 times a power of ten. */
 export function ceiling(value) {
@@ -74,12 +74,11 @@ function axes(top, x, y, width, format) {
     s("line", { x1: MARGIN.left, x2: width - MARGIN.right, y1: y(value), y2: y(value) }),
     s("text", { x: MARGIN.left - 8, y: y(value) + 4, "text-anchor": "end" }, format(value)),
   ]);
-  const ticks = width < 420 ? TICKS.filter((_, i) => i % 2 === 0) : TICKS;
-  const times = ticks.map((seconds) => s("text", {
-    x: x(seconds),
+  const times = TICKS.map((minutes) => s("text", {
+    x: x(minutes * 60),
     y: HEIGHT - 4,
-    "text-anchor": seconds === 0 ? "end" : seconds === -LENGTH ? "start" : "middle",
-  }, seconds === 0 ? "now" : `${seconds} s`.replace("-", "−")));
+    "text-anchor": minutes === 0 ? "end" : minutes === -LENGTH / 60 ? "start" : "middle",
+  }, minutes === 0 ? "now" : `${minutes} min`.replace("-", "−")));
   return [...levels.flat(), ...times];
 }
 
@@ -91,5 +90,5 @@ function describe(title, lines, points, format) {
     const [least, most] = [Math.min(...values), Math.max(...values)];
     return `${line.label}: ${format(values.at(-1))} now, between ${format(least)} and ${format(most)}`;
   });
-  return `${title} in the last two minutes. ${said.join(". ")}.`;
+  return `${title} in the last 15 minutes. ${said.join(". ")}.`;
 }

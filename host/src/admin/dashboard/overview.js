@@ -39,6 +39,7 @@ export function overview() {
   store.addEventListener("reading", reading);
   list();
   reading();
+  store.loadHistory();
   const close = () => {
     store.removeEventListener("list", list);
     store.removeEventListener("reading", reading);

@@ -1,16 +1,28 @@
 // The readings of the last minutes, of the host and of each app.
 
-/** So many seconds are kept. */
-export const LENGTH = 120;
+/** So many seconds are kept: as many as the host keeps. */
+export const LENGTH = 900;
+
+const pointOf = ({ at_ms: atMs, per_second: rate, failures_per_second: failures, p50_ms: p50, p99_ms: p99 }) =>
+  ({ atMs, rate, failures, p50, p99 });
 
 /** The last readings of one thing, the oldest first. */
 export class Series {
   points = [];
+  /** Whether what the host has kept is in it. */
+  hasHistory = false;
 
-  push(atMs, reading) {
-    const { per_second: rate, failures_per_second: failures, p50_ms: p50, p99_ms: p99 } = reading;
-    this.points.push({ atMs, rate, failures, p50, p99 });
-    if (this.points.length > LENGTH + 1) this.points.shift();
+  push(reading) {
+    this.points.push(pointOf(reading));
+    const first = this.points.findIndex((point) => reading.at_ms - point.atMs <= LENGTH * 1000);
+    if (first > 0) this.points.splice(0, first);
+  }
+
+  /** Puts what the host has kept before what was read since. */
+  prepend(history) {
+    this.hasHistory = true;
+    const begin = this.points[0]?.atMs ?? Infinity;
+    this.points.unshift(...history.map(pointOf).filter((point) => point.atMs < begin));
   }
 
   /** The last value that there was within some seconds: an app that is called now and then has times, too. */

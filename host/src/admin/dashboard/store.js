@@ -1,6 +1,6 @@
 // What is known of the host, kept up to date, and told to the page that is shown.
 
-import { status, streams } from "./api.js";
+import { historyOf, status, streams } from "./api.js";
 import { Series } from "./series.js";
 import { follow } from "./sse.js";
 
@@ -43,6 +43,18 @@ class Store extends EventTarget {
     });
   }
 
+  /** Has the charts of an app, or those of all together, begin with what the host has kept. */
+  async loadHistory(name) {
+    const series = name === undefined ? this.series : this.#app(name).series;
+    if (series.hasHistory) return;
+    try {
+      series.prepend((await historyOf(name)).points);
+      this.#tell("reading");
+    } catch {
+      // The charts begin now. That the host does not answer, the stream of readings tells.
+    }
+  }
+
   /** Asks for the list again before long; many wishes are one request. */
   refreshSoon(after = SOON_MS) {
     if (this.#timer?.dueMs <= Date.now() + after) return;
@@ -79,13 +91,13 @@ class Store extends EventTarget {
 
   #read(stats) {
     this.nowMs = stats.at_ms;
-    this.series.push(stats.at_ms, stats.host);
+    this.series.push({ at_ms: stats.at_ms, ...stats.host });
     let isNew = false;
     for (const reading of stats.apps) {
       const app = this.#app(reading.name);
       isNew ||= !app.status || app.status.phase !== reading.phase || app.status.serving?.number !== (reading.generation ?? undefined);
       app.stats = reading;
-      app.series.push(stats.at_ms, reading);
+      app.series.push({ at_ms: stats.at_ms, ...reading });
     }
     if (isNew) this.refreshSoon();
     this.#tell("reading");

@@ -8,6 +8,9 @@ use utoipa::ToSchema;
 
 use super::app::is_app_name;
 
+/// What a pattern is, as a regular expression.
+pub(super) const APP_PATTERN: &str = r"^(\*|[A-Za-z0-9][A-Za-z0-9._-]{0,63}\*?)$";
+
 /// An app by its name, the apps whose names begin with a prefix, such as `acme-*`, or all apps: `*`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -73,6 +76,12 @@ impl AppPattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_schemas_have_the_same_pattern() {
+        let schema = serde_json::to_value(<AppPattern as utoipa::PartialSchema>::schema()).unwrap();
+        assert_eq!(schema["pattern"], APP_PATTERN);
+    }
 
     #[test]
     fn a_pattern_is_a_name_a_prefix_or_all() {

@@ -210,6 +210,38 @@ mod tests {
         }
     }
 
+    #[test]
+    fn quotas() {
+        let judges = Judges::new();
+        let accepted = |quota: Value| judges.accept(&json!({ "apps": [], "quotas": [quota] }));
+        for quota in [
+            json!({ "apps": ["a", "b-*", "*"], "cpu_seconds": 1, "memory_gib_hours": 2, "requests": 3, "storage": "1GiB" }),
+            json!({ "apps": ["a"], "requests": 1, "period": "hour", "action": "throttle", "throttle_rate": 1_000_000 }),
+            json!({ "apps": ["a"], "storage": null, "period": "month", "action": "warn" }),
+        ] {
+            assert!(accepted(quota.clone()), "{quota}");
+        }
+        for quota in [
+            json!([]),
+            json!({}),
+            json!({ "apps": ["a"] }),
+            json!({ "requests": 1 }),
+            json!({ "apps": [], "requests": 1 }),
+            json!({ "apps": "a", "requests": 1 }),
+            json!({ "apps": ["*a"], "requests": 1 }),
+            json!({ "apps": [""], "requests": 1 }),
+            json!({ "apps": ["a"], "requests": 0 }),
+            json!({ "apps": ["a"], "cpu_seconds": 1.5 }),
+            json!({ "apps": ["a"], "storage": "1G" }),
+            json!({ "apps": ["a"], "requests": 1, "period": "year" }),
+            json!({ "apps": ["a"], "requests": 1, "action": null }),
+            json!({ "apps": ["a"], "requests": 1, "throttle_rate": 0 }),
+            json!({ "apps": ["a"], "requests": 1, "limit": 1 }),
+        ] {
+            assert!(!accepted(quota.clone()), "{quota}");
+        }
+    }
+
     /// Every field there is, with every kind of value and at its limits.
     #[test]
     fn every_field() {
@@ -331,9 +363,8 @@ mod tests {
     #[test]
     fn everything_is_described() {
         let schema = schema();
-        for properties in
-            [&schema, &schema["$defs"]["App"], &schema["$defs"]["Settings"], &schema["$defs"]["Route"]]
-        {
+        for properties in ["", "/$defs/App", "/$defs/Settings", "/$defs/Route", "/$defs/Quota"] {
+            let properties = schema.pointer(properties).unwrap();
             for (name, rules) in properties["properties"].as_object().unwrap() {
                 assert!(rules["description"].is_string(), "{name}");
             }

@@ -2,11 +2,12 @@
 
 use std::ops::RangeInclusive;
 
-use schemars::{Schema, SchemaGenerator};
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
 use super::period::Period;
 use super::settings::{Quota, QuotaAction, default_rate};
+use crate::config::app_pattern::APP_PATTERN;
 use crate::config::byte_size;
 use crate::config::node::Node;
 use crate::config::ranges::{BODY_LIMIT, MAX};
@@ -72,6 +73,10 @@ pub(in crate::config) fn read(node: &Node<'_>) -> Option<Quota> {
 
 fn amount(node: &Node<'_>, unit: &str) -> Option<Option<u64>> {
     node.or_null(|node| node.whole(&AMOUNT, unit, " (or null for no limit)"))
+}
+
+pub(super) fn apps_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": { "type": "string", "pattern": APP_PATTERN }, "minItems": 1 })
 }
 
 pub(super) fn storage_schema(generator: &mut SchemaGenerator) -> Schema {

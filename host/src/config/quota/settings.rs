@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::period::Period;
-use super::read::{AMOUNT, RATE, storage_schema};
+use super::read::{AMOUNT, RATE, apps_schema, storage_schema};
 use crate::config::app_pattern::AppPattern;
 
 /// What apps may use together in each period, and what happens when they have.
@@ -22,10 +22,18 @@ use crate::config::app_pattern::AppPattern;
 /// # Ok::<(), atoll_host::config::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(
+    deny_unknown_fields,
+    extend("anyOf" = [
+        { "required": ["cpu_seconds"] },
+        { "required": ["memory_gib_hours"] },
+        { "required": ["requests"] },
+        { "required": ["storage"] },
+    ])
+)]
 pub struct Quota {
     /// The apps that share it: names, and beginnings of names with `*` at the end, such as `"acme-*"`.
-    #[schemars(length(min = 1))]
+    #[schemars(schema_with = "apps_schema")]
     pub apps: Vec<AppPattern>,
 
     /// The time in which it counts, in UTC: `"hour"`, `"day"` or `"month"`. Default "month".

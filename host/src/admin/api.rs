@@ -315,7 +315,7 @@ async fn follow_events(state: Data<State>) -> HttpResponse {
 #[utoipa::path(tag = "host", responses((status = 200, body = Stats, content_type = "text/event-stream")))]
 #[get("/api/v1/stats")]
 async fn follow_stats(state: Data<State>) -> HttpResponse {
-    stats::response(state.into_inner())
+    stats::response(state.registry.clone())
 }
 
 /// The figures of all apps together in the last 15 minutes

@@ -50,7 +50,6 @@ pub use self::model::{
 pub use self::origin::{AdminOrigin, NoOrigin};
 use self::socket::Socket;
 use self::state::State;
-use self::stats::History;
 pub use self::stats::{AppStats, HostStats, Stats, StatsHistory, StatsPoint};
 pub use self::token_api::{CreatedToken, NewToken};
 use self::tokens::Tokens;
@@ -199,7 +198,7 @@ impl Admin {
         let access =
             Access { token: self.token, tokens: tokens.clone(), address, origins: self.origins.into() };
         let deployer = Deployer::new(&self.state, self.opener, self.kept_in.as_deref());
-        let recording = actix_web::rt::spawn(History::record(self.state.clone()));
+        let recording = actix_web::rt::spawn(self.state.history.clone().record(self.state.registry.clone()));
         let noticing = actix_web::rt::spawn(deployer.clone().follow(self.state.events.clone()));
         actix_web::rt::spawn(deployer.clone().recover());
         let (access, tokens) = (Data::new(access), Data::new(tokens));

@@ -1,7 +1,6 @@
 //! The file as a whole: its two forms, and what has to differ between its apps.
 
 use super::{
-    Config,
     app::{self, AppConfig, Defaults},
     build::BuildSettings,
     diagnostic::Report,
@@ -23,15 +22,22 @@ use std::{
 const LIST_EXPECTED: &str = r#"a list of apps such as [{ "name": "hello", "path": "apps/hello" }]"#;
 const APP_EXPECTED: &str = r#"an app such as { "name": "hello", "path": "apps/hello" }"#;
 
-/// Reads a file's text; see [`Config::parse`].
-pub(super) fn read(text: &str, base_dir: &Path, file_name: &str) -> Result<Config, ConfigError> {
+/// What a file has.
+#[derive(Default)]
+pub(super) struct Document {
+    pub(super) apps: Vec<AppConfig>,
+    pub(super) quotas: Vec<Quota>,
+}
+
+/// Reads a file's text; see [`Config::parse`](super::Config::parse).
+pub(super) fn read(text: &str, base_dir: &Path, file_name: &str) -> Result<Document, ConfigError> {
     // Some editors put a byte order mark first. It is not part of the text, nor of its columns.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let report = Report::new(file_name, text);
-    let config = match json::parse(text) {
+    let document = match json::parse(text) {
         Err(error) => {
             report.add("", error.span, error.message);
-            Config::default()
+            Document::default()
         }
         Ok(value) => {
             let report = &report;
@@ -42,18 +48,18 @@ pub(super) fn read(text: &str, base_dir: &Path, file_name: &str) -> Result<Confi
         }
     };
     match report.into_diagnostics() {
-        none if none.is_empty() => Ok(config),
+        none if none.is_empty() => Ok(document),
         diagnostics => Err(ConfigError::Invalid { diagnostics }),
     }
 }
 
-fn read_root<'d>(root: &Node<'d>, report: &'d Report<'d>, base_dir: &Path) -> Config {
+fn read_root<'d>(root: &Node<'d>, report: &'d Report<'d>, base_dir: &Path) -> Document {
     if root.is_list() {
         let apps = read_apps(root, &Defaults::default(), report, base_dir);
-        return Config { apps: apps.unwrap_or_default(), ..Config::default() };
+        return Document { apps: apps.unwrap_or_default(), ..Document::default() };
     }
     let Some(mut fields) = root.object(&format!("{LIST_EXPECTED}, or an object with `apps`")) else {
-        return Config::default();
+        return Document::default();
     };
     if !fields.has("apps") && fields.has("name") {
         report.add(
@@ -61,14 +67,14 @@ fn read_root<'d>(root: &Node<'d>, report: &'d Report<'d>, base_dir: &Path) -> Co
             fields.start(),
             format!("expected {LIST_EXPECTED}, found a single app: put it in [ ]"),
         );
-        return Config::default();
+        return Document::default();
     }
     fields.optional("$schema", |node| node.text("the path or URL of a JSON schema", |_| true));
     let defaults = fields.optional("defaults", read_defaults).unwrap_or_default();
     let apps = fields.required("apps", LIST_EXPECTED, |node| read_apps(node, &defaults, report, base_dir));
     let quotas = fields.optional("quotas", read_quotas);
     fields.finish();
-    Config { apps: apps.unwrap_or_default(), quotas: quotas.unwrap_or_default() }
+    Document { apps: apps.unwrap_or_default(), quotas: quotas.unwrap_or_default() }
 }
 
 fn read_quotas(node: &Node<'_>) -> Option<Vec<Quota>> {
@@ -163,7 +169,7 @@ impl<'d> Builds<'d> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Period, QuotaAction};
+    use super::super::{Config, Period, QuotaAction};
     use super::*;
 
     fn parse(text: &str) -> Result<Config, String> {

@@ -100,6 +100,7 @@ pub use crate::sandbox::{FileAccess, FileRule, FileRuleError, Namespace, Ports, 
 
 use std::path::Path;
 
+use self::document::Document;
 use crate::fs::regular_file;
 
 /// How many bytes `apps.json` may have.
@@ -161,7 +162,8 @@ impl Config {
     /// # Ok::<(), atoll_host::config::ConfigError>(())
     /// ```
     pub fn parse(text: &str, base_dir: &Path, file_name: &str) -> Result<Config, ConfigError> {
-        document::read(text, base_dir, file_name)
+        let Document { apps, quotas } = document::read(text, base_dir, file_name)?;
+        Ok(Config { apps, quotas })
     }
 
     /// The app with this name.

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use utoipa::ToSchema;
 
-use super::{AppStats, HostStats, Readings, Stats};
-use crate::admin::state::State;
+use super::figures::{AppStats, HostStats, Stats};
+use super::readings::Readings;
+use crate::registry::Registry;
 
 /// The time that a point stands for.
 pub(crate) const STEP: Duration = Duration::from_secs(5);
@@ -59,11 +60,11 @@ struct Points(VecDeque<StatsPoint>);
 
 impl History {
     /// Keeps a reading of all apps now and then, as long as it is polled.
-    pub(in crate::admin) async fn record(state: State) {
-        let mut readings = Readings::begin(&state);
+    pub(in crate::admin) async fn record(self, registry: Arc<Registry>) {
+        let mut readings = Readings::begin(&registry);
         loop {
             sleep(STEP).await;
-            state.history.push(&readings.next(&state));
+            self.push(&readings.next(&registry));
         }
     }
 

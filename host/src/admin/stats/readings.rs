@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{AppStats, HostStats, Stats};
-use crate::admin::state::State;
+use super::figures::{AppStats, HostStats, Stats};
 use crate::app::handle::App;
 use crate::observe::metrics::Snapshot;
 use crate::observe::unix_time::now_ms;
+use crate::registry::Registry;
 
 /// The counts of an app at the reading before.
 #[derive(Clone, Default)]
@@ -26,21 +26,21 @@ pub(super) struct Readings {
 
 impl Readings {
     /// The first one; what has been done before it counts for nothing.
-    pub(super) fn begin(state: &State) -> Self {
+    pub(super) fn begin(registry: &Registry) -> Self {
         let mut readings = Self { before: HashMap::new(), read: Instant::now() };
-        readings.next(state);
+        readings.next(registry);
         readings
     }
 
     /// What has been done since the reading before.
-    pub(super) fn next(&mut self, state: &State) -> Stats {
+    pub(super) fn next(&mut self, registry: &Registry) -> Stats {
         let seconds = self.read.elapsed().as_secs_f64().max(1e-6);
         self.read = Instant::now();
-        let apps = state.registry.apps();
+        let apps = registry.apps();
         let used = apps.iter().filter(|app| app.metrics().is_used() || app.serving().is_some());
         let mut times = Snapshot::default();
         let stats: Vec<_> = used.map(|app| self.measure(app, seconds, &mut times)).collect();
-        self.before.retain(|name, _| state.registry.get(name).is_some());
+        self.before.retain(|name, _| registry.get(name).is_some());
         let [p50_ms, p99_ms] = [0.5, 0.99].map(|part| millis(&times, part));
         let host = HostStats {
             per_second: stats.iter().map(|app| app.per_second).sum(),

@@ -9,7 +9,7 @@ mod support;
 use browser::{Browser, Chromium};
 use fantoccini::key::Key;
 use serde_json::{Value, json};
-use support::{Call, Connection, Host, Launch, Reply, library, wait_until};
+use support::{Call, Connection, Host, Launch, Reply, library, versioned, wait_until};
 
 /// A host with the dashboard.
 fn launch(apps: Value) -> Launch {
@@ -210,6 +210,27 @@ fn the_buttons_change_an_app() {
         browser.says("#done", "set to debug").await;
         assert_eq!(ask(&host, &Call::get("/api/v1/apps/hello")).json()["log_level"], "debug");
     });
+}
+
+#[test]
+fn the_versions_of_an_app_are_listed_and_one_is_promoted() {
+    let Some(chromium) = Chromium::installed() else { return };
+    let host = launch(json!([{ "name": "v", "path": "v.so" }])).write("v.so", versioned(1)).start();
+    assert_eq!(host.get("/apps/v/").text(), "1");
+    let states =
+        "[...document.querySelectorAll('.versions tbody .phase')].map((state) => state.innerText).join()";
+    chromium.drive(async |browser| {
+        browser.goto(&page(&host, "#/apps/v")).await;
+        browser.until(&format!("{states} === 'current'")).await;
+        host.replace("v.so", versioned(2));
+        browser.until(&format!("{states} === 'current,previous'")).await;
+        assert_eq!(host.get("/apps/v/").text(), "2");
+        browser.click("[aria-label^='Promote ']").await;
+        browser.click("dialog .danger").await;
+        browser.says("#done", "is serving").await;
+        browser.until(&format!("{states} === 'previous,current'")).await;
+    });
+    assert_eq!(host.get("/apps/v/").text(), "1");
 }
 
 #[test]

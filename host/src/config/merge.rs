@@ -12,6 +12,7 @@ use super::{
     runtime::Runtime,
     sandbox,
     settings::{self, Settings},
+    sticky::Sticky,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -108,6 +109,7 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
         app_header: fields.optional("app_header", Node::boolean).unwrap_or(base.app_header),
         headers: fields.optional("headers", response_headers::read).unwrap_or_default().over(&base.headers),
         cors: fields.optional("cors", |node| node.or_null(cors::read)).unwrap_or_else(|| base.cors.clone()),
+        sticky: fields.optional("sticky", sticky).unwrap_or_else(|| base.sticky.clone()),
         build: fields
             .optional("build", |node| build::read(node, &base.build))
             .unwrap_or_else(|| base.build.clone()),
@@ -131,6 +133,11 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
 /// `null` is a value of this setting: an app says with it that the timeout of `defaults` is not for it.
 fn time_or_never(node: &Node<'_>) -> Option<Option<u64>> {
     node.or_null(|node| node.whole(&settings::SOME_TIME, " of milliseconds", " (or null for never)"))
+}
+
+fn sticky(node: &Node<'_>) -> Option<Sticky> {
+    let text = node.text(Sticky::EXPECTED, |text| Sticky::from_text(text).is_some())?;
+    Sticky::from_text(&text)
 }
 
 fn names_of_variables(node: &Node<'_>) -> Option<Vec<String>> {
@@ -215,6 +222,7 @@ mod tests {
         });
         written["headers"] = json!({ "A": "1" });
         written["cors"] = json!({ "origins": "*" });
+        written["sticky"] = json!("header:X-User");
         written["build"] = json!({ "profile": "dist", "features": ["x"] });
         let settings = Settings {
             workers: 3,
@@ -252,6 +260,7 @@ mod tests {
             app_header: true,
             headers: headers(json!({ "a": "1" })),
             cors: cors(json!({ "origins": "*" })),
+            sticky: Sticky::Header("x-user".into()),
             build: BuildSettings {
                 profile: Some("dist".into()),
                 features: vec!["x".into()],
@@ -339,6 +348,11 @@ mod tests {
                 "on_fault",
                 json!("stop"),
                 "expected \"process\", \"restart\" or \"disable\", found \"stop\"".into(),
+            ),
+            (
+                "sticky",
+                json!("session"),
+                "expected \"address\", \"header:NAME\" or \"cookie:NAME\", found \"session\"".into(),
             ),
             ("reload", json!(true), "expected \"side-by-side\" or \"stop-first\", found true".into()),
             (

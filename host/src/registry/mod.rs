@@ -3,6 +3,7 @@
 mod quota_status;
 mod quotas;
 mod registrar;
+mod versions;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,7 @@ use self::quotas::Quotas;
 pub use self::quota_status::{QuotaLevel, QuotaStatus, QuotaUsage};
 pub(crate) use self::quotas::WARNING_PERCENT;
 pub use self::registrar::{Registrar, RegistrarBuilder};
+use self::versions::{Orders, close_with_versions};
 
 /// The registered apps. Reading is free of locks; a [`Registrar`] changes it.
 #[derive(Debug, Default)]
@@ -32,6 +34,8 @@ pub struct Registry {
     /// Notifies that something was applied.
     applied: watch::Sender<()>,
     quotas: Quotas,
+    /// To the thread that runs the supervisors.
+    orders: Orders,
 }
 
 /// What an [`apply`](Registrar::apply) did, by the apps' names.
@@ -66,6 +70,10 @@ impl std::fmt::Display for Changes {
 }
 
 impl Registry {
+    fn new(orders: Orders) -> Self {
+        Self { orders, ..Self::default() }
+    }
+
     /// The app of this name.
     pub fn get(&self, name: &str) -> Option<Arc<App>> {
         self.index.get(name)
@@ -124,7 +132,7 @@ impl Registry {
 
         for (name, _) in configs.iter().filter(|(name, _)| !wanted.contains_key(*name)) {
             if let Some(app) = apps.remove(name) {
-                tokio::task::spawn_local(async move { app.close().await });
+                tokio::task::spawn_local(async move { close_with_versions(&app).await });
             }
             changes.removed.push(name.clone());
         }
@@ -180,6 +188,6 @@ impl Registry {
     pub async fn close(&self) {
         let table = self.index.replace(Table::default());
         self.configs.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        join_all(table.apps.values().map(|app| app.close())).await;
+        join_all(table.apps.values().map(|app| close_with_versions(app))).await;
     }
 }

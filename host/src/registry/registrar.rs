@@ -8,6 +8,7 @@ use atoll_port::CallSink;
 use tokio::sync::watch;
 use tokio::task::spawn_local;
 
+use super::versions::Orders;
 use super::{Changes, Registry};
 use crate::app::libraries::Libraries;
 use crate::app::pins::PinnedGeneration;
@@ -27,7 +28,7 @@ use crate::watch::Watcher;
 #[derive(Debug)]
 pub struct Registrar {
     registry: Arc<Registry>,
-    resources: AppResources,
+    resources: Rc<AppResources>,
     /// Carries out the apps' requests to each other.
     call_sink: Arc<dyn CallSink>,
 }
@@ -87,9 +88,12 @@ impl RegistrarBuilder {
             self.spans,
             self.shows_details,
         )?;
-        let registry = Arc::new(Registry::default());
+        let resources = Rc::new(resources);
+        let (orders, ordered) = Orders::channel();
+        let registry = Arc::new(Registry::new(orders));
         let call_sink = AppCalls::start(registry.index.clone());
         spawn_local(follow_usage(Arc::downgrade(&registry), resources.usage.written()));
+        ordered.carry_out(&resources, call_sink.clone());
         Ok(Registrar { registry, resources, call_sink })
     }
 }
@@ -116,7 +120,7 @@ impl Registrar {
     /// # Panics
     /// Outside of a [`LocalSet`](tokio::task::LocalSet).
     pub fn apply(&self, config: &Config) -> Changes {
-        let register = |app: &_| supervisor::register(app, &self.resources, self.call_sink.clone());
+        let register = |app: &_| supervisor::register(app, &self.resources, self.call_sink.clone(), None);
         let changes = self.registry.apply(config, register);
         self.registry.count_quotas(&self.resources.usage.written().borrow());
         changes

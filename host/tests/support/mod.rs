@@ -22,6 +22,7 @@ mod isolation;
 mod libraries;
 mod load;
 mod native;
+mod server;
 
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,7 @@ pub use libraries::{
 };
 pub use load::Load;
 pub use native::compile;
+pub use server::{ADMIN_TOKEN, Server};
 
 /// How long a test waits for what has to happen. Long, for a machine that is busy: nothing waits without need.
 pub const LIMIT: Duration = Duration::from_secs(30);

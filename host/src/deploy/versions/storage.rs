@@ -5,23 +5,9 @@ use std::io;
 
 use super::error::VersionError;
 use super::store::Versions;
-use crate::config::{Quota, is_app_name};
+use crate::config::Quota;
 
 impl Versions {
-    /// The apps that the host keeps something of, in any order.
-    ///
-    /// # Errors
-    /// The folder cannot be read.
-    pub(super) fn apps(&self) -> Result<Vec<String>, VersionError> {
-        let Some(folder) = &self.folder else { return Ok(Vec::new()) };
-        let entries = match fs::read_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(|reason| VersionError::File { path: folder.clone(), reason })?,
-        };
-        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-        Ok(names.filter(|name| is_app_name(name)).collect())
-    }
-
     /// How many bytes the host keeps of the apps of a quota: versions, and files on their way.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::VersionError;
 use super::index::Index;
+use super::traffic::Share;
 use super::uploads;
 use super::version::Version;
 use crate::config::is_app_name;
@@ -26,7 +27,7 @@ const INDEX_LIMIT: u64 = 64 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct Versions {
     /// `None`: the host keeps nothing.
-    pub(super) folder: Option<PathBuf>,
+    folder: Option<PathBuf>,
 }
 
 impl Versions {
@@ -135,6 +136,20 @@ impl Versions {
         self.change(app, |index| index.promoting = Some(id.to_owned()))
     }
 
+    /// The apps that have had versions.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub(crate) fn apps(&self) -> Result<Vec<String>, VersionError> {
+        let Some(folder) = &self.folder else { return Ok(Vec::new()) };
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|reason| VersionError::File { path: folder.clone(), reason })?,
+        };
+        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        Ok(names.filter(|name| is_app_name(name)).collect())
+    }
+
     /// The apps with the versions that were being promoted when the host ended.
     ///
     /// # Errors
@@ -157,10 +172,22 @@ impl Versions {
         self.change(app, |index| {
             index.current = Some(id.to_owned());
             index.promoting.take_if(|promoting| *promoting == id);
+            index.beside.retain(|share| share.version != id);
             index.update(id, |version| {
                 version.promoted_ms = Some(now_ms);
                 version.failure = None;
             });
+            index.prune(keep);
+        })
+    }
+
+    /// Takes note of which versions serve beside the current one, from now on.
+    ///
+    /// # Errors
+    /// The list cannot be written.
+    pub(crate) fn split(&self, app: &str, beside: Vec<Share>, keep: usize) -> Result<(), VersionError> {
+        self.change(app, |index| {
+            index.beside = beside;
             index.prune(keep);
         })
     }

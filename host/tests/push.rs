@@ -277,6 +277,35 @@ fn crashing() -> Vec<u8> {
 }
 
 #[test]
+fn a_push_cannot_have_what_the_operator_decides_for_a_tenant() {
+    let tenants = json!([{ "apps": ["app"], "settings": { "max_calls": 7 } }]);
+    let server = Server::of(Launch::serve(json!({ "apps": [], "tenants": tenants })));
+    for (settings, reason) in [
+        (json!({ "isolation": "thread" }), "`isolation` is the operator's to decide"),
+        (json!({ "max_calls": 8 }), "`max_calls` is the operator's to decide"),
+        (json!({ "env": { "A": { "file": "/etc/passwd" } } }), "cannot refer to a file"),
+        (json!({ "route": { "path_prefix": "/" } }), "`hosts` of the tenant"),
+    ] {
+        let refused = server.push(settings, versioned(1)).run();
+        assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
+        contains(&refused.stderr, &[reason]);
+    }
+    assert_eq!(server.entry(), None);
+    server.pushed(json!({ "workers": 2, "env": { "A": "plain" } }), versioned(1));
+    assert_eq!(server.text(), "1");
+    assert_eq!(server.host.app_processes().len(), 1, "it runs in a process");
+    let settings = server.ask(Call::get("/api/v1/apps/app")).json()["settings"].clone();
+    assert_eq!(settings["isolation"], json!({ "value": "process", "origin": "tenant" }));
+    assert_eq!(settings["max_calls"], json!({ "value": 7, "origin": "tenant" }));
+    let file = fs::read_to_string(server.host.path("apps.json")).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Value>(&file).unwrap()["tenants"],
+        tenants,
+        "a push does not change them"
+    );
+}
+
+#[test]
 fn uploads_beyond_the_storage_of_a_quota_are_refused() {
     let registry = json!({ "apps": [], "quotas": [{ "apps": ["acme-*"], "storage": "1KiB" }] });
     let server = Server::of(Launch::serve(registry));

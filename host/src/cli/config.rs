@@ -84,6 +84,7 @@ pub(super) fn settings<'a>(settings: impl Iterator<Item = (&'a String, &'a Setti
         .map(|(name, setting)| {
             let (origin, look) = match setting.origin {
                 Origin::App => ("app", style::GOOD),
+                Origin::Tenant => ("tenant", style::WARNING),
                 Origin::Defaults => ("defaults", style::WARNING),
                 Origin::BuiltIn => ("built-in", style::FAINT),
             };

@@ -89,7 +89,7 @@ mod tests {
         let text = anstream::adapter::strip_str(&text(&[status])).to_string();
         let line = text.lines().nth(1).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
         let expected =
-            "acme-*, shop day 120.0 of 100 s - - 1.0 KiB of 2.0 KiB 120 % used up 1970-01-02T00:00:00Z";
+            "acme-*, shop day 120.0 of 100 s - - 1.0 KiB of 2.0 KiB 120 % used up 1970-01-02T00:00:00.000Z";
         assert_eq!(line, expected);
     }
 }

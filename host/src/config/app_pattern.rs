@@ -3,13 +3,21 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::app::is_app_name;
+use super::node::Node;
+
+/// What is expected as a list of patterns.
+pub(super) const EXPECTED: &str =
+    r#"a list of names, and of beginnings of names with * at the end, such as ["shop", "acme-*"]"#;
+const ONE_EXPECTED: &str =
+    r#"the name of an app, a beginning of names with * at the end such as "acme-*", or "*" for all apps"#;
 
 /// What a pattern is, as a regular expression.
-pub(super) const APP_PATTERN: &str = r"^(\*|[A-Za-z0-9][A-Za-z0-9._-]{0,63}\*?)$";
+const PATTERN: &str = r"^(\*|[A-Za-z0-9][A-Za-z0-9._-]{0,63}\*?)$";
 
 /// An app by its name, the apps whose names begin with a prefix, such as `acme-*`, or all apps: `*`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -73,6 +81,25 @@ impl AppPattern {
     }
 }
 
+/// Reads a list of patterns.
+pub(super) fn read(node: &Node<'_>) -> Option<Vec<AppPattern>> {
+    if node.is_empty_list() {
+        return node.expected(format_args!("{EXPECTED} with at least one"));
+    }
+    let list = node.list(EXPECTED)?;
+    let patterns = list.iter().map(|node| match node.as_text().map(str::parse) {
+        Some(Ok(pattern)) => Some(pattern),
+        _ => node.expected(ONE_EXPECTED),
+    });
+    // All of them, so that each that is wrong is reported.
+    patterns.collect::<Vec<_>>().into_iter().collect()
+}
+
+/// The schema of a list of patterns.
+pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": { "type": "string", "pattern": PATTERN }, "minItems": 1 })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,7 +107,7 @@ mod tests {
     #[test]
     fn both_schemas_have_the_same_pattern() {
         let schema = serde_json::to_value(<AppPattern as utoipa::PartialSchema>::schema()).unwrap();
-        assert_eq!(schema["pattern"], APP_PATTERN);
+        assert_eq!(schema["pattern"], PATTERN);
     }
 
     #[test]

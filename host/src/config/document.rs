@@ -12,6 +12,7 @@ use super::{
     quota::{self, Quota},
     route::TakenRoutes,
     settings::Settings,
+    tenant::{self, Tenant},
 };
 use std::{
     collections::HashMap,
@@ -55,7 +56,7 @@ pub(super) fn read(text: &str, base_dir: &Path, file_name: &str) -> Result<Docum
 
 fn read_root<'d>(root: &Node<'d>, report: &'d Report<'d>, base_dir: &Path) -> Document {
     if root.is_list() {
-        let apps = read_apps(root, &Defaults::default(), report, base_dir);
+        let apps = read_apps(root, &Defaults::default(), &[], report, base_dir);
         return Document { apps: apps.unwrap_or_default(), ..Document::default() };
     }
     let Some(mut fields) = root.object(&format!("{LIST_EXPECTED}, or an object with `apps`")) else {
@@ -71,10 +72,16 @@ fn read_root<'d>(root: &Node<'d>, report: &'d Report<'d>, base_dir: &Path) -> Do
     }
     fields.optional("$schema", |node| node.text("the path or URL of a JSON schema", |_| true));
     let defaults = fields.optional("defaults", read_defaults).unwrap_or_default();
-    let apps = fields.required("apps", LIST_EXPECTED, |node| read_apps(node, &defaults, report, base_dir));
+    let tenants = fields.optional("tenants", |node| read_tenants(node, &defaults)).unwrap_or_default();
+    let apps =
+        fields.required("apps", LIST_EXPECTED, |node| read_apps(node, &defaults, &tenants, report, base_dir));
     let quotas = fields.optional("quotas", read_quotas);
     fields.finish();
     Document { apps: apps.unwrap_or_default(), quotas: quotas.unwrap_or_default() }
+}
+
+fn read_tenants(node: &Node<'_>, defaults: &Defaults) -> Option<Vec<Tenant>> {
+    Some(node.list(tenant::EXPECTED)?.iter().filter_map(|node| Tenant::read(node, defaults)).collect())
 }
 
 fn read_quotas(node: &Node<'_>) -> Option<Vec<Quota>> {
@@ -92,6 +99,7 @@ fn read_defaults(node: &Node<'_>) -> Option<Defaults> {
 fn read_apps<'d>(
     list: &Node<'d>,
     defaults: &Defaults,
+    tenants: &[Tenant],
     report: &'d Report<'d>,
     base_dir: &Path,
 ) -> Option<Vec<AppConfig>> {
@@ -101,7 +109,13 @@ fn read_apps<'d>(
     let mut apps = Vec::new();
     for node in list.list(LIST_EXPECTED)? {
         let Some(mut fields) = node.object(APP_EXPECTED) else { continue };
+        let name = fields.text_of("name").map_or("", |(name, _)| name);
+        let tenant = tenants.iter().find(|tenant| tenant.has(name));
+        let defaults = tenant.map_or(defaults, |tenant| &tenant.defaults);
         let app = app::read(&mut fields, defaults, base_dir, &mut routes);
+        if let (Some(tenant), Some(app)) = (tenant, &app) {
+            tenant.check(&mut fields, &app.routes);
+        }
         if let Some(app) = &app {
             builds.take(app, &node);
         }

@@ -79,6 +79,14 @@ impl<'d> Fields<'d> {
         read(&node)
     }
 
+    /// Reports that there should not be a field, if there is.
+    pub(super) fn refuse(&self, name: &str, message: &str) {
+        if let Some(field) = self.find(name) {
+            let span = field.name.start()..field.name.end();
+            self.report.add(&join(&self.path, name), span, message.to_owned());
+        }
+    }
+
     /// All the fields, whatever their names: for objects whose keys are data.
     pub(super) fn each(self) -> impl Iterator<Item = (&'d str, Range<usize>, Node<'d>)> {
         self.object.properties.iter().map(move |field| {

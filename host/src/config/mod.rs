@@ -70,6 +70,7 @@ mod sticky;
 mod suggest;
 mod syntax_tree;
 mod template;
+mod tenant;
 
 pub use app::AppConfig;
 pub(crate) use app::{MAX_APP_NAME, is_app_name};

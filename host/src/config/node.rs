@@ -68,6 +68,11 @@ impl<'d> Node<'d> {
         self.report.add(&self.path, key, message);
     }
 
+    /// Reports that the value should not be there.
+    pub(super) fn refuse(&self, message: &str) {
+        self.report.add(&self.path, self.span(), message.to_owned());
+    }
+
     /// Reports that something else was expected.
     pub(super) fn expected<T>(&self, what: impl Display) -> Option<T> {
         let hint = match self.value {

@@ -14,6 +14,8 @@ use super::settings::Settings;
 pub enum Origin {
     /// The app's own entry.
     App,
+    /// `settings` of the tenant that the app is of.
+    Tenant,
     /// `defaults`, which are for all apps of the file.
     Defaults,
     /// The host.
@@ -36,6 +38,16 @@ impl Origins {
     /// Where the value of this setting comes from.
     pub fn get(&self, setting: &str) -> Origin {
         self.0.get(setting).copied().unwrap_or(Origin::BuiltIn)
+    }
+
+    /// Sets where the value of this setting comes from.
+    pub(super) fn set(&mut self, setting: &str, origin: Origin) {
+        self.0.insert(setting.to_owned(), origin);
+    }
+
+    /// The settings that the file gives.
+    pub(super) fn names(self) -> Vec<String> {
+        self.0.into_keys().collect()
     }
 
     /// With all settings that `fields` has from `origin`.

@@ -10,9 +10,10 @@ use std::{collections::HashMap, fmt, ops::Range};
 
 /// The first segments of paths that are the host's own, whatever an app's routes say.
 const RESERVED: [&str; 4] = ["apps", "rpc", "healthz", "readyz"];
-const HOST: &str = r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$";
-const HOST_EXPECTED: &str = r#"a host name without a port, such as "api.example.com" or "*.example.com""#;
-const MAX_HOST: usize = 253;
+pub(super) const HOST: &str = r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$";
+pub(super) const HOST_EXPECTED: &str =
+    r#"a host name without a port, such as "api.example.com" or "*.example.com""#;
+pub(super) const MAX_HOST: usize = 253;
 const PATH_PREFIX: &str = r"^(?!/(apps|rpc|healthz|readyz)(/|$))(/|(/(?!\.{1,2}(/|$))([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)+)$";
 const PATH_PREFIX_EXPECTED: &str = r#"a path such as "/v1" that starts but does not end with /, outside the reserved paths /apps, /rpc, /healthz and /readyz"#;
 const MAX_PATH_PREFIX: usize = 1024;
@@ -121,7 +122,7 @@ impl<'d> TakenRoutes<'d> {
     }
 }
 
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))

@@ -1,6 +1,6 @@
 //! The JSON schema of `apps.json`, for editors: made from the types, kept in `docs/apps.schema.json`.
 
-use super::{app::AppConfig, quota::Quota, settings::Settings};
+use super::{app::AppConfig, quota::Quota, settings::Settings, tenant};
 use schemars::{Schema, generate::SchemaSettings, json_schema, transform::RecursiveTransform};
 use serde_json::Value;
 
@@ -18,6 +18,7 @@ pub fn schema() -> Value {
     let app = generator.subschema_for::<AppConfig>();
     let settings = generator.subschema_for::<Settings>();
     let quota = generator.subschema_for::<Quota>();
+    let tenant = tenant::schema(&mut generator);
     // One schema for both forms rather than `anyOf`: keywords apply only to their own type, and editors then point
     // at the field that is wrong instead of saying that neither form fits.
     let mut schema = json_schema!({
@@ -32,6 +33,7 @@ pub fn schema() -> Value {
             "defaults": { "description": "Default settings for all apps; the settings of an app override \
                 them.", "$ref": settings.get("$ref") },
             "apps": { "description": "The apps. Names, ids and routes must be unique.", "type": "array", "items": app },
+            "tenants": { "description": "Those who share the host, and what the operator decides for their apps.", "type": "array", "items": tenant },
             "quotas": { "description": "What the apps may use in an hour, a day or a month.", "type": "array", "items": quota },
         },
         "required": ["apps"],

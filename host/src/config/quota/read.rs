@@ -2,12 +2,12 @@
 
 use std::ops::RangeInclusive;
 
-use schemars::{Schema, SchemaGenerator, json_schema};
+use schemars::{Schema, SchemaGenerator};
 use serde_json::json;
 
 use super::period::Period;
 use super::settings::{Quota, QuotaAction, default_rate};
-use crate::config::app_pattern::APP_PATTERN;
+use crate::config::app_pattern;
 use crate::config::byte_size;
 use crate::config::node::Node;
 use crate::config::ranges::{BODY_LIMIT, MAX};
@@ -19,10 +19,6 @@ pub(super) const RATE: RangeInclusive<u64> = 1..=1_000_000;
 pub(in crate::config) const EXPECTED: &str =
     r#"a list of quotas such as [{ "apps": ["acme-*"], "cpu_seconds": 36000 }]"#;
 const QUOTA: &str = r#"a quota such as { "apps": ["acme-*"], "cpu_seconds": 36000 }"#;
-const APPS: &str =
-    r#"a list of names, and of beginnings of names with * at the end, such as ["shop", "acme-*"]"#;
-const APP: &str =
-    r#"the name of an app, a beginning of names with * at the end such as "acme-*", or "*" for all apps"#;
 
 /// Reads a quota.
 pub(in crate::config) fn read(node: &Node<'_>) -> Option<Quota> {
@@ -34,18 +30,7 @@ pub(in crate::config) fn read(node: &Node<'_>) -> Option<Quota> {
             "{QUOTA} with at least one of `cpu_seconds`, `memory_gib_hours`, `requests` and `storage`"
         ));
     }
-    let apps = fields.required("apps", APPS, |node| {
-        if node.is_empty_list() {
-            return node.expected(format_args!("{APPS} with at least one"));
-        }
-        let list = node.list(APPS)?;
-        let patterns = list.iter().map(|node| match node.as_text().map(str::parse) {
-            Some(Ok(pattern)) => Some(pattern),
-            _ => node.expected(APP),
-        });
-        // All of them, so that each that is wrong is reported.
-        patterns.collect::<Vec<_>>().into_iter().collect()
-    });
+    let apps = fields.required("apps", app_pattern::EXPECTED, app_pattern::read);
     let quota = (
         fields.optional("period", |node| node.word(Period::EXPECTED, Period::from_word)),
         fields.optional("cpu_seconds", |node| amount(node, " of seconds")).flatten(),
@@ -73,10 +58,6 @@ pub(in crate::config) fn read(node: &Node<'_>) -> Option<Quota> {
 
 fn amount(node: &Node<'_>, unit: &str) -> Option<Option<u64>> {
     node.or_null(|node| node.whole(&AMOUNT, unit, " (or null for no limit)"))
-}
-
-pub(super) fn apps_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "array", "items": { "type": "string", "pattern": APP_PATTERN }, "minItems": 1 })
 }
 
 pub(super) fn storage_schema(generator: &mut SchemaGenerator) -> Schema {

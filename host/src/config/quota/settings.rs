@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::period::Period;
-use super::read::{AMOUNT, RATE, apps_schema, storage_schema};
-use crate::config::app_pattern::AppPattern;
+use super::read::{AMOUNT, RATE, storage_schema};
+use crate::config::app_pattern::{self, AppPattern};
 
 /// What apps may use together in each period, and what happens when they have.
 ///
@@ -33,7 +33,7 @@ use crate::config::app_pattern::AppPattern;
 )]
 pub struct Quota {
     /// The apps that share it: names, and beginnings of names with `*` at the end, such as `"acme-*"`.
-    #[schemars(schema_with = "apps_schema")]
+    #[schemars(schema_with = "app_pattern::schema")]
     pub apps: Vec<AppPattern>,
 
     /// The time in which it counts, in UTC: `"hour"`, `"day"` or `"month"`. Default "month".

@@ -293,7 +293,10 @@ fn a_push_cannot_have_what_the_operator_decides_for_a_tenant() {
     assert_eq!(server.entry(), None);
     server.pushed(json!({ "workers": 2, "env": { "A": "plain" } }), versioned(1));
     assert_eq!(server.text(), "1");
-    assert_eq!(server.host.app_processes().len(), 1, "it runs in a process");
+    let of_host = fs::read_to_string(format!("/proc/{}/maps", server.host.pid())).unwrap();
+    let library = &server.host.mapped()[..];
+    assert_eq!(library.len(), 1, "{library:?}");
+    assert!(!of_host.contains(library[0].to_str().unwrap()), "it is not in the host");
     let settings = server.ask(Call::get("/api/v1/apps/app")).json()["settings"].clone();
     assert_eq!(settings["isolation"], json!({ "value": "process", "origin": "tenant" }));
     assert_eq!(settings["max_calls"], json!({ "value": 7, "origin": "tenant" }));

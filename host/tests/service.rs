@@ -2,16 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod installed;
 mod support;
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::path::Path;
+use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use rustix::io::{FdFlags, fcntl_setfd};
-use serde_json::json;
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+use seccompiler::{BpfProgram, apply_filter, compile_from_json};
+use serde_json::{Value, json};
 use support::{Host, Launch, atoll, library, versioned, wait_until};
 
 /// The next words that a service manager is told.
@@ -208,4 +215,104 @@ fn a_socket_that_nobody_would_serve_is_an_error() {
     let ended = with_passed(&[("web", &first)], &["serve", "--listen", "fd:none"]).run();
     assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
     support::contains(&ended.stderr, &["passed no socket `none` for --listen", "FileDescriptorName=none"]);
+}
+
+/// The system calls that a unit allows, as the systemd that is installed has them in its groups.
+fn allowed(analyze: &Path, unit: &str) -> BTreeSet<String> {
+    // An allowlist always has these.
+    let mut allowed: BTreeSet<String> = members(analyze, "@default").into_iter().collect();
+    for names in unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")) {
+        let denied = names.strip_prefix('~');
+        let calls = denied.unwrap_or(names).split_whitespace().flat_map(|name| members(analyze, name));
+        match denied {
+            Some(_) => calls.for_each(|call| drop(allowed.remove(&call))),
+            None => allowed.extend(calls),
+        }
+    }
+    allowed
+}
+
+/// The system calls of a group, or the one of this name.
+fn members(analyze: &Path, name: &str) -> Vec<String> {
+    if !name.starts_with('@') {
+        return vec![name.to_owned()];
+    }
+    let output = Command::new(analyze).args(["syscall-filter", name]).output().unwrap();
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines().skip(1).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.flat_map(|name| members(analyze, name)).collect()
+}
+
+/// How a unit allows a system call that has `MemoryDenyWriteExecute=yes` and `RestrictNamespaces=yes`, too.
+fn rules(call: &str) -> Vec<Value> {
+    let without = |index: u8, bits: i32| {
+        let condition = json!({ "index": index, "type": "dword", "op": { "masked_eq": bits }, "val": 0 });
+        json!({ "syscall": call, "args": [condition] })
+    };
+    let namespaces = libc::CLONE_NEWNS
+        | libc::CLONE_NEWCGROUP
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUSER
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET;
+    match call {
+        "mmap" => vec![without(2, libc::PROT_WRITE), without(2, libc::PROT_EXEC)],
+        "mprotect" | "pkey_mprotect" => vec![without(2, libc::PROT_EXEC)],
+        "clone" | "unshare" => vec![without(0, namespaces)],
+        "setns" => Vec::new(),
+        call => vec![json!({ "syscall": call })],
+    }
+}
+
+/// A filter that allows these system calls; those of other architectures are left out.
+fn filter(mut allowed: BTreeSet<String>) -> BpfProgram {
+    loop {
+        let rules: Vec<_> = allowed.iter().flat_map(|name| rules(name)).collect();
+        let eperm = json!({ "errno": libc::EPERM });
+        let filter =
+            json!({ "unit": { "mismatch_action": eperm, "match_action": "allow", "filter": rules } });
+        let architecture = std::env::consts::ARCH.try_into().unwrap();
+        match compile_from_json(filter.to_string().as_bytes(), architecture) {
+            Ok(mut programs) => return programs.remove("unit").unwrap(),
+            Err(error) => {
+                let message = error.to_string();
+                let unknown = allowed.iter().find(|name| message.contains(&format!(": {name} "))).cloned();
+                let unknown = unknown.unwrap_or_else(|| panic!("{message}"));
+                allowed.remove(&unknown);
+            }
+        }
+    }
+}
+
+#[test]
+fn apps_run_under_the_system_calls_of_the_unit() {
+    let Some([analyze]) = installed::all(["systemd-analyze"]) else { return };
+    let unit = std::fs::read_to_string(support::workspace().join("docs/deploy/atoll.service")).unwrap();
+    let allowed = allowed(&analyze, &unit);
+    assert!(allowed.len() > 200 && !allowed.contains("mount"), "{allowed:?}");
+    let filter = filter(allowed);
+    let app = |name: &str, isolation: &str, sandbox: &str| json!({ "name": name, "path": library("versioned"), "isolation": isolation, "sandbox": sandbox });
+    let apps = json!([
+        app("thread", "thread", "standard"),
+        app("standard", "process", "standard"),
+        app("strict", "process", "strict"),
+    ]);
+    let confined = thread::spawn(move || {
+        // Of this thread, and of the processes that it starts, which end with it. They have no capabilities either.
+        let none = CapabilitySet::empty();
+        set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+            .unwrap();
+        apply_filter(&filter).unwrap();
+        let host = Launch::serve(apps).args(["--admin", "127.0.0.1:0"]).start();
+        for name in ["thread", "standard", "strict"] {
+            let reply = host.get(&format!("/apps/{name}/"));
+            assert_eq!(reply.status, 200, "{name}: {}", host.log());
+        }
+        let described = host.again("describe").arg("strict").run();
+        assert!(described.status.success(), "{}", described.stderr);
+        assert!(!described.stdout.contains("lacks"), "{}", described.stdout);
+    });
+    confined.join().unwrap();
 }

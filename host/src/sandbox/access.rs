@@ -114,7 +114,7 @@ impl Rules {
         let lacks = |what: &str, (_, since): (ABI, &str)| match abi {
             ABI::Unsupported => {
                 format!(
-                    "the kernel has no Landlock, or it is not enabled; use {since}, and add `landlock` to `lsm=` of its command line"
+                    "the kernel has no Landlock, it is not enabled, or a filter of system calls forbids it; use {since}, add `landlock` to `lsm=` of its command line, and allow the host the system calls that `docs/deploy/atoll.service` names"
                 )
             }
             _ => format!("{what} need {since}"),

@@ -8,8 +8,9 @@ use rustix::process::{
     set_parent_process_death_signal,
 };
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set,
-    set_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_no_new_privs, set_thread_groups,
+    set_thread_res_gid, set_thread_res_uid,
 };
 
 use super::account::Account;
@@ -45,8 +46,11 @@ pub(super) fn drop_all(death_signal: Option<rustix::process::Signal>) -> Result<
     clear_ambient_capability_set().map_err(SandboxError::system(layer, "prctl(PR_CAP_AMBIENT_CLEAR_ALL)"))?;
     clear_bounding_set().map_err(SandboxError::system(layer, "prctl(PR_CAPBSET_DROP)"))?;
     let none = CapabilitySet::empty();
-    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
-        .map_err(SandboxError::system(layer, "capset"))?;
+    let none = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    // A service manager that gives the host none may forbid it the call as well.
+    if capabilities(None).map_err(SandboxError::system(layer, "capget"))? != none {
+        set_capabilities(None, none).map_err(SandboxError::system(layer, "capset"))?;
+    }
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(SandboxError::system(layer, "prctl(PR_SET_DUMPABLE)"))?;
     // Another user or other capabilities have cleared it.

@@ -224,8 +224,9 @@ fn allowed(analyze: &Path, unit: &str) -> BTreeSet<String> {
     for names in unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")) {
         let denied = names.strip_prefix('~');
         let calls = denied.unwrap_or(names).split_whitespace().flat_map(|name| members(analyze, name));
+        let calls: BTreeSet<String> = calls.collect();
         match denied {
-            Some(_) => calls.for_each(|call| drop(allowed.remove(&call))),
+            Some(_) => allowed.retain(|call| !calls.contains(call)),
             None => allowed.extend(calls),
         }
     }

@@ -173,7 +173,7 @@ impl Admin {
     /// Who may choose the versions that requests to the apps get.
     pub(crate) fn deploy_tokens(&self) -> Arc<dyn DeployTokens> {
         let tokens = Tokens::new(self.kept_in.as_deref(), self.state.config());
-        Arc::new(DeployAccess { token: self.token.clone(), tokens })
+        Arc::new(DeployAccess { token: self.token, tokens })
     }
 
     /// Splits the requests to the apps between their versions as they were split when the host before this one ended.

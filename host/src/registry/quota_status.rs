@@ -164,7 +164,7 @@ mod tests {
         let used = |cpu_ms: u64, gib_hours: u64| {
             QuotaUsage::new(&Amounts {
                 cpu_ns: cpu_ms * 1_000_000,
-                heap_byte_seconds: gib_hours * 3600 << 30,
+                heap_byte_seconds: (gib_hours * 3600) << 30,
                 requests: 1 << 40,
                 ..Amounts::default()
             })

@@ -45,7 +45,8 @@ const RECORDS: usize = 100;
         set_log_level, show_log, follow_log, follow_events, follow_stats, show_usage, show_config, show_metrics, invoke_app, show_api,
         token_api::list_tokens, token_api::create_token, token_api::revoke_token, versions::api::show_file,
         versions::api::append_to_file, versions::api::list_versions, versions::api::push_version,
-        versions::api::promote_version, versions::api::roll_app_back
+        versions::api::promote_version, versions::api::roll_app_back, versions::api::show_traffic,
+        versions::api::split_traffic
     ),
     components(schemas(HostEvent, ProblemDetails)),
     modifiers(&Security),
@@ -256,6 +257,8 @@ struct Amount {
     /// The maximum number of most recent records; 100 by default.
     #[param(value_type = Option<u64>, maximum = 4294967295_u64)]
     limit: Option<u32>,
+    /// The id of a version that serves beside the current one, whose log is returned; by default that of the current one.
+    version: Option<String>,
 }
 
 impl Amount {
@@ -276,7 +279,8 @@ async fn show_log(
     path: Path<Named>,
     amount: Query<Amount>,
 ) -> Result<HttpResponse, Failure> {
-    let entries = state.app(&path.app)?.app_log().log(amount.limit());
+    let app = state.app_or_version(&path.app, amount.version.as_deref())?;
+    let entries = app.app_log().log(amount.limit());
     let entries: Vec<&LogEntry> = entries.iter().map(|entry| &**entry).collect();
     Ok(HttpResponse::Ok().json(entries))
 }
@@ -294,7 +298,8 @@ async fn follow_log(
     path: Path<Named>,
     amount: Query<Amount>,
 ) -> Result<HttpResponse, Failure> {
-    let (last, next) = state.app(&path.app)?.app_log().follow(amount.limit());
+    let app = state.app_or_version(&path.app, amount.version.as_deref())?;
+    let (last, next) = app.app_log().follow(amount.limit());
     Ok(sse::response("record", last, next))
 }
 

@@ -11,7 +11,7 @@ use crate::app::environment::{ENV_FILE_LIMIT, SECRET_LIMIT};
 use crate::app::file_lookups;
 use crate::child::denials::MAX_REPORTS;
 use crate::config::{self, MAX_APP_NAME};
-use crate::deploy::{MAX_NOTE, UPLOAD_KEPT, UPLOAD_PIECE};
+use crate::deploy::{MAX_BESIDE, MAX_NOTE, UPLOAD_KEPT, UPLOAD_PIECE};
 use crate::dispatch::exchange::pace;
 use crate::dispatch::rpc;
 use crate::fs::{regular_file, spare_files};
@@ -73,6 +73,7 @@ pub(crate) fn all(server: &ServerLimits) -> impl Iterator<Item = (&'static str, 
         ("usage_rows", usage::KEPT_ROWS as u64),
         ("usage_write_interval_ms", milliseconds(usage::WRITE_INTERVAL)),
         ("version_note", MAX_NOTE as u64),
+        ("versions_beside", MAX_BESIDE as u64),
         ("waiting_app_processes", MAX_BLANKS as u64),
         ("waiting_app_processes_of_a_kind", BLANKS as u64),
         ("websocket_control_frame", websocket_stream::MAX_CONTROL as u64),

@@ -9,6 +9,7 @@ mod admin_token;
 mod api;
 mod client;
 mod dashboard;
+mod deploy_access;
 mod failure;
 pub(crate) mod host_lock;
 mod invoke;
@@ -24,6 +25,7 @@ mod state;
 mod stats;
 mod token_api;
 pub(crate) mod tokens;
+mod traffic_model;
 mod unknown_path;
 mod versions;
 
@@ -32,6 +34,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::{DefaultHeaders, from_fn};
@@ -43,6 +46,7 @@ use self::access::Access;
 use self::access::guard;
 pub use self::admin_token::AdminToken;
 pub use self::client::{AdminClient, AdminError, AdminServer, Followed, NoAdminServer};
+use self::deploy_access::DeployAccess;
 pub use self::model::{
     AppDetails, AppStatus, EffectiveApp, EffectiveConfig, GenerationStatus, HostStatus, Invocation, Invoked,
     LogLevel, ProblemDetails, ProcessStatus, Serving, SettingInForce,
@@ -54,10 +58,11 @@ pub use self::stats::{AppStats, HostStats, Stats};
 pub use self::token_api::{CreatedToken, NewToken};
 use self::tokens::Tokens;
 pub use self::tokens::{AppPattern, NoAppPattern, NoPermission, Permission, Token};
+pub use self::traffic_model::{NewTraffic, NewVersionTraffic, TrafficStatus, VersionTraffic};
 use self::versions::Deployer;
 pub use self::versions::{NewAppVersion, PushedVersion, VersionState, VersionStatus};
 use crate::fs::unix_socket::SocketFile;
-use crate::http::ServerLimits;
+use crate::http::{DeployTokens, ServerLimits};
 use crate::library::check::Opener;
 use crate::observe::certificates::Certificates;
 use crate::registry::Registrar;
@@ -162,6 +167,17 @@ impl Admin {
     #[must_use]
     pub fn with_tls(self, certificates: Option<LateCertificates>) -> Self {
         Self { certificates, ..self }
+    }
+
+    /// Who may choose the versions that requests to the apps get.
+    pub(crate) fn deploy_tokens(&self) -> Arc<dyn DeployTokens> {
+        let tokens = Tokens::new(self.kept_in.as_deref(), self.state.config());
+        Arc::new(DeployAccess { token: self.token.clone(), tokens })
+    }
+
+    /// Splits the requests to the apps between their versions as they were split when the host before this one ended.
+    pub(crate) fn restore_traffic(&self) -> impl Future<Output = ()> + use<> {
+        Deployer::new(&self.state, self.opener.clone(), self.kept_in.as_deref()).restore_all()
     }
 
     /// Where it listens on TCP.

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
 use crate::admin::limits;
+use crate::admin::traffic_model::VersionTraffic;
 use crate::app::handle::App;
 use crate::app::pins::PinnedGeneration;
 use crate::config::{AppConfig, Origin, Route};
@@ -18,11 +19,11 @@ use crate::generation::runner::ProcessInfo;
 use crate::http::ServerLimits;
 use crate::observe::certificates::CertificateEntry;
 use crate::observe::entries::{FailureEntry, FaultEntry, PanicEntry};
-use crate::observe::history::{HistoryEntry, State, Transition};
+use crate::observe::history::HistoryEntry;
 use crate::sandbox::InForce;
 
 /// The host and all its apps.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HostStatus {
     /// The registered apps, by name.
     pub apps: Vec<AppStatus>,
@@ -56,7 +57,7 @@ pub struct ProcessStatus {
 }
 
 /// One app in [`HostStatus`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AppStatus {
     /// Its name.
     pub name: String,
@@ -75,6 +76,9 @@ pub struct AppStatus {
     pub history: Vec<HistoryEntry>,
     /// The hashes of the libraries to roll back to, newest first.
     pub kept: Vec<String>,
+    /// The versions that serve beside the current one, with the traffic that they get.
+    #[serde(default)]
+    pub traffic: Vec<VersionTraffic>,
 }
 
 /// A generation in [`AppStatus`].
@@ -253,7 +257,7 @@ pub struct ProblemDetails {
 }
 
 impl GenerationStatus {
-    fn new(generation: &Generation) -> Self {
+    pub(super) fn new(generation: &Generation) -> Self {
         Self {
             number: generation.number(),
             version: generation.version().to_owned(),
@@ -282,15 +286,15 @@ impl AppStatus {
     /// With so many of the last things that happened.
     pub(super) fn new(app: &App, routes: &[Route], kept: Vec<String>, limit: usize) -> Self {
         let history = app.history();
-        let loads = |entry: &&Transition| matches!(entry.state, State::Serving | State::Refused);
         Self {
             name: app.name().to_string(),
             routes: routes.iter().map(Route::to_string).collect(),
             phase: app.phase().to_string(),
             serving: app.serving().map(|generation| GenerationStatus::new(&generation)),
-            last_load: history.iter().rev().find(loads).map(HistoryEntry::from),
+            last_load: HistoryEntry::of_last_load(&history),
             history: history[history.len().saturating_sub(limit)..].iter().map(HistoryEntry::from).collect(),
             kept,
+            traffic: VersionTraffic::all(app),
         }
     }
 }

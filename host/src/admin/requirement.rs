@@ -39,7 +39,7 @@ impl Requirement {
         let permission = match rest.split('/').next().unwrap_or_default() {
             "files" => Permission::Deploy,
             _ if is_reading => Permission::Read,
-            "versions" | "rollback" => Permission::Deploy,
+            "versions" | "rollback" | "traffic" => Permission::Deploy,
             _ => Permission::Operate,
         };
         Self::Token(permission, Some(app.to_owned()))
@@ -96,6 +96,8 @@ mod tests {
             "POST /api/v1/apps/a/rollback: deploy for a",
             "POST /api/v1/apps/a/start: operate for a",
             "POST /api/v1/apps/a/stop: operate for a",
+            "GET /api/v1/apps/a/traffic: read for a",
+            "PUT /api/v1/apps/a/traffic: deploy for a",
             "GET /api/v1/apps/a/versions: read for a",
             "POST /api/v1/apps/a/versions: deploy for a",
             "POST /api/v1/apps/a/versions/v/promote: deploy for a",

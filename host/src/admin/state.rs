@@ -98,6 +98,19 @@ impl State {
         found.ok_or_else(|| Problem::new(ProblemKind::UnknownApp, self.registry.no_such_app(name)))
     }
 
+    /// The app of this name, or a version that serves beside its current one.
+    pub(super) fn app_or_version(&self, name: &str, version: Option<&str>) -> Result<Arc<App>, Problem> {
+        let app = self.app(name)?;
+        let Some(id) = version else { return Ok(app) };
+        let traffic = app.traffic();
+        let mut versions = traffic.iter().flat_map(|traffic| traffic.versions());
+        let found = versions.find(|version| version.id() == id).map(|version| version.app.clone());
+        found.ok_or_else(|| {
+            let detail = format!("no version {id:?} of {name} serves beside the current one.");
+            Problem::new(ProblemKind::NotFound, detail)
+        })
+    }
+
     pub(super) fn details(&self, name: &str) -> Result<AppDetails, Problem> {
         let (app, config) = (self.app(name)?, self.app_config(name)?);
         let mut pinned = self.pins.list();
@@ -136,7 +149,7 @@ impl State {
 
     /// All counts, as text.
     pub(super) fn metrics(&self, form: Exposition) -> Result<String, std::fmt::Error> {
-        metrics::expose(form, self.registry.apps(), self.pins.list(), self.certificates.list())
+        metrics::expose(form, self.registry.apps_and_versions(), self.pins.list(), self.certificates.list())
     }
 
     pub(super) fn effective_config(&self) -> EffectiveConfig {

@@ -14,6 +14,7 @@ use crate::app::command::{Command, Commands, Reload};
 use crate::app::lifecycle::Phase;
 use crate::app::moved::Moved;
 use crate::app::rate_limit::RateLimit;
+use crate::app::traffic::{Traffic, TrafficCell};
 use crate::app::unavailable::Unavailable;
 use crate::config::{AppConfig, Isolation, Settings};
 use crate::generation::handle::{Generation, InFlight};
@@ -25,6 +26,7 @@ use crate::observe::logging;
 use crate::observe::metrics::Metrics;
 use crate::observe::trace::SpanSink;
 use crate::observe::usage::{Meter, Usage};
+use crate::observe::version_name::{app_of, version_of};
 
 /// One registered app.
 #[derive(Debug)]
@@ -39,12 +41,23 @@ pub struct App {
     app_log: Arc<AppLog>,
     metrics: Arc<Metrics>,
     meter: Arc<Meter>,
-    rate_limit: RateLimit,
+    rate_limit: Arc<RateLimit>,
     spans: Option<Arc<dyn SpanSink>>,
     draining: AtomicUsize,
     moved: Moved,
     own_logger: AtomicBool,
     public_secrets: Mutex<BTreeSet<PathBuf>>,
+    traffic: TrafficCell,
+    beside: Option<Beside>,
+}
+
+/// What an app has that runs a version beside the current one.
+#[derive(Clone, Debug)]
+pub(crate) struct Beside {
+    /// The version's library.
+    pub(crate) library: PathBuf,
+    /// How fast the app with all its versions takes requests from outside.
+    pub(crate) rate_limit: Arc<RateLimit>,
 }
 
 impl App {
@@ -55,6 +68,7 @@ impl App {
         usage: &Usage,
         spans: Option<Arc<dyn SpanSink>>,
         shows_details: bool,
+        beside: Option<Beside>,
     ) -> Self {
         let name: Arc<str> = config.name.as_str().into();
         let app_log = Arc::new(AppLog::new(name.clone(), events));
@@ -62,7 +76,7 @@ impl App {
         let metrics = Arc::<Metrics>::default();
         Self {
             app_log,
-            meter: usage.meter(name.clone(), metrics.clone()),
+            meter: usage.meter(app_of(&name).into(), metrics.clone()),
             metrics,
             name,
             settings: ArcSwap::from_pointee(config.settings.clone()),
@@ -71,18 +85,48 @@ impl App {
             shows_details,
             history: Mutex::default(),
             phase: Mutex::new(Phase::Cold),
-            rate_limit: RateLimit::new(&config.settings),
+            rate_limit: beside.as_ref().map_or_else(
+                || Arc::new(RateLimit::new(&config.settings)),
+                |beside| beside.rate_limit.clone(),
+            ),
             spans,
             draining: AtomicUsize::new(0),
             moved: Moved::default(),
             own_logger: AtomicBool::new(false),
             public_secrets: Mutex::default(),
+            traffic: TrafficCell::default(),
+            beside,
         }
     }
 
-    /// The name of the app in apps.json.
+    /// The name of the app in apps.json; of a version that serves beside the current one, that with the version.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// The name of the app in apps.json, also of a version.
+    pub(crate) fn registered_name(&self) -> &str {
+        app_of(&self.name)
+    }
+
+    /// The version's id, if it serves beside the current one.
+    pub(crate) fn version(&self) -> Option<&str> {
+        version_of(&self.name)
+    }
+
+    /// The library, if it is not the one that apps.json leads to.
+    pub(crate) fn own_library(&self) -> Option<&Path> {
+        self.beside.as_ref().map(|beside| beside.library.as_path())
+    }
+
+    /// How its requests are split between versions, if they are.
+    pub(crate) fn traffic(&self) -> Option<Arc<Traffic>> {
+        self.traffic.get()
+    }
+
+    /// Splits its requests from now on as this; how they were split before.
+    pub(crate) fn set_traffic(&self, traffic: Option<Arc<Traffic>>) -> Option<Arc<Traffic>> {
+        self.traffic.set(traffic)
     }
 
     /// With which library it is moved to a separate process.
@@ -137,7 +181,7 @@ impl App {
     }
 
     /// How fast it takes requests from outside.
-    pub(crate) fn rate_limit(&self) -> &RateLimit {
+    pub(crate) fn rate_limit(&self) -> &Arc<RateLimit> {
         &self.rate_limit
     }
 

@@ -18,4 +18,5 @@ pub(crate) mod resources;
 pub(crate) mod startup;
 pub(crate) mod supervisor;
 pub(crate) mod teardown;
+pub(crate) mod traffic;
 pub(crate) mod unavailable;

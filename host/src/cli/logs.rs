@@ -21,6 +21,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   atoll logs hello             the most recent records, up to 500
   atoll logs -n 20 -f hello    the last 20, and new ones until Ctrl-C
+  atoll logs hello --version 3f2a91c04d7e
   atoll logs --format json hello | jq 'select(.level == \"error\")'
 
 With --format json, each line is one record.";
@@ -29,6 +30,9 @@ With --format json, each line is one record.";
 pub(super) struct LogsArgs {
     /// The name of the app in apps.json.
     app: String,
+    /// The id of a version that serves beside the current one [default: the current one].
+    #[arg(long, value_name = "VERSION")]
+    version: Option<String>,
     /// Follow new records until SIGINT.
     #[arg(short, long)]
     follow: bool,
@@ -47,14 +51,14 @@ pub(super) fn run(args: &LogsArgs) -> anyhow::Result<ExitCode> {
     let limit = args.tail.unwrap_or(u32::MAX);
     let mut printed = Ok(());
     if args.follow {
-        host.follow_log(&args.app, limit, end(), |followed| {
+        host.follow_log(&args.app, args.version.as_deref(), limit, end(), |followed| {
             print(&followed, args.form.format).unwrap_or_else(|error| {
                 printed = Err(error);
                 ControlFlow::Break(())
             })
         })?;
     } else {
-        for record in host.log(&args.app, limit)? {
+        for record in host.log(&args.app, args.version.as_deref(), limit)? {
             if print(&Followed::Record(record), args.form.format)?.is_break() {
                 break;
             }

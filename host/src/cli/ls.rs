@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use atoll_host::internal::admin::{AppStatus, HostStatus};
+use atoll_host::internal::admin::{AppStatus, GenerationStatus, HostStatus, VersionTraffic};
 use atoll_host::internal::escape;
 use clap::Args;
 
@@ -40,7 +40,7 @@ fn text(status: &HostStatus) -> String {
         Column::Left("ROUTES"),
         Column::Left("LAST"),
     ];
-    let rows: Vec<_> = status.apps.iter().map(row).collect();
+    let rows: Vec<_> = status.apps.iter().flat_map(rows_of).collect();
     let mut text = table(columns, &rows);
     for pinned in &status.pinned {
         let line = format!("pinned: {}#{}: {}", pinned.app, pinned.generation, pinned.reason);
@@ -53,10 +53,31 @@ fn text(status: &HostStatus) -> String {
     text
 }
 
-fn row(app: &AppStatus) -> [Cell; 9] {
+/// The row of an app, and those of the versions that serve beside its current one.
+fn rows_of(app: &AppStatus) -> Vec<[Cell; 9]> {
     let last = app.history.last();
     let last = last.map(|entry| format!("#{} {} {}", entry.generation, entry.state, entry.reason));
-    let cells = app.serving.as_ref().map_or(["-"; 5].map(str::to_owned), |generation| {
+    let own =
+        row(&app.name, &app.phase, app.serving.as_ref(), app.routes.join(", "), last.unwrap_or_default());
+    [own].into_iter().chain(app.traffic.iter().map(|version| row_of_version(&app.name, version))).collect()
+}
+
+fn row_of_version(app: &str, version: &VersionTraffic) -> [Cell; 9] {
+    let VersionTraffic { version, weight, preview, phase, serving, requests, failures, .. } = version;
+    let name = format!("{app}@{version}");
+    let preview = if *preview { format!("/apps/{name}/") } else { String::new() };
+    let last = format!("{weight} % of the clients, {requests} responses, {failures} failed");
+    row(&name, phase, serving.as_ref(), preview, last)
+}
+
+fn row(
+    name: &str,
+    phase: &str,
+    serving: Option<&GenerationStatus>,
+    routes: String,
+    last: String,
+) -> [Cell; 9] {
+    let cells = serving.map_or(["-"; 5].map(str::to_owned), |generation| {
         [
             generation.number.to_string(),
             generation.workers.to_string(),
@@ -66,7 +87,6 @@ fn row(app: &AppStatus) -> [Cell; 9] {
         ]
     });
     let [number, workers, in_flight, live, peak] = cells.map(Cell::from);
-    let phase = Cell::styled(&*app.phase, style::of_phase(&app.phase));
-    let (routes, last) = (app.routes.join(", ").into(), last.unwrap_or_default().into());
-    [(&*app.name).into(), phase, number, workers, in_flight, live, peak, routes, last]
+    let phase = Cell::styled(phase, style::of_phase(phase));
+    [name.into(), phase, number, workers, in_flight, live, peak, routes.into(), last.into()]
 }

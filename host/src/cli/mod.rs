@@ -32,6 +32,7 @@ mod table;
 mod tls;
 mod token;
 mod top;
+mod traffic;
 mod units;
 mod usage;
 mod versions;
@@ -99,6 +100,9 @@ enum Command {
     Promote(versions::PromoteArgs),
     /// Roll an app back to the version that served before, or to another one.
     Rollback(versions::RollbackArgs),
+    /// Show or change how the requests to an app are split between its versions.
+    #[command(after_help = traffic::EXAMPLES)]
+    Traffic(traffic::TrafficArgs),
     /// Enable disabled apps; their next request starts them.
     Enable(arguments::Apps),
     /// Stop apps and reject their requests until they are enabled.
@@ -142,6 +146,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Versions(args) => versions::run(&args),
         Command::Promote(args) => versions::promote(&args),
         Command::Rollback(args) => versions::roll_back(&args),
+        Command::Traffic(args) => traffic::run(&args),
         Command::Enable(apps) => change::enable(&apps),
         Command::Disable(apps) => change::disable(&apps),
         Command::LogLevel(args) => change::log_level(&args),

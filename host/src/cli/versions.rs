@@ -32,7 +32,7 @@ pub(super) struct VersionsArgs {
 pub(super) struct PromoteArgs {
     /// The name of the app in apps.json.
     app: String,
-    /// The version's id, as in `atoll versions`, or its beginning.
+    /// The version's id, as in `atoll versions`, or its beginning; `new` is the newest that is not the current one.
     version: String,
     #[command(flatten)]
     registry: Registry,

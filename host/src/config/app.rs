@@ -80,6 +80,7 @@ impl AppConfig {
         let settings = Settings {
             headers: others.headers.clone(),
             cors: others.cors.clone(),
+            sticky: others.sticky.clone(),
             build: BuildSettings { profile, target, ..others.build.clone() },
             ..own.clone()
         };
@@ -206,7 +207,7 @@ mod tests {
         let plain = app(json!({}));
         for same in [
             json!({}),
-            json!({ "route": { "path_prefix": "/a" }, "headers": { "a": "b" }, "cors": { "origins": "*" } }),
+            json!({ "route": { "path_prefix": "/a" }, "headers": { "a": "b" }, "cors": { "origins": "*" }, "sticky": "cookie:a" }),
             json!({ "build": { "features": ["x"], "locked": true } }),
         ] {
             assert!(plain.runs_like(&app(same.clone())), "{same}");

@@ -12,6 +12,7 @@ use super::{
     runtime::Runtime,
     sandbox,
     settings::{self, Settings},
+    sticky::Sticky,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -108,6 +109,7 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
         app_header: fields.optional("app_header", Node::boolean).unwrap_or(base.app_header),
         headers: fields.optional("headers", response_headers::read).unwrap_or_default().over(&base.headers),
         cors: fields.optional("cors", |node| or_null(node, cors::read)).unwrap_or_else(|| base.cors.clone()),
+        sticky: fields.optional("sticky", sticky).unwrap_or_else(|| base.sticky.clone()),
         build: fields
             .optional("build", |node| build::read(node, &base.build))
             .unwrap_or_else(|| base.build.clone()),
@@ -136,6 +138,11 @@ fn time_or_never(node: &Node<'_>) -> Option<Option<u64>> {
 /// A value of a setting that can be switched off, which an app does with `null` where `defaults` has switched it on.
 fn or_null<'d, T>(node: &Node<'d>, read: impl FnOnce(&Node<'d>) -> Option<T>) -> Option<Option<T>> {
     if node.is_null() { Some(None) } else { read(node).map(Some) }
+}
+
+fn sticky(node: &Node<'_>) -> Option<Sticky> {
+    let text = node.text(Sticky::EXPECTED, |text| Sticky::from_text(text).is_some())?;
+    Sticky::from_text(&text)
 }
 
 /// One of a few words.
@@ -225,6 +232,7 @@ mod tests {
         });
         written["headers"] = json!({ "A": "1" });
         written["cors"] = json!({ "origins": "*" });
+        written["sticky"] = json!("header:X-User");
         written["build"] = json!({ "profile": "dist", "features": ["x"] });
         let settings = Settings {
             workers: 3,
@@ -262,6 +270,7 @@ mod tests {
             app_header: true,
             headers: headers(json!({ "a": "1" })),
             cors: cors(json!({ "origins": "*" })),
+            sticky: Sticky::Header("x-user".into()),
             build: BuildSettings {
                 profile: Some("dist".into()),
                 features: vec!["x".into()],
@@ -349,6 +358,11 @@ mod tests {
                 "on_fault",
                 json!("stop"),
                 "expected \"process\", \"restart\" or \"disable\", found \"stop\"".into(),
+            ),
+            (
+                "sticky",
+                json!("session"),
+                "expected \"address\", \"header:NAME\" or \"cookie:NAME\", found \"session\"".into(),
             ),
             ("reload", json!(true), "expected \"side-by-side\" or \"stop-first\", found true".into()),
             (

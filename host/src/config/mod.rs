@@ -63,6 +63,8 @@ mod runtime;
 mod sandbox;
 mod schema;
 mod settings;
+mod slots;
+mod sticky;
 mod suggest;
 mod syntax_tree;
 mod template;
@@ -89,6 +91,8 @@ pub use runtime::Runtime;
 pub use sandbox::SandboxSettings;
 pub use schema::{schema, schema_json};
 pub use settings::Settings;
+pub(crate) use slots::{SLOTS, Slots};
+pub use sticky::Sticky;
 pub(crate) use suggest::nearest_app;
 pub(crate) use template::{Piece, Without, pieces};
 

@@ -299,6 +299,7 @@ mod tests {
             json!({ "features": ["a b"] }),
             json!("side-by-side"),
             json!("stop-first"),
+            json!("cookie:session"),
             json!("current-thread"),
             json!("multi-thread"),
             json!(["a.env", "/b.env"]),

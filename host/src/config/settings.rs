@@ -14,6 +14,7 @@ use super::reload_mode::ReloadMode;
 use super::response_headers::{self, ResponseHeaders};
 use super::runtime::Runtime;
 use super::sandbox::{self, SandboxSettings};
+use super::sticky::{self, Sticky};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::Value;
@@ -278,6 +279,12 @@ pub struct Settings {
     #[schemars(schema_with = "cors::schema")]
     pub cors: Option<CorsSettings>,
 
+    /// What tells clients apart while traffic is split between versions of the app, so that each keeps its version:
+    /// `"address"`, `"header:NAME"` or `"cookie:NAME"`. A request without this header or cookie goes by its address.
+    /// Default "address".
+    #[schemars(schema_with = "sticky::schema")]
+    pub sticky: Sticky,
+
     /// How cargo builds the app, if `path` is a crate folder, and where a host looks for its library: an object with the
     /// fields of a build. The fields of an app override those in `defaults`.
     /// Default {"cargo_args":[],"features":[],"locked":false,"no_default_features":false,"profile":null,"target":null}.
@@ -352,6 +359,7 @@ impl Default for Settings {
             app_header: false,
             headers: ResponseHeaders::default(),
             cors: None,
+            sticky: Sticky::Address,
             build: BuildSettings::default(),
             library_limit: 1 << 30,
             reload: ReloadMode::SideBySide,

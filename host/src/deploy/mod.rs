@@ -13,6 +13,7 @@ pub use self::files::Outcome;
 pub use self::folder::{Deployment, Writing};
 pub(crate) use self::served::{Installation, Installed, ServedFolder};
 pub(crate) use self::versions::{
-    Admission, Index, MAX_NOTE, NewVersion, UPLOAD_KEPT, UPLOAD_PIECE, UploadStatus, VersionError, Versions,
+    Admission, Index, MAX_BESIDE, MAX_NOTE, NewVersion, Share, UPLOAD_KEPT, UPLOAD_PIECE, UploadStatus,
+    VersionError, Versions, WantedShare,
 };
 pub use self::versions::{SharedLibrary, Version};

@@ -10,7 +10,7 @@ use crate::dispatch::problem::{Problem, ProblemKind};
 /// More requests came within a second than the app's `rate`.
 pub(crate) fn admit(app: &App) -> Result<(), Problem> {
     app.rate_limit().check().map_err(|RateLimited { per_second, retry_after }| {
-        let name = app.name();
+        let name = app.registered_name();
         let detail = format!(
             "The app `{name}` has reached its rate limit of {per_second} requests per second (rate = {per_second})."
         );

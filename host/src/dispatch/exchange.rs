@@ -46,7 +46,7 @@ impl Target for App {
     type Generation = Generation;
 
     fn name(&self) -> &str {
-        self.name()
+        self.registered_name()
     }
 
     fn deadline(&self) -> Duration {
@@ -75,7 +75,7 @@ impl Target for App {
             let detail = format!(
                 "The app `{}` has reached its limit of {most} concurrent requests (max_concurrency = {most}). Try again \
                 later.",
-                self.name()
+                self.registered_name()
             );
             return Some(Err(
                 Problem::new(ProblemKind::Overloaded, detail).retry_after(Duration::from_secs(1))
@@ -98,28 +98,27 @@ impl Target for App {
 
 /// The problem of a request to an app that does not serve.
 fn unavailable(app: &App, error: &Unavailable) -> Problem {
+    let name = app.registered_name();
     let detail = |what: &str, reason: &str| {
         if app.shows_details() { format!("{what}: {reason}") } else { format!("{what}; see the host's log.") }
     };
     let detail = match error {
         Unavailable::Unusable(reason) | Unavailable::Resting { reason, .. } => {
             log::debug!("{}: {error}", app.name());
-            let what = format!("The app `{}` failed to start", app.name());
-            detail(&what, reason)
+            detail(&format!("The app `{name}` failed to start"), reason)
         }
         Unavailable::Blocked(reason) => {
             let what = format!(
-                "The app `{}` was not started because too many of its earlier generations could not be unloaded",
-                app.name()
+                "The app `{name}` was not started because too many of its earlier generations could not be unloaded"
             );
             detail(&what, reason)
         }
-        Unavailable::Disabled => format!("The app `{}` is disabled.", app.name()),
+        Unavailable::Disabled => format!("The app `{name}` is disabled."),
         Unavailable::Faulted(reason) => {
-            let what = format!("The app `{}` is disabled because it ended the host with a fault", app.name());
+            let what = format!("The app `{name}` is disabled because it ended the host with a fault");
             detail(&what, reason)
         }
-        Unavailable::Closing => format!("The app `{}` is shutting down.", app.name()),
+        Unavailable::Closing => format!("The app `{name}` is shutting down."),
     };
     let retry_after = match error {
         Unavailable::Resting { retry_after, .. } => *retry_after,

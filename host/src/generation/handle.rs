@@ -20,6 +20,7 @@ use crate::generation::working_directory;
 use crate::observe::app_log::AppLog;
 use crate::observe::app_warnings::WarningKind;
 use crate::observe::usage::Source;
+use crate::observe::version_name::app_of;
 
 /// How many workers a generation has, and how much may wait for each.
 #[derive(Clone, Debug)]
@@ -90,8 +91,8 @@ impl Generation {
         on_exit: impl Fn(String) + Clone + Send + Sync + 'static,
     ) -> (Self, Arc<WorkerThreads>) {
         let warnings: Arc<dyn Warnings> = identity.app_log.warnings().clone();
-        let port =
-            |_| port_to_thread(identity.app.clone(), shape.limits, warnings.clone(), call_sink.clone());
+        let app: Arc<str> = app_of(&identity.app).into();
+        let port = |_| port_to_thread(app.clone(), shape.limits, warnings.clone(), call_sink.clone());
         let (ports, ends): (Vec<_>, Vec<_>) = (0..shape.workers).map(port).unzip();
         let on_exit = move |ending: Ending<'_>| on_exit(ending.to_string());
         context.note_ports(&ports);

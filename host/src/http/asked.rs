@@ -59,4 +59,12 @@ impl<'a> Asked<'a> {
             Self::Health(..) | Self::Host | Self::Tunnel => None,
         }
     }
+
+    /// Makes it one for a version of the app.
+    pub(super) fn set_version(&mut self, version: Arc<App>) {
+        match self {
+            Self::Rpc(app) | Self::App(Target { app, .. }) => *app = version,
+            Self::Health(..) | Self::Host | Self::Tunnel => {}
+        }
+    }
 }

@@ -4,9 +4,10 @@
 //! client's are replaced, as it could claim to be anyone.
 
 use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 
 use actix_web::HttpRequest;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
 use atoll_plugin::protocol::{Header, header_text};
 
 use super::peer::Peer;
@@ -18,15 +19,38 @@ const PROTO: &str = "x-forwarded-proto";
 const HOST: &str = "x-forwarded-host";
 const PREFIX: &str = "x-forwarded-prefix";
 
+/// The token for a choice of the version.
+pub(super) const TOKEN: &str = "x-atoll-token";
+
 /// The certificate with which the client has authenticated itself in TLS (RFC 9440).
 const CLIENT_CERT: &str = "client-cert";
 
 /// The certificates that have issued it, which the host does not send.
 const CLIENT_CERT_CHAIN: &str = "client-cert-chain";
 
-/// Whether the host sets a header of this name itself, or no client may.
+/// Whether the host sets a header of this name itself, or no client may, or it has a secret for the host.
 pub(super) fn is_forwarded(name: &str) -> bool {
-    matches!(name, FOR | PROTO | HOST | PREFIX | CLIENT_CERT | CLIENT_CERT_CHAIN)
+    matches!(name, FOR | PROTO | HOST | PREFIX | CLIENT_CERT | CLIENT_CERT_CHAIN | TOKEN)
+}
+
+/// The address of the client: of the first hop, from the host on, that is no trusted proxy. `None`: it has none, or a proxy does
+/// not give it.
+pub(super) fn client(request: &HttpRequest, peer: Option<&Peer>, trusted: &TrustedProxies) -> Option<IpAddr> {
+    let mut address = peer.map(Peer::ip);
+    let headers: Vec<&HeaderValue> = request.headers().get_all(FOR).collect();
+    let hops = headers.iter().rev().filter_map(|value| value.to_str().ok()).flat_map(|hops| hops.rsplit(','));
+    for hop in hops {
+        if !trusted.contains(address) {
+            break;
+        }
+        let hop = hop.trim();
+        let found = hop.parse::<IpAddr>().or_else(|_| hop.parse::<SocketAddr>().map(|address| address.ip()));
+        match found {
+            Ok(found) => address = Some(found.to_canonical()),
+            Err(_) => break,
+        }
+    }
+    address
 }
 
 /// What the client calls this host: the authority in the request's target when it is there, or else the header `Host`.

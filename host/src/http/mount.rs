@@ -29,7 +29,7 @@ impl Mount {
 
     fn serving(&self) -> Vec<Arc<Generation>> {
         let apps = match self {
-            Self::Registry(registry) => registry.apps(),
+            Self::Registry(registry) => registry.apps_and_versions(),
             Self::Root(app) => vec![app.clone()],
         };
         apps.iter().filter_map(|app| app.serving()).collect()

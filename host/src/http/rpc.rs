@@ -28,7 +28,7 @@ pub(super) fn app_at(mount: &Mount, path: &str) -> Option<Result<Arc<App>, Probl
     let name = path.strip_prefix("/rpc/").filter(|name| !name.is_empty() && !name.contains('/'))?;
     match mount {
         Mount::Root(app) => (**app.name() == *name).then(|| Ok(app.clone())),
-        Mount::Registry(registry) => Some(registry.get(name).ok_or_else(|| unknown_app(name, registry))),
+        Mount::Registry(registry) => Some(registry.find(name).ok_or_else(|| unknown_app(name, registry))),
     }
 }
 
@@ -78,7 +78,7 @@ fn check_type(request: &HttpRequest) -> Result<(), Problem> {
 
 async fn read(app: &App, payload: Payload) -> Result<Bytes, Problem> {
     let settings = app.settings();
-    let (name, limit) = (app.name(), settings.body_limit);
+    let (name, limit) = (app.registered_name(), settings.body_limit);
     match timeout(settings.deadline(), payload.to_bytes_limited(limit)).await {
         Ok(Ok(Ok(body))) => Ok(body),
         Ok(Ok(Err(error))) => Err(Problem::new(ProblemKind::BadRequest, error.to_string())),

@@ -19,7 +19,9 @@ use super::rewrite::Rewrite;
 use super::settings::HttpSettings;
 use super::target::Target;
 use super::upgrade::{asks_for_websocket, names_websocket};
-use super::{about, authority, cors, dots, forwarded, head, limits, redirect, rpc, trace, websocket};
+use super::{
+    about, authority, cors, dots, forwarded, head, limits, redirect, rpc, trace, version, websocket,
+};
 use crate::config::Settings;
 use crate::dispatch::admission;
 use crate::dispatch::exchange::{self, Answered, RequestBody, ResponseBody};
@@ -94,7 +96,14 @@ async fn answer(
         record.set_app(app.clone());
     }
     limits::check(request, front.limits.max_header_bytes)?;
-    let asked = asked?;
+    let mut asked = asked?;
+    if let Some(app) = asked.app()
+        && let Some(traffic) = app.traffic()
+        && let Some(version) = version::of(request, app, &traffic, front)?
+    {
+        record.set_app(version.clone());
+        asked.set_version(version);
+    }
     if let Some(app) = asked.app()
         && app.settings().cors.is_some()
         && cors::is_preflight(request)
@@ -188,7 +197,7 @@ async fn forward(
             (ResponseBody::WebSocket(_), None) => {
                 let detail = format!(
                     "The app `{}` serves a WebSocket at this path. Connect with a WebSocket client.",
-                    app.name()
+                    app.registered_name()
                 );
                 return Err(Problem::new(ProblemKind::UpgradeRequired, detail));
             }

@@ -1,6 +1,9 @@
 //! What all requests are answered from.
 
+use std::sync::Arc;
+
 use super::connection::Shutdown;
+use super::deploy_tokens::DeployTokens;
 use super::mount::Mount;
 use super::server_limits::ServerLimits;
 use super::trusted_proxies::TrustedProxies;
@@ -21,6 +24,8 @@ pub struct HttpSettings {
     pub(crate) redirect_to: Option<u16>,
     /// What certificate authorities ask for, where requests are redirected.
     pub(crate) challenges: Challenges,
+    /// Who may choose the version of an app, besides clients in trusted networks.
+    pub(crate) deploy_tokens: Option<Arc<dyn DeployTokens>>,
     /// Whether it is about to end.
     pub(crate) shutdown: Shutdown,
 }
@@ -35,6 +40,7 @@ impl HttpSettings {
             limits: ServerLimits::DEFAULT,
             redirect_to: None,
             challenges: Challenges::default(),
+            deploy_tokens: None,
             shutdown: Shutdown::default(),
         }
     }

@@ -65,7 +65,7 @@ pub(super) fn target<'a>(
         Mount::Root(app) => Ok(Target::new(app.clone(), "", full_path)),
         Mount::Registry(registry) if is_reserved(full_path) => {
             let (name, rest) = split_app(full_path).ok_or_else(|| not_found(full_path))?;
-            let app = registry.get(name).ok_or_else(|| unknown_app(name, registry))?;
+            let app = registry.find(name).ok_or_else(|| unknown_app(name, registry))?;
             Ok(Target::new(app, &full_path[..APPS.len() + name.len()], rest))
         }
         Mount::Registry(registry) => {

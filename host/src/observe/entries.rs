@@ -27,6 +27,15 @@ pub struct LogEntry {
     pub fields: RecordFields,
 }
 
+/// A change of how an app's requests are split between versions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TrafficEntry {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// How they are split from then on, and why.
+    pub what: String,
+}
+
 /// A panic in an app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PanicEntry {

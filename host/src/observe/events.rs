@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
 
-use crate::observe::entries::{FailureEntry, PanicEntry};
+use crate::observe::entries::{FailureEntry, PanicEntry, TrafficEntry};
 use crate::observe::history::HistoryEntry;
 
 /// How many events may wait for one who follows them; a slower one misses some.
@@ -32,6 +32,8 @@ pub enum EventKind {
     Panic(PanicEntry),
     /// A request could not be answered.
     Failure(FailureEntry),
+    /// Its requests are split between versions in another way.
+    Traffic(TrafficEntry),
 }
 
 /// The channel on which events are published. A clone is the same one.

@@ -82,6 +82,14 @@ pub struct HistoryEntry {
     pub reason: String,
 }
 
+impl HistoryEntry {
+    /// What came of the last load among these transitions.
+    pub(crate) fn of_last_load(history: &[Transition]) -> Option<Self> {
+        let loads = |entry: &&Transition| matches!(entry.state, State::Serving | State::Refused);
+        history.iter().rev().find(loads).map(Self::from)
+    }
+}
+
 impl From<&Transition> for HistoryEntry {
     fn from(transition: &Transition) -> Self {
         Self {

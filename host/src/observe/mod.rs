@@ -22,4 +22,5 @@ pub(crate) mod timing;
 pub mod trace;
 pub(crate) mod unix_time;
 pub(crate) mod usage;
+pub(crate) mod version_name;
 pub(crate) mod window;

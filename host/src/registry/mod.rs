@@ -1,6 +1,8 @@
 //! The registered apps, by name.
 
+mod beside;
 mod registrar;
+mod versions;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +15,7 @@ use crate::config::{AppConfig, Config, Route};
 use crate::dispatch::app_index::{AppIndex, Table};
 use crate::dispatch::routes::Routes;
 
+use self::beside::{Orders, close_with_versions};
 pub use self::registrar::{Registrar, RegistrarBuilder};
 
 /// The registered apps. Reading is free of locks; a [`Registrar`] changes it.
@@ -23,6 +26,8 @@ pub struct Registry {
     configs: Mutex<HashMap<String, AppConfig>>,
     /// Notifies that something was applied.
     applied: watch::Sender<()>,
+    /// To the thread that runs the supervisors.
+    orders: Orders,
 }
 
 /// What an [`apply`](Registrar::apply) did, by the apps' names.
@@ -57,6 +62,10 @@ impl std::fmt::Display for Changes {
 }
 
 impl Registry {
+    fn new(orders: Orders) -> Self {
+        Self { orders, ..Self::default() }
+    }
+
     /// The app of this name.
     pub fn get(&self, name: &str) -> Option<Arc<App>> {
         self.index.get(name)
@@ -115,7 +124,7 @@ impl Registry {
 
         for (name, _) in configs.iter().filter(|(name, _)| !wanted.contains_key(*name)) {
             if let Some(app) = apps.remove(name) {
-                tokio::task::spawn_local(async move { app.close().await });
+                tokio::task::spawn_local(async move { close_with_versions(&app).await });
             }
             changes.removed.push(name.clone());
         }
@@ -155,6 +164,6 @@ impl Registry {
     pub async fn close(&self) {
         let table = self.index.replace(Table::default());
         self.configs.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        join_all(table.apps.values().map(|app| app.close())).await;
+        join_all(table.apps.values().map(|app| close_with_versions(app))).await;
     }
 }

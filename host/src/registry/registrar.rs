@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use atoll_port::CallSink;
 
+use super::beside::Orders;
 use super::{Changes, Registry};
 use crate::app::libraries::Libraries;
 use crate::app::pins::PinnedGeneration;
@@ -24,7 +25,7 @@ use crate::watch::Watcher;
 #[derive(Debug)]
 pub struct Registrar {
     registry: Arc<Registry>,
-    resources: AppResources,
+    resources: Rc<AppResources>,
     /// Carries out the apps' requests to each other.
     call_sink: Arc<dyn CallSink>,
 }
@@ -84,8 +85,11 @@ impl RegistrarBuilder {
             self.spans,
             self.shows_details,
         )?;
-        let registry = Arc::new(Registry::default());
+        let resources = Rc::new(resources);
+        let (orders, ordered) = Orders::channel();
+        let registry = Arc::new(Registry::new(orders));
         let call_sink = AppCalls::start(registry.index.clone());
+        ordered.carry_out(&resources, call_sink.clone());
         Ok(Registrar { registry, resources, call_sink })
     }
 }
@@ -112,7 +116,8 @@ impl Registrar {
     /// # Panics
     /// Outside of a [`LocalSet`](tokio::task::LocalSet).
     pub fn apply(&self, config: &Config) -> Changes {
-        self.registry.apply(config, |app| supervisor::register(app, &self.resources, self.call_sink.clone()))
+        self.registry
+            .apply(config, |app| supervisor::register(app, &self.resources, self.call_sink.clone(), None))
     }
 
     /// Stops all apps, and waits until they are unloaded or pinned.

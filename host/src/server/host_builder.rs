@@ -170,7 +170,7 @@ impl HostBuilder {
     /// Outside of an actix system.
     #[doc(hidden)]
     pub fn open(self) -> Result<(OpenHost, ConfigFile), HostError> {
-        let Self { config, front, preflight, spans, shows_details, takeover, .. } = self;
+        let Self { config, mut front, preflight, spans, shows_details, takeover, .. } = self;
         let Self { admin, admin_tls, token, origins, state, .. } = self;
         front.limits.check()?;
         let mut predecessor = match takeover {
@@ -206,6 +206,7 @@ impl HostBuilder {
         if let Some(tcp) = admin {
             listener = listener.with_listener(tcp);
         }
+        front.deploy_tokens = Some(listener.deploy_tokens());
         let inherited = predecessor.as_mut().map(Predecessor::take_sockets).unwrap_or_default();
         let waiting = Waiting { admin: listener, recording, predecessor };
         let registrar = Rc::new(registrar);

@@ -71,9 +71,10 @@ impl Server {
 
     /// Lets another process take over from this host, or this one from another, with the sockets of this server.
     #[must_use]
-    pub fn of_host(self, host: &Host) -> Self {
+    pub fn of_host(mut self, host: &Host) -> Self {
         let ownership = host.ownership();
         ownership.offer();
+        self.front.deploy_tokens = host.front().deploy_tokens;
         Self { ownership: Some(ownership), ..self }
     }
 

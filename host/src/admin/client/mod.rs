@@ -216,15 +216,15 @@ impl AdminClient {
         self.ask(Method::DELETE, &format!("/api/v1/tokens/{}", segment(name)), None::<&()>)
     }
 
-    /// The most recent log records of an app, oldest first.
+    /// The most recent log records of an app, or of its version beside the current one, oldest first.
     ///
     /// # Errors
     /// See [`AdminError`].
-    pub fn log(&mut self, app: &str, limit: u32) -> Result<Vec<LogEntry>, AdminError> {
-        self.get(&of_app(app, &format!("/log?limit={limit}")))
+    pub fn log(&mut self, app: &str, version: Option<&str>, limit: u32) -> Result<Vec<LogEntry>, AdminError> {
+        self.get(&of_app(app, &format!("/log?limit={limit}{}", parameter(version))))
     }
 
-    /// Gives the last log records of an app to `take`, and those that come, until it breaks off, `end` is there, or the
+    /// Gives the last log records of an app, or of its version beside the current one, to `take`, and those that come, until it breaks off, `end` is there, or the
     /// app is removed.
     ///
     /// # Errors
@@ -232,11 +232,13 @@ impl AdminClient {
     pub fn follow_log(
         &mut self,
         app: &str,
+        version: Option<&str>,
         limit: u32,
         end: impl Future<Output = ()>,
         mut take: impl FnMut(Followed) -> ControlFlow<()>,
     ) -> Result<(), AdminError> {
-        self.follow(&of_app(app, &format!("/log/stream?limit={limit}")), end, |event| {
+        let path = of_app(app, &format!("/log/stream?limit={limit}{}", parameter(version)));
+        self.follow(&path, end, |event| {
             Ok(match &*event.name {
                 "record" => take(Followed::Record(serde_json::from_str(&event.data)?)),
                 "missed" => take(Followed::Missed(serde_json::from_str(&event.data)?)),
@@ -325,6 +327,11 @@ const JSON: &str = "application/json";
 /// A path of an app's.
 fn of_app(app: &str, rest: &str) -> String {
     format!("/api/v1/apps/{}{rest}", segment(app))
+}
+
+/// The parameter of a path that names a version.
+fn parameter(version: Option<&str>) -> String {
+    version.map(|version| format!("&version={}", segment(version))).unwrap_or_default()
 }
 
 /// A text as one segment of a path.

@@ -5,6 +5,7 @@ use hyper::Method;
 
 use super::{AdminClient, AdminError, of_app, segment};
 use crate::admin::model::Serving;
+use crate::admin::traffic_model::{NewTraffic, TrafficStatus};
 use crate::admin::versions::{NewAppVersion, PushedVersion, VersionStatus};
 use crate::deploy::UploadStatus;
 
@@ -47,6 +48,22 @@ impl AdminClient {
     /// See [`AdminError`].
     pub fn versions(&mut self, app: &str) -> Result<Vec<VersionStatus>, AdminError> {
         self.get(&of_app(app, "/versions"))
+    }
+
+    /// How the requests to an app are split between its versions.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn traffic(&mut self, app: &str) -> Result<TrafficStatus, AdminError> {
+        self.get(&of_app(app, "/traffic"))
+    }
+
+    /// Splits the requests to an app between its versions.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn set_traffic(&mut self, app: &str, new: &NewTraffic) -> Result<TrafficStatus, AdminError> {
+        self.ask(Method::PUT, &of_app(app, "/traffic"), Some(new))
     }
 
     /// Makes a version the one that serves; the number of the generation that does.

@@ -15,6 +15,8 @@ import { usage } from "./usage.js";
 import { versions } from "./versions.js";
 
 const SOON_MS = 200;
+/** How often what versions beside the current one do is asked for. */
+const SPLIT_MS = 2_000;
 
 /** Returns the page: its `title`, its `element`, and `close`. */
 export function appPage(name) {
@@ -54,6 +56,7 @@ export function appPage(name) {
       section("Settings", set)));
 
   let isClosed = false;
+  let isSplit = false;
   let timer = null;
 
   async function refresh() {
@@ -70,7 +73,8 @@ export function appPage(name) {
       draws.faults(app.faults);
       draws.usage(apps);
       draws.settings(app.settings);
-      draws.versions(list);
+      draws.versions({ name, list, traffic: app.traffic });
+      isSplit = app.traffic.length > 0;
       buttons.draw({ ...app, versions: list });
       reading(app);
     } catch (error) {
@@ -111,9 +115,13 @@ export function appPage(name) {
     }
   }
 
-  const read = () => reading();
+  const read = () => {
+    reading();
+    if (isSplit) timer ??= setTimeout(refresh, SPLIT_MS);
+  };
   const happened = ({ detail }) => {
-    if (detail.app === name) timer ??= setTimeout(refresh, SOON_MS);
+    // Also to a version of it: `NAME@VERSION`.
+    if (detail.app.split("@")[0] === name) timer ??= setTimeout(refresh, SOON_MS);
   };
   store.addEventListener("reading", read);
   store.addEventListener("event", happened);

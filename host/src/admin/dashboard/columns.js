@@ -3,6 +3,9 @@
 import { ago, bytes, count, millis, NONE, rate } from "./format.js";
 import { phaseOf } from "./store.js";
 
+/** The versions that serve beside the current one. */
+const beside = (app) => (app.status?.traffic ?? []).map(({ version, weight }) => `${version} (${weight} %)`);
+
 /** What is read of an app that has no readings. */
 const reading = (name) => (app) => app.stats?.[name] ?? null;
 
@@ -16,7 +19,7 @@ export const COLUMNS = [
   {
     id: "version",
     label: "Version",
-    text: (app) => app.status?.serving?.version ?? NONE,
+    text: (app) => [app.status?.serving?.version ?? NONE, ...beside(app)].join(" + "),
     order: (app) => app.status?.serving?.version ?? null,
   },
   number("generation", "Gen.", (app) => app.status?.serving?.number ?? null, count, "Serving generation"),

@@ -154,7 +154,7 @@ impl Families<'_, '_> {
         self.family(&format!("atoll_app_{name}"), help, unit, kind, |family, apps| {
             for app in apps.iter().filter(|app| is_used(app)) {
                 if let Some(value) = value(app) {
-                    number(family, kind, &[("app", app.name())], value)?;
+                    number(family, kind, &labels(app, &[]), value)?;
                 }
             }
             Ok(())
@@ -192,7 +192,8 @@ impl Families<'_, '_> {
                 let times = of(app.metrics()).snapshot();
                 if times.count() > 0 {
                     let buckets: Vec<_> = times.buckets().collect();
-                    family.encode_family(&&[("app", &**app.name())][..])?.encode_histogram::<NoLabelSet>(
+                    let labels = labels(app, &[]);
+                    family.encode_family(&&labels[..])?.encode_histogram::<NoLabelSet>(
                         times.sum(),
                         times.count(),
                         &buckets,
@@ -210,7 +211,7 @@ impl Families<'_, '_> {
             family.encode_info(&&version[..])
         })?;
         self.family("atoll_apps", "Registered apps", None, MetricType::Gauge, |family, apps| {
-            family.encode_gauge(&(apps.len() as u64))
+            family.encode_gauge(&(apps.iter().filter(|app| app.version().is_none()).count() as u64))
         })
     }
 
@@ -219,7 +220,7 @@ impl Families<'_, '_> {
         self.family("atoll_app_phase", help, None, MetricType::Gauge, |family, apps| {
             for app in apps {
                 let phase = app.phase().to_string();
-                number(family, MetricType::Gauge, &[("app", app.name()), ("phase", &phase)], 1)?;
+                number(family, MetricType::Gauge, &labels(app, &[("phase", &phase)]), 1)?;
             }
             Ok(())
         })
@@ -233,12 +234,7 @@ impl Families<'_, '_> {
                     ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(app.metrics().responses())
                 {
                     if count > 0 || class == "2xx" || class == "5xx" {
-                        number(
-                            family,
-                            MetricType::Counter,
-                            &[("app", app.name()), ("status", class)],
-                            count,
-                        )?;
+                        number(family, MetricType::Counter, &labels(app, &[("status", class)]), count)?;
                     }
                 }
             }
@@ -252,8 +248,7 @@ impl Families<'_, '_> {
             for app in apps.iter().filter(|app| is_used(app)) {
                 let metrics = app.metrics();
                 for (outcome, count) in [("ok", &metrics.reloaded), ("refused", &metrics.refused)] {
-                    let labels = [("app", &**app.name()), ("outcome", outcome)];
-                    number(family, MetricType::Counter, &labels, count.get())?;
+                    number(family, MetricType::Counter, &labels(app, &[("outcome", outcome)]), count.get())?;
                 }
             }
             Ok(())
@@ -263,15 +258,15 @@ impl Families<'_, '_> {
     fn usage(&mut self) -> fmt::Result {
         let used = self.apps.iter().filter(|app| is_used(app));
         // One reading for all of it.
-        let used: Vec<_> = used.map(|app| (app.name().clone(), app.meter().total())).collect();
-        let cpu = used.iter().map(|(app, used)| (&**app, used.cpu_ns));
+        let used: Vec<_> = used.map(|app| (&**app, app.meter().total())).collect();
+        let cpu = used.iter().map(|(app, used)| (*app, used.cpu_ns));
         self.seconds("cpu", "CPU time of threads or processes", cpu)?;
-        let uptime = used.iter().map(|(app, used)| (&**app, used.uptime_ns));
+        let uptime = used.iter().map(|(app, used)| (*app, used.uptime_ns));
         self.seconds("uptime", "Time that generations were ready", uptime)?;
         let help = "Bytes allocated in heaps times the seconds that they were";
         self.family("atoll_app_heap_byte_seconds", help, None, MetricType::Counter, |family, _| {
             for (app, used) in &used {
-                number(family, MetricType::Counter, &[("app", app)], used.heap_byte_seconds)?;
+                number(family, MetricType::Counter, &labels(app, &[]), used.heap_byte_seconds)?;
             }
             Ok(())
         })
@@ -282,12 +277,12 @@ impl Families<'_, '_> {
         &mut self,
         name: &str,
         help: &str,
-        values: impl Iterator<Item = (&'a str, u64)>,
+        values: impl Iterator<Item = (&'a App, u64)>,
     ) -> fmt::Result {
         let name = format!("atoll_app_{name}");
         self.family(&name, help, Some(&Unit::Seconds), MetricType::Counter, |family, _| {
             for (app, nanoseconds) in values {
-                let labels = [("app", app)];
+                let labels = labels(app, &[]);
                 let labels = &labels[..];
                 let mut sample = family.encode_family(&labels)?;
                 sample.encode_counter::<NoLabelSet, f64, u64>(&(nanoseconds as f64 / 1e9), None)?;
@@ -305,12 +300,18 @@ impl Families<'_, '_> {
                 let serving = usize::from(app.serving().is_some());
                 for (state, count) in [("serving", serving), ("draining", app.draining()), ("pinned", pinned)]
                 {
-                    number(family, MetricType::Gauge, &[("app", name), ("state", state)], count as u64)?;
+                    number(family, MetricType::Gauge, &labels(app, &[("state", state)]), count as u64)?;
                 }
             }
             Ok(())
         })
     }
+}
+
+/// What tells the samples of an app from those of others, also of its versions that serve beside the current one.
+fn labels<'a>(app: &'a App, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let version = app.version().map(|version| ("version", version));
+    [("app", app.registered_name())].into_iter().chain(version).chain(more.iter().copied()).collect()
 }
 
 /// Whether an app was ever more than registered.

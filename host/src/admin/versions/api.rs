@@ -11,6 +11,7 @@ use crate::admin::access::Caller;
 use crate::admin::failure::Answer;
 use crate::admin::model::Serving;
 use crate::admin::openapi::{Named, Refused, Unable};
+use crate::admin::traffic_model::{NewTraffic, TrafficStatus};
 use crate::deploy::{UPLOAD_PIECE, UploadStatus};
 use crate::dispatch::problem::{Problem, ProblemKind};
 
@@ -21,7 +22,9 @@ pub(in crate::admin) fn configure(service: &mut ServiceConfig) {
         .service(list_versions)
         .service(push_version)
         .service(promote_version)
-        .service(roll_app_back);
+        .service(roll_app_back)
+        .service(show_traffic)
+        .service(split_traffic);
 }
 
 /// A file of an app.
@@ -51,7 +54,7 @@ struct Piece {
 struct NamedVersion {
     /// The app's name.
     app: String,
-    /// The version's id, or its beginning.
+    /// The version's id, or its beginning; `new` is the newest that is not the current one.
     version: String,
 }
 
@@ -146,4 +149,32 @@ async fn promote_version(deployer: Data<Deployer>, path: Path<NamedVersion>) -> 
 #[post("/api/v1/apps/{app}/rollback")]
 async fn roll_app_back(deployer: Data<Deployer>, path: Path<Named>) -> Answer<Serving> {
     Ok(Json(Serving { generation: deployer.into_inner().roll_back(path.into_inner().app).await? }))
+}
+
+/// How the requests to an app are split between its versions
+#[utoipa::path(
+    tag = "versions",
+    params(Named),
+    responses((status = 200, body = TrafficStatus), Refused, Unable)
+)]
+#[get("/api/v1/apps/{app}/traffic")]
+async fn show_traffic(deployer: Data<Deployer>, path: Path<Named>) -> Answer<TrafficStatus> {
+    Ok(Json(deployer.into_inner().traffic(path.into_inner().app).await?))
+}
+
+/// Has versions serve beside the current one, which get shares of the clients; a version that is not named no longer serves
+#[utoipa::path(
+    tag = "versions",
+    params(Named),
+    security((), ("token" = [])),
+    request_body = NewTraffic,
+    responses((status = 200, body = TrafficStatus), Refused, Unable)
+)]
+#[put("/api/v1/apps/{app}/traffic")]
+async fn split_traffic(
+    deployer: Data<Deployer>,
+    path: Path<Named>,
+    new: Json<NewTraffic>,
+) -> Answer<TrafficStatus> {
+    Ok(Json(deployer.into_inner().set_traffic(path.into_inner().app, new.into_inner()).await?))
 }

@@ -17,6 +17,7 @@ use crate::library::stage::Staging;
 use crate::observe::events::{EventBus, EventKind};
 use crate::observe::history;
 use crate::observe::unix_time::now_ms;
+use crate::observe::version_name::version_of;
 use crate::registry::Registry;
 
 /// What keeps the versions of a host's apps, and puts them into the folder that it serves.
@@ -128,7 +129,8 @@ impl Deployer {
             match events.recv().await {
                 Ok(event) => {
                     let EventKind::Transition(entry) = &event.what else { continue };
-                    if entry.state == history::State::Serving.to_string() {
+                    let is_version = version_of(&event.app).is_some();
+                    if entry.state == history::State::Serving.to_string() && !is_version {
                         self.notice_soon(event.app.clone());
                     }
                 }
@@ -149,6 +151,7 @@ impl Deployer {
             let turn = this.turn(&app);
             let _turn = turn.lock().await;
             this.notice(&app).await;
+            this.restore(&app).await;
         });
     }
 

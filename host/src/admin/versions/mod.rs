@@ -5,6 +5,7 @@ mod deployer;
 mod model;
 mod problem;
 mod promotion;
+mod traffic;
 
 pub(super) use self::deployer::Deployer;
 pub use self::model::{NewAppVersion, PushedVersion, VersionState, VersionStatus};

@@ -21,6 +21,7 @@ impl From<VersionError> for Problem {
             | VersionError::Busy
             | VersionError::Missing(_)
             | VersionError::Refused(_)
+            | VersionError::NoOther(_)
             | VersionError::NoPrevious(_) => ProblemKind::Conflict,
             VersionError::Deploy(error) => kind_of(error),
             VersionError::File { .. } | VersionError::Index { .. } => ProblemKind::AppError(500),

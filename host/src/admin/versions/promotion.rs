@@ -101,6 +101,7 @@ impl Deployer {
             Ok(generation) => {
                 blocking(move || this.versions.promoted(&name, &id, now_ms(), keep)).await?;
                 log::info!("{app}: the version {} serves", version.id);
+                self.end_split(app).await?;
                 Ok(generation)
             }
             Err(problem) => {
@@ -161,7 +162,7 @@ impl Deployer {
 }
 
 /// Does something to its end, also if the client leaves.
-async fn carried_out<T: 'static>(
+pub(super) async fn carried_out<T: 'static>(
     work: impl Future<Output = Result<T, Problem>> + 'static,
 ) -> Result<T, Problem> {
     let done = actix_web::rt::spawn(work).await;

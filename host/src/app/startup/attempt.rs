@@ -177,7 +177,7 @@ impl<'p> Attempt<'p> {
                 .or_insert_with(|| data.to_string_lossy().into_owned());
         }
         Start {
-            app: self.plan.app.name().to_string(),
+            app: self.plan.app.registered_name().to_owned(),
             generation: self.plan.number,
             worker: 0,
             workers: settings.workers,

@@ -78,7 +78,7 @@ pub(super) async fn data_and_policy(
     let sandbox = settings.sandbox.as_ref().filter(|_| is_process);
     let accounts = sandbox.map(SandboxSettings::accounts).transpose();
     let accounts = accounts.map_err(|error| ProcessError::Sandbox(error.to_string()))?.flatten();
-    let (name, folder) = (app.name().clone(), settings.data.clone());
+    let (name, folder) = (app.registered_name().to_owned(), settings.data.clone());
     // Without a folder, there are no files to look at.
     let has_folder = folder.is_some();
     let find = move || data_folder::of(folder.as_deref(), &name, accounts.as_ref());

@@ -27,7 +27,7 @@ use crate::abi::panic_report::queue;
 use crate::app::command::{Command, Commands};
 use crate::app::environment;
 use crate::app::file_lookups::FileLookups;
-use crate::app::handle::App;
+use crate::app::handle::{App, Beside};
 use crate::app::hang_watch::HangWatch;
 use crate::app::heap_watch::HeapWatch;
 use crate::app::idle::IdleWatch;
@@ -48,11 +48,17 @@ use crate::observe::faults::Faults;
 use crate::process::pool::BlankPool;
 use crate::watch::{Change, FileWatch, Watcher};
 
-/// Registers an app: makes its handle and starts its supervisor on this thread. `call_sink` carries out its calls.
+/// Registers an app: makes its handle and starts its supervisor on this thread. `call_sink` carries out its calls; `beside`: it is a
+/// version that serves beside the current one of the app.
 ///
 /// # Panics
 /// Outside of a [`LocalSet`](tokio::task::LocalSet).
-pub(crate) fn register(config: &AppConfig, shared: &AppResources, call_sink: Arc<dyn CallSink>) -> Arc<App> {
+pub(crate) fn register(
+    config: &AppConfig,
+    shared: &AppResources,
+    call_sink: Arc<dyn CallSink>,
+    beside: Option<Beside>,
+) -> Arc<App> {
     let (inputs, queue) = mpsc::unbounded_channel();
     let commands = inputs.clone();
     let commands = Commands::new(move |command| commands.send(Input::Command(command)).is_ok());
@@ -63,6 +69,7 @@ pub(crate) fn register(config: &AppConfig, shared: &AppResources, call_sink: Arc
         &shared.usage,
         shared.spans.clone(),
         shared.shows_details,
+        beside,
     ));
     shared.staging.register(&config.name);
     if config.settings.isolation == Isolation::Process {
@@ -80,7 +87,7 @@ pub(crate) fn register(config: &AppConfig, shared: &AppResources, call_sink: Arc
         libraries: shared.libraries.clone(),
         file_lookups: shared.file_lookups.clone(),
         call_sink,
-        library: shared.libraries.get(&config.into()),
+        library: library_of(&app, &shared.libraries, &config.into()),
         path: config.into(),
         watches: Vec::new(),
         environment_watches: Vec::new(),
@@ -102,6 +109,11 @@ pub(crate) fn register(config: &AppConfig, shared: &AppResources, call_sink: Arc
     };
     tokio::task::spawn_local(supervisor.run(queue));
     app
+}
+
+/// Where the library of an app is that has this path.
+fn library_of(app: &App, libraries: &Libraries, path: &SourcePath) -> Library {
+    app.own_library().map_or_else(|| libraries.get(path), |library| Library::Built(library.to_owned()))
 }
 
 fn policy(settings: &Settings) -> Policy {
@@ -218,7 +230,7 @@ impl Supervisor {
 
     /// Asks again where the library is, and watches all that has a say in it, and in the shared libraries beside it.
     async fn find_library(&mut self) {
-        self.library = self.libraries.get(&self.path);
+        self.library = library_of(&self.app, &self.libraries, &self.path);
         let library = self.library.clone();
         let (app, watcher) = (self.app.name().clone(), self.watcher.clone());
         let watched: Vec<PathBuf> = self.watches.iter().map(|(path, _)| path.clone()).collect();

@@ -121,7 +121,7 @@ async fn with_app(loader: Fake, test: impl AsyncFnOnce(Arc<App>, Pins)) {
     };
     let run = async {
         let shared = AppResources::new(|_| Rc::new(loader), None, None, None, false).unwrap();
-        let app = register(&config, &shared, Arc::new(NoCalls));
+        let app = register(&config, &shared, Arc::new(NoCalls), None);
         test(app.clone(), shared.pins).await;
         app.close().await;
     };

@@ -1,7 +1,6 @@
 //! The checks that a version has to pass before it is kept.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use atoll_plugin::stamp::Stamp;
@@ -14,7 +13,7 @@ use crate::config::Entry;
 use crate::library::check::{Checked, Opener, check};
 use crate::library::content_hash::ContentHash;
 use crate::library::inspect::stamp_of;
-use crate::library::needed::{NEEDED_LIBRARIES, bundle_folder};
+use crate::library::needed::NEEDED_LIBRARIES;
 use crate::library::source::Source;
 use crate::library::stage::{Kept, Staging};
 
@@ -174,22 +173,9 @@ impl Versions {
         with: &Admission<'_>,
     ) -> Result<Checked, VersionError> {
         let folder = tempfile::Builder::new().prefix("check-").tempdir_in(self.make(app)?);
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |reason: io::Error| VersionError::File { path, reason }
-        };
-        let folder = folder.map_err(failed(&self.app(app)?))?;
-        let path = folder.path().join(format!("{app}.so"));
-        let original = self.file(app, library)?;
-        fs::hard_link(&original, &path).map_err(failed(&path))?;
-        let content = fs::read(&path).map_err(failed(&path))?;
-        let beside = bundle_folder(&path, &content);
-        drop(content);
-        for shared in libraries {
-            fs::create_dir_all(&beside).map_err(failed(&beside))?;
-            let to = beside.join(&shared.name);
-            fs::hard_link(self.file(app, shared.hash.parse()?)?, &to).map_err(failed(&to))?;
-        }
+        let path = self.app(app)?;
+        let folder = folder.map_err(|reason| VersionError::File { path, reason })?;
+        let path = self.link(app, folder.path(), library, libraries)?;
         let source = Source::locate(path, app);
         check(with.staging, &source, app, with.library_limit, with.opener).map_err(VersionError::Refused)
     }

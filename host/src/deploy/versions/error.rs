@@ -61,6 +61,9 @@ pub(crate) enum VersionError {
     /// Several versions begin so.
     #[error("{version:?} is the beginning of several versions of {app}: {}", .found.join(", "))]
     Ambiguous { app: String, version: String, found: Vec<String> },
+    /// There is only the current one.
+    #[error("{0} has no version besides the current one; `atoll push --no-promote` adds one")]
+    NoOther(String),
     /// There is none to go back to.
     #[error("no earlier version of {0} to roll back to (see the setting `keep`)")]
     NoPrevious(String),

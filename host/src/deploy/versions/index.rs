@@ -5,7 +5,11 @@ use std::cmp::Reverse;
 use serde::{Deserialize, Serialize};
 
 use super::error::VersionError;
+use super::traffic::Share;
 use super::version::Version;
+
+/// What stands for the newest version that is not the current one. No id begins so.
+const NEWEST: &str = "new";
 
 /// The versions of an app, the newest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -16,14 +20,21 @@ pub(crate) struct Index {
     /// The id of the one that is being promoted: its files replace those of the current one, one after the other.
     #[serde(default)]
     pub(crate) promoting: Option<String>,
+    /// Those that serve beside the current one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) beside: Vec<Share>,
 }
 
 impl Index {
-    /// The version with this id, or the only one whose id begins so.
+    /// The version with this id, or the only one whose id begins so, or the newest that is not the current one for `new`.
     ///
     /// # Errors
     /// There is none, or more than one.
     pub(crate) fn find(&self, app: &str, id: &str) -> Result<&Version, VersionError> {
+        if id == NEWEST {
+            let newest = self.versions.iter().find(|version| Some(&version.id) != self.current.as_ref());
+            return newest.ok_or_else(|| VersionError::NoOther(app.to_owned()));
+        }
         let mut found = self.versions.iter().filter(|version| !id.is_empty() && version.id.starts_with(id));
         match (found.next(), found.next()) {
             (Some(version), None) => Ok(version),
@@ -72,7 +83,7 @@ impl Index {
         }
     }
 
-    /// Forgets all but the current version and the newest: `keep` of those that have served, and as many, at least one, of
+    /// Forgets all but the current version, those beside it and the newest: `keep` of those that have served, and as many, at least one, of
     /// those that are staged and of those that failed.
     pub(super) fn prune(&mut self, keep: usize) {
         let newest = |wanted: fn(&Version) -> bool, keep: usize| {
@@ -91,6 +102,7 @@ impl Index {
         ));
         kept.extend(newest(|version| version.failure.is_some(), keep.max(1)));
         kept.extend(self.current.clone());
+        kept.extend(self.ids_beside().into_iter().map(str::to_owned));
         self.versions.retain(|version| kept.contains(&version.id));
     }
 }
@@ -134,6 +146,7 @@ mod tests {
         assert_eq!(index.find("a", "b").unwrap().id, "bb1");
         assert_eq!(index.find("a", "aa2").unwrap().id, "aa2");
         assert!(matches!(index.find("a", "aa"), Err(VersionError::Ambiguous { .. })));
+        assert_eq!(index.find("a", "new").unwrap().id, "bb1");
         for unknown in ["", "c", "aa1x"] {
             assert!(matches!(index.find("a", unknown), Err(VersionError::Unknown { .. })), "{unknown}");
         }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// How many versions may serve beside the current one.
+pub(crate) const MAX_BESIDE: usize = 4;
+
 /// How many bytes the note of a version may have.
 pub(crate) const MAX_NOTE: usize = 1000;
 

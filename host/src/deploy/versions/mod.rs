@@ -8,13 +8,16 @@ mod error;
 mod index;
 mod limits;
 mod store;
+mod traffic;
+mod unpacked;
 mod uploads;
 mod version;
 
 pub(crate) use self::admission::{Admission, NewVersion};
 pub(crate) use self::error::VersionError;
 pub(crate) use self::index::Index;
-pub(crate) use self::limits::{MAX_NOTE, UPLOAD_KEPT, UPLOAD_PIECE};
+pub(crate) use self::limits::{MAX_BESIDE, MAX_NOTE, UPLOAD_KEPT, UPLOAD_PIECE};
 pub(crate) use self::store::Versions;
+pub(crate) use self::traffic::{Share, WantedShare};
 pub(crate) use self::uploads::UploadStatus;
 pub use self::version::{SharedLibrary, Version};

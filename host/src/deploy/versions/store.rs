@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::VersionError;
 use super::index::Index;
+use super::traffic::Share;
 use super::uploads;
 use super::version::Version;
 use crate::config::is_app_name;
@@ -135,19 +136,27 @@ impl Versions {
         self.change(app, |index| index.promoting = Some(id.to_owned()))
     }
 
-    /// The apps with the versions that were being promoted when the host ended.
+    /// The apps that have had versions.
     ///
     /// # Errors
-    /// The folder or a list cannot be read.
-    pub(crate) fn interrupted(&self) -> Result<Vec<(String, String)>, VersionError> {
+    /// The folder cannot be read.
+    pub(crate) fn apps(&self) -> Result<Vec<String>, VersionError> {
         let Some(folder) = &self.folder else { return Ok(Vec::new()) };
         let entries = match fs::read_dir(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(|reason| VersionError::File { path: folder.clone(), reason })?,
         };
         let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        Ok(names.filter(|name| is_app_name(name)).collect())
+    }
+
+    /// The apps with the versions that were being promoted when the host ended.
+    ///
+    /// # Errors
+    /// The folder or a list cannot be read.
+    pub(crate) fn interrupted(&self) -> Result<Vec<(String, String)>, VersionError> {
         let mut found = Vec::new();
-        for app in names.filter(|name| is_app_name(name)) {
+        for app in self.apps()? {
             if let Some(id) = self.index(&app)?.promoting {
                 found.push((app, id));
             }
@@ -163,10 +172,22 @@ impl Versions {
         self.change(app, |index| {
             index.current = Some(id.to_owned());
             index.promoting.take_if(|promoting| *promoting == id);
+            index.beside.retain(|share| share.version != id);
             index.update(id, |version| {
                 version.promoted_ms = Some(now_ms);
                 version.failure = None;
             });
+            index.prune(keep);
+        })
+    }
+
+    /// Takes note of which versions serve beside the current one, from now on.
+    ///
+    /// # Errors
+    /// The list cannot be written.
+    pub(crate) fn split(&self, app: &str, beside: Vec<Share>, keep: usize) -> Result<(), VersionError> {
+        self.change(app, |index| {
+            index.beside = beside;
             index.prune(keep);
         })
     }

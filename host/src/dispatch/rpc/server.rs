@@ -260,6 +260,7 @@ fn for_client(
     let line = || format!("{name}: request {request_id}: the method {method} {what}: {}", error.message);
     app.app_log().log_failure(line);
     if !app.shows_details() {
+        let name = app.registered_name();
         error.message = format!("The method {method} of the app `{name}` {what}; see its log.").into();
     }
     error

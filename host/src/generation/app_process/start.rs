@@ -28,6 +28,7 @@ use crate::generation::handle::{Generation, Identity, Shape};
 use crate::generation::running::Running;
 use crate::library::inspect::Inspected;
 use crate::library::loaded::verified::Verified;
+use crate::observe::version_name::app_of;
 use crate::process::blank::Blank;
 use crate::process::control::{self, Opening, Order};
 use crate::sandbox::{InForce, Policy};
@@ -79,8 +80,9 @@ impl AppProcess {
         let bells = (0..shape.workers).map(|_| bell()).collect::<Result<Vec<OwnedFd>, _>>();
         let bells = bells.map_err(io::Error::from)?;
         let mut ports = Vec::with_capacity(shape.workers);
+        let app: Arc<str> = app_of(&identity.app).into();
         for (worker, bell) in bells.iter().enumerate() {
-            let app = identity.app.clone();
+            let app = app.clone();
             let bell = bell.try_clone()?;
             ports.push(link.port(worker, bell, app, shape.limits, warnings.clone(), call_sink.clone())?);
         }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use actix_web::rt::task::JoinHandle;
 use tokio::task::spawn_blocking;
 
 use super::error::TakeoverError;
@@ -28,6 +29,8 @@ pub(in crate::server) struct Ownership {
     registry: Arc<Registry>,
     /// Whether a process has descriptors of it: then what this one leaves is that one's.
     is_shared: AtomicBool,
+    /// Splits the requests to the apps between their versions.
+    restoring: Mutex<Option<JoinHandle<()>>>,
     parts: Mutex<Parts>,
 }
 
@@ -95,11 +98,13 @@ impl Ownership {
     ) -> io::Result<Self> {
         let is_alone = waiting.predecessor.is_none();
         let handed = share(&lock, &waiting.admin)?;
+        let restoring = actix_web::rt::spawn(waiting.admin.restore_traffic());
         let parts = Parts { lock: Some(lock), handed, waiting: Some(waiting), ..Parts::default() };
         let this = Self {
             config: config.to_owned(),
             registry,
             is_shared: AtomicBool::new(false),
+            restoring: Mutex::new(Some(restoring)),
             parts: Mutex::new(parts),
         };
         if is_alone {
@@ -146,11 +151,17 @@ impl Ownership {
         self.parts().waiting.is_none()
     }
 
-    /// Waits until the apps serve that are to serve before this host replaces another one.
+    /// Waits until the requests to the apps are split between their versions as before, and until the apps serve that are to serve
+    /// before this host replaces another one.
     ///
     /// # Errors
     /// One does not start.
     pub(in crate::server) async fn start_apps(&self) -> Result<(), TakeoverError> {
+        let restoring = self.restoring.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(restoring) = restoring {
+            // A panic of it is in the log.
+            let _ = restoring.await;
+        }
         let predecessor = self.parts().waiting.as_mut().and_then(|waiting| waiting.predecessor.take());
         let Some(predecessor) = predecessor else { return Ok(()) };
         predecessor.start_apps(&self.registry).await?;
@@ -266,8 +277,8 @@ impl Ownership {
                     }
                     // From here on, another process may have the sockets.
                     self.is_shared.store(true, Ordering::Relaxed);
-                    let serving = self.registry.apps_that(|app| app.serving().is_some());
-                    let serving = serving.iter().map(|app| app.name().to_string()).collect();
+                    let serving = self.registry.apps_and_versions();
+                    let serving = serving.iter().filter(|app| app.serving().is_some()).map(|app| app.name().to_string()).collect();
                     match Candidate::accept(stream, serving, handed).await {
                         Ok(accepted) => {
                             log::info!("process {} is taking over", accepted.process());

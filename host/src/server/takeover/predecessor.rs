@@ -169,7 +169,8 @@ impl Predecessor {
 
     /// Starts the apps that start with the host or that serve in the running one, and waits for them.
     pub(super) async fn start_apps(&self, registry: &Registry) -> Result<(), TakeoverError> {
-        let apps = registry.apps_that(|app| {
+        let mut apps = registry.apps_and_versions();
+        apps.retain(|app| {
             app.settings().preload || self.serving.iter().any(|serving| **serving == **app.name())
         });
         let started = join_all(apps.iter().map(|app| app.acquire())).await;

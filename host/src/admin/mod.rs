@@ -20,6 +20,7 @@ mod openapi;
 mod origin;
 mod requirement;
 mod reserve;
+mod rollout_model;
 pub(crate) mod socket;
 mod state;
 mod stats;
@@ -52,6 +53,7 @@ pub use self::model::{
     LogLevel, ProblemDetails, ProcessStatus, Serving, SettingInForce,
 };
 pub use self::origin::{AdminOrigin, NoOrigin};
+pub use self::rollout_model::{EvidenceStatus, RolloutState, RolloutStatus, VersionFigures};
 use self::socket::Socket;
 use self::state::State;
 pub use self::stats::{AppStats, HostStats, Stats};
@@ -60,7 +62,7 @@ use self::tokens::Tokens;
 pub use self::tokens::{AppPattern, NoAppPattern, NoPermission, Permission, Token};
 pub use self::traffic_model::{NewTraffic, NewVersionTraffic, TrafficStatus, VersionTraffic};
 use self::versions::Deployer;
-pub use self::versions::{NewAppVersion, PushedVersion, VersionState, VersionStatus};
+pub use self::versions::{NewAppVersion, Promoted, PushedVersion, VersionState, VersionStatus};
 use crate::fs::unix_socket::SocketFile;
 use crate::http::{DeployTokens, ServerLimits};
 use crate::library::check::Opener;
@@ -172,7 +174,7 @@ impl Admin {
     /// Who may choose the versions that requests to the apps get.
     pub(crate) fn deploy_tokens(&self) -> Arc<dyn DeployTokens> {
         let tokens = Tokens::new(self.kept_in.as_deref(), self.state.config());
-        Arc::new(DeployAccess { token: self.token.clone(), tokens })
+        Arc::new(DeployAccess { token: self.token, tokens })
     }
 
     /// Splits the requests to the apps between their versions as they were split when the host before this one ended.

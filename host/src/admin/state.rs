@@ -21,6 +21,7 @@ use crate::observe::usage::{Usage, UsageReport};
 use crate::registry::Registry;
 
 use super::model::{AppDetails, AppStatus, EffectiveConfig, HostStatus, ProcessStatus};
+use super::rollout_model::Rollouts;
 
 /// The parts of a host that its operator sees.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct State {
     pub(super) limits: ServerLimits,
     pub(super) certificates: Certificates,
     usage: Usage,
+    /// The last rollouts of the apps.
+    pub(super) rollouts: Rollouts,
     config: PathBuf,
     started_ms: u64,
 }
@@ -50,6 +53,7 @@ impl State {
             limits: ServerLimits::DEFAULT,
             certificates: Certificates::default(),
             usage: resources.usage.clone(),
+            rollouts: Rollouts::default(),
             config,
             started_ms: now_ms(),
         }
@@ -89,7 +93,8 @@ impl State {
     fn status(&self, app: &App, history: usize) -> AppStatus {
         let kept = self.staging.upgrade().map(|staging| staging.kept(app.name())).unwrap_or_default();
         let kept = kept.iter().map(|kept| kept.hash().short()).collect();
-        AppStatus::new(app, &self.registry.routes(app.name()), kept, history)
+        let rollout = self.rollouts.of(app.name());
+        AppStatus::new(app, &self.registry.routes(app.name()), kept, rollout, history)
     }
 
     /// The app of this name.

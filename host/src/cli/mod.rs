@@ -24,6 +24,7 @@ mod port_owner;
 mod push;
 #[cfg(test)]
 mod reference;
+mod rollout;
 mod serve;
 mod servers;
 mod state_dir;

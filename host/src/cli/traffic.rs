@@ -3,12 +3,16 @@
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use atoll_host::internal::admin::{NewTraffic, NewVersionTraffic, TrafficStatus, VersionTraffic};
+use atoll_host::internal::admin::{
+    EvidenceStatus, NewTraffic, NewVersionTraffic, RolloutState, RolloutStatus, TrafficStatus,
+    VersionFigures, VersionTraffic,
+};
+use atoll_host::internal::escape;
 use clap::Args;
 
 use super::arguments::{Form, Format, Registry};
 use super::table::{Cell, Column, table};
-use super::{out, style, units};
+use super::{out, rollout, style, units};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -80,7 +84,12 @@ pub(super) fn run(args: &TrafficArgs) -> anyhow::Result<ExitCode> {
     };
     match args.form.format {
         Format::Json => out::print_json(&status)?,
-        Format::Table => out::print_text(&text(&args.app, &status))?,
+        Format::Table => {
+            out::print_text(&text(&args.app, &status))?;
+            if let Some(rollout) = &status.rollout {
+                out::print_text(&rollout_text(rollout))?;
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -126,6 +135,25 @@ fn row(app: &str, version: &VersionTraffic) -> [Cell; 8] {
         heap.into(),
         preview.into(),
     ]
+}
+
+/// How far the last rollout has come.
+fn rollout_text(rollout: &RolloutStatus) -> String {
+    let reason = rollout.reason.as_deref().unwrap_or_default();
+    let state = match rollout.state {
+        RolloutState::Running => rollout::line(rollout),
+        RolloutState::Promoted => format!("{} is the current version", rollout.version),
+        RolloutState::Aborted => format!("{} is aborted", rollout.version),
+    };
+    let separator = if reason.is_empty() { "" } else { ": " };
+    let mut text = format!("rollout: {state}{separator}{}\n", escape::line(reason));
+    for (name, figures) in [("current", &rollout.current), ("new", &rollout.new)] {
+        let VersionFigures { requests, failures, panics, p95_ms } = figures;
+        let p95 = p95_ms.map(|time| format!(", p95 {time:.1} ms")).unwrap_or_default();
+        text += &format!("  {name}: {requests} requests, {failures} failed, {panics} panics{p95}\n");
+    }
+    let EvidenceStatus { errors, panics, times } = rollout.evidence;
+    text + &format!("  evidence (1 aborts): errors {errors:.2}, panics {panics:.2}, times {times:.2}\n")
 }
 
 fn percent(weight: f64) -> Cell {

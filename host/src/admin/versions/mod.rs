@@ -5,7 +5,8 @@ mod deployer;
 mod model;
 mod problem;
 mod promotion;
+mod rollout;
 mod traffic;
 
 pub(super) use self::deployer::Deployer;
-pub use self::model::{NewAppVersion, PushedVersion, VersionState, VersionStatus};
+pub use self::model::{NewAppVersion, Promoted, PushedVersion, VersionState, VersionStatus};

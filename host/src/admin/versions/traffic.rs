@@ -1,9 +1,10 @@
 //! Splitting the requests to an app between its current version and those beside it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::deployer::{Deployer, blocking};
-use super::promotion::carried_out;
+use super::promotion::{carried_out, under_way};
 use crate::admin::traffic_model::{NewTraffic, TrafficStatus};
 use crate::app::handle::{App, Beside};
 use crate::app::traffic::VersionBeside;
@@ -20,7 +21,7 @@ impl Deployer {
     pub(super) async fn traffic(self: &Arc<Self>, app: String) -> Result<TrafficStatus, Problem> {
         let handle = self.app(&app)?;
         let index = self.index(&app).await?;
-        Ok(TrafficStatus::new(&handle, index.current))
+        Ok(TrafficStatus::new(&handle, index.current, self.rollouts.of(&app)))
     }
 
     /// Splits the requests to an app, when the versions are ready for it.
@@ -37,23 +38,48 @@ impl Deployer {
             let handle = this.app(&app)?;
             let index = this.index(&app).await?;
             let wanted = wanted(&app, &index, &new)?;
+            if let Some(running) = this.rollouts.running(&app) {
+                if !wanted.is_empty() {
+                    return Err(under_way(&app, &running.version));
+                }
+                this.cancel_rollout(&app, "it was ended by hand").await?;
+            }
             if !wanted.is_empty() {
                 this.check_can_split(&handle).await?;
             }
             this.split(&handle, &index, &wanted).await?;
-            Ok(TrafficStatus::new(&handle, index.current))
+            Ok(TrafficStatus::new(&handle, index.current, this.rollouts.of(&app)))
         })
         .await
     }
 
-    /// Has the current version get all requests. Its caller has the turn.
-    pub(super) async fn end_split(self: &Arc<Self>, app: &str) -> Result<(), Problem> {
+    /// Leaves these versions beside the current one. Its caller has the turn.
+    pub(super) async fn leave_beside(
+        self: &Arc<Self>,
+        app: &str,
+        beside: &[WantedShare],
+    ) -> Result<(), Problem> {
         let index = self.index(app).await?;
         let handle = self.app(app)?;
-        if index.beside.is_empty() && handle.traffic().is_none() {
+        if beside.is_empty() && index.beside.is_empty() && handle.traffic().is_none() {
             return Ok(());
         }
-        self.split(&handle, &index, &[]).await
+        self.split(&handle, &index, beside).await
+    }
+
+    /// Gives all clients to a version that is loaded beside the current one; the number of its generation. `None`: it is not
+    /// loaded.
+    pub(super) async fn give_all(self: &Arc<Self>, app: &str, id: &str) -> Result<Option<u64>, Problem> {
+        let handle = self.app(app)?;
+        let Some(traffic) = handle.traffic() else { return Ok(None) };
+        let Some(version) = traffic.versions().iter().find(|version| version.id() == id) else {
+            return Ok(None);
+        };
+        let Some(serving) = version.app.serving() else { return Ok(None) };
+        let mut slots = Slots::default();
+        slots.grow(SLOTS, &[]);
+        self.publish(&handle, vec![VersionBeside { slots, ..version.clone() }]).await;
+        Ok(Some(serving.number()))
     }
 
     /// Splits the requests to the apps as they were split when the host ended.
@@ -81,6 +107,7 @@ impl Deployer {
             }
             if !versions.is_empty() {
                 self.publish(&handle, versions).await;
+                self.expire_later(&handle, &index.beside);
             }
             let (this, name) = (self.clone(), app.to_owned());
             blocking(move || this.versions.remove_unpacked_but(&name, &index.ids_beside())).await
@@ -95,13 +122,13 @@ impl Deployer {
         found.ok_or_else(|| Problem::new(ProblemKind::UnknownApp, self.registry.no_such_app(app)))
     }
 
-    async fn index(self: &Arc<Self>, app: &str) -> Result<Index, Problem> {
+    pub(super) async fn index(self: &Arc<Self>, app: &str) -> Result<Index, Problem> {
         let (this, name) = (self.clone(), app.to_owned());
         blocking(move || this.versions.index(&name)).await
     }
 
     /// Checks that two versions of an app can serve at once.
-    async fn check_can_split(&self, app: &App) -> Result<(), Problem> {
+    pub(super) async fn check_can_split(&self, app: &App) -> Result<(), Problem> {
         let name = app.name();
         let cannot = |why: &str| {
             let detail = format!("{name} cannot be split between versions: {why}");
@@ -123,7 +150,7 @@ impl Deployer {
     }
 
     /// Splits the requests to an app as wanted: versions that are new get clients when all of them are ready.
-    async fn split(
+    pub(super) async fn split(
         self: &Arc<Self>,
         app: &Arc<App>,
         index: &Index,
@@ -156,15 +183,45 @@ impl Deployer {
             }
         }
         let keep = app.settings().keep;
-        let (this, name) = (self.clone(), app.name().clone());
-        if let Err(problem) = blocking(move || this.versions.split(&name, shares, keep)).await {
+        let (this, name, noted) = (self.clone(), app.name().clone(), shares.clone());
+        if let Err(problem) = blocking(move || this.versions.split(&name, noted, keep)).await {
             return Err(self.give_up(app, before, &new, problem).await);
         }
         self.publish(app, versions).await;
+        self.expire_later(app, &shares);
         let said = said(app);
         log::info!("{}: {said}", app.name());
         app.app_log().tell(|| EventKind::Traffic(TrafficEntry { at_ms: now_ms(), what: said }));
         Ok(())
+    }
+
+    /// Removes those of the versions beside the current one that are there for some time only, when that is over.
+    fn expire_later(self: &Arc<Self>, app: &Arc<App>, shares: &[Share]) {
+        for (id, until_ms) in shares.iter().filter_map(|share| Some((share.version.clone(), share.until_ms?)))
+        {
+            let (this, app) = (Arc::downgrade(self), app.name().clone());
+            actix_web::rt::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(until_ms.saturating_sub(now_ms()))).await;
+                let Some(this) = this.upgrade() else { return };
+                let turn = this.turn(&app);
+                let _turn = turn.lock().await;
+                if let Err(problem) = this.expire(&app, &id, until_ms).await {
+                    log::warn!("{app}: the version {id} stays loaded: {problem}");
+                }
+            });
+        }
+    }
+
+    /// Removes a version, if it is still there until then. Its caller has the turn.
+    async fn expire(self: &Arc<Self>, app: &str, id: &str, until_ms: u64) -> Result<(), Problem> {
+        let index = self.index(app).await?;
+        let is_it = |share: &&Share| share.version == id && share.until_ms == Some(until_ms);
+        if !index.beside.iter().any(|share| is_it(&share)) {
+            return Ok(());
+        }
+        let others = index.beside.iter().filter(|share| !is_it(share));
+        let others: Vec<WantedShare> = others.map(WantedShare::from).collect();
+        self.leave_beside(app, &others).await
     }
 
     /// Goes back to the split before, without versions that are new.
@@ -182,7 +239,7 @@ impl Deployer {
     }
 
     /// Splits the requests to an app as this from now on, and has those versions end what they do that are no longer part of it.
-    async fn publish(self: &Arc<Self>, app: &Arc<App>, versions: Vec<VersionBeside>) {
+    pub(super) async fn publish(self: &Arc<Self>, app: &Arc<App>, versions: Vec<VersionBeside>) {
         let all: Vec<Arc<App>> = versions.iter().map(|version| version.app.clone()).collect();
         // Those of an app that is no longer registered do not start to serve.
         let gone = self.registry.set_traffic(app.name(), versions).unwrap_or(all);
@@ -278,7 +335,7 @@ fn wanted(app: &str, index: &Index, new: &NewTraffic) -> Result<Vec<WantedShare>
                 new.weight
             ));
         };
-        wanted.push(WantedShare { version: id.clone(), slots, is_open: new.preview });
+        wanted.push(WantedShare { version: id.clone(), slots, is_open: new.preview, until_ms: None });
     }
     if wanted.len() > MAX_BESIDE {
         return invalid(format!(
@@ -294,7 +351,7 @@ fn wanted(app: &str, index: &Index, new: &NewTraffic) -> Result<Vec<WantedShare>
 
 /// How the requests to an app are split, in a line.
 fn said(app: &App) -> String {
-    let status = TrafficStatus::new(app, None);
+    let status = TrafficStatus::new(app, None, None);
     if status.versions.is_empty() {
         return "the current version gets all requests".to_owned();
     }

@@ -2,10 +2,11 @@
 
 mod support;
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Call, Launch, Load, Server, contains, versioned, wait_for, wait_until};
+use support::{Call, Connection, Launch, Load, Server, contains, versioned, wait_for, wait_until};
 
 /// Settings with a rollout that has these fields.
 fn settings(rollout: Value) -> Value {
@@ -43,6 +44,7 @@ fn a_version_that_fails_is_aborted_and_not_taken_again() {
     assert!(failed > 0);
     assert_eq!((server.text(), server.states()), ("1".into(), vec!["failed".into(), "current".into()]));
     assert_eq!(rollout(&server)["state"], "aborted");
+    contains(&server.run("ls", &[]).stdout, &["rollout of app: ", " is aborted: ", "of its requests failed"]);
     server.host.wait_for_log(&["WARN", "the rollout of the version", "is aborted"]);
 
     let again = server.push(settings.clone(), versioned("2 fails")).run();
@@ -53,6 +55,41 @@ fn a_version_that_fails_is_aborted_and_not_taken_again() {
     let forced = server.run("promote", &["app", &id, "--again", "--now"]);
     assert!(forced.status.success(), "{}", forced.stderr);
     assert_eq!(server.states(), ["current", "previous"]);
+}
+
+#[test]
+fn a_version_that_fails_half_of_few_requests_is_aborted_soon() {
+    let server = Server::start();
+    let settings = settings(json!({ "steps": [1], "min_requests": 100_000 }));
+    server.pushed(settings.clone(), versioned(1));
+    let push = server.push(settings, versioned("2 fails")).spawn();
+    wait_until("the rollout begins", || rollout(&server)["state"] == "running");
+    // Four clients at a time, each a new one: some thousand requests a second, of which one of a hundred is for the version.
+    let (address, begun) = (server.host.address(), Instant::now());
+    let failures: Vec<Duration> = thread::scope(|scope| {
+        let requests = |first: u32| {
+            scope.spawn(move || {
+                let (mut connection, mut failures) = (Connection::open(address).unwrap(), Vec::new());
+                for client in (first..).step_by(4).take_while(|_| begun.elapsed() < Duration::from_secs(4)) {
+                    let call = Call::get("/apps/app/").header("x-client", client.to_string());
+                    if connection.call(&call).unwrap().status != 200 {
+                        failures.push(begun.elapsed());
+                    }
+                }
+                failures
+            })
+        };
+        let threads: Vec<_> = (0..4).map(requests).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(push.ended().status.code(), Some(4));
+    let (first, last) = (failures.iter().min().unwrap(), failures.iter().max().unwrap());
+    println!("{} failures, from {first:?} to {last:?}", failures.len());
+    assert!(
+        *last - *first <= Duration::from_secs(2),
+        "{} failures, from {first:?} to {last:?}",
+        failures.len()
+    );
 }
 
 #[test]
@@ -86,8 +123,13 @@ fn a_version_that_is_as_good_becomes_the_current_one_and_going_back_takes_no_tim
         (&json!(0.0), &json!("promoted"))
     );
 
-    let back = server.run("rollback", &["app"]);
-    assert_eq!((server.text(), back.status.code()), ("1".into(), Some(0)), "{}", back.stderr);
+    let mut connection = server.host.connect();
+    assert_eq!(connection.call(&Call::get("/apps/app/")).unwrap().text(), "2");
+    let back = server.ask(Call::post("/api/v1/apps/app/rollback", ""));
+    let answered = Instant::now();
+    let next = connection.call(&Call::get("/apps/app/")).unwrap().text();
+    println!("the next request was answered {:?} after the rollback", answered.elapsed());
+    assert_eq!((back.status, &*next), (200, "1"), "{}", back.text());
     wait_until("it is the current one", || server.states() == ["previous", "current"]);
     wait_until("it serves alone", || server.host.mapped().len() == 1);
     assert_eq!(server.text(), "1");

@@ -69,3 +69,14 @@ pub(super) fn line(rollout: &RolloutStatus) -> String {
         rollout.version
     )
 }
+
+/// How far a rollout has come, and why.
+pub(super) fn summary(rollout: &RolloutStatus) -> String {
+    let state = match rollout.state {
+        RolloutState::Running => line(rollout),
+        RolloutState::Promoted => format!("{} is the current version", rollout.version),
+        RolloutState::Aborted => format!("{} is aborted", rollout.version),
+    };
+    let reason = rollout.reason.as_ref().map(|reason| format!(": {reason}"));
+    state + &reason.unwrap_or_default()
+}

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use atoll_host::internal::admin::{
-    EvidenceStatus, NewTraffic, NewVersionTraffic, RolloutState, RolloutStatus, TrafficStatus,
-    VersionFigures, VersionTraffic,
+    EvidenceStatus, NewTraffic, NewVersionTraffic, RolloutStatus, TrafficStatus, VersionFigures,
+    VersionTraffic,
 };
 use atoll_host::internal::escape;
 use clap::Args;
@@ -139,14 +139,7 @@ fn row(app: &str, version: &VersionTraffic) -> [Cell; 8] {
 
 /// How far the last rollout has come.
 fn rollout_text(rollout: &RolloutStatus) -> String {
-    let reason = rollout.reason.as_deref().unwrap_or_default();
-    let state = match rollout.state {
-        RolloutState::Running => rollout::line(rollout),
-        RolloutState::Promoted => format!("{} is the current version", rollout.version),
-        RolloutState::Aborted => format!("{} is aborted", rollout.version),
-    };
-    let separator = if reason.is_empty() { "" } else { ": " };
-    let mut text = format!("rollout: {state}{separator}{}\n", escape::line(reason));
+    let mut text = format!("rollout: {}\n", escape::line(&rollout::summary(rollout)));
     for (name, figures) in [("current", &rollout.current), ("new", &rollout.new)] {
         let VersionFigures { requests, failures, panics, p95_ms } = figures;
         let p95 = p95_ms.map(|time| format!(", p95 {time:.1} ms")).unwrap_or_default();

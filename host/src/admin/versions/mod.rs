@@ -5,8 +5,10 @@ mod deployer;
 mod model;
 mod problem;
 mod promotion;
+mod refusal;
 mod rollout;
 mod traffic;
+mod warm;
 
 pub(super) use self::deployer::Deployer;
 pub use self::model::{NewAppVersion, Promoted, PushedVersion, VersionState, VersionStatus};

@@ -121,25 +121,6 @@ impl Deployer {
         .await
     }
 
-    /// Gives all clients to a version that is loaded beside the current one, and makes it the current one after that; `None`: it is
-    /// not loaded. Its caller has the turn.
-    async fn serve_warm(self: &Arc<Self>, app: &str, version: &Version) -> Result<Option<u64>, Problem> {
-        let Some(generation) = self.give_all(app, &version.id).await? else { return Ok(None) };
-        let (this, app, version) = (self.clone(), app.to_owned(), version.clone());
-        let (same, name, id) = (self.clone(), app.clone(), version.id.clone());
-        // If the host ends before that, the next one does it.
-        blocking(move || same.versions.promoting(&name, &id)).await?;
-        actix_web::rt::spawn(async move {
-            let turn = this.turn(&app);
-            let _turn = turn.lock().await;
-            let id = version.id.clone();
-            if let Err(problem) = this.promote_version(&app, version, Vec::new()).await {
-                log::error!("{app}: cannot make the version {id} the current one: {problem}");
-            }
-        });
-        Ok(Some(generation))
-    }
-
     /// Leaves these versions beside it. Its caller has the turn.
     pub(super) async fn promote_version(
         self: &Arc<Self>,

@@ -6,12 +6,13 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::deployer::{Deployer, blocking};
+use super::refusal::Refusal;
 use crate::admin::invoke::invoke;
 use crate::admin::model::Invocation;
 use crate::admin::rollout_model::{EvidenceStatus, RolloutState, RolloutStatus, VersionFigures};
 use crate::app::handle::App;
 use crate::config::{RolloutSettings, SLOTS};
-use crate::deploy::{Index, Rollout, RolloutEnd, Version, WantedShare};
+use crate::deploy::{Rollout, RolloutEnd, Version, WantedShare};
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::observe::entries::TrafficEntry;
 use crate::observe::events::EventKind;
@@ -44,11 +45,11 @@ impl Deployer {
         }
         match self.split(&handle, &index, &[share(&version.id, 0.0)]).await {
             Ok(()) => {}
-            Err(problem) if problem.to_string().contains("`on_save`") => {
-                log::info!("{app}: the version {} is promoted at once: {problem}", version.id);
+            Err(Refusal::Saves(why)) => {
+                log::info!("{app}: the version {} is promoted at once: {why}", version.id);
                 return Ok(None);
             }
-            Err(problem) => {
+            Err(Refusal::Other(problem)) => {
                 self.note_failure(app, &version.id, &problem.to_string(), false).await?;
                 return Err(problem);
             }
@@ -70,6 +71,8 @@ impl Deployer {
         match blocking(move || this.versions.apps()).await {
             Ok(apps) => {
                 for app in apps {
+                    let turn = self.turn(&app);
+                    let _turn = turn.lock().await;
                     self.resume_rollout(&app).await;
                 }
             }
@@ -77,7 +80,7 @@ impl Deployer {
         }
     }
 
-    /// Continues a rollout with the step that it was in.
+    /// Continues a rollout with the step that it was in. Its caller has the turn.
     async fn resume_rollout(self: &Arc<Self>, app: &str) {
         let resumed = async {
             let index = self.index(app).await?;
@@ -155,7 +158,7 @@ impl Deployer {
         blocking(move || this.versions.note_rollout(&name, noted)).await?;
         let percent = settings.steps.get(rollout.step).copied().unwrap_or_default();
         let index = self.index(app.name()).await?;
-        self.split(app, &index, &[share(&rollout.version, percent)]).await
+        Ok(self.split(app, &index, &[share(&rollout.version, percent)]).await?)
     }
 
     /// Compares the versions until the rollout has ended.
@@ -252,26 +255,6 @@ impl Deployer {
         log::info!("{app}: the rollout of the version {} is aborted: {reason}", rollout.version);
         let end = RolloutEnd { at_ms: now_ms(), aborted: Some(reason.to_owned()) };
         self.note_end(&handle, &rollout, end, Some(reason.to_owned()), false).await
-    }
-
-    /// Loads the current version beside itself, where it stays when the next one is the current one; what is to stay there.
-    async fn warm_up(
-        self: &Arc<Self>,
-        app: &Arc<App>,
-        index: &Index,
-        settings: &RolloutSettings,
-    ) -> Vec<WantedShare> {
-        let Some(current) = index.current.clone().filter(|_| settings.warm_ms > 0) else { return Vec::new() };
-        let warm = WantedShare { until_ms: Some(now_ms() + settings.warm_ms), ..share(&current, 0.0) };
-        let beside: Vec<WantedShare> =
-            index.beside.iter().map(WantedShare::from).chain([warm.clone()]).collect();
-        match self.split(app, index, &beside).await {
-            Ok(()) => vec![warm],
-            Err(problem) => {
-                log::warn!("{}: the version {current} does not stay loaded: {problem}", app.name());
-                Vec::new()
-            }
-        }
     }
 
     async fn note_end(

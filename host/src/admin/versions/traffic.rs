@@ -1,10 +1,10 @@
 //! Splitting the requests to an app between its current version and those beside it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::deployer::{Deployer, blocking};
 use super::promotion::{carried_out, under_way};
+use super::refusal::Refusal;
 use crate::admin::traffic_model::{NewTraffic, TrafficStatus};
 use crate::app::handle::{App, Beside};
 use crate::app::traffic::VersionBeside;
@@ -64,22 +64,7 @@ impl Deployer {
         if beside.is_empty() && index.beside.is_empty() && handle.traffic().is_none() {
             return Ok(());
         }
-        self.split(&handle, &index, beside).await
-    }
-
-    /// Gives all clients to a version that is loaded beside the current one; the number of its generation. `None`: it is not
-    /// loaded.
-    pub(super) async fn give_all(self: &Arc<Self>, app: &str, id: &str) -> Result<Option<u64>, Problem> {
-        let handle = self.app(app)?;
-        let Some(traffic) = handle.traffic() else { return Ok(None) };
-        let Some(version) = traffic.versions().iter().find(|version| version.id() == id) else {
-            return Ok(None);
-        };
-        let Some(serving) = version.app.serving() else { return Ok(None) };
-        let mut slots = Slots::default();
-        slots.grow(SLOTS, &[]);
-        self.publish(&handle, vec![VersionBeside { slots, ..version.clone() }]).await;
-        Ok(Some(serving.number()))
+        Ok(self.split(&handle, &index, beside).await?)
     }
 
     /// Splits the requests to the apps as they were split when the host ended.
@@ -88,6 +73,8 @@ impl Deployer {
         match blocking(move || this.versions.apps()).await {
             Ok(apps) => {
                 for app in apps {
+                    let turn = self.turn(&app);
+                    let _turn = turn.lock().await;
                     self.restore(&app).await;
                 }
             }
@@ -95,7 +82,7 @@ impl Deployer {
         }
     }
 
-    /// Splits the requests to an app as they were split when the host ended, or the app was removed.
+    /// Splits the requests to an app as they were split when the host ended, or the app was removed. Its caller has the turn.
     pub(super) async fn restore(self: &Arc<Self>, app: &str) {
         let Some(handle) = self.registry.get(app).filter(|handle| handle.traffic().is_none()) else { return };
         let restored = async {
@@ -149,16 +136,33 @@ impl Deployer {
         Ok(())
     }
 
-    /// Splits the requests to an app as wanted: versions that are new get clients when all of them are ready.
+    /// Splits the requests to an app as wanted: versions that are new get clients when all of them are ready. Its caller has the turn.
     pub(super) async fn split(
         self: &Arc<Self>,
         app: &Arc<App>,
         index: &Index,
         wanted: &[WantedShare],
-    ) -> Result<(), Problem> {
-        let shares = index.shares(wanted);
+    ) -> Result<(), Refusal> {
         let before = app.traffic().map(|traffic| traffic.versions().to_vec()).unwrap_or_default();
-        let (mut versions, mut new) = (Vec::new(), Vec::new());
+        let mut new = Vec::new();
+        let done = self.try_split(app, index, wanted, &before, &mut new).await;
+        if done.is_err() && !new.is_empty() {
+            self.publish(app, before).await;
+        }
+        done
+    }
+
+    /// Splits them, where they were split as `before`; what is new is added to `new`.
+    async fn try_split(
+        self: &Arc<Self>,
+        app: &Arc<App>,
+        index: &Index,
+        wanted: &[WantedShare],
+        before: &[VersionBeside],
+        new: &mut Vec<VersionBeside>,
+    ) -> Result<(), Refusal> {
+        let shares = index.shares(wanted);
+        let mut versions = Vec::new();
         for share in &shares {
             let known = before.iter().find(|version| version.id() == share.version);
             versions.push(match known {
@@ -166,76 +170,26 @@ impl Deployer {
                     VersionBeside { slots: share.slots.clone(), is_open: share.is_open, ..known.clone() }
                 }
                 None => {
-                    let registered = match self.register(app, index, share).await {
-                        Ok(registered) => registered,
-                        Err(problem) => return Err(self.give_up(app, before, &new, problem).await),
-                    };
+                    let registered = self.register(app, index, share).await?;
                     new.push(VersionBeside { slots: Slots::default(), ..registered.clone() });
                     // From here on it is closed with the host.
-                    self.publish(app, before.iter().chain(&new).cloned().collect()).await;
+                    self.publish(app, before.iter().chain(&*new).cloned().collect()).await;
                     registered
                 }
             });
         }
-        for version in &new {
-            if let Err(problem) = start(app.name(), version).await {
-                return Err(self.give_up(app, before, &new, problem).await);
-            }
+        for version in &*new {
+            start(app.name(), version).await?;
         }
         let keep = app.settings().keep;
         let (this, name, noted) = (self.clone(), app.name().clone(), shares.clone());
-        if let Err(problem) = blocking(move || this.versions.split(&name, noted, keep)).await {
-            return Err(self.give_up(app, before, &new, problem).await);
-        }
+        blocking(move || this.versions.split(&name, noted, keep)).await?;
         self.publish(app, versions).await;
         self.expire_later(app, &shares);
         let said = said(app);
         log::info!("{}: {said}", app.name());
         app.app_log().tell(|| EventKind::Traffic(TrafficEntry { at_ms: now_ms(), what: said }));
         Ok(())
-    }
-
-    /// Removes those of the versions beside the current one that are there for some time only, when that is over.
-    fn expire_later(self: &Arc<Self>, app: &Arc<App>, shares: &[Share]) {
-        for (id, until_ms) in shares.iter().filter_map(|share| Some((share.version.clone(), share.until_ms?)))
-        {
-            let (this, app) = (Arc::downgrade(self), app.name().clone());
-            actix_web::rt::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(until_ms.saturating_sub(now_ms()))).await;
-                let Some(this) = this.upgrade() else { return };
-                let turn = this.turn(&app);
-                let _turn = turn.lock().await;
-                if let Err(problem) = this.expire(&app, &id, until_ms).await {
-                    log::warn!("{app}: the version {id} stays loaded: {problem}");
-                }
-            });
-        }
-    }
-
-    /// Removes a version, if it is still there until then. Its caller has the turn.
-    async fn expire(self: &Arc<Self>, app: &str, id: &str, until_ms: u64) -> Result<(), Problem> {
-        let index = self.index(app).await?;
-        let is_it = |share: &&Share| share.version == id && share.until_ms == Some(until_ms);
-        if !index.beside.iter().any(|share| is_it(&share)) {
-            return Ok(());
-        }
-        let others = index.beside.iter().filter(|share| !is_it(share));
-        let others: Vec<WantedShare> = others.map(WantedShare::from).collect();
-        self.leave_beside(app, &others).await
-    }
-
-    /// Goes back to the split before, without versions that are new.
-    async fn give_up(
-        self: &Arc<Self>,
-        app: &Arc<App>,
-        before: Vec<VersionBeside>,
-        new: &[VersionBeside],
-        problem: Problem,
-    ) -> Problem {
-        if !new.is_empty() {
-            self.publish(app, before).await;
-        }
-        problem
     }
 
     /// Splits the requests to an app as this from now on, and has those versions end what they do that are no longer part of it.
@@ -301,15 +255,15 @@ const SAVES: &str = "it keeps its state across versions (`on_save`), and two ver
     the version instead: it gets the state.";
 
 /// Starts a version that is new.
-async fn start(app: &str, version: &VersionBeside) -> Result<(), Problem> {
+async fn start(app: &str, version: &VersionBeside) -> Result<(), Refusal> {
     let id = version.id();
     if let Err(error) = version.app.start().await {
         let detail = format!("the version {id} of {app} does not start: {error}");
-        return Err(Problem::new(ProblemKind::Conflict, detail));
+        return Err(Problem::new(ProblemKind::Conflict, detail).into());
     }
     if version.app.serving().is_some_and(|serving| serving.saves()) {
         let detail = format!("the version {id} of {app} cannot serve beside another one: {SAVES}");
-        return Err(Problem::new(ProblemKind::Conflict, detail));
+        return Err(Refusal::Saves(detail));
     }
     Ok(())
 }

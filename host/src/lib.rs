@@ -50,6 +50,7 @@ mod memory;
 mod observe;
 mod process;
 mod registry;
+mod rollout;
 mod sandbox;
 mod server;
 mod tls;

@@ -9,7 +9,7 @@ mod support;
 use browser::{Browser, Chromium};
 use fantoccini::key::Key;
 use serde_json::{Value, json};
-use support::{Call, Connection, Host, Launch, Reply, library, versioned, wait_until};
+use support::{Call, Connection, Host, Launch, Reply, Server, library, versioned, wait_until};
 
 /// A host with the dashboard.
 fn launch(apps: Value) -> Launch {
@@ -364,4 +364,41 @@ fn nothing_leaves_the_host_and_nothing_foreign_runs() {
         let refused = browser.log("browser");
         assert!(refused[0]["message"].as_str().unwrap().contains("Content Security Policy"), "{refused:?}");
     });
+}
+
+#[test]
+fn an_app_shows_its_versions_with_their_traffic() {
+    let Some(chromium) = Chromium::installed() else { return };
+    let server = Server::start();
+    server.pushed(json!({}), versioned(1));
+    assert!(server.push(json!({}), versioned(2)).arg("--no-promote").run().status.success());
+    let id = server.versions()[0]["id"].as_str().unwrap().to_owned();
+    chromium.drive(async |browser| {
+        browser.goto(&page(&server.host, "#/apps/app")).await;
+        browser.says(".versions", "staged").await;
+        assert!(server.run("traffic", &["app", "new=25", "--preview"]).status.success());
+        browser.says(".versions", "beside: serving").await;
+        browser.says(".versions", "75 %").await;
+        browser.says(".versions", &format!("preview at /apps/app@{id}/")).await;
+        browser.goto(&page(&server.host, "")).await;
+        browser.until(&format!("{}?.innerText.includes('{id} (25 %)')", row("app"))).await;
+    });
+}
+
+#[test]
+fn a_rollout_is_shown_with_what_its_verdict_is_made_of() {
+    let Some(chromium) = Chromium::installed() else { return };
+    let server = Server::start();
+    let settings = json!({ "rollout": { "steps": [30] } });
+    server.pushed(settings.clone(), versioned(1));
+    let push = server.push(settings, versioned(2)).spawn();
+    chromium.drive(async |browser| {
+        browser.goto(&page(&server.host, "#/apps/app")).await;
+        browser.says(".rollout", "step 1 of 1, 30 % of the clients").await;
+        browser.says(".rollout", "no verdict yet").await;
+        browser.says(".page", "Evidence, 1 aborts").await;
+        assert!(server.run("traffic", &["app", "--end"]).status.success());
+        browser.says(".rollout", "aborted: it was ended by hand").await;
+    });
+    assert_eq!(push.ended().status.code(), Some(4));
 }

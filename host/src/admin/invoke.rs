@@ -35,7 +35,7 @@ pub(super) async fn invoke(app: &App, invocation: &Invocation) -> Result<Invoked
     if app.phase() == Phase::Disabled {
         return Err(Problem::new(ProblemKind::Conflict, Unavailable::Disabled.to_string()));
     }
-    let prefix = format!("/apps/{}", app.name());
+    let prefix = format!("/apps/{}", app.registered_name());
     let request_id = RequestId::new();
     let headers = headers(invocation)?;
     let request = HttpRequest {

@@ -20,11 +20,13 @@ mod openapi;
 mod origin;
 mod requirement;
 mod reserve;
+mod rollout_model;
 pub(crate) mod socket;
 mod state;
 pub(crate) mod stats;
 mod token_api;
 pub(crate) mod tokens;
+mod traffic_model;
 mod unknown_path;
 mod versions;
 
@@ -51,17 +53,16 @@ pub use self::model::{
     LogLevel, ProblemDetails, ProcessStatus, Serving, SettingInForce,
 };
 pub use self::origin::{AdminOrigin, NoOrigin};
+pub use self::rollout_model::{EvidenceStatus, RolloutState, RolloutStatus, VersionFigures};
 use self::socket::Socket;
 use self::state::State;
 pub use self::stats::{AppStats, HostStats, Stats, StatsHistory, StatsPoint};
 pub use self::token_api::{CreatedToken, NewToken};
 use self::tokens::Tokens;
 pub use self::tokens::{NoPermission, Permission, Token};
+pub use self::traffic_model::{NewTraffic, NewVersionTraffic, TrafficStatus, VersionTraffic};
 use self::versions::Deployer;
-pub use self::versions::{
-    NewAppVersion, NewTraffic, NewVersionTraffic, PushedVersion, TrafficStatus, VersionState, VersionStatus,
-    VersionTraffic,
-};
+pub use self::versions::{NewAppVersion, Promoted, PushedVersion, VersionState, VersionStatus};
 use crate::fs::unix_socket::SocketFile;
 use crate::http::{DeployTokens, ServerLimits};
 use crate::library::check::Opener;

@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
 use crate::admin::limits;
-use crate::admin::versions::VersionTraffic;
+use crate::admin::rollout_model::RolloutStatus;
+use crate::admin::traffic_model::VersionTraffic;
 use crate::app::handle::App;
 use crate::app::pins::PinnedGeneration;
 use crate::config::{AppConfig, Origin, Route};
@@ -79,6 +80,9 @@ pub struct AppStatus {
     /// The versions that serve beside the current one, with the traffic that they get.
     #[serde(default)]
     pub traffic: Vec<VersionTraffic>,
+    /// The last rollout since the host started.
+    #[serde(default)]
+    pub rollout: Option<RolloutStatus>,
 }
 
 /// A generation in [`AppStatus`].
@@ -224,6 +228,13 @@ fn get() -> String {
     "GET".to_owned()
 }
 
+impl Invocation {
+    /// A GET request for a path.
+    pub(super) fn get(path: &str) -> Self {
+        Self { method: get(), path: path.to_owned(), headers: Vec::new(), body: None }
+    }
+}
+
 /// The response to an [`Invocation`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Invoked {
@@ -284,7 +295,13 @@ impl OwnProcess {
 
 impl AppStatus {
     /// With so many of the last things that happened.
-    pub(super) fn new(app: &App, routes: &[Route], kept: Vec<String>, limit: usize) -> Self {
+    pub(super) fn new(
+        app: &App,
+        routes: &[Route],
+        kept: Vec<String>,
+        rollout: Option<RolloutStatus>,
+        limit: usize,
+    ) -> Self {
         let history = app.history();
         Self {
             name: app.name().to_string(),
@@ -295,6 +312,7 @@ impl AppStatus {
             history: history[history.len().saturating_sub(limit)..].iter().map(HistoryEntry::from).collect(),
             kept,
             traffic: VersionTraffic::all(app),
+            rollout,
         }
     }
 }

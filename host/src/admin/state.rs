@@ -21,6 +21,7 @@ use crate::observe::usage::{Usage, UsageReport};
 use crate::registry::Registry;
 
 use super::model::{AppDetails, AppStatus, EffectiveConfig, HostStatus, ProcessStatus};
+use super::rollout_model::Rollouts;
 use super::stats::History;
 
 /// The parts of a host that its operator sees.
@@ -36,6 +37,8 @@ pub(crate) struct State {
     pub(super) certificates: Certificates,
     usage: Usage,
     pub(super) history: History,
+    /// The last rollouts of the apps.
+    pub(super) rollouts: Rollouts,
     config: PathBuf,
     started_ms: u64,
 }
@@ -53,6 +56,7 @@ impl State {
             certificates: Certificates::default(),
             usage: resources.usage.clone(),
             history: History::default(),
+            rollouts: Rollouts::default(),
             config,
             started_ms: now_ms(),
         }
@@ -92,7 +96,8 @@ impl State {
     fn status(&self, app: &App, history: usize) -> AppStatus {
         let kept = self.staging.upgrade().map(|staging| staging.kept(app.name())).unwrap_or_default();
         let kept = kept.iter().map(|kept| kept.hash().short()).collect();
-        AppStatus::new(app, &self.registry.routes(app.name()), kept, history)
+        let rollout = self.rollouts.of(app.name());
+        AppStatus::new(app, &self.registry.routes(app.name()), kept, rollout, history)
     }
 
     /// The app of this name.

@@ -2,13 +2,15 @@
 
 use std::process::ExitCode;
 
-use atoll_host::internal::admin::{AppStatus, GenerationStatus, HostStatus, VersionTraffic};
+use atoll_host::internal::admin::{
+    AppStatus, GenerationStatus, HostStatus, RolloutState, RolloutStatus, VersionTraffic,
+};
 use atoll_host::internal::escape;
 use clap::Args;
 
 use super::arguments::{Form, Format, Registry};
 use super::table::{Cell, Column, table};
-use super::{out, style, units};
+use super::{out, rollout, style, units};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct LsArgs {
@@ -42,6 +44,15 @@ fn text(status: &HostStatus) -> String {
     ];
     let rows: Vec<_> = status.apps.iter().flat_map(rows_of).collect();
     let mut text = table(columns, &rows);
+    for app in &status.apps {
+        let Some(rollout) = app.rollout.as_ref().filter(|rollout| rollout.state != RolloutState::Promoted)
+        else {
+            continue;
+        };
+        let (look, line) =
+            (style_of(rollout), format!("rollout of {}: {}", app.name, rollout::summary(rollout)));
+        text += &(style::paint(look, &escape::line(&line)) + "\n");
+    }
     for pinned in &status.pinned {
         let line = format!("pinned: {}#{}: {}", pinned.app, pinned.generation, pinned.reason);
         text += &(style::paint(style::WARNING, &escape::line(&line)) + "\n");
@@ -51,6 +62,10 @@ fn text(status: &HostStatus) -> String {
         text += &(style::paint(style::BAD, &escape::line(&line)) + "\n");
     }
     text
+}
+
+fn style_of(rollout: &RolloutStatus) -> anstyle::Style {
+    if rollout.state == RolloutState::Aborted { style::BAD } else { style::FAINT }
 }
 
 /// The row of an app, and those of the versions that serve beside its current one.

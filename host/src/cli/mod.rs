@@ -25,6 +25,7 @@ mod push;
 mod quotas;
 #[cfg(test)]
 mod reference;
+mod rollout;
 mod serve;
 mod servers;
 mod state_dir;

@@ -3,12 +3,16 @@
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use atoll_host::internal::admin::{NewTraffic, NewVersionTraffic, TrafficStatus, VersionTraffic};
+use atoll_host::internal::admin::{
+    EvidenceStatus, NewTraffic, NewVersionTraffic, RolloutStatus, TrafficStatus, VersionFigures,
+    VersionTraffic,
+};
+use atoll_host::internal::escape;
 use clap::Args;
 
 use super::arguments::{Form, Format, Registry};
 use super::table::{Cell, Column, table};
-use super::{out, style, units};
+use super::{out, rollout, style, units};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -80,7 +84,12 @@ pub(super) fn run(args: &TrafficArgs) -> anyhow::Result<ExitCode> {
     };
     match args.form.format {
         Format::Json => out::print_json(&status)?,
-        Format::Table => out::print_text(&text(&args.app, &status))?,
+        Format::Table => {
+            out::print_text(&text(&args.app, &status))?;
+            if let Some(rollout) = &status.rollout {
+                out::print_text(&rollout_text(rollout))?;
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -126,6 +135,18 @@ fn row(app: &str, version: &VersionTraffic) -> [Cell; 8] {
         heap.into(),
         preview.into(),
     ]
+}
+
+/// How far the last rollout has come.
+fn rollout_text(rollout: &RolloutStatus) -> String {
+    let mut text = format!("rollout: {}\n", escape::line(&rollout::summary(rollout)));
+    for (name, figures) in [("current", &rollout.current), ("new", &rollout.new)] {
+        let VersionFigures { requests, failures, panics, p95_ms } = figures;
+        let p95 = p95_ms.map(|time| format!(", p95 {time:.1} ms")).unwrap_or_default();
+        text += &format!("  {name}: {requests} requests, {failures} failed, {panics} panics{p95}\n");
+    }
+    let EvidenceStatus { errors, panics, times } = rollout.evidence;
+    text + &format!("  evidence (1 aborts): errors {errors:.2}, panics {panics:.2}, times {times:.2}\n")
 }
 
 fn percent(weight: f64) -> Cell {

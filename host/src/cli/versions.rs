@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::arguments::{Form, Format, Registry};
 use super::table::{Cell, Column, table};
-use super::{out, style, units};
+use super::{out, rollout, style, units};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -34,6 +34,12 @@ pub(super) struct PromoteArgs {
     app: String,
     /// The version's id, as in `atoll versions`, or its beginning; `new` is the newest that is not the current one.
     version: String,
+    /// Promote it although its rollout was aborted.
+    #[arg(long)]
+    again: bool,
+    /// Promote it at once, without a rollout.
+    #[arg(long)]
+    now: bool,
     #[command(flatten)]
     registry: Registry,
 }
@@ -60,23 +66,22 @@ pub(super) fn run(args: &VersionsArgs) -> anyhow::Result<ExitCode> {
 
 /// Makes a version the one that serves.
 pub(super) fn promote(args: &PromoteArgs) -> anyhow::Result<ExitCode> {
-    let number = args.registry.connect()?.promote(&args.app, &args.version)?;
-    say_serving(&args.app, number)
+    let mut host = args.registry.connect()?;
+    let promoted = host.promote(&args.app, &args.version, args.again, args.now)?;
+    rollout::finish(&mut host, &args.app, &promoted)
 }
 
 /// Goes back to a version.
 pub(super) fn roll_back(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
     let mut host = args.registry.connect()?;
-    let number = match &args.version {
-        Some(version) => host.promote(&args.app, version)?,
-        None => host.rollback(&args.app)?,
+    let Some(version) = &args.version else {
+        let number = host.rollback(&args.app)?;
+        out::print(format!("{}#{number} is serving\n", args.app))?;
+        return Ok(ExitCode::SUCCESS);
     };
-    say_serving(&args.app, number)
-}
-
-fn say_serving(app: &str, number: u64) -> anyhow::Result<ExitCode> {
-    out::print(format!("{app}#{number} is serving\n"))?;
-    Ok(ExitCode::SUCCESS)
+    // Whoever goes back has seen the version serve.
+    let promoted = host.promote(&args.app, version, true, true)?;
+    rollout::finish(&mut host, &args.app, &promoted)
 }
 
 fn text(versions: &[VersionStatus]) -> String {

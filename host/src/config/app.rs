@@ -81,6 +81,7 @@ impl AppConfig {
             headers: others.headers.clone(),
             cors: others.cors.clone(),
             sticky: others.sticky.clone(),
+            rollout: others.rollout.clone(),
             build: BuildSettings { profile, target, ..others.build.clone() },
             ..own.clone()
         };
@@ -207,7 +208,7 @@ mod tests {
         let plain = app(json!({}));
         for same in [
             json!({}),
-            json!({ "route": { "path_prefix": "/a" }, "headers": { "a": "b" }, "cors": { "origins": "*" }, "sticky": "cookie:a" }),
+            json!({ "route": { "path_prefix": "/a" }, "headers": { "a": "b" }, "cors": { "origins": "*" }, "sticky": "cookie:a", "rollout": {} }),
             json!({ "build": { "features": ["x"], "locked": true } }),
         ] {
             assert!(plain.runs_like(&app(same.clone())), "{same}");

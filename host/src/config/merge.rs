@@ -8,7 +8,7 @@ use super::{
     node::Node,
     on_fault::OnFault,
     reload_mode::ReloadMode,
-    response_headers,
+    response_headers, rollout,
     runtime::Runtime,
     sandbox,
     settings::{self, Settings},
@@ -110,6 +110,9 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
         headers: fields.optional("headers", response_headers::read).unwrap_or_default().over(&base.headers),
         cors: fields.optional("cors", |node| node.or_null(cors::read)).unwrap_or_else(|| base.cors.clone()),
         sticky: fields.optional("sticky", sticky).unwrap_or_else(|| base.sticky.clone()),
+        rollout: fields
+            .optional("rollout", |node| node.or_null(rollout::read))
+            .unwrap_or_else(|| base.rollout.clone()),
         build: fields
             .optional("build", |node| build::read(node, &base.build))
             .unwrap_or_else(|| base.build.clone()),
@@ -183,7 +186,9 @@ fn variables(node: &Node<'_>) -> Option<BTreeMap<String, EnvValue>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BuildSettings, CorsSettings, Preset, ResponseHeaders, SandboxSettings};
+    use super::super::{
+        BuildSettings, CorsSettings, Preset, ResponseHeaders, RolloutSettings, SandboxSettings,
+    };
     use super::super::{Config, ConfigError};
     use super::*;
     use serde_json::{Value, json};
@@ -223,6 +228,7 @@ mod tests {
         written["headers"] = json!({ "A": "1" });
         written["cors"] = json!({ "origins": "*" });
         written["sticky"] = json!("header:X-User");
+        written["rollout"] = json!({ "steps": [10, 50.5], "warm_ms": 0 });
         written["build"] = json!({ "profile": "dist", "features": ["x"] });
         let settings = Settings {
             workers: 3,
@@ -261,6 +267,11 @@ mod tests {
             headers: headers(json!({ "a": "1" })),
             cors: cors(json!({ "origins": "*" })),
             sticky: Sticky::Header("x-user".into()),
+            rollout: Some(RolloutSettings {
+                steps: vec![10.0, 50.5],
+                warm_ms: 0,
+                ..RolloutSettings::default()
+            }),
             build: BuildSettings {
                 profile: Some("dist".into()),
                 features: vec!["x".into()],

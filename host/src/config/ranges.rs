@@ -9,3 +9,7 @@ pub(super) const HEAP_SOFT_LIMIT: RangeInclusive<u64> = 1..=MAX;
 pub(super) const SOME_BYTES: RangeInclusive<u64> = 1024..=MAX;
 /// Less is too little for the code that starts a thread; more than any machine has address space for.
 pub(super) const STACK_SIZE: RangeInclusive<u64> = 64 << 10..=1 << 40;
+/// For times that make no sense when they are zero.
+pub(super) const SOME_TIME: RangeInclusive<u64> = 1..=MAX;
+/// For times where zero means "do not wait".
+pub(super) const ANY_TIME: RangeInclusive<u64> = 0..=MAX;

@@ -9,9 +9,10 @@ use super::env_value::{self, EnvValue};
 use super::isolation::Isolation;
 use super::on_fault::OnFault;
 use super::ranges::MAX;
-pub(super) use super::ranges::{BODY_LIMIT, HEAP_SOFT_LIMIT, SOME_BYTES, STACK_SIZE};
+pub(super) use super::ranges::{ANY_TIME, BODY_LIMIT, HEAP_SOFT_LIMIT, SOME_BYTES, SOME_TIME, STACK_SIZE};
 use super::reload_mode::ReloadMode;
 use super::response_headers::{self, ResponseHeaders};
+use super::rollout::{self, RolloutSettings};
 use super::runtime::Runtime;
 use super::sandbox::{self, SandboxSettings};
 use super::sticky::{self, Sticky};
@@ -22,10 +23,6 @@ use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Durat
 
 pub(super) const WORKERS: RangeInclusive<u64> = 1..=1024;
 pub(super) const QUEUE: RangeInclusive<u64> = 1..=1_000_000;
-/// For times that make no sense when they are zero.
-pub(super) const SOME_TIME: RangeInclusive<u64> = 1..=MAX;
-/// For times where zero means "do not wait".
-pub(super) const ANY_TIME: RangeInclusive<u64> = 0..=MAX;
 pub(super) const MAX_RESTARTS: RangeInclusive<u64> = 0..=1000;
 pub(super) const MAX_PINNED: RangeInclusive<u64> = 0..=1000;
 pub(super) const MAX_DRAINING: RangeInclusive<u64> = 1..=1000;
@@ -285,6 +282,12 @@ pub struct Settings {
     #[schemars(schema_with = "sticky::schema")]
     pub sticky: Sticky,
 
+    /// How a new version that is pushed or promoted gets its clients: step by step, while the host compares it with the current
+    /// one. An object with the fields of a rollout; the value of an app replaces the one in `defaults`. `null` means all at once.
+    /// Default null.
+    #[schemars(schema_with = "rollout::schema")]
+    pub rollout: Option<RolloutSettings>,
+
     /// How cargo builds the app, if `path` is a crate folder, and where a host looks for its library: an object with the
     /// fields of a build. The fields of an app override those in `defaults`.
     /// Default {"cargo_args":[],"features":[],"locked":false,"no_default_features":false,"profile":null,"target":null}.
@@ -360,6 +363,7 @@ impl Default for Settings {
             headers: ResponseHeaders::default(),
             cors: None,
             sticky: Sticky::Address,
+            rollout: None,
             build: BuildSettings::default(),
             library_limit: 1 << 30,
             reload: ReloadMode::SideBySide,

@@ -66,7 +66,10 @@ impl Target for App {
     }
 
     fn log_failure(&self, line: impl FnOnce() -> String) {
-        self.app_log().log_failure(line);
+        self.app_log().log_failure(|| match self.version() {
+            Some(version) => format!("{} (version {version})", line()),
+            None => line(),
+        });
     }
 
     fn enter(&self) -> Option<Result<InFlight, Problem>> {

@@ -1,5 +1,6 @@
 //! The registered apps, by name.
 
+mod beside;
 mod quota_status;
 mod quotas;
 mod registrar;
@@ -18,12 +19,12 @@ use crate::dispatch::routes::Routes;
 use crate::observe::unix_time::now_ms;
 use crate::observe::usage::Ledger;
 
+use self::beside::{Orders, close_with_versions};
 use self::quotas::Quotas;
 
 pub use self::quota_status::{QuotaLevel, QuotaStatus, QuotaUsage};
 pub(crate) use self::quotas::WARNING_PERCENT;
 pub use self::registrar::{Registrar, RegistrarBuilder};
-use self::versions::{Orders, close_with_versions};
 
 /// The registered apps. Reading is free of locks; a [`Registrar`] changes it.
 #[derive(Debug, Default)]

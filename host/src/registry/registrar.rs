@@ -8,7 +8,7 @@ use atoll_port::CallSink;
 use tokio::sync::watch;
 use tokio::task::spawn_local;
 
-use super::versions::Orders;
+use super::beside::Orders;
 use super::{Changes, Registry};
 use crate::app::libraries::Libraries;
 use crate::app::pins::PinnedGeneration;

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use hyper::Method;
 
 use super::{AdminClient, AdminError, of_app, segment};
-use crate::admin::model::Serving;
-use crate::admin::versions::{NewAppVersion, NewTraffic, PushedVersion, TrafficStatus, VersionStatus};
+use crate::admin::traffic_model::{NewTraffic, TrafficStatus};
+use crate::admin::versions::{NewAppVersion, Promoted, PushedVersion, VersionStatus};
 use crate::deploy::UploadStatus;
 
 impl AdminClient {
@@ -65,12 +65,17 @@ impl AdminClient {
         self.ask(Method::PUT, &of_app(app, "/traffic"), Some(new))
     }
 
-    /// Makes a version the one that serves; the number of the generation that does.
+    /// Makes a version the one that serves, or begins its rollout: `again` also if one of it was aborted, `now` without one.
     ///
     /// # Errors
     /// See [`AdminError`].
-    pub fn promote(&mut self, app: &str, version: &str) -> Result<u64, AdminError> {
-        let path = of_app(app, &format!("/versions/{}/promote", segment(version)));
-        self.post::<Serving>(&path).map(|serving| serving.generation)
+    pub fn promote(
+        &mut self,
+        app: &str,
+        version: &str,
+        again: bool,
+        now: bool,
+    ) -> Result<Promoted, AdminError> {
+        self.post(&of_app(app, &format!("/versions/{}/promote?again={again}&now={now}", segment(version))))
     }
 }

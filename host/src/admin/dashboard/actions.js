@@ -83,7 +83,10 @@ export function actions(name, changed) {
   /** Makes a version the one that serves. */
   async function promoteVersion(version) {
     if (isBusy || !(await confirm(`Promote ${version}?`, `${name} serves this version from then on. No request fails.`, "Promote"))) return;
-    await run(element, "Promote: ", async () => `${name} has the version ${version}. ${serves(await promote(name, version))}`);
+    await run(element, "Promote: ", async () => {
+      const done = await promote(name, version);
+      return done.rollout ? `The rollout of ${version} begins.` : `${name} has the version ${version}. ${serves(done)}`;
+    });
   }
 
   const id = newId();

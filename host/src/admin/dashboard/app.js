@@ -9,6 +9,7 @@ import { bytes, count, millis, NONE, rate } from "./format.js";
 import { timeline } from "./history.js";
 import { invokeBox } from "./invoke.js";
 import { logTail } from "./log.js";
+import { rollout } from "./rollout.js";
 import { settings } from "./settings.js";
 import { store } from "./store.js";
 import { usage } from "./usage.js";
@@ -27,7 +28,7 @@ export function appPage(name) {
   const both = charts();
   const log = logTail(name);
   const buttons = actions(name, refresh);
-  const [history, panicked, failed, faulted, used, set, kept] = Array.from({ length: 7 }, () => h("div"));
+  const [history, panicked, failed, faulted, used, set, kept, rolled] = Array.from({ length: 8 }, () => h("div"));
   const missing = h("p", { class: "empty", role: "status" });
   const draws = {
     history: drawn(history, timeline),
@@ -37,6 +38,7 @@ export function appPage(name) {
     usage: drawn(used, usage),
     settings: drawn(set, settings),
     versions: drawn(kept, versions(buttons.promote)),
+    rollout: drawn(rolled, rollout),
   };
   const element = h("div", { class: "page" },
     h("nav", { "aria-label": "Breadcrumb" }, h("a", { href: "#/" }, "← All apps")),
@@ -49,7 +51,7 @@ export function appPage(name) {
       section("Panics", panicked),
       section("Failed requests", failed)),
     section("Faults that ended the host", faulted),
-    section("Versions", kept),
+    section("Versions", rolled, kept),
     section("Usage", used),
     h("div", { class: "halves" },
       section("Send a request", invokeBox(name)),
@@ -74,6 +76,7 @@ export function appPage(name) {
       draws.usage(apps);
       draws.settings(app.settings);
       draws.versions({ name, list, traffic: app.traffic });
+      draws.rollout(app.rollout ?? null);
       isSplit = app.traffic.length > 0;
       buttons.draw({ ...app, versions: list });
       reading(app);

@@ -29,10 +29,10 @@ macro_rules! assets {
     };
 }
 
-const ASSETS: [Asset; 28] = assets![
+const ASSETS: [Asset; 29] = assets![
     "index.html" "style.css" "parts.css" "icon.svg" "main.js" "actions.js" "api.js" "app.js" "chart.js" "charts.js"
     "columns.js" "dialog.js" "dom.js" "faults.js" "format.js" "history.js" "invoke.js" "log.js" "outcome.js"
-    "overview.js" "series.js" "settings.js" "sse.js" "store.js" "table.js" "token.js" "usage.js"
+    "overview.js" "rollout.js" "series.js" "settings.js" "sse.js" "store.js" "table.js" "token.js" "usage.js"
     "versions.js"
 ];
 

@@ -6,12 +6,13 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::deployer::Deployer;
-use super::model::{NewAppVersion, PushedVersion, VersionStatus};
-use super::traffic_model::{NewTraffic, TrafficStatus};
+use super::model::{NewAppVersion, Promoted, PushedVersion, VersionStatus};
+use super::promotion::{PromoteOptions, Promotion};
 use crate::admin::access::Caller;
 use crate::admin::failure::Answer;
 use crate::admin::model::Serving;
 use crate::admin::openapi::{Named, Refused, Unable};
+use crate::admin::traffic_model::{NewTraffic, TrafficStatus};
 use crate::deploy::{UPLOAD_PIECE, UploadStatus};
 use crate::dispatch::problem::{Problem, ProblemKind};
 
@@ -125,17 +126,36 @@ async fn push_version(
     Ok(Json(deployer.into_inner().push(path.into_inner().app, by, new.into_inner()).await?))
 }
 
-/// Makes a version the one that serves: its library and its entry replace those in the folder of apps.json
+/// How a version is promoted.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct How {
+    /// Whether to promote it although a rollout of it was aborted; by default not.
+    again: Option<bool>,
+    /// Whether to promote it without a rollout; by default not.
+    now: Option<bool>,
+}
+
+/// Makes a version the one that serves: its library and its entry replace those in the folder of apps.json. With the setting
+/// `rollout`, this begins its rollout
 #[utoipa::path(
     tag = "versions",
-    params(NamedVersion),
+    params(NamedVersion, How),
     security((), ("token" = [])),
-    responses((status = 200, body = Serving), Refused, Unable)
+    responses((status = 200, body = Promoted), Refused, Unable)
 )]
 #[post("/api/v1/apps/{app}/versions/{version}/promote")]
-async fn promote_version(deployer: Data<Deployer>, path: Path<NamedVersion>) -> Answer<Serving> {
+async fn promote_version(
+    deployer: Data<Deployer>,
+    path: Path<NamedVersion>,
+    how: Query<How>,
+) -> Answer<Promoted> {
     let NamedVersion { app, version } = path.into_inner();
-    Ok(Json(Serving { generation: deployer.into_inner().promote(app, version).await? }))
+    let options = PromoteOptions { again: how.again.unwrap_or(false), now: how.now.unwrap_or(false) };
+    Ok(Json(match deployer.into_inner().promote(app, version, options).await? {
+        Promotion::Serves(generation) => Promoted { generation: Some(generation), rollout: None },
+        Promotion::Begun(rollout) => Promoted { generation: None, rollout: Some(*rollout) },
+    }))
 }
 
 /// Promotes the version that served before the current one. An app whose library is not in the folder of apps.json goes back to

@@ -8,6 +8,8 @@ use actix_web::web::block;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::model::{NewAppVersion, PushedVersion, VersionStatus};
+use super::promotion::{PromoteOptions, Promotion};
+use crate::admin::rollout_model::Rollouts;
 use crate::admin::state::State;
 use crate::config::Settings;
 use crate::deploy::{Admission, NewVersion, ServedFolder, UploadStatus, VersionError, Versions};
@@ -31,6 +33,8 @@ pub(in crate::admin) struct Deployer {
     opener: Option<Opener>,
     /// How many bytes an uploaded file may have.
     upload_limit: u64,
+    /// The last rollouts of the apps.
+    pub(super) rollouts: Rollouts,
     /// Who changes an app has its turn.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -45,6 +49,7 @@ impl Deployer {
             staging: state.staging.clone(),
             opener,
             upload_limit: state.limits.upload_limit as u64,
+            rollouts: state.rollouts.clone(),
             turns: Mutex::default(),
         })
     }
@@ -107,7 +112,7 @@ impl Deployer {
         by: String,
         new: NewAppVersion,
     ) -> Result<PushedVersion, Problem> {
-        let NewAppVersion { library, libraries, entry, note, promote } = new;
+        let NewAppVersion { library, libraries, entry, note, promote, again } = new;
         let new = NewVersion { library, libraries, entry, by, note };
         let (this, name) = (self.clone(), app.clone());
         let version = blocking(move || this.admit(&name, new)).await?;
@@ -116,12 +121,25 @@ impl Deployer {
             version.id,
             version.by.as_deref().unwrap_or_default()
         );
-        let generation =
-            if promote { Some(self.promote(app.clone(), version.id.clone()).await?) } else { None };
+        let promoted = if promote {
+            let options = PromoteOptions { again, now: false };
+            Some(self.promote(app.clone(), version.id.clone(), options).await?)
+        } else {
+            None
+        };
+        let (generation, rollout) = match promoted {
+            Some(Promotion::Serves(generation)) => (Some(generation), None),
+            Some(Promotion::Begun(rollout)) => (None, Some(*rollout)),
+            None => (None, None),
+        };
         let (this, name, id) = (self.clone(), app, version.id.clone());
         let index = blocking(move || this.versions.index(&name)).await?;
         let known = index.versions.iter().find(|known| known.id == id).unwrap_or(&version);
-        Ok(PushedVersion { version: VersionStatus::new(known, index.current.as_deref()), generation })
+        Ok(PushedVersion {
+            version: VersionStatus::new(known, index.current.as_deref()),
+            generation,
+            rollout,
+        })
     }
 
     fn admit(&self, app: &str, new: NewVersion) -> Result<crate::deploy::Version, VersionError> {

@@ -5,9 +5,10 @@ mod deployer;
 mod model;
 mod problem;
 mod promotion;
+mod refusal;
+mod rollout;
 mod traffic;
-mod traffic_model;
+mod warm;
 
 pub(super) use self::deployer::Deployer;
-pub use self::model::{NewAppVersion, PushedVersion, VersionState, VersionStatus};
-pub use self::traffic_model::{NewTraffic, NewVersionTraffic, TrafficStatus, VersionTraffic};
+pub use self::model::{NewAppVersion, Promoted, PushedVersion, VersionState, VersionStatus};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::admin::rollout_model::RolloutStatus;
 use crate::config::Entry;
 use crate::deploy::{Index, SharedLibrary, Version};
 
@@ -29,8 +30,10 @@ pub struct VersionStatus {
     pub note: Option<String>,
     /// When it was last promoted, in milliseconds since 1970.
     pub promoted_ms: Option<u64>,
-    /// Why it did not start, when it was last promoted.
+    /// Why it is not the current one, when it was last promoted.
     pub failure: Option<String>,
+    /// Whether it is not promoted again until someone asks for it, because a rollout of it was aborted.
+    pub held: bool,
 }
 
 /// What a version is to the host.
@@ -80,6 +83,9 @@ pub struct NewAppVersion {
     #[serde(default = "yes")]
     #[schema(default = true)]
     pub promote: bool,
+    /// Whether to promote it although a rollout of it was aborted.
+    #[serde(default)]
+    pub again: bool,
 }
 
 fn yes() -> bool {
@@ -87,12 +93,23 @@ fn yes() -> bool {
 }
 
 /// A version that was pushed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PushedVersion {
     /// The version.
     pub version: VersionStatus,
     /// The number of the serving generation, if the version was promoted.
     pub generation: Option<u64>,
+    /// Its rollout, if that has begun.
+    pub rollout: Option<RolloutStatus>,
+}
+
+/// What came of a promotion.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Promoted {
+    /// The number of the serving generation, if the version is the current one.
+    pub generation: Option<u64>,
+    /// The rollout of the version, if that has begun.
+    pub rollout: Option<RolloutStatus>,
 }
 
 impl VersionStatus {
@@ -108,8 +125,9 @@ impl VersionStatus {
             version if version.promoted_ms.is_some() => VersionState::Previous,
             _ => VersionState::Staged,
         };
-        let Version { id, hash, size, package, rustc, created_ms, by, note, promoted_ms, failure, .. } =
-            version.clone();
-        Self { id, state, hash, size, package, rustc, created_ms, by, note, promoted_ms, failure }
+        let Version {
+            id, hash, size, package, rustc, created_ms, by, note, promoted_ms, failure, held, ..
+        } = version.clone();
+        Self { id, state, hash, size, package, rustc, created_ms, by, note, promoted_ms, failure, held }
     }
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::deployer::{Deployer, blocking};
+use crate::admin::rollout_model::RolloutStatus;
 use crate::config::AppConfig;
-use crate::deploy::{Installation, Installed, Version, VersionError};
+use crate::deploy::{Installation, Installed, Version, VersionError, WantedShare};
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::observe::unix_time::now_ms;
 
@@ -20,23 +21,62 @@ const APPLY_LIMIT: Duration = Duration::from_secs(10);
 /// What is to be in the folder of an app; `None`: nothing.
 type Content = Option<Installation>;
 
+/// How a version is to be promoted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct PromoteOptions {
+    /// Also if a rollout of it was aborted.
+    pub(super) again: bool,
+    /// Without a rollout.
+    pub(super) now: bool,
+}
+
+/// What came of a promotion.
+#[derive(Clone, Debug)]
+pub(super) enum Promotion {
+    /// The version serves, as the generation with this number.
+    Serves(u64),
+    /// It gets its clients step by step.
+    Begun(Box<RolloutStatus>),
+}
+
 impl Deployer {
-    /// Makes a version the one that serves; the number of the generation that does. It is carried out also if the client
-    /// disconnects.
-    pub(super) async fn promote(self: &Arc<Self>, app: String, id: String) -> Result<u64, Problem> {
+    /// Makes a version the one that serves, or begins its rollout. It is carried out also if the client disconnects.
+    pub(super) async fn promote(
+        self: &Arc<Self>,
+        app: String,
+        id: String,
+        options: PromoteOptions,
+    ) -> Result<Promotion, Problem> {
         let this = self.clone();
         carried_out(async move {
             let turn = this.turn(&app);
             let _turn = turn.lock().await;
             this.notice(&app).await;
-            let (same, name) = (this.clone(), app.clone());
-            let version = blocking(move || same.versions.index(&name)?.find(&name, &id).cloned()).await?;
-            this.promote_version(&app, version).await
+            let version = this.index(&app).await?.find(&app, &id)?.clone();
+            if let Some(reason) = version.failure.as_ref().filter(|_| version.held && !options.again) {
+                let detail = format!(
+                    "the version {} of {app} was rejected: {reason}; `atoll promote {app} {} --again` promotes it all the same.",
+                    version.id, version.id
+                );
+                return Err(Problem::new(ProblemKind::Conflict, detail));
+            }
+            if let Some(running) = this.rollouts.running(&app) {
+                if !options.now {
+                    return Err(under_way(&app, &running.version));
+                }
+                this.cancel_rollout(&app, "another version was promoted").await?;
+            }
+            if !options.now
+                && let Some(rollout) = this.begin_rollout(&app, &version).await?
+            {
+                return Ok(Promotion::Begun(Box::new(rollout)));
+            }
+            this.promote_version(&app, version, Vec::new()).await.map(Promotion::Serves)
         })
         .await
     }
 
-    /// Promotes again what was being promoted when the host ended.
+    /// Promotes again what was being promoted when the host ended, and continues rollouts.
     pub(in crate::admin) async fn recover(self: Arc<Self>) {
         let this = self.clone();
         let interrupted = match blocking(move || this.versions.interrupted()).await {
@@ -45,14 +85,16 @@ impl Deployer {
         };
         for (app, id) in interrupted {
             log::warn!("{app}: the host ended while the version {id} was being promoted: promoting it again");
-            if let Err(problem) = self.promote(app.clone(), id.clone()).await {
+            let options = PromoteOptions { again: true, now: true };
+            if let Err(problem) = self.promote(app.clone(), id.clone(), options).await {
                 log::error!("{app}: cannot promote the version {id}: {problem}");
             }
         }
+        self.resume_rollouts().await;
     }
 
     /// Goes back to the version before, or, where the library of an app is not in the folder of the registry file, to the
-    /// library before.
+    /// library before. A rollout that is under way is aborted instead.
     pub(super) async fn roll_back(self: &Arc<Self>, app: String) -> Result<u64, Problem> {
         let no_app = || Problem::new(ProblemKind::UnknownApp, self.registry.no_such_app(&app));
         let config = self.registry.config(&app).ok_or_else(no_app)?;
@@ -64,16 +106,28 @@ impl Deployer {
         carried_out(async move {
             let turn = this.turn(&app);
             let _turn = turn.lock().await;
+            if this.rollouts.running(&app).is_some() {
+                this.cancel_rollout(&app, "it was rolled back").await?;
+                this.leave_beside(&app, &[]).await?;
+                return this.update(&app).await;
+            }
             this.notice(&app).await;
-            let (same, name) = (this.clone(), app.clone());
-            let version = blocking(move || same.versions.index(&name)?.previous(&name).cloned()).await?;
-            this.promote_version(&app, version).await
+            let version = this.index(&app).await?.previous(&app)?.clone();
+            match this.serve_warm(&app, &version).await? {
+                Some(generation) => Ok(generation),
+                None => this.promote_version(&app, version, Vec::new()).await,
+            }
         })
         .await
     }
 
-    /// Its caller has the turn.
-    async fn promote_version(self: &Arc<Self>, app: &str, version: Version) -> Result<u64, Problem> {
+    /// Leaves these versions beside it. Its caller has the turn.
+    pub(super) async fn promote_version(
+        self: &Arc<Self>,
+        app: &str,
+        version: Version,
+        beside: Vec<WantedShare>,
+    ) -> Result<u64, Problem> {
         let (this, name, wanted) = (self.clone(), app.to_owned(), version.clone());
         let (new, before) = blocking(move || {
             let new = this.versions.installation(&name, &wanted)?;
@@ -101,7 +155,7 @@ impl Deployer {
             Ok(generation) => {
                 blocking(move || this.versions.promoted(&name, &id, now_ms(), keep)).await?;
                 log::info!("{app}: the version {} serves", version.id);
-                self.end_split(app).await?;
+                self.leave_beside(app, &beside).await?;
                 Ok(generation)
             }
             Err(problem) => {
@@ -109,11 +163,23 @@ impl Deployer {
                 if replaces && let Err(worse) = self.put_back(app, before).await {
                     log::error!("{app}: cannot put back what was there before: {worse}");
                 }
-                let reason = problem.to_string();
-                blocking(move || this.versions.failed(&name, &id, &reason, keep)).await?;
+                self.note_failure(app, &version.id, &problem.to_string(), false).await?;
                 Err(problem)
             }
         }
+    }
+
+    /// Takes note of why a version is not the current one; with `is_held`, it is not promoted again until someone asks for it.
+    pub(super) async fn note_failure(
+        self: &Arc<Self>,
+        app: &str,
+        id: &str,
+        reason: &str,
+        is_held: bool,
+    ) -> Result<(), Problem> {
+        let keep = self.registry.config(app).map_or(0, |config| config.settings.keep);
+        let (this, name, id, reason) = (self.clone(), app.to_owned(), id.to_owned(), reason.to_owned());
+        blocking(move || this.versions.failed(&name, &id, &reason, is_held, keep)).await
     }
 
     /// Puts back what was in the folder before a version that does not start.
@@ -159,6 +225,15 @@ impl Deployer {
             handle.ok_or_else(|| Problem::new(ProblemKind::UnknownApp, self.registry.no_such_app(app)))?;
         handle.update().await.map_err(|reason| Problem::new(ProblemKind::Conflict, reason))
     }
+}
+
+/// Another version is being rolled out.
+pub(super) fn under_way(app: &str, version: &str) -> Problem {
+    let detail = format!(
+        "the rollout of the version {version} of {app} is under way; wait for it, end it with `atoll traffic {app} --end`, or promote \
+        with --now."
+    );
+    Problem::new(ProblemKind::Conflict, detail)
 }
 
 /// Does something to its end, also if the client leaves.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::deployer::{Deployer, blocking};
-use super::promotion::carried_out;
-use super::traffic_model::{NewTraffic, TrafficStatus};
+use super::promotion::{carried_out, under_way};
+use super::refusal::Refusal;
+use crate::admin::traffic_model::{NewTraffic, TrafficStatus};
 use crate::app::handle::{App, Beside};
 use crate::app::traffic::VersionBeside;
 use crate::config::{AppConfig, ReloadMode, SLOTS, Settings, Slots};
@@ -20,7 +21,7 @@ impl Deployer {
     pub(super) async fn traffic(self: &Arc<Self>, app: String) -> Result<TrafficStatus, Problem> {
         let handle = self.app(&app)?;
         let index = self.index(&app).await?;
-        Ok(TrafficStatus::new(&handle, index.current))
+        Ok(TrafficStatus::new(&handle, index.current, self.rollouts.of(&app)))
     }
 
     /// Splits the requests to an app, when the versions are ready for it.
@@ -37,23 +38,33 @@ impl Deployer {
             let handle = this.app(&app)?;
             let index = this.index(&app).await?;
             let wanted = wanted(&app, &index, &new)?;
+            if let Some(running) = this.rollouts.running(&app) {
+                if !wanted.is_empty() {
+                    return Err(under_way(&app, &running.version));
+                }
+                this.cancel_rollout(&app, "it was ended by hand").await?;
+            }
             if !wanted.is_empty() {
                 this.check_can_split(&handle).await?;
             }
             this.split(&handle, &index, &wanted).await?;
-            Ok(TrafficStatus::new(&handle, index.current))
+            Ok(TrafficStatus::new(&handle, index.current, this.rollouts.of(&app)))
         })
         .await
     }
 
-    /// Has the current version get all requests. Its caller has the turn.
-    pub(super) async fn end_split(self: &Arc<Self>, app: &str) -> Result<(), Problem> {
+    /// Leaves these versions beside the current one. Its caller has the turn.
+    pub(super) async fn leave_beside(
+        self: &Arc<Self>,
+        app: &str,
+        beside: &[WantedShare],
+    ) -> Result<(), Problem> {
         let index = self.index(app).await?;
         let handle = self.app(app)?;
-        if index.beside.is_empty() && handle.traffic().is_none() {
+        if beside.is_empty() && index.beside.is_empty() && handle.traffic().is_none() {
             return Ok(());
         }
-        self.split(&handle, &index, &[]).await
+        Ok(self.split(&handle, &index, beside).await?)
     }
 
     /// Splits the requests to the apps as they were split when the host ended.
@@ -62,6 +73,8 @@ impl Deployer {
         match blocking(move || this.versions.apps()).await {
             Ok(apps) => {
                 for app in apps {
+                    let turn = self.turn(&app);
+                    let _turn = turn.lock().await;
                     self.restore(&app).await;
                 }
             }
@@ -69,7 +82,7 @@ impl Deployer {
         }
     }
 
-    /// Splits the requests to an app as they were split when the host ended, or the app was removed.
+    /// Splits the requests to an app as they were split when the host ended, or the app was removed. Its caller has the turn.
     pub(super) async fn restore(self: &Arc<Self>, app: &str) {
         let Some(handle) = self.registry.get(app).filter(|handle| handle.traffic().is_none()) else { return };
         let restored = async {
@@ -81,6 +94,7 @@ impl Deployer {
             }
             if !versions.is_empty() {
                 self.publish(&handle, versions).await;
+                self.expire_later(&handle, &index.beside);
             }
             let (this, name) = (self.clone(), app.to_owned());
             blocking(move || this.versions.remove_unpacked_but(&name, &index.ids_beside())).await
@@ -95,13 +109,13 @@ impl Deployer {
         found.ok_or_else(|| Problem::new(ProblemKind::UnknownApp, self.registry.no_such_app(app)))
     }
 
-    async fn index(self: &Arc<Self>, app: &str) -> Result<Index, Problem> {
+    pub(super) async fn index(self: &Arc<Self>, app: &str) -> Result<Index, Problem> {
         let (this, name) = (self.clone(), app.to_owned());
         blocking(move || this.versions.index(&name)).await
     }
 
     /// Checks that two versions of an app can serve at once.
-    async fn check_can_split(&self, app: &App) -> Result<(), Problem> {
+    pub(super) async fn check_can_split(&self, app: &App) -> Result<(), Problem> {
         let name = app.name();
         let cannot = |why: &str| {
             let detail = format!("{name} cannot be split between versions: {why}");
@@ -122,16 +136,33 @@ impl Deployer {
         Ok(())
     }
 
-    /// Splits the requests to an app as wanted: versions that are new get clients when all of them are ready.
-    async fn split(
+    /// Splits the requests to an app as wanted: versions that are new get clients when all of them are ready. Its caller has the turn.
+    pub(super) async fn split(
         self: &Arc<Self>,
         app: &Arc<App>,
         index: &Index,
         wanted: &[WantedShare],
-    ) -> Result<(), Problem> {
-        let shares = index.shares(wanted);
+    ) -> Result<(), Refusal> {
         let before = app.traffic().map(|traffic| traffic.versions().to_vec()).unwrap_or_default();
-        let (mut versions, mut new) = (Vec::new(), Vec::new());
+        let mut new = Vec::new();
+        let done = self.try_split(app, index, wanted, &before, &mut new).await;
+        if done.is_err() && !new.is_empty() {
+            self.publish(app, before).await;
+        }
+        done
+    }
+
+    /// Splits them, where they were split as `before`; what is new is added to `new`.
+    async fn try_split(
+        self: &Arc<Self>,
+        app: &Arc<App>,
+        index: &Index,
+        wanted: &[WantedShare],
+        before: &[VersionBeside],
+        new: &mut Vec<VersionBeside>,
+    ) -> Result<(), Refusal> {
+        let shares = index.shares(wanted);
+        let mut versions = Vec::new();
         for share in &shares {
             let known = before.iter().find(|version| version.id() == share.version);
             versions.push(match known {
@@ -139,50 +170,30 @@ impl Deployer {
                     VersionBeside { slots: share.slots.clone(), is_open: share.is_open, ..known.clone() }
                 }
                 None => {
-                    let registered = match self.register(app, index, share).await {
-                        Ok(registered) => registered,
-                        Err(problem) => return Err(self.give_up(app, before, &new, problem).await),
-                    };
+                    let registered = self.register(app, index, share).await?;
                     new.push(VersionBeside { slots: Slots::default(), ..registered.clone() });
                     // From here on it is closed with the host.
-                    self.publish(app, before.iter().chain(&new).cloned().collect()).await;
+                    self.publish(app, before.iter().chain(&*new).cloned().collect()).await;
                     registered
                 }
             });
         }
-        for version in &new {
-            if let Err(problem) = start(app.name(), version).await {
-                return Err(self.give_up(app, before, &new, problem).await);
-            }
+        for version in &*new {
+            start(app.name(), version).await?;
         }
         let keep = app.settings().keep;
-        let (this, name) = (self.clone(), app.name().clone());
-        if let Err(problem) = blocking(move || this.versions.split(&name, shares, keep)).await {
-            return Err(self.give_up(app, before, &new, problem).await);
-        }
+        let (this, name, noted) = (self.clone(), app.name().clone(), shares.clone());
+        blocking(move || this.versions.split(&name, noted, keep)).await?;
         self.publish(app, versions).await;
+        self.expire_later(app, &shares);
         let said = said(app);
         log::info!("{}: {said}", app.name());
         app.app_log().tell(|| EventKind::Traffic(TrafficEntry { at_ms: now_ms(), what: said }));
         Ok(())
     }
 
-    /// Goes back to the split before, without versions that are new.
-    async fn give_up(
-        self: &Arc<Self>,
-        app: &Arc<App>,
-        before: Vec<VersionBeside>,
-        new: &[VersionBeside],
-        problem: Problem,
-    ) -> Problem {
-        if !new.is_empty() {
-            self.publish(app, before).await;
-        }
-        problem
-    }
-
     /// Splits the requests to an app as this from now on, and has those versions end what they do that are no longer part of it.
-    async fn publish(self: &Arc<Self>, app: &Arc<App>, versions: Vec<VersionBeside>) {
+    pub(super) async fn publish(self: &Arc<Self>, app: &Arc<App>, versions: Vec<VersionBeside>) {
         let all: Vec<Arc<App>> = versions.iter().map(|version| version.app.clone()).collect();
         // Those of an app that is no longer registered do not start to serve.
         let gone = self.registry.set_traffic(app.name(), versions).unwrap_or(all);
@@ -245,15 +256,15 @@ const SAVES: &str = "it keeps its state across versions (`on_save`), and two ver
     the version instead: it gets the state.";
 
 /// Starts a version that is new.
-async fn start(app: &str, version: &VersionBeside) -> Result<(), Problem> {
+async fn start(app: &str, version: &VersionBeside) -> Result<(), Refusal> {
     let id = version.id();
     if let Err(error) = version.app.start().await {
         let detail = format!("the version {id} of {app} does not start: {error}");
-        return Err(Problem::new(ProblemKind::Conflict, detail));
+        return Err(Problem::new(ProblemKind::Conflict, detail).into());
     }
     if version.app.serving().is_some_and(|serving| serving.saves()) {
         let detail = format!("the version {id} of {app} cannot serve beside another one: {SAVES}");
-        return Err(Problem::new(ProblemKind::Conflict, detail));
+        return Err(Refusal::Saves(detail));
     }
     Ok(())
 }
@@ -279,7 +290,7 @@ fn wanted(app: &str, index: &Index, new: &NewTraffic) -> Result<Vec<WantedShare>
                 new.weight
             ));
         };
-        wanted.push(WantedShare { version: id.clone(), slots, is_open: new.preview });
+        wanted.push(WantedShare { version: id.clone(), slots, is_open: new.preview, until_ms: None });
     }
     if wanted.len() > MAX_BESIDE {
         return invalid(format!(
@@ -295,7 +306,7 @@ fn wanted(app: &str, index: &Index, new: &NewTraffic) -> Result<Vec<WantedShare>
 
 /// How the requests to an app are split, in a line.
 fn said(app: &App) -> String {
-    let status = TrafficStatus::new(app, None);
+    let status = TrafficStatus::new(app, None, None);
     if status.versions.is_empty() {
         return "the current version gets all requests".to_owned();
     }

@@ -21,7 +21,7 @@ use serde_json::json;
 use self::files::AppFiles;
 use self::upload::Upload;
 use super::arguments::{Form, Format};
-use super::{built, out, servers, units};
+use super::{built, out, rollout, servers, units};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -39,10 +39,14 @@ The token is in the environment variable ATOLL_TOKEN, or in the `token-file` of 
   url = \"https://apps.example.com:3001\"
   token-file = \"prod.token\"
 
+With the setting `rollout`, the host gives the version its clients step by step, and compares it with the current one. The command \
+waits until it is the current one, or aborted.
+
 Exit codes:
   0  the host serves all of the apps
   1  a build, a check, an upload or a start failed; the reason is on standard error
-  2  the arguments are wrong";
+  2  the arguments are wrong
+  4  a rollout was aborted";
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct PushArgs {
@@ -58,6 +62,9 @@ pub(super) struct PushArgs {
     /// Upload and check the versions, but do not serve them: `atoll promote` does.
     #[arg(long)]
     no_promote: bool,
+    /// Promote a version although its rollout was aborted.
+    #[arg(long, conflicts_with = "no_promote")]
+    again: bool,
     /// The apps.json file.
     #[arg(long, value_name = "FILE", default_value = "apps.json")]
     config: PathBuf,
@@ -110,6 +117,7 @@ pub(super) fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
             entry: Config::complete_entry(&text, app).unwrap_or_default(),
             note: args.note.clone(),
             promote: !args.no_promote,
+            again: args.again,
         };
         match push(&mut upload, app, &files, &new) {
             Ok(done) => pushed.push(done),
@@ -121,6 +129,12 @@ pub(super) fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
         }
     }
     report(args, &pushed)?;
+    for Pushed { app, done, .. } in pushed {
+        if let Some(begun) = done.rollout {
+            let ended = rollout::follow(upload.host(), &app, begun)?;
+            code = if ended == ExitCode::SUCCESS { code } else { ended };
+        }
+    }
     Ok(code)
 }
 
@@ -149,6 +163,7 @@ fn report(args: &PushArgs, pushed: &[Pushed]) -> anyhow::Result<()> {
                     "name": pushed.app,
                     "version": pushed.done.version,
                     "generation": pushed.done.generation,
+                    "rollout": pushed.done.rollout,
                     "uploaded_bytes": pushed.uploaded,
                 })
             })
@@ -163,6 +178,7 @@ fn report(args: &PushArgs, pushed: &[Pushed]) -> anyhow::Result<()> {
         let version = &done.version;
         let state = match done.generation {
             Some(number) => format!("{app}#{number} is serving"),
+            None if done.rollout.is_some() => "its rollout begins".to_owned(),
             None => format!("not promoted; to serve it: atoll promote {app} {} --to {}", version.id, args.to),
         };
         out::print(format!("{app}: version {}, {uploaded}: {state}\n", version.id))?;

@@ -37,6 +37,11 @@ impl Upload {
         Ok(Self { server, host, failures: 0 })
     }
 
+    /// The connection to the host.
+    pub(super) fn host(&mut self) -> &mut AdminClient {
+        &mut self.host
+    }
+
     /// Uploads what the host does not have of an app's files; how many bytes.
     pub(super) fn files(&mut self, app: &str, files: &AppFiles) -> Result<u64, AdminError> {
         let bar = ProgressBar::new(files.all().map(|file| file.size).sum());

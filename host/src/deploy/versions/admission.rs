@@ -113,6 +113,7 @@ impl Versions {
             note: new.note,
             promoted_ms: None,
             failure: None,
+            held: false,
         })
     }
 
@@ -160,6 +161,7 @@ impl Versions {
             note: None,
             promoted_ms: Some(now_ms),
             failure: None,
+            held: false,
         };
         Ok(self.keep(app, version, keep)?.id)
     }

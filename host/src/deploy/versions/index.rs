@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use serde::{Deserialize, Serialize};
 
 use super::error::VersionError;
+use super::rollout::Rollout;
 use super::traffic::Share;
 use super::version::Version;
 
@@ -23,6 +24,9 @@ pub(crate) struct Index {
     /// Those that serve beside the current one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) beside: Vec<Share>,
+    /// The last rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rollout: Option<Rollout>,
 }
 
 impl Index {
@@ -69,6 +73,7 @@ impl Index {
                 note: new.note.or(known.note),
                 promoted_ms: new.promoted_ms.or(known.promoted_ms),
                 failure: known.failure,
+                held: known.held,
                 created_ms: known.created_ms,
                 ..new
             },
@@ -127,6 +132,7 @@ mod tests {
             note: None,
             promoted_ms,
             failure: None,
+            held: false,
         }
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::VersionError;
 use super::index::Index;
+use super::rollout::Rollout;
 use super::traffic::Share;
 use super::uploads;
 use super::version::Version;
@@ -176,6 +177,7 @@ impl Versions {
             index.update(id, |version| {
                 version.promoted_ms = Some(now_ms);
                 version.failure = None;
+                version.held = false;
             });
             index.prune(keep);
         })
@@ -192,14 +194,32 @@ impl Versions {
         })
     }
 
-    /// Takes note that a version did not start.
+    /// Takes note of how far a rollout has come.
     ///
     /// # Errors
     /// The list cannot be written.
-    pub(crate) fn failed(&self, app: &str, id: &str, reason: &str, keep: usize) -> Result<(), VersionError> {
+    pub(crate) fn note_rollout(&self, app: &str, rollout: Rollout) -> Result<(), VersionError> {
+        self.change(app, |index| index.rollout = Some(rollout))
+    }
+
+    /// Takes note of why a version is not the current one; with `is_held`, it is not promoted again until someone asks for it.
+    ///
+    /// # Errors
+    /// The list cannot be written.
+    pub(crate) fn failed(
+        &self,
+        app: &str,
+        id: &str,
+        reason: &str,
+        is_held: bool,
+        keep: usize,
+    ) -> Result<(), VersionError> {
         self.change(app, |index| {
             index.promoting = None;
-            index.update(id, |version| version.failure = Some(reason.to_owned()));
+            index.update(id, |version| {
+                version.failure = Some(reason.to_owned());
+                version.held = is_held;
+            });
             index.prune(keep);
         })
     }

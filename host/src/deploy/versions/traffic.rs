@@ -15,6 +15,9 @@ pub(crate) struct Share {
     /// Whether everyone can reach it by its name.
     #[serde(default)]
     pub(crate) is_open: bool,
+    /// Until when it stays, in milliseconds since 1970, if not until someone ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) until_ms: Option<u64>,
 }
 
 /// What is wanted of a version that serves beside the current one.
@@ -25,6 +28,15 @@ pub(crate) struct WantedShare {
     /// How many slots it is to have.
     pub(crate) slots: u16,
     pub(crate) is_open: bool,
+    /// Until when it stays.
+    pub(crate) until_ms: Option<u64>,
+}
+
+impl From<&Share> for WantedShare {
+    fn from(share: &Share) -> Self {
+        let Share { version, slots, is_open, until_ms } = share;
+        Self { version: version.clone(), slots: slots.count(), is_open: *is_open, until_ms: *until_ms }
+    }
 }
 
 impl Index {
@@ -39,7 +51,8 @@ impl Index {
             let before = self.beside.iter().find(|share| share.version == wanted.version);
             let mut slots = before.map(|share| share.slots.clone()).unwrap_or_default();
             slots.shrink(wanted.slots);
-            Share { version: wanted.version.clone(), slots, is_open: wanted.is_open }
+            let WantedShare { version, is_open, until_ms, .. } = wanted.clone();
+            Share { version, slots, is_open, until_ms }
         };
         let mut shares: Vec<Share> = wanted.iter().map(share).collect();
         for (at, wanted) in wanted.iter().enumerate() {
@@ -57,7 +70,12 @@ mod tests {
 
     #[test]
     fn what_one_version_gives_up_another_one_may_take() {
-        let wanted = |version: &str, slots| WantedShare { version: version.into(), slots, is_open: false };
+        let wanted = |version: &str, slots| WantedShare {
+            version: version.into(),
+            slots,
+            is_open: false,
+            until_ms: None,
+        };
         let counts = |shares: &[Share]| shares.iter().map(|share| share.slots.count()).collect::<Vec<_>>();
         let mut index = Index::default();
         index.beside = index.shares(&[wanted("a", 9000), wanted("b", 1000)]);

@@ -1,4 +1,4 @@
-//! The files of a version in a folder of its own, as a host loads them.
+//! The files of a version in a separate folder, as a host loads them.
 
 use std::fs;
 use std::io;

@@ -46,6 +46,9 @@ pub struct Version {
     pub promoted_ms: Option<u64>,
     /// Why it did not start, when it was last promoted.
     pub failure: Option<String>,
+    /// Whether it is not promoted again until someone asks for it, because a rollout of it was aborted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
 }
 
 impl Version {

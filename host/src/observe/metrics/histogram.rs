@@ -26,9 +26,7 @@ pub(crate) struct Snapshot {
 
 impl Histogram {
     pub(crate) fn observe(&self, time: Duration) {
-        let seconds = time.as_secs_f64();
-        let bucket = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
-        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.buckets[bucket_of(time)].fetch_add(1, Ordering::Relaxed);
         self.nanos.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
@@ -40,7 +38,24 @@ impl Histogram {
     }
 }
 
+/// The bucket that a time is in.
+fn bucket_of(time: Duration) -> usize {
+    let seconds = time.as_secs_f64();
+    BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len())
+}
+
 impl Snapshot {
+    /// That of times which came so often.
+    #[cfg(test)]
+    pub(crate) fn of(times: impl IntoIterator<Item = (Duration, u64)>) -> Self {
+        let mut snapshot = Self::default();
+        for (time, count) in times {
+            snapshot.buckets[bucket_of(time)] += count;
+            snapshot.nanos += u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) * count;
+        }
+        snapshot
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::rollout_model::RolloutStatus;
 use crate::admin::model::GenerationStatus;
 use crate::app::handle::App;
 use crate::app::traffic::VersionBeside;
@@ -21,6 +22,8 @@ pub struct TrafficStatus {
     pub weight: f64,
     /// The versions that serve beside it.
     pub versions: Vec<VersionTraffic>,
+    /// The last rollout since the host started.
+    pub rollout: Option<RolloutStatus>,
 }
 
 /// A version that serves beside the current one.
@@ -71,7 +74,7 @@ pub struct NewVersionTraffic {
 
 impl NewVersionTraffic {
     /// Its weight in slots; `None`: it is no percentage that there is.
-    pub(super) fn slots(&self) -> Option<u16> {
+    pub(in crate::admin) fn slots(&self) -> Option<u16> {
         let slots = (self.weight * SLOTS_OF_PERCENT).round();
         let is_exact = (slots - self.weight * SLOTS_OF_PERCENT).abs() < 1e-6;
         (is_exact && (0.0..=f64::from(SLOTS)).contains(&slots)).then_some(slots as u16)
@@ -79,10 +82,10 @@ impl NewVersionTraffic {
 }
 
 impl TrafficStatus {
-    pub(super) fn new(app: &App, current: Option<String>) -> Self {
+    pub(in crate::admin) fn new(app: &App, current: Option<String>, rollout: Option<RolloutStatus>) -> Self {
         let versions = VersionTraffic::all(app);
         let weight = 100.0 - versions.iter().map(|version| version.weight).sum::<f64>();
-        Self { current, weight: (weight * SLOTS_OF_PERCENT).round() / SLOTS_OF_PERCENT, versions }
+        Self { current, weight: (weight * SLOTS_OF_PERCENT).round() / SLOTS_OF_PERCENT, versions, rollout }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -51,6 +51,8 @@ pub struct App {
     public_secrets: Mutex<BTreeSet<PathBuf>>,
     traffic: TrafficCell,
     beside: Option<Beside>,
+    /// Whether it is a version that no longer serves.
+    has_left: AtomicBool,
 }
 
 /// What an app has that runs a version beside the current one.
@@ -62,6 +64,8 @@ pub(crate) struct Beside {
     pub(crate) rate_limit: Arc<RateLimit>,
     /// Whether a quota of the app is used up.
     pub(crate) quota_limit: Arc<QuotaLimit>,
+    /// What has the current version.
+    pub(crate) current: Weak<App>,
 }
 
 impl App {
@@ -101,6 +105,7 @@ impl App {
             public_secrets: Mutex::default(),
             traffic: TrafficCell::default(),
             beside,
+            has_left: AtomicBool::new(false),
         }
     }
 
@@ -256,6 +261,18 @@ impl App {
     /// Admits one request to the generation that serves, if one does.
     pub(crate) fn enter(&self) -> Option<InFlight> {
         self.serving.load().as_ref().and_then(Generation::enter)
+    }
+
+    /// What takes the requests that have chosen a version that no longer serves; `None`: it takes them itself.
+    pub(crate) fn successor(&self) -> Option<Arc<Self>> {
+        let beside = self.beside.as_ref().filter(|_| self.has_left.load(Ordering::Relaxed))?;
+        beside.current.upgrade()
+    }
+
+    /// Takes note that it no longer serves; whether it is a version that has a [`successor`](Self::successor) then.
+    pub(crate) fn leave(&self) -> bool {
+        self.has_left.store(true, Ordering::Relaxed);
+        self.successor().is_some()
     }
 
     /// Waits until a generation serves; starts one if need be.

@@ -73,22 +73,21 @@ impl Target for App {
     }
 
     fn enter(&self) -> Option<Result<InFlight, Problem>> {
-        let in_flight = self.enter()?;
-        if let Some(most) = self.max_concurrency().filter(|most| in_flight.in_flight() > *most) {
-            let detail = format!(
-                "The app `{}` has reached its limit of {most} concurrent requests (max_concurrency = {most}). Try again \
-                later.",
-                self.registered_name()
-            );
-            return Some(Err(
-                Problem::new(ProblemKind::Overloaded, detail).retry_after(Duration::from_secs(1))
-            ));
+        match self.successor() {
+            Some(successor) => admit(&successor),
+            None => admit(self),
         }
-        Some(Ok(in_flight))
     }
 
     async fn wait(&self) -> Result<(), Problem> {
-        self.wait().await.map_err(|error| unavailable(self, &error))
+        if let Some(successor) = self.successor() {
+            return successor.wait().await.map_err(|error| unavailable(&successor, &error));
+        }
+        match self.wait().await {
+            // A version that was taken away after this request has chosen it.
+            Err(Unavailable::Closing) if self.leave() => Ok(()),
+            waited => waited.map_err(|error| unavailable(self, &error)),
+        }
     }
 
     fn note_answer(&self, generation: &Generation, times: Option<RequestTiming>) {
@@ -97,6 +96,20 @@ impl Target for App {
             self.metrics().observe_timing(times);
         }
     }
+}
+
+/// Admits a request to the generation that serves; `None` if none does.
+fn admit(app: &App) -> Option<Result<InFlight, Problem>> {
+    let in_flight = app.enter()?;
+    if let Some(most) = app.max_concurrency().filter(|most| in_flight.in_flight() > *most) {
+        let detail = format!(
+            "The app `{}` has reached its limit of {most} concurrent requests (max_concurrency = {most}). Try again \
+            later.",
+            app.registered_name()
+        );
+        return Some(Err(Problem::new(ProblemKind::Overloaded, detail).retry_after(Duration::from_secs(1))));
+    }
+    Some(Ok(in_flight))
 }
 
 /// The problem of a request to an app that does not serve.

@@ -219,7 +219,7 @@ impl Deployer {
     /// Makes an app of a version, which gets no requests yet.
     async fn register(
         self: &Arc<Self>,
-        app: &App,
+        app: &Arc<App>,
         index: &Index,
         share: &Share,
     ) -> Result<VersionBeside, Problem> {
@@ -230,8 +230,8 @@ impl Deployer {
             Ok((library, this.config_beside(&name, &version)?))
         })
         .await?;
-        let beside =
-            Beside { library, rate_limit: app.rate_limit().clone(), quota_limit: app.quota_limit().clone() };
+        let (rate_limit, quota_limit) = (app.rate_limit().clone(), app.quota_limit().clone());
+        let beside = Beside { library, rate_limit, quota_limit, current: Arc::downgrade(app) };
         let registered = self.registry.register_version(config, beside).await;
         let registered =
             registered.ok_or_else(|| Problem::new(ProblemKind::Unavailable, "the host is shutting down."))?;

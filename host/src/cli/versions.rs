@@ -79,7 +79,7 @@ pub(super) fn roll_back(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
         out::print(format!("{}#{number} is serving\n", args.app))?;
         return Ok(ExitCode::SUCCESS);
     };
-    // Whoever goes back has seen the version serve.
+    // The caller has seen the version serve before.
     let promoted = host.promote(&args.app, version, true, true)?;
     rollout::finish(&mut host, &args.app, &promoted)
 }

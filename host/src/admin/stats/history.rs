@@ -18,7 +18,7 @@ pub(crate) const STEP: Duration = Duration::from_secs(5);
 /// How long points are kept.
 pub(crate) const LENGTH: Duration = Duration::from_secs(15 * 60);
 
-/// How many points of the host, and of each app that was used, are kept: some 7 KiB.
+/// How many points of the host, and of each app that was used, are kept: some 14 KiB.
 const POINTS: usize = (LENGTH.as_secs() / STEP.as_secs()) as usize;
 
 /// The figures of the last minutes, the oldest first.
@@ -71,8 +71,8 @@ impl History {
     fn push(&self, Stats { at_ms, host, apps }: &Stats) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.host.push(StatsPoint::of_host(*at_ms, host));
-        // Those that are no longer registered.
-        kept.apps.retain(|name, _| apps.iter().any(|app| app.name == *name));
+        // Those that are no longer registered. The others are in the order of their names.
+        kept.apps.retain(|name, _| apps.binary_search_by(|app| app.name.cmp(name)).is_ok());
         for app in apps {
             let point = StatsPoint::of_app(*at_ms, app);
             match kept.apps.get_mut(&app.name) {

@@ -150,6 +150,17 @@ impl Deployer {
         self.versions.admit(app, new, &with)
     }
 
+    /// Does this with each app that has had versions, when it has its turn.
+    pub(super) async fn for_each_app(self: &Arc<Self>, work: impl AsyncFn(String)) -> Result<(), Problem> {
+        let this = self.clone();
+        for app in blocking(move || this.versions.apps()).await? {
+            let turn = self.turn(&app);
+            let _turn = turn.lock().await;
+            work(app).await;
+        }
+        Ok(())
+    }
+
     /// The turn to change an app.
     pub(super) fn turn(&self, app: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);

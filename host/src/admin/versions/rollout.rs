@@ -67,16 +67,9 @@ impl Deployer {
 
     /// Continues the rollouts that the end of the host has interrupted.
     pub(super) async fn resume_rollouts(self: &Arc<Self>) {
-        let this = self.clone();
-        match blocking(move || this.versions.apps()).await {
-            Ok(apps) => {
-                for app in apps {
-                    let turn = self.turn(&app);
-                    let _turn = turn.lock().await;
-                    self.resume_rollout(&app).await;
-                }
-            }
-            Err(problem) => log::error!("cannot continue rollouts: {problem}"),
+        let resumed = self.for_each_app(async |app| self.resume_rollout(&app).await).await;
+        if let Err(problem) = resumed {
+            log::error!("cannot continue rollouts: {problem}");
         }
     }
 

@@ -69,16 +69,9 @@ impl Deployer {
 
     /// Splits the requests to the apps as they were split when the host ended.
     pub(in crate::admin) async fn restore_all(self: Arc<Self>) {
-        let this = self.clone();
-        match blocking(move || this.versions.apps()).await {
-            Ok(apps) => {
-                for app in apps {
-                    let turn = self.turn(&app);
-                    let _turn = turn.lock().await;
-                    self.restore(&app).await;
-                }
-            }
-            Err(problem) => log::error!("all requests get the current versions: {problem}"),
+        let restored = self.for_each_app(async |app| self.restore(&app).await).await;
+        if let Err(problem) = restored {
+            log::error!("all requests get the current versions: {problem}");
         }
     }
 

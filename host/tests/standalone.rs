@@ -306,6 +306,6 @@ fn its_shared_libraries_are_loaded_and_reloaded_with_it() {
     answers("two 13");
     compile(&lib, "number", 4, &["-latoll_inner"]);
     answers("two 43");
-    assert_eq!(host.mapped().len(), 3, "the libraries before are gone: {:?}", host.mapped());
+    wait_until("the libraries before are gone", || host.mapped().len() == 3);
     end(host, alone.folder.path());
 }

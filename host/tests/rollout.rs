@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Call, Connection, Launch, Load, Server, contains, versioned, wait_for, wait_until};
+use support::{Call, Connection, Ended, Launch, Load, Server, contains, versioned, wait_for, wait_until};
 
 /// Settings with a rollout that has these fields.
 fn settings(rollout: Value) -> Value {
@@ -22,6 +22,13 @@ fn load(server: &Server) -> Load {
 /// The rollout of the app.
 fn rollout(server: &Server) -> Value {
     server.ask(Call::get("/api/v1/apps/app/traffic")).json()["rollout"].clone()
+}
+
+/// The host of a server, started again.
+fn again(ended: Ended) -> Server {
+    let arguments = ["--admin", "127.0.0.1:0", "--admin-token-file", "admin.token"];
+    let host = ended.serve_again().args(arguments).start();
+    Server { admin: host.admin(), host }
 }
 
 /// The answers that are no success.
@@ -93,18 +100,52 @@ fn a_version_that_fails_half_of_few_requests_is_aborted_soon() {
 }
 
 #[test]
-fn a_version_whose_worker_exits_is_aborted_at_the_first_one() {
+fn a_version_whose_worker_ends_is_aborted_at_the_first_one() {
+    for (isolation, version) in [("thread", "2 exits"), ("process", "2 exits"), ("process", "2 faults")] {
+        let server = Server::start();
+        let mut settings = settings(json!({ "steps": [50] }));
+        settings["isolation"] = json!(isolation);
+        server.pushed(settings.clone(), versioned(1));
+        let load = load(&server);
+        let ended = server.push(settings, versioned(version)).run();
+        assert_eq!(ended.status.code(), Some(4), "{isolation}: {}{}", ended.stdout, ended.stderr);
+        contains(&ended.stderr, &["a worker exited unexpectedly"]);
+        drop(load.stop());
+        assert_eq!(server.text(), "1");
+        let worker_ends = server.host.log_lines(&["app@", "exited"]);
+        assert!(worker_ends.len() < 30, "{isolation}: {worker_ends:?}");
+    }
+}
+
+#[test]
+fn a_version_that_ends_the_host_is_aborted_when_it_is_started_again() {
     let server = Server::start();
     let settings = settings(json!({ "steps": [50] }));
     server.pushed(settings.clone(), versioned(1));
-    let load = load(&server);
-    let ended = server.push(settings, versioned("2 exits")).run();
-    assert_eq!(ended.status.code(), Some(4), "{}{}", ended.stdout, ended.stderr);
-    contains(&ended.stderr, &["a worker exited unexpectedly"]);
-    drop(load.stop());
-    assert_eq!(server.text(), "1");
-    let worker_ends = server.host.log_lines(&["app@", "exited"]);
-    assert!(worker_ends.len() < 30, "{worker_ends:?}");
+    let push = server.push(settings.clone(), versioned("2 faults")).spawn();
+    wait_until("the rollout begins", || rollout(&server)["state"] == "running");
+    let Server { host, .. } = server;
+    let address = host.address();
+    let asking = thread::spawn(move || {
+        let is_there = |client: &u32| {
+            let call = Call::get("/apps/app/").header("x-client", client.to_string());
+            Connection::open(address).is_ok_and(|mut connection| connection.call(&call).is_ok())
+        };
+        (0..).take_while(is_there).count()
+    });
+    let ended = host.ended();
+    asking.join().unwrap();
+    assert!(!push.ended().status.success());
+    let server = again(ended);
+    assert_eq!((server.text(), &rollout(&server)["state"]), ("1".into(), &json!("aborted")));
+    contains(
+        rollout(&server)["reason"].as_str().unwrap(),
+        &["it ended the host with SIGSEGV", "GET /apps/app/"],
+    );
+    assert_eq!(server.states(), ["failed", "current"]);
+    let repeated = server.push(settings, versioned("2 faults")).run();
+    assert_eq!(repeated.status.code(), Some(1), "{}", repeated.stdout);
+    contains(&repeated.stderr, &["was rejected", "it ended the host"]);
 }
 
 #[test]
@@ -164,14 +205,42 @@ fn little_traffic_is_no_verdict_and_a_rollout_survives_a_restart() {
     drop(push);
 
     let Server { host, .. } = server;
-    let launch =
-        host.stop().serve_again().args(["--admin", "127.0.0.1:0", "--admin-token-file", "admin.token"]);
-    let host = launch.start();
-    let server = Server { admin: host.admin(), host };
+    let server = again(host.stop());
     wait_until("the rollout continues", || rollout(&server)["state"] == "running");
     assert_eq!(server.ask(Call::get("/api/v1/apps/app/traffic")).json()["weight"], 80.0);
     assert!(server.run("traffic", &["app", "--end"]).status.success());
     assert_eq!((&rollout(&server)["state"], server.text()), (&json!("aborted"), "1".into()));
+}
+
+#[test]
+fn a_rollout_continues_in_the_host_that_takes_over() {
+    let server = Server::start();
+    let settings = settings(json!({ "steps": [50], "min_requests": 100_000 }));
+    server.pushed(settings.clone(), versioned(1));
+    let push = server.push(settings, versioned(2)).spawn();
+    wait_until("the rollout begins", || rollout(&server)["state"] == "running");
+    drop(push);
+    let address = server.host.address();
+    // Each on a connection of its own, as the old host closes those that it has.
+    let client = |number: u32| {
+        let call = Call::get("/apps/app/").header("x-client", number.to_string());
+        let reply = Connection::open(address).unwrap().call(&call).unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.text()
+    };
+    let before: Vec<String> = (0..20).map(client).collect();
+    let listen = address.to_string();
+    let arguments = ["--admin", "127.0.0.1:0", "--admin-token-file", "admin.token"];
+    let host = server.host.again("serve").args(["--takeover", "--listen", &listen]).args(arguments).start();
+    let new = Server { admin: host.admin(), host };
+    wait_until("the rollout continues", || rollout(&new)["state"] == "running");
+    assert!(server.host.ended().status.success());
+    assert_eq!((0..20).map(client).collect::<Vec<_>>(), before);
+    wait_until("the versions are compared", || {
+        ["current", "new"].iter().all(|version| rollout(&new)[version]["requests"].as_u64() > Some(0))
+    });
+    assert!(new.run("traffic", &["app", "--end"]).status.success());
+    assert_eq!((&rollout(&new)["state"], new.text()), (&json!("aborted"), "1".into()));
 }
 
 #[test]

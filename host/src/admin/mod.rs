@@ -27,6 +27,7 @@ pub(crate) mod stats;
 mod token_api;
 pub(crate) mod tokens;
 mod traffic_model;
+mod turns;
 mod unknown_path;
 mod versions;
 
@@ -42,6 +43,7 @@ use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::rt::task::JoinHandle;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
+use tokio_util::sync::DropGuard;
 
 use self::access::Access;
 use self::access::guard;
@@ -218,6 +220,7 @@ impl Admin {
         let deployer = Deployer::new(&self.state, self.opener, self.kept_in.as_deref());
         let recording = actix_web::rt::spawn(self.state.history.clone().record(self.state.registry.clone()));
         let noticing = actix_web::rt::spawn(deployer.clone().follow(self.state.events.clone()));
+        let ended = deployer.end_with();
         actix_web::rt::spawn(deployer.clone().recover());
         let (access, tokens) = (Data::new(access), Data::new(tokens));
         let (state, deployer) = (Data::new(self.state), Data::from(deployer));
@@ -263,7 +266,7 @@ impl Admin {
         let server = server.run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Ok(Running { handle, recording, noticing, reserve, file })
+        Ok(Running { handle, recording, noticing, reserve, file, _ended: ended })
     }
 }
 
@@ -278,6 +281,8 @@ pub struct Running {
     noticing: JoinHandle<()>,
     reserve: Option<JoinHandle<()>>,
     file: Option<SocketFile>,
+    /// Ends the rollouts, which continue in the next host.
+    _ended: DropGuard,
 }
 
 impl Running {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::deploy::Rollout;
 use crate::observe::unix_time::now_ms;
 use crate::rollout::{Comparison, Counts};
 
@@ -82,8 +83,24 @@ impl VersionFigures {
 }
 
 impl RolloutStatus {
+    /// That of a rollout with these steps that is under way, before anything is compared.
+    pub(in crate::admin) fn running(rollout: &Rollout, steps: Vec<f64>) -> Self {
+        Self {
+            version: rollout.version.clone(),
+            state: RolloutState::Running,
+            reason: None,
+            started_ms: rollout.started_ms,
+            ended_ms: None,
+            steps,
+            step: rollout.step + 1,
+            current: VersionFigures::default(),
+            new: VersionFigures::default(),
+            evidence: EvidenceStatus::default(),
+        }
+    }
+
     /// Takes note that it is aborted.
-    pub(super) fn abort(&mut self, reason: &str) {
+    pub(in crate::admin) fn abort(&mut self, reason: &str) {
         self.state = RolloutState::Aborted;
         self.reason = Some(reason.to_owned());
         self.ended_ms = Some(now_ms());

@@ -23,6 +23,7 @@ use crate::registry::Registry;
 use super::model::{AppDetails, AppStatus, EffectiveConfig, HostStatus, ProcessStatus};
 use super::rollout_model::Rollouts;
 use super::stats::History;
+use super::turns::Turns;
 
 /// The parts of a host that its operator sees.
 #[derive(Clone, Debug)]
@@ -32,13 +33,15 @@ pub(crate) struct State {
     /// Not held: the folder of staged copies goes with the host, whose end does not wait for this listener's threads.
     pub(super) staging: Weak<Staging>,
     pins: Pins,
-    faults: Faults,
+    pub(super) faults: Faults,
     pub(super) limits: ServerLimits,
     pub(super) certificates: Certificates,
     usage: Usage,
     pub(super) history: History,
     /// The last rollouts of the apps.
     pub(super) rollouts: Rollouts,
+    /// Who changes the versions of an app has its turn.
+    pub(super) turns: Turns,
     config: PathBuf,
     started_ms: u64,
 }
@@ -57,6 +60,7 @@ impl State {
             usage: resources.usage.clone(),
             history: History::default(),
             rollouts: Rollouts::default(),
+            turns: Turns::default(),
             config,
             started_ms: now_ms(),
         }

@@ -1,22 +1,24 @@
 //! What keeps the versions of a host's apps, and puts them into the folder that it serves.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use actix_web::web::block;
 use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::model::{NewAppVersion, PushedVersion, VersionStatus};
 use super::promotion::{PromoteOptions, Promotion};
 use crate::admin::rollout_model::Rollouts;
 use crate::admin::state::State;
+use crate::admin::turns::Turns;
 use crate::config::Settings;
 use crate::deploy::{Admission, NewVersion, ServedFolder, UploadStatus, VersionError, Versions};
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::library::check::Opener;
 use crate::library::stage::Staging;
 use crate::observe::events::{EventBus, EventKind};
+use crate::observe::faults::Faults;
 use crate::observe::history;
 use crate::observe::unix_time::now_ms;
 use crate::observe::version_name::version_of;
@@ -35,8 +37,10 @@ pub(in crate::admin) struct Deployer {
     upload_limit: u64,
     /// The last rollouts of the apps.
     pub(super) rollouts: Rollouts,
-    /// Who changes an app has its turn.
-    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    pub(super) faults: Faults,
+    turns: Turns,
+    /// That the host no longer answers to its operator.
+    pub(super) ended: CancellationToken,
 }
 
 impl Deployer {
@@ -50,8 +54,15 @@ impl Deployer {
             opener,
             upload_limit: state.limits.upload_limit as u64,
             rollouts: state.rollouts.clone(),
-            turns: Mutex::default(),
+            faults: state.faults.clone(),
+            turns: state.turns.clone(),
+            ended: CancellationToken::new(),
         })
+    }
+
+    /// Ends what goes on by itself when the guard is dropped.
+    pub(in crate::admin) fn end_with(&self) -> DropGuard {
+        self.ended.clone().drop_guard()
     }
 
     /// How much the host has of a file.
@@ -163,10 +174,7 @@ impl Deployer {
 
     /// The turn to change an app.
     pub(super) fn turn(&self, app: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that nobody has or waits for.
-        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        turns.entry(app.to_owned()).or_default().clone()
+        self.turns.of(app)
     }
 
     /// Takes note of the library that serves, if it is none that was pushed, whenever another one does; as long as it is polled.

@@ -6,6 +6,7 @@ mod model;
 mod problem;
 mod promotion;
 mod refusal;
+mod resume;
 mod rollout;
 mod traffic;
 mod warm;

@@ -9,7 +9,7 @@ use super::deployer::{Deployer, blocking};
 use super::refusal::Refusal;
 use crate::admin::invoke::invoke;
 use crate::admin::model::Invocation;
-use crate::admin::rollout_model::{EvidenceStatus, RolloutState, RolloutStatus, VersionFigures};
+use crate::admin::rollout_model::{RolloutState, RolloutStatus};
 use crate::app::handle::App;
 use crate::config::{RolloutSettings, SLOTS};
 use crate::deploy::{Rollout, RolloutEnd, Version, WantedShare};
@@ -65,31 +65,6 @@ impl Deployer {
         Ok(Some(status))
     }
 
-    /// Continues the rollouts that the end of the host has interrupted.
-    pub(super) async fn resume_rollouts(self: &Arc<Self>) {
-        let resumed = self.for_each_app(async |app| self.resume_rollout(&app).await).await;
-        if let Err(problem) = resumed {
-            log::error!("cannot continue rollouts: {problem}");
-        }
-    }
-
-    /// Continues a rollout with the step that it was in. Its caller has the turn.
-    async fn resume_rollout(self: &Arc<Self>, app: &str) {
-        let resumed = async {
-            let index = self.index(app).await?;
-            let Some(rollout) = index.rollout.clone().filter(Rollout::is_running) else { return Ok(()) };
-            let handle = self.app(app)?;
-            let version = index.find(app, &rollout.version)?.clone();
-            let (this, name) = (self.clone(), app.to_owned());
-            let config = blocking(move || Ok(this.folder.check(&name, &version.entry)?)).await?;
-            let Some(settings) = config.settings.rollout else { return Ok(()) };
-            self.run_rollout(&handle, rollout, settings).await.map(drop)
-        };
-        if let Err(problem) = resumed.await {
-            log::error!("{app}: cannot continue the rollout: {problem}");
-        }
-    }
-
     /// Requests that a version must answer before it gets clients.
     async fn check_answers(
         &self,
@@ -116,27 +91,18 @@ impl Deployer {
     }
 
     /// Begins the step of a rollout, and compares from then on.
-    async fn run_rollout(
+    pub(super) async fn run_rollout(
         self: &Arc<Self>,
         app: &Arc<App>,
         rollout: Rollout,
         settings: RolloutSettings,
     ) -> Result<RolloutStatus, Problem> {
-        let status = RolloutStatus {
-            version: rollout.version.clone(),
-            state: RolloutState::Running,
-            reason: None,
-            started_ms: rollout.started_ms,
-            ended_ms: None,
-            steps: settings.steps.clone(),
-            step: rollout.step + 1,
-            current: VersionFigures::default(),
-            new: VersionFigures::default(),
-            evidence: EvidenceStatus::default(),
-        };
+        let status = RolloutStatus::running(&rollout, settings.steps.clone());
         self.rollouts.set(app.name(), status.clone());
         self.begin_step(app, &rollout, &settings).await?;
-        actix_web::rt::spawn(self.clone().compare(app.clone(), rollout, settings));
+        let comparing = self.clone().compare(app.clone(), rollout, settings);
+        // The host that replaces this one compares from then on.
+        actix_web::rt::spawn(self.ended.clone().run_until_cancelled_owned(comparing));
         Ok(status)
     }
 
@@ -250,7 +216,7 @@ impl Deployer {
         self.note_end(&handle, &rollout, end, Some(reason.to_owned()), false).await
     }
 
-    async fn note_end(
+    pub(super) async fn note_end(
         self: &Arc<Self>,
         app: &App,
         rollout: &Rollout,

@@ -79,6 +79,7 @@ impl Deployer {
     pub(super) async fn restore(self: &Arc<Self>, app: &str) {
         let Some(handle) = self.registry.get(app).filter(|handle| handle.traffic().is_none()) else { return };
         let restored = async {
+            self.reject_faulted(&handle).await?;
             let index = self.index(app).await?;
             let mut versions = Vec::new();
             for share in &index.beside {

@@ -1,4 +1,5 @@
-//! Long runs against the real command: `cargo soak reload`, `idle`, `streams`, `preflight`, `faults`, `pool`, `takeover`, `chaos`.
+//! Long runs against the real command: `cargo soak reload`, `idle`, `streams`, `preflight`, `faults`, `pool`, `takeover`, `usage`,
+//! `chaos`.
 //!
 //! Each prints a table of what it counted, and fails when the books do not balance.
 
@@ -17,6 +18,7 @@ mod reload;
 mod streams;
 mod table;
 mod takeover;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -44,6 +46,8 @@ enum Command {
     Faults(faults::Args),
     /// Replaces a host under load.
     Takeover(takeover::Args),
+    /// Compares what is counted of the apps' processor time with what the system counts.
+    Usage(usage::Args),
     /// Reuses the connections of a load balancer after random pauses.
     Pool(pool::Args),
     /// Does everything that may go wrong, at random, with a seed.
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Command::Preflight(args) => preflight::run(&args),
         Command::Faults(args) => faults::run(&args),
         Command::Takeover(args) => takeover::run(&args),
+        Command::Usage(args) => usage::run(&args),
         Command::Pool(args) => pool::run(&args),
         Command::Chaos(args) => chaos::run(&args),
     };

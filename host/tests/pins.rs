@@ -126,6 +126,7 @@ fn more_pinned_generations_than_there_may_be() {
     touch(&first);
     touch(&second);
     wait_until("the next version answers", || host.get("/apps/bad/").text() == "next");
+    host.wait_for_log(&["bad#4 is serving"]);
     assert_eq!(host.log_lines(&["bad#4 is serving"]).len(), 1, "nothing was started in vain");
 }
 

@@ -100,6 +100,18 @@ fn a_version_that_fails_half_of_few_requests_is_aborted_soon() {
 }
 
 #[test]
+fn a_version_that_is_slower_is_aborted() {
+    let server = Server::start();
+    let settings = settings(json!({ "steps": [50], "min_requests": 100_000 }));
+    server.pushed(settings.clone(), versioned(1));
+    let load = load(&server);
+    let ended = server.push(settings, versioned("2 slow")).run();
+    assert_eq!(ended.status.code(), Some(4), "{}{}", ended.stdout, ended.stderr);
+    contains(&ended.stderr, &["for 95 % of its requests a worker took up to ", "max_p95_rise = 0.5"]);
+    assert_eq!((server.text(), failures(load)), ("1".into(), vec![]));
+}
+
+#[test]
 fn a_version_whose_worker_ends_is_aborted_at_the_first_one() {
     for (isolation, version) in [("thread", "2 exits"), ("process", "2 exits"), ("process", "2 faults")] {
         let server = Server::start();

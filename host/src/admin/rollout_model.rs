@@ -56,7 +56,7 @@ pub struct VersionFigures {
     pub failures: u64,
     /// Panics.
     pub panics: u64,
-    /// The 95th percentile response time in milliseconds; absent without responses.
+    /// The 95th percentile of the times that its workers took for a response, in milliseconds; absent without responses.
     pub p95_ms: Option<f64>,
 }
 

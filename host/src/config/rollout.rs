@@ -49,8 +49,8 @@ pub struct RolloutSettings {
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_error_rise: f64,
 
-    /// By how much its 95th percentile of response times may be higher than that of the current version, as a part of that.
-    /// Default 0.5.
+    /// By how much the 95th percentile of the times that its workers take for a response may be higher than that of the current
+    /// version, as a part of that. Default 0.5.
     #[schemars(range(min = 0.0, max = 1000.0))]
     pub max_p95_rise: f64,
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 
 use super::connection::Current;
 use super::forwarded::{self, TOKEN};
@@ -15,7 +15,7 @@ use crate::config::Sticky;
 use crate::dispatch::problem::{Problem, ProblemKind};
 
 /// The header that chooses a version.
-const VERSION: &str = "x-atoll-version";
+static VERSION: HeaderName = HeaderName::from_static("x-atoll-version");
 
 /// What stands for the current version in the header.
 const CURRENT: &str = "current";
@@ -32,7 +32,7 @@ pub(super) fn of(
 ) -> Result<Option<Arc<App>>, Problem> {
     let peer = Current::peer(request);
     let address = forwarded::client(request, peer.as_ref(), &front.trusted);
-    if let Some(wanted) = request.headers().get(VERSION) {
+    if let Some(wanted) = request.headers().get(&VERSION) {
         check_permission(request, app.name(), address, front)?;
         return chosen(wanted, app.name(), traffic);
     }

@@ -52,7 +52,7 @@ impl Registry {
         let _configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
         let app = self.get(app)?;
         let kept: Vec<Arc<App>> = versions.iter().map(|version| version.app.clone()).collect();
-        let traffic = Traffic::new(app.name().clone(), versions);
+        let traffic = Traffic::new(app.name(), versions);
         let before = app.set_traffic((!kept.is_empty()).then(|| Arc::new(traffic)));
         let before = before.iter().flat_map(|before| before.versions()).map(|version| version.app.clone());
         Some(before.filter(|before| !kept.iter().any(|kept| Arc::ptr_eq(kept, before))).collect())

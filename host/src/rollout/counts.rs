@@ -12,7 +12,7 @@ pub(crate) struct Counts {
     pub(crate) panics: u64,
     /// Workers that exited unexpectedly.
     pub(crate) worker_ends: u64,
-    /// The times of its responses.
+    /// How long its workers took for its responses.
     pub(crate) times: Snapshot,
 }
 

@@ -29,7 +29,8 @@ const LARGE_HEAP_TICKS: u32 = 6;
 pub(crate) struct Tolerance {
     /// By how much the part of its requests that fail may be higher, from 0 to 1.
     pub(crate) error_rise: f64,
-    /// By how much its 95th percentile of response times may be higher, as a part of that of the current version.
+    /// By how much the 95th percentile of the times that its workers take for a response may be higher, as a part of that of the
+    /// current version.
     pub(crate) p95_rise: f64,
 }
 
@@ -142,7 +143,7 @@ impl Judge {
         let (Some(before), Some(now)) = (known(current), known(new)) else { return None };
         if self.times.strength() >= ENOUGH && now > before * (1.0 + tolerance.p95_rise) {
             return Some(format!(
-                "95 % of its requests took up to {:.1} ms, and {:.1} ms with the current version (max_p95_rise = {})",
+                "for 95 % of its requests a worker took up to {:.1} ms, and {:.1} ms with the current version (max_p95_rise = {})",
                 now * 1000.0,
                 before * 1000.0,
                 tolerance.p95_rise

@@ -21,6 +21,10 @@ const WORKSPACE: &str = "[workspace]\nresolver = \"3\"\nmembers = []\n\n\
     [workspace.lints.rust]\nmissing_docs = \"warn\"\nunreachable_pub = \"warn\"\n\n\
     [workspace.lints.clippy]\nunwrap_used = \"warn\"\n";
 
+/// The profile that Atoll's own workspace has, so that an app outside of it is built with what was built there.
+const PROFILE: &str = "\n[profile.dev.package.\"*\"]\ndebug = false\n\n\
+    [profile.dev.package.crc32fast]\nopt-level = 3\n";
+
 /// `atoll new` in a folder.
 struct Made {
     code: Option<i32>,
@@ -163,6 +167,8 @@ fn an_app_outside_of_a_workspace_stands_alone() {
 
     // Its program is what serves it by itself.
     fs::copy(workspace().join("Cargo.lock"), alone.join("Cargo.lock")).unwrap();
+    fs::write(alone.join("Cargo.toml"), fs::read_to_string(alone.join("Cargo.toml")).unwrap() + PROFILE)
+        .unwrap();
     let target = fixtures_target().parent().unwrap().to_owned();
     let said = run_cargo(&alone, &target, false, &["build", "--quiet", "--features", "standalone"]);
     assert_eq!(said, "");

@@ -280,8 +280,9 @@ impl Load {
     }
 }
 
+/// By its name it is the first to run: it waits for most of half a minute, while the other tests work.
 #[test]
-fn totals_never_go_down_when_a_host_is_killed_and_little_is_lost() {
+fn a_host_that_is_killed_loses_little_and_no_total_goes_down() {
     let mut host = start(json!([app("a")]));
     // The last one is killed when it has just begun.
     for seconds in [13, 12, 2] {

@@ -75,9 +75,20 @@ pub fn fixture_program(name: &str) -> PathBuf {
     static BUILT: Once<PathBuf> = Once::new();
     BUILT.get(name, || {
         let target = fixtures_target();
-        cargo_build(&workspace().join("host/tests/fixtures"), &["--package", name], &target, true);
+        let arguments = [&["--bin", name], &*packages(name)].concat();
+        cargo_build(&workspace().join("host/tests/fixtures"), &arguments, &target, true);
         target.join("debug").join(name)
     })
+}
+
+/// The fixtures that depend on a server and a runtime. They are built together: cargo unites the features of what they
+/// share, so that it is built once.
+const SERVERS: [&str; 7] = ["actix-app", "axum-app", "events", "grpc", "lifecycle", "ordinary", "process"];
+
+/// The arguments that select a crate, with those that are built with it.
+fn packages(name: &str) -> Vec<&str> {
+    let names = if SERVERS.contains(&name) { SERVERS.to_vec() } else { vec![name] };
+    names.into_iter().flat_map(|name| ["--package", name]).collect()
 }
 
 /// A program among the host's examples.
@@ -156,7 +167,7 @@ fn build(name: &str) -> PathBuf {
     let root = if fixtures.join(name).is_dir() { &fixtures } else { &workspace };
     let target = fixtures_target();
     // Without the features that serve an app by itself: what a host loads needs nothing of them.
-    cargo_build(root, &["--lib", "--no-default-features", "--package", name], &target, true);
+    cargo_build(root, &[&["--lib", "--no-default-features"], &*packages(name)].concat(), &target, true);
     let library = target.join("debug").join(format!("lib{}.so", name.replace('-', "_")));
     assert!(library.is_file(), "cargo has not built {}", library.display());
     library

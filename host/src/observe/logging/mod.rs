@@ -21,9 +21,10 @@ use self::sink::Sink;
 use crate::observe::app_log::AppLog;
 use crate::observe::text;
 
-/// Excludes the HTTP server's records about its threads, which do not help operators, and about bad requests, which
+/// Excludes the records of the HTTP server and the NATS client about their work, which do not help operators, and those about bad
+/// requests, which
 /// would let any client fill the log with errors.
-const SERVER: &str = "info,actix_server=warn,actix_http=off";
+const SERVER: &str = "info,actix_server=warn,actix_http=off,async_nats=warn";
 
 /// In development, builds and reloads are said otherwise.
 const DEVELOPMENT: &str = "info,actix_server=warn,actix_http=off,atoll_host::app::supervisor::effects=warn,atoll_host::generation=warn";

@@ -243,3 +243,54 @@ fn a_host_can_be_started_with_the_servers_alone() {
     let alone = Launch::serve("[]").start();
     contains(&alone.again("ls").arg("--fleet").run().stderr, &["in no fleet"]);
 }
+
+#[test]
+fn nats_may_take_tls_and_a_password() {
+    let Some(program) = program() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name).display().to_string());
+    std::fs::write(&cert, certificate.cert.pem()).unwrap();
+    std::fs::write(&key, certificate.signing_key.serialize_pem()).unwrap();
+    let tls = ["--tls", "--tlscert", &cert, "--tlskey", &key, "--user", "u", "--pass", "s3cret"];
+    let nats = Nats::start_with(&program, &tls);
+    let port = nats.url().rsplit(':').next().unwrap().to_owned();
+    let launch = |fleet: Value| Launch::serve(json!({ "fleet": fleet, "apps": [] }));
+    let url = format!("nats://u:s3cret@localhost:{port}");
+
+    let host = launch(json!({ "nats": [url], "tls": { "ca": cert }, "host": "a" })).start();
+    host.wait_for_log(&["joined the fleet default as a"]);
+    nats.wait_for_hosts(&host, &["a"]);
+
+    let wrong = format!("tls://u:wr0ng@localhost:{port}");
+    let stranger = launch(json!({ "nats": [wrong], "tls": { "ca": cert } })).start();
+    let line = stranger.wait_for_log(&["not in the fleet default"]);
+    contains(&line, &[&format!("at tls://localhost:{port}"), "authorization"]);
+    assert!(!line.contains("wr0ng"), "{line}");
+    let credentials = json!({ "nats": [url], "credentials": "no.creds" });
+    let without = launch(credentials).start();
+    contains(
+        &without.wait_for_log(&["not in the fleet default"]),
+        &["the credentials for NATS in ", "no.creds"],
+    );
+}
+
+#[test]
+fn what_does_not_fit_into_a_message_is_left_out_or_refused() {
+    let Some(program) = program() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("nats.conf");
+    std::fs::write(&config, "max_payload: 4096\n").unwrap();
+    let nats = Nats::start_with(&program, &["-c", &config.display().to_string()]);
+    let apps: Vec<_> = (0..99).map(|n| json!({ "name": format!("app-{n}"), "path": "none.so" })).collect();
+    let host = nats.launch("a", json!({ "apps": apps })).start();
+    host.wait_for_log(&["the fleet does not see the apps of this host", "at most 4096 (max_payload)"]);
+    nats.wait_for_hosts(&host, &["a"]);
+    assert_eq!(status(&host)["hosts"][0]["apps_left_out"], true);
+    contains(&succeeded(host.again("ls").arg("--fleet").run()), &["unknown: too many apps"]);
+
+    let settings = json!({ "env": { "LONG": "x".repeat(5000) } });
+    let refused = nats.deployer("deploy", versioned(1), settings).arg("--fleet").run();
+    assert_eq!(refused.status.code(), Some(1));
+    contains(&refused.stderr, &["the record of app has ", "at most 4096 (max_payload)"]);
+}

@@ -78,6 +78,7 @@ pub struct NoNatsUrl;
 
 impl NatsUrl {
     /// The URL with its password.
+    #[cfg(feature = "fleet")]
     pub(crate) fn secret(&self) -> &str {
         &self.0
     }

@@ -21,6 +21,7 @@ pub(crate) const CONCURRENT_TASKS: usize = 4;
 pub(crate) const MAX_REASON: usize = 1000;
 
 /// How long a host waits before it connects to NATS again for the first time. Each further time it waits twice as long.
+#[cfg(feature = "fleet")]
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// The longest time that a host waits before it connects to NATS again.

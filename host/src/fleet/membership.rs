@@ -51,6 +51,30 @@ impl Membership {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes note of the URLs of this host.
+    pub(crate) fn set_addresses(&self, addresses: Vec<String>) {
+        self.seen().addresses = addresses;
+    }
+
+    /// The fleet, as this host sees it.
+    pub(crate) fn status(&self) -> FleetStatus {
+        let seen = self.seen();
+        let (hosts, apps) = view(&seen.members.living(Instant::now()), &seen.records);
+        FleetStatus {
+            name: self.settings.name.clone(),
+            host: self.host.to_string(),
+            connected: seen.away.is_none(),
+            since_ms: seen.since_ms,
+            reason: seen.away.clone(),
+            hosts,
+            apps,
+        }
+    }
+}
+
+/// What the host's part in its fleet needs.
+#[cfg(feature = "fleet")]
+impl Membership {
     /// The settings of the fleet.
     pub(crate) fn settings(&self) -> &FleetSettings {
         &self.settings
@@ -59,11 +83,6 @@ impl Membership {
     /// The name of this host.
     pub(crate) fn host(&self) -> &str {
         &self.host
-    }
-
-    /// Takes note of the URLs of this host.
-    pub(crate) fn set_addresses(&self, addresses: Vec<String>) {
-        self.seen().addresses = addresses;
     }
 
     /// The URLs of this host.
@@ -91,20 +110,5 @@ impl Membership {
     /// Takes note of the record of an app.
     pub(crate) fn set_record(&self, app: &str, record: Record) {
         self.seen().records.insert(app.to_owned(), record);
-    }
-
-    /// The fleet, as this host sees it.
-    pub(crate) fn status(&self) -> FleetStatus {
-        let seen = self.seen();
-        let (hosts, apps) = view(&seen.members.living(Instant::now()), &seen.records);
-        FleetStatus {
-            name: self.settings.name.clone(),
-            host: self.host.to_string(),
-            connected: seen.away.is_none(),
-            since_ms: seen.since_ms,
-            reason: seen.away.clone(),
-            hosts,
-            apps,
-        }
     }
 }

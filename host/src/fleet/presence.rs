@@ -76,6 +76,7 @@ impl Presence {
     }
 }
 
+#[cfg(feature = "fleet")]
 impl AppPresence {
     /// Whether the version is the current one, and not known to be broken.
     pub(super) fn serves(&self, version: &str) -> bool {

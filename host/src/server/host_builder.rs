@@ -168,7 +168,7 @@ impl HostBuilder {
             predecessor.check(&config)?;
         }
         host.registrar().apply(&config);
-        let follow = follow_config(file, host.registrar().clone());
+        let follow = follow_config(file, host.registrar().clone(), config.fleet);
         host.run(follow)
     }
 

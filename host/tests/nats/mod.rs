@@ -12,14 +12,22 @@ pub(crate) struct Nats {
     program: PathBuf,
     folder: tempfile::TempDir,
     port: u16,
+    /// More arguments.
+    arguments: Vec<String>,
     server: Option<Host>,
 }
 
 impl Nats {
     /// Starts one on a free port.
     pub(crate) fn start(program: &Path) -> Self {
+        Self::start_with(program, &[])
+    }
+
+    /// Starts one on a free port, with these arguments.
+    pub(crate) fn start_with(program: &Path, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let folder = tempfile::tempdir().unwrap();
-        let mut nats = Self { program: program.to_owned(), folder, port: 0, server: None };
+        let mut nats = Self { program: program.to_owned(), folder, port: 0, arguments, server: None };
         nats.run("-1");
         nats
     }
@@ -33,9 +41,8 @@ impl Nats {
 
     fn run(&mut self, port: &str) {
         let store = self.folder.path().display().to_string();
-        let server = Launch::program(&self.program)
-            .args(["-a", "127.0.0.1", "-p", port, "-js", "-sd", &store])
-            .spawn();
+        let arguments = ["-a", "127.0.0.1", "-p", port, "-js", "-sd", &store];
+        let server = Launch::program(&self.program).args(arguments).args(&self.arguments).spawn();
         let line = server.wait_for_log(&["Listening for client connections on 127.0.0.1:"]);
         server.wait_for_log(&["Server is ready"]);
         self.port = line.rsplit(':').next().unwrap().trim().parse().unwrap();

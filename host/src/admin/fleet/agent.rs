@@ -158,6 +158,12 @@ impl Agent {
         // A key that is missing removes nothing.
         let Some(record) = value else { return };
         self.fleet.set_record(&app, record.clone());
+        // What was carried out is seen again when the host has connected again; what its operator has done since stays.
+        let is_known = self.records.get(&app).is_some_and(|known| *known == (record.clone(), revision));
+        let is_refused = self.refused.get(&app).is_some_and(|refused| refused.revision == revision);
+        if is_known && (is_refused || self.handled.get(&app) == Some(&revision)) {
+            return;
+        }
         self.records.insert(app.clone(), (record, revision));
         if !self.busy.contains(&app) && !self.waiting.contains(&app) {
             self.waiting.push_back(app);

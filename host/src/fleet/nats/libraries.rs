@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use async_nats::jetstream::object_store::{GetErrorKind, InfoErrorKind, Object};
+use async_nats::jetstream::object_store::{GetErrorKind, InfoErrorKind, Object, ObjectMetadata};
 
 use super::connection::Fleet;
 use super::error::FleetError;
+
+/// How many bytes of a library one message has, at most.
+const CHUNK: usize = 128 << 10;
 
 impl Fleet {
     /// Uploads a library, unless it is there. How many bytes were uploaded.
@@ -22,7 +25,9 @@ impl Fleet {
         }
         let failed = |reason| FleetError::File { path: path.to_owned(), reason };
         let mut file = tokio::fs::File::open(path).await.map_err(failed)?;
-        let put = self.libraries.put(hash, &mut file).await;
+        let chunk_size = Some(CHUNK.min(self.max_payload() / 2));
+        let metadata = ObjectMetadata { name: hash.to_owned(), chunk_size, ..ObjectMetadata::default() };
+        let put = self.libraries.put(metadata, &mut file).await;
         let info =
             put.map_err(|error| FleetError::request(format!("upload {}", path.display()))(error.into()))?;
         Ok(info.size as u64)

@@ -282,7 +282,7 @@ fn what_does_not_fit_into_a_message_is_left_out_or_refused() {
     let config = folder.path().join("nats.conf");
     std::fs::write(&config, "max_payload: 4096\n").unwrap();
     let nats = Nats::start_with(&program, &["-c", &config.display().to_string()]);
-    let apps: Vec<_> = (0..99).map(|n| json!({ "name": format!("app-{n}"), "path": "none.so" })).collect();
+    let apps: Vec<_> = (0..199).map(|n| json!({ "name": format!("app-{n}"), "path": "none.so" })).collect();
     let host = nats.launch("a", json!({ "apps": apps })).start();
     host.wait_for_log(&["the fleet does not see the apps of this host", "at most 4096 (max_payload)"]);
     nats.wait_for_hosts(&host, &["a"]);

@@ -4,11 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use async_nats::jetstream::{self, kv, object_store, stream};
-use async_nats::{ConnectOptions, Event};
+use async_nats::{ConnectOptions, Event, ServerAddr};
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
 use super::error::FleetError;
-use crate::config::FleetSettings;
+use crate::config::{FleetSettings, NatsUrl};
 use crate::fleet::limits::PRESENCE_TTL;
 
 /// How long a server may take to accept a connection, and to answer a request.
@@ -88,6 +89,9 @@ async fn options(settings: &FleetSettings) -> Result<ConnectOptions, FleetError>
         .name(format!("atoll {}", settings.host_name()))
         .connection_timeout(ANSWER_LIMIT)
         .request_timeout(Some(ANSWER_LIMIT));
+    if let Some((user, password)) = settings.nats.iter().find_map(user_and_password) {
+        options = options.user_and_password(user, password);
+    }
     if let Some(path) = &settings.credentials {
         let failed = |reason| FleetError::Credentials { path: path.clone(), reason };
         options = options.credentials_file(path).await.map_err(failed)?;
@@ -102,6 +106,13 @@ async fn options(settings: &FleetSettings) -> Result<ConnectOptions, FleetError>
         }
     }
     Ok(options)
+}
+
+/// The user and the password in a URL, which the client does not use by itself.
+fn user_and_password(url: &NatsUrl) -> Option<(String, String)> {
+    let address: ServerAddr = url.secret().parse().ok()?;
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Some((decoded(address.username()?), decoded(address.password()?)))
 }
 
 /// A bucket that is there, or a new one with other settings than the usual ones.
@@ -146,4 +157,16 @@ async fn objects(
     };
     let created = context.create_object_store(config).await;
     created.map_err(|error| FleetError::Bucket { bucket, reason: error.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_and_the_password_of_a_url_are_decoded() {
+        let of = |url: &str| user_and_password(&url.parse().unwrap());
+        assert_eq!(of("nats://ann:p%40ss@a:4222"), Some(("ann".into(), "p@ss".into())));
+        assert_eq!(of("nats://a:4222"), None);
+    }
 }

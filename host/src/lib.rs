@@ -39,6 +39,7 @@ pub mod config;
 mod deploy;
 mod devkit;
 mod dispatch;
+mod fleet;
 mod fs;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -113,6 +114,9 @@ pub mod internal {
     pub use crate::devkit::scaffold;
     pub use crate::dispatch::exchange;
     pub use crate::dispatch::problem::{Problem, ProblemKind};
+    pub mod fleet {
+        pub use crate::fleet::*;
+    }
     pub use crate::fs::regular_file;
     pub use crate::generation::handle::{Generation, InFlight};
     pub use crate::generation::working_directory;

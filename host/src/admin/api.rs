@@ -21,7 +21,7 @@ use super::openapi::{Named, Refused, Security, Unable};
 use super::state::State;
 use super::stats::{self, Stats, StatsHistory};
 use super::versions::Deployer;
-use super::{token_api, versions};
+use super::{fleet, token_api, versions};
 use crate::admin::metrics::Exposition;
 use crate::app::unavailable::Unavailable;
 use crate::dispatch::problem::{Problem, ProblemKind};
@@ -48,7 +48,7 @@ const RECORDS: usize = 100;
         token_api::list_tokens, token_api::create_token, token_api::revoke_token, versions::api::show_file,
         versions::api::append_to_file, versions::api::list_versions, versions::api::push_version,
         versions::api::promote_version, versions::api::roll_app_back, versions::api::show_traffic,
-        versions::api::split_traffic
+        versions::api::split_traffic, fleet::api::show_fleet
     ),
     components(schemas(HostEvent, ProblemDetails)),
     modifiers(&Security),
@@ -87,7 +87,8 @@ pub(super) fn configure(service: &mut ServiceConfig) {
         .service(show_app_stats)
         .service(show_api)
         .configure(token_api::configure)
-        .configure(versions::api::configure);
+        .configure(versions::api::configure)
+        .configure(fleet::api::configure);
 }
 
 /// The methods of the API at this path, as `Allow` has them; `None`: it has no such path.

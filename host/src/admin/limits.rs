@@ -11,10 +11,11 @@ use crate::admin::tokens::MAX_TOKENS;
 use crate::app::environment::{ENV_FILE_LIMIT, SECRET_LIMIT};
 use crate::app::file_lookups;
 use crate::child::denials::MAX_REPORTS;
-use crate::config::{self, MAX_APP_NAME};
+use crate::config::{self, MAX_APP_NAME, MAX_LABEL, MAX_LABELS};
 use crate::deploy::{MAX_BESIDE, MAX_NOTE, UPLOAD_KEPT, UPLOAD_PIECE};
 use crate::dispatch::exchange::pace;
 use crate::dispatch::rpc;
+use crate::fleet;
 use crate::fs::{regular_file, spare_files};
 use crate::http::{self, ServerLimits, connection, health, target, websocket_liveness, websocket_stream};
 use crate::library::check;
@@ -47,6 +48,15 @@ pub(crate) fn all(server: &ServerLimits) -> impl Iterator<Item = (&'static str, 
         ("fault_mappings", record::MAPS as u64),
         ("fault_requests", record::REQUESTS as u64),
         ("find_library_timeout_ms", milliseconds(file_lookups::LOOKUP_LIMIT)),
+        ("fleet_heartbeat_ms", milliseconds(fleet::HEARTBEAT)),
+        ("fleet_history", fleet::MAX_HISTORY as u64),
+        ("fleet_label", MAX_LABEL as u64),
+        ("fleet_labels", MAX_LABELS as u64),
+        ("fleet_presence_ms", milliseconds(fleet::PRESENCE_TTL)),
+        ("fleet_presence_pause_ms", milliseconds(fleet::ANNOUNCE_PAUSE)),
+        ("fleet_reason", fleet::MAX_REASON as u64),
+        ("fleet_reconnect_ms", milliseconds(fleet::LONGEST_PAUSE)),
+        ("fleet_tasks", fleet::CONCURRENT_TASKS as u64),
         ("kept_host_faults", faults::KEPT as u64),
         ("kept_faults", app_log::FAULTS as u64),
         ("kept_log_records", app_log::RECORDS as u64),

@@ -11,6 +11,7 @@ mod client;
 mod dashboard;
 mod deploy_access;
 mod failure;
+mod fleet;
 pub(crate) mod host_lock;
 mod invoke;
 pub(crate) mod limits;
@@ -50,6 +51,8 @@ use self::access::guard;
 pub use self::admin_token::AdminToken;
 pub use self::client::{AdminClient, AdminError, AdminServer, Followed, NoAdminServer};
 use self::deploy_access::DeployAccess;
+#[cfg(feature = "fleet")]
+use self::fleet::RunningAgent;
 pub use self::model::{
     AppDetails, AppStatus, EffectiveApp, EffectiveConfig, GenerationStatus, HostStatus, Invocation, Invoked,
     LogLevel, ProblemDetails, ProcessStatus, Serving, SettingInForce,
@@ -65,6 +68,7 @@ pub use self::tokens::{NoPermission, Permission, Token};
 pub use self::traffic_model::{NewTraffic, NewVersionTraffic, TrafficStatus, VersionTraffic};
 use self::versions::Deployer;
 pub use self::versions::{NewAppVersion, Promoted, PushedVersion, VersionState, VersionStatus};
+use crate::fleet::Membership;
 use crate::fs::unix_socket::SocketFile;
 use crate::http::{DeployTokens, ServerLimits};
 use crate::library::check::Opener;
@@ -141,6 +145,11 @@ impl Admin {
     pub fn with_certificates(mut self, certificates: Certificates) -> Self {
         self.state.certificates = certificates;
         self
+    }
+
+    /// Is in this fleet, when it is the only host of its registry file.
+    pub(crate) fn set_fleet(&mut self, fleet: Option<Membership>) {
+        self.state.fleet = fleet;
     }
 
     /// Answers on TCP, too.
@@ -222,6 +231,10 @@ impl Admin {
         let noticing = actix_web::rt::spawn(deployer.clone().follow(self.state.events.clone()));
         let ended = deployer.end_with();
         actix_web::rt::spawn(deployer.clone().recover());
+        #[cfg(feature = "fleet")]
+        let agent = (self.state.fleet.clone())
+            .map(|fleet| RunningAgent::start(fleet, self.state.clone(), deployer.clone()))
+            .transpose()?;
         let (access, tokens) = (Data::new(access), Data::new(tokens));
         let (state, deployer) = (Data::new(self.state), Data::from(deployer));
         let mut server = HttpServer::new(move || {
@@ -266,7 +279,16 @@ impl Admin {
         let server = server.run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Ok(Running { handle, recording, noticing, reserve, file, _ended: ended })
+        Ok(Running {
+            handle,
+            recording,
+            noticing,
+            reserve,
+            file,
+            #[cfg(feature = "fleet")]
+            _agent: agent,
+            _ended: ended,
+        })
     }
 }
 
@@ -283,6 +305,9 @@ pub struct Running {
     file: Option<SocketFile>,
     /// Ends the rollouts, which continue in the next host.
     _ended: DropGuard,
+    /// Keeps the host in its fleet.
+    #[cfg(feature = "fleet")]
+    _agent: Option<RunningAgent>,
 }
 
 impl Running {

@@ -104,6 +104,7 @@ mod tests {
             "POST /api/v1/apps/a/versions/v/promote: deploy for a",
             "GET /api/v1/config: read for all apps",
             "GET /api/v1/events: read for all apps",
+            "GET /api/v1/fleet: read for all apps",
             "GET /api/v1/openapi.json: read for all apps",
             "GET /api/v1/quotas: read for all apps",
             "GET /api/v1/stats: read for all apps",

@@ -10,6 +10,7 @@ use crate::app::pins::Pins;
 use crate::app::resources::AppResources;
 use crate::config::AppConfig;
 use crate::dispatch::problem::{Problem, ProblemKind};
+use crate::fleet::Membership;
 use crate::http::ServerLimits;
 use crate::library::stage::Staging;
 use crate::memory::heap;
@@ -42,6 +43,8 @@ pub(crate) struct State {
     pub(super) rollouts: Rollouts,
     /// Who changes the versions of an app has its turn.
     pub(super) turns: Turns,
+    /// The fleet that the host is in.
+    pub(super) fleet: Option<Membership>,
     config: PathBuf,
     started_ms: u64,
 }
@@ -61,9 +64,22 @@ impl State {
             history: History::default(),
             rollouts: Rollouts::default(),
             turns: Turns::default(),
+            fleet: None,
             config,
             started_ms: now_ms(),
         }
+    }
+
+    /// When this host started, in milliseconds since 1970.
+    #[cfg(feature = "fleet")]
+    pub(super) fn started_ms(&self) -> u64 {
+        self.started_ms
+    }
+
+    /// How often an app has ended processes since then, in milliseconds since 1970.
+    #[cfg(feature = "fleet")]
+    pub(super) fn faults_since(&self, app: &str, since_ms: u64) -> u64 {
+        self.faults.of_app(app).iter().filter(|fault| fault.at_ms >= since_ms).count() as u64
     }
 
     /// The registry file.

@@ -8,10 +8,14 @@ use anyhow::{Context, anyhow, bail};
 use atoll_host::config::{AppConfig, Config, FILE_LIMIT};
 use atoll_host::internal::build::{BuildError, BuildOptions, BuiltLibrary, CrateBuild, Symbols, Workspace};
 use atoll_host::internal::check::{Checked, Opener, check};
+use atoll_host::internal::deploy::Deployment;
 use atoll_host::internal::regular_file::read_to_string;
 use atoll_host::internal::signals::stop_signals;
 use atoll_host::internal::{Source, Staging};
 use futures_util::StreamExt;
+use tempfile::TempDir;
+
+use super::app_files::AppFiles;
 
 /// Reads a registry file, and makes sure that it has apps of these names; with its text.
 pub(super) fn load(registry: &Path, names: &[String]) -> anyhow::Result<(Config, String)> {
@@ -48,6 +52,41 @@ pub(super) fn check_all<'a>(
         }
     }
     (refused == 0).then_some(checked)
+}
+
+/// Apps that are built, checked and sealed for deployment, in a folder that is removed with this.
+#[derive(Debug)]
+pub(super) struct Ready {
+    /// Their names and files.
+    pub(super) apps: Vec<(String, AppFiles)>,
+    _folder: TempDir,
+}
+
+/// Builds apps, checks them as a host does, and seals them. `None`: that failed, and standard error has the reason. `unchanged`: what
+/// then is as it was.
+pub(super) fn ready(
+    wanted: &[&AppConfig],
+    symbols: Symbols,
+    unchanged: &str,
+) -> anyhow::Result<Option<Ready>> {
+    let Some(mut libraries) = libraries(wanted, symbols, unchanged)? else {
+        eprintln!("atoll: the build failed; {unchanged}");
+        return Ok(None);
+    };
+    let staging = Staging::new()?;
+    let built = wanted.iter().filter_map(|app| Some((*app, libraries.remove(app.name.as_str())?)));
+    let Some(checked) = check_all(&staging, built) else {
+        eprintln!("atoll: {unchanged}");
+        return Ok(None);
+    };
+    let folder = tempfile::tempdir().context("cannot make a folder for the libraries")?;
+    let writing = Deployment::open(&folder.path().join("deploy"))?.begin()?;
+    let mut apps = Vec::new();
+    for (app, checked) in checked {
+        let (_, checked) = writing.put(app, checked)?;
+        apps.push((app.to_owned(), AppFiles::of(&checked)?));
+    }
+    Ok(Some(Ready { apps, _folder: folder }))
 }
 
 /// The paths of the apps' libraries by name; crates are rebuilt. `None`: a build failed, and cargo has said why. `unchanged`: what

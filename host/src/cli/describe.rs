@@ -12,12 +12,15 @@ use clap::Args;
 
 use super::arguments::{Form, Format, Registry};
 use super::table::{Cell, Column, table};
-use super::{config, out, style, units};
+use super::{config, fleet, out, style, units};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct DescribeArgs {
     /// The name of the app in apps.json.
     app: String,
+    /// Show the app on all hosts of the fleet that the host is in.
+    #[arg(long)]
+    fleet: bool,
     #[command(flatten)]
     registry: Registry,
     #[command(flatten)]
@@ -26,6 +29,10 @@ pub(super) struct DescribeArgs {
 
 /// Shows all that a host knows of an app.
 pub(super) fn run(args: &DescribeArgs) -> anyhow::Result<ExitCode> {
+    if args.fleet {
+        fleet::show::describe(&args.registry, &args.app, args.form.format)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let details = args.registry.connect()?.app(&args.app)?;
     match args.form.format {
         Format::Json => out::print_json(&details)?,

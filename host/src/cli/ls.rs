@@ -10,10 +10,13 @@ use clap::Args;
 
 use super::arguments::{Form, Format, Registry};
 use super::table::{Cell, Column, table};
-use super::{out, rollout, style, units};
+use super::{fleet, out, rollout, style, units};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct LsArgs {
+    /// Show the hosts and apps of the fleet that the host is in.
+    #[arg(long)]
+    fleet: bool,
     #[command(flatten)]
     registry: Registry,
     #[command(flatten)]
@@ -22,6 +25,10 @@ pub(super) struct LsArgs {
 
 /// Shows the apps of a host.
 pub(super) fn run(args: &LsArgs) -> anyhow::Result<ExitCode> {
+    if args.fleet {
+        fleet::show::list(&args.registry, args.form.format)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let status = args.registry.connect()?.status()?;
     match args.form.format {
         Format::Json => out::print_json(&status)?,

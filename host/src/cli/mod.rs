@@ -1,6 +1,7 @@
 //! The `atoll` command line.
 
 mod acme;
+mod app_files;
 mod arguments;
 mod build;
 mod built;
@@ -13,6 +14,7 @@ mod describe;
 mod dev;
 mod doctor;
 mod exit;
+mod fleet;
 mod free_port;
 mod limits;
 mod listen;
@@ -98,6 +100,18 @@ enum Command {
     /// Build apps for deployment, upload them to a host on another machine and wait until it serves them.
     #[command(after_help = push::EXAMPLES)]
     Push(push::PushArgs),
+    /// Build apps for deployment and roll them out over the hosts of a fleet.
+    #[cfg(feature = "fleet")]
+    #[command(after_help = fleet::deploy::EXAMPLES)]
+    Deploy(fleet::deploy::DeployArgs),
+    /// Compare the apps in apps.json with those of a fleet, and roll out what differs.
+    #[cfg(feature = "fleet")]
+    #[command(after_help = fleet::apply::EXAMPLES)]
+    Apply(fleet::apply::ApplyArgs),
+    /// Remove an app from all hosts of a fleet.
+    #[cfg(feature = "fleet")]
+    #[command(after_help = fleet::change::EXAMPLES)]
+    Remove(fleet::change::RemoveArgs),
     /// List the versions of an app that the host keeps.
     #[command(after_help = versions::EXAMPLES)]
     Versions(versions::VersionsArgs),
@@ -149,6 +163,12 @@ pub(crate) fn main() -> ExitCode {
         Command::Stop(apps) => change::stop(&apps),
         Command::Reload(apps) => change::reload(&apps),
         Command::Push(args) => push::run(&args),
+        #[cfg(feature = "fleet")]
+        Command::Deploy(args) => fleet::deploy::run(&args),
+        #[cfg(feature = "fleet")]
+        Command::Apply(args) => fleet::apply::run(&args),
+        #[cfg(feature = "fleet")]
+        Command::Remove(args) => fleet::change::remove(&args),
         Command::Versions(args) => versions::run(&args),
         Command::Promote(args) => versions::promote(&args),
         Command::Rollback(args) => versions::roll_back(&args),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use atoll_host::config::NatsUrl;
 use atoll_host::internal::admin::AdminOrigin;
 use atoll_host::internal::http_server::Server;
 use atoll_host::internal::regular_file::{SMALL_FILE_LIMIT, read_to_string};
@@ -90,6 +91,9 @@ pub(super) struct ServeCommand {
     /// continues.
     #[arg(long)]
     takeover: bool,
+    /// Join the fleet on these NATS servers, separated by commas, such as nats://10.0.0.5:4222, instead of on those in apps.json.
+    #[arg(long, value_name = "NATS", value_delimiter = ',')]
+    fleet: Vec<NatsUrl>,
 }
 
 /// A number from 0 to 1.
@@ -113,6 +117,7 @@ pub(super) fn run(command: &ServeCommand) -> anyhow::Result<()> {
                 host(args, &mut open)?.with_takeover_from(predecessor)
             }
         };
+        let host = if command.fleet.is_empty() { host } else { host.with_fleet(command.fleet.clone()) };
         let host = host.start()?;
         let served = serve(args, open, &host).await;
         // Whatever went wrong: no code of an app's is to run when the process ends.

@@ -22,6 +22,13 @@ pub(super) fn time(at_ms: u64) -> String {
     at.map_or_else(|| format!("{at_ms} ms"), |at| format!("{at:.3}"))
 }
 
+/// The time in milliseconds since 1970.
+#[cfg(feature = "fleet")]
+pub(super) fn now_ms() -> u64 {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// `3 h 12 min`: how long ago that was.
 pub(super) fn since(at_ms: u64) -> String {
     let at = SystemTime::UNIX_EPOCH + Duration::from_millis(at_ms);

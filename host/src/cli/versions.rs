@@ -50,6 +50,18 @@ pub(super) struct RollbackArgs {
     app: String,
     /// The version's id, as in `atoll versions`, or its beginning [default: the version that served before the current one].
     version: Option<String>,
+    /// Roll back on all hosts of a fleet: of the one that apps.json names in `fleet`, or of the one on these NATS servers,
+    /// separated by commas.
+    #[cfg(feature = "fleet")]
+    #[arg(
+        long,
+        value_name = "NATS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        conflicts_with_all = ["version", "to"]
+    )]
+    fleet: Option<String>,
     #[command(flatten)]
     registry: Registry,
 }
@@ -73,6 +85,10 @@ pub(super) fn promote(args: &PromoteArgs) -> anyhow::Result<ExitCode> {
 
 /// Goes back to a version.
 pub(super) fn roll_back(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
+    #[cfg(feature = "fleet")]
+    if let Some(servers) = &args.fleet {
+        return super::fleet::change::roll_back(&args.app, servers, &args.registry.config);
+    }
     let mut host = args.registry.connect()?;
     let Some(version) = &args.version else {
         let number = host.rollback(&args.app)?;

@@ -126,7 +126,7 @@ pub(crate) fn is_app_name(text: &str) -> bool {
 }
 
 /// Without touching the file system: the path may not exist yet, and `..` after a link is not what it looks like.
-fn absolute(base_dir: &Path, path: impl AsRef<Path>) -> PathBuf {
+pub(super) fn absolute(base_dir: &Path, path: impl AsRef<Path>) -> PathBuf {
     let path = base_dir.join(path);
     // This fails only when the process has no current folder; then the relative path is all there is.
     std::path::absolute(&path).unwrap_or(path)

@@ -5,7 +5,9 @@ use super::{
     build::BuildSettings,
     diagnostic::Report,
     error::ConfigError,
-    fields, json,
+    fields,
+    fleet::{self, FleetSettings},
+    json,
     merge::overlay,
     node::{Node, quoted},
     origin::{Origin, Origins},
@@ -28,6 +30,7 @@ const APP_EXPECTED: &str = r#"an app such as { "name": "hello", "path": "apps/he
 pub(super) struct Document {
     pub(super) apps: Vec<AppConfig>,
     pub(super) quotas: Vec<Quota>,
+    pub(super) fleet: Option<FleetSettings>,
 }
 
 /// Reads a file's text; see [`Config::parse`](super::Config::parse).
@@ -76,8 +79,9 @@ fn read_root<'d>(root: &Node<'d>, report: &'d Report<'d>, base_dir: &Path) -> Do
     let apps =
         fields.required("apps", LIST_EXPECTED, |node| read_apps(node, &defaults, &tenants, report, base_dir));
     let quotas = fields.optional("quotas", read_quotas);
+    let fleet = fields.optional("fleet", |node| fleet::read(node, base_dir));
     fields.finish();
-    Document { apps: apps.unwrap_or_default(), quotas: quotas.unwrap_or_default() }
+    Document { apps: apps.unwrap_or_default(), quotas: quotas.unwrap_or_default(), fleet }
 }
 
 fn read_tenants(node: &Node<'_>, defaults: &Defaults) -> Option<Vec<Tenant>> {

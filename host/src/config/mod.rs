@@ -49,6 +49,7 @@ mod env_value;
 mod error;
 mod excerpt;
 mod fields;
+mod fleet;
 mod isolation;
 mod json;
 mod merge;
@@ -84,6 +85,8 @@ pub(crate) use entry::{NOT_IN_ENTRY, sorted};
 pub(crate) use env_value::EnvSource;
 pub use env_value::EnvValue;
 pub use error::ConfigError;
+pub use fleet::{FleetSettings, FleetTls, NatsUrl, NoNatsUrl};
+pub(crate) use fleet::{MAX_LABEL, MAX_LABELS};
 pub use isolation::Isolation;
 pub use on_fault::OnFault;
 pub use origin::{Origin, Origins};
@@ -122,6 +125,8 @@ pub struct Config {
     pub apps: Vec<AppConfig>,
     /// What they may use. An app may share several.
     pub quotas: Vec<Quota>,
+    /// The hosts that share the apps; `None`: this host has them for itself.
+    pub fleet: Option<FleetSettings>,
 }
 
 impl Config {
@@ -169,8 +174,8 @@ impl Config {
     /// # Ok::<(), atoll_host::config::ConfigError>(())
     /// ```
     pub fn parse(text: &str, base_dir: &Path, file_name: &str) -> Result<Config, ConfigError> {
-        let Document { apps, quotas } = document::read(text, base_dir, file_name)?;
-        Ok(Config { apps, quotas })
+        let Document { apps, quotas, fleet } = document::read(text, base_dir, file_name)?;
+        Ok(Config { apps, quotas, fleet })
     }
 
     /// The app with this name.

@@ -1,6 +1,6 @@
 //! The JSON schema of `apps.json`, for editors: made from the types, kept in `docs/apps.schema.json`.
 
-use super::{app::AppConfig, quota::Quota, settings::Settings, tenant};
+use super::{app::AppConfig, fleet, quota::Quota, settings::Settings, tenant};
 use schemars::{Schema, generate::SchemaSettings, json_schema, transform::RecursiveTransform};
 use serde_json::Value;
 
@@ -34,6 +34,7 @@ pub fn schema() -> Value {
                 them.", "$ref": settings.get("$ref") },
             "apps": { "description": "The apps. Names, ids and routes must be unique.", "type": "array", "items": app },
             "tenants": { "description": "Those who share the host, and what the operator decides for their apps.", "type": "array", "items": tenant },
+            "fleet": fleet::schema(),
             "quotas": { "description": "What the apps may use in an hour, a day or a month.", "type": "array", "items": quota },
         },
         "required": ["apps"],

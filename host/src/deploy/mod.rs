@@ -13,7 +13,7 @@ pub use self::files::Outcome;
 pub use self::folder::{Deployment, Writing};
 pub(crate) use self::served::{Installation, Installed, ServedFolder};
 pub(crate) use self::versions::{
-    Admission, Index, MAX_BESIDE, MAX_NOTE, NewVersion, Rollout, RolloutEnd, Share, UPLOAD_KEPT,
-    UPLOAD_PIECE, UploadStatus, VersionError, Versions, WantedShare,
+    Admission, Index, MAX_BESIDE, NewVersion, Rollout, RolloutEnd, Share, UPLOAD_KEPT, UPLOAD_PIECE,
+    UploadStatus, VersionError, Versions, WantedShare,
 };
-pub use self::versions::{SharedLibrary, Version};
+pub use self::versions::{MAX_NOTE, SharedLibrary, Version};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, FleetSettings};
 use crate::fs::regular_file;
 use crate::registry::Registrar;
 use crate::watch::{FileWatch, Watcher};
@@ -13,9 +13,17 @@ use crate::watch::{FileWatch, Watcher};
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// Reloads the registry when its file changes; an invalid file is logged and ignored.
-pub(crate) async fn follow_config(mut file: ConfigFile, registrar: Rc<Registrar>) {
+pub(crate) async fn follow_config(
+    mut file: ConfigFile,
+    registrar: Rc<Registrar>,
+    mut fleet: Option<FleetSettings>,
+) {
     loop {
         let config = file.changed().await;
+        if config.fleet != fleet {
+            log::warn!("{}: `fleet` has changed; restart the host to apply it", file.path().display());
+            fleet = config.fleet.clone();
+        }
         let changes = registrar.apply(&config);
         log::info!("{}: {changes}", file.path().display());
     }

@@ -13,7 +13,8 @@ use tokio::task::JoinHandle;
 use super::host_builder::HostBuilder;
 use crate::admin::host_lock::{HostLock, HostLockError};
 use crate::app::resources::SetupError;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, FleetSettings};
+use crate::fleet::Membership;
 use crate::http::{self, HttpSettings, LimitOutOfRange};
 use crate::observe::certificates::Certificates;
 use crate::observe::usage;
@@ -60,6 +61,7 @@ pub struct Host {
     ownership: Arc<Ownership>,
     /// The listeners of the host that this one replaces.
     inherited: Mutex<InheritedSockets>,
+    fleet: Option<Membership>,
 }
 
 /// Why a host cannot start.
@@ -80,6 +82,11 @@ pub enum HostError {
     /// The running host cannot be replaced.
     #[error(transparent)]
     Takeover(#[from] TakeoverError),
+    /// It is to be in a fleet, and cannot.
+    #[error(
+        "this program cannot be in a fleet: build it with the feature `fleet`, or remove `fleet` from the registry file"
+    )]
+    NoFleet,
     /// The admin listener cannot be used.
     #[error("cannot serve the admin API: {0}")]
     Admin(io::Error),
@@ -127,6 +134,13 @@ impl Host {
     #[doc(hidden)]
     pub fn admin_certificates(&self) -> Option<&LateCertificates> {
         self.admin_certificates.as_ref()
+    }
+
+    /// Tells its fleet where it serves.
+    pub(super) fn serves_at(&self, urls: Vec<String>) {
+        if let Some(fleet) = &self.fleet {
+            fleet.set_addresses(urls);
+        }
     }
 
     /// What only one host of the file has.
@@ -203,6 +217,7 @@ pub struct OpenHost {
     pub(super) lock: HostLock,
     pub(super) waiting: Waiting,
     pub(super) inherited: InheritedSockets,
+    pub(super) fleet: Option<Membership>,
 }
 
 impl OpenHost {
@@ -219,6 +234,12 @@ impl OpenHost {
     /// Adds and removes its apps.
     pub fn registrar(&self) -> &Rc<Registrar> {
         &self.registrar
+    }
+
+    /// Is in this fleet, from when it [runs](Self::run).
+    pub(super) fn join(&mut self, fleet: Option<FleetSettings>) {
+        self.fleet = fleet.map(Membership::new);
+        self.waiting.admin.set_fleet(self.fleet.clone());
     }
 
     /// Answers commands, and runs `follow`, which keeps the apps in line with the file, until the host is closed.
@@ -239,6 +260,7 @@ impl OpenHost {
             lock,
             waiting,
             inherited,
+            fleet,
         } = self;
         let registry = registrar.registry().clone();
         let admin_address = waiting.admin.address();
@@ -253,6 +275,7 @@ impl OpenHost {
             admin_certificates,
             follow: Mutex::new(Some(tokio::task::spawn_local(follow))),
             registry,
+            fleet,
             usage: Mutex::new(usage),
         })
     }

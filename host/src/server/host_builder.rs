@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::host::{Host, HostError, OpenHost};
 use crate::admin::host_lock::HostLock;
 use crate::admin::{Admin, AdminOrigin, AdminToken};
+use crate::config::{FleetSettings, NatsUrl};
 use crate::http::{HttpSettings, Mount, ServerLimits, TrustedProxies};
 use crate::library::preflight;
 use crate::library::stage::CommonFolder;
@@ -36,6 +37,7 @@ pub struct HostBuilder {
     origins: Vec<AdminOrigin>,
     state: Option<PathBuf>,
     takeover: Takeover,
+    fleet: Option<Vec<NatsUrl>>,
 }
 
 /// Whether a host replaces one that runs.
@@ -65,6 +67,7 @@ impl HostBuilder {
             origins: Vec::new(),
             state: None,
             takeover: Takeover::No,
+            fleet: None,
         }
     }
 
@@ -128,6 +131,12 @@ impl HostBuilder {
         Self { state: Some(folder.into()), ..self }
     }
 
+    /// Is in a fleet on these NATS servers, whichever `fleet` in the registry file names: in that of the name there, or else in
+    /// `default`.
+    pub fn with_fleet(self, nats: Vec<NatsUrl>) -> Self {
+        Self { fleet: Some(nats), ..self }
+    }
+
     /// Replaces the running host of the same registry file and user, if there is one, instead of failing because of it. The
     /// running host has to be `atoll serve`, or a program that serves with [`Host::server`]; so has this one. The takeover
     /// happens in [`HostServer::run`](crate::HostServer::run), on the listeners that [`Host::server`] finds open at its
@@ -150,14 +159,16 @@ impl HostBuilder {
     ///
     /// # Panics
     /// Outside of an actix system, such as `#[actix_web::main]`.
-    pub fn start(self) -> Result<Host, HostError> {
-        let (host, file) = self.open()?;
+    pub fn start(mut self) -> Result<Host, HostError> {
+        let nats = self.fleet.take();
+        let (mut host, file) = self.open()?;
         let config = file.load()?;
+        host.join(fleet(nats, config.fleet.clone())?);
         if let Some(predecessor) = &host.waiting.predecessor {
             predecessor.check(&config)?;
         }
         host.registrar().apply(&config);
-        let follow = follow_config(file, host.registrar().clone());
+        let follow = follow_config(file, host.registrar().clone(), config.fleet);
         host.run(follow)
     }
 
@@ -220,9 +231,26 @@ impl HostBuilder {
             lock,
             waiting,
             inherited,
+            fleet: None,
         };
         Ok((host, file))
     }
+}
+
+/// The fleet that a host is in: that of its registry file, on these NATS servers if it was started with some.
+fn fleet(
+    nats: Option<Vec<NatsUrl>>,
+    in_file: Option<FleetSettings>,
+) -> Result<Option<FleetSettings>, HostError> {
+    let fleet = match (nats, in_file) {
+        (Some(nats), Some(fleet)) => Some(FleetSettings { nats, ..fleet }),
+        (Some(nats), None) => Some(FleetSettings::on(nats)),
+        (None, in_file) => in_file,
+    };
+    if fleet.is_some() && !cfg!(feature = "fleet") {
+        return Err(HostError::NoFleet);
+    }
+    Ok(fleet)
 }
 
 /// Reports the fault that ended the process before, and has the next one recorded: by a host that replaces another one only when it has.

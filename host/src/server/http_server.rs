@@ -75,6 +75,7 @@ impl Server {
         let ownership = host.ownership();
         ownership.offer();
         self.front.deploy_tokens = host.front().deploy_tokens;
+        host.serves_at(self.urls());
         Self { ownership: Some(ownership), ..self }
     }
 
@@ -141,11 +142,16 @@ impl Server {
         self.listeners.iter().filter_map(Listener::address).collect()
     }
 
+    /// The beginnings of all its URLs.
+    fn urls(&self) -> Vec<String> {
+        let scheme = if matches!(self.protocols, Protocols::Tls(_)) { "https" } else { "http" };
+        self.addresses().iter().map(|address| format!("{scheme}://{address}")).collect()
+    }
+
     /// The beginning of its URLs: `http://127.0.0.1:3000`; on Unix sockets alone, `unix:` with the path of the first one.
     pub fn base_url(&self) -> String {
-        let scheme = if matches!(self.protocols, Protocols::Tls(_)) { "https" } else { "http" };
-        match self.addresses().first() {
-            Some(address) => format!("{scheme}://{address}"),
+        match self.urls().into_iter().next() {
+            Some(url) => url,
             None => self.listeners.first().map(Listener::shown).unwrap_or_default(),
         }
     }

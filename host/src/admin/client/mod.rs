@@ -32,6 +32,7 @@ use super::stats::Stats;
 use super::token_api::{CreatedToken, NewToken};
 use super::tokens::Token;
 use crate::admin::host_lock;
+use crate::fleet::FleetStatus;
 use crate::observe::entries::LogEntry;
 use crate::observe::usage::UsageReport;
 use crate::registry::QuotaStatus;
@@ -134,6 +135,14 @@ impl AdminClient {
         let parameters = [parameter("since_ms", since_ms), parameter("until_ms", until_ms)];
         let parameters: Vec<String> = parameters.into_iter().flatten().collect();
         self.get(&format!("/api/v1/usage?{}", parameters.join("&")))
+    }
+
+    /// The fleet that the host is in.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub fn fleet(&mut self) -> Result<FleetStatus, AdminError> {
+        self.get("/api/v1/fleet")
     }
 
     /// The quotas, with what is used of them.

@@ -66,7 +66,7 @@ impl Deployer {
     }
 
     /// How much the host has of a file.
-    pub(super) async fn received(
+    pub(in crate::admin) async fn received(
         self: &Arc<Self>,
         app: String,
         hash: String,
@@ -76,7 +76,7 @@ impl Deployer {
     }
 
     /// Appends a piece to a file.
-    pub(super) async fn append(
+    pub(in crate::admin) async fn append(
         self: &Arc<Self>,
         app: String,
         hash: String,
@@ -117,7 +117,7 @@ impl Deployer {
     }
 
     /// Keeps a version whose files were uploaded, and promotes it, if it is to be.
-    pub(super) async fn push(
+    pub(in crate::admin) async fn push(
         self: Arc<Self>,
         app: String,
         by: String,
@@ -229,6 +229,7 @@ impl Deployer {
         let (now, keep) = (now_ms(), config.settings.keep);
         let id = self.versions.notice(app, &kept, installed.entry, now, keep)?;
         if self.versions.index(app)?.current.as_ref() != Some(&id) {
+            self.registry.get(app).iter().for_each(|app| app.metrics().begin_version());
             self.versions.promoted(app, &id, now, keep)?;
         }
         Ok(())

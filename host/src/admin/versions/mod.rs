@@ -2,6 +2,8 @@
 
 pub(super) mod api;
 mod deployer;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod model;
 mod problem;
 mod promotion;
@@ -12,4 +14,6 @@ mod traffic;
 mod warm;
 
 pub(super) use self::deployer::Deployer;
+#[cfg(feature = "fleet")]
+pub(super) use self::fleet::KnownVersions;
 pub use self::model::{NewAppVersion, Promoted, PushedVersion, VersionState, VersionStatus};

@@ -95,7 +95,7 @@ impl Deployer {
 
     /// Goes back to the version before, or, where the library of an app is not in the folder of the registry file, to the
     /// library before. A rollout that is under way is aborted instead.
-    pub(super) async fn roll_back(self: &Arc<Self>, app: String) -> Result<u64, Problem> {
+    pub(in crate::admin) async fn roll_back(self: &Arc<Self>, app: String) -> Result<u64, Problem> {
         let no_app = || Problem::new(ProblemKind::UnknownApp, self.registry.no_such_app(&app));
         let config = self.registry.config(&app).ok_or_else(no_app)?;
         if !self.folder.has(&config) || !self.versions.are_kept() {
@@ -153,6 +153,7 @@ impl Deployer {
         let (this, name, id) = (self.clone(), app.to_owned(), version.id.clone());
         match served {
             Ok(generation) => {
+                self.registry.get(app).iter().for_each(|app| app.metrics().begin_version());
                 blocking(move || this.versions.promoted(&name, &id, now_ms(), keep)).await?;
                 log::info!("{app}: the version {} serves", version.id);
                 self.leave_beside(app, &beside).await?;
@@ -184,15 +185,20 @@ impl Deployer {
 
     /// Puts back what was in the folder before a version that does not start.
     async fn put_back(self: &Arc<Self>, app: &str, before: Content) -> Result<(), Problem> {
-        let is_removed = before.is_none();
-        match self.serve(app, before).await {
-            Err(problem) if !is_removed => Err(problem),
-            _ => Ok(()),
+        match before {
+            Some(_) => self.serve(app, before).await.map(drop),
+            None => self.replace(app, None).await,
         }
     }
 
     /// Replaces what is in the folder of an app, and waits until that serves.
     async fn serve(self: &Arc<Self>, app: &str, content: Content) -> Result<u64, Problem> {
+        self.replace(app, content).await?;
+        self.update(app).await
+    }
+
+    /// Replaces what is in the folder of an app, and waits until the host has read the registry file.
+    pub(super) async fn replace(self: &Arc<Self>, app: &str, content: Content) -> Result<(), Problem> {
         let held = match self.registry.get(app) {
             Some(handle) => Some(handle.hold().await),
             None => None,
@@ -214,8 +220,7 @@ impl Deployer {
                 APPLY_LIMIT.as_secs()
             );
             Problem::new(ProblemKind::Conflict, detail)
-        })?;
-        self.update(app).await
+        })
     }
 
     /// Waits until what is in the folder of an app serves.

@@ -203,7 +203,7 @@ impl BuildQueue {
             let ready = !is_crate || matches!(self.registrar.libraries().get(&app.into()), Library::Built(_));
             if ready { Some(app) } else { before.apps.iter().find(|before| before.name == app.name) }.cloned()
         });
-        let ready = Config { apps: apps.collect(), quotas: self.config.quotas.clone() };
+        let ready = Config { apps: apps.collect(), quotas: self.config.quotas.clone(), fleet: None };
         self.registrar.apply(&ready);
         self.applied.replace(ready);
     }

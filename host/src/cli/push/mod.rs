@@ -1,25 +1,22 @@
 //! `atoll push`.
 
-mod files;
 mod upload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use atoll_host::config::Config;
-use atoll_host::internal::Staging;
 use atoll_host::internal::admin::{AdminClient, AdminError, NewAppVersion, PushedVersion};
 use atoll_host::internal::build::Symbols;
-use atoll_host::internal::deploy::Deployment;
 use atoll_host::internal::escape;
 use atoll_host::logging;
 use clap::Args;
 use log::LevelFilter;
 use serde_json::json;
 
-use self::files::AppFiles;
 use self::upload::Upload;
+use super::app_files::AppFiles;
 use super::arguments::{Form, Format};
 use super::{built, out, rollout, servers, units};
 
@@ -92,25 +89,11 @@ pub(super) fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
     drop(host);
 
     let unchanged = "the host is unchanged";
-    let Some(mut libraries) = built::libraries(&wanted, args.symbols, unchanged)? else {
-        eprintln!("atoll: the build failed; {unchanged}");
-        return Ok(ExitCode::FAILURE);
-    };
-    let staging = Staging::new()?;
-    let built = wanted.iter().filter_map(|app| Some((*app, libraries.remove(app.name.as_str())?)));
-    let Some(checked) = built::check_all(&staging, built) else {
-        eprintln!("atoll: {unchanged}");
-        return Ok(ExitCode::FAILURE);
-    };
-
-    let place = tempfile::tempdir().context("cannot make a folder for the libraries")?;
-    let writing = Deployment::open(&place.path().join("deploy"))?.begin()?;
+    let Some(ready) = built::ready(&wanted, args.symbols, unchanged)? else { return Ok(ExitCode::FAILURE) };
     let mut pushed = Vec::new();
     let mut code = ExitCode::SUCCESS;
     let mut upload = Upload::to(server)?;
-    for (app, checked) in checked {
-        let (_, checked) = writing.put(app, checked)?;
-        let files = AppFiles::of(&checked)?;
+    for (app, files) in &ready.apps {
         let new = NewAppVersion {
             library: files.library.hash.clone(),
             libraries: files.shared(),
@@ -119,7 +102,7 @@ pub(super) fn run(args: &PushArgs) -> anyhow::Result<ExitCode> {
             promote: !args.no_promote,
             again: args.again,
         };
-        match push(&mut upload, app, &files, &new) {
+        match push(&mut upload, app, files, &new) {
             Ok(done) => pushed.push(done),
             Err(refused @ AdminError::Refused(_)) => {
                 eprintln!("atoll: {app} was refused by {}: {}", args.to, escape::lines(&refused.to_string()));

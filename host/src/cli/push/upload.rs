@@ -8,7 +8,7 @@ use std::time::Duration;
 use atoll_host::internal::admin::{AdminClient, AdminError, AdminServer, NewAppVersion, PushedVersion};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::files::{AppFiles, NamedFile};
+use crate::cli::app_files::{AppFiles, NamedFile};
 
 /// How many bytes are sent with one request: what is lost when the connection breaks.
 const PIECE: u64 = 1 << 20;

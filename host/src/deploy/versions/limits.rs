@@ -6,7 +6,7 @@ use std::time::Duration;
 pub(crate) const MAX_BESIDE: usize = 4;
 
 /// How many bytes the note of a version may have.
-pub(crate) const MAX_NOTE: usize = 1000;
+pub const MAX_NOTE: usize = 1000;
 
 /// How many bytes one request may append to a file.
 pub(crate) const UPLOAD_PIECE: usize = 4 << 20;

@@ -183,6 +183,18 @@ impl Versions {
         })
     }
 
+    /// Takes note that the app was removed: none of its versions is the current one.
+    ///
+    /// # Errors
+    /// The list cannot be written.
+    pub(crate) fn removed(&self, app: &str) -> Result<(), VersionError> {
+        self.change(app, |index| {
+            index.current = None;
+            index.promoting = None;
+            index.beside.clear();
+        })
+    }
+
     /// Takes note of which versions serve beside the current one, from now on.
     ///
     /// # Errors

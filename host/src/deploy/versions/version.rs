@@ -53,7 +53,7 @@ pub struct Version {
 
 impl Version {
     /// What tells a version with these parts from others.
-    pub(super) fn id_of(library: ContentHash, libraries: &[SharedLibrary], entry: &Entry) -> String {
+    pub fn id_of(library: ContentHash, libraries: &[SharedLibrary], entry: &Entry) -> String {
         let mut libraries = libraries.to_vec();
         libraries.sort();
         let mut text = format!("{library}\n");

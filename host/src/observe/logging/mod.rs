@@ -21,9 +21,10 @@ use self::sink::Sink;
 use crate::observe::app_log::AppLog;
 use crate::observe::text;
 
-/// Excludes the HTTP server's records about its threads, which do not help operators, and about bad requests, which
+/// Excludes the HTTP server's records about its threads, which do not help operators, those of the NATS client, whose errors the host
+/// reports, and those about bad requests, which
 /// would let any client fill the log with errors.
-const SERVER: &str = "info,actix_server=warn,actix_http=off";
+const SERVER: &str = "info,actix_server=warn,actix_http=off,async_nats=off";
 
 /// In development, builds and reloads are said otherwise.
 const DEVELOPMENT: &str = "info,actix_server=warn,actix_http=off,atoll_host::app::supervisor::effects=warn,atoll_host::generation=warn";
@@ -59,7 +60,8 @@ pub fn init(format: Format) {
 
 /// Starts the log on standard error: this level and above, unless `RUST_LOG` is set.
 pub fn init_at(level: LevelFilter) {
-    init_with(level.as_str(), Format::Text);
+    // A command reports the errors of the NATS client by itself.
+    init_with(&format!("{level},async_nats=off"), Format::Text);
 }
 
 /// Starts the log on standard error as those want it who look at it while they write apps: in short lines, of what
@@ -70,7 +72,7 @@ pub fn init_for_development(format: Format) {
 }
 
 /// Starts the log on standard error with this filter, unless `RUST_LOG` is set.
-pub(crate) fn init_with(filter: &'static str, format: Format) {
+pub(crate) fn init_with(filter: &str, format: Format) {
     start(filter, format, false);
 }
 
@@ -98,7 +100,7 @@ fn style() -> Option<WriteStyle> {
     })
 }
 
-fn start(filter: &'static str, format: Format, short: bool) {
+fn start(filter: &str, format: Format, short: bool) {
     let builder = |env| {
         let mut builder = Builder::from_env(env);
         if let Some(sink) = SINK.get() {

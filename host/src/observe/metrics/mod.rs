@@ -49,6 +49,8 @@ pub(crate) struct Metrics {
     pub(crate) reload: Histogram,
     /// Workers that exited unexpectedly.
     pub(crate) worker_ends: Counter,
+    /// The errors before the current version was the current one.
+    errors_before: AtomicU64,
     websockets: AtomicI64,
 }
 
@@ -70,6 +72,20 @@ impl Metrics {
     /// How many answers there were, by the first digit of their status, from 1 to 5.
     pub(crate) fn responses(&self) -> [u64; 5] {
         self.responses.each_ref().map(Counter::get)
+    }
+
+    /// Takes note that another version is the current one from now on.
+    pub(crate) fn begin_version(&self) {
+        self.errors_before.store(self.errors(), Ordering::Relaxed);
+    }
+
+    /// The responses with status 500 or above, and the workers that exited unexpectedly, since the version is the current one.
+    pub(crate) fn errors_of_version(&self) -> u64 {
+        self.errors().saturating_sub(self.errors_before.load(Ordering::Relaxed))
+    }
+
+    fn errors(&self) -> u64 {
+        self.responses[4].get() + self.worker_ends.get()
     }
 
     /// Whether there has been anything to count.

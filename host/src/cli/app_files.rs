@@ -1,4 +1,4 @@
-//! The files of an app that are uploaded.
+//! The files of apps that are uploaded.
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,246 @@
+//! A host in its fleet.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::report::{Report, shortened};
+use super::work::{Outcome, Worker};
+use crate::admin::state::State;
+use crate::admin::versions::Deployer;
+use crate::fleet::nats::{Fleet, FleetError, Seen};
+use crate::fleet::{
+    ANNOUNCE_PAUSE, CONCURRENT_TASKS, FIRST_PAUSE, HEARTBEAT, LONGEST_PAUSE, Membership, Presence, Record,
+    RefusedVersion, Target,
+};
+use crate::observe::events::EventKind;
+
+/// How often the host looks whether its presence has changed.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// A host in its fleet. What the hosts of the fleet are to do is in the records of apps; this one does its part whenever it sees
+/// one, and again whenever it has connected.
+pub(super) struct Agent {
+    fleet: Membership,
+    worker: Worker,
+    report: Report,
+    /// The records that were seen last, with their revisions.
+    records: HashMap<String, (Record, u64)>,
+    /// The revisions that were carried out last.
+    handled: HashMap<String, u64>,
+    refused: HashMap<String, RefusedVersion>,
+    /// The revision of the last record that was seen over this connection.
+    seen: u64,
+    waiting: VecDeque<String>,
+    busy: HashSet<String>,
+}
+
+type Work<'a> = LocalBoxFuture<'a, (String, u64, Outcome)>;
+
+impl Agent {
+    pub(super) fn new(fleet: Membership, state: State, deployer: Arc<Deployer>) -> Self {
+        Self {
+            worker: Worker { state: state.clone(), deployer: deployer.clone(), host: fleet.host().into() },
+            report: Report::new(fleet.clone(), state, deployer),
+            fleet,
+            records: HashMap::new(),
+            handled: HashMap::new(),
+            refused: HashMap::new(),
+            seen: 0,
+            waiting: VecDeque::new(),
+            busy: HashSet::new(),
+        }
+    }
+
+    /// Joins the fleet, and joins it again whenever the connection is lost.
+    pub(super) async fn run(mut self) {
+        let (name, host) = (self.fleet.settings().name.clone(), self.fleet.host().to_owned());
+        let (mut pause, mut logged) = (FIRST_PAUSE, None);
+        loop {
+            let error = match Fleet::connect(self.fleet.settings()).await {
+                Ok(fleet) => {
+                    log::info!("joined the fleet {name} as {host}");
+                    self.fleet.set_away(None);
+                    (pause, logged) = (FIRST_PAUSE, None);
+                    self.session(&fleet).await
+                }
+                Err(error) => error,
+            };
+            let reason = error.to_string();
+            self.fleet.set_away(Some(reason.clone()));
+            if logged.as_ref() != Some(&reason) {
+                log::warn!(
+                    "not in the fleet {name}: {reason}; this host serves the apps that it has, and joins when it can"
+                );
+                logged = Some(reason);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Does its part until the connection is lost.
+    async fn session(&mut self, fleet: &Fleet) -> FleetError {
+        match self.follow(fleet).await {
+            Ok(()) => FleetError::Lost,
+            Err(error) => error,
+        }
+    }
+
+    async fn follow(&mut self, fleet: &Fleet) -> Result<(), FleetError> {
+        let mut records = fleet.watch_records().await?;
+        let mut hosts = fleet.watch_presences().await?;
+        let mut events = self.worker.state.events.follow();
+        let mut works: FuturesUnordered<Work<'_>> = FuturesUnordered::new();
+        let mut announced: Option<(Presence, Instant, u64)> = None;
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // What was under way ended with the last connection.
+        self.busy.clear();
+        self.waiting.clear();
+        self.seen = 0;
+        self.report.unsettle_all();
+        loop {
+            tokio::select! {
+                () = fleet.lost() => return Ok(()),
+                seen = records.next() => match seen {
+                    Some(Ok(seen)) => self.note_record(seen),
+                    Some(Err(error @ FleetError::Value { .. })) => log::error!("{error}"),
+                    Some(Err(error)) => return Err(error),
+                    None => return Ok(()),
+                },
+                seen = hosts.next() => match seen {
+                    Some(Ok(seen)) => self.note_host(seen, announced.as_ref().map(|(_, _, revision)| *revision)),
+                    Some(Err(error @ FleetError::Value { .. })) => log::error!("{error}"),
+                    Some(Err(error)) => return Err(error),
+                    None => return Ok(()),
+                },
+                event = events.recv() => match event {
+                    Ok(event) => if matches!(event.what, EventKind::Transition(_) | EventKind::Traffic(_)) {
+                        self.report.unsettle(&event.app);
+                    },
+                    Err(RecvError::Lagged(_)) => self.report.unsettle_all(),
+                    Err(RecvError::Closed) => return Ok(()),
+                },
+                Some((app, revision, outcome)) = works.next() => self.note_outcome(app, revision, outcome)?,
+                _ = look.tick() => self.announce(fleet, &mut announced).await?,
+            }
+            while works.len() < CONCURRENT_TASKS
+                && let Some(work) = self.next_work(fleet)
+            {
+                works.push(work);
+            }
+        }
+    }
+
+    /// The next record to carry out.
+    fn next_work<'a>(&mut self, fleet: &'a Fleet) -> Option<Work<'a>> {
+        let app = self.waiting.pop_front()?;
+        let (record, revision) = self.records.get(&app)?.clone();
+        self.busy.insert(app.clone());
+        let refused = self.refused.get(&app).map(|refused| refused.revision);
+        let worker = self.worker.clone();
+        Some(Box::pin(async move {
+            let outcome = worker.carry_out(fleet, &app, (&record, revision), refused).await;
+            (app, revision, outcome)
+        }))
+    }
+
+    fn note_record(&mut self, seen: Seen<Record>) {
+        let Seen { name: app, revision, value } = seen;
+        self.seen = self.seen.max(revision);
+        // A key that is missing removes nothing.
+        let Some(record) = value else { return };
+        self.fleet.set_record(&app, record.clone());
+        // What was carried out is seen again when the host has connected again; what its operator has done since stays.
+        let is_known = self.records.get(&app).is_some_and(|known| *known == (record.clone(), revision));
+        let is_refused = self.refused.get(&app).is_some_and(|refused| refused.revision == revision);
+        if is_known && (is_refused || self.handled.get(&app) == Some(&revision)) {
+            return;
+        }
+        self.records.insert(app.clone(), (record, revision));
+        if !self.busy.contains(&app) && !self.waiting.contains(&app) {
+            self.waiting.push_back(app);
+        }
+    }
+
+    /// Takes note of a host; `own`: the revision of the last presence of this one.
+    fn note_host(&mut self, seen: Seen<Presence>, own: Option<u64>) {
+        let Seen { name, revision, value } = seen;
+        let Some(presence) = value else { return self.fleet.members(|members| members.remove(&name)) };
+        let is_other = name == self.fleet.host() && presence.instance != self.report.instance();
+        if is_other && own.is_some_and(|own| revision > own) {
+            log::warn!(
+                "another host of the fleet {} has the name {name}, too; set `host` of `fleet` in apps.json",
+                self.fleet.settings().name
+            );
+        }
+        self.fleet.members(|members| members.note(presence, Instant::now()));
+    }
+
+    fn note_outcome(&mut self, app: String, revision: u64, outcome: Outcome) -> Result<(), FleetError> {
+        self.busy.remove(&app);
+        self.report.unsettle(&app);
+        match outcome {
+            Outcome::Done => {
+                self.handled.insert(app.clone(), revision);
+            }
+            Outcome::Refused { version, reason } => {
+                log::error!("{app}: this host cannot do what the fleet asks for: {reason}");
+                self.refused.insert(app.clone(), RefusedVersion { version, revision, reason });
+            }
+            Outcome::Unreachable(error) => return Err(error),
+        }
+        if self.records.get(&app).is_some_and(|(_, last)| *last != revision) {
+            self.waiting.push_back(app);
+        }
+        Ok(())
+    }
+
+    /// Sends the presence of this host, if it has changed or was sent long ago.
+    async fn announce(
+        &mut self,
+        fleet: &Fleet,
+        announced: &mut Option<(Presence, Instant, u64)>,
+    ) -> Result<(), FleetError> {
+        let since = announced.as_ref().map(|(_, at, _)| at.elapsed());
+        if since.is_some_and(|since| since < ANNOUNCE_PAUSE) {
+            return Ok(());
+        }
+        let mut presence = self.report.presence().await;
+        presence.seen = self.seen;
+        presence.pending = self.busy.iter().chain(&self.waiting).cloned().collect();
+        presence.pending.sort();
+        presence.refused = self.refusals();
+        let is_same = announced.as_ref().is_some_and(|(last, ..)| *last == presence);
+        if is_same && since.is_some_and(|since| since < HEARTBEAT) {
+            return Ok(());
+        }
+        let revision = fleet.announce(&presence).await?;
+        *announced = Some((presence, Instant::now(), revision));
+        Ok(())
+    }
+
+    /// The versions that this host refuses, by the names of the apps.
+    fn refusals(&self) -> BTreeMap<String, RefusedVersion> {
+        let refusals = self.records.iter().filter_map(|(app, (record, revision))| {
+            let refused = self.refused.get(app).filter(|refused| refused.revision == *revision).cloned();
+            let refused = refused.or_else(|| {
+                // Its rollout on this host has ended with another version.
+                let Some(Target::Version(release)) = record.wanted(self.fleet.host()) else { return None };
+                let is_handled = self.handled.get(app) == Some(revision);
+                let reason = self.report.failure(app, &release.version).filter(|_| is_handled)?;
+                let (version, reason) = (release.version.clone(), shortened(reason.to_owned()));
+                Some(RefusedVersion { version, revision: *revision, reason })
+            });
+            Some((app.clone(), refused?))
+        });
+        refusals.collect()
+    }
+}

@@ -1,0 +1,14 @@
+//! A host in a fleet: it carries out what the records of apps ask for, reports itself, and shows the fleet.
+
+#[cfg(feature = "fleet")]
+mod agent;
+pub(super) mod api;
+#[cfg(feature = "fleet")]
+mod report;
+#[cfg(feature = "fleet")]
+mod running;
+#[cfg(feature = "fleet")]
+mod work;
+
+#[cfg(feature = "fleet")]
+pub(super) use self::running::RunningAgent;

@@ -1,0 +1,55 @@
+//! The keys of apps and hosts in NATS.
+//!
+//! A dot separates the parts of a key, and names of apps and hosts may have dots: those are written as `=`, which no name has.
+
+/// A kind of key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `app.NAME`.
+    App,
+    /// `host.NAME`.
+    Host,
+}
+
+impl Kind {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::App => "app.",
+            Self::Host => "host.",
+        }
+    }
+
+    /// What all keys of the kind match.
+    pub(super) const fn all(self) -> &'static str {
+        match self {
+            Self::App => "app.*",
+            Self::Host => "host.*",
+        }
+    }
+
+    /// The key with a name.
+    pub(super) fn key(self, name: &str) -> String {
+        format!("{}{}", self.prefix(), name.replace('.', "="))
+    }
+
+    /// The name in a key; `None`: it is of another kind.
+    pub(super) fn name(self, key: &str) -> Option<String> {
+        key.strip_prefix(self.prefix()).map(|name| name.replace('=', "."))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_one_name() {
+        for name in ["shop", "a.b", "a..b", "a.", "A-_9"] {
+            let key = Kind::App.key(name);
+            assert!(!key["app.".len()..].contains('.'), "{key}");
+            assert_eq!(Kind::App.name(&key).as_deref(), Some(name));
+            assert_eq!(Kind::Host.name(&key), None);
+        }
+        assert_eq!(Kind::App.key("shop"), "app.shop");
+    }
+}

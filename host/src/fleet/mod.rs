@@ -1,0 +1,36 @@
+//! Several hosts that share apps through NATS.
+//!
+//! What is stored there, and what follows from it, is decided by functions of values: what a [host](task) does when it sees a
+//! [`Record`], and what the [command](waves) that rolls a version out does next when it sees the [presences](Presence) of hosts.
+//! [`nats`] is what reads and writes them.
+
+#[cfg(feature = "fleet")]
+mod keys;
+mod limits;
+mod members;
+mod membership;
+#[cfg(feature = "fleet")]
+pub mod nats;
+mod presence;
+mod record;
+mod settled;
+mod status;
+#[cfg(feature = "fleet")]
+mod task;
+#[cfg(feature = "fleet")]
+mod waves;
+
+#[cfg(feature = "fleet")]
+pub(crate) use self::limits::FIRST_PAUSE;
+pub(crate) use self::limits::{ANNOUNCE_PAUSE, CONCURRENT_TASKS, LONGEST_PAUSE, MAX_REASON};
+pub use self::limits::{HEARTBEAT, MAX_HISTORY, PRESENCE_TTL};
+pub use self::members::Members;
+pub(crate) use self::membership::Membership;
+pub use self::presence::{AppPresence, Presence, RefusedVersion};
+pub use self::record::{Failure, NoRelease, Record, Release, Removal, Target, UnderWay, Wave};
+pub use self::settled::{Settled, settled};
+pub use self::status::{FleetApp, FleetAppHost, FleetHost, FleetStatus};
+#[cfg(feature = "fleet")]
+pub(crate) use self::task::{Local, Task, task};
+#[cfg(feature = "fleet")]
+pub use self::waves::{Progress, Step, Strategy, Waiting, first_wave, next};

@@ -1,0 +1,64 @@
+//! The presences of hosts in NATS.
+
+use std::collections::BTreeMap;
+
+use async_nats::jetstream::kv::Operation;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+
+use super::connection::Fleet;
+use super::error::FleetError;
+use super::records::{Seen, parsed, seen};
+use crate::fleet::keys::Kind;
+use crate::fleet::presence::Presence;
+
+impl Fleet {
+    /// Writes the presence of a host; its revision. If it does not fit into a message, it is written without its apps.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub(crate) async fn announce(&self, presence: &Presence) -> Result<u64, FleetError> {
+        let what = format!("the presence of {}", presence.host);
+        let value = match self.message(&what, presence) {
+            Err(error @ FleetError::TooLarge { .. }) => {
+                log::warn!("the fleet does not see the apps of this host: {error}");
+                let without = Presence { apps: BTreeMap::new(), apps_left_out: true, ..presence.clone() };
+                self.message(&what, &without)?
+            }
+            value => value?,
+        };
+        let written = self.hosts.put(Kind::Host.key(&presence.host), value).await;
+        written.map_err(|error| FleetError::request("write the presence of this host")(error.into()))
+    }
+
+    /// The presences that are there.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub async fn presences(&self) -> Result<Vec<Presence>, FleetError> {
+        let failed =
+            |error: Box<dyn std::error::Error + Send + Sync>| FleetError::request("list the hosts")(error);
+        let keys = self.hosts.keys().await.map_err(|error| failed(error.into()))?;
+        let keys: Vec<String> = keys.try_collect().await.map_err(|error| failed(error.into()))?;
+        let mut presences = Vec::new();
+        for key in keys {
+            // One may have expired in the meantime.
+            let entry = self.hosts.entry(&key).await.map_err(|error| failed(error.into()))?;
+            if let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) {
+                presences.push(parsed(&key, &entry.value)?);
+            }
+        }
+        Ok(presences)
+    }
+
+    /// All presences, and each that is written from now on.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub async fn watch_presences(
+        &self,
+    ) -> Result<impl Stream<Item = Result<Seen<Presence>, FleetError>> + Unpin + use<>, FleetError> {
+        let watch = self.hosts.watch_with_history(Kind::Host.all()).await;
+        let watch = watch.map_err(|error| FleetError::request("watch the hosts")(error.into()))?;
+        Ok(watch.map(|entry| seen(Kind::Host, entry)))
+    }
+}

@@ -1,0 +1,115 @@
+//! The records of apps in NATS.
+
+use async_nats::jetstream::kv::{CreateErrorKind, Entry, Operation, UpdateErrorKind};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+
+use super::connection::Fleet;
+use super::error::FleetError;
+use crate::fleet::keys::Kind;
+use crate::fleet::record::Record;
+
+/// A value that is new, or was there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen<T> {
+    /// What its key names.
+    pub name: String,
+    /// Its number, which grows with each change.
+    pub revision: u64,
+    /// It; `None`: its key was deleted.
+    pub value: Option<T>,
+}
+
+impl Fleet {
+    /// The record of an app, with its revision.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub async fn record(&self, app: &str) -> Result<Option<(Record, u64)>, FleetError> {
+        let key = Kind::App.key(app);
+        let entry = self.apps.entry(&key).await;
+        let entry = entry.map_err(|error| FleetError::request(format!("read {key}"))(error.into()))?;
+        let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) else { return Ok(None) };
+        Ok(Some((parsed(&key, &entry.value)?, entry.revision)))
+    }
+
+    /// The names of the apps that have a record.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub async fn apps(&self) -> Result<Vec<String>, FleetError> {
+        let failed =
+            |error: Box<dyn std::error::Error + Send + Sync>| FleetError::request("list the apps")(error);
+        let keys = self.apps.keys().await.map_err(|error| failed(error.into()))?;
+        let keys: Vec<String> = keys.try_collect().await.map_err(|error| failed(error.into()))?;
+        let mut names: Vec<_> = keys.iter().filter_map(|key| Kind::App.name(key)).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Writes the record of an app, if the last one has this revision; `None`: if there is none. The revision of the new one.
+    ///
+    /// # Errors
+    /// [`FleetError::Conflict`], if the last one has another revision; see [`FleetError`] for others.
+    pub async fn publish(&self, app: &str, record: &Record, last: Option<u64>) -> Result<u64, FleetError> {
+        let key = Kind::App.key(app);
+        let value = self.message(&format!("the record of {app}"), record)?;
+        let conflict = || FleetError::Conflict { app: app.to_owned() };
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            FleetError::request(format!("write {key}"))(error)
+        };
+        match last {
+            Some(revision) => {
+                self.apps.update(&key, value, revision).await.map_err(|error| match error.kind() {
+                    UpdateErrorKind::WrongLastRevision => conflict(),
+                    _ => failed(error.into()),
+                })
+            }
+            None => self.apps.create(&key, value).await.map_err(|error| match error.kind() {
+                CreateErrorKind::AlreadyExists => conflict(),
+                _ => failed(error.into()),
+            }),
+        }
+    }
+
+    /// All records, and each that is written from now on.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub async fn watch_records(
+        &self,
+    ) -> Result<impl Stream<Item = Result<Seen<Record>, FleetError>> + Unpin + use<>, FleetError> {
+        let watch = self.apps.watch_with_history(Kind::App.all()).await;
+        let watch = watch.map_err(|error| FleetError::request("watch the apps")(error.into()))?;
+        Ok(watch.map(|entry| seen(Kind::App, entry)))
+    }
+
+    /// A value as a message.
+    pub(super) fn message(&self, what: &str, value: &impl serde::Serialize) -> Result<Bytes, FleetError> {
+        let failed = |reason| FleetError::Value { key: what.to_owned(), reason };
+        let text = serde_json::to_vec(value).map_err(failed)?;
+        let limit = self.max_payload();
+        if text.len() > limit {
+            return Err(FleetError::TooLarge { what: what.to_owned(), size: text.len(), limit });
+        }
+        Ok(text.into())
+    }
+}
+
+/// An entry of a watched bucket.
+pub(super) fn seen<T: serde::de::DeserializeOwned, E: std::error::Error + Send + Sync + 'static>(
+    kind: Kind,
+    entry: Result<Entry, E>,
+) -> Result<Seen<T>, FleetError> {
+    let entry = entry.map_err(|error| FleetError::request("watch a bucket")(error.into()))?;
+    let name = kind.name(&entry.key).unwrap_or_default();
+    let value = match entry.operation {
+        Operation::Put => Some(parsed(&entry.key, &entry.value)?),
+        Operation::Delete | Operation::Purge => None,
+    };
+    Ok(Seen { name, revision: entry.revision, value })
+}
+
+pub(super) fn parsed<T: serde::de::DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, FleetError> {
+    serde_json::from_slice(value).map_err(|reason| FleetError::Value { key: key.to_owned(), reason })
+}

@@ -1,0 +1,90 @@
+//! What a host reports of itself.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What a host of a fleet reports of itself: the value of the key `host.NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence {
+    /// Its name in the fleet.
+    pub host: String,
+    /// What tells its process from others with the same name.
+    pub instance: String,
+    /// The URLs of its HTTP server.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// Its labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// The version of Atoll.
+    pub atoll: String,
+    /// When its process started, in milliseconds since 1970.
+    pub started_ms: u64,
+    /// The revision of the last record that it has seen.
+    pub seen: u64,
+    /// The apps whose records it is carrying out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<String>,
+    /// The versions that it got from the fleet and does not serve, by the names of the apps.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, RefusedVersion>,
+    /// Its apps.
+    #[serde(default)]
+    pub apps: BTreeMap<String, AppPresence>,
+    /// Whether the apps are left out, because they do not fit into a message of the NATS server.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub apps_left_out: bool,
+}
+
+/// What a host reports of an app.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppPresence {
+    /// The id of the version that is the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The number of the serving generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// The phase of the app, as in `atoll ls`.
+    pub phase: String,
+    /// The requests that failed, the workers that ended and the faults since the version is the current one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub errors: u64,
+}
+
+/// A version that a host got from the fleet and does not serve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RefusedVersion {
+    /// Its id; empty: the removal of the app.
+    pub version: String,
+    /// The revision of the record by which the host got it.
+    pub revision: u64,
+    /// Why.
+    pub reason: String,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Presence {
+    /// Whether the host has carried out or refused the record of an app with this revision.
+    pub(super) fn has_handled(&self, app: &str, revision: u64) -> bool {
+        self.seen >= revision && self.pending.iter().all(|pending| pending != app)
+    }
+}
+
+#[cfg(feature = "fleet")]
+impl AppPresence {
+    /// Whether the version is the current one, and not known to be broken.
+    pub(super) fn serves(&self, version: &str) -> bool {
+        self.version.as_deref() == Some(version) && self.broken_phase().is_none()
+    }
+
+    /// The phase, if it is one in which the app answers no request.
+    pub(super) fn broken_phase(&self) -> Option<&str> {
+        matches!(&*self.phase, "failed" | "blocked").then_some(&*self.phase)
+    }
+}

@@ -1,0 +1,317 @@
+//! What a fleet knows of an app.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::limits::MAX_HISTORY;
+use crate::config::Entry;
+use crate::deploy::SharedLibrary;
+
+/// What a fleet knows of an app: the value of the key `app.NAME`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// What the hosts of the wave are to have.
+    pub target: Target,
+    /// The hosts that are to have the target. The others are to have what was the target before.
+    pub wave: Wave,
+    /// What was the target before, the last first: at most [`MAX_HISTORY`].
+    #[serde(default)]
+    pub history: Vec<Target>,
+    /// Why the last rollout went back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// When this was written, in milliseconds since 1970.
+    pub changed_ms: u64,
+}
+
+/// What hosts are to have of an app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// This version.
+    Version(Release),
+    /// Nothing: the app was removed.
+    Removed(Removal),
+    /// What they had before they got the version with this id.
+    Withdrawn(String),
+}
+
+/// A version that was deployed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Release {
+    /// Its id, as in `atoll versions`.
+    pub version: String,
+    /// The BLAKE3 hash of its library's file, in hexadecimal: its name in the object store.
+    pub library: String,
+    /// The shared libraries that it needs.
+    #[serde(default)]
+    pub libraries: Vec<SharedLibrary>,
+    /// The app's entry in apps.json, without `name` and `path`.
+    #[serde(default)]
+    pub entry: Entry,
+    /// A note.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// Who deployed it.
+    pub by: String,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// That an app was removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removal {
+    /// Who removed it.
+    pub by: String,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// The hosts that are to have the target of a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wave {
+    /// All, also those that join later.
+    All,
+    /// These.
+    Hosts(Vec<String>),
+}
+
+/// Why a rollout went back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Failure {
+    /// The version that was rolled out.
+    pub version: String,
+    /// The host.
+    pub host: String,
+    /// What was wrong there.
+    pub reason: String,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// Another version is being rolled out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the rollout of the version {version} by {by} is under way; wait for it, deploy the same version to resume it, or go back with \
+    `atoll rollback {app} --fleet`"
+)]
+pub struct UnderWay {
+    app: String,
+    version: String,
+    by: String,
+}
+
+/// There is no version to go back to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the fleet has no earlier version of {0}")]
+pub struct NoRelease(String);
+
+impl Wave {
+    /// Whether a host is in it.
+    pub fn has(&self, host: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Hosts(hosts) => hosts.iter().any(|name| name == host),
+        }
+    }
+}
+
+impl Target {
+    /// The version.
+    pub fn release(&self) -> Option<&Release> {
+        match self {
+            Self::Version(release) => Some(release),
+            Self::Removed(_) | Self::Withdrawn(_) => None,
+        }
+    }
+
+    fn is_version(&self, id: &str) -> bool {
+        self.release().is_some_and(|release| release.version == id)
+    }
+}
+
+impl Record {
+    /// What a host is to have; `None`: what it has.
+    pub fn wanted(&self, host: &str) -> Option<&Target> {
+        if self.wave.has(host) { Some(&self.target) } else { self.history.first() }
+    }
+
+    /// That of a version which is rolled out to these hosts first, after `before`; `None`: it is the target already, so that its
+    /// rollout is resumed.
+    ///
+    /// # Errors
+    /// Another version is being rolled out.
+    pub fn begin(
+        before: Option<&Self>,
+        app: &str,
+        release: Release,
+        wave: Wave,
+    ) -> Result<Option<Self>, UnderWay> {
+        let changed_ms = release.at_ms;
+        let Some(before) = before else {
+            let target = Target::Version(release);
+            return Ok(Some(Self { target, wave, history: Vec::new(), failure: None, changed_ms }));
+        };
+        if before.target.is_version(&release.version) {
+            return Ok(None);
+        }
+        if let (Target::Version(running), Wave::Hosts(_)) = (&before.target, &before.wave) {
+            let (version, by) = (running.version.clone(), running.by.clone());
+            return Err(UnderWay { app: app.to_owned(), version, by });
+        }
+        Ok(Some(before.with(Target::Version(release), wave, changed_ms)))
+    }
+
+    /// The same target for these hosts.
+    #[must_use]
+    pub fn extended(&self, wave: Wave, now_ms: u64) -> Self {
+        Self { wave, changed_ms: now_ms, ..self.clone() }
+    }
+
+    /// After the rollout of the target has failed: all hosts are to have what they had before it.
+    #[must_use]
+    pub fn gone_back(&self, host: &str, reason: &str, now_ms: u64) -> Self {
+        let version = self.target.release().map(|release| release.version.clone()).unwrap_or_default();
+        let mut history = self.history.clone();
+        let target = if history.is_empty() { Target::Withdrawn(version.clone()) } else { history.remove(0) };
+        let failure = Failure { version, host: host.to_owned(), reason: reason.to_owned(), at_ms: now_ms };
+        Self { target, wave: Wave::All, history, failure: Some(failure), changed_ms: now_ms }
+    }
+
+    /// With the last version before the target, on all hosts.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn rolled_back(&self, app: &str, now_ms: u64) -> Result<Self, NoRelease> {
+        let found = self.history.iter().position(|past| past.release().is_some());
+        let at = found.ok_or_else(|| NoRelease(app.to_owned()))?;
+        let mut history = self.history.clone();
+        let target = history.remove(at);
+        history.drain(..at);
+        Ok(Self { target, wave: Wave::All, history, failure: None, changed_ms: now_ms })
+    }
+
+    /// With the app removed from all hosts.
+    #[must_use]
+    pub fn removed(before: Option<&Self>, by: &str, now_ms: u64) -> Self {
+        let target = Target::Removed(Removal { by: by.to_owned(), at_ms: now_ms });
+        match before {
+            Some(before) => before.with(target, Wave::All, now_ms),
+            None => Self { target, wave: Wave::All, history: Vec::new(), failure: None, changed_ms: now_ms },
+        }
+    }
+
+    /// With another target after this one.
+    fn with(&self, target: Target, wave: Wave, changed_ms: u64) -> Self {
+        let is_new = |past: &&Target| match target.release() {
+            Some(release) => !past.is_version(&release.version),
+            None => true,
+        };
+        // What was withdrawn is nothing to go back to.
+        let last = Some(&self.target).filter(|last| !matches!(last, Target::Withdrawn(_)));
+        let history =
+            last.into_iter().chain(&self.history).filter(is_new).take(MAX_HISTORY).cloned().collect();
+        Self { target, wave, history, failure: None, changed_ms }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::fleet) fn release(version: &str) -> Release {
+        Release {
+            version: version.to_owned(),
+            library: String::new(),
+            libraries: Vec::new(),
+            entry: Entry::new(),
+            note: None,
+            by: "ann".to_owned(),
+            at_ms: 1,
+        }
+    }
+
+    pub(in crate::fleet) fn begun(before: Option<&Record>, version: &str, wave: Wave) -> Record {
+        Record::begin(before, "app", release(version), wave).unwrap().unwrap()
+    }
+
+    fn id(target: Option<&Target>) -> Option<&str> {
+        Some(&target?.release()?.version)
+    }
+
+    #[test]
+    fn hosts_outside_of_the_wave_keep_what_was_there_before() {
+        let first = begun(None, "1", Wave::Hosts(vec!["a".into()]));
+        assert_eq!((id(first.wanted("a")), first.wanted("b")), (Some("1"), None));
+        let all = first.extended(Wave::All, 2);
+        let second = begun(Some(&all), "2", Wave::Hosts(vec!["a".into()]));
+        assert_eq!((id(second.wanted("a")), id(second.wanted("b"))), (Some("2"), Some("1")));
+    }
+
+    #[test]
+    fn one_rollout_at_a_time() {
+        let running = begun(None, "1", Wave::Hosts(vec!["a".into()]));
+        let other = Record::begin(Some(&running), "app", release("2"), Wave::All);
+        let message = other.unwrap_err().to_string();
+        assert!(
+            message.contains("version 1 by ann") && message.contains("atoll rollback app --fleet"),
+            "{message}"
+        );
+        assert_eq!(Record::begin(Some(&running), "app", release("1"), Wave::All), Ok(None), "it is resumed");
+    }
+
+    #[test]
+    fn a_failure_goes_back_to_what_was_there() {
+        let one = begun(None, "1", Wave::All);
+        let two = begun(Some(&one), "2", Wave::Hosts(vec!["a".into()]));
+        let back = two.gone_back("a", "it panicked", 9);
+        assert_eq!((id(Some(&back.target)), &back.wave), (Some("1"), &Wave::All));
+        let failure = back.failure.clone().unwrap();
+        assert_eq!((&*failure.version, &*failure.host, &*failure.reason), ("2", "a", "it panicked"));
+        assert_eq!(begun(Some(&back), "3", Wave::All).failure, None);
+
+        let new = one.gone_back("a", "x", 9);
+        assert_eq!(new.target, Target::Withdrawn("1".into()));
+        assert!(begun(Some(&new), "2", Wave::All).history.is_empty());
+
+        let removed = Record::removed(Some(&one), "ann", 3);
+        let again = begun(Some(&removed), "4", Wave::All);
+        assert_eq!(again.gone_back("a", "x", 9).target, removed.target);
+    }
+
+    #[test]
+    fn a_rollback_finds_the_last_version() {
+        let one = begun(None, "1", Wave::All);
+        assert!(one.rolled_back("app", 2).is_err());
+        let two = begun(Some(&one), "2", Wave::All);
+        let back = two.rolled_back("app", 2).unwrap();
+        assert_eq!((id(Some(&back.target)), back.history.len()), (Some("1"), 0));
+        let removed = Record::removed(Some(&two), "ann", 3);
+        assert_eq!(id(Some(&removed.rolled_back("app", 4).unwrap().target)), Some("2"));
+        assert_eq!(Record::removed(None, "ann", 3).rolled_back("app", 4), Err(NoRelease("app".into())));
+    }
+
+    #[test]
+    fn the_history_is_limited_and_has_each_version_once() {
+        let mut record = begun(None, "0", Wave::All);
+        for version in 1..20 {
+            record = begun(Some(&record), &version.to_string(), Wave::All);
+        }
+        assert_eq!(record.history.len(), MAX_HISTORY);
+        assert_eq!(id(record.history.first()), Some("18"));
+        let again = begun(Some(&record), "18", Wave::All);
+        assert_eq!(again.history.iter().filter(|past| past.is_version("18")).count(), 0);
+        assert_eq!(id(again.history.first()), Some("19"));
+    }
+
+    #[test]
+    fn a_record_is_json_that_people_can_read() {
+        let mut record = begun(None, "1", Wave::Hosts(vec!["a".into()]));
+        record.history.push(Target::Removed(Removal { by: "ann".into(), at_ms: 0 }));
+        let text = serde_json::to_string(&record).unwrap();
+        assert!(text.contains(r#""target":{"version":{"version":"1""#), "{text}");
+        assert!(text.contains(r#""wave":{"hosts":["a"]}"#), "{text}");
+        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+    }
+}

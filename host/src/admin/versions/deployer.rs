@@ -60,7 +60,7 @@ impl Deployer {
         })
     }
 
-    /// Ends what goes on by itself when the guard is dropped.
+    /// Ends the rollouts that are under way in this process when the guard is dropped.
     pub(in crate::admin) fn end_with(&self) -> DropGuard {
         self.ended.clone().drop_guard()
     }

@@ -187,6 +187,7 @@ impl Versions {
     ///
     /// # Errors
     /// The list cannot be written.
+    #[cfg(feature = "fleet")]
     pub(crate) fn removed(&self, app: &str) -> Result<(), VersionError> {
         self.change(app, |index| {
             index.current = None;

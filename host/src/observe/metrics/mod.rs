@@ -80,6 +80,7 @@ impl Metrics {
     }
 
     /// The responses with status 500 or above, and the workers that exited unexpectedly, since the version is the current one.
+    #[cfg(feature = "fleet")]
     pub(crate) fn errors_of_version(&self) -> u64 {
         self.errors().saturating_sub(self.errors_before.load(Ordering::Relaxed))
     }

@@ -4,14 +4,16 @@
 
 mod installed;
 mod nats;
+mod openapi;
 mod support;
 
 use std::path::PathBuf;
 
 use atoll_host::internal::fleet::nats::{Fleet, FleetError};
 use nats::{Nats, status, wait_for_text};
+use openapi::{Answers, FLEET};
 use serde_json::{Value, json};
-use support::{Ended, Host, Launch, contains, versioned, wait_until};
+use support::{Call, Connection, Ended, Host, Launch, contains, versioned, wait_until};
 
 fn program() -> Option<PathBuf> {
     installed::all(["nats-server"]).map(|[program]| program)
@@ -47,7 +49,8 @@ fn with_fleet<T>(
 fn a_deployment_reaches_all_hosts_also_one_that_joins_later_and_a_removal_as_well() {
     let Some(program) = program() else { return };
     let nats = Nats::start(&program);
-    let (a, b) = (nats.host("a"), nats.host("b"));
+    let a = nats.launch("a", json!({})).args(["--admin", "127.0.0.1:0"]).start();
+    let b = nats.host("b");
     nats.wait_for_hosts(&a, &["a", "b"]);
     let seen = status(&a);
     assert_eq!((&seen["host"], &seen["connected"]), (&json!("a"), &json!(true)));
@@ -65,6 +68,9 @@ fn a_deployment_reaches_all_hosts_also_one_that_joins_later_and_a_removal_as_wel
     let version = shown["version"].as_str().unwrap().to_owned();
     assert!(shown["by"].as_str().unwrap().starts_with("ann@"), "{shown}");
     assert!(shown["hosts"].as_array().unwrap().iter().all(|host| host["version"] == *version), "{shown}");
+    let [document, answer] = ["/api/v1/openapi.json", FLEET]
+        .map(|path| Connection::open(a.admin()).unwrap().call(&Call::get(path)).unwrap().json());
+    Answers::of(&document, FLEET).unwrap().check(&answer);
     let table = succeeded(a.again("ls").arg("--fleet").run());
     contains(&table, &["zone=z", &version, "2 of 2", "up to date"]);
 

@@ -225,7 +225,8 @@ impl Drop for Heap {
 /// mimalloc's defaults are made for one big heap. With transparent huge pages off and smaller arenas, a heap of a
 /// small app takes a tenth of the memory, and it goes back to the system when the heap is destroyed. What is free goes back
 /// after a tenth of a second instead of a second: an app that faults, or is reloaded, again and again frees megabytes each
-/// time. They have to be set before mimalloc is first asked for memory. Huge pages are off for the process, and for those that it starts.
+/// time. They have to be set before mimalloc is first asked for memory. Huge pages are off for the process, and for those that
+/// it starts.
 pub(crate) fn set_options() {
     // From `mi_option_t` in mimalloc 3.3's `mimalloc.h`.
     const PURGE_DELAY_MS: c_int = 15;

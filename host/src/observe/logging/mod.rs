@@ -21,9 +21,8 @@ use self::sink::Sink;
 use crate::observe::app_log::AppLog;
 use crate::observe::text;
 
-/// Excludes the HTTP server's records about its threads, which do not help operators, those of the NATS client, whose errors the host
-/// reports, and those about bad requests, which
-/// would let any client fill the log with errors.
+/// Excludes the HTTP server's records about its threads, which do not help operators, those of the NATS client, whose errors the
+/// host reports, and those about bad requests, which would let any client fill the log with errors.
 const SERVER: &str = "info,actix_server=warn,actix_http=off,async_nats=off";
 
 /// In development, builds and reloads are said otherwise.

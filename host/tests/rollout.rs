@@ -233,7 +233,7 @@ fn a_rollout_continues_in_the_host_that_takes_over() {
     wait_until("the rollout begins", || rollout(&server)["state"] == "running");
     drop(push);
     let address = server.host.address();
-    // Each on a connection of its own, as the old host closes those that it has.
+    // Each on a new connection, as the old host closes those that it has.
     let client = |number: u32| {
         let call = Call::get("/apps/app/").header("x-client", number.to_string());
         let reply = Connection::open(address).unwrap().call(&call).unwrap();

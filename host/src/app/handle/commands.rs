@@ -95,7 +95,7 @@ impl App {
         asked.await.unwrap_or_else(|_| Err(Unavailable::Closing.to_string()))
     }
 
-    /// Says that a build has made another library of its crate, or none: see [`Library`](crate::Library). `since` is
+    /// Takes note that a build has made another library of its crate, or none: see [`Library`](crate::Library). `since` is
     /// when the sources were changed.
     pub fn rebuilt(&self, since: Instant) {
         self.tell(Command::Rebuilt(since));

@@ -1,13 +1,18 @@
 //! Long runs against the real command: `cargo soak reload`, `idle`, `streams`, `preflight`, `faults`, `pool`, `takeover`, `usage`,
-//! `chaos`.
+//! `fleet`, `chaos`.
 //!
 //! Each prints a table of what it counted, and fails when the books do not balance.
 
+#[path = "../../../host/tests/installed/mod.rs"]
+mod installed;
+#[path = "../../../host/tests/nats/mod.rs"]
+mod nats;
 #[path = "../../../host/tests/support/mod.rs"]
 mod support;
 
 mod chaos;
 mod faults;
+mod fleet;
 mod idle;
 mod isolation;
 mod load;
@@ -50,6 +55,8 @@ enum Command {
     Usage(usage::Args),
     /// Reuses the connections of a load balancer after random pauses.
     Pool(pool::Args),
+    /// Has the hosts of a fleet fail, with their servers and networks, while an app is deployed.
+    Fleet(fleet::Args),
     /// Does everything that may go wrong, at random, with a seed.
     Chaos(chaos::Args),
 }
@@ -65,6 +72,7 @@ fn main() -> ExitCode {
         Command::Takeover(args) => takeover::run(&args),
         Command::Usage(args) => usage::run(&args),
         Command::Pool(args) => pool::run(&args),
+        Command::Fleet(args) => fleet::run(&args),
         Command::Chaos(args) => chaos::run(&args),
     };
     match ran {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -28,6 +29,9 @@ const MAX_NAME: usize = 64;
 /// The most labels of a host.
 pub(crate) const MAX_LABELS: usize = 32;
 
+/// How many copies NATS can keep of a bucket.
+const REPLICAS: RangeInclusive<u64> = 1..=5;
+
 /// The longest label, in bytes: its name, or its value.
 pub(crate) const MAX_LABEL: usize = 256;
 
@@ -52,6 +56,8 @@ pub struct FleetSettings {
     pub credentials: Option<PathBuf>,
     /// What TLS connections to NATS use.
     pub tls: Option<FleetTls>,
+    /// How many servers keep a copy of what the fleet stores, where it is not stored yet: 1 to 5.
+    pub replicas: usize,
     /// What tells this host from others, for people.
     pub labels: BTreeMap<String, String>,
     /// The name of this host. `None`: that of the machine.
@@ -130,6 +136,7 @@ impl FleetSettings {
             nats,
             credentials: None,
             tls: None,
+            replicas: 1,
             labels: BTreeMap::new(),
             host: None,
         }
@@ -169,6 +176,7 @@ pub(super) fn read(node: &Node<'_>, base_dir: &Path) -> Option<FleetSettings> {
         }
         Some(FleetTls { ca, certificate: cert.zip(key) })
     });
+    let replicas = fields.optional("replicas", |node| node.whole(&REPLICAS, "copies", ""));
     let labels = fields.optional("labels", read_labels);
     let host = fields.optional("host", |node| node.text(HOST_EXPECTED, is_app_name));
     fields.finish();
@@ -177,6 +185,7 @@ pub(super) fn read(node: &Node<'_>, base_dir: &Path) -> Option<FleetSettings> {
         nats: nats?,
         credentials,
         tls,
+        replicas: replicas.unwrap_or(1),
         labels: labels.unwrap_or_default(),
         host,
     })
@@ -245,6 +254,13 @@ pub(super) fn schema() -> Schema {
                 "dependentRequired": { "cert": ["key"], "key": ["cert"] },
                 "additionalProperties": false,
             },
+            "replicas": {
+                "description": "How many servers of the NATS cluster keep a copy of what the fleet stores. It counts for the buckets that this host creates.",
+                "type": "integer",
+                "minimum": REPLICAS.start(),
+                "maximum": REPLICAS.end(),
+                "default": 1,
+            },
             "labels": {
                 "description": "What tells this host from others, such as its zone. `atoll ls --fleet` shows it.",
                 "type": "object",
@@ -283,8 +299,10 @@ mod tests {
         let fleet = parse(json!({
             "name": "prod", "nats": ["nats://u:secret@10.0.0.5:4222", "tls://[::1]"], "credentials": "host.creds",
             "tls": { "ca": "ca.pem", "cert": "/etc/c.pem", "key": "k.pem" }, "labels": { "zone": "a" }, "host": "a.b",
+            "replicas": 3,
         }));
         let fleet = fleet.unwrap();
+        assert_eq!(fleet.replicas, 3);
         assert_eq!((fleet.name.as_str(), fleet.host_name().as_str()), ("prod", "a.b"));
         assert_eq!(fleet.credentials.as_deref(), Some(Path::new("/srv/host.creds")));
         let tls = fleet.tls.clone().unwrap();
@@ -319,6 +337,7 @@ mod tests {
                 "fleet.labels.a: expected a text of 1 to 256",
             ),
             (json!({ "nats": ["nats://a"], "labels": many }), "fleet.labels: expected at most 32 labels"),
+            (json!({ "nats": ["nats://a"], "replicas": 6 }), "fleet.replicas: expected a whole number"),
             (json!({ "nats": ["nats://a"], "nas": 1 }), "fleet.nas: unknown field"),
         ] {
             let errors = parse(fleet).unwrap_err();

@@ -29,13 +29,36 @@ impl Kind {
 
     /// The key with a name.
     pub(super) fn key(self, name: &str) -> String {
-        format!("{}{}", self.prefix(), name.replace('.', "="))
+        format!("{}{}", self.prefix(), escaped(name))
     }
 
     /// The name in a key; `None`: it is of another kind.
     pub(super) fn name(self, key: &str) -> Option<String> {
-        key.strip_prefix(self.prefix()).map(|name| name.replace('=', "."))
+        key.strip_prefix(self.prefix()).map(unescaped)
     }
+}
+
+/// The key of an app on a host.
+pub(super) fn app_on_host(host: &str, app: &str) -> String {
+    format!("{}.{}", escaped(host), escaped(app))
+}
+
+/// What the keys of all apps of a host match.
+pub(super) fn apps_of_host(host: &str) -> String {
+    format!("{}.*", escaped(host))
+}
+
+/// The host and the app in a key.
+pub(super) fn host_and_app(key: &str) -> Option<(String, String)> {
+    key.split_once('.').map(|(host, app)| (unescaped(host), unescaped(app)))
+}
+
+fn escaped(name: &str) -> String {
+    name.replace('.', "=")
+}
+
+fn unescaped(name: &str) -> String {
+    name.replace('=', ".")
 }
 
 #[cfg(test)]
@@ -51,5 +74,10 @@ mod tests {
             assert_eq!(Kind::Host.name(&key), None);
         }
         assert_eq!(Kind::App.key("shop"), "app.shop");
+        let key = app_on_host("host.b", "a.b");
+        assert_eq!(key, "host=b.a=b");
+        assert!(key.starts_with(apps_of_host("host.b").trim_end_matches('*')));
+        assert_eq!(host_and_app(&key), Some(("host.b".into(), "a.b".into())));
+        assert_eq!(host_and_app("host"), None);
     }
 }

@@ -17,6 +17,21 @@ pub const MAX_HISTORY: usize = 8;
 /// How many apps a host fetches, starts or removes at a time, when the fleet changes them.
 pub(crate) const CONCURRENT_TASKS: usize = 4;
 
+/// How many apps a host writes into its report at a time.
+#[cfg(feature = "fleet")]
+pub(crate) const CONCURRENT_WRITES: usize = 64;
+
+/// How many chunks of a library are sent before the NATS server has confirmed the first of them.
+#[cfg(feature = "fleet")]
+pub(crate) const UPLOAD_WINDOW: usize = 16;
+
+/// How long a host waits for a library that is not in the object store, before it refuses the version.
+#[cfg(feature = "fleet")]
+pub(crate) const LIBRARY_WAIT: Duration = Duration::from_secs(3);
+
+/// How long someone who asks for the fleet waits at most until the apps of its hosts are read.
+pub(crate) const READ_LIMIT: Duration = Duration::from_secs(3);
+
 /// How many bytes of the reason why a host refuses a version are in its presence.
 pub(crate) const MAX_REASON: usize = 1000;
 

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::limits::READ_LIMIT;
 use super::members::Members;
+use super::presence::{AppPresence, Presence};
 use super::record::Record;
 use super::status::{FleetStatus, view};
 use crate::config::FleetSettings;
@@ -16,6 +21,10 @@ pub(crate) struct Membership {
     settings: Arc<FleetSettings>,
     host: Arc<str>,
     seen: Arc<Mutex<Seen>>,
+    /// How often someone has asked for the apps of the hosts.
+    asked: Arc<watch::Sender<u64>>,
+    /// The last time for which they were read.
+    read: Arc<watch::Sender<u64>>,
 }
 
 /// What the host has last seen.
@@ -26,6 +35,8 @@ struct Seen {
     since_ms: u64,
     members: Members,
     records: BTreeMap<String, Record>,
+    /// The apps of the hosts, as they were when someone asked for them.
+    apps: BTreeMap<String, BTreeMap<String, AppPresence>>,
     /// The URLs of the host's own HTTP server.
     addresses: Vec<String>,
 }
@@ -38,12 +49,15 @@ impl Membership {
             since_ms: now_ms(),
             members: Members::default(),
             records: BTreeMap::new(),
+            apps: BTreeMap::new(),
             addresses: Vec::new(),
         };
         Self {
             host: settings.host_name().into(),
             settings: Arc::new(settings),
             seen: Arc::new(Mutex::new(seen)),
+            asked: Arc::default(),
+            read: Arc::default(),
         }
     }
 
@@ -56,10 +70,30 @@ impl Membership {
         self.seen().addresses = addresses;
     }
 
-    /// The fleet, as this host sees it.
-    pub(crate) fn status(&self) -> FleetStatus {
+    /// The fleet, as this host sees it now; as it last saw it, if NATS does not answer.
+    pub(crate) async fn current(&self) -> FleetStatus {
+        if self.seen().away.is_none() {
+            let mut number = 0;
+            self.asked.send_modify(|asked| {
+                *asked += 1;
+                number = *asked;
+            });
+            let mut read = self.read.subscribe();
+            // Then the status is the last one; the host notices by itself if it has lost the connection.
+            let _ = timeout(READ_LIMIT, read.wait_for(|read| *read >= number)).await;
+        }
+        self.status()
+    }
+
+    fn status(&self) -> FleetStatus {
         let seen = self.seen();
-        let (hosts, apps) = view(&seen.members.living(Instant::now()), &seen.records);
+        let living = seen.members.living(Instant::now());
+        let with_apps = |host: &&Presence| {
+            let apps = seen.apps.get(&host.host).cloned().unwrap_or_default();
+            Presence { apps, ..(*host).clone() }
+        };
+        let hosts: Vec<_> = living.iter().map(with_apps).collect();
+        let (hosts, apps) = view(&hosts.iter().collect::<Vec<_>>(), &seen.records);
         FleetStatus {
             name: self.settings.name.clone(),
             host: self.host.to_string(),
@@ -105,6 +139,17 @@ impl Membership {
     /// Changes what is known of the hosts.
     pub(crate) fn members<T>(&self, change: impl FnOnce(&mut Members) -> T) -> T {
         change(&mut self.seen().members)
+    }
+
+    /// How often someone has asked for the apps of the hosts.
+    pub(crate) fn asked(&self) -> watch::Receiver<u64> {
+        self.asked.subscribe()
+    }
+
+    /// Takes note of the apps of the hosts, for those who had asked for them by this time.
+    pub(crate) fn set_apps(&self, apps: BTreeMap<String, BTreeMap<String, AppPresence>>, asked: u64) {
+        self.seen().apps = apps;
+        self.read.send_modify(|read| *read = (*read).max(asked));
     }
 
     /// Takes note of the record of an app.

@@ -30,15 +30,16 @@ pub struct Presence {
     /// The versions that it got from the fleet and does not serve, by the names of the apps.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refused: BTreeMap<String, RefusedVersion>,
-    /// Its apps.
+    /// The revision of the last of its apps that it has written. It grows whenever something of an app changes.
     #[serde(default)]
+    pub apps_revision: u64,
+    /// Its apps, as far as they are known: each is the value of a key `HOST.APP`, so that a change of one is a small message, and a
+    /// host that looks after itself alone reads none.
+    #[serde(skip)]
     pub apps: BTreeMap<String, AppPresence>,
-    /// Whether the apps are left out, because they do not fit into a message of the NATS server.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub apps_left_out: bool,
 }
 
-/// What a host reports of an app.
+/// What a host reports of an app: the value of the key `HOST.APP`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppPresence {
     /// The id of the version that is the current one.

@@ -45,8 +45,6 @@ pub struct FleetHost {
     pub apps: usize,
     /// The number of apps that are not what they should be.
     pub out_of_date: usize,
-    /// Whether it has too many apps for a message of the NATS server, so that nothing is known of them.
-    pub apps_left_out: bool,
 }
 
 /// An app of a fleet, or of some of its hosts.
@@ -111,15 +109,13 @@ pub(super) fn view(
             started_ms: host.started_ms,
             apps: host.apps.len(),
             out_of_date: apps.iter().flat_map(|app| &app.hosts).filter(differs).count(),
-            apps_left_out: host.apps_left_out,
         }
     });
     (hosts.collect(), apps)
 }
 
 fn app(name: &str, record: Option<&Record>, hosts: &[&Presence]) -> FleetApp {
-    let known = hosts.iter().filter(|host| !host.apps_left_out);
-    let hosts = known.filter_map(|host| on_host(host, name, record));
+    let hosts = hosts.iter().filter_map(|host| on_host(host, name, record));
     let target = record.map(|record| &record.target);
     let release = target.and_then(Target::release);
     let removal = target.and_then(|target| match target {

@@ -175,7 +175,7 @@ pub(super) mod tests {
             pending: Vec::new(),
             refused: BTreeMap::new(),
             apps: BTreeMap::from([("app".to_owned(), app)]),
-            apps_left_out: false,
+            apps_revision: 0,
         }
     }
 

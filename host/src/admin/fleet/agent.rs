@@ -1,12 +1,13 @@
 //! A host in its fleet.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{Fuse, FusedFuture, LocalBoxFuture};
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -16,8 +17,8 @@ use crate::admin::state::State;
 use crate::admin::versions::Deployer;
 use crate::fleet::nats::{Fleet, FleetError, Seen};
 use crate::fleet::{
-    ANNOUNCE_PAUSE, CONCURRENT_TASKS, FIRST_PAUSE, HEARTBEAT, LONGEST_PAUSE, Membership, Presence, Record,
-    RefusedVersion, Target,
+    ANNOUNCE_PAUSE, AppPresence, CONCURRENT_TASKS, FIRST_PAUSE, HEARTBEAT, LONGEST_PAUSE, Membership,
+    Presence, Record, RefusedVersion, Target,
 };
 use crate::observe::events::EventKind;
 
@@ -37,8 +38,19 @@ pub(super) struct Agent {
     refused: HashMap<String, RefusedVersion>,
     /// The revision of the last record that was seen over this connection.
     seen: u64,
+    /// Whether something happened to a record that the host has not reported yet. Someone who deploys waits for that.
+    is_news: bool,
     waiting: VecDeque<String>,
     busy: HashSet<String>,
+}
+
+/// What this host has written of itself.
+#[derive(Default)]
+struct Announced {
+    apps: BTreeMap<String, AppPresence>,
+    apps_revision: u64,
+    /// The presence, when, and with which revision.
+    presence: Option<(Presence, Instant, u64)>,
 }
 
 type Work<'a> = LocalBoxFuture<'a, (String, u64, Outcome)>;
@@ -53,6 +65,7 @@ impl Agent {
             handled: HashMap::new(),
             refused: HashMap::new(),
             seen: 0,
+            is_news: false,
             waiting: VecDeque::new(),
             busy: HashSet::new(),
         }
@@ -98,7 +111,11 @@ impl Agent {
         let mut hosts = fleet.watch_presences().await?;
         let mut events = self.worker.state.events.follow();
         let mut works: FuturesUnordered<Work<'_>> = FuturesUnordered::new();
-        let mut announced: Option<(Presence, Instant, u64)> = None;
+        let apps = fleet.apps_of_host(self.fleet.host()).await?;
+        let mut announced = Announced { apps, ..Announced::default() };
+        let mut asked = self.fleet.asked();
+        asked.mark_changed();
+        let mut reading = pin!(Fuse::terminated());
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // What was under way ended with the last connection.
@@ -116,7 +133,7 @@ impl Agent {
                     None => return Ok(()),
                 },
                 seen = hosts.next() => match seen {
-                    Some(Ok(seen)) => self.note_host(seen, announced.as_ref().map(|(_, _, revision)| *revision)),
+                    Some(Ok(seen)) => self.note_host(seen, announced.presence.as_ref().map(|(.., revision)| *revision)),
                     Some(Err(error @ FleetError::Value { .. })) => log::error!("{error}"),
                     Some(Err(error)) => return Err(error),
                     None => return Ok(()),
@@ -129,7 +146,15 @@ impl Agent {
                     Err(RecvError::Closed) => return Ok(()),
                 },
                 Some((app, revision, outcome)) = works.next() => self.note_outcome(app, revision, outcome)?,
+                Ok(()) = asked.changed(), if reading.is_terminated() => {
+                    let number = *asked.borrow_and_update();
+                    reading.set(fleet.apps_of_hosts().map(move |apps| (apps, number)).fuse());
+                },
+                (apps, number) = &mut reading => self.fleet.set_apps(apps?, number),
                 _ = look.tick() => self.announce(fleet, &mut announced).await?,
+            }
+            if self.is_news {
+                look.reset_immediately();
             }
             while works.len() < CONCURRENT_TASKS
                 && let Some(work) = self.next_work(fleet)
@@ -155,6 +180,7 @@ impl Agent {
     fn note_record(&mut self, seen: Seen<Record>) {
         let Seen { name: app, revision, value } = seen;
         self.seen = self.seen.max(revision);
+        self.is_news = true;
         // A key that is missing removes nothing.
         let Some(record) = value else { return };
         self.fleet.set_record(&app, record.clone());
@@ -186,6 +212,7 @@ impl Agent {
 
     fn note_outcome(&mut self, app: String, revision: u64, outcome: Outcome) -> Result<(), FleetError> {
         self.busy.remove(&app);
+        self.is_news = true;
         self.report.unsettle(&app);
         match outcome {
             Outcome::Done => {
@@ -204,26 +231,28 @@ impl Agent {
     }
 
     /// Sends the presence of this host, if it has changed or was sent long ago.
-    async fn announce(
-        &mut self,
-        fleet: &Fleet,
-        announced: &mut Option<(Presence, Instant, u64)>,
-    ) -> Result<(), FleetError> {
-        let since = announced.as_ref().map(|(_, at, _)| at.elapsed());
-        if since.is_some_and(|since| since < ANNOUNCE_PAUSE) {
+    async fn announce(&mut self, fleet: &Fleet, announced: &mut Announced) -> Result<(), FleetError> {
+        let since = announced.presence.as_ref().map(|(_, at, _)| at.elapsed());
+        if since.is_some_and(|since| since < ANNOUNCE_PAUSE) && !self.is_news {
             return Ok(());
         }
+        self.is_news = false;
         let mut presence = self.report.presence().await;
         presence.seen = self.seen;
         presence.pending = self.busy.iter().chain(&self.waiting).cloned().collect();
         presence.pending.sort();
         presence.refused = self.refusals();
-        let is_same = announced.as_ref().is_some_and(|(last, ..)| *last == presence);
+        if let Some(revision) = fleet.put_apps(self.fleet.host(), &announced.apps, &presence.apps).await? {
+            announced.apps_revision = revision;
+            announced.apps = presence.apps.clone();
+        }
+        presence.apps_revision = announced.apps_revision;
+        let is_same = announced.presence.as_ref().is_some_and(|(last, ..)| *last == presence);
         if is_same && since.is_some_and(|since| since < HEARTBEAT) {
             return Ok(());
         }
         let revision = fleet.announce(&presence).await?;
-        *announced = Some((presence, Instant::now(), revision));
+        announced.presence = Some((presence, Instant::now(), revision));
         Ok(())
     }
 

@@ -78,8 +78,8 @@ impl Report {
             seen: 0,
             pending: Vec::new(),
             refused: BTreeMap::new(),
+            apps_revision: 0,
             apps: presences.collect(),
-            apps_left_out: false,
         }
     }
 

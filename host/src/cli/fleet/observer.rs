@@ -107,7 +107,7 @@ impl<'a> Observer<'a> {
         self.watching = now;
         self.members.renew(now);
         for presence in fleet.presences().await? {
-            self.members.note(presence, now);
+            self.note(&fleet, presence).await?;
         }
         loop {
             for host in
@@ -141,7 +141,7 @@ impl<'a> Observer<'a> {
                 seen = presences.next() => match seen.ok_or(FleetError::Lost)? {
                     Ok(seen) => {
                         match seen.value {
-                            Some(presence) => self.members.note(presence, Instant::now()),
+                            Some(presence) => self.note(&fleet, presence).await?,
                             None => self.members.remove(&seen.name),
                         }
                         *failures = 0;
@@ -156,6 +156,13 @@ impl<'a> Observer<'a> {
 }
 
 impl Observer<'_> {
+    /// Takes note of a host, with what it has of the app.
+    async fn note(&mut self, fleet: &Fleet, presence: Presence) -> Result<(), FleetError> {
+        let presence = with_app(fleet, presence, self.app).await?;
+        self.members.note(presence, Instant::now());
+        Ok(())
+    }
+
     /// Writes the next record; whether NATS has it. It does not, if someone else has written one.
     async fn publish(&mut self, fleet: &Fleet, record: Record) -> Result<bool, FleetError> {
         self.pending = Some(record.clone());
@@ -178,6 +185,18 @@ impl Observer<'_> {
         }
         is_own
     }
+}
+
+/// A presence with what the host has of an app.
+pub(super) async fn with_app(
+    fleet: &Fleet,
+    mut presence: Presence,
+    app: &str,
+) -> Result<Presence, FleetError> {
+    if let Some(found) = fleet.app_on_host(&presence.host, app).await? {
+        presence.apps.insert(app.to_owned(), found);
+    }
+    Ok(presence)
 }
 
 /// Someone else has written the record of an app.

@@ -11,7 +11,7 @@ use atoll_host::internal::fleet::{
 };
 use atoll_host::internal::fleet::{Progress, Release};
 
-use super::observer::{Look, Observer};
+use super::observer::{Look, Observer, with_app};
 use super::release::Built;
 use crate::cli::out;
 use crate::cli::units::{count, now_ms};
@@ -57,7 +57,9 @@ pub(super) async fn roll_out(
     let uploaded = built.upload(&fleet).await?;
     let mut members = Members::default();
     let now = Instant::now();
-    fleet.presences().await?.into_iter().for_each(|presence| members.note(presence, now));
+    for presence in fleet.presences().await? {
+        members.note(with_app(&fleet, presence, app).await?, now);
+    }
     let wave = first_wave(app, &release.version, &members.living(now));
     let record = before.as_ref().map(|(record, _)| record);
     let begun = Record::begin(record, app, release.clone(), wave)?;

@@ -67,7 +67,6 @@ fn away(status: &FleetStatus) -> String {
 fn host(host: &FleetHost) -> [Cell; 7] {
     let labels: Vec<_> = host.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let out_of_date = match host.out_of_date {
-        _ if host.apps_left_out => Cell::styled("unknown: too many apps", style::WARNING),
         0 => "-".into(),
         number => Cell::styled(units::count(number, "app"), style::WARNING),
     };

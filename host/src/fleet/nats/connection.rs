@@ -21,8 +21,11 @@ const REVISIONS: i64 = 8;
 /// A fleet in NATS, as long as one connection lasts.
 pub struct Fleet {
     pub(super) client: async_nats::Client,
+    pub(super) context: jetstream::Context,
+    name: String,
     pub(super) apps: kv::Store,
     pub(super) hosts: kv::Store,
+    pub(super) host_apps: kv::Store,
     pub(super) libraries: object_store::ObjectStore,
     is_lost: watch::Receiver<bool>,
 }
@@ -46,21 +49,30 @@ impl Fleet {
             reason: error.into(),
         })?;
         let context = jetstream::new(client.clone());
-        let name = &settings.name;
+        let (name, replicas) = (&settings.name, settings.replicas);
         let apps = key_value(&context, format!("atoll-{name}-apps"), |stream| stream::Config {
             description: Some("The apps of an Atoll fleet".to_owned()),
             max_messages_per_subject: REVISIONS,
+            num_replicas: replicas,
             ..stream
         });
         let hosts = key_value(&context, format!("atoll-{name}-hosts"), |stream| stream::Config {
             description: Some("The hosts of an Atoll fleet".to_owned()),
             max_age: PRESENCE_TTL,
             storage: stream::StorageType::Memory,
+            num_replicas: replicas,
             ..stream
         });
-        let (apps, hosts) = (apps.await?, hosts.await?);
-        let libraries = objects(&context, format!("atoll-{name}-libraries")).await?;
-        Ok(Self { client, apps, hosts, libraries, is_lost })
+        let host_apps = key_value(&context, format!("atoll-{name}-host-apps"), |stream| stream::Config {
+            description: Some("What the hosts of an Atoll fleet report of their apps".to_owned()),
+            storage: stream::StorageType::Memory,
+            num_replicas: replicas,
+            ..stream
+        });
+        let (apps, hosts, host_apps) = (apps.await?, hosts.await?, host_apps.await?);
+        let libraries = objects(&context, library_bucket(name), replicas).await?;
+        let name = name.clone();
+        Ok(Self { client, context, name, apps, hosts, host_apps, libraries, is_lost })
     }
 
     /// Waits until the connection is lost.
@@ -70,6 +82,11 @@ impl Fleet {
         let mut is_lost = self.is_lost.clone();
         // If nothing can report it any more, it has ended.
         let _ = is_lost.wait_for(|is_lost| *is_lost).await;
+    }
+
+    /// The name of the object store.
+    pub(super) fn library_bucket(&self) -> String {
+        library_bucket(&self.name)
     }
 
     /// How many bytes a message may have.
@@ -135,7 +152,6 @@ async fn key_value(
         deny_delete: true,
         allow_direct: true,
         discard: stream::DiscardPolicy::New,
-        num_replicas: 1,
         ..stream::Config::default()
     };
     let failed = |reason: async_nats::Error| FleetError::Bucket { bucket: bucket.clone(), reason };
@@ -143,9 +159,14 @@ async fn key_value(
     context.get_key_value(&bucket).await.map_err(|error| failed(error.into()))
 }
 
+fn library_bucket(fleet: &str) -> String {
+    format!("atoll-{fleet}-libraries")
+}
+
 async fn objects(
     context: &jetstream::Context,
     bucket: String,
+    num_replicas: usize,
 ) -> Result<object_store::ObjectStore, FleetError> {
     if let Ok(found) = context.get_object_store(&bucket).await {
         return Ok(found);
@@ -153,6 +174,7 @@ async fn objects(
     let config = object_store::Config {
         bucket: bucket.clone(),
         description: Some("The libraries of an Atoll fleet".to_owned()),
+        num_replicas,
         ..object_store::Config::default()
     };
     let created = context.create_object_store(config).await;

@@ -58,6 +58,14 @@ pub enum FleetError {
         /// The parser's error.
         reason: serde_json::Error,
     },
+    /// The NATS server has no room for a library.
+    #[error(
+        "NATS has no room for {path}: raise `max_file_store` of its `jetstream`, or the `max_bytes` of the bucket of libraries"
+    )]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
     /// A library is not in the object store.
     #[error("the library {0} is not in the object store of the fleet; deploy the app again")]
     NoLibrary(String),

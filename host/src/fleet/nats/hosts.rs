@@ -1,7 +1,5 @@
 //! The presences of hosts in NATS.
 
-use std::collections::BTreeMap;
-
 use async_nats::jetstream::kv::Operation;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
@@ -12,25 +10,17 @@ use crate::fleet::keys::Kind;
 use crate::fleet::presence::Presence;
 
 impl Fleet {
-    /// Writes the presence of a host; its revision. If it does not fit into a message, it is written without its apps.
+    /// Writes the presence of a host; its revision.
     ///
     /// # Errors
     /// See [`FleetError`].
     pub(crate) async fn announce(&self, presence: &Presence) -> Result<u64, FleetError> {
-        let what = format!("the presence of {}", presence.host);
-        let value = match self.message(&what, presence) {
-            Err(error @ FleetError::TooLarge { .. }) => {
-                log::warn!("the fleet does not see the apps of this host: {error}");
-                let without = Presence { apps: BTreeMap::new(), apps_left_out: true, ..presence.clone() };
-                self.message(&what, &without)?
-            }
-            value => value?,
-        };
+        let value = self.message(&format!("the presence of {}", presence.host), presence)?;
         let written = self.hosts.put(Kind::Host.key(&presence.host), value).await;
         written.map_err(|error| FleetError::request("write the presence of this host")(error.into()))
     }
 
-    /// The presences that are there.
+    /// The presences that are there, without apps.
     ///
     /// # Errors
     /// See [`FleetError`].
@@ -50,7 +40,7 @@ impl Fleet {
         Ok(presences)
     }
 
-    /// All presences, and each that is written from now on.
+    /// All presences, and each that is written from now on, without apps.
     ///
     /// # Errors
     /// See [`FleetError`].

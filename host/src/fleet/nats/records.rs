@@ -1,6 +1,7 @@
 //! The records of apps in NATS.
 
-use async_nats::jetstream::kv::{CreateErrorKind, Entry, Operation, UpdateErrorKind};
+use async_nats::jetstream::kv::{CreateErrorKind, Entry, Operation, Store, UpdateErrorKind};
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
@@ -8,6 +9,9 @@ use super::connection::Fleet;
 use super::error::FleetError;
 use crate::fleet::keys::Kind;
 use crate::fleet::record::Record;
+
+/// The header of what marks that a value was deleted.
+const KV_OPERATION: &str = "KV-Operation";
 
 /// A value that is new, or was there.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,10 +31,8 @@ impl Fleet {
     /// See [`FleetError`].
     pub async fn record(&self, app: &str) -> Result<Option<(Record, u64)>, FleetError> {
         let key = Kind::App.key(app);
-        let entry = self.apps.entry(&key).await;
-        let entry = entry.map_err(|error| FleetError::request(format!("read {key}"))(error.into()))?;
-        let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) else { return Ok(None) };
-        Ok(Some((parsed(&key, &entry.value)?, entry.revision)))
+        let found = last_value(&self.apps, &key).await?;
+        found.map(|(value, revision)| Ok((parsed(&key, &value)?, revision))).transpose()
     }
 
     /// The names of the apps that have a record.
@@ -93,6 +95,21 @@ impl Fleet {
             return Err(FleetError::TooLarge { what: what.to_owned(), size: text.len(), limit });
         }
         Ok(text.into())
+    }
+}
+
+/// The value of a key with its revision, from the server that writes it: the others of a cluster, which the client asks as well, may
+/// not have it yet.
+pub(super) async fn last_value(bucket: &Store, key: &str) -> Result<Option<(Bytes, u64)>, FleetError> {
+    let subject = format!("{}{key}", bucket.prefix);
+    match bucket.stream.get_last_raw_message_by_subject(&subject).await {
+        // Only what marks that a value was deleted has headers of this kind.
+        Ok(message) => {
+            let is_value = message.headers.get(KV_OPERATION).is_none();
+            Ok(is_value.then_some((message.payload, message.sequence)))
+        }
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(FleetError::request(format!("read {key}"))(error.into())),
     }
 }
 

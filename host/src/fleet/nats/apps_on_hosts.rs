@@ -1,0 +1,101 @@
+//! What hosts report of their apps, in NATS.
+
+use std::collections::BTreeMap;
+
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::push::OrderedConfig;
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::connection::Fleet;
+use super::error::FleetError;
+use super::records::{last_value, parsed};
+use crate::fleet::keys;
+use crate::fleet::limits::CONCURRENT_WRITES;
+use crate::fleet::presence::AppPresence;
+
+/// Apps, by their names.
+type Apps = BTreeMap<String, AppPresence>;
+
+impl Fleet {
+    /// Writes what has changed of the apps of a host since `before`. The revision of the last of it; `None`: nothing has changed.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub(crate) async fn put_apps(
+        &self,
+        host: &str,
+        before: &Apps,
+        now: &Apps,
+    ) -> Result<Option<u64>, FleetError> {
+        let changed = now.iter().filter(|(name, app)| before.get(*name) != Some(*app));
+        let gone = before.keys().filter(|name| !now.contains_key(*name));
+        let changes = changed.map(|(name, app)| (name, Some(app))).chain(gone.map(|name| (name, None)));
+        let writes = changes.map(async |(name, app)| {
+            let key = keys::app_on_host(host, name);
+            // A key without a value, rather than a marker that it was deleted: its revision is known, too.
+            let value =
+                app.map_or(Ok(Bytes::new()), |app| self.message(&format!("the state of {name}"), app))?;
+            let written = self.host_apps.put(&key, value).await;
+            written.map_err(|error| FleetError::request(format!("write {key}"))(error.into()))
+        });
+        let revisions = stream::iter(writes).buffer_unordered(CONCURRENT_WRITES);
+        revisions.try_fold(None, async |last, revision| Ok(last.max(Some(revision)))).await
+    }
+
+    /// An app on a host; `None`: it does not have it.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub async fn app_on_host(&self, host: &str, app: &str) -> Result<Option<AppPresence>, FleetError> {
+        let key = keys::app_on_host(host, app);
+        let found = last_value(&self.host_apps, &key).await?;
+        let found = found.filter(|(value, _)| !value.is_empty());
+        found.map(|(value, _)| parsed(&key, &value)).transpose()
+    }
+
+    /// The apps of one host.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub(crate) async fn apps_of_host(&self, host: &str) -> Result<Apps, FleetError> {
+        let mut hosts = self.apps_matching(&keys::apps_of_host(host)).await?;
+        Ok(hosts.remove(host).unwrap_or_default())
+    }
+
+    /// The apps of all hosts, by the names of the hosts.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub(crate) async fn apps_of_hosts(&self) -> Result<BTreeMap<String, Apps>, FleetError> {
+        self.apps_matching(">").await
+    }
+
+    async fn apps_matching(&self, keys: &str) -> Result<BTreeMap<String, Apps>, FleetError> {
+        let failed = |error: async_nats::Error| FleetError::request("read the apps of the hosts")(error);
+        let bucket = &self.host_apps;
+        let last_values = OrderedConfig {
+            deliver_subject: self.client.new_inbox(),
+            filter_subject: format!("{}{keys}", bucket.prefix),
+            deliver_policy: DeliverPolicy::LastPerSubject,
+            ..OrderedConfig::default()
+        };
+        let consumer = bucket.stream.create_consumer(last_values).await;
+        let consumer = consumer.map_err(|error| failed(error.into()))?;
+        let mut left = consumer.cached_info().num_pending;
+        let mut messages = consumer.messages().await.map_err(|error| failed(error.into()))?;
+        let mut hosts = BTreeMap::<String, Apps>::new();
+        while left > 0 {
+            let message =
+                messages.next().await.ok_or(FleetError::Lost)?.map_err(|error| failed(error.into()))?;
+            left = message.info().map_err(failed)?.pending;
+            let key = message.subject.strip_prefix(&bucket.prefix).unwrap_or_default();
+            if let Some((host, app)) = keys::host_and_app(key)
+                && !message.payload.is_empty()
+            {
+                hosts.entry(host).or_default().insert(app, parsed(key, &message.payload)?);
+            }
+        }
+        Ok(hosts)
+    }
+}

@@ -13,14 +13,19 @@ use support::{Launch, atoll, library, workspace};
 /// The ports on the page.
 const PORTS: [&str; 4] = ["4222", "3001", "3002", "3003"];
 
-/// The commands of the page, as one script, with free ports instead of those on the page. After the first `atoll ls`, it waits until
-/// the hosts have joined, as a reader would.
+/// The commands of the page, as one script, with free ports instead of those on the page. It waits until the hosts have joined where a
+/// reader would.
 fn script(page: &str) -> String {
     let blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    let ls = "atoll ls --fleet --config fleet/a/apps.json\n";
-    assert!(page.contains(ls));
-    let waiting = format!("until {} | grep -c '^[abc] ' | grep -x 3; do sleep 0.1; done\n", ls.trim_end());
-    let mut script = blocks.collect::<String>().replace(ls, &waiting);
+    let mut script = blocks.collect::<String>();
+    for (command, joined) in [
+        ("atoll ls --fleet --config fleet/a/apps.json\n", "grep -c '^[abc] ' | grep -x 3"),
+        ("atoll describe hello --fleet --config fleet/b/apps.json\n", "grep serving"),
+    ] {
+        assert!(script.contains(command), "{command}");
+        let waiting = format!("until {} | {joined}; do sleep 0.1; done\n", command.trim_end());
+        script = script.replace(command, &waiting);
+    }
     let listeners = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     for (port, free) in PORTS.iter().zip(&listeners) {
         assert!(script.contains(port), "{port}");

@@ -5,8 +5,10 @@ mod clients;
 mod link;
 mod member;
 mod servers;
+mod traffic;
 mod world;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -36,30 +38,36 @@ pub(crate) struct Args {
     /// How many clients each host has.
     #[arg(long, default_value_t = 2)]
     clients: usize,
+    /// How many apps each host has beside the one of the fleet; they do not run.
+    #[arg(long, default_value_t = 0)]
+    apps: usize,
+    /// For how many seconds all is idle, to count what hosts send then.
+    #[arg(long, default_value_t = 5)]
+    idle: u64,
     /// Only deploy, without faults.
     #[arg(long)]
     calm: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Table, String> {
-    let program = installed::find("nats-server").ok_or("no nats-server: run .ci/install-programs")?;
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(0..1_000_000));
     eprintln!("seed {seed}");
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let servers = Servers::start(&program, args.servers.into(), folder.path())?;
-    let operators =
-        json!({ "tenants": [{ "apps": ["app"], "settings": { "isolation": "thread", OPERATORS: 9 } }] });
-    let member = |number: usize| {
-        let more = if number + 1 == args.hosts { operators.clone() } else { json!({}) };
-        Member::start(&format!("host-{number:02}"), &servers, more, args.clients)
-    };
-    let members = (0..args.hosts).map(member).collect::<Result<Vec<_>, _>>()?;
-    members.iter().for_each(|member| member.wait_for_hosts(args.hosts));
-    let random = Rng::with_seed(seed);
-    let mut world = World { servers, members, random, version: 0, times: Vec::new(), started_again: 0 };
-    world.deploy()?;
-    world.members.iter().for_each(Member::use_it);
+    let mut table = Table::new(format!(
+        "{} hosts and {} servers for {} s, seed {seed}",
+        args.hosts, args.servers, args.seconds
+    ));
+    let mut world = start(args, seed, folder.path())?;
+    rest(args, &world, &mut table)?;
 
+    let before = world.servers.traffic()?;
+    world.deploy()?;
+    let deployed = world.servers.traffic()? - before;
+    table.row("deployment: messages from hosts and command", deployed.received);
+    table.row("deployment: messages to them", deployed.sent);
+    table.row("deployment: KiB", deployed.bytes >> 10);
+
+    world.members.iter().for_each(Member::use_it);
     let begun = Instant::now();
     let mut deeds = 0;
     while begun.elapsed() < Duration::from_secs(args.seconds) || !(args.calm || world::is_complete(deeds)) {
@@ -75,13 +83,9 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
         let (more_sent, more_failed) = member.stop();
         (sent, failed) = (sent + more_sent, failed + more_failed);
     }
-
     let mut times = world.times;
     times.sort();
     let millis = |time: Option<&Duration>| time.map_or(0, Duration::as_millis);
-    let title =
-        format!("{} hosts and {} servers for {} s, seed {seed}", args.hosts, args.servers, args.seconds);
-    let mut table = Table::new(title);
     table.row("what happened", deeds);
     table.row("requests sent", sent);
     table.check("requests failed", failed, 0, failed == 0 && sent > 0);
@@ -90,4 +94,36 @@ pub(crate) fn run(args: &Args) -> Result<Table, String> {
     table.row("until all hosts serve one, median ms", millis(times.get(times.len() / 2)));
     table.row("until all hosts serve one, longest ms", millis(times.last()));
     Ok(table)
+}
+
+/// Starts the servers, and the hosts one after the other.
+fn start(args: &Args, seed: u64, folder: &Path) -> Result<World, String> {
+    let program = installed::find("nats-server").ok_or("no nats-server: run .ci/install-programs")?;
+    let servers = Servers::start(&program, args.servers.into(), folder)?;
+    let app = |number| json!({ "name": format!("app-{number}"), "path": "none.so" });
+    let apps: Vec<_> = (0..args.apps).map(app).collect();
+    let operators =
+        json!({ "tenants": [{ "apps": ["app"], "settings": { "isolation": "thread", OPERATORS: 9 } }] });
+    let member = |number: usize| {
+        let more = if number + 1 == args.hosts { operators.clone() } else { json!({}) };
+        Member::start(&format!("host-{number:02}"), &servers, &apps, more, args.clients)
+    };
+    let members = (0..args.hosts).map(member).collect::<Result<Vec<_>, _>>()?;
+    members.iter().for_each(|member| member.wait_for_hosts(args.hosts));
+    let random = Rng::with_seed(seed);
+    Ok(World { servers, members, random, version: 0, times: Vec::new(), started_again: 0 })
+}
+
+/// Counts what goes through NATS until all hosts have joined, and while they are idle.
+fn rest(args: &Args, world: &World, table: &mut Table) -> Result<(), String> {
+    let (hosts, seconds) = (args.hosts as u64, args.idle.max(1));
+    let start = world.servers.traffic()?;
+    table.row("start: messages of a host", start.received / hosts);
+    table.row("start: KiB to and from NATS for each host", (start.bytes >> 10) / hosts);
+    std::thread::sleep(Duration::from_secs(seconds));
+    let idle = world.servers.traffic()? - start;
+    let rate = idle.received as f64 / (hosts * seconds) as f64;
+    table.check("idle: messages of a host each s", format!("{rate:.2}"), "< 1", rate < 1.0);
+    table.row("idle: KiB to and from NATS each s", (idle.bytes >> 10) / seconds);
+    Ok(())
 }

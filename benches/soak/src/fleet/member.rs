@@ -19,12 +19,18 @@ pub(super) struct Member {
 
 impl Member {
     /// Starts a host that reaches each server by a link, and its clients, who rest.
-    pub(super) fn start(name: &str, servers: &Servers, more: Value, clients: usize) -> Result<Self, String> {
+    pub(super) fn start(
+        name: &str,
+        servers: &Servers,
+        apps: &[Value],
+        more: Value,
+        clients: usize,
+    ) -> Result<Self, String> {
         let links = servers.ports().into_iter().map(Link::to).collect::<Result<Vec<_>, _>>();
         let links = links.map_err(|error| format!("no link to NATS: {error}"))?;
         let nats: Vec<_> = links.iter().map(Link::url).collect();
         let fleet = json!({ "nats": nats, "host": name, "replicas": servers.replicas() });
-        let mut config = json!({ "fleet": fleet, "apps": [] });
+        let mut config = json!({ "fleet": fleet, "apps": apps });
         if let (Value::Object(config), Value::Object(more)) = (&mut config, more) {
             config.extend(more);
         }

@@ -22,7 +22,12 @@ pub(in crate::cli) fn list(registry: &Registry, format: Format) -> anyhow::Resul
 pub(in crate::cli) fn describe(registry: &Registry, app: &str, format: Format) -> anyhow::Result<()> {
     let status = registry.connect()?.fleet()?;
     let found = status.apps.iter().find(|found| found.name == app);
-    let found = found.with_context(|| format!("no host of the fleet {} has an app {app}", status.name))?;
+    let found = found.with_context(|| match &status.reason {
+        None => format!("no host of the fleet {} has an app {app}", status.name),
+        Some(reason) => {
+            format!("{} is not in the fleet {} and has no app {app}: {reason}", status.host, status.name)
+        }
+    })?;
     match format {
         Format::Json => out::print_json(found)?,
         Format::Table => out::print_text(&(away(&status) + &details(found)))?,

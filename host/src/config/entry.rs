@@ -151,7 +151,10 @@ fn set(text: &str, name: &str, path: &str, entry: &Entry) -> Option<String> {
     let text_of = |value: &str| CstInputValue::String(value.to_owned());
     let Some(app) = find(&root, name) else {
         let list = list_of(&root)?;
-        list.ensure_multiline();
+        // A list with elements keeps its layout; to change it takes as long as the square of their number.
+        if list.elements().is_empty() {
+            list.ensure_multiline();
+        }
         let own = [("name".to_owned(), text_of(name)), ("path".to_owned(), text_of(path))];
         let fields = entry.iter().map(|(field, value)| (field.clone(), input(value)));
         list.append(CstInputValue::Object(own.into_iter().chain(fields).collect()));

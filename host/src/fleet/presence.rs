@@ -89,3 +89,19 @@ impl AppPresence {
         matches!(&*self.phase, "failed" | "blocked").then_some(&*self.phase)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_of_another_version_of_atoll_is_read() {
+        // What each report has, and fields that a later version may add.
+        let host =
+            r#"{ "host": "a", "instance": "1", "atoll": "9.0.0", "started_ms": 1, "seen": 5, "new": [] }"#;
+        let host: Presence = serde_json::from_str(host).unwrap();
+        assert!(host.has_handled("app", 5) && !host.has_handled("app", 6));
+        let app: AppPresence = serde_json::from_str(r#"{ "phase": "serving", "new": 1 }"#).unwrap();
+        assert_eq!((app.version, app.errors), (None, 0));
+    }
+}

@@ -250,6 +250,20 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_record_of_another_version_of_atoll_is_read() {
+        // What each record has, and fields that a later version may add.
+        let text = r#"{
+            "target": { "version": { "version": "1", "library": "aa", "entry": { "queue": 7 }, "by": "ann", "at_ms": 1, "new": [] } },
+            "wave": { "hosts": ["a"] }, "changed_ms": 1, "new": {}
+        }"#;
+        let record: Record = serde_json::from_str(text).unwrap();
+        assert_eq!((id(record.wanted("a")), record.wanted("b")), (Some("1"), None));
+        assert_eq!(record.target.release().unwrap().entry["queue"], 7);
+        let removed = r#"{ "target": { "removed": { "by": "ann", "at_ms": 1, "new": 1 } }, "wave": "all", "changed_ms": 1 }"#;
+        assert!(matches!(serde_json::from_str::<Record>(removed).unwrap().target, Target::Removed(_)));
+    }
+
+    #[test]
     fn one_rollout_at_a_time() {
         let running = begun(None, "1", Wave::Hosts(vec!["a".into()]));
         let other = Record::begin(Some(&running), "app", release("2"), Wave::All);

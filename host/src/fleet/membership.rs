@@ -51,6 +51,11 @@ impl Membership {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The name of the fleet.
+    pub(crate) fn name(&self) -> &str {
+        &self.settings.name
+    }
+
     /// Takes note of the URLs of this host.
     pub(crate) fn set_addresses(&self, addresses: Vec<String>) {
         self.seen().addresses = addresses;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::key_file::KeyFileError;
 use super::members::Members;
 use super::record::Record;
 use super::status::{FleetStatus, view};
@@ -15,6 +16,9 @@ use crate::observe::unix_time::now_ms;
 pub(crate) struct Membership {
     settings: Arc<FleetSettings>,
     host: Arc<str>,
+    /// Whose versions it serves; `None`: those without a signature, too.
+    #[cfg(feature = "fleet")]
+    signers: Option<super::trust::Signers>,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -32,7 +36,10 @@ struct Seen {
 
 impl Membership {
     /// That of a host which has not connected yet.
-    pub(crate) fn new(settings: FleetSettings) -> Self {
+    ///
+    /// # Errors
+    /// The key of a signer cannot be read.
+    pub(crate) fn new(settings: FleetSettings) -> Result<Self, KeyFileError> {
         let seen = Seen {
             away: Some("not connected yet".to_owned()),
             since_ms: now_ms(),
@@ -40,11 +47,13 @@ impl Membership {
             records: BTreeMap::new(),
             addresses: Vec::new(),
         };
-        Self {
+        Ok(Self {
             host: settings.host_name().into(),
+            #[cfg(feature = "fleet")]
+            signers: super::trust::Signers::load(&settings.signers)?,
             settings: Arc::new(settings),
             seen: Arc::new(Mutex::new(seen)),
-        }
+        })
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -83,6 +92,21 @@ impl Membership {
     /// The settings of the fleet.
     pub(crate) fn settings(&self) -> &FleetSettings {
         &self.settings
+    }
+
+    /// Checks that this host may serve a release of an app.
+    ///
+    /// # Errors
+    /// It serves signed versions only, and none of the signers that it knows has signed this one.
+    pub(crate) fn check(
+        &self,
+        app: &str,
+        release: &super::record::Release,
+    ) -> Result<(), super::trust::Untrusted> {
+        match &self.signers {
+            Some(signers) => signers.check(&self.settings.name, app, release),
+            None => Ok(()),
+        }
     }
 
     /// The name of this host.

@@ -1,5 +1,9 @@
 //! A NATS server with JetStream, and the hosts of a fleet on it.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+pub(crate) mod operator;
+
 use std::path::{Path, PathBuf};
 
 use atoll_host::config::FleetSettings;

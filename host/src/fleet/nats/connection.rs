@@ -4,10 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use async_nats::jetstream::{self, kv, object_store, stream};
-use async_nats::{ConnectOptions, Event, ServerAddr};
+use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
+use super::credentials::{nkey, not_accepted};
 use super::error::FleetError;
 use crate::config::{FleetSettings, NatsUrl};
 use crate::fleet::limits::PRESENCE_TTL;
@@ -25,6 +26,7 @@ pub struct Fleet {
     pub(super) hosts: kv::Store,
     pub(super) libraries: object_store::ObjectStore,
     is_lost: watch::Receiver<bool>,
+    denied: watch::Receiver<Option<String>>,
 }
 
 impl Fleet {
@@ -34,16 +36,28 @@ impl Fleet {
     /// See [`FleetError`].
     pub async fn connect(settings: &FleetSettings) -> Result<Self, FleetError> {
         let (lost, is_lost) = watch::channel(false);
+        let (deny, denied) = watch::channel(None);
+        let own = format!("atoll-{}-", settings.name);
         let options = options(settings).await?.event_callback(move |event| {
-            if matches!(event, Event::Disconnected | Event::Closed) {
-                lost.send_replace(true);
+            match event {
+                Event::Disconnected | Event::Closed => drop(lost.send_replace(true)),
+                // It names the subject.
+                Event::ServerError(ServerError::Other(error))
+                    if error.starts_with("Permissions Violation") && error.contains(&own) =>
+                {
+                    deny.send_replace(Some(error));
+                }
+                _ => {}
             }
             async {}
         });
         let servers: Vec<_> = settings.nats.iter().map(|url| url.secret().to_owned()).collect();
         let client = options.connect(servers).await.map_err(|error| FleetError::Connect {
             servers: settings.nats.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-            reason: error.into(),
+            reason: match error.kind() {
+                ConnectErrorKind::AuthorizationViolation => not_accepted(settings).into(),
+                _ => error.into(),
+            },
         })?;
         let context = jetstream::new(client.clone());
         let name = &settings.name;
@@ -58,9 +72,17 @@ impl Fleet {
             storage: stream::StorageType::Memory,
             ..stream
         });
-        let (apps, hosts) = (apps.await?, hosts.await?);
-        let libraries = objects(&context, format!("atoll-{name}-libraries")).await?;
-        Ok(Self { client, apps, hosts, libraries, is_lost })
+        let (apps, hosts) = (permitted(&denied, apps).await?, permitted(&denied, hosts).await?);
+        let libraries = permitted(&denied, objects(&context, format!("atoll-{name}-libraries"))).await?;
+        Ok(Self { client, apps, hosts, libraries, is_lost, denied })
+    }
+
+    /// Waits for a request, which the server does not answer if it does not permit it.
+    pub(super) async fn permitted<T>(
+        &self,
+        request: impl Future<Output = Result<T, FleetError>>,
+    ) -> Result<T, FleetError> {
+        permitted(&self.denied, request).await
     }
 
     /// Waits until the connection is lost.
@@ -84,6 +106,19 @@ impl fmt::Debug for Fleet {
     }
 }
 
+/// Waits for a request. The server reports that it does not permit something, and does not answer the request.
+async fn permitted<T>(
+    denied: &watch::Receiver<Option<String>>,
+    request: impl Future<Output = Result<T, FleetError>>,
+) -> Result<T, FleetError> {
+    let mut denied = denied.clone();
+    denied.mark_unchanged();
+    tokio::select! {
+        result = request => result,
+        Ok(()) = denied.changed() => Err(FleetError::Denied(denied.borrow().clone().unwrap_or_default())),
+    }
+}
+
 async fn options(settings: &FleetSettings) -> Result<ConnectOptions, FleetError> {
     let mut options = ConnectOptions::new()
         .name(format!("atoll {}", settings.host_name()))
@@ -95,6 +130,9 @@ async fn options(settings: &FleetSettings) -> Result<ConnectOptions, FleetError>
     if let Some(path) = &settings.credentials {
         let failed = |reason| FleetError::Credentials { path: path.clone(), reason };
         options = options.credentials_file(path).await.map_err(failed)?;
+    }
+    if let Some(path) = &settings.nkey {
+        options = options.nkey(nkey(path)?);
     }
     if let Some(tls) = &settings.tls {
         options = options.require_tls(true);
@@ -109,7 +147,7 @@ async fn options(settings: &FleetSettings) -> Result<ConnectOptions, FleetError>
 }
 
 /// The user and the password in a URL, which the client does not use by itself.
-fn user_and_password(url: &NatsUrl) -> Option<(String, String)> {
+pub(super) fn user_and_password(url: &NatsUrl) -> Option<(String, String)> {
     let address: ServerAddr = url.secret().parse().ok()?;
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     Some((decoded(address.username()?), decoded(address.password()?)))

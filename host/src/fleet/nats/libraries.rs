@@ -16,6 +16,10 @@ impl Fleet {
     /// # Errors
     /// See [`FleetError`].
     pub async fn put_library(&self, hash: &str, path: &Path) -> Result<u64, FleetError> {
+        self.permitted(self.upload(hash, path)).await
+    }
+
+    async fn upload(&self, hash: &str, path: &Path) -> Result<u64, FleetError> {
         match self.libraries.info(hash).await {
             Ok(info) if !info.deleted => return Ok(0),
             Err(error) if error.kind() != InfoErrorKind::NotFound => {
@@ -38,11 +42,13 @@ impl Fleet {
     /// # Errors
     /// See [`FleetError`].
     pub(crate) async fn library(&self, hash: &str) -> Result<(Object, u64), FleetError> {
-        let found = self.libraries.get(hash).await;
-        let object = found.map_err(|error| match error.kind() {
-            GetErrorKind::NotFound => FleetError::NoLibrary(hash.to_owned()),
-            _ => FleetError::request(format!("fetch the library {hash}"))(error.into()),
-        })?;
+        let found = self.permitted(async {
+            self.libraries.get(hash).await.map_err(|error| match error.kind() {
+                GetErrorKind::NotFound => FleetError::NoLibrary(hash.to_owned()),
+                _ => FleetError::request(format!("fetch the library {hash}"))(error.into()),
+            })
+        });
+        let object = found.await?;
         let size = object.info().size as u64;
         Ok((object, size))
     }

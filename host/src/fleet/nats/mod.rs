@@ -2,6 +2,7 @@
 //! [`Presence`](super::Presence) for each host, and an object store with libraries.
 
 mod connection;
+mod credentials;
 mod error;
 mod hosts;
 mod libraries;

@@ -311,6 +311,7 @@ fn each_role_may_do_its_part_and_no_more() {
 
     let deployed = launch("deployer", 1, &deploy).run();
     assert!(deployed.status.success(), "{}{}", deployed.stdout, deployed.stderr);
+    assert!(!deployed.stderr.contains("Permissions Violation"), "{}", deployed.stderr);
     wait_for_text(&host, "1");
     let plan = launch("reader", 1, &["apply", "apps.json", "--fleet"]).run();
     assert!(plan.status.success(), "{}{}", plan.stdout, plan.stderr);

@@ -21,13 +21,15 @@ mod task;
 #[cfg(feature = "fleet")]
 mod trust;
 #[cfg(feature = "fleet")]
+mod unused;
+#[cfg(feature = "fleet")]
 mod waves;
 
 pub use self::key_file::KeyFileError;
 #[cfg(feature = "fleet")]
 pub(crate) use self::limits::FIRST_PAUSE;
 pub(crate) use self::limits::{ANNOUNCE_PAUSE, CONCURRENT_TASKS, LONGEST_PAUSE, MAX_REASON};
-pub use self::limits::{HEARTBEAT, MAX_HISTORY, PRESENCE_TTL};
+pub use self::limits::{HEARTBEAT, MAX_HISTORY, PRESENCE_TTL, UNUSED_AGE};
 pub use self::members::Members;
 pub(crate) use self::membership::Membership;
 pub use self::presence::{AppPresence, Presence, RefusedVersion};

@@ -6,8 +6,8 @@ use anyhow::bail;
 use atoll_host::config::FleetSettings;
 use atoll_host::internal::build::Symbols;
 use atoll_host::internal::escape;
-use atoll_host::internal::fleet::Strategy;
 use atoll_host::internal::fleet::nats::{Fleet, FleetError};
+use atoll_host::internal::fleet::{Strategy, UNUSED_AGE};
 use atoll_host::logging;
 use clap::Args;
 use log::LevelFilter;
@@ -137,6 +137,15 @@ pub(super) fn roll_out_all(
     }
     if is_json {
         out::print_json(&json!({ "apps": done }))?;
+    }
+    // The apps are deployed all the same.
+    match runtime.block_on(async { Fleet::connect(settings).await?.remove_unused(UNUSED_AGE).await }) {
+        Ok(0) => {}
+        Ok(_) if is_json => {}
+        Ok(removed) => {
+            out::print(format!("unused libraries removed from NATS: {removed}\n"))?;
+        }
+        Err(error) => log::warn!("{error}"),
     }
     Ok(code)
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use async_nats::jetstream::{self, kv, object_store, stream};
+use async_nats::jetstream::{self, context, kv, object_store, stream};
 use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
@@ -25,6 +25,7 @@ pub struct Fleet {
     pub(super) apps: kv::Store,
     pub(super) hosts: kv::Store,
     pub(super) libraries: object_store::ObjectStore,
+    name: String,
     is_lost: watch::Receiver<bool>,
     denied: watch::Receiver<Option<String>>,
 }
@@ -74,7 +75,7 @@ impl Fleet {
         });
         let (apps, hosts) = (permitted(&denied, apps).await?, permitted(&denied, hosts).await?);
         let libraries = permitted(&denied, objects(&context, format!("atoll-{name}-libraries"))).await?;
-        Ok(Self { client, apps, hosts, libraries, is_lost, denied })
+        Ok(Self { client, apps, hosts, libraries, name: name.clone(), is_lost, denied })
     }
 
     /// Waits for a request, which the server does not answer if it does not permit it.
@@ -92,6 +93,16 @@ impl Fleet {
         let mut is_lost = self.is_lost.clone();
         // If nothing can report it any more, it has ended.
         let _ = is_lost.wait_for(|is_lost| *is_lost).await;
+    }
+
+    /// The name of one of its buckets.
+    pub(super) fn bucket(&self, of: &str) -> String {
+        format!("atoll-{}-{of}", self.name)
+    }
+
+    /// The stream of the object store with the libraries.
+    pub(super) async fn library_stream(&self) -> Result<stream::Stream, context::GetStreamError> {
+        jetstream::new(self.client.clone()).get_stream(format!("OBJ_{}", self.bucket("libraries"))).await
     }
 
     /// How many bytes a message may have.

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use async_nats::jetstream::object_store::{GetErrorKind, InfoErrorKind, Object, ObjectMetadata};
+use async_nats::jetstream::object_store::{
+    GetErrorKind, InfoErrorKind, Object, ObjectMetadata, UpdateMetadata, UpdateMetadataErrorKind,
+};
 
 use super::connection::Fleet;
 use super::error::FleetError;
@@ -11,7 +13,7 @@ use super::error::FleetError;
 const CHUNK: usize = 128 << 10;
 
 impl Fleet {
-    /// Uploads a library, unless it is there. How many bytes were uploaded.
+    /// Uploads a library, unless it is there; then it counts as used now. How many bytes were uploaded.
     ///
     /// # Errors
     /// See [`FleetError`].
@@ -21,7 +23,21 @@ impl Fleet {
 
     async fn upload(&self, hash: &str, path: &Path) -> Result<u64, FleetError> {
         match self.libraries.info(hash).await {
-            Ok(info) if !info.deleted => return Ok(0),
+            Ok(info) if !info.deleted => {
+                let same = UpdateMetadata {
+                    name: info.name,
+                    description: info.description,
+                    ..UpdateMetadata::default()
+                };
+                match self.libraries.update_metadata(hash, same).await {
+                    Ok(_) => return Ok(0),
+                    // It was removed just now.
+                    Err(error) if error.kind() == UpdateMetadataErrorKind::NotFound => {}
+                    Err(error) => {
+                        return Err(FleetError::request(format!("keep the library {hash}"))(error.into()));
+                    }
+                }
+            }
             Err(error) if error.kind() != InfoErrorKind::NotFound => {
                 return Err(FleetError::request(format!("look for the library {hash}"))(error.into()));
             }

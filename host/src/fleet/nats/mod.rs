@@ -7,6 +7,7 @@ mod error;
 mod hosts;
 mod libraries;
 mod records;
+mod unused;
 
 pub use self::connection::Fleet;
 pub use self::error::FleetError;

@@ -11,7 +11,7 @@ use crate::admin::tokens::MAX_TOKENS;
 use crate::app::environment::{ENV_FILE_LIMIT, SECRET_LIMIT};
 use crate::app::file_lookups;
 use crate::child::denials::MAX_REPORTS;
-use crate::config::{self, MAX_APP_NAME, MAX_LABEL, MAX_LABELS};
+use crate::config::{self, MAX_APP_NAME, MAX_LABEL, MAX_LABELS, MAX_SIGNERS};
 use crate::deploy::{MAX_BESIDE, MAX_NOTE, UPLOAD_KEPT, UPLOAD_PIECE};
 use crate::dispatch::exchange::pace;
 use crate::dispatch::rpc;
@@ -56,7 +56,9 @@ pub(crate) fn all(server: &ServerLimits) -> impl Iterator<Item = (&'static str, 
         ("fleet_presence_pause_ms", milliseconds(fleet::ANNOUNCE_PAUSE)),
         ("fleet_reason", fleet::MAX_REASON as u64),
         ("fleet_reconnect_ms", milliseconds(fleet::LONGEST_PAUSE)),
+        ("fleet_signers", MAX_SIGNERS as u64),
         ("fleet_tasks", fleet::CONCURRENT_TASKS as u64),
+        ("fleet_unused_ms", milliseconds(fleet::UNUSED_AGE)),
         ("kept_host_faults", faults::KEPT as u64),
         ("kept_faults", app_log::FAULTS as u64),
         ("kept_log_records", app_log::RECORDS as u64),

@@ -51,6 +51,9 @@ pub struct ProcessStatus {
     pub started_ms: u64,
     /// The registry file.
     pub config: String,
+    /// The name of its fleet; absent if it is in none.
+    #[serde(default)]
+    pub fleet: Option<String>,
     /// The lowest pthread key that is free: it grows when libraries leave theirs behind.
     pub lowest_free_key: u32,
     /// The number of heaps: one for each generation that is loaded or whose memory is still in use.

@@ -104,6 +104,7 @@ impl State {
             pid: std::process::id(),
             started_ms: self.started_ms,
             config: self.config.display().to_string(),
+            fleet: self.fleet.as_ref().map(|fleet| fleet.name().to_owned()),
             lowest_free_key: library_context::lowest_free_key(),
             heaps: heap::count(),
         }

@@ -37,6 +37,14 @@ impl Cell {
         let first = text.lines().next().unwrap_or_default().trim_end();
         Self { text: escape::line(first).into_owned(), style }
     }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn style(&self) -> Style {
+        self.style
+    }
 }
 
 impl<T: Into<String>> From<T> for Cell {

@@ -21,10 +21,14 @@ const URL_EXPECTED: &str =
 const URLS_EXPECTED: &str = r#"a list of URLs such as ["nats://10.0.0.5:4222"]"#;
 const TLS_EXPECTED: &str = r#"an object of files such as { "ca": "ca.pem" }"#;
 const LABELS_EXPECTED: &str = r#"an object of texts such as { "zone": "a" }"#;
+const SIGNERS_EXPECTED: &str = r#"a list of PEM files with public keys such as ["ann.pem"]"#;
 const FILE_EXPECTED: &str = "the path of a file";
 
 /// The longest name of a fleet, in bytes.
 const MAX_NAME: usize = 64;
+
+/// The most files with the keys of signers.
+pub(crate) const MAX_SIGNERS: usize = 64;
 
 /// The most labels of a host.
 pub(crate) const MAX_LABELS: usize = 32;
@@ -54,10 +58,15 @@ pub struct FleetSettings {
     pub nats: Vec<NatsUrl>,
     /// A file with the credentials for NATS, as `nsc` writes it.
     pub credentials: Option<PathBuf>,
+    /// A file with the seed of an NKey, as `nk -gen user` writes it, instead of credentials.
+    pub nkey: Option<PathBuf>,
     /// What TLS connections to NATS use.
     pub tls: Option<FleetTls>,
     /// How many servers keep a copy of what the fleet stores, where it is not stored yet: 1 to 5.
     pub replicas: usize,
+    /// PEM files with the ed25519 public keys of those whose versions this host serves. Empty: it serves versions without
+    /// signatures, too.
+    pub signers: Vec<PathBuf>,
     /// What tells this host from others, for people.
     pub labels: BTreeMap<String, String>,
     /// The name of this host. `None`: that of the machine.
@@ -135,8 +144,10 @@ impl FleetSettings {
             name: Self::DEFAULT_NAME.to_owned(),
             nats,
             credentials: None,
+            nkey: None,
             tls: None,
             replicas: 1,
+            signers: Vec::new(),
             labels: BTreeMap::new(),
             host: None,
         }
@@ -164,7 +175,9 @@ pub(super) fn read(node: &Node<'_>, base_dir: &Path) -> Option<FleetSettings> {
     let mut fields = node.object(EXPECTED)?;
     let name = fields.optional("name", |node| node.text(NAME_EXPECTED, is_fleet_name));
     let nats = fields.required("nats", URLS_EXPECTED, read_urls);
+    let has_both = fields.has("credentials") && fields.has("nkey");
     let credentials = fields.optional("credentials", file);
+    let nkey = fields.optional("nkey", file);
     let tls = fields.optional("tls", |node| {
         let mut fields = node.object(TLS_EXPECTED)?;
         let ca = fields.optional("ca", file);
@@ -177,15 +190,21 @@ pub(super) fn read(node: &Node<'_>, base_dir: &Path) -> Option<FleetSettings> {
         Some(FleetTls { ca, certificate: cert.zip(key) })
     });
     let replicas = fields.optional("replicas", |node| node.whole(&REPLICAS, "copies", ""));
+    let signers = fields.optional("signers", |node| read_signers(node, file));
     let labels = fields.optional("labels", read_labels);
     let host = fields.optional("host", |node| node.text(HOST_EXPECTED, is_app_name));
     fields.finish();
+    if has_both {
+        return node.expected("either `credentials` or `nkey`");
+    }
     Some(FleetSettings {
         name: name.unwrap_or_else(|| FleetSettings::DEFAULT_NAME.to_owned()),
         nats: nats?,
         credentials,
+        nkey,
         tls,
         replicas: replicas.unwrap_or(1),
+        signers: signers.unwrap_or_default(),
         labels: labels.unwrap_or_default(),
         host,
     })
@@ -198,6 +217,18 @@ fn read_urls(node: &Node<'_>) -> Option<Vec<NatsUrl>> {
     let urls = node.list(URLS_EXPECTED)?;
     let is_url = |text: &str| text.parse::<NatsUrl>().is_ok();
     urls.iter().map(|node| node.text(URL_EXPECTED, is_url)?.parse().ok()).collect()
+}
+
+/// An empty list is an error: it could be meant to allow no signer, and would allow versions without a signature.
+fn read_signers(node: &Node<'_>, file: impl Fn(&Node<'_>) -> Option<PathBuf>) -> Option<Vec<PathBuf>> {
+    if node.is_empty_list() {
+        return node.expected(SIGNERS_EXPECTED);
+    }
+    let files = node.list(SIGNERS_EXPECTED)?;
+    if files.len() > MAX_SIGNERS {
+        return node.expected(format_args!("at most {MAX_SIGNERS} files"));
+    }
+    files.iter().map(file).collect()
 }
 
 fn read_labels(node: &Node<'_>) -> Option<BTreeMap<String, String>> {
@@ -243,6 +274,7 @@ pub(super) fn schema() -> Schema {
                 "items": { "type": "string", "pattern": "^(nats|tls)://" },
             },
             "credentials": file("A file with the credentials for NATS, as `nsc` writes it. Relative to the folder of this file."),
+            "nkey": file("A file with the seed of an NKey, as `nk -gen user` writes it, instead of `credentials`."),
             "tls": {
                 "description": "What TLS connections to NATS use.",
                 "type": "object",
@@ -261,6 +293,13 @@ pub(super) fn schema() -> Schema {
                 "maximum": REPLICAS.end(),
                 "default": 1,
             },
+            "signers": {
+                "description": "PEM files with ed25519 public keys, as `openssl pkey -pubout` writes them. The host serves only versions that were signed with one of them: see `atoll deploy --signing-key`.",
+                "type": "array",
+                "minItems": 1,
+                "maxItems": MAX_SIGNERS,
+                "items": { "type": "string", "minLength": 1 },
+            },
             "labels": {
                 "description": "What tells this host from others, such as its zone. `atoll ls --fleet` shows it.",
                 "type": "object",
@@ -274,6 +313,7 @@ pub(super) fn schema() -> Schema {
                 "pattern": NAME,
             },
         },
+        "not": { "required": ["credentials", "nkey"] },
         "required": ["nats"],
         "additionalProperties": false,
     })
@@ -300,11 +340,13 @@ mod tests {
             "name": "prod", "nats": ["nats://u:secret@10.0.0.5:4222", "tls://[::1]"], "credentials": "host.creds",
             "tls": { "ca": "ca.pem", "cert": "/etc/c.pem", "key": "k.pem" }, "labels": { "zone": "a" }, "host": "a.b",
             "replicas": 3,
+            "signers": ["ann.pem", "/etc/bob.pem"],
         }));
         let fleet = fleet.unwrap();
         assert_eq!(fleet.replicas, 3);
         assert_eq!((fleet.name.as_str(), fleet.host_name().as_str()), ("prod", "a.b"));
         assert_eq!(fleet.credentials.as_deref(), Some(Path::new("/srv/host.creds")));
+        assert_eq!(fleet.signers, ["/srv/ann.pem", "/etc/bob.pem"].map(PathBuf::from));
         let tls = fleet.tls.clone().unwrap();
         assert_eq!(tls.ca.as_deref(), Some(Path::new("/srv/ca.pem")));
         assert_eq!(tls.certificate, Some(("/etc/c.pem".into(), "/srv/k.pem".into())));
@@ -320,6 +362,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
+        let files: Vec<_> = (0..=MAX_SIGNERS).map(|n| format!("{n}.pem")).collect();
         let many: serde_json::Map<_, _> = (0..=MAX_LABELS).map(|n| (n.to_string(), json!("x"))).collect();
         for (fleet, expected) in [
             (json!({}), "fleet.nats: missing field `nats`"),
@@ -338,11 +381,20 @@ mod tests {
             ),
             (json!({ "nats": ["nats://a"], "labels": many }), "fleet.labels: expected at most 32 labels"),
             (json!({ "nats": ["nats://a"], "replicas": 6 }), "fleet.replicas: expected a whole number"),
+            (json!({ "nats": ["nats://a"], "signers": [] }), "fleet.signers: expected a list of PEM files"),
+            (json!({ "nats": ["nats://a"], "signers": files }), "fleet.signers: expected at most 64 files"),
+            (
+                json!({ "nats": ["nats://a"], "credentials": "c", "nkey": "k" }),
+                "fleet: expected either `credentials` or `nkey`",
+            ),
             (json!({ "nats": ["nats://a"], "nas": 1 }), "fleet.nas: unknown field"),
         ] {
             let errors = parse(fleet).unwrap_err();
             assert!(errors.len() == 1 && errors[0].starts_with(expected), "{errors:?}");
         }
         assert!(parse(json!({ "nats": ["nats://a"], "labels": { "a": "x".repeat(MAX_LABEL) } })).is_ok());
+        assert!(parse(json!({ "nats": ["nats://a"], "signers": files[1..] })).is_ok());
+        let nkey = parse(json!({ "nats": ["nats://a"], "nkey": "host.nk" })).unwrap().nkey;
+        assert_eq!(nkey.as_deref(), Some(Path::new("/srv/host.nk")));
     }
 }

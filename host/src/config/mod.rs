@@ -86,7 +86,7 @@ pub(crate) use env_value::EnvSource;
 pub use env_value::EnvValue;
 pub use error::ConfigError;
 pub use fleet::{FleetSettings, FleetTls, NatsUrl, NoNatsUrl};
-pub(crate) use fleet::{MAX_LABEL, MAX_LABELS};
+pub(crate) use fleet::{MAX_LABEL, MAX_LABELS, MAX_SIGNERS};
 pub use isolation::Isolation;
 pub use on_fault::OnFault;
 pub use origin::{Origin, Origins};

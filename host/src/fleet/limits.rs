@@ -14,6 +14,9 @@ pub(crate) const ANNOUNCE_PAUSE: Duration = Duration::from_secs(1);
 /// How many earlier versions the record of an app has, to go back to.
 pub const MAX_HISTORY: usize = 8;
 
+/// How long a library that no version needs any more, and a chunk of an interrupted upload, stay in the object store.
+pub const UNUSED_AGE: Duration = Duration::from_secs(24 * 3600);
+
 /// How many apps a host fetches, starts or removes at a time, when the fleet changes them.
 pub(crate) const CONCURRENT_TASKS: usize = 4;
 

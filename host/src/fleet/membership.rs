@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::key_file::KeyFileError;
 use super::limits::READ_LIMIT;
 use super::members::Members;
 use super::presence::{AppPresence, Presence};
@@ -20,6 +21,9 @@ use crate::observe::unix_time::now_ms;
 pub(crate) struct Membership {
     settings: Arc<FleetSettings>,
     host: Arc<str>,
+    /// Whose versions it serves; `None`: those without a signature, too.
+    #[cfg(feature = "fleet")]
+    signers: Option<super::trust::Signers>,
     seen: Arc<Mutex<Seen>>,
     /// How often someone has asked for the apps of the hosts.
     asked: Arc<watch::Sender<u64>>,
@@ -43,7 +47,10 @@ struct Seen {
 
 impl Membership {
     /// That of a host which has not connected yet.
-    pub(crate) fn new(settings: FleetSettings) -> Self {
+    ///
+    /// # Errors
+    /// The key of a signer cannot be read.
+    pub(crate) fn new(settings: FleetSettings) -> Result<Self, KeyFileError> {
         let seen = Seen {
             away: Some("not connected yet".to_owned()),
             since_ms: now_ms(),
@@ -52,17 +59,24 @@ impl Membership {
             apps: BTreeMap::new(),
             addresses: Vec::new(),
         };
-        Self {
+        Ok(Self {
             host: settings.host_name().into(),
+            #[cfg(feature = "fleet")]
+            signers: super::trust::Signers::load(&settings.signers)?,
             settings: Arc::new(settings),
             seen: Arc::new(Mutex::new(seen)),
             asked: Arc::default(),
             read: Arc::default(),
-        }
+        })
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The name of the fleet.
+    pub(crate) fn name(&self) -> &str {
+        &self.settings.name
     }
 
     /// Takes note of the URLs of this host.
@@ -112,6 +126,21 @@ impl Membership {
     /// The settings of the fleet.
     pub(crate) fn settings(&self) -> &FleetSettings {
         &self.settings
+    }
+
+    /// Checks that this host may serve a release of an app.
+    ///
+    /// # Errors
+    /// It serves signed versions only, and none of the signers that it knows has signed this one.
+    pub(crate) fn check(
+        &self,
+        app: &str,
+        release: &super::record::Release,
+    ) -> Result<(), super::trust::Untrusted> {
+        match &self.signers {
+            Some(signers) => signers.check(&self.settings.name, app, release),
+            None => Ok(()),
+        }
     }
 
     /// The name of this host.

@@ -4,6 +4,7 @@
 //! [`Record`], and what the [command](waves) that rolls a version out does next when it sees the [presences](Presence) of hosts.
 //! [`nats`] is what reads and writes them.
 
+mod key_file;
 #[cfg(feature = "fleet")]
 mod keys;
 mod limits;
@@ -18,19 +19,28 @@ mod status;
 #[cfg(feature = "fleet")]
 mod task;
 #[cfg(feature = "fleet")]
+mod trust;
+#[cfg(feature = "fleet")]
+mod unused;
+#[cfg(feature = "fleet")]
 mod waves;
 
+pub use self::key_file::KeyFileError;
 #[cfg(feature = "fleet")]
 pub(crate) use self::limits::FIRST_PAUSE;
 pub(crate) use self::limits::{ANNOUNCE_PAUSE, CONCURRENT_TASKS, LONGEST_PAUSE, MAX_REASON};
-pub use self::limits::{HEARTBEAT, MAX_HISTORY, PRESENCE_TTL};
+pub use self::limits::{HEARTBEAT, MAX_HISTORY, PRESENCE_TTL, UNUSED_AGE};
 pub use self::members::Members;
 pub(crate) use self::membership::Membership;
 pub use self::presence::{AppPresence, Presence, RefusedVersion};
-pub use self::record::{Failure, NoRelease, Record, Release, Removal, Target, UnderWay, Wave};
+pub use self::record::{
+    Failure, NoRelease, Record, Release, ReleaseSignature, Removal, Target, UnderWay, Wave,
+};
 pub use self::settled::{Settled, settled};
 pub use self::status::{FleetApp, FleetAppHost, FleetHost, FleetStatus};
 #[cfg(feature = "fleet")]
 pub(crate) use self::task::{Local, Task, task};
+#[cfg(feature = "fleet")]
+pub use self::trust::{ReleaseKey, Signers, Unsignable, Untrusted};
 #[cfg(feature = "fleet")]
 pub use self::waves::{Progress, Step, Strategy, Waiting, first_wave, next};

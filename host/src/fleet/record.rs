@@ -56,6 +56,18 @@ pub struct Release {
     pub by: String,
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
+    /// Who vouches for all of this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<ReleaseSignature>,
+}
+
+/// The signature of a release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseSignature {
+    /// The ed25519 public key of the signer, in hexadecimal.
+    pub signer: String,
+    /// The signature, in hexadecimal.
+    pub value: String,
 }
 
 /// That an app was removed.
@@ -169,6 +181,15 @@ impl Record {
         Self { wave, changed_ms: now_ms, ..self.clone() }
     }
 
+    /// The same with this release, if it is the target with another signature: a version may be deployed again to sign it.
+    #[must_use]
+    pub fn signed(&self, release: &Release) -> Self {
+        if release.signature.is_some() && self.target.is_version(&release.version) {
+            return Self { target: Target::Version(release.clone()), ..self.clone() };
+        }
+        self.clone()
+    }
+
     /// After the rollout of the target has failed: all hosts are to have what they had before it.
     #[must_use]
     pub fn gone_back(&self, host: &str, reason: &str, now_ms: u64) -> Self {
@@ -229,6 +250,7 @@ pub(super) mod tests {
             note: None,
             by: "ann".to_owned(),
             at_ms: 1,
+            signature: None,
         }
     }
 
@@ -273,6 +295,16 @@ pub(super) mod tests {
             "{message}"
         );
         assert_eq!(Record::begin(Some(&running), "app", release("1"), Wave::All), Ok(None), "it is resumed");
+    }
+
+    #[test]
+    fn a_version_is_signed_when_it_is_deployed_again() {
+        let record = begun(None, "1", Wave::All);
+        let signature = ReleaseSignature { signer: "ann".into(), value: "0".into() };
+        let signed = Release { signature: Some(signature), ..release("1") };
+        assert_eq!(record.signed(&signed).target, Target::Version(signed.clone()));
+        assert_eq!(record.signed(&Release { version: "2".into(), ..signed.clone() }), record);
+        assert_eq!(record.signed(&signed).signed(&release("1")).target, Target::Version(signed), "it stays");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::host_builder::HostBuilder;
 use crate::admin::host_lock::{HostLock, HostLockError};
 use crate::app::resources::SetupError;
 use crate::config::{ConfigError, FleetSettings};
-use crate::fleet::Membership;
+use crate::fleet::{KeyFileError, Membership};
 use crate::http::{self, HttpSettings, LimitOutOfRange};
 use crate::observe::certificates::Certificates;
 use crate::observe::usage;
@@ -87,6 +87,9 @@ pub enum HostError {
         "this program cannot be in a fleet: build it with the feature `fleet`, or remove `fleet` from the registry file"
     )]
     NoFleet,
+    /// The key of a signer of its fleet cannot be read.
+    #[error("`signers` of `fleet` in the registry file: {0}")]
+    Signers(#[from] KeyFileError),
     /// The admin listener cannot be used.
     #[error("cannot serve the admin API: {0}")]
     Admin(io::Error),
@@ -237,9 +240,13 @@ impl OpenHost {
     }
 
     /// Is in this fleet, from when it [runs](Self::run).
-    pub(super) fn join(&mut self, fleet: Option<FleetSettings>) {
-        self.fleet = fleet.map(Membership::new);
+    ///
+    /// # Errors
+    /// The key of a signer of the fleet cannot be read.
+    pub(super) fn join(&mut self, fleet: Option<FleetSettings>) -> Result<(), HostError> {
+        self.fleet = fleet.map(Membership::new).transpose()?;
         self.waiting.admin.set_fleet(self.fleet.clone());
+        Ok(())
     }
 
     /// Answers commands, and runs `follow`, which keeps the apps in line with the file, until the host is closed.

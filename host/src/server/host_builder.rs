@@ -163,7 +163,7 @@ impl HostBuilder {
         let nats = self.fleet.take();
         let (mut host, file) = self.open()?;
         let config = file.load()?;
-        host.join(fleet(nats, config.fleet.clone())?);
+        host.join(fleet(nats, config.fleet.clone())?)?;
         if let Some(predecessor) = &host.waiting.predecessor {
             predecessor.check(&config)?;
         }

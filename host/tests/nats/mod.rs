@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod operator;
+
 use std::path::{Path, PathBuf};
 
 use atoll_host::config::FleetSettings;

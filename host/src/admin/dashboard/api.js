@@ -38,6 +38,9 @@ const at = (app, rest = "") => `api/v1/apps/${encodeURIComponent(app)}${rest}`;
 /** The host and its apps, without their history. */
 export const status = () => send("GET", "api/v1/status?history=0");
 
+/** The hosts and apps of the fleet that the host is in. */
+export const fleet = () => send("GET", "api/v1/fleet");
+
 /** All that is known of an app. */
 export const details = (app) => send("GET", at(app));
 

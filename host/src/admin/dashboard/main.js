@@ -2,6 +2,7 @@
 
 import { appPage } from "./app.js";
 import { h, setText } from "./dom.js";
+import { fleetPage } from "./fleet.js";
 import { span } from "./format.js";
 import { overview } from "./overview.js";
 import { store } from "./store.js";
@@ -9,11 +10,12 @@ import { store } from "./store.js";
 const main = document.getElementById("main");
 let page = null;
 
-/** `#/` or `#/apps/NAME`. */
+/** `#/`, `#/fleet` or `#/apps/NAME`. */
 function route() {
   const app = location.hash.match(/^#\/apps\/([^/]+)$/);
   try {
     if (app) return appPage(decodeURIComponent(app[1]));
+    if (location.hash === "#/fleet") return fleetPage();
     if (["", "#", "#/"].includes(location.hash)) return overview();
   } catch (error) {
     if (!(error instanceof URIError)) throw error;
@@ -50,6 +52,9 @@ function showLink() {
 
 function showHost() {
   const { host, nowMs } = store;
+  const fleet = document.getElementById("fleet");
+  fleet.hidden = !host?.fleet;
+  setText(fleet, `Fleet ${host?.fleet ?? ""}`);
   if (host) setText(document.getElementById("host"), `${host.version} · process ${host.pid} · up ${span(nowMs - host.started_ms)}`);
 }
 

@@ -29,9 +29,9 @@ macro_rules! assets {
     };
 }
 
-const ASSETS: [Asset; 29] = assets![
+const ASSETS: [Asset; 30] = assets![
     "index.html" "style.css" "parts.css" "icon.svg" "main.js" "actions.js" "api.js" "app.js" "chart.js" "charts.js"
-    "columns.js" "dialog.js" "dom.js" "faults.js" "format.js" "history.js" "invoke.js" "log.js" "outcome.js"
+    "columns.js" "dialog.js" "dom.js" "faults.js" "fleet.js" "format.js" "history.js" "invoke.js" "log.js" "outcome.js"
     "overview.js" "rollout.js" "series.js" "settings.js" "sse.js" "store.js" "table.js" "token.js" "usage.js"
     "versions.js"
 ];

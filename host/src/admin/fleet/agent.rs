@@ -58,7 +58,12 @@ type Work<'a> = LocalBoxFuture<'a, (String, u64, Outcome)>;
 impl Agent {
     pub(super) fn new(fleet: Membership, state: State, deployer: Arc<Deployer>) -> Self {
         Self {
-            worker: Worker { state: state.clone(), deployer: deployer.clone(), host: fleet.host().into() },
+            worker: Worker {
+                state: state.clone(),
+                deployer: deployer.clone(),
+                host: fleet.host().into(),
+                membership: fleet.clone(),
+            },
             report: Report::new(fleet.clone(), state, deployer),
             fleet,
             records: HashMap::new(),

@@ -11,7 +11,7 @@ use crate::admin::versions::{Deployer, NewAppVersion};
 use crate::deploy::UPLOAD_PIECE;
 use crate::dispatch::problem::Problem;
 use crate::fleet::nats::{Fleet, FleetError};
-use crate::fleet::{Local, Record, Release, Task, task};
+use crate::fleet::{Local, Membership, Record, Release, Task, Untrusted, task};
 
 /// What carries out what records ask for.
 #[derive(Clone)]
@@ -19,6 +19,7 @@ pub(super) struct Worker {
     pub(super) state: State,
     pub(super) deployer: Arc<Deployer>,
     pub(super) host: Arc<str>,
+    pub(super) membership: Membership,
 }
 
 /// What came of a record.
@@ -40,6 +41,7 @@ pub(super) enum Outcome {
 enum Failure {
     Problem(Problem),
     Fleet(FleetError),
+    Untrusted(Untrusted),
 }
 
 impl From<Problem> for Failure {
@@ -51,6 +53,12 @@ impl From<Problem> for Failure {
 impl From<FleetError> for Failure {
     fn from(error: FleetError) -> Self {
         Self::Fleet(error)
+    }
+}
+
+impl From<Untrusted> for Failure {
+    fn from(reason: Untrusted) -> Self {
+        Self::Untrusted(reason)
     }
 }
 
@@ -86,6 +94,7 @@ impl Worker {
             let reason = match done {
                 Ok(()) => continue,
                 Err(Failure::Problem(problem)) => problem.to_string(),
+                Err(Failure::Untrusted(reason)) => reason.to_string(),
                 Err(Failure::Fleet(error @ (FleetError::NoLibrary(_) | FleetError::Damaged { .. }))) => {
                     error.to_string()
                 }
@@ -112,8 +121,9 @@ impl Worker {
         Ok(task(record, revision, &self.host, &local))
     }
 
-    /// Fetches the files of a version, and serves it as if it had been pushed to this host.
+    /// Checks who has signed a version, fetches its files, and serves it as if it had been pushed to this host.
     async fn serve(&self, fleet: &Fleet, app: &str, release: Release) -> Result<(), Failure> {
+        self.membership.check(app, &release)?;
         let Release { library, libraries, entry, note, by, .. } = release;
         for hash in libraries.iter().map(|shared| &shared.hash).chain([&library]) {
             self.fetch(fleet, app, hash).await?;

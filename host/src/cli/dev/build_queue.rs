@@ -211,7 +211,7 @@ impl BuildQueue {
     fn note(&mut self, saved: Saved, watches: &mut Watches) {
         log::debug!(target: LOG, "{saved:?}");
         match saved {
-            Saved::Registry(config) => self.take(config, watches),
+            Saved::Registry(config) => self.take(*config, watches),
             Saved::Place => self.find_crates(watches),
             Saved::Sources(sources) => {
                 let folder = &sources.workspace;

@@ -15,7 +15,7 @@ use futures_util::future::{LocalBoxFuture, pending, select_all};
 #[derive(Debug)]
 pub(super) enum Saved {
     /// The registry file.
-    Registry(Config),
+    Registry(Box<Config>),
     /// Files that a workspace's libraries are made from.
     Sources(Sources),
     /// What is at an app's path, where no crate was found before.
@@ -147,7 +147,7 @@ impl Watches {
         let places =
             self.places.iter_mut().map(|place| place.changed().map(|_change| Saved::Place).boxed_local());
         tokio::select! {
-            config = self.registry.changed() => Saved::Registry(config),
+            config = self.registry.changed() => Saved::Registry(Box::new(config)),
             saved = first(sources.chain(places).collect()) => saved,
         }
     }

@@ -2,6 +2,8 @@
 
 mod certificates;
 mod finding;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod folder;
 mod glibc;
 mod host;
@@ -48,6 +50,8 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     findings.extend(folder::check());
     findings.extend(limits::check());
     findings.extend(registry::check(&args.config));
+    #[cfg(feature = "fleet")]
+    findings.extend(fleet::check(&args.config));
     findings.extend(host::check(&args.config, &args.listen));
     match args.form.format {
         Format::Json => out::print_json(&findings)?,

@@ -13,6 +13,7 @@ use log::LevelFilter;
 use super::arguments::{FleetArgs, StrategyArgs, check_note};
 use super::deploy::{records, roll_out_all, runtime};
 use super::release::releases;
+use super::signing::SigningArgs;
 use crate::cli::arguments::Form;
 use crate::cli::{built, out};
 
@@ -39,6 +40,8 @@ pub(in crate::cli) struct ApplyArgs {
     #[arg(short = 'm', long = "note", value_name = "NOTE")]
     note: Option<String>,
     #[command(flatten)]
+    signing: SigningArgs,
+    #[command(flatten)]
     strategy: StrategyArgs,
     /// The symbols to keep for panic backtraces.
     #[arg(long, value_name = "SYMBOLS", default_value = "names")]
@@ -52,6 +55,8 @@ pub(in crate::cli) fn run(args: &ApplyArgs) -> anyhow::Result<ExitCode> {
     logging::init_at(LevelFilter::Warn);
     check_note(args.note.as_deref())?;
     let settings = args.fleet.settings(&args.config)?;
+    // A plan needs no signature.
+    let signer = if args.yes { Some(args.signing.signer(&settings)?) } else { None };
     let (config, text) = built::load(&args.config, &[])?;
     let wanted = built::wanted(&config, &[]);
     let runtime = runtime()?;
@@ -64,7 +69,11 @@ pub(in crate::cli) fn run(args: &ApplyArgs) -> anyhow::Result<ExitCode> {
     let Some(ready) = built::ready(&wanted, args.symbols, "the fleet is unchanged")? else {
         return Ok(ExitCode::FAILURE);
     };
-    let releases: Vec<_> = releases(&ready, &text, args.note.as_deref())?.into_iter().zip(before).collect();
+    let mut releases = releases(&ready, &text, args.note.as_deref())?;
+    if let Some(signer) = signer {
+        signer.sign(&mut releases)?;
+    }
+    let releases: Vec<_> = releases.into_iter().zip(before).collect();
     let mut plan = String::new();
     for (built, before) in &releases {
         let record = before.as_ref().map(|(record, _)| record);

@@ -6,8 +6,8 @@ use anyhow::bail;
 use atoll_host::config::FleetSettings;
 use atoll_host::internal::build::Symbols;
 use atoll_host::internal::escape;
-use atoll_host::internal::fleet::Strategy;
 use atoll_host::internal::fleet::nats::{Fleet, FleetError};
+use atoll_host::internal::fleet::{Strategy, UNUSED_AGE};
 use atoll_host::logging;
 use clap::Args;
 use log::LevelFilter;
@@ -17,6 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::arguments::{ConfigArgs, FleetArgs, StrategyArgs, check_note};
 use super::release::{Built, releases};
 use super::rollout::{Before, Reporter, Rolled, roll_out};
+use super::signing::SigningArgs;
 use crate::cli::arguments::{Form, Format};
 use crate::cli::{built, out};
 
@@ -53,6 +54,8 @@ pub(in crate::cli) struct DeployArgs {
     #[arg(short = 'm', long = "note", value_name = "NOTE")]
     note: Option<String>,
     #[command(flatten)]
+    signing: SigningArgs,
+    #[command(flatten)]
     strategy: StrategyArgs,
     #[command(flatten)]
     config: ConfigArgs,
@@ -68,6 +71,7 @@ pub(in crate::cli) fn run(args: &DeployArgs) -> anyhow::Result<ExitCode> {
     logging::init_at(LevelFilter::Warn);
     check_note(args.note.as_deref())?;
     let settings = args.fleet.settings(&args.config.config)?;
+    let signer = args.signing.signer(&settings)?;
     let (config, text) = built::load(&args.config.config, &args.apps)?;
     let wanted = built::wanted(&config, &args.apps);
     if wanted.is_empty() {
@@ -80,7 +84,8 @@ pub(in crate::cli) fn run(args: &DeployArgs) -> anyhow::Result<ExitCode> {
     let Some(ready) = built::ready(&wanted, args.symbols, "the fleet is unchanged")? else {
         return Ok(ExitCode::FAILURE);
     };
-    let releases = releases(&ready, &text, args.note.as_deref())?;
+    let mut releases = releases(&ready, &text, args.note.as_deref())?;
+    signer.sign(&mut releases)?;
     let releases = releases.into_iter().zip(before).collect();
     roll_out_all(&runtime, &settings, releases, &args.strategy.get(), args.form)
 }
@@ -132,6 +137,15 @@ pub(super) fn roll_out_all(
     }
     if is_json {
         out::print_json(&json!({ "apps": done }))?;
+    }
+    // The apps are deployed all the same.
+    match runtime.block_on(async { Fleet::connect(settings).await?.remove_unused(UNUSED_AGE).await }) {
+        Ok(0) => {}
+        Ok(_) if is_json => {}
+        Ok(removed) => {
+            out::print(format!("unused libraries removed from NATS: {removed}\n"))?;
+        }
+        Err(error) => log::warn!("{error}"),
     }
     Ok(code)
 }

@@ -15,3 +15,5 @@ mod release;
 #[cfg(feature = "fleet")]
 mod rollout;
 pub(super) mod show;
+#[cfg(feature = "fleet")]
+mod signing;

@@ -33,6 +33,7 @@ pub(super) fn releases(ready: &Ready, text: &str, note: Option<&str>) -> anyhow:
             note: note.map(str::to_owned),
             by: who(),
             at_ms: now_ms(),
+            signature: None,
         };
         Ok(Built { app: app.clone(), release, files: files.clone() })
     });

@@ -77,14 +77,21 @@ pub(super) async fn roll_out(
         }
         // Hosts that refused it may do better now.
         (None, Some((record, revision))) if record.wave == Wave::All => {
-            let again = record.extended(Wave::All, now_ms());
+            let again = record.signed(release).extended(Wave::All, now_ms());
             let revision = fleet.publish(app, &again, Some(revision)).await?;
             drop(fleet);
             return settle(settings, app, (again, revision), strategy.timeout).await.map(Rolled::Out);
         }
         (None, Some(found)) => {
             reporter.say(app, &format!("resuming the rollout of the version {}", release.version));
-            found
+            let (record, revision) = found;
+            let signed = record.signed(release);
+            if signed == record {
+                (record, revision)
+            } else {
+                let revision = fleet.publish(app, &signed, Some(revision)).await?;
+                (signed, revision)
+            }
         }
         (None, None) => bail!("{app} has no record in the fleet"),
     };

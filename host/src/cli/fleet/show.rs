@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use atoll_host::internal::escape;
-use atoll_host::internal::fleet::{FleetApp, FleetAppHost, FleetHost, FleetStatus};
+use atoll_host::internal::fleet::{Failure, FleetApp, FleetAppHost, FleetHost, FleetStatus};
 
 use crate::cli::arguments::{Format, Registry};
 use crate::cli::table::{Cell, Column, table};
@@ -35,17 +35,30 @@ pub(in crate::cli) fn describe(registry: &Registry, app: &str, format: Format) -
     Ok(())
 }
 
+/// The columns of a table of hosts.
+pub(in crate::cli) const HOST_COLUMNS: [Column; 7] = [
+    Column::Left("HOST"),
+    Column::Left("ADDRESS"),
+    Column::Left("LABELS"),
+    Column::Left("ATOLL"),
+    Column::Left("UP"),
+    Column::Right("APPS"),
+    Column::Left("OUT OF DATE"),
+];
+
+/// The columns of a table of the hosts of an app.
+pub(in crate::cli) const ON_HOST_COLUMNS: [Column; 7] = [
+    Column::Left("HOST"),
+    Column::Left("VERSION"),
+    Column::Right("GENERATION"),
+    Column::Left("PHASE"),
+    Column::Right("ERRORS"),
+    Column::Left("OUT OF DATE"),
+    Column::Left("REASON"),
+];
+
 fn text(status: &FleetStatus) -> String {
-    let columns = [
-        Column::Left("HOST"),
-        Column::Left("ADDRESS"),
-        Column::Left("LABELS"),
-        Column::Left("ATOLL"),
-        Column::Left("UP"),
-        Column::Right("APPS"),
-        Column::Left("OUT OF DATE"),
-    ];
-    let hosts = table(columns, &status.hosts.iter().map(host).collect::<Vec<_>>());
+    let hosts = table(HOST_COLUMNS, &status.hosts.iter().map(host).collect::<Vec<_>>());
     let columns = [
         Column::Left("APP"),
         Column::Left("VERSION"),
@@ -55,21 +68,28 @@ fn text(status: &FleetStatus) -> String {
         Column::Left("STATE"),
     ];
     let apps = table(columns, &status.apps.iter().map(app).collect::<Vec<_>>());
-    let differences: String = status.apps.iter().flat_map(differences).collect();
+    let differences = status.apps.iter().flat_map(differences);
+    let differences: String =
+        differences.map(|line| format!("{}\n", style::paint(style::WARNING, &line))).collect();
     format!("{}{hosts}\n{apps}{}{differences}", away(status), if differences.is_empty() { "" } else { "\n" })
 }
 
 /// That what is shown is old.
 fn away(status: &FleetStatus) -> String {
-    if status.connected {
-        return String::new();
-    }
-    let reason = escape::line(status.reason.as_deref().unwrap_or_default()).into_owned();
-    let text = format!("{} is not connected for {}: {reason}", status.host, units::since(status.since_ms));
-    format!("{}\n\n", style::paint(style::WARNING, &text))
+    disconnection(status)
+        .map_or_else(String::new, |text| format!("{}\n\n", style::paint(style::WARNING, &text)))
 }
 
-fn host(host: &FleetHost) -> [Cell; 7] {
+/// Since when and why the host is not connected.
+pub(in crate::cli) fn disconnection(status: &FleetStatus) -> Option<String> {
+    if status.connected {
+        return None;
+    }
+    let reason = escape::line(status.reason.as_deref().unwrap_or_default()).into_owned();
+    Some(format!("{} is not connected for {}: {reason}", status.host, units::since(status.since_ms)))
+}
+
+pub(in crate::cli) fn host(host: &FleetHost) -> [Cell; HOST_COLUMNS.len()] {
     let labels: Vec<_> = host.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let out_of_date = match host.out_of_date {
         0 => "-".into(),
@@ -87,27 +107,37 @@ fn host(host: &FleetHost) -> [Cell; 7] {
 }
 
 fn app(app: &FleetApp) -> [Cell; 6] {
-    let right = app.hosts.iter().filter(|host| host.out_of_date_since_ms.is_none()).count();
-    let (state, look) = match &app.wave {
-        _ if !app.is_shared => ("not in the fleet".to_owned(), style::FAINT),
-        Some(hosts) => (format!("rolling out: {}", hosts.join(", ")), style::WARNING),
-        None if right < app.hosts.len() => ("out of date".to_owned(), style::BAD),
-        None if app.is_removed => ("removed".to_owned(), style::FAINT),
-        None if app.failure.is_some() => ("went back".to_owned(), style::WARNING),
-        None => ("up to date".to_owned(), style::GOOD),
-    };
+    let right = up_to_date(app);
     [
         (&*app.name).into(),
         app.version.as_deref().unwrap_or("-").into(),
         app.by.as_deref().unwrap_or("-").into(),
         app.at_ms.map_or_else(|| "-".to_owned(), units::time).into(),
         format!("{right} of {}", app.hosts.len()).into(),
-        Cell::styled(state, look),
+        state(app),
     ]
 }
 
+/// How many hosts have of an app what they should.
+fn up_to_date(app: &FleetApp) -> usize {
+    app.hosts.iter().filter(|host| host.out_of_date_since_ms.is_none()).count()
+}
+
+/// How an app is in the fleet.
+pub(in crate::cli) fn state(app: &FleetApp) -> Cell {
+    let (state, look) = match &app.wave {
+        _ if !app.is_shared => ("not in the fleet".to_owned(), style::FAINT),
+        Some(hosts) => (format!("rolling out: {}", hosts.join(", ")), style::WARNING),
+        None if up_to_date(app) < app.hosts.len() => ("out of date".to_owned(), style::BAD),
+        None if app.is_removed => ("removed".to_owned(), style::FAINT),
+        None if app.failure.is_some() => ("went back".to_owned(), style::WARNING),
+        None => ("up to date".to_owned(), style::GOOD),
+    };
+    Cell::styled(state, look)
+}
+
 /// A line for each host that has another version than it should.
-fn differences(app: &FleetApp) -> Vec<String> {
+pub(in crate::cli) fn differences(app: &FleetApp) -> Vec<String> {
     let wrong = app.hosts.iter().filter_map(|host| Some((host, host.out_of_date_since_ms?)));
     wrong
         .map(|(host, since)| {
@@ -117,14 +147,13 @@ fn differences(app: &FleetApp) -> Vec<String> {
                 (None, None) => "nothing".to_owned(),
             };
             let reason = host.refused.as_ref().map(|refused| format!(": {}", escape::line(&refused.reason)));
-            let line = format!(
+            format!(
                 "{} on {}: has {has}, out of date for {}{}",
                 app.name,
                 host.host,
                 units::since(since),
                 reason.unwrap_or_default()
-            );
-            format!("{}\n", style::paint(style::WARNING, &line))
+            )
         })
         .collect()
 }
@@ -143,22 +172,17 @@ fn details(app: &FleetApp) -> String {
         fact("rolling out", &wave.join(", "));
     }
     if let Some(failure) = &app.failure {
-        let since = units::since(failure.at_ms);
-        fact("went back", &format!("from {}, {since} ago: {}", failure.version, failure.reason));
+        fact("went back", &failed(failure));
     }
-    let columns = [
-        Column::Left("HOST"),
-        Column::Left("VERSION"),
-        Column::Right("GENERATION"),
-        Column::Left("PHASE"),
-        Column::Right("ERRORS"),
-        Column::Left("OUT OF DATE"),
-        Column::Left("REASON"),
-    ];
-    text + "\n" + &table(columns, &app.hosts.iter().map(on_host).collect::<Vec<_>>())
+    text + "\n" + &table(ON_HOST_COLUMNS, &app.hosts.iter().map(on_host).collect::<Vec<_>>())
 }
 
-fn on_host(host: &FleetAppHost) -> [Cell; 7] {
+/// From which version a rollout went back, when and why.
+pub(in crate::cli) fn failed(failure: &Failure) -> String {
+    format!("from {}, {} ago: {}", failure.version, units::since(failure.at_ms), failure.reason)
+}
+
+pub(in crate::cli) fn on_host(host: &FleetAppHost) -> [Cell; ON_HOST_COLUMNS.len()] {
     let phase = host.phase.as_deref().unwrap_or("-");
     let out_of_date = host.out_of_date_since_ms.map(|since| format!("for {}", units::since(since)));
     [

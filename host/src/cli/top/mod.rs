@@ -1,6 +1,8 @@
 //! `atoll top`.
 
 mod columns;
+mod fleet;
+mod live;
 mod screen;
 
 use std::io::{self, IsTerminal};
@@ -14,16 +16,20 @@ use clap::Args;
 use self::columns::{COLUMNS, Order, SortKey, cells};
 use super::arguments::{Form, Format, Registry};
 use super::table::table;
-use super::{out, style, table};
+use super::{fleet as shown_fleet, out, style, table};
 
 pub(super) const EXAMPLES: &str = "\
 Keys: n r f p i h sort by name, requests, failures, p99, in flight, heap; the same key again reverses the order. Up, \
 down, page up and page down scroll; q quits.
 
-When standard output is not a terminal, or with --format json, the figures of one second are printed.";
+When standard output is not a terminal, or with --format json, the figures of one second are printed; with --fleet, what \
+`atoll ls --fleet` prints.";
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct TopArgs {
+    /// Show the hosts and apps of the fleet that the host is in.
+    #[arg(long, conflicts_with = "sort")]
+    fleet: bool,
     /// The sort key.
     #[arg(long, value_name = "KEY", default_value = "requests")]
     sort: SortKey,
@@ -35,6 +41,13 @@ pub(super) struct TopArgs {
 
 /// Shows what the apps do, live or once.
 pub(super) fn run(args: &TopArgs) -> anyhow::Result<ExitCode> {
+    if args.fleet {
+        match args.form.format {
+            Format::Table if io::stdout().is_terminal() => fleet::run(args.registry.connect()?)?,
+            format => shown_fleet::show::list(&args.registry, format)?,
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut host = args.registry.connect()?;
     let order = Order::new(args.sort);
     match args.form.format {

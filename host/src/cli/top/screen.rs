@@ -1,58 +1,22 @@
 //! The apps on the terminal, as they are second by second.
 
-use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
-use std::time::Duration;
-use std::{io, thread};
-
-use anyhow::{Context, bail};
-use atoll_host::internal::admin::{AdminClient, AdminError, ProcessStatus, Stats};
-use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
+use atoll_host::internal::admin::{AdminClient, ProcessStatus, Stats};
+use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::{Cell, Row, Table, TableState};
-use ratatui::{DefaultTerminal, Frame};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::super::table::Column;
 use super::super::units;
 use super::columns::{COLUMNS, Order, SortKey, cells};
+use super::live::{self, View, is_plain};
 
-/// How long it takes at most until a signal or a reading is seen.
-const TICK: Duration = Duration::from_millis(100);
-
-/// How far page up and page down go.
-const PAGE: u16 = 10;
-
-/// What the reading thread says.
-type Said = Result<Stats, Option<AdminError>>;
-
-/// Shows the apps until the user or a signal ends it. The terminal is then as it was before.
+/// Shows the apps until the user or a signal ends it.
 pub(super) fn run(mut host: AdminClient, order: Order) -> anyhow::Result<()> {
     let process = host.status()?.process;
-    let stop_signal = Arc::new(AtomicBool::new(false));
-    for signal in [SIGHUP, SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, stop_signal.clone()).context("signals cannot be awaited")?;
-    }
-    let (sender, readings) = channel();
-    thread::Builder::new().name("stats".to_owned()).spawn(move || {
-        let followed = host.follow_stats(|stats| match sender.send(Ok(stats)) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_nobody_looks) => ControlFlow::Break(()),
-        });
-        // When nobody looks any more, nobody has to know.
-        let _ = sender.send(Err(followed.err()));
-    })?;
-    let mut screen = Screen { process, order, stats: None, state: TableState::default() };
-    // This restores it in a panic, too.
-    let shown = ratatui::try_init()
-        .context("cannot use the terminal")
-        .and_then(|mut terminal| screen.show(&mut terminal, &readings, &stop_signal));
-    ratatui::try_restore().context("cannot restore the terminal: type `reset`")?;
-    shown
+    let screen = Screen { process, order, stats: None, state: TableState::default() };
+    live::run(screen, move |take| host.follow_stats(take))
 }
 
 /// What is shown.
@@ -63,66 +27,23 @@ struct Screen {
     state: TableState,
 }
 
-impl Screen {
-    fn show(
-        &mut self,
-        terminal: &mut DefaultTerminal,
-        readings: &Receiver<Said>,
-        stop_signal: &AtomicBool,
-    ) -> anyhow::Result<()> {
-        let mut is_new = true;
-        while !stop_signal.load(Ordering::Relaxed) {
-            if is_new {
-                terminal.draw(|frame| self.draw(frame))?;
-            }
-            is_new = false;
-            if event::poll(TICK)? {
-                is_new = true;
-                if self.take(&event::read()?).is_break() {
-                    break;
-                }
-            }
-            match readings.try_recv() {
-                Ok(Ok(stats)) => {
-                    self.stats = Some(stats);
-                    self.sort();
-                    is_new = true;
-                }
-                Ok(Err(Some(error))) => return Err(error.into()),
-                Ok(Err(None)) | Err(TryRecvError::Disconnected) => bail!("the host has exited"),
-                Err(TryRecvError::Empty) => {}
-            }
-        }
-        Ok(())
+impl View for Screen {
+    type Reading = Stats;
+
+    fn update(&mut self, stats: Stats) {
+        self.stats = Some(stats);
+        self.sort();
     }
 
-    fn sort(&mut self) {
-        if let Some(stats) = &mut self.stats {
-            self.order.sort(&mut stats.apps);
+    fn key(&mut self, key: char) {
+        if let Some(key) = SortKey::from_key(key) {
+            self.order = self.order.asked_for(key);
+            self.sort();
         }
     }
 
-    /// Handles a key.
-    fn take(&mut self, event: &Event) -> ControlFlow<()> {
-        let Event::Key(KeyEvent { code, modifiers, .. }) = event else { return ControlFlow::Continue(()) };
-        match code {
-            KeyCode::Char('q') | KeyCode::Esc => return ControlFlow::Break(()),
-            KeyCode::Char('c') if modifiers.contains(KeyModifiers::CONTROL) => return ControlFlow::Break(()),
-            KeyCode::Char(key) => {
-                if let Some(key) = SortKey::from_key(*key) {
-                    self.order = self.order.asked_for(key);
-                    self.sort();
-                }
-            }
-            KeyCode::Down => self.state.scroll_down_by(1),
-            KeyCode::Up => self.state.scroll_up_by(1),
-            KeyCode::PageDown => self.state.scroll_down_by(PAGE),
-            KeyCode::PageUp => self.state.scroll_up_by(PAGE),
-            KeyCode::Home => self.state.select_first(),
-            KeyCode::End => self.state.select_last(),
-            _ => {}
-        }
-        ControlFlow::Continue(())
+    fn scrolled(&mut self) -> &mut TableState {
+        &mut self.state
     }
 
     fn draw(&mut self, frame: &mut Frame<'_>) {
@@ -146,6 +67,14 @@ impl Screen {
             Line::from("sort: n name  r requests  f failures  p p99  i in flight  h heap    q quit").dim(),
             foot,
         );
+    }
+}
+
+impl Screen {
+    fn sort(&mut self) {
+        if let Some(stats) = &mut self.stats {
+            self.order.sort(&mut stats.apps);
+        }
     }
 
     fn head(&self) -> Vec<Line<'static>> {
@@ -174,7 +103,7 @@ impl Screen {
             true => format!("{title} ▲"),
             false => title.to_owned(),
         };
-        Text::from(text).alignment(alignment(at))
+        Text::from(text).alignment(alignment(COLUMNS[at]))
     }
 }
 
@@ -188,16 +117,11 @@ fn of_cell((at, text): (usize, &String)) -> Cell<'static> {
         _ => Color::Reset,
     };
     let colour = if is_plain() { Color::Reset } else { colour };
-    Cell::from(Text::from(text.clone()).alignment(alignment(at))).fg(colour)
+    Cell::from(Text::from(text.clone()).alignment(alignment(COLUMNS[at]))).fg(colour)
 }
 
-/// Whether the user wants no colours.
-fn is_plain() -> bool {
-    anstream::AutoStream::choice(&io::stdout()) == anstream::ColorChoice::Never
-}
-
-fn alignment(at: usize) -> Alignment {
-    match COLUMNS[at] {
+pub(super) fn alignment(column: Column) -> Alignment {
+    match column {
         Column::Left(_) => Alignment::Left,
         Column::Right(_) => Alignment::Right,
     }

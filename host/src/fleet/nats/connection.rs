@@ -3,11 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use async_nats::jetstream::{self, kv, object_store, stream};
-use async_nats::{ConnectOptions, Event, ServerAddr};
+use async_nats::jetstream::{self, context, kv, object_store, stream};
+use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
+use super::credentials::{nkey, not_accepted};
 use super::error::FleetError;
 use crate::config::{FleetSettings, NatsUrl};
 use crate::fleet::limits::PRESENCE_TTL;
@@ -22,12 +23,13 @@ const REVISIONS: i64 = 8;
 pub struct Fleet {
     pub(super) client: async_nats::Client,
     pub(super) context: jetstream::Context,
-    name: String,
     pub(super) apps: kv::Store,
     pub(super) hosts: kv::Store,
     pub(super) host_apps: kv::Store,
     pub(super) libraries: object_store::ObjectStore,
+    name: String,
     is_lost: watch::Receiver<bool>,
+    denied: watch::Receiver<Option<String>>,
 }
 
 impl Fleet {
@@ -37,16 +39,28 @@ impl Fleet {
     /// See [`FleetError`].
     pub async fn connect(settings: &FleetSettings) -> Result<Self, FleetError> {
         let (lost, is_lost) = watch::channel(false);
+        let (deny, denied) = watch::channel(None);
+        let own = format!("atoll-{}-", settings.name);
         let options = options(settings).await?.event_callback(move |event| {
-            if matches!(event, Event::Disconnected | Event::Closed) {
-                lost.send_replace(true);
+            match event {
+                Event::Disconnected | Event::Closed => drop(lost.send_replace(true)),
+                // It names the subject.
+                Event::ServerError(ServerError::Other(error))
+                    if error.starts_with("Permissions Violation") && error.contains(&own) =>
+                {
+                    deny.send_replace(Some(error));
+                }
+                _ => {}
             }
             async {}
         });
         let servers: Vec<_> = settings.nats.iter().map(|url| url.secret().to_owned()).collect();
         let client = options.connect(servers).await.map_err(|error| FleetError::Connect {
             servers: settings.nats.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-            reason: error.into(),
+            reason: match error.kind() {
+                ConnectErrorKind::AuthorizationViolation => not_accepted(settings).into(),
+                _ => error.into(),
+            },
         })?;
         let context = jetstream::new(client.clone());
         let (name, replicas) = (&settings.name, settings.replicas);
@@ -69,10 +83,20 @@ impl Fleet {
             num_replicas: replicas,
             ..stream
         });
-        let (apps, hosts, host_apps) = (apps.await?, hosts.await?, host_apps.await?);
-        let libraries = objects(&context, library_bucket(name), replicas).await?;
+        let (apps, hosts) = (permitted(&denied, apps).await?, permitted(&denied, hosts).await?);
+        let host_apps = permitted(&denied, host_apps).await?;
+        let libraries = objects(&context, format!("atoll-{name}-libraries"), replicas);
+        let libraries = permitted(&denied, libraries).await?;
         let name = name.clone();
-        Ok(Self { client, context, name, apps, hosts, host_apps, libraries, is_lost })
+        Ok(Self { client, context, name, apps, hosts, host_apps, libraries, is_lost, denied })
+    }
+
+    /// Waits for a request, which the server does not answer if it does not permit it.
+    pub(super) async fn permitted<T>(
+        &self,
+        request: impl Future<Output = Result<T, FleetError>>,
+    ) -> Result<T, FleetError> {
+        permitted(&self.denied, request).await
     }
 
     /// Waits until the connection is lost.
@@ -84,9 +108,14 @@ impl Fleet {
         let _ = is_lost.wait_for(|is_lost| *is_lost).await;
     }
 
-    /// The name of the object store.
-    pub(super) fn library_bucket(&self) -> String {
-        library_bucket(&self.name)
+    /// The name of one of its buckets.
+    pub(super) fn bucket(&self, of: &str) -> String {
+        format!("atoll-{}-{of}", self.name)
+    }
+
+    /// The stream of the object store with the libraries.
+    pub(super) async fn library_stream(&self) -> Result<stream::Stream, context::GetStreamError> {
+        self.context.get_stream(format!("OBJ_{}", self.bucket("libraries"))).await
     }
 
     /// How many bytes a message may have.
@@ -98,6 +127,19 @@ impl Fleet {
 impl fmt::Debug for Fleet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fleet").field("apps", &self.apps.name).finish_non_exhaustive()
+    }
+}
+
+/// Waits for a request. The server reports that it does not permit something, and does not answer the request.
+async fn permitted<T>(
+    denied: &watch::Receiver<Option<String>>,
+    request: impl Future<Output = Result<T, FleetError>>,
+) -> Result<T, FleetError> {
+    let mut denied = denied.clone();
+    denied.mark_unchanged();
+    tokio::select! {
+        result = request => result,
+        Ok(()) = denied.changed() => Err(FleetError::Denied(denied.borrow().clone().unwrap_or_default())),
     }
 }
 
@@ -113,6 +155,9 @@ async fn options(settings: &FleetSettings) -> Result<ConnectOptions, FleetError>
         let failed = |reason| FleetError::Credentials { path: path.clone(), reason };
         options = options.credentials_file(path).await.map_err(failed)?;
     }
+    if let Some(path) = &settings.nkey {
+        options = options.nkey(nkey(path)?);
+    }
     if let Some(tls) = &settings.tls {
         options = options.require_tls(true);
         if let Some(ca) = &tls.ca {
@@ -126,7 +171,7 @@ async fn options(settings: &FleetSettings) -> Result<ConnectOptions, FleetError>
 }
 
 /// The user and the password in a URL, which the client does not use by itself.
-fn user_and_password(url: &NatsUrl) -> Option<(String, String)> {
+pub(super) fn user_and_password(url: &NatsUrl) -> Option<(String, String)> {
     let address: ServerAddr = url.secret().parse().ok()?;
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     Some((decoded(address.username()?), decoded(address.password()?)))
@@ -157,10 +202,6 @@ async fn key_value(
     let failed = |reason: async_nats::Error| FleetError::Bucket { bucket: bucket.clone(), reason };
     context.create_stream(settings(config)).await.map_err(|error| failed(error.into()))?;
     context.get_key_value(&bucket).await.map_err(|error| failed(error.into()))
-}
-
-fn library_bucket(fleet: &str) -> String {
-    format!("atoll-{fleet}-libraries")
 }
 
 async fn objects(

@@ -22,6 +22,11 @@ pub enum FleetError {
         /// Why.
         reason: async_nats::Error,
     },
+    /// The server does not permit something.
+    #[error(
+        "NATS does not permit it: {0}; see the permissions that hosts and people need in the book's chapter on fleets"
+    )]
+    Denied(String),
     /// A bucket can neither be opened nor created.
     #[error(
         "cannot use the bucket {bucket} in NATS: {reason}; the server needs JetStream (`nats-server -js`)"

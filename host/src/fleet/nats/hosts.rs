@@ -16,8 +16,11 @@ impl Fleet {
     /// See [`FleetError`].
     pub(crate) async fn announce(&self, presence: &Presence) -> Result<u64, FleetError> {
         let value = self.message(&format!("the presence of {}", presence.host), presence)?;
-        let written = self.hosts.put(Kind::Host.key(&presence.host), value).await;
-        written.map_err(|error| FleetError::request("write the presence of this host")(error.into()))
+        self.permitted(async {
+            let written = self.hosts.put(Kind::Host.key(&presence.host), value).await;
+            written.map_err(|error| FleetError::request("write the presence of this host")(error.into()))
+        })
+        .await
     }
 
     /// The presences that are there, without apps.
@@ -27,7 +30,8 @@ impl Fleet {
     pub async fn presences(&self) -> Result<Vec<Presence>, FleetError> {
         let failed =
             |error: Box<dyn std::error::Error + Send + Sync>| FleetError::request("list the hosts")(error);
-        let keys = self.hosts.keys().await.map_err(|error| failed(error.into()))?;
+        let keys = self.permitted(async { self.hosts.keys().await.map_err(|error| failed(error.into())) });
+        let keys = keys.await?;
         let keys: Vec<String> = keys.try_collect().await.map_err(|error| failed(error.into()))?;
         let mut presences = Vec::new();
         for key in keys {
@@ -47,8 +51,11 @@ impl Fleet {
     pub async fn watch_presences(
         &self,
     ) -> Result<impl Stream<Item = Result<Seen<Presence>, FleetError>> + Unpin + use<>, FleetError> {
-        let watch = self.hosts.watch_with_history(Kind::Host.all()).await;
-        let watch = watch.map_err(|error| FleetError::request("watch the hosts")(error.into()))?;
+        let watch = self.permitted(async {
+            let watch = self.hosts.watch_with_history(Kind::Host.all()).await;
+            watch.map_err(|error| FleetError::request("watch the hosts")(error.into()))
+        });
+        let watch = watch.await?;
         Ok(watch.map(|entry| seen(Kind::Host, entry)))
     }
 }

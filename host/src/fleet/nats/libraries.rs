@@ -8,8 +8,9 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::header::NATS_ROLLUP;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError};
-use async_nats::jetstream::object_store::{GetErrorKind, InfoErrorKind, Object, ObjectInfo, ObjectOptions};
-
+use async_nats::jetstream::object_store::{
+    GetErrorKind, InfoErrorKind, Object, ObjectInfo, ObjectOptions, UpdateMetadata, UpdateMetadataErrorKind,
+};
 use async_nats::jetstream::{self, ErrorCode};
 use bytes::{Bytes, BytesMut};
 use data_encoding::BASE64URL;
@@ -38,13 +39,32 @@ const FULL: [ErrorCode; 3] = [
 ];
 
 impl Fleet {
-    /// Uploads a library, unless it is there. How many bytes were uploaded. If it fails, nothing of it stays there.
+    /// Uploads a library, unless it is there; then it counts as used now. How many bytes were uploaded. If it fails, nothing of it
+    /// stays there.
     ///
     /// # Errors
     /// See [`FleetError`].
     pub async fn put_library(&self, hash: &str, path: &Path) -> Result<u64, FleetError> {
+        self.permitted(self.upload(hash, path)).await
+    }
+
+    async fn upload(&self, hash: &str, path: &Path) -> Result<u64, FleetError> {
         match self.libraries.info(hash).await {
-            Ok(info) if !info.deleted => return Ok(0),
+            Ok(info) if !info.deleted => {
+                let same = UpdateMetadata {
+                    name: info.name,
+                    description: info.description,
+                    ..UpdateMetadata::default()
+                };
+                match self.libraries.update_metadata(hash, same).await {
+                    Ok(_) => return Ok(0),
+                    // It was removed just now.
+                    Err(error) if error.kind() == UpdateMetadataErrorKind::NotFound => {}
+                    Err(error) => {
+                        return Err(FleetError::request(format!("keep the library {hash}"))(error.into()));
+                    }
+                }
+            }
             Err(error) if error.kind() != InfoErrorKind::NotFound => {
                 return Err(FleetError::request(format!("look for the library {hash}"))(error.into()));
             }
@@ -64,18 +84,22 @@ impl Fleet {
     /// See [`FleetError`].
     pub(crate) async fn library(&self, hash: &str) -> Result<(Object, u64), FleetError> {
         let until = Instant::now() + LIBRARY_WAIT;
-        let found = loop {
-            match self.libraries.get(hash).await {
-                Err(error) if error.kind() == GetErrorKind::NotFound && Instant::now() < until => {
-                    sleep(LIBRARY_PAUSE).await;
+        let found = self.permitted(async {
+            loop {
+                match self.libraries.get(hash).await {
+                    Err(error) if error.kind() == GetErrorKind::NotFound && Instant::now() < until => {
+                        sleep(LIBRARY_PAUSE).await;
+                    }
+                    found => {
+                        break found.map_err(|error| match error.kind() {
+                            GetErrorKind::NotFound => FleetError::NoLibrary(hash.to_owned()),
+                            _ => FleetError::request(format!("fetch the library {hash}"))(error.into()),
+                        });
+                    }
                 }
-                found => break found,
             }
-        };
-        let object = found.map_err(|error| match error.kind() {
-            GetErrorKind::NotFound => FleetError::NoLibrary(hash.to_owned()),
-            _ => FleetError::request(format!("fetch the library {hash}"))(error.into()),
-        })?;
+        });
+        let object = found.await?;
         let size = object.info().size as u64;
         Ok((object, size))
     }
@@ -98,7 +122,7 @@ impl Upload<'_> {
         let path = self.path;
         let unreadable = |reason| FleetError::File { path: path.to_owned(), reason };
         let mut file = File::open(path).await.map_err(unreadable)?;
-        let bucket = self.fleet.library_bucket();
+        let bucket = self.fleet.bucket("libraries");
         // What the chunks of one upload have in common.
         let id = format!("{:032x}", fastrand::u128(..));
         let chunk_size = CHUNK.min(self.fleet.max_payload() / 2);
@@ -169,7 +193,7 @@ impl Upload<'_> {
         }
         let removed = async {
             let stream =
-                self.fleet.context.get_stream(format!("OBJ_{}", self.fleet.library_bucket())).await?;
+                self.fleet.context.get_stream(format!("OBJ_{}", self.fleet.bucket("libraries"))).await?;
             for number in self.stored {
                 stream.delete_message(number).await?;
             }

@@ -4,10 +4,12 @@
 
 mod apps_on_hosts;
 mod connection;
+mod credentials;
 mod error;
 mod hosts;
 mod libraries;
 mod records;
+mod unused;
 
 pub use self::connection::Fleet;
 pub use self::error::FleetError;

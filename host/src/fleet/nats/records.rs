@@ -31,7 +31,7 @@ impl Fleet {
     /// See [`FleetError`].
     pub async fn record(&self, app: &str) -> Result<Option<(Record, u64)>, FleetError> {
         let key = Kind::App.key(app);
-        let found = last_value(&self.apps, &key).await?;
+        let found = self.permitted(last_value(&self.apps, &key)).await?;
         found.map(|(value, revision)| Ok((parsed(&key, &value)?, revision))).transpose()
     }
 
@@ -42,7 +42,8 @@ impl Fleet {
     pub async fn apps(&self) -> Result<Vec<String>, FleetError> {
         let failed =
             |error: Box<dyn std::error::Error + Send + Sync>| FleetError::request("list the apps")(error);
-        let keys = self.apps.keys().await.map_err(|error| failed(error.into()))?;
+        let keys = self.permitted(async { self.apps.keys().await.map_err(|error| failed(error.into())) });
+        let keys = keys.await?;
         let keys: Vec<String> = keys.try_collect().await.map_err(|error| failed(error.into()))?;
         let mut names: Vec<_> = keys.iter().filter_map(|key| Kind::App.name(key)).collect();
         names.sort();
@@ -60,18 +61,21 @@ impl Fleet {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             FleetError::request(format!("write {key}"))(error)
         };
-        match last {
-            Some(revision) => {
-                self.apps.update(&key, value, revision).await.map_err(|error| match error.kind() {
-                    UpdateErrorKind::WrongLastRevision => conflict(),
+        self.permitted(async {
+            match last {
+                Some(revision) => {
+                    self.apps.update(&key, value, revision).await.map_err(|error| match error.kind() {
+                        UpdateErrorKind::WrongLastRevision => conflict(),
+                        _ => failed(error.into()),
+                    })
+                }
+                None => self.apps.create(&key, value).await.map_err(|error| match error.kind() {
+                    CreateErrorKind::AlreadyExists => conflict(),
                     _ => failed(error.into()),
-                })
+                }),
             }
-            None => self.apps.create(&key, value).await.map_err(|error| match error.kind() {
-                CreateErrorKind::AlreadyExists => conflict(),
-                _ => failed(error.into()),
-            }),
-        }
+        })
+        .await
     }
 
     /// All records, and each that is written from now on.
@@ -81,8 +85,11 @@ impl Fleet {
     pub async fn watch_records(
         &self,
     ) -> Result<impl Stream<Item = Result<Seen<Record>, FleetError>> + Unpin + use<>, FleetError> {
-        let watch = self.apps.watch_with_history(Kind::App.all()).await;
-        let watch = watch.map_err(|error| FleetError::request("watch the apps")(error.into()))?;
+        let watch = self.permitted(async {
+            let watch = self.apps.watch_with_history(Kind::App.all()).await;
+            watch.map_err(|error| FleetError::request("watch the apps")(error.into()))
+        });
+        let watch = watch.await?;
         Ok(watch.map(|entry| seen(Kind::App, entry)))
     }
 

@@ -1,0 +1,95 @@
+//! What a fleet keeps in NATS, and what it removes.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+mod installed;
+mod nats;
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use atoll_host::internal::ContentHash;
+use atoll_host::internal::fleet::nats::Fleet;
+use atoll_host::internal::fleet::{Record, Release, UNUSED_AGE, Wave};
+use futures_util::TryStreamExt;
+use nats::Nats;
+use support::versioned;
+
+const BUCKET: &str = "atoll-default-libraries";
+
+/// Writes a file, and uploads it as a library.
+async fn upload(fleet: &Fleet, folder: &Path, content: &str) -> (String, u64) {
+    let file = folder.join(content);
+    std::fs::write(&file, content).unwrap();
+    let hash = ContentHash::of_file(&file).unwrap().to_string();
+    let size = fleet.put_library(&hash, &file).await.unwrap();
+    (hash, size)
+}
+
+fn release(version: &str, library: &str) -> Release {
+    serde_json::from_value(
+        serde_json::json!({ "version": version, "library": library, "by": "ann", "at_ms": 1 }),
+    )
+    .unwrap()
+}
+
+/// The object store, as another client sees it: the names of the libraries, and the number of subjects of chunks.
+async fn stored(context: &async_nats::jetstream::Context) -> (BTreeSet<String>, usize) {
+    let store = context.get_object_store(BUCKET).await.unwrap();
+    let objects: Vec<_> = store.list().await.unwrap().try_collect().await.unwrap();
+    let stream = context.get_stream(format!("OBJ_{BUCKET}")).await.unwrap();
+    let chunks = stream.info_with_subjects(format!("$O.{BUCKET}.C.>")).await.unwrap();
+    let chunks: Vec<_> = chunks.try_collect().await.unwrap();
+    (objects.into_iter().map(|object| object.name).collect(), chunks.len())
+}
+
+#[test]
+fn a_library_that_no_version_needs_is_removed_when_it_is_old() {
+    let Some([program]) = installed::all(["nats-server"]) else { return };
+    let nats = Nats::start(&program);
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let context = runtime.block_on(async {
+        let fleet = Fleet::connect(&nats.settings()).await.unwrap();
+        let client = async_nats::connect(nats.url()).await.unwrap();
+        let context = async_nats::jetstream::new(client);
+        let [(before, _), (current, _), (unused, size)] = [
+            upload(&fleet, folder.path(), "before").await,
+            upload(&fleet, folder.path(), "current").await,
+            upload(&fleet, folder.path(), "unused").await,
+        ];
+        assert_eq!(size, 6);
+        let first = Record::begin(None, "app", release("1", &before), Wave::All).unwrap().unwrap();
+        let record = Record::begin(Some(&first), "app", release("2", &current), Wave::All).unwrap().unwrap();
+        fleet.publish("app", &record, None).await.unwrap();
+        // An upload that was interrupted.
+        let chunk = context.publish(format!("$O.{BUCKET}.C.interrupted"), "half of it".into()).await.unwrap();
+        chunk.await.unwrap();
+
+        let all = BTreeSet::from([&before, &current, &unused].map(Clone::clone));
+        assert_eq!(fleet.remove_unused(UNUSED_AGE).await.unwrap(), 0);
+        assert_eq!(stored(&context).await, (all.clone(), 4), "someone may need it in a moment");
+        // One who needs it keeps it.
+        let meta = format!("$O.{BUCKET}.M.{}", data_encoding::BASE64URL.encode(unused.as_bytes()));
+        let stream = context.get_stream(format!("OBJ_{BUCKET}")).await.unwrap();
+        let touched = stream.get_last_raw_message_by_subject(&meta).await.unwrap().sequence;
+        assert_eq!(upload(&fleet, folder.path(), "unused").await, (unused.clone(), 0));
+        assert!(stream.get_last_raw_message_by_subject(&meta).await.unwrap().sequence > touched);
+        assert_eq!(stored(&context).await, (all, 4));
+
+        let needed = BTreeSet::from([before, current]);
+        assert_eq!(fleet.remove_unused(Duration::ZERO).await.unwrap(), 1);
+        assert_eq!(stored(&context).await, (needed.clone(), 3), "its chunks are left");
+        assert_eq!(fleet.remove_unused(Duration::ZERO).await.unwrap(), 0);
+        assert_eq!(stored(&context).await, (needed.clone(), 2));
+        assert_eq!(upload(&fleet, folder.path(), "unused").await, (unused, 6), "it is uploaded again");
+        context
+    });
+    // A deployment removes nothing that is new.
+    let deployed = nats.deployed(versioned(1));
+    assert!(!deployed.stdout.contains("unused libraries"), "{}", deployed.stdout);
+    let (libraries, chunks) = runtime.block_on(stored(&context));
+    assert!(libraries.len() >= 3 && chunks >= 3, "{libraries:?}");
+}

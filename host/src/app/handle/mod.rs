@@ -12,13 +12,14 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::oneshot;
 
 use crate::app::command::{Command, Commands};
+use crate::app::lease::Lease;
 use crate::app::lifecycle::Phase;
 use crate::app::moved::Moved;
 use crate::app::quota::QuotaLimit;
 use crate::app::rate_limit::RateLimit;
 use crate::app::traffic::{Traffic, TrafficCell};
 use crate::app::unavailable::Unavailable;
-use crate::config::{AppConfig, Isolation, Settings};
+use crate::config::{AppConfig, Instances, Isolation, Settings};
 use crate::generation::handle::{Generation, InFlight};
 use crate::library::content_hash::ContentHash;
 use crate::observe::app_log::AppLog;
@@ -54,6 +55,9 @@ pub struct App {
     beside: Option<Beside>,
     /// Whether it is a version that no longer serves.
     has_left: AtomicBool,
+    /// Whether the host is in a fleet.
+    in_fleet: bool,
+    lease: Lease,
 }
 
 /// What an app has that runs a version beside the current one.
@@ -77,6 +81,7 @@ impl App {
         usage: &Usage,
         spans: Option<Arc<dyn SpanSink>>,
         shows_details: bool,
+        in_fleet: bool,
         beside: Option<Beside>,
     ) -> Self {
         let name: Arc<str> = config.name.as_str().into();
@@ -107,6 +112,8 @@ impl App {
             traffic: TrafficCell::default(),
             beside,
             has_left: AtomicBool::new(false),
+            in_fleet,
+            lease: Lease::default(),
         }
     }
 
@@ -174,6 +181,27 @@ impl App {
     /// Its settings, as they are now.
     pub fn settings(&self) -> Arc<Settings> {
         self.settings.load_full()
+    }
+
+    /// Whether the host is in a fleet.
+    pub(crate) fn is_in_fleet(&self) -> bool {
+        self.in_fleet
+    }
+
+    /// Whether it may run here only with the app's lease.
+    pub(crate) fn needs_lease(&self) -> bool {
+        self.in_fleet && self.settings.load().instances == Instances::One
+    }
+
+    /// Whether it takes no requests here, because one host of the fleet runs it and this one does not have its lease. It costs no
+    /// more than reading a setting and a clock.
+    pub(crate) fn stands_by(&self) -> bool {
+        self.needs_lease() && !self.lease.is_held()
+    }
+
+    /// Its lease.
+    pub(crate) fn lease(&self) -> &Lease {
+        &self.lease
     }
 
     /// How long a request to it may take.

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
 use super::members::Members;
 use super::record::Record;
-use super::status::{FleetStatus, view};
+use super::status::{FleetStatus, Holder, view};
 use crate::config::FleetSettings;
 use crate::observe::unix_time::now_ms;
 
@@ -26,8 +29,12 @@ struct Seen {
     since_ms: u64,
     members: Members,
     records: BTreeMap<String, Record>,
+    /// Who has the leases of apps, and until when that is so unless it is seen again.
+    holders: BTreeMap<String, (Holder, Instant)>,
     /// The URLs of the host's own HTTP server.
     addresses: Vec<String>,
+    /// What ends the host's part in the fleet, and whether it has ended.
+    part: Option<(CancellationToken, watch::Receiver<bool>)>,
 }
 
 impl Membership {
@@ -38,7 +45,9 @@ impl Membership {
             since_ms: now_ms(),
             members: Members::default(),
             records: BTreeMap::new(),
+            holders: BTreeMap::new(),
             addresses: Vec::new(),
+            part: None,
         };
         Self {
             host: settings.host_name().into(),
@@ -56,10 +65,21 @@ impl Membership {
         self.seen().addresses = addresses;
     }
 
+    /// Ends the host's part in the fleet, and waits until it has handed over the apps whose leases it has. It takes part no more.
+    pub(crate) async fn leave(&self) {
+        let Some((end, mut has_ended)) = self.seen().part.clone() else { return };
+        end.cancel();
+        // One that cannot report it has ended.
+        let _ = has_ended.wait_for(|has_ended| *has_ended).await;
+    }
+
     /// The fleet, as this host sees it.
     pub(crate) fn status(&self) -> FleetStatus {
         let seen = self.seen();
-        let (hosts, apps) = view(&seen.members.living(Instant::now()), &seen.records);
+        let now = Instant::now();
+        let held = seen.holders.iter().filter(|(_, (_, until))| now < *until);
+        let holders = held.map(|(app, (holder, _))| (app.clone(), holder.clone())).collect();
+        let (hosts, apps) = view(&seen.members.living(now), &seen.records, &holders);
         FleetStatus {
             name: self.settings.name.clone(),
             host: self.host.to_string(),
@@ -105,6 +125,20 @@ impl Membership {
     /// Changes what is known of the hosts.
     pub(crate) fn members<T>(&self, change: impl FnOnce(&mut Members) -> T) -> T {
         change(&mut self.seen().members)
+    }
+
+    /// Takes note of who has the lease of an app, and until when.
+    pub(crate) fn set_holder(&self, app: &str, holder: Option<(Holder, Instant)>) {
+        let mut seen = self.seen();
+        match holder {
+            Some(holder) => seen.holders.insert(app.to_owned(), holder),
+            None => seen.holders.remove(app),
+        };
+    }
+
+    /// Takes note of what ends the host's part in the fleet: a token that asks for it, and what reports that it has ended.
+    pub(crate) fn set_part(&self, end: CancellationToken, has_ended: watch::Receiver<bool>) {
+        self.seen().part = Some((end, has_ended));
     }
 
     /// Takes note of the record of an app.

@@ -181,6 +181,9 @@ impl Host {
             // An aborted task has no result.
             let _ = follow.await;
         }
+        if let Some(fleet) = &self.fleet {
+            fleet.leave().await;
+        }
         self.registry.close().await;
         let usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A host that was to replace another one and did not has counted nothing that matters.
@@ -238,6 +241,7 @@ impl OpenHost {
 
     /// Is in this fleet, from when it [runs](Self::run).
     pub(super) fn join(&mut self, fleet: Option<FleetSettings>) {
+        self.registrar.resources().in_fleet.set(fleet.is_some());
         self.fleet = fleet.map(Membership::new);
         self.waiting.admin.set_fleet(self.fleet.clone());
     }

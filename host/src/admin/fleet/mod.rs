@@ -4,6 +4,10 @@
 mod agent;
 pub(super) mod api;
 #[cfg(feature = "fleet")]
+mod candidacy;
+#[cfg(feature = "fleet")]
+mod leases;
+#[cfg(feature = "fleet")]
 mod report;
 #[cfg(feature = "fleet")]
 mod running;

@@ -47,6 +47,7 @@ fn text(status: &FleetStatus) -> String {
         Column::Left("BY"),
         Column::Left("DEPLOYED"),
         Column::Left("HOSTS"),
+        Column::Left("RUNS ON"),
         Column::Left("STATE"),
     ];
     let apps = table(columns, &status.apps.iter().map(app).collect::<Vec<_>>());
@@ -82,7 +83,9 @@ fn host(host: &FleetHost) -> [Cell; 7] {
     ]
 }
 
-fn app(app: &FleetApp) -> [Cell; 6] {
+fn app(app: &FleetApp) -> [Cell; 7] {
+    let runs_on = app.holder.as_ref();
+    let runs_on = runs_on.map(|holder| format!("{}, for {}", holder.host, units::since(holder.since_ms)));
     let right = app.hosts.iter().filter(|host| host.out_of_date_since_ms.is_none()).count();
     let (state, look) = match &app.wave {
         _ if !app.is_shared => ("not in the fleet".to_owned(), style::FAINT),
@@ -98,6 +101,7 @@ fn app(app: &FleetApp) -> [Cell; 6] {
         app.by.as_deref().unwrap_or("-").into(),
         app.at_ms.map_or_else(|| "-".to_owned(), units::time).into(),
         format!("{right} of {}", app.hosts.len()).into(),
+        runs_on.unwrap_or_else(|| "-".to_owned()).into(),
         Cell::styled(state, look),
     ]
 }
@@ -134,6 +138,13 @@ fn details(app: &FleetApp) -> String {
     }
     if let Some(note) = &app.note {
         fact("note", note);
+    }
+    if !app.on.is_empty() {
+        let on: Vec<_> = app.on.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        fact("on", &on.join(" "));
+    }
+    if let Some(holder) = &app.holder {
+        fact("runs on", &format!("{}, for {}", holder.host, units::since(holder.since_ms)));
     }
     if let Some(wave) = &app.wave {
         fact("rolling out", &wave.join(", "));

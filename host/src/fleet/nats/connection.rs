@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::error::FleetError;
 use crate::config::{FleetSettings, NatsUrl};
-use crate::fleet::limits::PRESENCE_TTL;
+use crate::fleet::limits::{LEASE_TTL, PRESENCE_TTL};
 
 /// How long a server may take to accept a connection, and to answer a request.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -24,6 +24,8 @@ pub struct Fleet {
     pub(super) apps: kv::Store,
     pub(super) hosts: kv::Store,
     pub(super) libraries: object_store::ObjectStore,
+    pub(super) leases: kv::Store,
+    pub(super) states: object_store::ObjectStore,
     is_lost: watch::Receiver<bool>,
 }
 
@@ -58,9 +60,18 @@ impl Fleet {
             storage: stream::StorageType::Memory,
             ..stream
         });
-        let (apps, hosts) = (apps.await?, hosts.await?);
-        let libraries = objects(&context, format!("atoll-{name}-libraries")).await?;
-        Ok(Self { client, apps, hosts, libraries, is_lost })
+        let leases = key_value(&context, format!("atoll-{name}-leases"), |stream| stream::Config {
+            description: Some("The leases of the apps of an Atoll fleet that run on one host".to_owned()),
+            max_age: LEASE_TTL,
+            ..stream
+        });
+        let (apps, hosts, leases) = (apps.await?, hosts.await?, leases.await?);
+        let libraries =
+            objects(&context, format!("atoll-{name}-libraries"), "The libraries of an Atoll fleet");
+        let states =
+            objects(&context, format!("atoll-{name}-states"), "The states of apps that change their host");
+        let (libraries, states) = (libraries.await?, states.await?);
+        Ok(Self { client, apps, hosts, libraries, leases, states, is_lost })
     }
 
     /// Waits until the connection is lost.
@@ -146,13 +157,14 @@ async fn key_value(
 async fn objects(
     context: &jetstream::Context,
     bucket: String,
+    description: &str,
 ) -> Result<object_store::ObjectStore, FleetError> {
     if let Ok(found) = context.get_object_store(&bucket).await {
         return Ok(found);
     }
     let config = object_store::Config {
         bucket: bucket.clone(),
-        description: Some("The libraries of an Atoll fleet".to_owned()),
+        description: Some(description.to_owned()),
         ..object_store::Config::default()
     };
     let created = context.create_object_store(config).await;

@@ -7,8 +7,8 @@ use async_nats::jetstream::object_store::{GetErrorKind, InfoErrorKind, Object, O
 use super::connection::Fleet;
 use super::error::FleetError;
 
-/// How many bytes of a library one message has, at most.
-const CHUNK: usize = 128 << 10;
+/// How many bytes of an object one message has, at most.
+pub(super) const CHUNK: usize = 128 << 10;
 
 impl Fleet {
     /// Uploads a library, unless it is there. How many bytes were uploaded.

@@ -17,18 +17,19 @@ use crate::app::lifecycle::Phase;
 use crate::app::moved::Moved;
 use crate::app::quota::QuotaLimit;
 use crate::app::rate_limit::RateLimit;
+use crate::app::resources::AppResources;
 use crate::app::traffic::{Traffic, TrafficCell};
 use crate::app::unavailable::Unavailable;
 use crate::config::{AppConfig, Instances, Isolation, Settings};
 use crate::generation::handle::{Generation, InFlight};
 use crate::library::content_hash::ContentHash;
 use crate::observe::app_log::AppLog;
-use crate::observe::events::{EventBus, EventKind};
+use crate::observe::events::EventKind;
 use crate::observe::history::{History, Transition};
 use crate::observe::logging;
 use crate::observe::metrics::Metrics;
 use crate::observe::trace::SpanSink;
-use crate::observe::usage::{Meter, Usage};
+use crate::observe::usage::Meter;
 use crate::observe::version_name::{app_of, version_of};
 
 /// One registered app.
@@ -77,26 +78,22 @@ impl App {
     pub(crate) fn new(
         config: &AppConfig,
         commands: Commands,
-        events: EventBus,
-        usage: &Usage,
-        spans: Option<Arc<dyn SpanSink>>,
-        shows_details: bool,
-        in_fleet: bool,
+        shared: &AppResources,
         beside: Option<Beside>,
     ) -> Self {
         let name: Arc<str> = config.name.as_str().into();
-        let app_log = Arc::new(AppLog::new(name.clone(), events));
+        let app_log = Arc::new(AppLog::new(name.clone(), shared.events.clone()));
         app_log.configure(&config.settings);
         let metrics = Arc::<Metrics>::default();
         Self {
             app_log,
-            meter: usage.meter(app_of(&name).into(), metrics.clone()),
+            meter: shared.usage.meter(app_of(&name).into(), metrics.clone()),
             metrics,
             name,
             settings: ArcSwap::from_pointee(config.settings.clone()),
             serving: ArcSwapOption::empty(),
             commands,
-            shows_details,
+            shows_details: shared.shows_details,
             history: Mutex::default(),
             phase: Mutex::new(Phase::Cold),
             rate_limit: beside.as_ref().map_or_else(
@@ -104,7 +101,7 @@ impl App {
                 |beside| beside.rate_limit.clone(),
             ),
             quota_limit: beside.as_ref().map(|beside| beside.quota_limit.clone()).unwrap_or_default(),
-            spans,
+            spans: shared.spans.clone(),
             draining: AtomicUsize::new(0),
             moved: Moved::default(),
             own_logger: AtomicBool::new(false),
@@ -112,7 +109,7 @@ impl App {
             traffic: TrafficCell::default(),
             beside,
             has_left: AtomicBool::new(false),
-            in_fleet,
+            in_fleet: shared.in_fleet.get(),
             lease: Lease::default(),
         }
     }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use super::leases::{LOOK, Link, Shared};
+use super::take_up::take_up;
 use crate::app::handle::App;
 use crate::app::lease::clock;
 use crate::app::lifecycle::Phase;
@@ -129,7 +130,7 @@ impl Candidacy {
         self.app.lease().hold(held.right());
         self.held = Some(held);
         self.report("this host has its lease, and runs it".to_owned());
-        self.start = Some(actix_web::rt::spawn(start(
+        self.start = Some(actix_web::rt::spawn(take_up(
             self.shared.clone(),
             self.app.clone(),
             self.has_state.clone(),
@@ -183,17 +184,18 @@ impl Candidacy {
             self.app.lease().give_up();
             self.give_back(held, None).await;
         } else {
-            let was_serving = self.app.serving().is_some();
+            let (is_registered, was_serving) =
+                (self.shared.is_registered(&self.app), self.app.serving().is_some());
             let limit = held.right().saturating_sub(clock()).min(self.app.settings().start_timeout());
-            let states = match self.shared.is_registered(&self.app) {
+            let states = match is_registered {
                 // It includes the wait for requests.
                 true => timeout(limit, self.app.save(limit)).await.unwrap_or_default(),
                 false => Vec::new(),
             };
             self.app.stand_by(held.stop_limit()).await;
             let state = if states.is_empty() { None } else { Some(self.saved(states).await) };
-            if state.is_none() && was_serving && self.has_state.take() {
-                // The app has it, and it is not to have it again.
+            if state.is_none() && (was_serving || !is_registered) && self.has_state.take() {
+                // The app has it, or is gone, and is not to have it again.
                 self.forget_state().await;
             }
             self.give_back(held, state).await;
@@ -264,54 +266,5 @@ impl Candidacy {
     fn report(&self, what: String) {
         log::info!("{}: {what}", self.app.name());
         self.app.app_log().tell(|| EventKind::Lease(LeaseEntry { at_ms: now_ms(), what }));
-    }
-}
-
-/// Starts an app with the state that another host has left for it, and deletes that when the app serves.
-async fn start(shared: Rc<Shared>, app: Arc<App>, has_state: Rc<Cell<bool>>, pause: Duration) {
-    let name = app.name();
-    let mut logged = None;
-    let state = loop {
-        if let Some(link) = shared.link() {
-            match link.fleet.state(name).await {
-                Ok(state) => break state,
-                Err(error @ FleetError::Value { .. }) => {
-                    log::error!("{name}: starts without the state that another host has left: {error}");
-                    break None;
-                }
-                Err(error) if logged.as_ref() != Some(&error.to_string()) => {
-                    log::warn!("{name}: cannot start yet: {error}");
-                    logged = Some(error.to_string());
-                }
-                Err(_) => {}
-            }
-        }
-        sleep(pause).await;
-    };
-    has_state.set(state.is_some());
-    if let Some(SavedState { host, version, .. }) = &state {
-        let version = version.as_deref().unwrap_or("an unknown version");
-        log::info!("{name}: starts with the state that it had on {host} with {version}");
-    }
-    if let Err(error) = app.take_up(state.map(|state| state.workers).unwrap_or_default()).await {
-        log::error!("{name}: this host has its lease and cannot run it: {error}");
-    }
-    while has_state.get() {
-        // One that failed may be started again with it.
-        if app.serving().is_none() {
-            sleep(pause).await;
-            continue;
-        }
-        let Some(link) = shared.link() else {
-            sleep(pause).await;
-            continue;
-        };
-        match link.fleet.delete_state(name).await {
-            Ok(()) => has_state.set(false),
-            Err(error) => {
-                log::warn!("{name}: its state stays in NATS: {error}");
-                sleep(pause).await;
-            }
-        }
     }
 }

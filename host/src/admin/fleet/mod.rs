@@ -12,6 +12,8 @@ mod report;
 #[cfg(feature = "fleet")]
 mod running;
 #[cfg(feature = "fleet")]
+mod take_up;
+#[cfg(feature = "fleet")]
 mod work;
 
 #[cfg(feature = "fleet")]

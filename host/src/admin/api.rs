@@ -149,7 +149,7 @@ async fn show_app(state: Data<State>, path: Path<Named>) -> Answer<AppDetails> {
 async fn start_app(state: Data<State>, path: Path<Named>) -> Answer<Serving> {
     match state.app(&path.app)?.start().await {
         Ok(generation) => Ok(Json(Serving { generation })),
-        Err(error @ (Unavailable::Disabled | Unavailable::Faulted(_))) => {
+        Err(error @ (Unavailable::StandsBy | Unavailable::Disabled | Unavailable::Faulted(_))) => {
             Err(Problem::new(ProblemKind::Conflict, error.to_string()).into())
         }
         Err(error) => Err(Problem::new(ProblemKind::Unavailable, error.to_string()).into()),

@@ -68,8 +68,8 @@ pub struct AppStatus {
     /// Additional routes besides `/apps/{name}/`, such as `api.example.com/v1`.
     #[serde(default)]
     pub routes: Vec<String>,
-    /// Its phase: `cold`, `starting`, `serving`, `resting`, `failed`, `blocked`, `disabled` or
-    /// `closing`.
+    /// Its phase: `cold`, `starting`, `serving`, `resting`, `failed`, `blocked`, `standby`, `disabled`
+    /// or `closing`.
     pub phase: String,
     /// The serving generation.
     pub serving: Option<GenerationStatus>,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Instant;
 
+#[cfg(feature = "fleet")]
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::app::lifecycle::Number;
@@ -22,6 +24,12 @@ pub(crate) enum Command {
     Disable(oneshot::Sender<()>),
     /// Calls may start it again.
     Enable(oneshot::Sender<()>),
+    /// The app is to stop, and calls are not to start it until it is taken up; answered when it has gone.
+    #[cfg(feature = "fleet")]
+    StandBy(oneshot::Sender<()>),
+    /// The app may run, and starts with these states of its workers.
+    #[cfg(feature = "fleet")]
+    TakeUp(Vec<Value>, oneshot::Sender<Result<(), Unavailable>>),
     /// Someone asks for another generation, and for the number of the one that serves then.
     Reload(Reload, oneshot::Sender<Result<Number, String>>),
     /// Do nothing else until the other end of the receiver is dropped: what the app is made of is replaced file by file. The

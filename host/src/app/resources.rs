@@ -1,5 +1,6 @@
 //! What the apps of a host share.
 
+use std::cell::Cell;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -46,6 +47,8 @@ pub(crate) struct AppResources {
     pub(crate) spans: Option<Arc<dyn SpanSink>>,
     /// Whether problems contain internal errors of the apps.
     pub(crate) shows_details: bool,
+    /// Whether the host is in a fleet: then an app with `"instances": 1` waits for its lease.
+    pub(crate) in_fleet: Cell<bool>,
 }
 
 /// Why a host cannot start.
@@ -95,6 +98,7 @@ impl AppResources {
             usage: Usage::default(),
             spans,
             shows_details,
+            in_fleet: Cell::new(false),
         })
     }
 }

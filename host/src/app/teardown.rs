@@ -21,6 +21,9 @@ use crate::library::preflight::has_children;
 use crate::observe::history::{State, Transition};
 use crate::observe::usage::Metering;
 
+/// Each step of stopping an app that has to stop soon gets this part of the time that is left.
+pub(crate) const PARTS: u32 = 4;
+
 /// How long streams and WebSockets may take to end after the shutdown signal.
 const STREAMS_END: Duration = Duration::from_secs(1);
 
@@ -40,23 +43,30 @@ pub(crate) async fn tear_down(
     gone: impl FnOnce(Option<Inspected>),
 ) {
     let LiveGeneration { metering, generation, housing, hash, .. } = live;
-    let settings = app.settings();
+    let (settings, lease) = (app.settings(), app.lease());
     let number = generation.number();
 
     record(app, number, State::Draining, format!("{} requests in flight", generation.in_flight()));
     let begun = Instant::now();
-    let left = generation.drain(settings.drain_timeout()).await;
+    let left = tokio::select! {
+        left = generation.drain(settings.drain_timeout()) => left,
+        () = lease.runs_out(PARTS) => generation.in_flight(),
+    };
     generation.shutdown().cancel_all();
-    let left = if left > 0 { generation.drain(STREAMS_END).await } else { 0 };
+    let left = if left > 0 { generation.drain(lease.limited(STREAMS_END, PARTS)).await } else { 0 };
     if left > 0 {
-        log::warn!(
-            "{}#{number}: cancelled {left} unfinished request{} after drain_timeout_ms = {}",
-            app.name(),
-            if left == 1 { "" } else { "s" },
-            settings.drain_timeout_ms
-        );
+        let why = if lease.stops_soon() {
+            "as another host may run the app soon".to_owned()
+        } else {
+            format!("after drain_timeout_ms = {}", settings.drain_timeout_ms)
+        };
+        let plural = if left == 1 { "" } else { "s" };
+        log::warn!("{}#{number}: cancelled {left} unfinished request{plural} {why}", app.name());
     }
-    let left = generation.drain_background(settings.drain_timeout().saturating_sub(begun.elapsed())).await;
+    let left = tokio::select! {
+        left = generation.drain_background(settings.drain_timeout().saturating_sub(begun.elapsed())) => left,
+        () = lease.runs_out(PARTS) => generation.background(),
+    };
     if left > 0 {
         log::warn!(
             "{}#{number}: work of `wait_until` has not ended after drain_timeout_ms = {}",
@@ -64,14 +74,14 @@ pub(crate) async fn tear_down(
             settings.drain_timeout_ms
         );
     }
-    let blocked = generation.stop(settings.stop_timeout()).await;
+    let blocked = generation.stop(lease.limited(settings.stop_timeout(), PARTS)).await;
     metering.stopped();
     let (loaded, threads) = match housing {
         Housing::Host { loaded, threads } => (loaded, threads),
         Housing::Process { copy, process } => {
             if blocked.is_empty() {
                 record(app, number, State::Stopped, String::new());
-                process.end(settings.stop_timeout()).await;
+                process.end(lease.limited(settings.stop_timeout(), PARTS)).await;
             } else {
                 log::warn!("{generation:?}: killing its process: {}", blocked.join(", "));
                 process.kill().await;
@@ -87,7 +97,7 @@ pub(crate) async fn tear_down(
         Err(loaded.pin(PinReason::Aborted(abort)))
     } else if blocked.is_empty() {
         record(app, number, State::Stopped, String::new());
-        threads_end(loaded.context(), settings.stop_timeout()).await;
+        threads_end(loaded.context(), lease.limited(settings.stop_timeout(), PARTS)).await;
         end_threads(&generation, &loaded).await;
         unload(loaded).await
     } else {

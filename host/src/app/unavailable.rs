@@ -19,6 +19,9 @@ pub enum Unavailable {
     /// Too many of its generations are pinned: what to do about it.
     #[error("{0}")]
     Blocked(String),
+    /// It runs on one host of the fleet at a time, and this is not the one.
+    #[error("the app stands by: one host of the fleet runs it (instances = 1), see `atoll ls --fleet`")]
+    StandsBy,
     /// Someone has switched it off.
     #[error("the app is disabled: run `atoll enable NAME` to enable it")]
     Disabled,

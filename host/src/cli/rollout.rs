@@ -18,9 +18,12 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Prints what came of a promotion; if a rollout has begun, when it has ended.
 pub(super) fn finish(host: &mut AdminClient, app: &str, promoted: &Promoted) -> anyhow::Result<ExitCode> {
-    if let Some(number) = promoted.generation {
-        out::print(format!("{app}#{number} is serving\n"))?;
-    }
+    let done = match promoted.generation {
+        Some(number) => format!("{app}#{number} is serving\n"),
+        None if promoted.rollout.is_some() => String::new(),
+        None => format!("{app} stands by on this host, and has the version\n"),
+    };
+    out::print(done)?;
     let Some(rollout) = &promoted.rollout else { return Ok(ExitCode::SUCCESS) };
     follow(host, app, rollout.clone())
 }

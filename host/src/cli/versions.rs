@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use atoll_host::internal::admin::{VersionState, VersionStatus};
+use atoll_host::internal::admin::{Promoted, VersionState, VersionStatus};
 use clap::Args;
 
 use super::arguments::{Form, Format, Registry};
@@ -91,9 +91,8 @@ pub(super) fn roll_back(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
     }
     let mut host = args.registry.connect()?;
     let Some(version) = &args.version else {
-        let number = host.rollback(&args.app)?;
-        out::print(format!("{}#{number} is serving\n", args.app))?;
-        return Ok(ExitCode::SUCCESS);
+        let promoted = Promoted { generation: host.rollback(&args.app)?, rollout: None };
+        return rollout::finish(&mut host, &args.app, &promoted);
     };
     // The caller has seen the version serve before.
     let promoted = host.promote(&args.app, version, true, true)?;

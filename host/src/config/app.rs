@@ -82,6 +82,7 @@ impl AppConfig {
             cors: others.cors.clone(),
             sticky: others.sticky.clone(),
             rollout: others.rollout.clone(),
+            on: others.on.clone(),
             build: BuildSettings { profile, target, ..others.build.clone() },
             ..own.clone()
         };
@@ -208,7 +209,7 @@ mod tests {
         let plain = app(json!({}));
         for same in [
             json!({}),
-            json!({ "route": { "path_prefix": "/a" }, "headers": { "a": "b" }, "cors": { "origins": "*" }, "sticky": "cookie:a", "rollout": {} }),
+            json!({ "route": { "path_prefix": "/a" }, "headers": { "a": "b" }, "cors": { "origins": "*" }, "sticky": "cookie:a", "rollout": {}, "on": { "a": "b" } }),
             json!({ "build": { "features": ["x"], "locked": true } }),
         ] {
             assert!(plain.runs_like(&app(same.clone())), "{same}");
@@ -217,6 +218,7 @@ mod tests {
             json!({ "workers": 2 }),
             json!({ "path": "b" }),
             json!({ "build": { "profile": "dist" } }),
+            json!({ "instances": 1 }),
             json!({ "headers": { "a": "b" }, "build": { "target": "a-b-c" } }),
         ] {
             assert!(!plain.runs_like(&app(other.clone())), "{other}");

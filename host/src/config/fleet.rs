@@ -67,7 +67,7 @@ pub struct FleetSettings {
     /// PEM files with the ed25519 public keys of those whose versions this host serves. Empty: it serves versions without
     /// signatures, too.
     pub signers: Vec<PathBuf>,
-    /// What tells this host from others, for people.
+    /// What tells this host from others, for the setting [`on`](super::Settings::on) of apps, and for people.
     pub labels: BTreeMap<String, String>,
     /// The name of this host. `None`: that of the machine.
     pub host: Option<String>,
@@ -231,7 +231,7 @@ fn read_signers(node: &Node<'_>, file: impl Fn(&Node<'_>) -> Option<PathBuf>) ->
     files.iter().map(file).collect()
 }
 
-fn read_labels(node: &Node<'_>) -> Option<BTreeMap<String, String>> {
+pub(super) fn read_labels(node: &Node<'_>) -> Option<BTreeMap<String, String>> {
     let fields = node.object(LABELS_EXPECTED)?;
     if fields.len() > MAX_LABELS {
         return node.expected(format_args!("at most {MAX_LABELS} labels"));
@@ -251,6 +251,21 @@ fn read_labels(node: &Node<'_>) -> Option<BTreeMap<String, String>> {
 fn is_fleet_name(text: &str) -> bool {
     (1..=MAX_NAME).contains(&text.len())
         && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))
+}
+
+/// The schema of labels.
+pub(super) fn labels_schema() -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": MAX_LABELS,
+        "propertyNames": { "minLength": 1, "maxLength": MAX_LABEL },
+        "additionalProperties": { "type": "string", "minLength": 1, "maxLength": MAX_LABEL },
+    })
+}
+
+fn described(mut schema: Schema, description: &str) -> Schema {
+    schema.insert("description".to_owned(), description.into());
+    schema
 }
 
 /// The schema of a fleet.
@@ -300,13 +315,7 @@ pub(super) fn schema() -> Schema {
                 "maxItems": MAX_SIGNERS,
                 "items": { "type": "string", "minLength": 1 },
             },
-            "labels": {
-                "description": "What tells this host from others, such as its zone. `atoll ls --fleet` shows it.",
-                "type": "object",
-                "maxProperties": MAX_LABELS,
-                "propertyNames": { "minLength": 1, "maxLength": MAX_LABEL },
-                "additionalProperties": { "type": "string", "minLength": 1, "maxLength": MAX_LABEL },
-            },
+            "labels": described(labels_schema(), "What tells this host from others, such as its zone: the setting `on` of apps chooses hosts by it, and `atoll ls --fleet` shows it."),
             "host": {
                 "description": "The name of this host in the fleet. By default the name of the machine.",
                 "type": "string",

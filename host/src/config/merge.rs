@@ -4,6 +4,7 @@ use super::{
     build, cors,
     env_value::EnvValue,
     fields::Fields,
+    fleet, instances,
     isolation::Isolation,
     node::Node,
     on_fault::OnFault,
@@ -127,6 +128,8 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
             .unwrap_or(base.runtime),
         keep: fields.optional("keep", |node| node.whole(&settings::KEEP, "", "")).unwrap_or(base.keep),
         preflight: fields.optional("preflight", Node::boolean).unwrap_or(base.preflight),
+        on: fields.optional("on", fleet::read_labels).unwrap_or_else(|| base.on.clone()),
+        instances: fields.optional("instances", instances::read).unwrap_or(base.instances),
         sandbox: fields
             .optional("sandbox", |node| node.or_null(sandbox::read))
             .unwrap_or_else(|| base.sandbox.clone()),
@@ -187,7 +190,7 @@ fn variables(node: &Node<'_>) -> Option<BTreeMap<String, EnvValue>> {
 #[cfg(test)]
 mod tests {
     use super::super::{
-        BuildSettings, CorsSettings, Preset, ResponseHeaders, RolloutSettings, SandboxSettings,
+        BuildSettings, CorsSettings, Instances, Preset, ResponseHeaders, RolloutSettings, SandboxSettings,
     };
     use super::super::{Config, ConfigError};
     use super::*;
@@ -227,6 +230,8 @@ mod tests {
         });
         written["headers"] = json!({ "A": "1" });
         written["cors"] = json!({ "origins": "*" });
+        written["on"] = json!({ "role": "batch" });
+        written["instances"] = json!(1);
         written["sticky"] = json!("header:X-User");
         written["rollout"] = json!({ "steps": [10, 50.5], "warm_ms": 0 });
         written["build"] = json!({ "profile": "dist", "features": ["x"] });
@@ -282,6 +287,8 @@ mod tests {
             runtime: Runtime::MultiThread,
             keep: 12,
             preflight: false,
+            on: BTreeMap::from([("role".into(), "batch".into())]),
+            instances: Instances::One,
             sandbox: Some(SandboxSettings { memory: Some(1 << 30), ..SandboxSettings::of(Preset::Strict) }),
         };
         (written, settings)
@@ -375,6 +382,16 @@ mod tests {
             ("max_pinned", json!(-1), "expected a whole number from 0 to 1000, found -1".into()),
             ("max_draining", json!(0), "expected a whole number from 1 to 1000, found 0".into()),
             ("keep", json!([]), "expected a whole number from 0 to 1000, found an empty list".into()),
+            (
+                "instances",
+                json!(2),
+                "expected 1, for one host of the fleet at a time (or null for every host), found 2".into(),
+            ),
+            (
+                "on",
+                json!(["role"]),
+                r#"expected an object of texts such as { "zone": "a" }, found a list"#.into(),
+            ),
             (
                 "env",
                 json!([]),

@@ -156,7 +156,7 @@ impl<'d> Node<'d> {
     }
 
     /// JSON knows no whole numbers: `1e3` and `2.0` are as whole as `1000` and `2`, as in the schema.
-    fn whole_number(&self) -> Option<u64> {
+    pub(super) fn whole_number(&self) -> Option<u64> {
         let ast::Value::NumberLit(number) = self.value else { return None };
         number.value.parse().ok().or_else(|| {
             let number: f64 = number.value.parse().ok()?;

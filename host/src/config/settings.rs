@@ -6,6 +6,8 @@ use super::build::{self, BuildSettings};
 use super::byte_size;
 use super::cors::{self, CorsSettings};
 use super::env_value::{self, EnvValue};
+use super::fleet;
+use super::instances::{self, Instances};
 use super::isolation::Isolation;
 use super::on_fault::OnFault;
 use super::ranges::MAX;
@@ -78,6 +80,10 @@ fn inherit_schema(_: &mut SchemaGenerator) -> Schema {
 
 fn folder_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "null"], "pattern": "^[^\\u0000]+$" })
+}
+
+fn labels_schema(_: &mut SchemaGenerator) -> Schema {
+    fleet::labels_schema()
 }
 
 fn absolute_folder_schema(_: &mut SchemaGenerator) -> Schema {
@@ -317,6 +323,17 @@ pub struct Settings {
     /// hangs when it is opened never reaches the host. Default true.
     pub preflight: bool,
 
+    /// The labels of the hosts of a fleet that get the app when it is deployed to the fleet: those that have all of these. `{}`
+    /// means every host. A host that is in no fleet runs the app whatever this is. The value of an app replaces the one in
+    /// `defaults`. Default {}.
+    #[schemars(schema_with = "labels_schema")]
+    pub on: BTreeMap<String, String>,
+
+    /// The number of hosts of a fleet that run the app at a time: 1 is the one that has the app's lease, and the others stand
+    /// by. `null` means every host. A host that is in no fleet runs the app whatever this is. Default null.
+    #[schemars(schema_with = "instances::schema")]
+    pub instances: Instances,
+
     /// What the app's process may do with `"isolation": "process"`: `"standard"`, `"strict"`, or an object with the fields of a
     /// sandbox. The value of an app replaces the one in `defaults`. `null` means no sandbox. Default "standard".
     #[schemars(schema_with = "sandbox::schema")]
@@ -370,6 +387,8 @@ impl Default for Settings {
             runtime: Runtime::CurrentThread,
             keep: 3,
             preflight: true,
+            on: BTreeMap::new(),
+            instances: Instances::Every,
             sandbox: Some(SandboxSettings::default()),
         }
     }

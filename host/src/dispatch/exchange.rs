@@ -16,6 +16,9 @@ use crate::observe::timing::RequestTiming;
 pub use atoll_port::exchange::{BodyPart, BodySource, RequestBody};
 pub(crate) use atoll_port::exchange::{WHOLE_LIMIT, is_trailer, pace};
 
+/// When a client may try again that has asked a host on which the app stands by: another host may have it by then.
+const STANDBY_RETRY: Duration = Duration::from_secs(1);
+
 /// Who has answered, and how long it took.
 pub type Answered<'a> = exchange::Answered<'a, Generation>;
 
@@ -100,6 +103,9 @@ impl Target for App {
 
 /// Admits a request to the generation that serves; `None` if none does.
 fn admit(app: &App) -> Option<Result<InFlight, Problem>> {
+    if app.stands_by() {
+        return Some(Err(unavailable(app, &Unavailable::StandsBy)));
+    }
     let in_flight = app.enter()?;
     if let Some(most) = app.max_concurrency().filter(|most| in_flight.in_flight() > *most) {
         let detail = format!(
@@ -129,6 +135,10 @@ fn unavailable(app: &App, error: &Unavailable) -> Problem {
             );
             detail(&what, reason)
         }
+        Unavailable::StandsBy => match app.lease().holder() {
+            Some(holder) => format!("The app `{name}` stands by on this host: it runs on `{holder}`."),
+            None => format!("The app `{name}` stands by on this host, and no host runs it now."),
+        },
         Unavailable::Disabled => format!("The app `{name}` is disabled."),
         Unavailable::Faulted(reason) => {
             let what = format!("The app `{name}` is disabled because it ended the host with a fault");
@@ -138,6 +148,7 @@ fn unavailable(app: &App, error: &Unavailable) -> Problem {
     };
     let retry_after = match error {
         Unavailable::Resting { retry_after, .. } => *retry_after,
+        Unavailable::StandsBy => STANDBY_RETRY,
         Unavailable::Unusable(_)
         | Unavailable::Blocked(_)
         | Unavailable::Disabled

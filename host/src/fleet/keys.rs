@@ -9,6 +9,8 @@ pub(super) enum Kind {
     App,
     /// `host.NAME`.
     Host,
+    /// `lease.NAME`, of an app.
+    Lease,
 }
 
 impl Kind {
@@ -16,6 +18,7 @@ impl Kind {
         match self {
             Self::App => "app.",
             Self::Host => "host.",
+            Self::Lease => "lease.",
         }
     }
 
@@ -24,6 +27,7 @@ impl Kind {
         match self {
             Self::App => "app.*",
             Self::Host => "host.*",
+            Self::Lease => "lease.*",
         }
     }
 

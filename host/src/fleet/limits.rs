@@ -29,7 +29,6 @@ pub(crate) const CONCURRENT_WRITES: usize = 64;
 pub(crate) const UPLOAD_WINDOW: usize = 16;
 
 /// How long a host waits for a library that is not in the object store, before it refuses the version.
-#[cfg(feature = "fleet")]
 pub(crate) const LIBRARY_WAIT: Duration = Duration::from_secs(3);
 
 /// How long someone who asks for the fleet waits at most until the apps of its hosts are read.
@@ -44,3 +43,31 @@ pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// The longest time that a host waits before it connects to NATS again.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// How long the lease of an app lasts that its host does not renew, unless its bucket was created with another time to live.
+pub(crate) const LEASE_TTL: Duration = Duration::from_secs(15);
+
+/// The shortest time to live of leases with which a host takes any.
+pub(crate) const LEAST_LEASE_TTL: Duration = Duration::from_secs(1);
+
+/// How many parts the time to live of a lease has: a host renews it after the first, and stops the app in the last.
+#[cfg(feature = "fleet")]
+pub(crate) const THIRDS: u32 = 3;
+
+/// How often a host tries to write a lease in a third of its time to live.
+#[cfg(feature = "fleet")]
+pub(crate) const LEASE_TRIES: u32 = 4;
+
+/// How many bytes of JSON the state of an app may have that is handed over to another host.
+pub(crate) const STATE_LIMIT: usize = 64 << 20;
+
+/// Hosts that may take a lease wait for up to this part of its time to live, so that not all try at once.
+#[cfg(feature = "fleet")]
+pub(crate) const LEASE_SPREAD: u32 = 60;
+
+/// How long an app may take to stop whose lease has run out before its host noticed it: as after the host was suspended.
+#[cfg(feature = "fleet")]
+pub(crate) const LATE_STOP: Duration = Duration::from_millis(500);
+
+/// How long a host that stops may take to hand over the apps whose leases it has.
+pub(crate) const LEAVE_LIMIT: Duration = Duration::from_secs(30);

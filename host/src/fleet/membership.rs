@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::key_file::KeyFileError;
 use super::limits::READ_LIMIT;
 use super::members::Members;
 use super::presence::{AppPresence, Presence};
 use super::record::Record;
-use super::status::{FleetStatus, view};
+use super::status::{FleetStatus, Holder, view};
 use crate::config::FleetSettings;
 use crate::observe::unix_time::now_ms;
 
@@ -41,8 +42,12 @@ struct Seen {
     records: BTreeMap<String, Record>,
     /// The apps of the hosts, as they were when someone asked for them.
     apps: BTreeMap<String, BTreeMap<String, AppPresence>>,
+    /// Who has the leases of apps, and until when that is so unless it is seen again.
+    holders: BTreeMap<String, (Holder, Instant)>,
     /// The URLs of the host's own HTTP server.
     addresses: Vec<String>,
+    /// What ends the host's part in the fleet, and whether it has ended.
+    part: Option<(CancellationToken, watch::Receiver<bool>)>,
 }
 
 impl Membership {
@@ -57,7 +62,9 @@ impl Membership {
             members: Members::default(),
             records: BTreeMap::new(),
             apps: BTreeMap::new(),
+            holders: BTreeMap::new(),
             addresses: Vec::new(),
+            part: None,
         };
         Ok(Self {
             host: settings.host_name().into(),
@@ -84,6 +91,14 @@ impl Membership {
         self.seen().addresses = addresses;
     }
 
+    /// Ends the host's part in the fleet, and waits until it has handed over the apps whose leases it has. It takes part no more.
+    pub(crate) async fn leave(&self) {
+        let Some((end, mut has_ended)) = self.seen().part.clone() else { return };
+        end.cancel();
+        // One that cannot report it has ended.
+        let _ = has_ended.wait_for(|has_ended| *has_ended).await;
+    }
+
     /// The fleet, as this host sees it now; as it last saw it, if NATS does not answer.
     pub(crate) async fn current(&self) -> FleetStatus {
         if self.seen().away.is_none() {
@@ -101,13 +116,16 @@ impl Membership {
 
     fn status(&self) -> FleetStatus {
         let seen = self.seen();
-        let living = seen.members.living(Instant::now());
+        let now = Instant::now();
+        let held = seen.holders.iter().filter(|(_, (_, until))| now < *until);
+        let holders = held.map(|(app, (holder, _))| (app.clone(), holder.clone())).collect();
+        let living = seen.members.living(now);
         let with_apps = |host: &&Presence| {
             let apps = seen.apps.get(&host.host).cloned().unwrap_or_default();
             Presence { apps, ..(*host).clone() }
         };
         let hosts: Vec<_> = living.iter().map(with_apps).collect();
-        let (hosts, apps) = view(&hosts.iter().collect::<Vec<_>>(), &seen.records);
+        let (hosts, apps) = view(&hosts.iter().collect::<Vec<_>>(), &seen.records, &holders);
         FleetStatus {
             name: self.settings.name.clone(),
             host: self.host.to_string(),
@@ -179,6 +197,20 @@ impl Membership {
     pub(crate) fn set_apps(&self, apps: BTreeMap<String, BTreeMap<String, AppPresence>>, asked: u64) {
         self.seen().apps = apps;
         self.read.send_modify(|read| *read = (*read).max(asked));
+    }
+
+    /// Takes note of who has the lease of an app, and until when.
+    pub(crate) fn set_holder(&self, app: &str, holder: Option<(Holder, Instant)>) {
+        let mut seen = self.seen();
+        match holder {
+            Some(holder) => seen.holders.insert(app.to_owned(), holder),
+            None => seen.holders.remove(app),
+        };
+    }
+
+    /// Takes note of what ends the host's part in the fleet: a token that asks for it, and what reports that it has ended.
+    pub(crate) fn set_part(&self, end: CancellationToken, has_ended: watch::Receiver<bool>) {
+        self.seen().part = Some((end, has_ended));
     }
 
     /// Takes note of the record of an app.

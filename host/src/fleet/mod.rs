@@ -1,12 +1,15 @@
 //! Several hosts that share apps through NATS.
 //!
 //! What is stored there, and what follows from it, is decided by functions of values: what a [host](task) does when it sees a
-//! [`Record`], and what the [command](waves) that rolls a version out does next when it sees the [presences](Presence) of hosts.
+//! [`Record`] or the [lease](lease) of an app, and what the [command](waves) that rolls a version out does next when it sees the
+//! [presences](Presence) of hosts.
 //! [`nats`] is what reads and writes them.
 
 mod key_file;
 #[cfg(feature = "fleet")]
 mod keys;
+#[cfg(feature = "fleet")]
+mod lease;
 mod limits;
 mod members;
 mod membership;
@@ -27,20 +30,24 @@ mod waves;
 
 pub use self::key_file::KeyFileError;
 #[cfg(feature = "fleet")]
-pub(crate) use self::limits::FIRST_PAUSE;
+pub(crate) use self::lease::{Lease, LeaseStep, LeaseView, lease_step, retry, right};
 pub(crate) use self::limits::{ANNOUNCE_PAUSE, CONCURRENT_TASKS, LONGEST_PAUSE, MAX_REASON};
+pub(crate) use self::limits::{LIBRARY_WAIT, READ_LIMIT};
+#[cfg(feature = "fleet")]
+pub(crate) use self::limits::{FIRST_PAUSE, LATE_STOP, LEASE_SPREAD, THIRDS};
 pub use self::limits::{HEARTBEAT, MAX_HISTORY, PRESENCE_TTL, UNUSED_AGE};
+pub(crate) use self::limits::{LEASE_TTL, LEAST_LEASE_TTL, LEAVE_LIMIT, STATE_LIMIT};
 pub use self::members::Members;
 pub(crate) use self::membership::Membership;
 pub use self::presence::{AppPresence, Presence, RefusedVersion};
 pub use self::record::{
-    Failure, NoRelease, Record, Release, ReleaseSignature, Removal, Target, UnderWay, Wave,
+    Failure, Labels, NoRelease, Record, Release, ReleaseSignature, Removal, Target, UnderWay, Wanted, Wave,
 };
 pub use self::settled::{Settled, settled};
-pub use self::status::{FleetApp, FleetAppHost, FleetHost, FleetStatus};
+pub use self::status::{FleetApp, FleetAppHost, FleetHost, FleetStatus, Holder};
 #[cfg(feature = "fleet")]
 pub(crate) use self::task::{Local, Task, task};
 #[cfg(feature = "fleet")]
 pub use self::trust::{ReleaseKey, Signers, Unsignable, Untrusted};
 #[cfg(feature = "fleet")]
-pub use self::waves::{Progress, Step, Strategy, Waiting, first_wave, next};
+pub use self::waves::{Progress, Step, Strategy, Waiting, first_wave, hosts_of, next};

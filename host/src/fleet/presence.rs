@@ -84,6 +84,11 @@ impl AppPresence {
         self.version.as_deref() == Some(version) && self.broken_phase().is_none()
     }
 
+    /// Whether another host runs it.
+    pub(super) fn stands_by(&self) -> bool {
+        self.phase == "standby"
+    }
+
     /// The phase, if it is one in which the app answers no request.
     pub(super) fn broken_phase(&self) -> Option<&str> {
         matches!(&*self.phase, "failed" | "blocked").then_some(&*self.phase)

@@ -1,6 +1,9 @@
 //! What a fleet knows of an app.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::limits::MAX_HISTORY;
@@ -35,6 +38,20 @@ pub enum Target {
     /// What they had before they got the version with this id.
     Withdrawn(String),
 }
+
+/// What a host is to have of an app, by its record.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Wanted<'r> {
+    /// What it has.
+    Same,
+    /// This.
+    Target(&'r Target),
+    /// No version of the record: the one that it would get is for hosts with other labels.
+    NotHere,
+}
+
+/// The labels of a host.
+pub type Labels = BTreeMap<String, String>;
 
 /// A version that was deployed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,6 +146,20 @@ impl Wave {
     }
 }
 
+impl Release {
+    /// The labels of the hosts that are to have it: the setting `on`.
+    pub fn on(&self) -> Labels {
+        let on = self.entry.get("on").and_then(Value::as_object);
+        let label = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+        on.into_iter().flatten().filter_map(label).collect()
+    }
+
+    /// Whether a host with these labels is to have it.
+    pub fn is_for(&self, labels: &Labels) -> bool {
+        self.on().iter().all(|(name, value)| labels.get(name) == Some(value))
+    }
+}
+
 impl Target {
     /// The version.
     pub fn release(&self) -> Option<&Release> {
@@ -144,9 +175,18 @@ impl Target {
 }
 
 impl Record {
-    /// What a host is to have; `None`: what it has.
-    pub fn wanted(&self, host: &str) -> Option<&Target> {
-        if self.wave.has(host) { Some(&self.target) } else { self.history.first() }
+    /// What a host with these labels is to have.
+    pub fn wanted(&self, host: &str, labels: &Labels) -> Wanted<'_> {
+        match if self.wave.has(host) { Some(&self.target) } else { self.history.first() } {
+            None => Wanted::Same,
+            Some(Target::Version(release)) if !release.is_for(labels) => Wanted::NotHere,
+            Some(target) => Wanted::Target(target),
+        }
+    }
+
+    /// Whether it has a version with this id.
+    pub(super) fn has_version(&self, id: &str) -> bool {
+        self.history.iter().chain([&self.target]).any(|target| target.is_version(id))
     }
 
     /// That of a version which is rolled out to these hosts first, after `before`; `None`: it is the target already, so that its
@@ -254,6 +294,16 @@ pub(super) mod tests {
         }
     }
 
+    /// A version for hosts with the label `role` of this value.
+    pub(in crate::fleet) fn release_on(version: &str, role: &str) -> Release {
+        let entry = serde_json::json!({ "on": { "role": role } }).as_object().cloned().unwrap();
+        Release { entry, ..release(version) }
+    }
+
+    pub(in crate::fleet) fn with_role(role: &str) -> Labels {
+        Labels::from([("role".to_owned(), role.to_owned())])
+    }
+
     pub(in crate::fleet) fn begun(before: Option<&Record>, version: &str, wave: Wave) -> Record {
         Record::begin(before, "app", release(version), wave).unwrap().unwrap()
     }
@@ -262,13 +312,40 @@ pub(super) mod tests {
         Some(&target?.release()?.version)
     }
 
+    /// The version that a host without labels is to have.
+    fn of<'r>(record: &'r Record, host: &str) -> Option<&'r str> {
+        match record.wanted(host, &Labels::new()) {
+            Wanted::Target(target) => id(Some(target)),
+            Wanted::Same | Wanted::NotHere => None,
+        }
+    }
+
+    #[test]
+    fn a_version_is_for_the_hosts_that_have_all_of_its_labels() {
+        let batch = release_on("1", "batch");
+        let mut labels = with_role("batch");
+        assert!(batch.is_for(&labels) && !batch.is_for(&with_role("web")) && !batch.is_for(&Labels::new()));
+        labels.insert("zone".into(), "a".into());
+        assert!(batch.is_for(&labels) && release("1").is_for(&labels) && release("1").is_for(&Labels::new()));
+
+        // Which version a host would get decides whose labels count.
+        let one = Record::begin(None, "app", batch, Wave::All).unwrap().unwrap();
+        let two = begun(Some(&one), "2", Wave::Hosts(vec!["a".into()]));
+        assert_eq!(of(&two, "a"), Some("2"));
+        assert_eq!(two.wanted("b", &Labels::new()), Wanted::NotHere);
+        assert_eq!(two.wanted("b", &labels), Wanted::Target(&one.target));
+        let removed = Record::removed(Some(&one), "ann", 2);
+        assert_eq!(removed.wanted("b", &Labels::new()), Wanted::Target(&removed.target));
+        assert!(two.has_version("1") && two.has_version("2") && !two.has_version("3"));
+    }
+
     #[test]
     fn hosts_outside_of_the_wave_keep_what_was_there_before() {
         let first = begun(None, "1", Wave::Hosts(vec!["a".into()]));
-        assert_eq!((id(first.wanted("a")), first.wanted("b")), (Some("1"), None));
+        assert_eq!((of(&first, "a"), first.wanted("b", &Labels::new())), (Some("1"), Wanted::Same));
         let all = first.extended(Wave::All, 2);
         let second = begun(Some(&all), "2", Wave::Hosts(vec!["a".into()]));
-        assert_eq!((id(second.wanted("a")), id(second.wanted("b"))), (Some("2"), Some("1")));
+        assert_eq!((of(&second, "a"), of(&second, "b")), (Some("2"), Some("1")));
     }
 
     #[test]

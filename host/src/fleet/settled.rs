@@ -1,7 +1,7 @@
 //! Whether hosts have what they are to have.
 
 use super::presence::{AppPresence, Presence};
-use super::record::{Record, Target};
+use super::record::{Record, Target, Wanted};
 
 /// How far hosts are with a record that is for all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,13 +20,15 @@ pub enum Settled {
 }
 
 /// Whether a host has of an app what it is to have.
-pub(super) fn is_right(record: &Record, host: &str, found: Option<&AppPresence>) -> bool {
+pub(super) fn is_right(record: &Record, host: &Presence, found: Option<&AppPresence>) -> bool {
     let version = found.and_then(|app| app.version.as_ref());
-    match record.wanted(host) {
-        None => true,
-        Some(Target::Version(release)) => version == Some(&release.version),
-        Some(Target::Removed(_)) => found.is_none(),
-        Some(Target::Withdrawn(withdrawn)) => version != Some(withdrawn),
+    match record.wanted(&host.host, &host.labels) {
+        Wanted::Same => true,
+        Wanted::Target(Target::Version(release)) => version == Some(&release.version),
+        Wanted::Target(Target::Removed(_)) => found.is_none(),
+        Wanted::Target(Target::Withdrawn(withdrawn)) => version != Some(withdrawn),
+        // What it has of others is its own.
+        Wanted::NotHere => version.is_none_or(|version| !record.has_version(version)),
     }
 }
 
@@ -36,7 +38,7 @@ pub fn settled(app: &str, (record, revision): (&Record, u64), hosts: &[&Presence
     for host in hosts {
         let found = host.apps.get(app);
         let has_handled = host.has_handled(app, revision);
-        if has_handled && is_right(record, &host.host, found) {
+        if has_handled && is_right(record, host, found) {
             continue;
         }
         match host.refused.get(app).filter(|refused| refused.revision == revision) {
@@ -54,7 +56,7 @@ mod tests {
     use super::*;
     use crate::fleet::presence::RefusedVersion;
     use crate::fleet::record::Wave;
-    use crate::fleet::record::tests::begun;
+    use crate::fleet::record::tests::{begun, release_on};
     use crate::fleet::waves::tests::host;
 
     #[test]
@@ -85,5 +87,18 @@ mod tests {
         let withdrawn = begun(None, "1", Wave::All).gone_back("a", "x", 1);
         assert_eq!(settled("app", (&withdrawn, 4), &[&a]), Settled::All);
         assert_eq!(settled("app", (&withdrawn, 5), &[&b]), Settled::Waiting(vec!["b".into()]));
+    }
+
+    #[test]
+    fn a_host_that_is_not_to_have_it_has_no_version_of_the_record() {
+        let two =
+            Record::begin(Some(&begun(None, "1", Wave::All)), "app", release_on("2", "batch"), Wave::All);
+        let two = two.unwrap().unwrap();
+        for (version, expected) in [("1", false), ("2", false), ("its own", true)] {
+            let is_settled = settled("app", (&two, 3), &[&host("a", version)]) == Settled::All;
+            assert_eq!(is_settled, expected, "{version}");
+        }
+        let without = Presence { apps: Default::default(), ..host("a", "") };
+        assert_eq!(settled("app", (&two, 3), &[&without]), Settled::All);
     }
 }

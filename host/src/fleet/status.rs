@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::presence::{Presence, RefusedVersion};
-use super::record::{Failure, Record, Target, Wave};
+use super::record::{Failure, Labels, Record, Release, Target, Wave};
 use super::settled::is_right;
 
 /// A fleet, as one of its hosts sees it.
@@ -68,8 +68,23 @@ pub struct FleetApp {
     pub wave: Option<Vec<String>>,
     /// Why the last rollout went back.
     pub failure: Option<Failure>,
+    /// The labels of the hosts that are to have the version: the setting `on`.
+    #[serde(default)]
+    pub on: BTreeMap<String, String>,
+    /// The host that has the app's lease, if it runs on one at a time.
+    #[serde(default)]
+    pub holder: Option<Holder>,
     /// The hosts that have the app, or should.
     pub hosts: Vec<FleetAppHost>,
+}
+
+/// The host that runs an app that runs on one at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Holder {
+    /// The host's name.
+    pub host: String,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: u64,
 }
 
 /// An app on a host.
@@ -95,10 +110,15 @@ pub struct FleetAppHost {
 pub(super) fn view(
     hosts: &[&Presence],
     records: &BTreeMap<String, Record>,
+    holders: &BTreeMap<String, Holder>,
 ) -> (Vec<FleetHost>, Vec<FleetApp>) {
     let names: BTreeSet<&String> =
         records.keys().chain(hosts.iter().flat_map(|host| host.apps.keys())).collect();
-    let apps: Vec<_> = names.into_iter().map(|name| app(name, records.get(name), hosts)).collect();
+    let app = |name: &String| FleetApp {
+        holder: holders.get(name).cloned(),
+        ..app(name, records.get(name), hosts)
+    };
+    let apps: Vec<_> = names.into_iter().map(app).collect();
     let hosts = hosts.iter().map(|host| {
         let differs = |app: &&FleetAppHost| app.host == host.host && app.out_of_date_since_ms.is_some();
         FleetHost {
@@ -135,6 +155,8 @@ fn app(name: &str, record: Option<&Record>, hosts: &[&Presence]) -> FleetApp {
             Wave::Hosts(hosts) => Some(hosts.clone()),
         }),
         failure: record.and_then(|record| record.failure.clone()),
+        on: release.map_or_else(Labels::new, Release::on),
+        holder: None,
         hosts: hosts.collect(),
     }
 }
@@ -143,7 +165,7 @@ fn app(name: &str, record: Option<&Record>, hosts: &[&Presence]) -> FleetApp {
 fn on_host(host: &Presence, app: &str, record: Option<&Record>) -> Option<FleetAppHost> {
     let found = host.apps.get(app);
     let version = found.and_then(|app| app.version.as_ref());
-    let since = record.filter(|record| !is_right(record, &host.host, found)).map(|record| record.changed_ms);
+    let since = record.filter(|record| !is_right(record, host, found)).map(|record| record.changed_ms);
     if found.is_none() && since.is_none() {
         return None;
     }
@@ -161,7 +183,7 @@ fn on_host(host: &Presence, app: &str, record: Option<&Record>) -> Option<FleetA
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::record::tests::begun;
+    use crate::fleet::record::tests::{begun, release_on, with_role};
     use crate::fleet::waves::tests::host;
 
     #[test]
@@ -169,14 +191,15 @@ mod tests {
         let record = begun(None, "2", Wave::All);
         let hosts = [host("a", "2"), host("b", "1"), Presence { apps: BTreeMap::new(), ..host("c", "") }];
         let hosts: Vec<_> = hosts.iter().collect();
-        let (seen, apps) = view(&hosts, &BTreeMap::from([("app".to_owned(), record.clone())]));
+        let (seen, apps) =
+            view(&hosts, &BTreeMap::from([("app".to_owned(), record.clone())]), &BTreeMap::new());
         assert_eq!(seen.iter().map(|host| host.out_of_date).collect::<Vec<_>>(), [0, 1, 1]);
         let found: Vec<_> = apps[0].hosts.iter().map(|on| (&*on.host, on.out_of_date_since_ms)).collect();
         assert_eq!(found, [("a", None), ("b", Some(1)), ("c", Some(1))]);
         assert_eq!((apps[0].version.as_deref(), apps[0].is_shared), (Some("2"), true));
 
         let removed = Record::removed(Some(&record), "ann", 7);
-        let (_, apps) = view(&hosts, &BTreeMap::from([("app".to_owned(), removed)]));
+        let (_, apps) = view(&hosts, &BTreeMap::from([("app".to_owned(), removed)]), &BTreeMap::new());
         assert!(apps[0].is_removed);
         let found: Vec<_> = apps[0].hosts.iter().map(|on| (&*on.host, on.out_of_date_since_ms)).collect();
         assert_eq!(found, [("a", Some(7)), ("b", Some(7))], "c does not have it, and should not");
@@ -186,8 +209,23 @@ mod tests {
     fn an_app_of_one_host_is_no_difference() {
         let hosts = [host("a", "2")];
         let hosts: Vec<_> = hosts.iter().collect();
-        let (seen, apps) = view(&hosts, &BTreeMap::new());
+        let (seen, apps) = view(&hosts, &BTreeMap::new(), &BTreeMap::new());
         assert_eq!((seen[0].out_of_date, apps[0].is_shared, apps[0].hosts.len()), (0, false, 1));
+    }
+
+    #[test]
+    fn an_app_is_shown_on_the_hosts_that_are_to_have_it_and_with_its_holder() {
+        let one = Record::begin(None, "app", release_on("1", "batch"), Wave::All).unwrap().unwrap();
+        let none = || BTreeMap::new();
+        let batch = Presence { labels: with_role("batch"), ..host("a", "1") };
+        let (other, away) = (host("b", "1"), Presence { apps: none(), ..host("c", "") });
+        let holder = Holder { host: "a".to_owned(), since_ms: 5 };
+        let records = BTreeMap::from([("app".to_owned(), one)]);
+        let holders = BTreeMap::from([("app".to_owned(), holder.clone())]);
+        let (_, apps) = view(&[&batch, &other, &away], &records, &holders);
+        let found: Vec<_> = apps[0].hosts.iter().map(|on| (&*on.host, on.out_of_date_since_ms)).collect();
+        assert_eq!(found, [("a", None), ("b", Some(1))], "b removes it, and c is not to have it");
+        assert_eq!((apps[0].on.clone(), apps[0].holder.clone()), (with_role("batch"), Some(holder)));
     }
 
     #[test]
@@ -196,7 +234,7 @@ mod tests {
         let two = begun(Some(&one), "2", Wave::Hosts(vec!["a".into()]));
         let hosts = [host("a", "1"), host("b", "1")];
         let hosts: Vec<_> = hosts.iter().collect();
-        let (seen, apps) = view(&hosts, &BTreeMap::from([("app".to_owned(), two)]));
+        let (seen, apps) = view(&hosts, &BTreeMap::from([("app".to_owned(), two)]), &BTreeMap::new());
         assert_eq!(seen.iter().map(|host| host.out_of_date).collect::<Vec<_>>(), [1, 0]);
         assert_eq!(apps[0].wave.as_deref(), Some(&["a".to_owned()][..]));
     }

@@ -1,6 +1,6 @@
 //! What a host does when it sees the record of an app.
 
-use super::record::{Record, Release, Target};
+use super::record::{Labels, Record, Release, Target, Wanted};
 
 /// What a host has of an app.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,21 +26,32 @@ pub(crate) enum Task {
     GoBack,
     /// It removes the app.
     Remove,
+    /// It removes the app, whose versions are for hosts with other labels.
+    Leave,
 }
 
-/// What a host does when it sees a record with this revision.
-pub(crate) fn task(record: &Record, revision: u64, host: &str, local: &Local) -> Task {
+/// What a host with these labels does when it sees a record with this revision.
+pub(crate) fn task(record: &Record, revision: u64, (host, labels): (&str, &Labels), local: &Local) -> Task {
     if local.refused == Some(revision) {
         return Task::Nothing;
     }
     let has = |version: &str| local.is_registered && local.current.as_deref() == Some(version);
     let rolls = |version: &str| local.is_registered && local.rolling.as_deref() == Some(version);
-    match record.wanted(host) {
-        Some(Target::Version(release)) if rolls(&release.version) => Task::Nothing,
-        Some(Target::Version(_)) if local.is_registered && local.rolling.is_some() => Task::GoBack,
-        Some(Target::Version(release)) if !has(&release.version) => Task::Serve(Box::new(release.clone())),
-        Some(Target::Withdrawn(version)) if has(version) || rolls(version) => Task::GoBack,
-        Some(Target::Removed(_)) if local.is_registered => Task::Remove,
+    let target = match record.wanted(host, labels) {
+        Wanted::Same => return Task::Nothing,
+        Wanted::NotHere => {
+            let mut versions = local.current.iter().chain(&local.rolling);
+            let has_any = local.is_registered && versions.any(|version| record.has_version(version));
+            return if has_any { Task::Leave } else { Task::Nothing };
+        }
+        Wanted::Target(target) => target,
+    };
+    match target {
+        Target::Version(release) if rolls(&release.version) => Task::Nothing,
+        Target::Version(_) if local.is_registered && local.rolling.is_some() => Task::GoBack,
+        Target::Version(release) if !has(&release.version) => Task::Serve(Box::new(release.clone())),
+        Target::Withdrawn(version) if has(version) || rolls(version) => Task::GoBack,
+        Target::Removed(_) if local.is_registered => Task::Remove,
         _ => Task::Nothing,
     }
 }
@@ -49,7 +60,12 @@ pub(crate) fn task(record: &Record, revision: u64, host: &str, local: &Local) ->
 mod tests {
     use super::*;
     use crate::fleet::record::Wave;
-    use crate::fleet::record::tests::{begun, release};
+    use crate::fleet::record::tests::{begun, release, release_on, with_role};
+
+    /// What a host without labels does.
+    fn task(record: &Record, revision: u64, host: &str, local: &Local) -> Task {
+        super::task(record, revision, (host, &Labels::new()), local)
+    }
 
     fn local(current: Option<&str>) -> Local {
         Local { is_registered: current.is_some(), current: current.map(str::to_owned), ..Local::default() }
@@ -88,6 +104,20 @@ mod tests {
         assert_eq!(task(&removed, 5, "a", &without_version), Task::Remove);
         let kept = Local { is_registered: false, ..local(Some("1")) };
         assert_eq!(task(&begun(None, "1", Wave::All), 5, "a", &kept), serve("1"), "it was removed by hand");
+    }
+
+    #[test]
+    fn a_host_with_other_labels_removes_what_it_has_of_the_fleet() {
+        let one = begun(None, "1", Wave::All);
+        let two = Record::begin(Some(&one), "app", release_on("2", "batch"), Wave::All).unwrap().unwrap();
+        let batch = super::task(&two, 5, ("b", &with_role("batch")), &local(None));
+        assert_eq!(batch, Task::Serve(Box::new(release_on("2", "batch"))));
+        assert_eq!(task(&two, 5, "a", &local(Some("1"))), Task::Leave);
+        assert_eq!(task(&two, 5, "a", &local(Some("2"))), Task::Leave, "its labels have changed");
+        assert_eq!(task(&two, 5, "a", &local(Some("its own"))), Task::Nothing);
+        assert_eq!(task(&two, 5, "a", &local(None)), Task::Nothing);
+        let rolling = Local { rolling: Some("1".into()), ..local(Some("its own")) };
+        assert_eq!(task(&two, 5, "a", &rolling), Task::Leave);
     }
 
     #[test]

@@ -60,10 +60,18 @@ pub struct Progress<'a> {
     pub held: Duration,
 }
 
-/// The hosts that get a version first: one, or all if each has it or there is none.
-pub fn first_wave(app: &str, version: &str, hosts: &[&Presence]) -> Wave {
-    let has = |host: &Presence| host.apps.get(app).is_some_and(|app| app.serves(version));
-    match hosts.iter().find(|host| !has(host)) {
+/// The hosts that a version is for.
+pub fn hosts_of<'h>(release: &Release, hosts: &[&'h Presence]) -> Vec<&'h Presence> {
+    hosts.iter().copied().filter(|host| release.is_for(&host.labels)).collect()
+}
+
+/// The hosts that get a version first: one, or all if each has it or there is none. One that runs the app comes before those
+/// on which it stands by.
+pub fn first_wave(app: &str, release: &Release, hosts: &[&Presence]) -> Wave {
+    let found = |host: &Presence| host.apps.get(app).cloned().unwrap_or_default();
+    let mut hosts = hosts_of(release, hosts);
+    hosts.retain(|host| !found(host).serves(&release.version));
+    match hosts.iter().min_by_key(|host| found(host).stands_by()) {
         // The others have it already, or wait.
         Some(first) => Wave::Hosts(vec![first.host.clone()]),
         None => Wave::All,
@@ -80,6 +88,13 @@ pub fn next(
 ) -> Step {
     let mut waiting = Vec::new();
     for host in hosts.iter().filter(|host| record.wave.has(&host.host)) {
+        if !release.is_for(&host.labels) {
+            // It may have one to remove.
+            if !host.has_handled(app, revision) {
+                waiting.push(host.host.clone());
+            }
+            continue;
+        }
         let go_back = |reason: String| Step::GoBack { host: host.host.clone(), reason };
         if !host.has_handled(app, revision) {
             waiting.push(host.host.clone());
@@ -128,7 +143,7 @@ pub fn next(
     }
     match &record.wave {
         Wave::All => Step::Done,
-        Wave::Hosts(covered) => Step::Extend(extended(covered, hosts, strategy.wave)),
+        Wave::Hosts(covered) => Step::Extend(extended(covered, &hosts_of(release, hosts), strategy.wave)),
     }
 }
 
@@ -148,7 +163,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::fleet::presence::{AppPresence, RefusedVersion};
-    use crate::fleet::record::tests::{begun, release};
+    use crate::fleet::record::tests::{begun, release, release_on, with_role};
 
     const STRATEGY: Strategy = Strategy {
         wave: None,
@@ -202,9 +217,38 @@ pub(super) mod tests {
     fn the_first_wave_is_one_host_that_does_not_have_it() {
         let hosts = [host("a", "2"), host("b", "1"), host("c", "1")];
         let hosts: Vec<_> = hosts.iter().collect();
-        assert_eq!(first_wave("app", "2", &hosts), wave(&["b"]));
-        assert_eq!(first_wave("app", "2", &hosts[..1]), Wave::All);
-        assert_eq!(first_wave("app", "2", &[]), Wave::All);
+        assert_eq!(first_wave("app", &release("2"), &hosts), wave(&["b"]));
+        assert_eq!(first_wave("app", &release("2"), &hosts[..1]), Wave::All);
+        assert_eq!(first_wave("app", &release("2"), &[]), Wave::All);
+        let stands_by = with(host("a", "1"), |app| app.phase = "standby".to_owned());
+        assert_eq!(first_wave("app", &release("2"), &[&stands_by, hosts[2]]), wave(&["c"]));
+        assert_eq!(first_wave("app", &release("2"), &[&stands_by]), wave(&["a"]));
+    }
+
+    #[test]
+    fn only_hosts_with_the_labels_of_the_version_are_in_its_waves() {
+        let with_label = |name: &str, version: &str, role: &str| Presence {
+            labels: with_role(role),
+            ..host(name, version)
+        };
+        let two = release_on("2", "batch");
+        let hosts = [host("a", "1"), with_label("b", "2", "batch"), with_label("c", "1", "batch")];
+        let seen: Vec<_> = hosts.iter().collect();
+        assert_eq!(first_wave("app", &two, &seen), wave(&["c"]));
+        assert_eq!(first_wave("app", &two, &seen[..1]), Wave::All, "none has them");
+        let step = |wave: Wave, hosts: &[&Presence]| {
+            let record = Record::begin(Some(&begun(None, "1", Wave::All)), "app", two.clone(), wave);
+            let (none, passed) = (BTreeSet::new(), Duration::from_secs(9));
+            let progress = Progress { expected: &none, watched: PRESENCE_TTL, waited: passed, held: passed };
+            next("app", (&record.unwrap().unwrap(), &two, 7), hosts, &STRATEGY, &progress)
+        };
+        assert_eq!(step(wave(&["b"]), &seen[..2]), Step::Extend(Wave::All));
+        // One without them may fail as it likes, and has to have seen that it is not to have the app.
+        let failing = with(host("a", "1"), |app| app.errors = 9);
+        assert_eq!(step(Wave::All, &[&failing, seen[1]]), Step::Done);
+        let late = Presence { seen: 6, ..host("a", "1") };
+        let waiting = Step::Wait(Waiting::Serving(vec!["a".into()]));
+        assert_eq!(step(Wave::All, &[&late, seen[1]]), waiting);
     }
 
     #[test]

@@ -70,7 +70,8 @@ fn shutting_down() -> HttpResponse {
 
 fn app_ready(app: &App) -> HttpResponse {
     // Unlike the host as a whole, it is of no use as long as its requests are rejected.
-    if is_late(app) || matches!(app.phase(), Phase::Disabled | Phase::Closing | Phase::Resting) {
+    let rejects = matches!(app.phase(), Phase::Standby | Phase::Disabled | Phase::Closing | Phase::Resting);
+    if is_late(app) || rejects {
         return HttpResponse::ServiceUnavailable().body(format!("{}: {}\n", app.name(), app.phase()));
     }
     HttpResponse::Ok().body("ready\n")
@@ -94,7 +95,7 @@ fn ready(registry: &Registry) -> HttpResponse {
 /// Whether clients are better sent elsewhere because of this app.
 fn is_late(app: &App) -> bool {
     match app.phase() {
-        Phase::Serving | Phase::Disabled | Phase::Closing => false,
+        Phase::Serving | Phase::Standby | Phase::Disabled | Phase::Closing => false,
         // Others start when a client asks for them, which is no reason to send clients elsewhere.
         Phase::Starting | Phase::Resting => app.settings().preload,
         // One that has served was stopped because it was idle, and would stay so without clients.

@@ -36,6 +36,15 @@ pub struct TrafficEntry {
     pub what: String,
 }
 
+/// A change of whether a host has the lease of an app that runs on one host of a fleet at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LeaseEntry {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// What has happened, and why.
+    pub what: String,
+}
+
 /// A panic in an app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PanicEntry {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
 
-use crate::observe::entries::{FailureEntry, PanicEntry, TrafficEntry};
+use crate::observe::entries::{FailureEntry, LeaseEntry, PanicEntry, TrafficEntry};
 use crate::observe::history::HistoryEntry;
 
 /// How many events may wait for one who follows them; a slower one misses some.
@@ -34,6 +34,8 @@ pub enum EventKind {
     Failure(FailureEntry),
     /// Its requests are split between versions in another way.
     Traffic(TrafficEntry),
+    /// The host has got its lease in a fleet, or has it no more.
+    Lease(LeaseEntry),
 }
 
 /// The channel on which events are published. A clone is the same one.

@@ -184,6 +184,9 @@ impl Host {
             // An aborted task has no result.
             let _ = follow.await;
         }
+        if let Some(fleet) = &self.fleet {
+            fleet.leave().await;
+        }
         self.registry.close().await;
         let usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A host that was to replace another one and did not has counted nothing that matters.
@@ -244,6 +247,7 @@ impl OpenHost {
     /// # Errors
     /// The key of a signer of the fleet cannot be read.
     pub(super) fn join(&mut self, fleet: Option<FleetSettings>) -> Result<(), HostError> {
+        self.registrar.resources().in_fleet.set(fleet.is_some());
         self.fleet = fleet.map(Membership::new).transpose()?;
         self.waiting.admin.set_fleet(self.fleet.clone());
         Ok(())

@@ -165,7 +165,7 @@ impl HostBuilder {
         let config = file.load()?;
         host.join(fleet(nats, config.fleet.clone())?)?;
         if let Some(predecessor) = &host.waiting.predecessor {
-            predecessor.check(&config)?;
+            predecessor.check(&config, host.fleet.is_some())?;
         }
         host.registrar().apply(&config);
         let follow = follow_config(file, host.registrar().clone(), config.fleet);

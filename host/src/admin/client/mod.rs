@@ -32,6 +32,7 @@ use super::stats::Stats;
 use super::token_api::{CreatedToken, NewToken};
 use super::tokens::Token;
 use crate::admin::host_lock;
+use crate::admin::versions::Promoted;
 use crate::fleet::FleetStatus;
 use crate::observe::entries::LogEntry;
 use crate::observe::usage::UsageReport;
@@ -177,12 +178,13 @@ impl AdminClient {
         self.post::<Serving>(&of_app(app, "/reload")).map(|serving| serving.generation)
     }
 
-    /// Goes back to the version of an app that served before; the number of the generation that serves then.
+    /// Goes back to the version of an app that served before; the number of the generation that serves then, unless the app
+    /// stands by.
     ///
     /// # Errors
     /// See [`AdminError`].
-    pub fn rollback(&mut self, app: &str) -> Result<u64, AdminError> {
-        self.post::<Serving>(&of_app(app, "/rollback")).map(|serving| serving.generation)
+    pub fn rollback(&mut self, app: &str) -> Result<Option<u64>, AdminError> {
+        self.post::<Promoted>(&of_app(app, "/rollback")).map(|promoted| promoted.generation)
     }
 
     /// Enables an app, so that requests start it again.

@@ -37,7 +37,7 @@ class Store extends EventTarget {
     follow(streams.events, SILENCE_MS.events, {
       event: (name, event) => {
         // What a panic and a failure change is in the readings.
-        if (name !== "event" || ["transition", "traffic"].includes(event.type)) this.refreshSoon();
+        if (name !== "event" || ["transition", "traffic", "lease"].includes(event.type)) this.refreshSoon();
         if (name === "event") this.#tell("event", event);
       },
     });

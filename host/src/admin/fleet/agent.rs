@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::leases::Leases;
 use super::report::{Report, shortened};
 use super::work::{Outcome, Worker};
 use crate::admin::state::State;
@@ -18,7 +20,7 @@ use crate::admin::versions::Deployer;
 use crate::fleet::nats::{Fleet, FleetError, Seen};
 use crate::fleet::{
     ANNOUNCE_PAUSE, AppPresence, CONCURRENT_TASKS, FIRST_PAUSE, HEARTBEAT, LONGEST_PAUSE, Membership,
-    Presence, Record, RefusedVersion, Target,
+    Presence, Record, RefusedVersion, Target, Wanted,
 };
 use crate::observe::events::EventKind;
 
@@ -30,6 +32,7 @@ const LOOK: Duration = Duration::from_millis(250);
 pub(super) struct Agent {
     fleet: Membership,
     worker: Worker,
+    leases: Leases,
     report: Report,
     /// The records that were seen last, with their revisions.
     records: HashMap<String, (Record, u64)>,
@@ -57,14 +60,13 @@ type Work<'a> = LocalBoxFuture<'a, (String, u64, Outcome)>;
 
 impl Agent {
     pub(super) fn new(fleet: Membership, state: State, deployer: Arc<Deployer>) -> Self {
+        let report = Report::new(fleet.clone(), state.clone(), deployer.clone());
+        let instance = report.instance().to_owned();
+        let leases = Leases::new(fleet.clone(), state.clone(), deployer.clone(), instance);
         Self {
-            worker: Worker {
-                state: state.clone(),
-                deployer: deployer.clone(),
-                host: fleet.host().into(),
-                membership: fleet.clone(),
-            },
-            report: Report::new(fleet.clone(), state, deployer),
+            worker: Worker { state, deployer, fleet: fleet.clone(), leases: leases.clone() },
+            leases,
+            report,
             fleet,
             records: HashMap::new(),
             handled: HashMap::new(),
@@ -74,6 +76,11 @@ impl Agent {
             waiting: VecDeque::new(),
             busy: HashSet::new(),
         }
+    }
+
+    /// The leases of this host.
+    pub(super) fn leases(&self) -> Leases {
+        self.leases.clone()
     }
 
     /// Joins the fleet, and joins it again whenever the connection is lost.
@@ -86,7 +93,11 @@ impl Agent {
                     log::info!("joined the fleet {name} as {host}");
                     self.fleet.set_away(None);
                     (pause, logged) = (FIRST_PAUSE, None);
-                    self.session(&fleet).await
+                    let fleet = Rc::new(fleet);
+                    self.leases.connect(&fleet);
+                    let error = self.session(&fleet).await;
+                    self.leases.disconnect();
+                    error
                 }
                 Err(error) => error,
             };
@@ -114,6 +125,7 @@ impl Agent {
     async fn follow(&mut self, fleet: &Fleet) -> Result<(), FleetError> {
         let mut records = fleet.watch_records().await?;
         let mut hosts = fleet.watch_presences().await?;
+        let mut leases = fleet.watch_leases().await?;
         let mut events = self.worker.state.events.follow();
         let mut works: FuturesUnordered<Work<'_>> = FuturesUnordered::new();
         let apps = fleet.apps_of_host(self.fleet.host()).await?;
@@ -139,6 +151,12 @@ impl Agent {
                 },
                 seen = hosts.next() => match seen {
                     Some(Ok(seen)) => self.note_host(seen, announced.presence.as_ref().map(|(.., revision)| *revision)),
+                    Some(Err(error @ FleetError::Value { .. })) => log::error!("{error}"),
+                    Some(Err(error)) => return Err(error),
+                    None => return Ok(()),
+                },
+                seen = leases.next() => match seen {
+                    Some(Ok(seen)) => self.leases.note(seen),
                     Some(Err(error @ FleetError::Value { .. })) => log::error!("{error}"),
                     Some(Err(error)) => return Err(error),
                     None => return Ok(()),
@@ -267,7 +285,8 @@ impl Agent {
             let refused = self.refused.get(app).filter(|refused| refused.revision == *revision).cloned();
             let refused = refused.or_else(|| {
                 // Its rollout on this host has ended with another version.
-                let Some(Target::Version(release)) = record.wanted(self.fleet.host()) else { return None };
+                let wanted = record.wanted(self.fleet.host(), &self.fleet.settings().labels);
+                let Wanted::Target(Target::Version(release)) = wanted else { return None };
                 let is_handled = self.handled.get(app) == Some(revision);
                 let reason = self.report.failure(app, &release.version).filter(|_| is_handled)?;
                 let (version, reason) = (release.version.clone(), shortened(reason.to_owned()));

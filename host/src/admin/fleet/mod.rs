@@ -4,9 +4,15 @@
 mod agent;
 pub(super) mod api;
 #[cfg(feature = "fleet")]
+mod candidacy;
+#[cfg(feature = "fleet")]
+mod leases;
+#[cfg(feature = "fleet")]
 mod report;
 #[cfg(feature = "fleet")]
 mod running;
+#[cfg(feature = "fleet")]
+mod take_up;
 #[cfg(feature = "fleet")]
 mod work;
 

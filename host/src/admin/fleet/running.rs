@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::thread;
 
 use actix_web::rt::Runtime;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::agent::Agent;
 use crate::admin::state::State;
 use crate::admin::versions::Deployer;
 use crate::fleet::Membership;
 
-/// A host that is in its fleet, or tries to be. Dropping it ends that.
+/// A host that is in its fleet, or tries to be. Dropping it ends that: the thread hands over the apps whose leases the host has,
+/// and [`Membership::leave`] waits for it.
 #[derive(Debug)]
 pub(in crate::admin) struct RunningAgent {
-    /// The thread ends with this.
-    _stop: oneshot::Sender<()>,
+    _end: DropGuard,
 }
 
 impl RunningAgent {
@@ -29,21 +30,34 @@ impl RunningAgent {
         state: State,
         deployer: Arc<Deployer>,
     ) -> io::Result<Self> {
-        let (stop, stopped) = oneshot::channel();
+        let (end, (ended, has_ended)) = (CancellationToken::new(), watch::channel(false));
+        fleet.set_part(end.clone(), has_ended);
+        let ends = end.clone();
         let run = move || {
+            // Also if this fails.
+            let _ended = Ended(ended);
             let runtime = match Runtime::new() {
                 Ok(runtime) => runtime,
                 Err(error) => return log::error!("cannot join the fleet: {error}"),
             };
             runtime.block_on(async {
-                tokio::select! {
-                    () = Agent::new(fleet, state, deployer).run() => {}
-                    // Only its end is sent.
-                    _ = stopped => {}
-                }
+                let agent = Agent::new(fleet, state, deployer);
+                let leases = agent.leases();
+                actix_web::rt::spawn(leases.clone().run());
+                ends.run_until_cancelled(agent.run()).await;
+                leases.leave().await;
             });
         };
         thread::Builder::new().name("atoll-fleet".to_owned()).spawn(run)?;
-        Ok(Self { _stop: stop })
+        Ok(Self { _end: end.drop_guard() })
+    }
+}
+
+/// Reports that the thread has ended.
+struct Ended(watch::Sender<bool>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
     }
 }

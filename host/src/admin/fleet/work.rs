@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::io::AsyncReadExt;
 
+use super::leases::Leases;
 use super::report::shortened;
 use crate::admin::state::State;
 use crate::admin::versions::{Deployer, NewAppVersion};
@@ -18,8 +19,8 @@ use crate::fleet::{Local, Membership, Record, Release, Task, Untrusted, task};
 pub(super) struct Worker {
     pub(super) state: State,
     pub(super) deployer: Arc<Deployer>,
-    pub(super) host: Arc<str>,
-    pub(super) membership: Membership,
+    pub(super) fleet: Membership,
+    pub(super) leases: Leases,
 }
 
 /// What came of a record.
@@ -89,6 +90,10 @@ impl Worker {
                     log::info!("{app}: the fleet has removed it");
                     (String::new(), self.deployer.remove(app.to_owned()).await.map_err(Failure::from))
                 }
+                Ok(Task::Leave) => {
+                    log::info!("{app}: removed here, as it is for hosts with other labels (`on`)");
+                    (String::new(), self.leave(app).await.map_err(Failure::from))
+                }
                 Err(problem) => (String::new(), Err(problem.into())),
             };
             let reason = match done {
@@ -118,7 +123,13 @@ impl Worker {
             rolling: self.state.rollouts.running(app).map(|rollout| rollout.version),
             refused,
         };
-        Ok(task(record, revision, &self.host, &local))
+        Ok(task(record, revision, (self.fleet.host(), &self.fleet.settings().labels), &local))
+    }
+
+    /// Removes an app from this host, whose state another one may continue with.
+    async fn leave(&self, app: &str) -> Result<(), Problem> {
+        let _kept_off = self.leases.keep_off(app).await;
+        self.deployer.remove(app.to_owned()).await
     }
 
     /// Checks who has signed a version, fetches its files, and serves it as if it had been pushed to this host.

@@ -10,7 +10,6 @@ use super::model::{NewAppVersion, Promoted, PushedVersion, VersionStatus};
 use super::promotion::{PromoteOptions, Promotion};
 use crate::admin::access::Caller;
 use crate::admin::failure::Answer;
-use crate::admin::model::Serving;
 use crate::admin::openapi::{Named, Refused, Unable};
 use crate::admin::traffic_model::{NewTraffic, TrafficStatus};
 use crate::deploy::{UPLOAD_PIECE, UploadStatus};
@@ -153,7 +152,7 @@ async fn promote_version(
     let NamedVersion { app, version } = path.into_inner();
     let options = PromoteOptions { again: how.again.unwrap_or(false), now: how.now.unwrap_or(false) };
     Ok(Json(match deployer.into_inner().promote(app, version, options).await? {
-        Promotion::Serves(generation) => Promoted { generation: Some(generation), rollout: None },
+        Promotion::Serves(generation) => Promoted { generation, rollout: None },
         Promotion::Begun(rollout) => Promoted { generation: None, rollout: Some(*rollout) },
     }))
 }
@@ -164,11 +163,12 @@ async fn promote_version(
     tag = "versions",
     params(Named),
     security((), ("token" = [])),
-    responses((status = 200, body = Serving), Refused, Unable)
+    responses((status = 200, body = Promoted), Refused, Unable)
 )]
 #[post("/api/v1/apps/{app}/rollback")]
-async fn roll_app_back(deployer: Data<Deployer>, path: Path<Named>) -> Answer<Serving> {
-    Ok(Json(Serving { generation: deployer.into_inner().roll_back(path.into_inner().app).await? }))
+async fn roll_app_back(deployer: Data<Deployer>, path: Path<Named>) -> Answer<Promoted> {
+    let generation = deployer.into_inner().roll_back(path.into_inner().app).await?;
+    Ok(Json(Promoted { generation, rollout: None }))
 }
 
 /// How the requests to an app are split between its versions

@@ -139,7 +139,7 @@ impl Deployer {
             None
         };
         let (generation, rollout) = match promoted {
-            Some(Promotion::Serves(generation)) => (Some(generation), None),
+            Some(Promotion::Serves(generation)) => (generation, None),
             Some(Promotion::Begun(rollout)) => (None, Some(*rollout)),
             None => (None, None),
         };

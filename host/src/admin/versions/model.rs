@@ -97,7 +97,7 @@ fn yes() -> bool {
 pub struct PushedVersion {
     /// The version.
     pub version: VersionStatus,
-    /// The number of the serving generation, if the version was promoted.
+    /// The number of the serving generation, if the version was promoted and the app does not stand by.
     pub generation: Option<u64>,
     /// Its rollout, if that has begun.
     pub rollout: Option<RolloutStatus>,
@@ -106,7 +106,7 @@ pub struct PushedVersion {
 /// What came of a promotion.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Promoted {
-    /// The number of the serving generation, if the version is the current one.
+    /// The number of the serving generation, if the version is the current one and the app does not stand by.
     pub generation: Option<u64>,
     /// The rollout of the version, if that has begun.
     pub rollout: Option<RolloutStatus>,

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::deployer::{Deployer, blocking};
 use crate::admin::rollout_model::RolloutStatus;
+use crate::app::unavailable::Unavailable;
 use crate::config::AppConfig;
 use crate::deploy::{Installation, Installed, Version, VersionError, WantedShare};
 use crate::dispatch::problem::{Problem, ProblemKind};
@@ -33,8 +34,8 @@ pub(super) struct PromoteOptions {
 /// What came of a promotion.
 #[derive(Clone, Debug)]
 pub(super) enum Promotion {
-    /// The version serves, as the generation with this number.
-    Serves(u64),
+    /// The version serves, as the generation with this number; `None`: the app stands by.
+    Serves(Option<u64>),
     /// It gets its clients step by step.
     Begun(Box<RolloutStatus>),
 }
@@ -95,12 +96,13 @@ impl Deployer {
 
     /// Goes back to the version before, or, where the library of an app is not in the folder of the registry file, to the
     /// library before. A rollout that is under way is aborted instead.
-    pub(in crate::admin) async fn roll_back(self: &Arc<Self>, app: String) -> Result<u64, Problem> {
+    pub(in crate::admin) async fn roll_back(self: &Arc<Self>, app: String) -> Result<Option<u64>, Problem> {
         let no_app = || Problem::new(ProblemKind::UnknownApp, self.registry.no_such_app(&app));
         let config = self.registry.config(&app).ok_or_else(no_app)?;
         if !self.folder.has(&config) || !self.versions.are_kept() {
             let handle = self.registry.get(&app).ok_or_else(no_app)?;
-            return handle.rollback().await.map_err(|reason| Problem::new(ProblemKind::Conflict, reason));
+            let done = handle.rollback().await;
+            return done.map(Some).map_err(|reason| Problem::new(ProblemKind::Conflict, reason));
         }
         let this = self.clone();
         carried_out(async move {
@@ -114,7 +116,7 @@ impl Deployer {
             this.notice(&app).await;
             let version = this.index(&app).await?.previous(&app)?.clone();
             match this.serve_warm(&app, &version).await? {
-                Some(generation) => Ok(generation),
+                Some(generation) => Ok(Some(generation)),
                 None => this.promote_version(&app, version, Vec::new()).await,
             }
         })
@@ -127,7 +129,7 @@ impl Deployer {
         app: &str,
         version: Version,
         beside: Vec<WantedShare>,
-    ) -> Result<u64, Problem> {
+    ) -> Result<Option<u64>, Problem> {
         let (this, name, wanted) = (self.clone(), app.to_owned(), version.clone());
         let (new, before) = blocking(move || {
             let new = this.versions.installation(&name, &wanted)?;
@@ -155,7 +157,8 @@ impl Deployer {
             Ok(generation) => {
                 self.registry.get(app).iter().for_each(|app| app.metrics().begin_version());
                 blocking(move || this.versions.promoted(&name, &id, now_ms(), keep)).await?;
-                log::info!("{app}: the version {} serves", version.id);
+                let state = if generation.is_some() { "serves" } else { "is here, where the app stands by" };
+                log::info!("{app}: the version {} {state}", version.id);
                 self.leave_beside(app, &beside).await?;
                 Ok(generation)
             }
@@ -192,7 +195,7 @@ impl Deployer {
     }
 
     /// Replaces what is in the folder of an app, and waits until that serves.
-    async fn serve(self: &Arc<Self>, app: &str, content: Content) -> Result<u64, Problem> {
+    async fn serve(self: &Arc<Self>, app: &str, content: Content) -> Result<Option<u64>, Problem> {
         self.replace(app, content).await?;
         self.update(app).await
     }
@@ -223,12 +226,20 @@ impl Deployer {
         })
     }
 
-    /// Waits until what is in the folder of an app serves.
-    async fn update(&self, app: &str) -> Result<u64, Problem> {
+    /// Waits until what is in the folder of an app serves; the number of its generation. `None`: the app stands by.
+    async fn update(&self, app: &str) -> Result<Option<u64>, Problem> {
         let handle = self.registry.get(app);
         let handle =
             handle.ok_or_else(|| Problem::new(ProblemKind::UnknownApp, self.registry.no_such_app(app)))?;
-        handle.update().await.map_err(|reason| Problem::new(ProblemKind::Conflict, reason))
+        if handle.stands_by() {
+            return Ok(None);
+        }
+        match handle.update().await {
+            Ok(generation) => Ok(Some(generation)),
+            // It has stood by at least for a moment.
+            Err(reason) if handle.stands_by() || reason == Unavailable::StandsBy.to_string() => Ok(None),
+            Err(reason) => Err(Problem::new(ProblemKind::Conflict, reason)),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::admin::invoke::invoke;
 use crate::admin::model::Invocation;
 use crate::admin::rollout_model::{RolloutState, RolloutStatus};
 use crate::app::handle::App;
-use crate::config::{RolloutSettings, SLOTS};
+use crate::config::{Instances, RolloutSettings, SLOTS};
 use crate::deploy::{Rollout, RolloutEnd, Version, WantedShare};
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::observe::entries::TrafficEntry;
@@ -35,6 +35,13 @@ impl Deployer {
         let (Some(settings), Some(handle)) = (config.settings.rollout, self.registry.get(app)) else {
             return Ok(None);
         };
+        if config.settings.instances == Instances::One {
+            log::info!(
+                "{app}: the version {} is promoted at once, as only one generation can run",
+                version.id
+            );
+            return Ok(None);
+        }
         let index = self.index(app).await?;
         if index.current.is_none() || index.current.as_ref() == Some(&version.id) {
             return Ok(None);

@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use crate::admin::traffic_model::{NewTraffic, TrafficStatus};
 use crate::app::handle::{App, Beside};
 use crate::app::traffic::VersionBeside;
-use crate::config::{AppConfig, ReloadMode, SLOTS, Settings, Slots};
+use crate::config::{AppConfig, Instances, ReloadMode, SLOTS, Settings, Slots};
 use crate::deploy::{Index, MAX_BESIDE, Share, Version, VersionError, WantedShare};
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::observe::entries::TrafficEntry;
@@ -117,6 +117,9 @@ impl Deployer {
         };
         if !self.registry.config(name).is_some_and(|config| self.folder.has(&config)) {
             return cannot("its library is not in the folder of apps.json.");
+        }
+        if app.settings().instances == Instances::One {
+            return cannot("with \"instances\": 1, only one generation of it can run.");
         }
         if app.settings().reload == ReloadMode::StopFirst {
             return cannot("with \"reload\": \"stop-first\", only one generation of it can run.");

@@ -1,12 +1,18 @@
 //! What can be asked of an app: each is a command to its supervisor.
 
+#[cfg(feature = "fleet")]
+use std::time::Duration;
 use std::time::Instant;
 
 use log::LevelFilter;
+#[cfg(feature = "fleet")]
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::App;
 use crate::app::command::{Command, Reload};
+#[cfg(feature = "fleet")]
+use crate::app::saved_state::save_state;
 use crate::app::unavailable::Unavailable;
 use crate::config::{AppConfig, Settings};
 use crate::observe::logging;
@@ -115,7 +121,42 @@ impl App {
     pub(crate) async fn close(&self) {
         self.order(Command::Close).await;
     }
+}
 
+/// What the host's part in a fleet does with it.
+#[cfg(feature = "fleet")]
+impl App {
+    /// Starts it with the lease that this host has, and with these states of its workers; comes back when it serves.
+    ///
+    /// # Errors
+    /// It does not start: see [`Unavailable`].
+    pub(crate) async fn take_up(&self, states: Vec<Value>) -> Result<(), Unavailable> {
+        self.lease.stop_within(None);
+        let (answer, ready) = oneshot::channel();
+        self.tell(Command::TakeUp(states, answer));
+        ready.await.unwrap_or(Err(Unavailable::Closing))
+    }
+
+    /// Stops it within this time, as far as its code does not block a thread, and keeps calls from starting it. It takes no more
+    /// requests at once.
+    pub(crate) async fn stand_by(&self, limit: Duration) {
+        self.lease.give_up();
+        self.lease.stop_within(Some(limit));
+        self.order(Command::StandBy).await;
+    }
+
+    /// The states of its workers, which takes no longer than this; empty if they have none, or nothing serves. It takes no more
+    /// requests.
+    pub(crate) async fn save(&self, limit: Duration) -> Vec<Value> {
+        self.lease.give_up();
+        match self.serving() {
+            Some(generation) if generation.saves() => save_state(&generation, limit).await,
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl App {
     /// A supervisor that has ended takes no command, and needs none.
     fn tell(&self, command: Command) {
         let _ = self.commands.send(command);

@@ -12,22 +12,24 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::oneshot;
 
 use crate::app::command::{Command, Commands};
+use crate::app::lease::Lease;
 use crate::app::lifecycle::Phase;
 use crate::app::moved::Moved;
 use crate::app::quota::QuotaLimit;
 use crate::app::rate_limit::RateLimit;
+use crate::app::resources::AppResources;
 use crate::app::traffic::{Traffic, TrafficCell};
 use crate::app::unavailable::Unavailable;
-use crate::config::{AppConfig, Isolation, Settings};
+use crate::config::{AppConfig, Instances, Isolation, Settings};
 use crate::generation::handle::{Generation, InFlight};
 use crate::library::content_hash::ContentHash;
 use crate::observe::app_log::AppLog;
-use crate::observe::events::{EventBus, EventKind};
+use crate::observe::events::EventKind;
 use crate::observe::history::{History, Transition};
 use crate::observe::logging;
 use crate::observe::metrics::Metrics;
 use crate::observe::trace::SpanSink;
-use crate::observe::usage::{Meter, Usage};
+use crate::observe::usage::Meter;
 use crate::observe::version_name::{app_of, version_of};
 
 /// One registered app.
@@ -54,6 +56,9 @@ pub struct App {
     beside: Option<Beside>,
     /// Whether it is a version that no longer serves.
     has_left: AtomicBool,
+    /// Whether the host is in a fleet.
+    in_fleet: bool,
+    lease: Lease,
 }
 
 /// What an app has that runs a version beside the current one.
@@ -73,25 +78,22 @@ impl App {
     pub(crate) fn new(
         config: &AppConfig,
         commands: Commands,
-        events: EventBus,
-        usage: &Usage,
-        spans: Option<Arc<dyn SpanSink>>,
-        shows_details: bool,
+        shared: &AppResources,
         beside: Option<Beside>,
     ) -> Self {
         let name: Arc<str> = config.name.as_str().into();
-        let app_log = Arc::new(AppLog::new(name.clone(), events));
+        let app_log = Arc::new(AppLog::new(name.clone(), shared.events.clone()));
         app_log.configure(&config.settings);
         let metrics = Arc::<Metrics>::default();
         Self {
             app_log,
-            meter: usage.meter(app_of(&name).into(), metrics.clone()),
+            meter: shared.usage.meter(app_of(&name).into(), metrics.clone()),
             metrics,
             name,
             settings: ArcSwap::from_pointee(config.settings.clone()),
             serving: ArcSwapOption::empty(),
             commands,
-            shows_details,
+            shows_details: shared.shows_details,
             history: Mutex::default(),
             phase: Mutex::new(Phase::Cold),
             rate_limit: beside.as_ref().map_or_else(
@@ -99,7 +101,7 @@ impl App {
                 |beside| beside.rate_limit.clone(),
             ),
             quota_limit: beside.as_ref().map(|beside| beside.quota_limit.clone()).unwrap_or_default(),
-            spans,
+            spans: shared.spans.clone(),
             draining: AtomicUsize::new(0),
             moved: Moved::default(),
             own_logger: AtomicBool::new(false),
@@ -107,6 +109,8 @@ impl App {
             traffic: TrafficCell::default(),
             beside,
             has_left: AtomicBool::new(false),
+            in_fleet: shared.in_fleet.get(),
+            lease: Lease::default(),
         }
     }
 
@@ -174,6 +178,27 @@ impl App {
     /// Its settings, as they are now.
     pub fn settings(&self) -> Arc<Settings> {
         self.settings.load_full()
+    }
+
+    /// Whether the host is in a fleet.
+    pub(crate) fn is_in_fleet(&self) -> bool {
+        self.in_fleet
+    }
+
+    /// Whether it may run here only with the app's lease.
+    pub(crate) fn needs_lease(&self) -> bool {
+        self.in_fleet && self.settings.load().instances == Instances::One
+    }
+
+    /// Whether it takes no requests here, because one host of the fleet runs it and this one does not have its lease. It costs no
+    /// more than reading a setting and a clock.
+    pub(crate) fn stands_by(&self) -> bool {
+        self.needs_lease() && !self.lease.is_held()
+    }
+
+    /// Its lease.
+    pub(crate) fn lease(&self) -> &Lease {
+        &self.lease
     }
 
     /// How long a request to it may take.

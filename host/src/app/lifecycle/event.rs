@@ -27,6 +27,10 @@ pub enum Event {
     Disabled,
     /// Calls may start it again.
     Enabled,
+    /// The app stops, and calls do not start it, until this host may run it.
+    StandBy,
+    /// This host may run the app.
+    Freed,
     /// A fault of the app ended the host before, and calls are not to start it: what happened.
     Faulted(String),
     /// There is another library; the change was noticed at this time.

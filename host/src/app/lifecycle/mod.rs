@@ -56,6 +56,8 @@ pub struct Lifecycle {
     reload_from: Option<Number>,
     /// Someone waits until the app has stopped.
     stop_requested: bool,
+    /// This host may not run the app.
+    stands_by: bool,
     /// The time of the event that is being handled.
     now: Duration,
     effects: Vec<Effect>,
@@ -82,6 +84,7 @@ impl Lifecycle {
             failure: None,
             reload_from: None,
             stop_requested: false,
+            stands_by: false,
             now: Duration::ZERO,
             effects: Vec::new(),
         }
@@ -117,6 +120,11 @@ impl Lifecycle {
         matches!(self.failure, Some(Failure::Faulted(_)))
     }
 
+    /// Whether this host may not run the app.
+    pub fn stands_by(&self) -> bool {
+        self.stands_by
+    }
+
     /// When [`Event::PauseOver`] is due: the end of the pause after a crash, or after a fault of the machine.
     pub fn pause_until(&self) -> Option<Duration> {
         self.pause_until
@@ -129,6 +137,7 @@ impl Lifecycle {
             (Phase::Closing, _) => Unavailable::Closing,
             (Phase::Disabled, Some(Failure::Faulted(_))) => Unavailable::Faulted(failure()),
             (Phase::Disabled, _) => Unavailable::Disabled,
+            (Phase::Standby, _) => Unavailable::StandsBy,
             (Phase::Blocked, _) => Unavailable::Blocked(failure()),
             (Phase::Cold, _) => {
                 Unavailable::Resting { reason: "the app was stopped".to_owned(), retry_after: Duration::ZERO }
@@ -152,9 +161,11 @@ impl Lifecycle {
                 self.reload_requested(Start { is_forced: true, rollback, ..self.next });
             }
             Event::UpdateRequested => self.reload_requested(Start { rollback: None, ..self.next }),
-            Event::StopRequested => self.stop(Phase::Cold),
+            Event::StopRequested => self.stop(self.at_rest()),
             Event::Disabled => self.stop(Phase::Disabled),
             Event::Enabled => self.enabled(),
+            Event::StandBy => self.stand_by(),
+            Event::Freed => self.freed(),
             Event::Faulted(reason) => self.faulted(reason),
             Event::LibraryChanged(noticed) => self.library_changed(noticed),
             Event::EnvironmentChanged(noticed) => self.environment_changed(noticed),
@@ -180,6 +191,11 @@ impl Lifecycle {
             }
         }
         std::mem::take(&mut self.effects)
+    }
+
+    /// The phase of an app that is not loaded.
+    fn at_rest(&self) -> Phase {
+        if self.stands_by { Phase::Standby } else { Phase::Cold }
     }
 
     fn is_blocked(&self) -> bool {

@@ -16,6 +16,8 @@ pub enum Phase {
     Failed,
     /// Too many of its generations are pinned: it stays down until one of them could be unloaded.
     Blocked,
+    /// Another host of the fleet runs it, or none does yet: no call starts it here.
+    Standby,
     /// Someone has switched it off: no call starts it.
     Disabled,
     /// It is shutting down or gone.
@@ -31,6 +33,7 @@ impl std::fmt::Display for Phase {
             Self::Resting => "resting",
             Self::Failed => "failed",
             Self::Blocked => "blocked",
+            Self::Standby => "standby",
             Self::Disabled => "disabled",
             Self::Closing => "closing",
         })

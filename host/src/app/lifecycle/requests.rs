@@ -23,9 +23,12 @@ impl Lifecycle {
             // Calls wait for the outcome of the hand-over.
             Phase::Serving if self.is_held => {}
             Phase::Serving => self.effects.push(Effect::Admit),
-            Phase::Resting | Phase::Failed | Phase::Blocked | Phase::Disabled | Phase::Closing => {
-                self.effects.push(Effect::Refuse);
-            }
+            Phase::Resting
+            | Phase::Failed
+            | Phase::Blocked
+            | Phase::Standby
+            | Phase::Disabled
+            | Phase::Closing => self.effects.push(Effect::Refuse),
         }
     }
 
@@ -37,7 +40,7 @@ impl Lifecycle {
     }
 
     pub(super) fn reload_requested(&mut self, start: Start) {
-        if matches!(self.phase, Phase::Disabled | Phase::Closing) {
+        if matches!(self.phase, Phase::Standby | Phase::Disabled | Phase::Closing) {
             let reason = self.unavailable(self.now).to_string();
             return self.effects.push(Effect::ReloadDone(Err(reason)));
         }
@@ -54,7 +57,7 @@ impl Lifecycle {
     /// Stops the serving generation, and the one that is starting once it is ready.
     pub(super) fn stop(&mut self, phase: Phase) {
         self.stop_requested = true;
-        if self.phase == Phase::Closing || (self.phase == Phase::Disabled && phase == Phase::Cold) {
+        if self.phase == Phase::Closing || (self.phase == Phase::Disabled && phase != Phase::Disabled) {
             return;
         }
         self.forget_fault();
@@ -71,14 +74,29 @@ impl Lifecycle {
     pub(super) fn enabled(&mut self) {
         self.forget_fault();
         if self.phase == Phase::Disabled {
-            self.phase = Phase::Cold;
+            self.phase = self.at_rest();
         }
         self.preload();
     }
 
+    /// The app stops, and does not start until it is [freed](Self::freed).
+    pub(super) fn stand_by(&mut self) {
+        self.stands_by = true;
+        self.stop(Phase::Standby);
+    }
+
+    /// The app may start.
+    pub(super) fn freed(&mut self) {
+        self.stands_by = false;
+        if self.phase == Phase::Standby {
+            self.phase = Phase::Cold;
+        }
+        self.prepare();
+    }
+
     /// The app is disabled until it is enabled, or its library changes.
     pub(super) fn faulted(&mut self, reason: String) {
-        if self.phase == Phase::Cold && self.starting.is_none() {
+        if self.phase == self.at_rest() && self.starting.is_none() {
             self.phase = Phase::Disabled;
             self.failure = Some(Failure::Faulted(reason));
             self.effects.push(Effect::Refuse);
@@ -96,7 +114,7 @@ impl Lifecycle {
         self.next.rollback = None;
         if self.phase == Phase::Disabled && self.is_faulted() {
             self.forget_fault();
-            self.phase = Phase::Cold;
+            self.phase = self.at_rest();
         }
         self.changed();
         self.prepare();
@@ -161,7 +179,7 @@ impl Lifecycle {
             }
             // Another limit may be in force.
             Phase::Blocked => self.unblock(),
-            Phase::Cold | Phase::Starting | Phase::Disabled | Phase::Closing => {}
+            Phase::Cold | Phase::Starting | Phase::Standby | Phase::Disabled | Phase::Closing => {}
         }
     }
 }

@@ -15,7 +15,7 @@ use super::housing::{data_and_policy, in_host, in_process};
 use super::plan::Plan;
 use crate::app::environment::Environment;
 use crate::app::live_generation::LiveGeneration;
-use crate::app::teardown;
+use crate::app::teardown::{self, PARTS};
 use crate::config::{Isolation, Runtime};
 use crate::generation::handle::{Identity, Shape};
 use crate::library::check::CheckError;
@@ -100,6 +100,10 @@ impl<'p> Attempt<'p> {
         states: Option<Vec<Value>>,
     ) -> Result<LiveGeneration, Failed> {
         let plan = self.plan;
+        // Its code runs from here on.
+        if plan.app.stands_by() {
+            return Err(Failed { error: StartupError::NoLease, copy: None, states });
+        }
         let exits = Exits::new(plan.on_exit.clone());
         let live = match self.load(inspected, &exits).await {
             Ok(live) => live,
@@ -110,7 +114,13 @@ impl<'p> Attempt<'p> {
             Some(states) => states,
             None => hand_over(plan, limit).await,
         };
-        match live.generation.start(self.start_message(), states.clone(), limit).await {
+        let started = tokio::select! {
+            started = live.generation.start(self.start_message(), states.clone(), limit) => {
+                started.map_err(StartupError::from)
+            }
+            () = plan.app.lease().runs_out(PARTS) => Err(StartupError::NoLease),
+        };
+        match started {
             Ok(()) => {
                 live.metering.ready();
                 exits.open();
@@ -120,7 +130,7 @@ impl<'p> Attempt<'p> {
                 live.generation.retire();
                 let mut left = None;
                 teardown::tear_down(&plan.pins, &plan.app, live, |copy| left = copy).await;
-                Err(Failed { error: error.into(), copy: left, states: Some(states) })
+                Err(Failed { error, copy: left, states: Some(states) })
             }
         }
     }

@@ -31,6 +31,8 @@ pub(crate) enum StartupError {
     Process(#[from] ProcessError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error("the lease of the app has run out")]
+    NoLease,
     #[error("the library and the environment are unchanged")]
     Unchanged,
     #[error("the earlier library is no longer kept (see the setting `keep`)")]
@@ -104,6 +106,7 @@ impl StartupError {
             | Self::Data(_)
             | Self::Process(_)
             | Self::Start(_)
+            | Self::NoLease
             | Self::NotKept
             | Self::Panicked(_) => Cause::Failed,
             Self::Check(_) => Cause::Unusable,

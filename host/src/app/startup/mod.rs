@@ -61,6 +61,7 @@ pub(crate) async fn start_up(mut plan: Plan) -> Result<Started, StartupError> {
             predecessor.shutdown().cancel_endless();
             (Some(states), gone.await.filter(|_| !is_alone))
         }
+        None if !plan.handed.is_empty() => (Some(plan.handed.clone()), None),
         _ => (None, None),
     };
     let (error, before, states) = match (attempt.run(inspected, states).await, before) {

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use atoll_port::CallSink;
 use futures_util::future::LocalBoxFuture;
+use serde_json::Value;
 
 use crate::app::environment::{Digest, Environment};
 use crate::app::file_lookups::FileLookups;
@@ -41,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) prepared: Option<Preparation>,
     /// Nothing is to be done if the library has this content, and the environment too.
     pub(crate) unless: Option<(ContentHash, Digest)>,
+    /// The states that another host has handed over, for a generation that has no predecessor.
+    pub(crate) handed: Vec<Value>,
     /// The generation whose state is handed over.
     pub(crate) predecessor: Option<Arc<Generation>>,
     /// The environment of that generation.

@@ -72,6 +72,7 @@ impl Supervisor {
             prepared: self.prepared.take(),
             noticed: start.noticed.map(|noticed| self.born + noticed),
             unless: serving.filter(|_| !start.is_forced).map(|live| (live.hash, live.environment.digest())),
+            handed: self.handed.clone(),
             predecessor: serving.map(|live| live.generation.clone()),
             environment_before: serving.map(|live| live.environment.clone()),
             call_sink: self.call_sink.clone(),
@@ -141,6 +142,7 @@ impl Supervisor {
         let settings = self.app.settings();
         self.last_hash = Some(live.hash);
         self.rollback = None;
+        self.handed.clear();
         self.idle.start(settings.idle_timeout());
         if relieves_heap {
             self.heap.start_after_replacement();

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use atoll_port::CallSink;
 use futures_util::FutureExt;
 use futures_util::future::{pending, select_all};
+use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep_until;
@@ -62,15 +63,7 @@ pub(crate) fn register(
     let (inputs, queue) = mpsc::unbounded_channel();
     let commands = inputs.clone();
     let commands = Commands::new(move |command| commands.send(Input::Command(command)).is_ok());
-    let app = Arc::new(App::new(
-        config,
-        commands,
-        shared.events.clone(),
-        &shared.usage,
-        shared.spans.clone(),
-        shared.shows_details,
-        beside,
-    ));
+    let app = Arc::new(App::new(config, commands, shared, beside));
     shared.staging.register(&config.name);
     if config.settings.isolation == Isolation::Process {
         let policy = config.settings.sandbox.as_ref().map(SandboxSettings::shape);
@@ -97,6 +90,7 @@ pub(crate) fn register(
         waiters: Waiters::default(),
         prepared: None,
         rollback: None,
+        handed: Vec::new(),
         pins_changes: shared.pins.changes(),
         pins: shared.pins.clone(),
         faults: shared.faults.clone(),
@@ -152,6 +146,8 @@ struct Supervisor {
     prepared: Option<Preparation>,
     /// The earlier library that a reload was asked for.
     rollback: Option<Kept>,
+    /// The states that another host has handed over, until a generation serves with them.
+    handed: Vec<Value>,
     pins: Pins,
     faults: Faults,
     /// Notifies that generations were pinned, or could be unloaded.
@@ -184,6 +180,7 @@ impl Supervisor {
         // Before anything is loaded, so that no change is missed.
         self.find_library().await;
         self.watch_environment(&self.app.settings()).await;
+        self.place();
         self.judge_fault().await;
         self.event(Event::Registered);
         while !self.is_finished {
@@ -191,7 +188,11 @@ impl Supervisor {
                 Wake::Input(Some(Input::Command(Command::Hold(begun, released)))) => {
                     // Who asked may have stopped waiting; then the other end is dropped as well.
                     let _ = begun.send(());
-                    let _ = released.await;
+                    tokio::select! {
+                        _ = released => {}
+                        // It is not replaced while it runs.
+                        _ = self.app.lease().ends() => {}
+                    }
                 }
                 Wake::Input(Some(input)) => {
                     match &input {

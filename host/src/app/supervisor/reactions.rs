@@ -6,12 +6,14 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::input::Input;
+#[cfg(feature = "fleet")]
+use super::waiters::answer;
 use super::{Supervisor, policy};
 use crate::app::command::{Command, Reload};
 use crate::app::lifecycle::{Event, Number, Phase};
 use crate::app::live_generation::{Housing, LiveGeneration};
 use crate::app::prepare::Preparation;
-use crate::config::AppConfig;
+use crate::config::{AppConfig, Instances};
 use crate::library::inspect::Inspected;
 use crate::watch::Change;
 
@@ -73,6 +75,25 @@ impl Supervisor {
                 // A client that has left does not wait.
                 let _ = done.send(());
             }
+            #[cfg(feature = "fleet")]
+            Command::StandBy(done) => {
+                self.waiters.stops.push(done);
+                self.handed.clear();
+                if self.app.stands_by() {
+                    self.event(Event::StandBy);
+                } else {
+                    // Its settings have changed meanwhile, and it runs on every host.
+                    self.app.lease().stop_within(None);
+                    answer(&mut self.waiters.stops, &());
+                }
+            }
+            #[cfg(feature = "fleet")]
+            Command::TakeUp(states, answer) => {
+                self.handed = states;
+                self.waiters.calls.push(answer);
+                self.event(Event::Freed);
+                self.event(Event::StartRequested);
+            }
             Command::Reload(which, answer) => self.reload(which, answer),
             // It is carried out where it is received.
             Command::Hold(..) => {}
@@ -117,7 +138,26 @@ impl Supervisor {
         // A copy of what may be another file now.
         self.prepared = None;
         self.judge_settings(config);
+        self.place();
         self.event(Event::Configured(policy(&config.settings)));
+    }
+
+    /// Has the app stand by if it may not run here, or run if it stands by and may.
+    pub(super) fn place(&mut self) {
+        let settings = self.app.settings();
+        let has_place = !settings.on.is_empty() || settings.instances == Instances::One;
+        if has_place && !self.app.is_in_fleet() && self.app.version().is_none() {
+            let name = self.app.name();
+            log::info!("{name}: `on` and `instances` have no effect, because this host is in no fleet");
+        }
+        match (self.app.stands_by(), self.lifecycle.stands_by()) {
+            (true, false) => self.event(Event::StandBy),
+            (false, true) => {
+                self.app.lease().stop_within(None);
+                self.event(Event::Freed);
+            }
+            _ => {}
+        }
     }
 
     pub(super) fn file_changed(&mut self, path: &Path, change: &Change) {

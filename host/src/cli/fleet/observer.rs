@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use atoll_host::config::FleetSettings;
 use atoll_host::internal::fleet::nats::{Fleet, FleetError};
-use atoll_host::internal::fleet::{Members, Presence, Record};
+use atoll_host::internal::fleet::{Members, Presence, Record, hosts_of};
 use futures_util::StreamExt;
 use tokio::time::sleep;
 
@@ -68,6 +68,14 @@ impl<'a> Observer<'a> {
         self.members.living(Instant::now())
     }
 
+    /// The hosts that are there and that the target of the record is for.
+    pub(super) fn hosts_of_target(&self) -> Vec<&Presence> {
+        match self.record.target.release() {
+            Some(release) => hosts_of(release, &self.hosts()),
+            None => self.hosts(),
+        }
+    }
+
     /// Looks at the hosts until there is a result. A lost connection is made again, and a record that someone else has written is
     /// an error.
     pub(super) async fn follow<T>(
@@ -110,11 +118,10 @@ impl<'a> Observer<'a> {
             self.note(&fleet, presence).await?;
         }
         loop {
-            for host in
-                self.members.living(Instant::now()).iter().filter(|host| self.record.wave.has(&host.host))
-            {
-                self.expected.insert(host.host.clone());
-            }
+            let in_wave = |host: &&&Presence| self.record.wave.has(&host.host);
+            let seen: Vec<_> =
+                self.hosts_of_target().iter().filter(in_wave).map(|host| host.host.clone()).collect();
+            self.expected.extend(seen);
             match look(self) {
                 Look::Wait => {}
                 Look::Publish(record) => {

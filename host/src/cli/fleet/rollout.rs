@@ -60,7 +60,7 @@ pub(super) async fn roll_out(
     for presence in fleet.presences().await? {
         members.note(with_app(&fleet, presence, app).await?, now);
     }
-    let wave = first_wave(app, &release.version, &members.living(now));
+    let wave = first_wave(app, release, &members.living(now));
     let record = before.as_ref().map(|(record, _)| record);
     let begun = Record::begin(record, app, release.clone(), wave)?;
     let revision = before.as_ref().map(|(_, revision)| *revision);
@@ -114,7 +114,8 @@ async fn drive(
         if said.as_ref() != Some(&seen.record.wave) {
             said = Some(seen.record.wave.clone());
             (began, held_since) = (Instant::now(), None);
-            reporter.say(app, &describe(&seen.record.wave, seen.hosts().len()));
+            let hosts = (seen.hosts_of_target().len(), seen.hosts().len());
+            reporter.say(app, &describe(&seen.record.wave, release, hosts));
         }
         let progress = Progress {
             expected: &seen.expected,
@@ -133,7 +134,7 @@ async fn drive(
                 Look::Wait
             }
             Step::GoBack { host, reason } => Look::End(Err((host, reason))),
-            Step::Done => Look::End(Ok(seen.hosts().len())),
+            Step::Done => Look::End(Ok(seen.hosts_of_target().len())),
         }
     });
     let (host, reason) = match rolled.await? {
@@ -171,7 +172,7 @@ pub(super) async fn settle(
 fn look_if_settled(seen: &Observer<'_>, began: Instant, timeout: Duration) -> Look<Result<usize, String>> {
     let hosts = seen.hosts();
     match settled(seen.app, (&seen.record, seen.revision), &hosts) {
-        Settled::All => Look::End(Ok(hosts.len())),
+        Settled::All => Look::End(Ok(seen.hosts_of_target().len())),
         Settled::Refused { host, reason } => Look::End(Err(format!("{host}: {reason}"))),
         Settled::Waiting(names) if began.elapsed() >= timeout => {
             let names = names.join(", ");
@@ -181,8 +182,17 @@ fn look_if_settled(seen: &Observer<'_>, began: Instant, timeout: Duration) -> Lo
     }
 }
 
-fn describe(wave: &Wave, hosts: usize) -> String {
+/// `hosts`: how many the version is for, and how many there are.
+fn describe(wave: &Wave, release: &Release, (hosts, all): (usize, usize)) -> String {
     match wave {
+        Wave::All if hosts == 0 && all > 0 => {
+            let on: Vec<_> = release.on().iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let all = count(all, "host");
+            format!(
+                "none of {all} has the labels {} (`on`); hosts that have them get it when they join",
+                on.join(", ")
+            )
+        }
         Wave::All if hosts == 0 => "no host is in the fleet; hosts get it when they join".to_owned(),
         Wave::All => format!("rolling out to all of {}", count(hosts, "host")),
         Wave::Hosts(names) => {

@@ -65,6 +65,7 @@ fn text(status: &FleetStatus) -> String {
         Column::Left("BY"),
         Column::Left("DEPLOYED"),
         Column::Left("HOSTS"),
+        Column::Left("RUNS ON"),
         Column::Left("STATE"),
     ];
     let apps = table(columns, &status.apps.iter().map(app).collect::<Vec<_>>());
@@ -106,7 +107,9 @@ pub(in crate::cli) fn host(host: &FleetHost) -> [Cell; HOST_COLUMNS.len()] {
     ]
 }
 
-fn app(app: &FleetApp) -> [Cell; 6] {
+fn app(app: &FleetApp) -> [Cell; 7] {
+    let runs_on = app.holder.as_ref();
+    let runs_on = runs_on.map(|holder| format!("{}, for {}", holder.host, units::since(holder.since_ms)));
     let right = up_to_date(app);
     [
         (&*app.name).into(),
@@ -114,6 +117,7 @@ fn app(app: &FleetApp) -> [Cell; 6] {
         app.by.as_deref().unwrap_or("-").into(),
         app.at_ms.map_or_else(|| "-".to_owned(), units::time).into(),
         format!("{right} of {}", app.hosts.len()).into(),
+        runs_on.unwrap_or_else(|| "-".to_owned()).into(),
         state(app),
     ]
 }
@@ -167,6 +171,13 @@ fn details(app: &FleetApp) -> String {
     }
     if let Some(note) = &app.note {
         fact("note", note);
+    }
+    if !app.on.is_empty() {
+        let on: Vec<_> = app.on.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        fact("on", &on.join(" "));
+    }
+    if let Some(holder) = &app.holder {
+        fact("runs on", &format!("{}, for {}", holder.host, units::since(holder.since_ms)));
     }
     if let Some(wave) = &app.wave {
         fact("rolling out", &wave.join(", "));

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use atoll_host::config::Config;
-use atoll_host::internal::admin::{AdminClient, AdminError, NewAppVersion, PushedVersion};
+use atoll_host::internal::admin::{AdminClient, AdminError, NewAppVersion, PushedVersion, VersionState};
 use atoll_host::internal::build::Symbols;
 use atoll_host::internal::escape;
 use atoll_host::logging;
@@ -162,6 +162,7 @@ fn report(args: &PushArgs, pushed: &[Pushed]) -> anyhow::Result<()> {
         let state = match done.generation {
             Some(number) => format!("{app}#{number} is serving"),
             None if done.rollout.is_some() => "its rollout begins".to_owned(),
+            None if version.state == VersionState::Current => format!("{app} stands by"),
             None => format!("not promoted; to serve it: atoll promote {app} {} --to {}", version.id, args.to),
         };
         out::print(format!("{app}: version {}, {uploaded}: {state}\n", version.id))?;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::credentials::{nkey, not_accepted};
 use super::error::FleetError;
 use crate::config::{FleetSettings, NatsUrl};
-use crate::fleet::limits::PRESENCE_TTL;
+use crate::fleet::limits::{LEASE_TTL, PRESENCE_TTL};
 
 /// How long a server may take to accept a connection, and to answer a request.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -27,6 +27,8 @@ pub struct Fleet {
     pub(super) hosts: kv::Store,
     pub(super) host_apps: kv::Store,
     pub(super) libraries: object_store::ObjectStore,
+    pub(super) leases: kv::Store,
+    pub(super) states: object_store::ObjectStore,
     name: String,
     is_lost: watch::Receiver<bool>,
     denied: watch::Receiver<Option<String>>,
@@ -83,12 +85,21 @@ impl Fleet {
             num_replicas: replicas,
             ..stream
         });
+        let leases = key_value(&context, format!("atoll-{name}-leases"), |stream| stream::Config {
+            description: Some("The leases of the apps of an Atoll fleet that run on one host".to_owned()),
+            max_age: LEASE_TTL,
+            num_replicas: replicas,
+            ..stream
+        });
         let (apps, hosts) = (permitted(&denied, apps).await?, permitted(&denied, hosts).await?);
-        let host_apps = permitted(&denied, host_apps).await?;
-        let libraries = objects(&context, format!("atoll-{name}-libraries"), replicas);
-        let libraries = permitted(&denied, libraries).await?;
+        let (host_apps, leases) = (permitted(&denied, host_apps).await?, permitted(&denied, leases).await?);
+        let store = async |of, description| {
+            permitted(&denied, objects(&context, format!("atoll-{name}-{of}"), description, replicas)).await
+        };
+        let libraries = store("libraries", "The libraries of an Atoll fleet").await?;
+        let states = store("states", "The states of apps that change their host").await?;
         let name = name.clone();
-        Ok(Self { client, context, name, apps, hosts, host_apps, libraries, is_lost, denied })
+        Ok(Self { client, context, apps, hosts, host_apps, libraries, leases, states, name, is_lost, denied })
     }
 
     /// Waits for a request, which the server does not answer if it does not permit it.
@@ -207,6 +218,7 @@ async fn key_value(
 async fn objects(
     context: &jetstream::Context,
     bucket: String,
+    description: &str,
     num_replicas: usize,
 ) -> Result<object_store::ObjectStore, FleetError> {
     if let Ok(found) = context.get_object_store(&bucket).await {
@@ -214,7 +226,7 @@ async fn objects(
     }
     let config = object_store::Config {
         bucket: bucket.clone(),
-        description: Some("The libraries of an Atoll fleet".to_owned()),
+        description: Some(description.to_owned()),
         num_replicas,
         ..object_store::Config::default()
     };

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why a fleet cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,16 @@ pub enum FleetError {
         /// The limit.
         limit: usize,
     },
+    /// The state of an app is too large to be handed over.
+    #[error("{what} has {size} bytes of JSON, and at most {limit} are handed over (fleet_state)")]
+    StateSize {
+        /// What is too large.
+        what: String,
+        /// Its size.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// A value is none of this version of Atoll.
     #[error("cannot read {key} in NATS: {reason}; was it written by another version of atoll?")]
     Value {
@@ -83,6 +94,19 @@ pub enum FleetError {
         expected: String,
         /// The hash of its content.
         found: String,
+    },
+    /// Leases would last too long or not long enough.
+    #[error(
+        "the leases in {bucket} in NATS have a time to live of {found:?}, and need one of at least {least:?}: `nats stream edit \
+        KV_{bucket} --max-age 15s`"
+    )]
+    LeaseTime {
+        /// The bucket.
+        bucket: String,
+        /// Its time to live.
+        found: Duration,
+        /// The least that it may be.
+        least: Duration,
     },
     /// A file cannot be read or written.
     #[error("cannot use {path}: {reason}")]

@@ -25,8 +25,8 @@ use super::connection::Fleet;
 use super::error::FleetError;
 use crate::fleet::limits::{LIBRARY_WAIT, UPLOAD_WINDOW};
 
-/// How many bytes of a library one message has, at most.
-const CHUNK: usize = 128 << 10;
+/// How many bytes of an object one message has, at most.
+pub(super) const CHUNK: usize = 128 << 10;
 
 /// How long to wait before a library that is not there is looked for again.
 const LIBRARY_PAUSE: Duration = Duration::from_millis(100);

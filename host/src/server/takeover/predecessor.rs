@@ -15,7 +15,7 @@ use super::inherited::InheritedSockets;
 use super::messages::{Answer, Handed, Hello, PROTOCOL, Released, Role, Serving};
 use crate::admin::host_lock::HostLock;
 use crate::admin::socket::folder_of;
-use crate::config::{Config, ReloadMode};
+use crate::config::{Config, Instances, ReloadMode};
 use crate::fs::unix_socket::SocketFile;
 use crate::library::stage::common_folder;
 use crate::process::control::{receive_with, send_with};
@@ -157,10 +157,12 @@ impl Predecessor {
         self.takeover.take()
     }
 
-    /// Fails if apps would have to run in both hosts at once and cannot.
-    pub(in crate::server) fn check(&self, config: &Config) -> Result<(), TakeoverError> {
+    /// Fails if apps would have to run in both hosts at once and cannot. In a fleet, those that run on one host at a time are
+    /// handed over.
+    pub(in crate::server) fn check(&self, config: &Config, in_fleet: bool) -> Result<(), TakeoverError> {
         let is_alone = |app: &&crate::config::AppConfig| {
             app.settings.reload == ReloadMode::StopFirst
+                && !(in_fleet && app.settings.instances == Instances::One)
                 && (app.settings.preload || self.serving.contains(&app.name))
         };
         let alone: Vec<&str> = config.apps.iter().filter(is_alone).map(|app| &*app.name).collect();
@@ -170,6 +172,8 @@ impl Predecessor {
     /// Starts the apps that start with the host or that serve in the running one, and waits for them.
     pub(super) async fn start_apps(&self, registry: &Registry) -> Result<(), TakeoverError> {
         let mut apps = registry.apps_and_versions();
+        // One that stands by starts when this host gets its lease.
+        apps.retain(|app| !app.stands_by());
         apps.retain(|app| {
             app.settings().preload || self.serving.iter().any(|serving| **serving == **app.name())
         });

@@ -237,6 +237,35 @@ fn an_app_that_is_stopped_goes_and_comes_back_for_the_next_call() {
 }
 
 #[test]
+fn an_app_that_stands_by_starts_when_it_may() {
+    let mut app = serving(1);
+    assert_eq!(app.on(Event::StandBy, at(0)), [&[Effect::Refuse][..], &take_down(1)].concat());
+    assert_eq!((app.phase(), app.unavailable(at(0))), (Phase::Standby, Unavailable::StandsBy));
+    for event in [Event::Wanted, change(), Event::StartRequested, Event::StopRequested, Event::Pinned(0)] {
+        app.on(event.clone(), at(1));
+        assert_eq!((app.phase(), app.starting()), (Phase::Standby, None), "{event:?}");
+    }
+    let refused = app.on(Event::ReloadRequested(None), at(1));
+    assert_eq!(refused, [Effect::ReloadDone(Err(Unavailable::StandsBy.to_string()))]);
+    assert_eq!(app.on(Event::Gone(1), at(1)), [Effect::StopDone]);
+    // It is two things to be disabled and to stand by.
+    app.on(Event::Disabled, at(2));
+    app.on(Event::Freed, at(2));
+    assert_eq!(app.phase(), Phase::Disabled);
+    app.on(Event::StandBy, at(2));
+    app.on(Event::Enabled, at(2));
+    assert_eq!(app.phase(), Phase::Standby);
+
+    assert_eq!(app.on(Event::Freed, at(3)), [Effect::Prepare]);
+    app.on(Event::StartRequested, at(3));
+    assert_eq!((app.phase(), app.starting()), (Phase::Starting, Some(2)));
+    // One that starts is not used.
+    app.on(Event::StandBy, at(4));
+    assert_eq!(app.on(Event::Ready(2), at(4)), [Effect::Retire(2)]);
+    assert_eq!((app.phase(), app.serving()), (Phase::Standby, None));
+}
+
+#[test]
 fn an_app_that_is_disabled_stays_down_until_it_is_enabled() {
     let mut app = serving(1);
     app.on(Event::Disabled, at(0));

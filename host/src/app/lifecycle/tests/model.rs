@@ -28,6 +28,7 @@ struct World {
     reload_from: Number,
     finished: bool,
     closed: bool,
+    stands_by: bool,
     pinned: usize,
     highest: Number,
 }
@@ -44,6 +45,7 @@ impl World {
             match effect {
                 Effect::Start(number, start) => {
                     assert!(!self.closed, "a generation is started after the end was asked for");
+                    assert!(!self.stands_by, "a generation is started of an app that stands by");
                     assert_eq!(self.starting.replace(number), None, "two generations start at once");
                     assert!(number > self.highest, "numbers grow");
                     assert!(self.pinned <= POLICY.max_pinned, "too many are pinned");
@@ -54,6 +56,7 @@ impl World {
                     self.outdated = false;
                 }
                 Effect::Serve { number, replaces, .. } => {
+                    assert!(!self.stands_by, "an app that stands by serves");
                     assert!(self.loaded.contains(&number) && !self.retiring.contains(&number));
                     assert_eq!(replaces, self.serving);
                     self.serving = Some(number);
@@ -135,6 +138,8 @@ enum Step {
     Stop,
     Disable,
     Enable,
+    StandBy,
+    Free,
     Unload(usize),
     /// So many generations are pinned.
     Pin(usize),
@@ -163,6 +168,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Stop),
         1 => Just(Step::Disable),
         2 => Just(Step::Enable),
+        1 => Just(Step::StandBy),
+        2 => Just(Step::Free),
         4 => any::<usize>().prop_map(Step::Unload),
         2 => Just(Step::PauseEnds),
         1 => Just(Step::Close),
@@ -222,6 +229,15 @@ fn run(app: &mut Lifecycle, world: &mut World, step: Step, now: Duration) {
             Some(Event::Disabled)
         }
         Step::Enable => Some(Event::Enabled),
+        Step::StandBy => {
+            world.stops += usize::from(!world.finished);
+            world.stands_by = true;
+            Some(Event::StandBy)
+        }
+        Step::Free => {
+            world.stands_by = false;
+            Some(Event::Freed)
+        }
         Step::Unload(index) => pick(&world.retiring, index).map(|number| {
             world.retiring.remove(&number);
             world.loaded.remove(&number);

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+#[cfg(feature = "fleet")]
+use super::elsewhere::{AppElsewhere, elsewhere};
 use super::members::Members;
 use super::record::Record;
 use super::status::{FleetStatus, view};
+use super::unfinished_calls::UnfinishedCalls;
 use crate::config::FleetSettings;
 use crate::observe::unix_time::now_ms;
 
@@ -16,6 +19,7 @@ pub(crate) struct Membership {
     settings: Arc<FleetSettings>,
     host: Arc<str>,
     seen: Arc<Mutex<Seen>>,
+    calls: Arc<UnfinishedCalls>,
 }
 
 /// What the host has last seen.
@@ -28,6 +32,8 @@ struct Seen {
     records: BTreeMap<String, Record>,
     /// The URLs of the host's own HTTP server.
     addresses: Vec<String>,
+    /// How often the hosts or the records have changed.
+    changes: u64,
 }
 
 impl Membership {
@@ -39,12 +45,19 @@ impl Membership {
             members: Members::default(),
             records: BTreeMap::new(),
             addresses: Vec::new(),
+            changes: 0,
         };
         Self {
             host: settings.host_name().into(),
             settings: Arc::new(settings),
             seen: Arc::new(Mutex::new(seen)),
+            calls: Arc::default(),
         }
+    }
+
+    /// What keeps the host from ending: requests of other hosts.
+    pub(crate) fn calls(&self) -> &Arc<UnfinishedCalls> {
+        &self.calls
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -104,11 +117,26 @@ impl Membership {
 
     /// Changes what is known of the hosts.
     pub(crate) fn members<T>(&self, change: impl FnOnce(&mut Members) -> T) -> T {
-        change(&mut self.seen().members)
+        let mut seen = self.seen();
+        seen.changes += 1;
+        change(&mut seen.members)
+    }
+
+    /// How often what is known of the hosts and the apps has changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.seen().changes
+    }
+
+    /// The apps that other hosts have.
+    pub(crate) fn elsewhere(&self) -> BTreeMap<String, AppElsewhere> {
+        let seen = self.seen();
+        elsewhere(&self.host, &seen.members.living(Instant::now()), &seen.records)
     }
 
     /// Takes note of the record of an app.
     pub(crate) fn set_record(&self, app: &str, record: Record) {
-        self.seen().records.insert(app.to_owned(), record);
+        let mut seen = self.seen();
+        seen.changes += 1;
+        seen.records.insert(app.to_owned(), record);
     }
 }

@@ -5,6 +5,10 @@
 //! [`nats`] is what reads and writes them.
 
 #[cfg(feature = "fleet")]
+pub(crate) mod calls;
+#[cfg(feature = "fleet")]
+mod elsewhere;
+#[cfg(feature = "fleet")]
 mod keys;
 mod limits;
 mod members;
@@ -17,9 +21,12 @@ mod settled;
 mod status;
 #[cfg(feature = "fleet")]
 mod task;
+mod unfinished_calls;
 #[cfg(feature = "fleet")]
 mod waves;
 
+#[cfg(feature = "fleet")]
+pub(crate) use self::elsewhere::AppElsewhere;
 #[cfg(feature = "fleet")]
 pub(crate) use self::limits::FIRST_PAUSE;
 pub(crate) use self::limits::{ANNOUNCE_PAUSE, CONCURRENT_TASKS, LONGEST_PAUSE, MAX_REASON};
@@ -32,5 +39,7 @@ pub use self::settled::{Settled, settled};
 pub use self::status::{FleetApp, FleetAppHost, FleetHost, FleetStatus};
 #[cfg(feature = "fleet")]
 pub(crate) use self::task::{Local, Task, task};
+#[cfg(feature = "fleet")]
+pub(crate) use self::unfinished_calls::UnfinishedCall;
 #[cfg(feature = "fleet")]
 pub use self::waves::{Progress, Step, Strategy, Waiting, first_wave, next};

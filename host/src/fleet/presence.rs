@@ -33,6 +33,9 @@ pub struct Presence {
     /// Its apps.
     #[serde(default)]
     pub apps: BTreeMap<String, AppPresence>,
+    /// Where it takes requests of other hosts to its apps; `None`: it takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<String>,
     /// Whether the apps are left out, because they do not fit into a message of the NATS server.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub apps_left_out: bool,
@@ -81,6 +84,11 @@ impl AppPresence {
     /// Whether the version is the current one, and not known to be broken.
     pub(super) fn serves(&self, version: &str) -> bool {
         self.version.as_deref() == Some(version) && self.broken_phase().is_none()
+    }
+
+    /// Whether the app takes requests of other hosts.
+    pub(super) fn takes_calls(&self) -> bool {
+        matches!(&*self.phase, "cold" | "starting" | "serving")
     }
 
     /// The phase, if it is one in which the app answers no request.

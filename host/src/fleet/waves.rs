@@ -175,6 +175,7 @@ pub(super) mod tests {
             pending: Vec::new(),
             refused: BTreeMap::new(),
             apps: BTreeMap::from([("app".to_owned(), app)]),
+            calls: None,
             apps_left_out: false,
         }
     }

@@ -66,10 +66,7 @@ impl FlowControl {
                 self.grants += 1;
                 Ok(true)
             }
-            ReplyEvent::End(_)
-            | ReplyEvent::Failed(_)
-            | ReplyEvent::WsClose(..)
-            | ReplyEvent::Refused(_) => {
+            ReplyEvent::End(_) | ReplyEvent::Failed(_) | ReplyEvent::WsClose(..) | ReplyEvent::Refused(_) => {
                 self.ended = true;
                 Ok(true)
             }

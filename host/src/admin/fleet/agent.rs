@@ -10,6 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::calls::Calls;
 use super::report::{Report, shortened};
 use super::work::{Outcome, Worker};
 use crate::admin::state::State;
@@ -30,6 +31,7 @@ pub(super) struct Agent {
     fleet: Membership,
     worker: Worker,
     report: Report,
+    calls: Calls,
     /// The records that were seen last, with their revisions.
     records: HashMap<String, (Record, u64)>,
     /// The revisions that were carried out last.
@@ -47,6 +49,7 @@ impl Agent {
     pub(super) fn new(fleet: Membership, state: State, deployer: Arc<Deployer>) -> Self {
         Self {
             worker: Worker { state: state.clone(), deployer: deployer.clone(), host: fleet.host().into() },
+            calls: Calls::new(fleet.clone(), state.clone()),
             report: Report::new(fleet.clone(), state, deployer),
             fleet,
             records: HashMap::new(),
@@ -96,6 +99,7 @@ impl Agent {
     async fn follow(&mut self, fleet: &Fleet) -> Result<(), FleetError> {
         let mut records = fleet.watch_records().await?;
         let mut hosts = fleet.watch_presences().await?;
+        let _calls = self.calls.connect(fleet).await?;
         let mut events = self.worker.state.events.follow();
         let mut works: FuturesUnordered<Work<'_>> = FuturesUnordered::new();
         let mut announced: Option<(Presence, Instant, u64)> = None;
@@ -218,6 +222,7 @@ impl Agent {
         presence.pending = self.busy.iter().chain(&self.waiting).cloned().collect();
         presence.pending.sort();
         presence.refused = self.refusals();
+        presence.calls = self.calls.instance();
         let is_same = announced.as_ref().is_some_and(|(last, ..)| *last == presence);
         if is_same && since.is_some_and(|since| since < HEARTBEAT) {
             return Ok(());

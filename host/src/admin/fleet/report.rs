@@ -79,6 +79,7 @@ impl Report {
             pending: Vec::new(),
             refused: BTreeMap::new(),
             apps: presences.collect(),
+            calls: None,
             apps_left_out: false,
         }
     }

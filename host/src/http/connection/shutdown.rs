@@ -52,6 +52,12 @@ impl Shutdown {
         self.0.begun.cancel();
     }
 
+    /// Waits until it is announced.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn announced(&self) -> impl Future<Output = ()> + use<> {
+        self.0.announced.clone().cancelled_owned()
+    }
+
     /// Whether it is announced.
     pub(crate) fn is_announced(&self) -> bool {
         self.0.is_announced.load(Ordering::Relaxed)

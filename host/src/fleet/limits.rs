@@ -20,9 +20,6 @@ pub(crate) const CONCURRENT_TASKS: usize = 4;
 /// How many bytes of the reason why a host refuses a version are in its presence.
 pub(crate) const MAX_REASON: usize = 1000;
 
-/// How long a host that shuts down waits until its last answers are sent to other hosts.
-pub(crate) const FINISH_LIMIT: Duration = Duration::from_secs(5);
-
 /// How long a host waits before it connects to NATS again for the first time. Each further time it waits twice as long.
 #[cfg(feature = "fleet")]
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(250);

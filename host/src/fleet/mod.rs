@@ -4,6 +4,7 @@
 //! [`Record`], and what the [command](waves) that rolls a version out does next when it sees the [presences](Presence) of hosts.
 //! [`nats`] is what reads and writes them.
 
+pub(crate) mod call_limits;
 #[cfg(feature = "fleet")]
 pub(crate) mod calls;
 #[cfg(feature = "fleet")]

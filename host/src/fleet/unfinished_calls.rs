@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::limits::FINISH_LIMIT;
+use super::call_limits::FINISH_LIMIT;
 
 /// How many requests of other hosts are not finished, and how many connections through which they come.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! A NATS server with JetStream, and the hosts of a fleet on it.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use std::path::{Path, PathBuf};
 
 use atoll_host::config::FleetSettings;

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::frame::Frame;
-use super::limits::MAX_CALL_MESSAGE;
+use crate::fleet::call_limits::MAX_CALL_MESSAGE;
 
 /// A message between two hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

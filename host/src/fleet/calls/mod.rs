@@ -7,7 +7,6 @@
 mod assembly;
 mod context;
 mod frame;
-mod limits;
 mod peers;
 mod problem;
 mod requests;
@@ -18,7 +17,6 @@ mod writer;
 pub(crate) use self::assembly::{Assembly, Message};
 pub(crate) use self::context::Context;
 pub(crate) use self::frame::{ExchangeId, Frame, Instance, Kind};
-pub(crate) use self::limits::{CALL_TICK, LEAVE_DELAY, MAX_FRAME, MAX_WAITING, TAKEN_AFTER};
 pub(crate) use self::peers::Peers;
 pub(crate) use self::problem::write_problem;
 pub(crate) use self::requests::{Effect, Requests};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::frame::Instance;
-use super::limits::{PEER_TIMEOUT, PING_INTERVAL};
+use crate::fleet::call_limits::{PEER_TIMEOUT, PING_INTERVAL};
 
 /// The instances with which this one has exchanges.
 #[derive(Debug, Default)]

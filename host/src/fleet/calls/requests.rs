@@ -9,10 +9,10 @@ use bytes::Bytes;
 
 use super::assembly::{Assembly, Message};
 use super::frame::{ExchangeId, Frame, Instance, Kind};
-use super::limits::{TAKEN_LIMIT, TRIES};
 use super::peers::Peers;
 use super::problem::{no_host, read_problem};
 use super::writer::{FrameWriter, Parts};
+use crate::fleet::call_limits::{TAKEN_LIMIT, TRIES};
 
 /// What is to be done.
 #[derive(Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::frame::{ExchangeId, Frame, HEADER, Instance, Kind};
-use super::limits::MAX_CALL_MESSAGE;
+use crate::fleet::call_limits::MAX_CALL_MESSAGE;
 
 /// The parts of a message.
 #[derive(Clone, Copy, Debug, Default)]

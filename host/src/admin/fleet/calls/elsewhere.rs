@@ -19,7 +19,8 @@ use crate::app::handle::App;
 use crate::app::unavailable::Unavailable;
 use crate::config::{AppConfig, Config, Entry};
 use crate::fleet::AppElsewhere;
-use crate::fleet::calls::{MAX_WAITING, Sent, ToFleet};
+use crate::fleet::call_limits::MAX_WAITING;
+use crate::fleet::calls::{Sent, ToFleet};
 use crate::generation::handle::{Generation, Identity};
 use crate::generation::runner::{HeapBytes, Runner};
 use crate::observe::events::EventBus;
@@ -242,7 +243,7 @@ mod tests {
     #[test]
     fn settings_are_those_of_the_record_without_what_the_other_hosts_apply() {
         let record = json!({
-            "deadline_ms": 700, "route": "/shop", "rate": 5, "max_concurrency": 2, "server_timing": true, "app_header": true
+            "deadline_ms": 700, "route": { "path_prefix": "/shop" }, "rate": 5, "max_concurrency": 2, "server_timing": true, "app_header": true
         });
         let config = config_of("shop", Some(&entry(record)));
         assert_eq!((config.settings.deadline_ms, config.routes.len()), (700, 1));

@@ -155,9 +155,8 @@ impl Rest {
             Self::Nothing => {}
             Self::Bytes(mut bytes, credit) => {
                 while !bytes.is_empty() {
-                    credit.available().await;
                     let piece = bytes.split_to(bytes.len().min(WHOLE_LIMIT));
-                    chunk(&piece, &credit, app, reply);
+                    chunk(&piece, &credit, app, reply).await;
                 }
                 end(Vec::new(), reply);
             }
@@ -175,12 +174,13 @@ impl Rest {
 
 async fn stream(mut download: Download, credit: &Credit, app: &App, reply: &Reply) {
     loop {
+        // What the app sends waits there.
         credit.available().await;
         match download.next().await {
             Some(Ok(bytes)) if bytes.is_empty() => {}
             Some(Ok(bytes)) => {
                 for piece in bytes.chunks(WHOLE_LIMIT) {
-                    chunk(piece, credit, app, reply);
+                    chunk(piece, credit, app, reply).await;
                 }
             }
             Some(Err(error)) => {
@@ -196,8 +196,9 @@ async fn stream(mut download: Download, credit: &Credit, app: &App, reply: &Repl
     }
 }
 
-/// Sends a piece of a body.
-fn chunk(piece: &[u8], credit: &Credit, app: &App, reply: &Reply) {
+/// Sends a piece of a body, as soon as the other host takes it.
+async fn chunk(piece: &[u8], credit: &Credit, app: &App, reply: &Reply) {
+    credit.available().await;
     credit.take(piece.len());
     app.metrics().sent.add(piece.len() as u64);
     // It is less than the limit of a message.

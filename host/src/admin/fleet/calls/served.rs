@@ -15,7 +15,8 @@ use super::task;
 use crate::app::handle::App;
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::fleet::UnfinishedCall;
-use crate::fleet::calls::{Assembly, ExchangeId, Frame, Instance, Message, Peers, TAKEN_AFTER};
+use crate::fleet::call_limits::TAKEN_AFTER;
+use crate::fleet::calls::{Assembly, ExchangeId, Frame, Instance, Message, Peers};
 
 /// Which request it is, of which instance.
 pub(super) type Key = (Instance, ExchangeId);

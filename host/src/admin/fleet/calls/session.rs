@@ -20,13 +20,17 @@ use super::reply::Reply;
 use super::served::{Key, Served};
 use crate::admin::state::State;
 use crate::app::handle::App;
+use crate::fleet::call_limits::{LEAVE_DELAY, MAX_FRAME};
 use crate::fleet::calls::{
-    CALL_TICK, Context, Effect, ExchangeId, Frame, FrameWriter, Instance, Kind, LEAVE_DELAY, MAX_FRAME,
-    Parts, Peers, Reply as ReplySubject, Requests, Sent, Subjects,
+    Context, Effect, ExchangeId, Frame, FrameWriter, Instance, Kind, Parts, Peers, Reply as ReplySubject,
+    Requests, Sent, Subjects,
 };
 use crate::fleet::nats::{Bus, FleetError, Messages, Received};
 use crate::fleet::{AppElsewhere, HEARTBEAT, Membership, UnfinishedCall};
 use crate::registry::Registry;
+
+/// How often the host looks what is due, while there are requests to other hosts or from them.
+const TICK: Duration = Duration::from_millis(50);
 
 /// How often the host looks which apps are elsewhere.
 const LOOK: Duration = Duration::from_millis(250);
@@ -115,7 +119,7 @@ impl Session {
         instance: Rc<Cell<Option<Instance>>>,
     ) {
         let mut shutdown = std::pin::pin!(shutdown);
-        let (mut tick, mut look) = (interval(CALL_TICK), interval(LOOK));
+        let (mut tick, mut look) = (interval(TICK), interval(LOOK));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -19,9 +19,6 @@ pub(crate) const PING_INTERVAL: Duration = Duration::from_millis(250);
 /// to NATS has ended is noticed at its next ping.
 pub(crate) const PEER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often a host looks what is due, while there are requests to other hosts or from them.
-pub(crate) const CALL_TICK: Duration = Duration::from_millis(50);
-
 /// How many bytes a message between hosts may have: the parameters or the result of a method, or a WebSocket message. Bodies of
 /// HTTP have no limit, as they are streams.
 pub(crate) const MAX_CALL_MESSAGE: usize = 64 << 20;
@@ -34,3 +31,6 @@ pub(crate) const MAX_WAITING: usize = 4096;
 
 /// How long a host that shuts down still answers requests of hosts that do not know that yet: that it does not take them.
 pub(crate) const LEAVE_DELAY: Duration = Duration::from_millis(200);
+
+/// How long a host that shuts down waits until its last answers are sent to other hosts.
+pub(crate) const FINISH_LIMIT: Duration = Duration::from_secs(5);

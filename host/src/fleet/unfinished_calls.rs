@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::call_limits::FINISH_LIMIT;
 
 /// How many requests of other hosts are not finished, and how many connections through which they come.
 #[derive(Debug)]
-pub(crate) struct UnfinishedCalls(watch::Sender<usize>);
+pub(crate) struct UnfinishedCalls {
+    count: watch::Sender<usize>,
+    /// The host needs no connection any more.
+    ended: CancellationToken,
+}
 
 /// One of them, as long as it lives.
 #[cfg(feature = "fleet")]
@@ -18,23 +23,34 @@ pub(crate) struct UnfinishedCall(Arc<UnfinishedCalls>);
 
 impl Default for UnfinishedCalls {
     fn default() -> Self {
-        Self(watch::Sender::new(0))
+        Self { count: watch::Sender::new(0), ended: CancellationToken::new() }
     }
 }
 
 impl UnfinishedCalls {
     /// Waits until there are none, at most for [`FINISH_LIMIT`]; how many are left.
     pub(crate) async fn finish(self: &Arc<Self>) -> usize {
-        let mut count = self.0.subscribe();
+        let mut count = self.count.subscribe();
         // The sender lives as long as this.
         let _ = timeout(FINISH_LIMIT, count.wait_for(|count| *count == 0)).await;
-        *self.0.borrow()
+        *self.count.borrow()
+    }
+
+    /// Ends the connection to other hosts.
+    pub(crate) fn end(&self) {
+        self.ended.cancel();
+    }
+
+    /// Waits until the host needs no connection any more.
+    #[cfg(feature = "fleet")]
+    pub(crate) async fn ended(&self) {
+        self.ended.cancelled().await;
     }
 
     /// One more.
     #[cfg(feature = "fleet")]
     pub(crate) fn begin(self: &Arc<Self>) -> UnfinishedCall {
-        self.0.send_modify(|count| *count += 1);
+        self.count.send_modify(|count| *count += 1);
         UnfinishedCall(self.clone())
     }
 }
@@ -42,7 +58,7 @@ impl UnfinishedCalls {
 #[cfg(feature = "fleet")]
 impl Drop for UnfinishedCall {
     fn drop(&mut self) {
-        self.0.0.send_modify(|count| *count -= 1);
+        self.0.count.send_modify(|count| *count -= 1);
     }
 }
 

@@ -189,6 +189,7 @@ impl Host {
             if left > 0 {
                 log::warn!("{left} requests of other hosts are not finished");
             }
+            fleet.calls().end();
         }
         let usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A host that was to replace another one and did not has counted nothing that matters.
@@ -211,6 +212,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.stop_following();
+        self.fleet.iter().for_each(|fleet| fleet.calls().end());
     }
 }
 

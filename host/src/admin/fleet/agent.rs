@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::calls::Calls;
+use super::calls::{Calls, Connected};
 use super::report::{Report, shortened};
 use super::work::{Outcome, Worker};
 use crate::admin::state::State;
@@ -32,6 +32,8 @@ pub(super) struct Agent {
     worker: Worker,
     report: Report,
     calls: Calls,
+    /// The calls over this connection.
+    connected: Option<Connected>,
     /// The records that were seen last, with their revisions.
     records: HashMap<String, (Record, u64)>,
     /// The revisions that were carried out last.
@@ -50,6 +52,7 @@ impl Agent {
         Self {
             worker: Worker { state: state.clone(), deployer: deployer.clone(), host: fleet.host().into() },
             calls: Calls::new(fleet.clone(), state.clone()),
+            connected: None,
             report: Report::new(fleet.clone(), state, deployer),
             fleet,
             records: HashMap::new(),
@@ -62,7 +65,7 @@ impl Agent {
     }
 
     /// Joins the fleet, and joins it again whenever the connection is lost.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) {
         let (name, host) = (self.fleet.settings().name.clone(), self.fleet.host().to_owned());
         let (mut pause, mut logged) = (FIRST_PAUSE, None);
         loop {
@@ -90,16 +93,26 @@ impl Agent {
 
     /// Does its part until the connection is lost.
     async fn session(&mut self, fleet: &Fleet) -> FleetError {
-        match self.follow(fleet).await {
+        let followed = self.follow(fleet).await;
+        self.connected = None;
+        match followed {
             Ok(()) => FleetError::Lost,
             Err(error) => error,
+        }
+    }
+
+    /// Keeps the connection for the calls, if there is one, until the host has ended: another process may have taken its part in the
+    /// fleet.
+    pub(super) async fn finish(self) {
+        if self.connected.is_some() {
+            self.fleet.calls().ended().await;
         }
     }
 
     async fn follow(&mut self, fleet: &Fleet) -> Result<(), FleetError> {
         let mut records = fleet.watch_records().await?;
         let mut hosts = fleet.watch_presences().await?;
-        let _calls = self.calls.connect(fleet).await?;
+        self.connected = Some(self.calls.connect(fleet).await?);
         let mut events = self.worker.state.events.follow();
         let mut works: FuturesUnordered<Work<'_>> = FuturesUnordered::new();
         let mut announced: Option<(Presence, Instant, u64)> = None;

@@ -12,7 +12,8 @@ use crate::admin::state::State;
 use crate::admin::versions::Deployer;
 use crate::fleet::Membership;
 
-/// A host that is in its fleet, or tries to be. Dropping it ends that.
+/// A host that is in its fleet, or tries to be. Dropping it ends that; the requests from and to other hosts have their connection
+/// until the host has ended.
 #[derive(Debug)]
 pub(in crate::admin) struct RunningAgent {
     /// The thread ends with this.
@@ -36,11 +37,13 @@ impl RunningAgent {
                 Err(error) => return log::error!("cannot join the fleet: {error}"),
             };
             runtime.block_on(async {
+                let mut agent = Agent::new(fleet, state, deployer);
                 tokio::select! {
-                    () = Agent::new(fleet, state, deployer).run() => {}
+                    () = agent.run() => {}
                     // Only its end is sent.
                     _ = stopped => {}
                 }
+                agent.finish().await;
             });
         };
         thread::Builder::new().name("atoll-fleet".to_owned()).spawn(run)?;

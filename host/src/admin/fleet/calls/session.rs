@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use atoll_plugin::protocol::{Head, Incoming, method};
 use atoll_port::{Item, Port, buffer};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
@@ -34,6 +35,9 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// How often the host looks which apps are elsewhere.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// How much of what has come in one way is taken at once, before the other ways are looked at again.
+const BURST: usize = 64;
 
 /// An exchange for what is not part of one.
 const NONE: ExchangeId = ExchangeId { port: 0, request: 0 };
@@ -127,14 +131,26 @@ impl Session {
             let mut next = None;
             tokio::select! {
                 received = own_messages.next() => match received {
-                    Some(received) => self.take(received),
+                    Some(received) => {
+                        self.take(received);
+                        for _ in 0..BURST {
+                            let Some(Some(received)) = own_messages.next().now_or_never() else { break };
+                            self.take(received);
+                        }
+                    }
                     None => return,
                 },
                 received = messages_to_all.next() => match received {
                     Some(received) => self.take(received),
                     None => return,
                 },
-                Some(sent) = has_sent.recv() => self.send(sent),
+                Some(sent) = has_sent.recv() => {
+                    self.send(sent);
+                    for _ in 0..BURST {
+                        let Ok(sent) = has_sent.try_recv() else { break };
+                        self.send(sent);
+                    }
+                }
                 Some(key) = has_ended.recv() => self.served.borrow_mut().end(key, &mut self.peers.borrow_mut()),
                 Some(outbound) = outbound.recv() => next = Some(outbound),
                 _ = tick.tick(), if !self.peers.borrow().is_empty() => self.tick(),

@@ -116,7 +116,7 @@ fn http_of_any_kind_reaches_an_app_on_another_host() {
     a.get("/apps/rpc/error/418").problem(418, "app-error");
     a.get("/apps/rpc/panic").problem(500, "app-panicked");
     b.wait_for_log(&["this handler panics"]);
-    a.get("/apps/streams/ws").problem(426, "upgrade-required");
+    a.get("/apps/streams/ws").problem(426, "app-error");
     let unknown = a.get("/apps/stream/").problem(404, "unknown-app");
     assert!(unknown["detail"].as_str().unwrap().contains("Did you mean `streams`?"), "{unknown}");
 
@@ -313,20 +313,29 @@ fn a_request_that_a_host_has_not_taken_goes_to_another_one_if_that_is_safe() {
 }
 
 #[test]
-fn a_host_that_shuts_down_loses_no_request() {
+fn a_host_that_shuts_down_or_is_replaced_loses_no_request() {
     let Some(program) = program() else { return };
     let nats = Nats::start(&program);
     let apps = || json!([app("rpc", "rpc")]);
-    let (b, _c) = (host(&nats, "b", apps()), host(&nats, "c", apps()));
+    let (b, c) = (host(&nats, "b", apps()), host(&nats, "c", apps()));
     let a = host(&nats, "a", json!([]));
     nats.wait_for_hosts(&a, &["a", "b", "c"]);
     wait_for_status(&a, "/apps/rpc/empty", 204);
     let calls = [Call::get("/apps/rpc/empty"), Call::post("/apps/rpc/seen/x", "body")];
     let load = Load::of(a.address(), calls.iter().cycle().take(4).cloned().collect());
     wait_until("requests are answered", || load.answered() > 300);
-    assert!(b.stop().status.success());
-    let before = load.answered();
-    wait_until("more requests are answered", || load.answered() > before + 300);
+    let goes_on = || {
+        let before = load.answered();
+        wait_until("more requests are answered", || load.answered() > before + 300);
+    };
+    // One is replaced by another process, and then the other one shuts down.
+    let new = b.again("serve").arg("--takeover").start();
+    new.wait_for_log(&["took over from process"]);
+    goes_on();
+    assert!(b.ended().status.success());
+    goes_on();
+    assert!(c.stop().status.success());
+    goes_on();
     let replies: Vec<Reply> = load.stop().into_iter().flatten().collect();
     let failed: Vec<_> = replies.iter().filter(|reply| !matches!(reply.status, 200 | 204)).collect();
     assert!(failed.is_empty(), "{} of {}: {:?}", failed.len(), replies.len(), failed[0].text());

@@ -44,8 +44,8 @@ impl Peers {
         }
     }
 
-    /// Those that are to be pinged now.
-    pub(crate) fn to_ping(&mut self, now: Instant) -> Vec<Instance> {
+    /// Those that are to be pinged now; they are due again after [`PING_INTERVAL`].
+    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<Instance> {
         let due = self.0.iter_mut().filter(|(_, peer)| now.duration_since(peer.pinged) >= PING_INTERVAL);
         due.map(|(instance, peer)| {
             peer.pinged = now;
@@ -76,9 +76,9 @@ mod tests {
         let peer = Instance(1);
         peers.begin(peer, begun);
         peers.begin(peer, begun);
-        assert_eq!(peers.to_ping(begun), []);
-        assert_eq!(peers.to_ping(begun + PING_INTERVAL), [peer]);
-        assert_eq!(peers.to_ping(begun + PING_INTERVAL), []);
+        assert_eq!(peers.take_due(begun), []);
+        assert_eq!(peers.take_due(begun + PING_INTERVAL), [peer]);
+        assert_eq!(peers.take_due(begun + PING_INTERVAL), []);
         peers.hear(peer, begun + PING_INTERVAL);
         assert_eq!(peers.silent(begun + PEER_TIMEOUT), []);
         assert_eq!(peers.silent(begun + PING_INTERVAL + PEER_TIMEOUT), [peer]);

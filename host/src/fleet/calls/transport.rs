@@ -21,8 +21,8 @@ pub(crate) struct ToFleet {
 
 impl ToFleet {
     /// That of the port with this number.
-    pub(crate) fn new(port: u32, sent: mpsc::UnboundedSender<Sent>) -> Arc<dyn Transport> {
-        Arc::new(Self { port, sent, bell: Arc::new(NeverAsleep) })
+    pub(crate) fn new(port: u32, sent: mpsc::UnboundedSender<Sent>) -> Self {
+        Self { port, sent, bell: Arc::new(NeverAsleep) }
     }
 }
 

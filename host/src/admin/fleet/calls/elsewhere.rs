@@ -135,7 +135,7 @@ impl AppsElsewhere {
     fn open(&mut self, name: &str) {
         let (Some(sent), Some(remote)) = (&self.sent, self.apps.get_mut(name)) else { return };
         self.last_port = self.last_port.wrapping_add(1);
-        let transport = ToFleet::new(self.last_port, sent.clone());
+        let transport = Arc::new(ToFleet::new(self.last_port, sent.clone()));
         let limits = Limits { queue: MAX_WAITING, calls: 0, message: remote.config.settings.message_limit };
         let warnings = remote.app.app_log().warnings().clone();
         let port = Port::new(remote.app.name().clone(), limits, warnings, Arc::new(NoCalls), |_| transport);

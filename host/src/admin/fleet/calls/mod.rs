@@ -84,7 +84,7 @@ impl Calls {
         let inputs = Inputs { own_messages, messages_to_all, outbound, has_ended, has_sent };
         self.apps.borrow_mut().connect(sent);
         self.instance.set(Some(own));
-        let shutdown = self.state.shutdown.announced();
+        let shutdown = self.state.shutdown.leaving();
         let task = spawn_local(session.clone().run(bus, inputs, shutdown, self.instance.clone()));
         Ok(Connected { task, session, instance: self.instance.clone() })
     }

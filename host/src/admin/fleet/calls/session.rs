@@ -344,7 +344,7 @@ impl Session {
         self.served.borrow().look(now);
         let (pinged, silent) = {
             let mut peers = self.peers.borrow_mut();
-            (peers.to_ping(now), peers.silent(now))
+            (peers.take_due(now), peers.silent(now))
         };
         pinged.into_iter().for_each(|peer| self.send_to(peer, self.control(Kind::Ping)));
         silent.into_iter().for_each(|peer| self.peer_gone(peer));

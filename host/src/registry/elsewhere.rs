@@ -1,11 +1,10 @@
 //! The apps whose requests go to other hosts of the fleet.
 
 use std::collections::HashMap as Configs;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use foldhash::HashMap;
 
-use super::Registry;
 use crate::app::handle::App;
 use crate::config::{AppConfig, Route};
 use crate::dispatch::app_index::Table;
@@ -18,26 +17,6 @@ pub(crate) struct AppElsewhere {
     pub(crate) app: Arc<App>,
     /// The routes of the app, besides `/apps/{name}/`. Those of an app that is registered here are here as well.
     pub(crate) routes: Vec<Route>,
-}
-
-impl Registry {
-    /// Has the requests to these apps go to other hosts, also of apps that are registered here; those to all others stay here.
-    #[cfg(feature = "fleet")]
-    pub(crate) fn set_elsewhere(&self, elsewhere: Vec<AppElsewhere>) {
-        let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        let apps = self.index.table().apps.clone();
-        self.index.replace(table(apps, &configs, &elsewhere));
-        *self.elsewhere() = elsewhere;
-    }
-
-    /// What stands for apps on other hosts.
-    pub(crate) fn apps_elsewhere(&self) -> Vec<Arc<App>> {
-        self.elsewhere().iter().map(|elsewhere| elsewhere.app.clone()).collect()
-    }
-
-    pub(super) fn elsewhere(&self) -> MutexGuard<'_, Vec<AppElsewhere>> {
-        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Which app is here, and which elsewhere. This is the only place that decides it.

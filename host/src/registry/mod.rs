@@ -8,7 +8,7 @@ mod registrar;
 mod versions;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
@@ -167,6 +167,24 @@ impl Registry {
         drop(configs);
         self.applied.send_replace(());
         changes
+    }
+
+    /// Has the requests to these apps go to other hosts, also of apps that are registered here; those to all others stay here.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn set_elsewhere(&self, elsewhere: Vec<AppElsewhere>) {
+        let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        let apps = self.index.table().apps.clone();
+        self.index.replace(table(apps, &configs, &elsewhere));
+        *self.elsewhere() = elsewhere;
+    }
+
+    /// What stands for apps on other hosts.
+    pub(crate) fn apps_elsewhere(&self) -> Vec<Arc<App>> {
+        self.elsewhere().iter().map(|elsewhere| elsewhere.app.clone()).collect()
+    }
+
+    fn elsewhere(&self) -> MutexGuard<'_, Vec<AppElsewhere>> {
+        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts what the apps have used of their quotas by now.

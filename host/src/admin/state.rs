@@ -18,6 +18,7 @@ use crate::memory::heap;
 use crate::observe::certificates::Certificates;
 use crate::observe::events::EventBus;
 use crate::observe::faults::Faults;
+#[cfg(feature = "fleet")]
 use crate::observe::trace::SpanSink;
 use crate::observe::unix_time::now_ms;
 use crate::observe::usage::{Usage, UsageReport};
@@ -50,6 +51,7 @@ pub(crate) struct State {
     /// How far the server is with its shutdown.
     pub(super) shutdown: Shutdown,
     /// Where the spans of requests go.
+    #[cfg(feature = "fleet")]
     pub(super) spans: Option<Arc<dyn SpanSink>>,
     config: PathBuf,
     started_ms: u64,
@@ -72,6 +74,7 @@ impl State {
             turns: Turns::default(),
             fleet: None,
             shutdown: Shutdown::default(),
+            #[cfg(feature = "fleet")]
             spans: resources.spans.clone(),
             config,
             started_ms: now_ms(),

@@ -31,13 +31,17 @@ pub(super) fn elsewhere(
         let entry = target.release().map(|release| release.entry.clone());
         apps.insert(name.clone(), AppElsewhere { hosts: Vec::new(), entry });
     }
+    let is_removed =
+        |name: &String| records.get(name).is_some_and(|record| matches!(record.target, Target::Removed(_)));
     for host in hosts.iter().filter(|host| host.host != own) {
         let Some(instance) = host.calls.as_deref().and_then(Instance::parse) else { continue };
         if host.apps_left_out {
             // It may have any of them, and does not take what it has not.
             apps.values_mut().for_each(|app| app.hosts.push(instance));
         }
-        for (name, _) in host.apps.iter().filter(|(_, app)| app.takes_calls()) {
+        // Hosts that have not removed an app yet are about to.
+        let taken = host.apps.iter().filter(|(name, app)| app.takes_calls() && !is_removed(name));
+        for (name, _) in taken {
             apps.entry(name.clone()).or_default().hosts.push(instance);
         }
     }
@@ -81,6 +85,6 @@ mod tests {
         assert_eq!(found, [("app".to_owned(), vec![2, 5]), ("other".to_owned(), vec![5])]);
         // One that was removed is known no longer.
         let removed = Record::removed(Some(&one), "ann", 7);
-        assert_eq!(names(&[], &[("app", removed), ("other", one)]), [("other".to_owned(), vec![])]);
+        assert_eq!(names(&hosts[..3], &[("app", removed), ("other", one)]), [("other".to_owned(), vec![])]);
     }
 }

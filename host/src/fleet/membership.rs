@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 #[cfg(feature = "fleet")]
+use tokio::sync::watch;
+
+#[cfg(feature = "fleet")]
 use super::elsewhere::{AppElsewhere, elsewhere};
 use super::members::Members;
 use super::record::Record;
@@ -20,6 +23,9 @@ pub(crate) struct Membership {
     host: Arc<str>,
     seen: Arc<Mutex<Seen>>,
     calls: Arc<UnfinishedCalls>,
+    /// Notifies that the hosts or the records have changed.
+    #[cfg(feature = "fleet")]
+    changes: Arc<watch::Sender<()>>,
 }
 
 /// What the host has last seen.
@@ -32,8 +38,6 @@ struct Seen {
     records: BTreeMap<String, Record>,
     /// The URLs of the host's own HTTP server.
     addresses: Vec<String>,
-    /// How often the hosts or the records have changed.
-    changes: u64,
 }
 
 impl Membership {
@@ -45,13 +49,14 @@ impl Membership {
             members: Members::default(),
             records: BTreeMap::new(),
             addresses: Vec::new(),
-            changes: 0,
         };
         Self {
             host: settings.host_name().into(),
             settings: Arc::new(settings),
             seen: Arc::new(Mutex::new(seen)),
             calls: Arc::default(),
+            #[cfg(feature = "fleet")]
+            changes: Arc::default(),
         }
     }
 
@@ -117,14 +122,14 @@ impl Membership {
 
     /// Changes what is known of the hosts.
     pub(crate) fn members<T>(&self, change: impl FnOnce(&mut Members) -> T) -> T {
-        let mut seen = self.seen();
-        seen.changes += 1;
-        change(&mut seen.members)
+        let changed = change(&mut self.seen().members);
+        self.changes.send_replace(());
+        changed
     }
 
-    /// How often what is known of the hosts and the apps has changed.
-    pub(crate) fn changes(&self) -> u64 {
-        self.seen().changes
+    /// Notifies that what is known of the hosts and the apps has changed.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// The apps that other hosts have.
@@ -135,8 +140,7 @@ impl Membership {
 
     /// Takes note of the record of an app.
     pub(crate) fn set_record(&self, app: &str, record: Record) {
-        let mut seen = self.seen();
-        seen.changes += 1;
-        seen.records.insert(app.to_owned(), record);
+        self.seen().records.insert(app.to_owned(), record);
+        self.changes.send_replace(());
     }
 }

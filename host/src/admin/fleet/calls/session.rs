@@ -36,6 +36,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// How often the host looks which apps are elsewhere.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// How long the host waits for more changes of the fleet before it reads them.
+const SETTLE: Duration = Duration::from_millis(10);
+
 /// How much of what has come in one way is taken at once, before the other ways are looked at again.
 const BURST: usize = 64;
 
@@ -55,19 +58,13 @@ pub(super) struct Session {
     requests: RefCell<Requests>,
     served: RefCell<Served>,
     apps: Rc<RefCell<AppsElsewhere>>,
-    /// What other hosts have, and when and after how many changes that was so.
-    known: RefCell<Known>,
+    /// What other hosts have.
+    known: RefCell<BTreeMap<String, AppElsewhere>>,
     /// The instances that take no more requests.
     gone: RefCell<HashSet<Instance>>,
     is_leaving: Cell<bool>,
     /// As long as requests may come.
     unfinished: RefCell<Option<UnfinishedCall>>,
-}
-
-#[derive(Default)]
-struct Known {
-    apps: BTreeMap<String, AppElsewhere>,
-    at: Option<(Instant, u64)>,
 }
 
 /// What comes to a session.
@@ -123,9 +120,10 @@ impl Session {
         instance: Rc<Cell<Option<Instance>>>,
     ) {
         let mut shutdown = std::pin::pin!(shutdown);
-        let (mut tick, mut look) = (interval(TICK), interval(LOOK));
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut tick, mut look, mut read) = (interval(TICK), interval(LOOK), interval(HEARTBEAT));
+        [&mut tick, &mut look, &mut read]
+            .map(|interval| interval.set_missed_tick_behavior(MissedTickBehavior::Delay));
+        let (mut changes, mut has_changed) = (self.fleet.changes(), false);
         loop {
             let Inputs { own_messages, messages_to_all, outbound, has_ended, has_sent } = &mut inputs;
             let mut next = None;
@@ -155,6 +153,16 @@ impl Session {
                 Some(outbound) = outbound.recv() => next = Some(outbound),
                 _ = tick.tick(), if !self.peers.borrow().is_empty() => self.tick(),
                 _ = look.tick() => self.look(),
+                Ok(()) = changes.changed(), if !has_changed => {
+                    has_changed = true;
+                    read.reset_after(SETTLE);
+                }
+                // A host that is not heard of any more is no change.
+                _ = read.tick() => {
+                    has_changed = false;
+                    self.known.replace(self.fleet.elsewhere());
+                    self.look();
+                }
                 () = &mut shutdown, if !self.is_leaving.get() => {
                     instance.set(None);
                     self.leave();
@@ -277,7 +285,7 @@ impl Session {
         let context = atoll_port::to_json(&Context::new(port.app(), &context));
         let parts = Parts { context: &context, ..parts };
         let known = self.known.borrow();
-        let mut hosts = known.apps.get(&**port.app()).map(|app| app.hosts.clone()).unwrap_or_default();
+        let mut hosts = known.get(&**port.app()).map(|app| app.hosts.clone()).unwrap_or_default();
         let gone = self.gone.borrow();
         hosts.retain(|host| !gone.contains(host));
         fastrand::shuffle(&mut hosts);
@@ -354,16 +362,7 @@ impl Session {
 
     /// Looks which apps are elsewhere, and which requests are no longer pending.
     fn look(&self) {
-        let now = Instant::now();
-        let mut known = self.known.borrow_mut();
-        let changes = self.fleet.changes();
-        // A host that is not heard of any more is no change.
-        let is_new = |(at, before): (Instant, u64)| before == changes && now.duration_since(at) < HEARTBEAT;
-        if !known.at.is_some_and(is_new) {
-            *known = Known { apps: self.fleet.elsewhere(), at: Some((now, changes)) };
-        }
-        self.apps.borrow_mut().update(&known.apps);
-        drop(known);
+        self.apps.borrow_mut().update(&self.known.borrow());
         let apps = self.apps.borrow();
         let is_pending = |exchange: ExchangeId| {
             apps.port(exchange.port).is_some_and(|port| port.context_of(exchange.request).is_some())

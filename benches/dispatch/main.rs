@@ -9,6 +9,7 @@ mod axum_app;
 mod child;
 mod comparison;
 mod cpu;
+mod fleet;
 mod hop;
 mod host;
 mod http;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     streams::bench(&mut criterion, &mut table);
     axum_app::bench(&mut criterion, &mut table);
     isolation::bench(&mut criterion, &mut table);
+    fleet::bench(&mut criterion, &mut table);
     many::bench(&mut criterion, &mut table);
     lifecycle::bench(&mut criterion, &mut table);
     memory::bench(&mut criterion, &mut table);

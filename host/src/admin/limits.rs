@@ -15,7 +15,7 @@ use crate::config::{self, MAX_APP_NAME, MAX_LABEL, MAX_LABELS, MAX_SIGNERS};
 use crate::deploy::{MAX_BESIDE, MAX_NOTE, UPLOAD_KEPT, UPLOAD_PIECE};
 use crate::dispatch::exchange::pace;
 use crate::dispatch::rpc;
-use crate::fleet;
+use crate::fleet::{self, call_limits};
 use crate::fs::{regular_file, spare_files};
 use crate::http::{self, ServerLimits, connection, health, target, websocket_liveness, websocket_stream};
 use crate::library::check;
@@ -48,6 +48,16 @@ pub(crate) fn all(server: &ServerLimits) -> impl Iterator<Item = (&'static str, 
         ("fault_mappings", record::MAPS as u64),
         ("fault_requests", record::REQUESTS as u64),
         ("find_library_timeout_ms", milliseconds(file_lookups::LOOKUP_LIMIT)),
+        ("fleet_call_ask_again_ms", milliseconds(call_limits::TAKEN_LIMIT)),
+        ("fleet_call_finish_ms", milliseconds(call_limits::FINISH_LIMIT)),
+        ("fleet_call_hosts", call_limits::TRIES as u64),
+        ("fleet_call_leave_ms", milliseconds(call_limits::LEAVE_DELAY)),
+        ("fleet_call_message", call_limits::MAX_CALL_MESSAGE as u64),
+        ("fleet_call_piece", call_limits::MAX_FRAME as u64),
+        ("fleet_call_ping_interval_ms", milliseconds(call_limits::PING_INTERVAL)),
+        ("fleet_call_ping_timeout_ms", milliseconds(call_limits::PEER_TIMEOUT)),
+        ("fleet_call_taken_ms", milliseconds(call_limits::TAKEN_AFTER)),
+        ("fleet_calls_waiting", call_limits::MAX_WAITING as u64),
         ("fleet_heartbeat_ms", milliseconds(fleet::HEARTBEAT)),
         ("fleet_history", fleet::MAX_HISTORY as u64),
         ("fleet_label", MAX_LABEL as u64),
@@ -57,7 +67,6 @@ pub(crate) fn all(server: &ServerLimits) -> impl Iterator<Item = (&'static str, 
         ("fleet_leave_ms", milliseconds(fleet::LEAVE_LIMIT)),
         ("fleet_presence_ms", milliseconds(fleet::PRESENCE_TTL)),
         ("fleet_library_ms", milliseconds(fleet::LIBRARY_WAIT)),
-        ("fleet_read_ms", milliseconds(fleet::READ_LIMIT)),
         ("fleet_presence_pause_ms", milliseconds(fleet::ANNOUNCE_PAUSE)),
         ("fleet_reason", fleet::MAX_REASON as u64),
         ("fleet_reconnect_ms", milliseconds(fleet::LONGEST_PAUSE)),

@@ -70,6 +70,7 @@ use self::versions::Deployer;
 pub use self::versions::{NewAppVersion, Promoted, PushedVersion, VersionState, VersionStatus};
 use crate::fleet::Membership;
 use crate::fs::unix_socket::SocketFile;
+use crate::http::connection::Shutdown;
 use crate::http::{DeployTokens, ServerLimits};
 use crate::library::check::Opener;
 use crate::observe::certificates::Certificates;
@@ -137,6 +138,12 @@ impl Admin {
     #[must_use]
     pub fn with_limits(mut self, limits: ServerLimits) -> Self {
         self.state.limits = limits;
+        self
+    }
+
+    /// Takes no requests of other hosts from when this is announced.
+    pub(crate) fn with_shutdown(mut self, shutdown: Shutdown) -> Self {
+        self.state.shutdown = shutdown;
         self
     }
 

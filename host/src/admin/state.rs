@@ -12,11 +12,14 @@ use crate::config::AppConfig;
 use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::fleet::Membership;
 use crate::http::ServerLimits;
+use crate::http::connection::Shutdown;
 use crate::library::stage::Staging;
 use crate::memory::heap;
 use crate::observe::certificates::Certificates;
 use crate::observe::events::EventBus;
 use crate::observe::faults::Faults;
+#[cfg(feature = "fleet")]
+use crate::observe::trace::SpanSink;
 use crate::observe::unix_time::now_ms;
 use crate::observe::usage::{Usage, UsageReport};
 use crate::registry::Registry;
@@ -45,6 +48,11 @@ pub(crate) struct State {
     pub(super) turns: Turns,
     /// The fleet that the host is in.
     pub(super) fleet: Option<Membership>,
+    /// How far the server is with its shutdown.
+    pub(super) shutdown: Shutdown,
+    /// Where the spans of requests go.
+    #[cfg(feature = "fleet")]
+    pub(super) spans: Option<Arc<dyn SpanSink>>,
     config: PathBuf,
     started_ms: u64,
 }
@@ -65,6 +73,9 @@ impl State {
             rollouts: Rollouts::default(),
             turns: Turns::default(),
             fleet: None,
+            shutdown: Shutdown::default(),
+            #[cfg(feature = "fleet")]
+            spans: resources.spans.clone(),
             config,
             started_ms: now_ms(),
         }

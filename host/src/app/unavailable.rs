@@ -28,6 +28,9 @@ pub enum Unavailable {
     /// It ended the host, and stays disabled: what happened, and what to do.
     #[error("{0}")]
     Faulted(String),
+    /// Other hosts of the fleet have it, and this host has no connection to them.
+    #[error("the app is on other hosts of the fleet, and this host has no connection to NATS")]
+    NotConnected,
     /// It is shutting down.
     #[error("the app is shutting down")]
     Closing,

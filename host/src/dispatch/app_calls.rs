@@ -16,7 +16,7 @@ impl Apps for AppIndex {
     type App = App;
 
     fn find(&self, name: &str) -> Result<Arc<App>, String> {
-        let app = self.get(name).ok_or_else(|| self.no_such_app(name))?;
+        let app = AppIndex::find(self, name).ok_or_else(|| self.no_such_app(name))?;
         // No client asks: each version gets its share of the calls.
         Ok(app.traffic().and_then(|traffic| traffic.of_nobody().cloned()).unwrap_or(app))
     }

@@ -13,16 +13,25 @@ use crate::dispatch::routes::Routes;
 /// What requests are looked up in.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
+    /// The registered apps.
     pub(crate) apps: HashMap<String, Arc<App>>,
+    /// What takes the requests to an app: the app, or what stands for it on other hosts of the fleet.
+    pub(crate) serving: HashMap<String, Arc<App>>,
     pub(crate) routes: Routes<Arc<App>>,
 }
 
-/// The registered apps by name and by route. Reading is free of locks; clones are the same index.
+/// The registered apps, and those of other hosts of the fleet, by name and by route. Reading is free of locks; clones are the same
+/// index.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AppIndex(Arc<ArcSwap<Table>>);
 
 impl AppIndex {
-    /// The app of this name.
+    /// What takes the requests to the app of this name, on this host or on others.
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<App>> {
+        self.table().serving.get(name).cloned()
+    }
+
+    /// The registered app of this name.
     pub(crate) fn get(&self, name: &str) -> Option<Arc<App>> {
         self.table().apps.get(name).cloned()
     }
@@ -46,7 +55,7 @@ impl AppIndex {
             );
         }
         let table = self.table();
-        let near = nearest_app(name, table.apps.keys().map(String::as_str));
+        let near = nearest_app(name, table.serving.keys().map(String::as_str));
         let hint = near.map_or_else(
             || " Register it in apps.json.".to_owned(),
             |known| format!(" Did you mean `{known}`?"),

@@ -144,6 +144,9 @@ fn unavailable(app: &App, error: &Unavailable) -> Problem {
             let what = format!("The app `{name}` is disabled because it ended the host with a fault");
             detail(&what, reason)
         }
+        Unavailable::NotConnected => format!(
+            "The app `{name}` is on other hosts of the fleet, and this host has no connection to NATS now."
+        ),
         Unavailable::Closing => format!("The app `{name}` is shutting down."),
     };
     let retry_after = match error {
@@ -153,6 +156,7 @@ fn unavailable(app: &App, error: &Unavailable) -> Problem {
         | Unavailable::Blocked(_)
         | Unavailable::Disabled
         | Unavailable::Faulted(_)
+        | Unavailable::NotConnected
         | Unavailable::Closing => Duration::from_secs(5),
     };
     Problem::new(ProblemKind::Unavailable, detail).retry_after(retry_after)

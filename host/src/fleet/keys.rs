@@ -47,11 +47,6 @@ pub(super) fn app_on_host(host: &str, app: &str) -> String {
     format!("{}.{}", escaped(host), escaped(app))
 }
 
-/// What the keys of all apps of a host match.
-pub(super) fn apps_of_host(host: &str) -> String {
-    format!("{}.*", escaped(host))
-}
-
 /// The host and the app in a key.
 pub(super) fn host_and_app(key: &str) -> Option<(String, String)> {
     key.split_once('.').map(|(host, app)| (unescaped(host), unescaped(app)))
@@ -80,7 +75,6 @@ mod tests {
         assert_eq!(Kind::App.key("shop"), "app.shop");
         let key = app_on_host("host.b", "a.b");
         assert_eq!(key, "host=b.a=b");
-        assert!(key.starts_with(apps_of_host("host.b").trim_end_matches('*')));
         assert_eq!(host_and_app(&key), Some(("host.b".into(), "a.b".into())));
         assert_eq!(host_and_app("host"), None);
     }

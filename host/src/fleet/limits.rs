@@ -31,9 +31,6 @@ pub(crate) const UPLOAD_WINDOW: usize = 16;
 /// How long a host waits for a library that is not in the object store, before it refuses the version.
 pub(crate) const LIBRARY_WAIT: Duration = Duration::from_secs(3);
 
-/// How long someone who asks for the fleet waits at most until the apps of its hosts are read.
-pub(crate) const READ_LIMIT: Duration = Duration::from_secs(3);
-
 /// How many bytes of the reason why a host refuses a version are in its presence.
 pub(crate) const MAX_REASON: usize = 1000;
 

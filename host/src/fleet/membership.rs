@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::watch;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "fleet")]
+use super::elsewhere::{AppElsewhere, elsewhere};
 use super::key_file::KeyFileError;
-use super::limits::READ_LIMIT;
 use super::members::Members;
-use super::presence::{AppPresence, Presence};
 use super::record::Record;
 use super::status::{FleetStatus, Holder, view};
+use super::unfinished_calls::UnfinishedCalls;
 use crate::config::FleetSettings;
 use crate::observe::unix_time::now_ms;
 
@@ -26,10 +26,10 @@ pub(crate) struct Membership {
     #[cfg(feature = "fleet")]
     signers: Option<super::trust::Signers>,
     seen: Arc<Mutex<Seen>>,
-    /// How often someone has asked for the apps of the hosts.
-    asked: Arc<watch::Sender<u64>>,
-    /// The last time for which they were read.
-    read: Arc<watch::Sender<u64>>,
+    calls: Arc<UnfinishedCalls>,
+    /// Notifies that the hosts or the records have changed.
+    #[cfg(feature = "fleet")]
+    changes: Arc<watch::Sender<()>>,
 }
 
 /// What the host has last seen.
@@ -40,8 +40,6 @@ struct Seen {
     since_ms: u64,
     members: Members,
     records: BTreeMap<String, Record>,
-    /// The apps of the hosts, as they were when someone asked for them.
-    apps: BTreeMap<String, BTreeMap<String, AppPresence>>,
     /// Who has the leases of apps, and until when that is so unless it is seen again.
     holders: BTreeMap<String, (Holder, Instant)>,
     /// The URLs of the host's own HTTP server.
@@ -61,7 +59,6 @@ impl Membership {
             since_ms: now_ms(),
             members: Members::default(),
             records: BTreeMap::new(),
-            apps: BTreeMap::new(),
             holders: BTreeMap::new(),
             addresses: Vec::new(),
             part: None,
@@ -72,9 +69,15 @@ impl Membership {
             signers: super::trust::Signers::load(&settings.signers)?,
             settings: Arc::new(settings),
             seen: Arc::new(Mutex::new(seen)),
-            asked: Arc::default(),
-            read: Arc::default(),
+            calls: Arc::default(),
+            #[cfg(feature = "fleet")]
+            changes: Arc::default(),
         })
+    }
+
+    /// What keeps the host from ending: requests of other hosts.
+    pub(crate) fn calls(&self) -> &Arc<UnfinishedCalls> {
+        &self.calls
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -99,33 +102,13 @@ impl Membership {
         let _ = has_ended.wait_for(|has_ended| *has_ended).await;
     }
 
-    /// The fleet, as this host sees it now; as it last saw it, if NATS does not answer.
-    pub(crate) async fn current(&self) -> FleetStatus {
-        if self.seen().away.is_none() {
-            let mut number = 0;
-            self.asked.send_modify(|asked| {
-                *asked += 1;
-                number = *asked;
-            });
-            let mut read = self.read.subscribe();
-            // Then the status is the last one; the host notices by itself if it has lost the connection.
-            let _ = timeout(READ_LIMIT, read.wait_for(|read| *read >= number)).await;
-        }
-        self.status()
-    }
-
-    fn status(&self) -> FleetStatus {
+    /// The fleet, as this host sees it.
+    pub(crate) fn status(&self) -> FleetStatus {
         let seen = self.seen();
         let now = Instant::now();
         let held = seen.holders.iter().filter(|(_, (_, until))| now < *until);
         let holders = held.map(|(app, (holder, _))| (app.clone(), holder.clone())).collect();
-        let living = seen.members.living(now);
-        let with_apps = |host: &&Presence| {
-            let apps = seen.apps.get(&host.host).cloned().unwrap_or_default();
-            Presence { apps, ..(*host).clone() }
-        };
-        let hosts: Vec<_> = living.iter().map(with_apps).collect();
-        let (hosts, apps) = view(&hosts.iter().collect::<Vec<_>>(), &seen.records, &holders);
+        let (hosts, apps) = view(&seen.members.living(now), &seen.records, &holders);
         FleetStatus {
             name: self.settings.name.clone(),
             host: self.host.to_string(),
@@ -185,18 +168,20 @@ impl Membership {
 
     /// Changes what is known of the hosts.
     pub(crate) fn members<T>(&self, change: impl FnOnce(&mut Members) -> T) -> T {
-        change(&mut self.seen().members)
+        let changed = change(&mut self.seen().members);
+        self.changes.send_replace(());
+        changed
     }
 
-    /// How often someone has asked for the apps of the hosts.
-    pub(crate) fn asked(&self) -> watch::Receiver<u64> {
-        self.asked.subscribe()
+    /// Notifies that what is known of the hosts and the apps has changed.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
-    /// Takes note of the apps of the hosts, for those who had asked for them by this time.
-    pub(crate) fn set_apps(&self, apps: BTreeMap<String, BTreeMap<String, AppPresence>>, asked: u64) {
-        self.seen().apps = apps;
-        self.read.send_modify(|read| *read = (*read).max(asked));
+    /// The apps that other hosts have.
+    pub(crate) fn elsewhere(&self) -> BTreeMap<String, AppElsewhere> {
+        let seen = self.seen();
+        elsewhere(&self.host, &seen.members.living(Instant::now()), &seen.records)
     }
 
     /// Takes note of who has the lease of an app, and until when.
@@ -216,5 +201,6 @@ impl Membership {
     /// Takes note of the record of an app.
     pub(crate) fn set_record(&self, app: &str, record: Record) {
         self.seen().records.insert(app.to_owned(), record);
+        self.changes.send_replace(());
     }
 }

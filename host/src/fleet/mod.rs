@@ -5,6 +5,11 @@
 //! [presences](Presence) of hosts.
 //! [`nats`] is what reads and writes them.
 
+pub(crate) mod call_limits;
+#[cfg(feature = "fleet")]
+pub(crate) mod calls;
+#[cfg(feature = "fleet")]
+mod elsewhere;
 mod key_file;
 #[cfg(feature = "fleet")]
 mod keys;
@@ -21,6 +26,7 @@ mod settled;
 mod status;
 #[cfg(feature = "fleet")]
 mod task;
+mod unfinished_calls;
 #[cfg(feature = "fleet")]
 mod trust;
 #[cfg(feature = "fleet")]
@@ -30,9 +36,11 @@ mod waves;
 
 pub use self::key_file::KeyFileError;
 #[cfg(feature = "fleet")]
+pub(crate) use self::elsewhere::AppElsewhere;
+#[cfg(feature = "fleet")]
 pub(crate) use self::lease::{Lease, LeaseStep, LeaseView, lease_step, retry, right};
 pub(crate) use self::limits::{ANNOUNCE_PAUSE, CONCURRENT_TASKS, LONGEST_PAUSE, MAX_REASON};
-pub(crate) use self::limits::{LIBRARY_WAIT, READ_LIMIT};
+pub(crate) use self::limits::LIBRARY_WAIT;
 #[cfg(feature = "fleet")]
 pub(crate) use self::limits::{FIRST_PAUSE, LATE_STOP, LEASE_SPREAD, THIRDS};
 pub use self::limits::{HEARTBEAT, MAX_HISTORY, PRESENCE_TTL, UNUSED_AGE};
@@ -49,5 +57,7 @@ pub use self::status::{FleetApp, FleetAppHost, FleetHost, FleetStatus, Holder};
 pub(crate) use self::task::{Local, Task, task};
 #[cfg(feature = "fleet")]
 pub use self::trust::{ReleaseKey, Signers, Unsignable, Untrusted};
+#[cfg(feature = "fleet")]
+pub(crate) use self::unfinished_calls::UnfinishedCall;
 #[cfg(feature = "fleet")]
 pub use self::waves::{Progress, Step, Strategy, Waiting, first_wave, hosts_of, next};

@@ -37,6 +37,9 @@ pub struct Presence {
     /// host that looks after itself alone reads none.
     #[serde(skip)]
     pub apps: BTreeMap<String, AppPresence>,
+    /// Where it takes requests of other hosts to its apps; `None`: it takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<String>,
 }
 
 /// What a host reports of an app: the value of the key `HOST.APP`.
@@ -87,6 +90,11 @@ impl AppPresence {
     /// Whether another host runs it.
     pub(super) fn stands_by(&self) -> bool {
         self.phase == "standby"
+    }
+
+    /// Whether the app takes requests of other hosts.
+    pub(super) fn takes_calls(&self) -> bool {
+        matches!(&*self.phase, "cold" | "starting" | "serving")
     }
 
     /// The phase, if it is one in which the app answers no request.

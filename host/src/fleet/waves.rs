@@ -191,6 +191,7 @@ pub(super) mod tests {
             refused: BTreeMap::new(),
             apps: BTreeMap::from([("app".to_owned(), app)]),
             apps_revision: 0,
+            calls: None,
         }
     }
 

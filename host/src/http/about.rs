@@ -10,16 +10,31 @@ use crate::observe::timing::RequestTiming;
 
 /// Says how long the request has waited for a worker, and how long the app took, beside what the app itself says of it.
 pub(super) fn add_times(response: &mut HttpResponse, times: RequestTiming) {
+    append(response, HeaderName::from_static(TIMES), times_text(times));
+}
+
+/// The header with the times of a request.
+pub(crate) const TIMES: &str = "server-timing";
+
+/// The value of [`TIMES`].
+pub(crate) fn times_text(times: RequestTiming) -> String {
     let millis = |time: Duration| time.as_secs_f64() * 1000.0;
-    let value = format!("queue;dur={:.3}, app;dur={:.3}", millis(times.queue), millis(times.handler));
-    append(response, HeaderName::from_static("server-timing"), value);
+    format!("queue;dur={:.3}, app;dur={:.3}", millis(times.queue), millis(times.handler))
 }
 
 /// Sets the header that identifies the app, replacing the app's value.
 pub(super) fn add_app(response: &mut HttpResponse, generation: &Generation) {
-    let name = HeaderName::from_static("x-atoll-app");
+    let name = HeaderName::from_static(APP);
     response.headers_mut().remove(&name);
-    append(response, name, format!("{}/{}#{}", generation.app(), generation.version(), generation.number()));
+    append(response, name, app_text(generation));
+}
+
+/// The header that identifies the app.
+pub(crate) const APP: &str = "x-atoll-app";
+
+/// The value of [`APP`].
+pub(crate) fn app_text(generation: &Generation) -> String {
+    format!("{}/{}#{}", generation.app(), generation.version(), generation.number())
 }
 
 fn append(response: &mut HttpResponse, name: HeaderName, value: String) {

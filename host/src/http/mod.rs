@@ -1,6 +1,6 @@
 //! The host's HTTP side: `/apps/{name}/…` to the apps, and the health checks.
 
-mod about;
+pub(crate) mod about;
 mod asked;
 pub(crate) mod authority;
 mod body;

@@ -29,7 +29,9 @@ impl Mount {
 
     fn serving(&self) -> Vec<Arc<Generation>> {
         let apps = match self {
-            Self::Registry(registry) => registry.apps_and_versions(),
+            Self::Registry(registry) => {
+                registry.apps_and_versions().into_iter().chain(registry.apps_elsewhere()).collect()
+            }
             Self::Root(app) => vec![app.clone()],
         };
         apps.iter().filter_map(|app| app.serving()).collect()

@@ -1,13 +1,14 @@
 //! The registered apps, by name.
 
 mod beside;
+mod elsewhere;
 mod quota_status;
 mod quotas;
 mod registrar;
 mod versions;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
@@ -15,13 +16,14 @@ use tokio::sync::watch;
 use crate::app::handle::App;
 use crate::config::{AppConfig, Config, Quota, Route};
 use crate::dispatch::app_index::{AppIndex, Table};
-use crate::dispatch::routes::Routes;
 use crate::observe::unix_time::now_ms;
 use crate::observe::usage::Ledger;
 
 use self::beside::{Orders, close_with_versions};
+use self::elsewhere::table;
 use self::quotas::Quotas;
 
+pub(crate) use self::elsewhere::AppElsewhere;
 pub use self::quota_status::{QuotaLevel, QuotaStatus, QuotaUsage};
 pub(crate) use self::quotas::WARNING_PERCENT;
 pub use self::registrar::{Registrar, RegistrarBuilder};
@@ -37,6 +39,8 @@ pub struct Registry {
     quotas: Quotas,
     /// To the thread that runs the supervisors.
     orders: Orders,
+    /// The apps whose requests go to other hosts.
+    elsewhere: Mutex<Vec<AppElsewhere>>,
 }
 
 /// What an [`apply`](Registrar::apply) did, by the apps' names.
@@ -157,17 +161,30 @@ impl Registry {
         for names in [&mut changes.added, &mut changes.changed, &mut changes.removed] {
             names.sort();
         }
-        let mut routes = Routes::default();
-        for config in &config.apps {
-            let Some(app) = apps.get(&config.name) else { continue };
-            config.routes.iter().for_each(|route| routes.add(route, app.clone()));
-        }
         *configs = wanted;
         self.quotas.configure(&config.quotas);
-        self.index.replace(Table { apps, routes });
+        self.index.replace(table(apps, &configs, &self.elsewhere()));
         drop(configs);
         self.applied.send_replace(());
         changes
+    }
+
+    /// Has the requests to these apps go to other hosts, also of apps that are registered here; those to all others stay here.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn set_elsewhere(&self, elsewhere: Vec<AppElsewhere>) {
+        let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        let apps = self.index.table().apps.clone();
+        self.index.replace(table(apps, &configs, &elsewhere));
+        *self.elsewhere() = elsewhere;
+    }
+
+    /// What stands for apps on other hosts.
+    pub(crate) fn apps_elsewhere(&self) -> Vec<Arc<App>> {
+        self.elsewhere().iter().map(|elsewhere| elsewhere.app.clone()).collect()
+    }
+
+    fn elsewhere(&self) -> MutexGuard<'_, Vec<AppElsewhere>> {
+        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts what the apps have used of their quotas by now.
@@ -187,6 +204,7 @@ impl Registry {
 
     /// Takes all apps down, and waits until they are.
     pub async fn close(&self) {
+        self.elsewhere().clear();
         let table = self.index.replace(Table::default());
         self.configs.lock().unwrap_or_else(PoisonError::into_inner).clear();
         join_all(table.apps.values().map(|app| close_with_versions(app))).await;

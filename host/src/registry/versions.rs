@@ -11,9 +11,10 @@ use crate::config::AppConfig;
 use crate::observe::version_name::{MARK, app_of};
 
 impl Registry {
-    /// The app of this name, or the version of this name, if everyone can reach it.
+    /// What takes the requests to the app of this name, on this host or on others of the fleet, or the version of this name, if
+    /// everyone can reach it.
     pub(crate) fn find(&self, name: &str) -> Option<Arc<App>> {
-        self.get(name).or_else(|| self.open_version(name))
+        self.index.find(name).or_else(|| self.open_version(name))
     }
 
     fn open_version(&self, name: &str) -> Option<Arc<App>> {

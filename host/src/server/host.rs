@@ -184,10 +184,19 @@ impl Host {
             // An aborted task has no result.
             let _ = follow.await;
         }
+        // From now on, other hosts send their requests elsewhere.
+        self.front.shutdown.announce(Duration::ZERO);
         if let Some(fleet) = &self.fleet {
             fleet.leave().await;
         }
         self.registry.close().await;
+        if let Some(fleet) = &self.fleet {
+            let left = fleet.calls().finish().await;
+            if left > 0 {
+                log::warn!("{left} requests of other hosts are not finished");
+            }
+            fleet.calls().end();
+        }
         let usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A host that was to replace another one and did not has counted nothing that matters.
         let has_served = self.ownership.has_begun();
@@ -209,6 +218,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.stop_following();
+        self.fleet.iter().for_each(|fleet| fleet.calls().end());
     }
 }
 

@@ -209,6 +209,7 @@ impl HostBuilder {
         let listener = Admin::adopt(control, &registrar, &config);
         let mut listener = listener
             .with_limits(front.limits)
+            .with_shutdown(front.shutdown.clone())
             .with_certificates(certificates.clone())
             .with_state_dir(state)
             .with_token(token)

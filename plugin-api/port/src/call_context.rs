@@ -53,6 +53,18 @@ impl CallContext {
         Self::new(&request.request_id, request.traceparent.as_deref())
     }
 
+    /// That of a request which another host passes on, where these apps wait for it: the first caller first.
+    pub fn passed_on<'c>(
+        request_id: &str,
+        traceparent: Option<&str>,
+        callers: impl IntoIterator<Item = &'c str>,
+    ) -> Self {
+        let callers = callers
+            .into_iter()
+            .fold(None, |before, app| Some(Arc::new(Caller { app: Arc::from(app), before })));
+        Self { callers, ..Self::new(request_id, traceparent) }
+    }
+
     /// The context of work without a request.
     pub fn background(app: &str) -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
@@ -77,6 +89,13 @@ impl CallContext {
             return Err(Cycle(format!("{} → {target}", way.join(" → "))));
         }
         Ok(Self { callers: Some(Arc::new(callers)), ..self.clone() })
+    }
+
+    /// The apps that wait for it: the first caller first.
+    pub fn callers(&self) -> Vec<&str> {
+        let mut callers: Vec<&str> = self.callers.iter().flat_map(|caller| caller.chain()).collect();
+        callers.reverse();
+        callers
     }
 
     /// In another step of the same trace, or of a new one, by its W3C trace context.
@@ -148,6 +167,17 @@ mod tests {
         assert!(in_c.call(&c, "d").is_ok());
         // The other branch of a fork is not on the way.
         assert!(first.call(&a, "c").unwrap().call(&c, "b").is_ok());
+    }
+
+    #[test]
+    fn a_cycle_is_found_across_hosts() {
+        let [a, b, c] = ["a", "b", "c"].map(Arc::<str>::from);
+        let here = CallContext::new("1", None).call(&a, "b").unwrap().call(&b, "c").unwrap();
+        assert_eq!(here.callers(), ["a", "b"]);
+        let there = CallContext::passed_on(here.request_id(), here.traceparent(), here.callers());
+        assert_eq!((there.request_id(), there.callers()), ("1", vec!["a", "b"]));
+        assert_eq!(there.call(&c, "a").unwrap_err(), Cycle("a → b → c → a".to_owned()));
+        assert_eq!(CallContext::passed_on("1", None, []).call(&c, "a").unwrap().callers(), ["c"]);
     }
 
     #[test]

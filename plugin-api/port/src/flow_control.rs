@@ -2,6 +2,7 @@
 
 use atoll_protocol::{INITIAL_CREDIT, piece_credit};
 
+use crate::problem::Problem;
 use crate::worker_message::ReplyEvent;
 
 /// How many grants of credit may wait until the host reads them. An app that grants for each piece it has taken has fewer.
@@ -65,11 +66,22 @@ impl FlowControl {
                 self.grants += 1;
                 Ok(true)
             }
-            ReplyEvent::End(_) | ReplyEvent::Failed(_) | ReplyEvent::WsClose(..) => {
+            ReplyEvent::End(_) | ReplyEvent::Failed(_) | ReplyEvent::WsClose(..) | ReplyEvent::Refused(_) => {
                 self.ended = true;
                 Ok(true)
             }
         }
+    }
+
+    /// How a request ends for this reason: without an answer, or with one that is incomplete. `None`: it has ended.
+    pub(crate) fn fail(&mut self, problem: Problem) -> Option<ReplyEvent> {
+        if std::mem::replace(&mut self.ended, true) {
+            return None;
+        }
+        Some(match self.answers {
+            0 => ReplyEvent::Refused(Box::new(problem)),
+            _ => ReplyEvent::Failed(problem.detail().to_owned()),
+        })
     }
 
     /// The worker may send more.
@@ -87,6 +99,7 @@ impl FlowControl {
 mod tests {
     use super::*;
     use crate::buffer;
+    use crate::problem::ProblemKind;
     use atoll_protocol::abi::Message;
 
     fn chunk(bytes: usize) -> ReplyEvent {
@@ -117,6 +130,17 @@ mod tests {
             assert_eq!(outgoing.admit(&ReplyEvent::Credit(1)), Ok(true));
         }
         assert_eq!(outgoing.admit(&ReplyEvent::Credit(1)), Err(CreditError::Grants));
+    }
+
+    #[test]
+    fn a_request_that_fails_has_no_answer_or_an_incomplete_one() {
+        let problem = || Problem::new(ProblemKind::BadGateway, "gone");
+        let mut outgoing = FlowControl::default();
+        assert!(matches!(outgoing.fail(problem()), Some(ReplyEvent::Refused(_))));
+        assert!(outgoing.fail(problem()).is_none());
+        let mut outgoing = FlowControl::default();
+        assert_eq!(outgoing.admit(&ReplyEvent::Answer(Message::default(), Default::default())), Ok(true));
+        assert!(matches!(outgoing.fail(problem()), Some(ReplyEvent::Failed(why)) if why == "gone"));
     }
 
     #[test]

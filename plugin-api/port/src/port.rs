@@ -17,6 +17,7 @@ use crate::call_sink::{CallSink, OutgoingCall};
 use crate::flow_control::FlowControl;
 use crate::message::{message, to_json};
 use crate::outgoing_calls::{NotBegun, OutgoingCalls};
+use crate::problem::Problem;
 use crate::reply_queue::ReplySender;
 use crate::timing::{RequestTiming, Stopwatch};
 use crate::transport::{Inlet, Item, Transport};
@@ -215,6 +216,22 @@ impl Port {
             );
         }
         Some(message(text, transfer.into_iter().collect()))
+    }
+
+    /// What the calls carry on that the worker makes for a request; `None`: it has none, or is no longer pending.
+    pub fn context_of(&self, id: u64) -> Option<CallContext> {
+        self.with_pending(|pending| pending.get(&id).and_then(|pending| pending.context.clone()))?
+    }
+
+    /// Ends a request which the worker does not answer, or whose answer it does not complete, for this reason.
+    pub fn fail(&self, id: u64, problem: Problem) {
+        self.with_pending(|pending| {
+            if let Some(Pending { sender, outgoing, .. }) = pending.get_mut(&id)
+                && let Some(event) = outgoing.fail(problem)
+            {
+                sender.send(event);
+            }
+        });
     }
 
     /// When a request was sent and has to be answered; `None`: it is no longer pending.

@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::call_context::CallContext;
+use crate::exchange::from_problem;
 use crate::flow_control::FlowControl;
 use crate::message::{message, to_json};
 use crate::port::{Pending, Port};
@@ -208,6 +209,10 @@ impl Future for Answer {
             self.over = true;
             match event {
                 Ok(ReplyEvent::Answer(message, times)) => return Poll::Ready(Ok((message, times))),
+                Ok(ReplyEvent::Refused(problem)) => {
+                    let error = protocol::Response::error(self.id, from_problem(*problem));
+                    return Poll::Ready(Ok((message(to_json(&error), Vec::new()), self.times())));
+                }
                 Ok(_) => {}
                 Err(gone) => return Poll::Ready(Err(gone)),
             }

@@ -8,6 +8,7 @@ use atoll_protocol::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::problem::Problem;
 use crate::timing::RequestTiming;
 
 /// What a worker sends for one of the host's requests.
@@ -27,6 +28,8 @@ pub enum ReplyEvent {
     WsMessage(WsKind, Buffer),
     /// The WebSocket is closed, with a code and a reason.
     WsClose(u16, String),
+    /// There is no answer, for this reason: [`Port::fail`](crate::Port::fail).
+    Refused(Box<Problem>),
 }
 
 /// What a message of a worker's is.

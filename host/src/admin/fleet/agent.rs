@@ -1,17 +1,17 @@
 //! A host in its fleet.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{Fuse, FusedFuture, LocalBoxFuture};
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::calls::{Calls, Connected};
 use super::leases::Leases;
 use super::report::{Report, shortened};
 use super::work::{Outcome, Worker};
@@ -34,6 +34,9 @@ pub(super) struct Agent {
     worker: Worker,
     leases: Leases,
     report: Report,
+    calls: Calls,
+    /// The calls over this connection.
+    connected: Option<Connected>,
     /// The records that were seen last, with their revisions.
     records: HashMap<String, (Record, u64)>,
     /// The revisions that were carried out last.
@@ -64,8 +67,10 @@ impl Agent {
         let instance = report.instance().to_owned();
         let leases = Leases::new(fleet.clone(), state.clone(), deployer.clone(), instance);
         Self {
-            worker: Worker { state, deployer, fleet: fleet.clone(), leases: leases.clone() },
+            worker: Worker { state: state.clone(), deployer, fleet: fleet.clone(), leases: leases.clone() },
             leases,
+            calls: Calls::new(fleet.clone(), state),
+            connected: None,
             report,
             fleet,
             records: HashMap::new(),
@@ -84,7 +89,7 @@ impl Agent {
     }
 
     /// Joins the fleet, and joins it again whenever the connection is lost.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) {
         let (name, host) = (self.fleet.settings().name.clone(), self.fleet.host().to_owned());
         let (mut pause, mut logged) = (FIRST_PAUSE, None);
         loop {
@@ -116,9 +121,19 @@ impl Agent {
 
     /// Does its part until the connection is lost.
     async fn session(&mut self, fleet: &Fleet) -> FleetError {
-        match self.follow(fleet).await {
+        let followed = self.follow(fleet).await;
+        self.connected = None;
+        match followed {
             Ok(()) => FleetError::Lost,
             Err(error) => error,
+        }
+    }
+
+    /// Keeps the connection for the calls, if there is one, until the host has ended: another process may have taken its part in the
+    /// fleet.
+    pub(super) async fn finish(self) {
+        if self.connected.is_some() {
+            self.fleet.calls().ended().await;
         }
     }
 
@@ -126,13 +141,14 @@ impl Agent {
         let mut records = fleet.watch_records().await?;
         let mut hosts = fleet.watch_presences().await?;
         let mut leases = fleet.watch_leases().await?;
+        self.connected = Some(self.calls.connect(fleet).await?);
         let mut events = self.worker.state.events.follow();
         let mut works: FuturesUnordered<Work<'_>> = FuturesUnordered::new();
-        let apps = fleet.apps_of_host(self.fleet.host()).await?;
-        let mut announced = Announced { apps, ..Announced::default() };
-        let mut asked = self.fleet.asked();
-        asked.mark_changed();
-        let mut reading = pin!(Fuse::terminated());
+        let mut host_apps = fleet.watch_apps_of_hosts().await?;
+        let apps = fleet.apps_of_hosts().await?;
+        let own = apps.get(self.fleet.host()).cloned().unwrap_or_default();
+        self.fleet.members(|members| members.set_apps(apps));
+        let mut announced = Announced { apps: own, ..Announced::default() };
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // What was under way ended with the last connection.
@@ -169,11 +185,14 @@ impl Agent {
                     Err(RecvError::Closed) => return Ok(()),
                 },
                 Some((app, revision, outcome)) = works.next() => self.note_outcome(app, revision, outcome)?,
-                Ok(()) = asked.changed(), if reading.is_terminated() => {
-                    let number = *asked.borrow_and_update();
-                    reading.set(fleet.apps_of_hosts().map(move |apps| (apps, number)).fuse());
+                seen = host_apps.next() => match seen {
+                    Some(Ok((host, app, found))) => {
+                        self.fleet.members(|members| members.note_app(&host, &app, found));
+                    }
+                    Some(Err(error @ FleetError::Value { .. })) => log::error!("{error}"),
+                    Some(Err(error)) => return Err(error),
+                    None => return Ok(()),
                 },
-                (apps, number) = &mut reading => self.fleet.set_apps(apps?, number),
                 _ = look.tick() => self.announce(fleet, &mut announced).await?,
             }
             if self.is_news {
@@ -270,6 +289,7 @@ impl Agent {
             announced.apps = presence.apps.clone();
         }
         presence.apps_revision = announced.apps_revision;
+        presence.calls = self.calls.instance();
         let is_same = announced.presence.as_ref().is_some_and(|(last, ..)| *last == presence);
         if is_same && since.is_some_and(|since| since < HEARTBEAT) {
             return Ok(());

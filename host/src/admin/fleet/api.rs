@@ -18,7 +18,7 @@ pub(in crate::admin) fn configure(service: &mut ServiceConfig) {
 #[get("/api/v1/fleet")]
 async fn show_fleet(state: Data<State>) -> Answer<FleetStatus> {
     match &state.fleet {
-        Some(fleet) => Ok(Json(fleet.current().await)),
+        Some(fleet) => Ok(Json(fleet.status())),
         None => {
             let detail = "This host is in no fleet: see `fleet` in apps.json, and `atoll serve --fleet`.";
             Err(Problem::new(ProblemKind::NotFound, detail).into())

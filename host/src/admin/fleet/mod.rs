@@ -4,6 +4,8 @@
 mod agent;
 pub(super) mod api;
 #[cfg(feature = "fleet")]
+mod calls;
+#[cfg(feature = "fleet")]
 mod candidacy;
 #[cfg(feature = "fleet")]
 mod leases;

@@ -80,6 +80,7 @@ impl Report {
             refused: BTreeMap::new(),
             apps_revision: 0,
             apps: presences.collect(),
+            calls: None,
         }
     }
 

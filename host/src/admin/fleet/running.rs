@@ -14,7 +14,7 @@ use crate::admin::versions::Deployer;
 use crate::fleet::Membership;
 
 /// A host that is in its fleet, or tries to be. Dropping it ends that: the thread hands over the apps whose leases the host has,
-/// and [`Membership::leave`] waits for it.
+/// and [`Membership::leave`] waits for it. The requests from and to other hosts have their connection until the host has ended.
 #[derive(Debug)]
 pub(in crate::admin) struct RunningAgent {
     _end: DropGuard,
@@ -35,17 +35,19 @@ impl RunningAgent {
         let ends = end.clone();
         let run = move || {
             // Also if this fails.
-            let _ended = Ended(ended);
+            let ended = Ended(ended);
             let runtime = match Runtime::new() {
                 Ok(runtime) => runtime,
                 Err(error) => return log::error!("cannot join the fleet: {error}"),
             };
             runtime.block_on(async {
-                let agent = Agent::new(fleet, state, deployer);
+                let mut agent = Agent::new(fleet, state, deployer);
                 let leases = agent.leases();
                 actix_web::rt::spawn(leases.clone().run());
                 ends.run_until_cancelled(agent.run()).await;
                 leases.leave().await;
+                drop(ended);
+                agent.finish().await;
             });
         };
         thread::Builder::new().name("atoll-fleet".to_owned()).spawn(run)?;
@@ -53,7 +55,7 @@ impl RunningAgent {
     }
 }
 
-/// Reports that the thread has ended.
+/// Reports that the host has handed over its apps.
 struct Ended(watch::Sender<bool>);
 
 impl Drop for Ended {

@@ -24,6 +24,14 @@ pub enum Phase {
     Closing,
 }
 
+#[cfg(feature = "fleet")]
+impl Phase {
+    /// Whether requests are carried out, also if they have to wait until the app has started.
+    pub(crate) fn takes_requests(self) -> bool {
+        matches!(self, Self::Cold | Self::Starting | Self::Serving)
+    }
+}
+
 impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -165,9 +165,7 @@ impl<'a> Observer<'a> {
 impl Observer<'_> {
     /// Takes note of a host, with what it has of the app.
     async fn note(&mut self, fleet: &Fleet, presence: Presence) -> Result<(), FleetError> {
-        let presence = with_app(fleet, presence, self.app).await?;
-        self.members.note(presence, Instant::now());
-        Ok(())
+        note_with_app(&mut self.members, fleet, presence, self.app).await
     }
 
     /// Writes the next record; whether NATS has it. It does not, if someone else has written one.
@@ -194,16 +192,16 @@ impl Observer<'_> {
     }
 }
 
-/// A presence with what the host has of an app.
-pub(super) async fn with_app(
+/// Takes note of a host, with what it has of an app.
+pub(super) async fn note_with_app(
+    members: &mut Members,
     fleet: &Fleet,
-    mut presence: Presence,
+    presence: Presence,
     app: &str,
-) -> Result<Presence, FleetError> {
-    if let Some(found) = fleet.app_on_host(&presence.host, app).await? {
-        presence.apps.insert(app.to_owned(), found);
-    }
-    Ok(presence)
+) -> Result<(), FleetError> {
+    members.note_app(&presence.host, app, fleet.app_on_host(&presence.host, app).await?);
+    members.note(presence, Instant::now());
+    Ok(())
 }
 
 /// Someone else has written the record of an app.

@@ -11,7 +11,7 @@ use atoll_host::internal::fleet::{
 };
 use atoll_host::internal::fleet::{Progress, Release};
 
-use super::observer::{Look, Observer, with_app};
+use super::observer::{Look, Observer, note_with_app};
 use super::release::Built;
 use crate::cli::out;
 use crate::cli::units::{count, now_ms};
@@ -58,7 +58,7 @@ pub(super) async fn roll_out(
     let mut members = Members::default();
     let now = Instant::now();
     for presence in fleet.presences().await? {
-        members.note(with_app(&fleet, presence, app).await?, now);
+        note_with_app(&mut members, &fleet, presence, app).await?;
     }
     let wave = first_wave(app, release, &members.living(now));
     let record = before.as_ref().map(|(record, _)| record);

@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::push::OrderedConfig;
+use async_nats::jetstream::kv::{Entry, Operation, WatcherError};
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, future, stream};
 
 use super::connection::Fleet;
 use super::error::FleetError;
 use super::records::{last_value, parsed};
 use crate::fleet::keys;
 use crate::fleet::limits::CONCURRENT_WRITES;
+use crate::fleet::members::HostApps;
 use crate::fleet::presence::AppPresence;
 
-/// Apps, by their names.
-type Apps = BTreeMap<String, AppPresence>;
+/// A host, an app, and what the host has of it; `None`: nothing.
+pub(crate) type AppOnHost = (String, String, Option<AppPresence>);
 
 impl Fleet {
     /// Writes what has changed of the apps of a host since `before`. The revision of the last of it; `None`: nothing has changed.
@@ -25,8 +27,8 @@ impl Fleet {
     pub(crate) async fn put_apps(
         &self,
         host: &str,
-        before: &Apps,
-        now: &Apps,
+        before: &HostApps,
+        now: &HostApps,
     ) -> Result<Option<u64>, FleetError> {
         let changed = now.iter().filter(|(name, app)| before.get(*name) != Some(*app));
         let gone = before.keys().filter(|name| !now.contains_key(*name));
@@ -54,29 +56,28 @@ impl Fleet {
         found.map(|(value, _)| parsed(&key, &value)).transpose()
     }
 
-    /// The apps of one host.
+    /// What changes of the apps of all hosts from now on: a host, an app, and what the host has of it.
     ///
     /// # Errors
     /// See [`FleetError`].
-    pub(crate) async fn apps_of_host(&self, host: &str) -> Result<Apps, FleetError> {
-        let mut hosts = self.apps_matching(&keys::apps_of_host(host)).await?;
-        Ok(hosts.remove(host).unwrap_or_default())
+    pub(crate) async fn watch_apps_of_hosts(
+        &self,
+    ) -> Result<impl Stream<Item = Result<AppOnHost, FleetError>> + Unpin + use<>, FleetError> {
+        let watch = self.host_apps.watch_all().await;
+        let watch = watch.map_err(|error| FleetError::request("watch the apps of the hosts")(error.into()))?;
+        Ok(watch.filter_map(|entry| future::ready(on_host(entry).transpose())))
     }
 
     /// The apps of all hosts, by the names of the hosts.
     ///
     /// # Errors
     /// See [`FleetError`].
-    pub(crate) async fn apps_of_hosts(&self) -> Result<BTreeMap<String, Apps>, FleetError> {
-        self.apps_matching(">").await
-    }
-
-    async fn apps_matching(&self, keys: &str) -> Result<BTreeMap<String, Apps>, FleetError> {
+    pub(crate) async fn apps_of_hosts(&self) -> Result<BTreeMap<String, HostApps>, FleetError> {
         let failed = |error: async_nats::Error| FleetError::request("read the apps of the hosts")(error);
         let bucket = &self.host_apps;
         let last_values = OrderedConfig {
             deliver_subject: self.client.new_inbox(),
-            filter_subject: format!("{}{keys}", bucket.prefix),
+            filter_subject: format!("{}>", bucket.prefix),
             deliver_policy: DeliverPolicy::LastPerSubject,
             ..OrderedConfig::default()
         };
@@ -84,7 +85,7 @@ impl Fleet {
         let consumer = consumer.map_err(|error| failed(error.into()))?;
         let mut left = consumer.cached_info().num_pending;
         let mut messages = consumer.messages().await.map_err(|error| failed(error.into()))?;
-        let mut hosts = BTreeMap::<String, Apps>::new();
+        let mut hosts = BTreeMap::<String, HostApps>::new();
         while left > 0 {
             let message =
                 messages.next().await.ok_or(FleetError::Lost)?.map_err(|error| failed(error.into()))?;
@@ -98,4 +99,13 @@ impl Fleet {
         }
         Ok(hosts)
     }
+}
+
+/// A change; `None`: it is none of an app.
+fn on_host(entry: Result<Entry, WatcherError>) -> Result<Option<AppOnHost>, FleetError> {
+    let entry = entry.map_err(|error| FleetError::request("watch the apps of the hosts")(error.into()))?;
+    let Some((host, app)) = keys::host_and_app(&entry.key) else { return Ok(None) };
+    let has_value = entry.operation == Operation::Put && !entry.value.is_empty();
+    let found = if has_value { Some(parsed(&entry.key, &entry.value)?) } else { None };
+    Ok(Some((host, app, found)))
 }

@@ -3,6 +3,7 @@
 //! leases of apps that run on one host, and object stores with libraries and with the states of apps that change their host.
 
 mod apps_on_hosts;
+mod bus;
 mod connection;
 mod credentials;
 mod error;
@@ -13,6 +14,7 @@ mod records;
 mod states;
 mod unused;
 
+pub(crate) use self::bus::{Bus, Messages, Received};
 pub use self::connection::Fleet;
 pub use self::error::FleetError;
 pub(crate) use self::leases::Taken;

@@ -52,6 +52,19 @@ impl Shutdown {
         self.0.begun.cancel();
     }
 
+    /// Waits until the other hosts of a fleet are to send their requests elsewhere: when it is announced, or, if another process
+    /// joins in place of this one, when it begins.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn leaving(&self) -> impl Future<Output = ()> + use<> {
+        let Self(inner) = self.clone();
+        async move {
+            inner.announced.cancelled().await;
+            if inner.is_replaced.load(Ordering::Relaxed) {
+                inner.begun.cancelled().await;
+            }
+        }
+    }
+
     /// Whether it is announced.
     pub(crate) fn is_announced(&self) -> bool {
         self.0.is_announced.load(Ordering::Relaxed)
@@ -114,6 +127,20 @@ mod tests {
         let shutdown = Shutdown::default();
         shutdown.announce(Duration::from_secs(1));
         assert!(shutdown.turns_clients_away());
+    }
+
+    #[cfg(feature = "fleet")]
+    #[test]
+    fn a_host_that_is_replaced_leaves_its_fleet_later() {
+        let shutdown = Shutdown::default();
+        assert!(shutdown.leaving().now_or_never().is_none());
+        shutdown.announce_replaced(Duration::from_secs(1));
+        assert!(shutdown.leaving().now_or_never().is_none());
+        shutdown.begin();
+        assert!(shutdown.leaving().now_or_never().is_some());
+        let shutdown = Shutdown::default();
+        shutdown.announce(Duration::from_secs(1));
+        assert!(shutdown.leaving().now_or_never().is_some());
     }
 
     #[tokio::test]

@@ -135,7 +135,7 @@ impl<G: Generation> Download<G> {
                     self.exchange.answer().finish();
                     return Poll::Ready(Some(Err(self.incomplete(&message))));
                 }
-                Ok(ReplyEvent::Answer(..)) => {
+                Ok(ReplyEvent::Answer(..) | ReplyEvent::Refused(_)) => {
                     return Poll::Ready(Some(Err(cut("the handler did not finish it"))));
                 }
                 Ok(ReplyEvent::WsMessage(..) | ReplyEvent::WsClose(..) | ReplyEvent::Credit(_)) => {}

@@ -98,6 +98,10 @@ pub async fn http<T: Target, R>(
         }
     };
     let generation = exchange.in_flight().number();
+    if let Ok(ReplyEvent::Refused(problem)) = first {
+        exchange.answer().finish();
+        return Err(problem.taken_by(Taken { generation, times: exchange.answer().times() }));
+    }
     let took = match &first {
         Ok(ReplyEvent::Answer(_, times)) => Some(*times),
         _ => None,

@@ -99,6 +99,41 @@ impl ProblemKind {
         }
     }
 
+    /// The kind with this [slug](Self::slug), and this status where the slug leaves it open.
+    ///
+    /// ```
+    /// use atoll_port::problem::ProblemKind;
+    /// assert_eq!(ProblemKind::from_slug("unknown-app", 404), Some(ProblemKind::UnknownApp));
+    /// assert_eq!(ProblemKind::from_slug("app-error", 422), Some(ProblemKind::AppError(422)));
+    /// assert_eq!(ProblemKind::from_slug("none", 500), None);
+    /// ```
+    pub fn from_slug(slug: &str, status: u16) -> Option<Self> {
+        Some(match slug {
+            "unknown-app" => Self::UnknownApp,
+            "not-found" => Self::NotFound,
+            "unauthorized" => Self::Unauthorized,
+            "forbidden" => Self::Forbidden,
+            "conflict" => Self::Conflict,
+            "method-not-allowed" => Self::MethodNotAllowed,
+            "url-too-long" => Self::UrlTooLong,
+            "headers-too-large" => Self::HeadersTooLarge,
+            "body-too-large" => Self::BodyTooLarge,
+            "bad-request" => Self::BadRequest,
+            "unsupported-media-type" => Self::UnsupportedMediaType,
+            "upgrade-required" => Self::UpgradeRequired,
+            "request-timeout" => Self::RequestTimeout,
+            "app-error" => Self::AppError(status),
+            "app-panicked" => Self::AppPanicked,
+            "bad-gateway" => Self::BadGateway,
+            "rate-limited" => Self::RateLimited,
+            "quota-used-up" => Self::QuotaUsedUp,
+            "overloaded" => Self::Overloaded,
+            "unavailable" => Self::Unavailable,
+            "deadline-exceeded" => Self::DeadlineExceeded,
+            _ => return None,
+        })
+    }
+
     /// A short text that is the same for all problems of the kind.
     pub fn title(self) -> &'static str {
         match self {
@@ -169,6 +204,7 @@ mod tests {
         let kinds: Vec<_> =
             std::iter::successors(Some(ProblemKind::UnknownApp), |kind| after(*kind)).collect();
         for kind in &kinds {
+            assert_eq!(ProblemKind::from_slug(kind.slug(), kind.status()), Some(*kind));
             let status = match kind {
                 ProblemKind::AppError(_) => "400 to 599".to_owned(),
                 kind => kind.status().to_string(),

@@ -59,6 +59,11 @@ impl Problem {
     }
 
     /// The app's own words, if it is the app that failed.
+    pub fn app_error(&self) -> Option<&ErrorObject<'static>> {
+        self.app_error.as_deref()
+    }
+
+    /// The app's own words, if it is the app that failed.
     pub fn into_said(self) -> Option<ErrorObject<'static>> {
         self.app_error.map(|app_error| *app_error)
     }

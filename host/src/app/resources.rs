@@ -51,6 +51,16 @@ pub(crate) struct AppResources {
     pub(crate) in_fleet: Cell<bool>,
 }
 
+/// What of it the handle of an app needs.
+#[derive(Clone, Copy)]
+pub(crate) struct HandleResources<'a> {
+    pub(crate) events: &'a EventBus,
+    pub(crate) usage: &'a Usage,
+    pub(crate) spans: Option<&'a Arc<dyn SpanSink>>,
+    pub(crate) shows_details: bool,
+    pub(crate) in_fleet: bool,
+}
+
 /// Why a host cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
@@ -100,5 +110,16 @@ impl AppResources {
             shows_details,
             in_fleet: Cell::new(false),
         })
+    }
+
+    /// What of it the handle of an app needs.
+    pub(crate) fn of_handle(&self) -> HandleResources<'_> {
+        HandleResources {
+            events: &self.events,
+            usage: &self.usage,
+            spans: self.spans.as_ref(),
+            shows_details: self.shows_details,
+            in_fleet: self.in_fleet.get(),
+        }
     }
 }

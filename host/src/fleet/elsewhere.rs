@@ -68,12 +68,7 @@ mod tests {
     fn other_hosts_take_requests_to_the_apps_that_they_have() {
         let mut failed = with_calls(host("d", "1"), 4);
         failed.apps.insert("app".into(), AppPresence { phase: "failed".into(), ..AppPresence::default() });
-        let hosts = [
-            with_calls(host("a", "1"), 1),
-            with_calls(host("b", "1"), 2),
-            host("c", "1"),
-            failed,
-        ];
+        let hosts = [with_calls(host("a", "1"), 1), with_calls(host("b", "1"), 2), host("c", "1"), failed];
         assert_eq!(names(&hosts, &[]), [("app".to_owned(), vec![2])]);
         let one = begun(None, "1", Wave::All);
         let found = names(&hosts, &[("app", one.clone()), ("other", one.clone())]);

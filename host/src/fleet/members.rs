@@ -103,7 +103,9 @@ mod tests {
         assert_eq!(names(&members), ["early", "late"]);
         members.note_app("a", "early", None);
         assert_eq!(names(&members), ["late"]);
-        let all = |host: &str| BTreeMap::from([(host.to_owned(), HostApps::from([("new".to_owned(), app.clone())]))]);
+        let all = |host: &str| {
+            BTreeMap::from([(host.to_owned(), HostApps::from([("new".to_owned(), app.clone())]))])
+        };
         members.set_apps(all("a"));
         assert_eq!(names(&members), ["new"]);
         members.set_apps(all("b"));

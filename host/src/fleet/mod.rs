@@ -26,21 +26,21 @@ mod settled;
 mod status;
 #[cfg(feature = "fleet")]
 mod task;
-mod unfinished_calls;
 #[cfg(feature = "fleet")]
 mod trust;
+mod unfinished_calls;
 #[cfg(feature = "fleet")]
 mod unused;
 #[cfg(feature = "fleet")]
 mod waves;
 
-pub use self::key_file::KeyFileError;
 #[cfg(feature = "fleet")]
 pub(crate) use self::elsewhere::AppElsewhere;
+pub use self::key_file::KeyFileError;
 #[cfg(feature = "fleet")]
 pub(crate) use self::lease::{Lease, LeaseStep, LeaseView, lease_step, retry, right};
-pub(crate) use self::limits::{ANNOUNCE_PAUSE, CONCURRENT_TASKS, LONGEST_PAUSE, MAX_REASON};
 pub(crate) use self::limits::LIBRARY_WAIT;
+pub(crate) use self::limits::{ANNOUNCE_PAUSE, CONCURRENT_TASKS, LONGEST_PAUSE, MAX_REASON};
 #[cfg(feature = "fleet")]
 pub(crate) use self::limits::{FIRST_PAUSE, LATE_STOP, LEASE_SPREAD, THIRDS};
 pub use self::limits::{HEARTBEAT, MAX_HISTORY, PRESENCE_TTL, UNUSED_AGE};

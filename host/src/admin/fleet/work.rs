@@ -134,7 +134,7 @@ impl Worker {
 
     /// Checks who has signed a version, fetches its files, and serves it as if it had been pushed to this host.
     async fn serve(&self, fleet: &Fleet, app: &str, release: Release) -> Result<(), Failure> {
-        self.membership.check(app, &release)?;
+        self.fleet.check(app, &release)?;
         let Release { library, libraries, entry, note, by, .. } = release;
         for hash in libraries.iter().map(|shared| &shared.hash).chain([&library]) {
             self.fetch(fleet, app, hash).await?;

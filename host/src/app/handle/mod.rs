@@ -17,7 +17,7 @@ use crate::app::lifecycle::Phase;
 use crate::app::moved::Moved;
 use crate::app::quota::QuotaLimit;
 use crate::app::rate_limit::RateLimit;
-use crate::app::resources::AppResources;
+use crate::app::resources::HandleResources;
 use crate::app::traffic::{Traffic, TrafficCell};
 use crate::app::unavailable::Unavailable;
 use crate::config::{AppConfig, Instances, Isolation, Settings};
@@ -78,7 +78,7 @@ impl App {
     pub(crate) fn new(
         config: &AppConfig,
         commands: Commands,
-        shared: &AppResources,
+        shared: HandleResources<'_>,
         beside: Option<Beside>,
     ) -> Self {
         let name: Arc<str> = config.name.as_str().into();
@@ -101,7 +101,7 @@ impl App {
                 |beside| beside.rate_limit.clone(),
             ),
             quota_limit: beside.as_ref().map(|beside| beside.quota_limit.clone()).unwrap_or_default(),
-            spans: shared.spans.clone(),
+            spans: shared.spans.cloned(),
             draining: AtomicUsize::new(0),
             moved: Moved::default(),
             own_logger: AtomicBool::new(false),
@@ -109,7 +109,7 @@ impl App {
             traffic: TrafficCell::default(),
             beside,
             has_left: AtomicBool::new(false),
-            in_fleet: shared.in_fleet.get(),
+            in_fleet: shared.in_fleet,
             lease: Lease::default(),
         }
     }

@@ -63,7 +63,7 @@ pub(crate) fn register(
     let (inputs, queue) = mpsc::unbounded_channel();
     let commands = inputs.clone();
     let commands = Commands::new(move |command| commands.send(Input::Command(command)).is_ok());
-    let app = Arc::new(App::new(config, commands, shared, beside));
+    let app = Arc::new(App::new(config, commands, shared.of_handle(), beside));
     shared.staging.register(&config.name);
     if config.settings.isolation == Isolation::Process {
         let policy = config.settings.sandbox.as_ref().map(SandboxSettings::shape);

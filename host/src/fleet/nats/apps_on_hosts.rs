@@ -64,7 +64,8 @@ impl Fleet {
         &self,
     ) -> Result<impl Stream<Item = Result<AppOnHost, FleetError>> + Unpin + use<>, FleetError> {
         let watch = self.host_apps.watch_all().await;
-        let watch = watch.map_err(|error| FleetError::request("watch the apps of the hosts")(error.into()))?;
+        let watch =
+            watch.map_err(|error| FleetError::request("watch the apps of the hosts")(error.into()))?;
         Ok(watch.filter_map(|entry| future::ready(on_host(entry).transpose())))
     }
 

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::app::command::{Command, Commands};
 use crate::app::handle::App;
+use crate::app::resources::HandleResources;
 use crate::app::unavailable::Unavailable;
 use crate::config::{AppConfig, Config, Entry};
 use crate::fleet::AppElsewhere;
@@ -124,9 +125,15 @@ impl AppsElsewhere {
     fn add(&mut self, name: &str, entry: Option<Entry>) {
         let config = config_of(name, entry.as_ref());
         let commands = Commands::new(take_command);
-        let (events, spans) = (self.events.clone(), self.spans.clone());
-        // The hosts that have it count what it uses.
-        let app = App::new(&config, commands, events, &Usage::default(), spans, false, None);
+        let resources = HandleResources {
+            events: &self.events,
+            // The hosts that have it count what it uses, and take its lease.
+            usage: &Usage::default(),
+            in_fleet: false,
+            spans: self.spans.as_ref(),
+            shows_details: false,
+        };
+        let app = App::new(&config, commands, resources, None);
         self.apps.insert(name.to_owned(), Remote { app: Arc::new(app), config, entry, port: None });
         self.open(name);
     }

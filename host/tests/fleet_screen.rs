@@ -95,6 +95,9 @@ fn the_dashboard_has_a_page_of_the_fleet() {
         browser.until(&format!("{}.length === 4", rows("tbody"))).await;
         browser.says("tbody tr[data-host=b]", &format!("http://{}", b.address())).await;
         browser.says("tbody tr[data-host=b]", "zone=z").await;
+        // The titles are above the rows.
+        let edge = |of: &str| format!("document.querySelector('.fleet {of}').getBoundingClientRect()");
+        browser.until(&format!("{}.bottom <= {}.top", edge("thead"), edge("tbody"))).await;
         browser.says("tbody[data-app=app] .group", "went back").await;
         browser.says("tbody[data-app=app] .group .refused", "`queue` is the operator's to decide").await;
         browser
@@ -109,7 +112,7 @@ fn the_dashboard_has_a_page_of_the_fleet() {
         }
         browser
             .until(&format!(
-                "{}.every((row) => row.innerText.includes('1 of 1'))",
+                "{}.every((row) => row.cells[6].innerText === '1')",
                 rows("tbody:not([data-app])")
             ))
             .await;

@@ -8,12 +8,12 @@ mod support;
 
 use std::path::PathBuf;
 
-use atoll_host::internal::ContentHash;
 use atoll_host::internal::fleet::nats::{Fleet, FleetError};
 use atoll_host::internal::fleet::{Record, Target, Wave};
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{EncodePrivateKey, EncodePublicKey};
+use futures_util::TryStreamExt;
 use nats::operator::Operator;
 use nats::{Nats, status, wait_for_text};
 use nkeys::KeyPair;
@@ -82,17 +82,15 @@ fn hosts_serve_what_a_signer_has_signed_and_nothing_else() {
     assert!(ended.status.success(), "{}{}", ended.stdout, ended.stderr);
     assert_eq!(host.get("/apps/app/").text(), "1");
 
-    let refused = [
+    for (deployment, reason) in [
         (nats.deploy(versioned(2)), "is not signed"),
         (signed(&nats, 2, versioned(2)), "which is none of the `signers` of `fleet` on this host"),
-    ]
-    .map(|(deployment, reason)| {
+    ] {
         let refused = deployment.run();
         assert_eq!(refused.status.code(), Some(4), "{}{}", refused.stdout, refused.stderr);
         contains(&refused.stderr, &["went back: a: ", reason]);
         contains(app(&host)["failure"]["reason"].as_str().unwrap(), &[reason]);
-        refused
-    });
+    }
     assert_eq!(host.get("/apps/app/").text(), "1");
 
     // A rollback needs no key: the signature of the earlier version still counts.
@@ -104,12 +102,14 @@ fn hosts_serve_what_a_signer_has_signed_and_nothing_else() {
     assert_eq!(host.get("/apps/app/").text(), "1");
 
     // Who can write to NATS cannot use the signature for another library.
-    let uploaded = ContentHash::of_file(&refused[0].folder().join("libapp.so")).unwrap();
     let forged = block_on(async {
+        let context = async_nats::jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+        let store = context.get_object_store("atoll-default-libraries").await.unwrap();
+        let stored: Vec<_> = store.list().await.unwrap().try_collect().await.unwrap();
         let fleet = Fleet::connect(&nats.settings()).await?;
         let (record, revision) = fleet.record("app").await?.unwrap();
         let Target::Version(mut release) = record.target.clone() else { panic!("{record:?}") };
-        release.library = uploaded.to_string();
+        release.library = stored.into_iter().find(|object| object.name != release.library).unwrap().name;
         release.version = "f".repeat(12);
         let forged = Record { target: Target::Version(release), wave: Wave::All, ..record };
         fleet.publish("app", &forged, Some(revision)).await
@@ -119,6 +119,41 @@ fn hosts_serve_what_a_signer_has_signed_and_nothing_else() {
         is_listed("the signature of the version ffffffffffff does not match")
     });
     assert_eq!(host.get("/apps/app/").text(), "1");
+}
+
+#[test]
+fn a_library_that_was_changed_in_the_object_store_is_refused() {
+    let Some(program) = program() else { return };
+    let nats = Nats::start(&program);
+    let deployed = signed(&nats, 1, versioned(1)).run();
+    assert!(deployed.status.success(), "{}{}", deployed.stdout, deployed.stderr);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (store, library) = runtime.block_on(async {
+        let fleet = Fleet::connect(&nats.settings()).await.unwrap();
+        let (record, _) = fleet.record("app").await.unwrap().unwrap();
+        let library = record.target.release().unwrap().library.clone();
+        let context = async_nats::jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+        let store = context.get_object_store("atoll-default-libraries").await.unwrap();
+        let info = store.info(&library).await.unwrap();
+        let chunks = format!("$O.atoll-default-libraries.C.{}", info.nuid);
+        let stream = context.get_stream("OBJ_atoll-default-libraries").await.unwrap();
+        stream.purge().filter(&chunks).await.unwrap();
+        for piece in vec![0; info.size].chunks(512 << 10) {
+            context.publish(chunks.clone(), piece.to_vec().into()).await.unwrap().await.unwrap();
+        }
+        (store, library)
+    });
+    let host = trusting_host(&nats, "a");
+    let is_listed = |reason: &str| host.again("ls").arg("--fleet").run().stdout.contains(reason);
+    wait_until("the host refuses it", || {
+        is_listed(&format!("the library {library} in the object store of the fleet is damaged"))
+    });
+    // Another library under its name.
+    runtime.block_on(store.put(&*library, &mut &*versioned(2))).unwrap();
+    let refused = signed(&nats, 1, versioned(1)).run();
+    assert_eq!(refused.status.code(), Some(1), "{}{}", refused.stdout, refused.stderr);
+    contains(&refused.stderr, &[&format!("is damaged: expected hash {library}, found ")]);
+    assert_eq!(host.get("/apps/app/").status, 404);
 }
 
 #[test]

@@ -69,7 +69,7 @@ function hostsTable({ hosts, nowMs }) {
   const row = (host) => h("tr", { "data-host": host.name }, h("th", { scope: "row" }, host.name), cells([
     host.addresses.join(" "), Object.entries(host.labels).map(([name, value]) => `${name}=${value}`).join(" "), host.atoll,
     since(host.started_ms, nowMs), count(host.apps),
-    host.out_of_date > 0 ? marked(`${host.out_of_date} of ${host.apps}`) : NONE,
+    host.out_of_date > 0 ? marked(count(host.out_of_date)) : NONE,
   ]));
   return [table("Hosts", HOST_COLUMNS, h("tbody", {}, hosts.map(row)))];
 }

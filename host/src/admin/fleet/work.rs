@@ -1,6 +1,6 @@
 //! Carrying out what the record of an app asks of this host.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use tokio::io::AsyncReadExt;
@@ -152,9 +152,11 @@ impl Worker {
             return Ok(());
         }
         let (mut object, size) = fleet.library(hash).await?;
-        let failed = |reason: io::Error| FleetError::Request {
-            what: format!("fetch the library {hash}"),
-            reason: reason.into(),
+        let failed = |reason: io::Error| match reason.kind() {
+            ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+                FleetError::Damaged { library: hash.to_owned(), reason }
+            }
+            _ => FleetError::request(format!("fetch the library {hash}"))(reason.into()),
         };
         // What the host has of it from before is not fetched once more, but read over.
         let before = (&mut object).take(status.received);

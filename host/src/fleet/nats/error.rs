@@ -85,15 +85,15 @@ pub enum FleetError {
     /// A library is not in the object store.
     #[error("the library {0} is not in the object store of the fleet; deploy the app again")]
     NoLibrary(String),
-    /// A library in the object store has another content.
+    /// The content of a library in the object store is not what was uploaded.
     #[error(
-        "the library {expected} in the object store of the fleet is damaged: its content has the hash {found}"
+        "the library {library} in the object store of the fleet is damaged: {reason}; remove it there, and deploy the app again"
     )]
     Damaged {
         /// Its name.
-        expected: String,
-        /// The hash of its content.
-        found: String,
+        library: String,
+        /// The error of the client.
+        reason: io::Error,
     },
     /// Leases would last too long or not long enough.
     #[error(
@@ -131,7 +131,7 @@ pub enum FleetError {
 
 impl FleetError {
     /// A request that failed.
-    pub(super) fn request(
+    pub(crate) fn request(
         what: impl Into<String>,
     ) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> Self {
         let what = what.into();

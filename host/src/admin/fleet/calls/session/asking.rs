@@ -35,8 +35,8 @@ impl Session {
         let parts = Parts { context: &context, ..parts };
         let known = self.known.borrow();
         let mut hosts = known.get(&**port.app()).map(|app| app.hosts.clone()).unwrap_or_default();
-        let gone = self.gone.borrow();
-        hosts.retain(|host| !gone.contains(host));
+        let (gone, leaving) = (self.gone.borrow(), self.leaving.borrow());
+        hosts.retain(|host| !gone.contains(host) && !leaving.contains(host));
         fastrand::shuffle(&mut hosts);
         let (is_safe, app) = (is_safe(parts.text), port.app().clone());
         let (mut requests, mut peers) = (self.requests.borrow_mut(), self.peers.borrow_mut());

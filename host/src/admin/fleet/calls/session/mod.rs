@@ -58,8 +58,10 @@ pub(super) struct Session {
     apps: Rc<RefCell<AppsElsewhere>>,
     /// What other hosts have.
     known: RefCell<BTreeMap<String, AppElsewhere>>,
-    /// The instances that take no more requests.
+    /// The instances that were gone when they were asked last.
     gone: RefCell<HashSet<Instance>>,
+    /// The instances that take no more requests.
+    leaving: RefCell<HashSet<Instance>>,
     is_leaving: Cell<bool>,
     /// As long as requests may come.
     unfinished: RefCell<Option<UnfinishedCall>>,
@@ -99,6 +101,7 @@ impl Session {
             apps,
             known: RefCell::default(),
             gone: RefCell::default(),
+            leaving: RefCell::default(),
             is_leaving: Cell::new(false),
         }
     }
@@ -160,6 +163,8 @@ impl Session {
                 _ = read.tick() => {
                     has_changed = false;
                     self.known.replace(self.fleet.elsewhere());
+                    // One that was only silent may be there again.
+                    self.gone.borrow_mut().clear();
                     self.look();
                 }
                 () = &mut shutdown, if !self.is_leaving.get() => {
@@ -234,7 +239,7 @@ impl Session {
             }
             Kind::Ping => self.send_to(frame.sender, self.control(Kind::Pong)),
             Kind::Pong => {}
-            Kind::Leaving => drop(self.gone.borrow_mut().insert(frame.sender)),
+            Kind::Leaving => drop(self.leaving.borrow_mut().insert(frame.sender)),
         }
     }
 

@@ -87,7 +87,8 @@ fn http_of_any_kind_reaches_an_app_on_another_host() {
     rpc.as_object_mut()
         .unwrap()
         .extend(json!({ "server_timing": true, "app_header": true }).as_object().unwrap().clone());
-    let b = host(&nats, "b", json!([rpc, app("streams", "streams"), app("mirror", "axum-app")]));
+    let limited = json!({ "name": "limited", "path": library("rpc"), "rate": 1 });
+    let b = host(&nats, "b", json!([rpc, limited, app("streams", "streams"), app("mirror", "axum-app")]));
     let a = host(&nats, "a", json!([]));
     wait_for_status(&a, "/apps/rpc/empty", 204);
 
@@ -117,6 +118,11 @@ fn http_of_any_kind_reaches_an_app_on_another_host() {
     a.get("/apps/rpc/panic").problem(500, "app-panicked");
     b.wait_for_log(&["this handler panics"]);
     a.get("/apps/streams/ws").problem(426, "app-error");
+    // The host that has the app admits requests to it.
+    wait_for_status(&a, "/apps/limited/empty", 204);
+    let limited = (0..20).map(|_| a.get("/apps/limited/empty")).find(|reply| reply.status != 204).unwrap();
+    limited.problem(429, "rate-limited");
+    assert!(limited.header("retry-after").is_some(), "{limited:?}");
     let unknown = a.get("/apps/stream/").problem(404, "unknown-app");
     assert!(unknown["detail"].as_str().unwrap().contains("Did you mean `streams`?"), "{unknown}");
 
@@ -127,6 +133,28 @@ fn http_of_any_kind_reaches_an_app_on_another_host() {
     let mut answer = String::new();
     mirrored.read_to_string(&mut answer).unwrap();
     assert!(answer.ends_with("\r\n\r\n3\r\none\r\n0\r\nx-late: 1\r\n\r\n"), "{answer}");
+}
+
+#[test]
+fn what_does_not_fit_into_a_message_of_nats_is_sent_in_several() {
+    let Some(program) = program() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("nats.conf");
+    std::fs::write(&config, "max_payload: 4096\n").unwrap();
+    let nats = Nats::start_with(&program, &["-c", &config.display().to_string()]);
+    let _b = host(&nats, "b", json!([app("rpc", "rpc"), app("streams", "streams")]));
+    let a = host(&nats, "a", json!([]));
+    wait_for_status(&a, "/apps/streams/open", 200);
+    let body = bytes(1 << 20);
+    assert!(echoed(&a, "/apps/streams/echo", &body) == body);
+    assert_eq!(a.get("/apps/rpc/whole?size=60000").body.len(), 60_000);
+    let large = json!(["x".repeat(300_000)]);
+    assert_eq!(call(&a, "rpc", "echo", large.clone())["result"], large);
+    let long = a.call(&Call::get("/apps/rpc/seen/x").header("x-long", "y".repeat(10_000))).json();
+    assert_eq!(long["headers"]["x-long"].as_str().unwrap().len(), 10_000);
+    let mut socket = open(&a, "/apps/streams/ws");
+    socket.send(Message::binary(bytes(100_000))).unwrap();
+    assert!(socket.read().unwrap() == Message::binary(bytes(100_000)));
 }
 
 #[test]

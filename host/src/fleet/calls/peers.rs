@@ -20,11 +20,10 @@ struct Peer {
 }
 
 impl Peers {
-    /// Takes note of an exchange with an instance of which something has just come.
+    /// Takes note of an exchange with an instance. If it is the first one, something has to come of the instance from now on.
     pub(crate) fn begin(&mut self, peer: Instance, now: Instant) {
         let peer = self.0.entry(peer).or_insert(Peer { exchanges: 0, heard: now, pinged: now });
         peer.exchanges += 1;
-        peer.heard = now;
     }
 
     /// Takes note that an exchange has ended.
@@ -80,8 +79,11 @@ mod tests {
         assert_eq!(peers.take_due(begun + PING_INTERVAL), [peer]);
         assert_eq!(peers.take_due(begun + PING_INTERVAL), []);
         peers.hear(peer, begun + PING_INTERVAL);
+        // That it is asked once more is no sign of it.
+        peers.begin(peer, begun + PEER_TIMEOUT);
         assert_eq!(peers.silent(begun + PEER_TIMEOUT), []);
         assert_eq!(peers.silent(begun + PING_INTERVAL + PEER_TIMEOUT), [peer]);
+        peers.end(peer);
         peers.end(peer);
         assert!(!peers.is_empty());
         peers.end(peer);

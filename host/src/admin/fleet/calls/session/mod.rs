@@ -1,30 +1,28 @@
 //! The calls over one connection to NATS, on the thread that has it.
 
+mod asking;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use atoll_plugin::protocol::{Head, Incoming, method};
-use atoll_port::{Item, Port, buffer};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::elsewhere::AppsElsewhere;
-use super::outbox::{Outbound, Outbox};
-use super::reply::Reply;
-use super::served::{Key, Served};
+use crate::admin::fleet::calls::elsewhere::AppsElsewhere;
+use crate::admin::fleet::calls::outbox::{Outbound, Outbox};
+use crate::admin::fleet::calls::reply::Reply;
+use crate::admin::fleet::calls::served::{Key, Served};
 use crate::admin::state::State;
 use crate::app::handle::App;
 use crate::fleet::call_limits::{LEAVE_DELAY, MAX_FRAME};
 use crate::fleet::calls::{
-    Context, Effect, ExchangeId, Frame, FrameWriter, Instance, Kind, Parts, Peers, Reply as ReplySubject,
-    Requests, Sent, Subjects,
+    Context, ExchangeId, Frame, FrameWriter, Instance, Kind, Peers, Reply as ReplySubject, Requests, Sent,
+    Subjects,
 };
 use crate::fleet::nats::{Bus, FleetError, Messages, Received};
 use crate::fleet::{AppElsewhere, HEARTBEAT, Membership, UnfinishedCall};
@@ -60,8 +58,10 @@ pub(super) struct Session {
     apps: Rc<RefCell<AppsElsewhere>>,
     /// What other hosts have.
     known: RefCell<BTreeMap<String, AppElsewhere>>,
-    /// The instances that take no more requests.
+    /// The instances that were gone when they were asked last.
     gone: RefCell<HashSet<Instance>>,
+    /// The instances that take no more requests.
+    leaving: RefCell<HashSet<Instance>>,
     is_leaving: Cell<bool>,
     /// As long as requests may come.
     unfinished: RefCell<Option<UnfinishedCall>>,
@@ -101,6 +101,7 @@ impl Session {
             apps,
             known: RefCell::default(),
             gone: RefCell::default(),
+            leaving: RefCell::default(),
             is_leaving: Cell::new(false),
         }
     }
@@ -121,8 +122,9 @@ impl Session {
     ) {
         let mut shutdown = std::pin::pin!(shutdown);
         let (mut tick, mut look, mut read) = (interval(TICK), interval(LOOK), interval(HEARTBEAT));
-        [&mut tick, &mut look, &mut read]
-            .map(|interval| interval.set_missed_tick_behavior(MissedTickBehavior::Delay));
+        for interval in [&mut tick, &mut look, &mut read] {
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
         let (mut changes, mut has_changed) = (self.fleet.changes(), false);
         loop {
             let Inputs { own_messages, messages_to_all, outbound, has_ended, has_sent } = &mut inputs;
@@ -161,6 +163,8 @@ impl Session {
                 _ = read.tick() => {
                     has_changed = false;
                     self.known.replace(self.fleet.elsewhere());
+                    // One that was only silent may be there again.
+                    self.gone.borrow_mut().clear();
                     self.look();
                 }
                 () = &mut shutdown, if !self.is_leaving.get() => {
@@ -235,7 +239,7 @@ impl Session {
             }
             Kind::Ping => self.send_to(frame.sender, self.control(Kind::Pong)),
             Kind::Pong => {}
-            Kind::Leaving => drop(self.gone.borrow_mut().insert(frame.sender)),
+            Kind::Leaving => drop(self.leaving.borrow_mut().insert(frame.sender)),
         }
     }
 
@@ -263,75 +267,7 @@ impl Session {
         Some(app.traffic().and_then(|traffic| traffic.of_nobody().cloned()).unwrap_or(app))
     }
 
-    /// Sends what a port has for another host.
-    fn send(&self, Sent { port: number, item }: Sent) {
-        let Some(port) = self.apps.borrow().port(number) else { return };
-        let request = match &item {
-            Item::Request(id, ..) => Some(*id),
-            Item::Notification(_) | Item::Answer(_) | Item::Wake => None,
-        };
-        let Some(mut message) = port.hand_out(item) else { return };
-        let buffer = message.transfer.take(0).unwrap_or_default();
-        let parts = Parts { text: &message.json, buffer: &buffer, ..Parts::default() };
-        let effects = match request {
-            Some(request) => self.ask(&port, ExchangeId { port: number, request }, parts),
-            None => self.note(number, parts),
-        };
-        self.carry_out(effects);
-    }
-
-    fn ask(&self, port: &Port, exchange: ExchangeId, parts: Parts<'_>) -> Vec<Effect> {
-        let Some(context) = port.context_of(exchange.request) else { return Vec::new() };
-        let context = atoll_port::to_json(&Context::new(port.app(), &context));
-        let parts = Parts { context: &context, ..parts };
-        let known = self.known.borrow();
-        let mut hosts = known.get(&**port.app()).map(|app| app.hosts.clone()).unwrap_or_default();
-        let gone = self.gone.borrow();
-        hosts.retain(|host| !gone.contains(host));
-        fastrand::shuffle(&mut hosts);
-        let (is_safe, app) = (is_safe(parts.text), port.app().clone());
-        let (mut requests, mut peers) = (self.requests.borrow_mut(), self.peers.borrow_mut());
-        vec![requests.begin(exchange, (app, hosts), is_safe, parts, &mut peers, Instant::now())]
-    }
-
-    /// Sends a notification about a request.
-    fn note(&self, port: u32, parts: Parts<'_>) -> Vec<Effect> {
-        let Some((method, request)) = about(parts.text) else { return Vec::new() };
-        let exchange = ExchangeId { port, request };
-        let (mut requests, mut peers) = (self.requests.borrow_mut(), self.peers.borrow_mut());
-        if method == method::CANCEL {
-            requests.cancel(exchange, &mut peers)
-        } else {
-            requests.send(exchange, parts, &mut peers)
-        }
-    }
-
-    fn carry_out(&self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Ask(peer, exchange, frame) => {
-                    let reply = self.subjects.reply(ReplySubject::Request(exchange));
-                    self.outbox.send(self.subjects.instance(peer), Some(reply), frame);
-                }
-                Effect::Send(peer, frame) => self.send_to(peer, frame),
-                Effect::Deliver(exchange, message) => {
-                    let Some(port) = self.apps.borrow().port(exchange.port) else { continue };
-                    let buffer = buffer::from_bytes(message.buffer);
-                    port.accept(atoll_port::message(Vec::from(message.text), vec![buffer]));
-                }
-                Effect::Fail(exchange, problem) => {
-                    let Some(port) = self.apps.borrow().port(exchange.port) else { continue };
-                    port.fail(exchange.request, problem);
-                }
-            }
-        }
-    }
-
-    fn send_to(&self, peer: Instance, frame: Bytes) {
-        let reply = self.subjects.reply(ReplySubject::Peer(peer));
-        self.outbox.send(self.subjects.instance(peer), Some(reply), frame);
-    }
-
+    /// A frame of no exchange.
     fn control(&self, kind: Kind) -> Bytes {
         FrameWriter::control(self.own, NONE, kind, b"")
     }
@@ -381,52 +317,5 @@ impl Session {
             sleep(LEAVE_DELAY).await;
             unfinished.into_iter().for_each(|unfinished| outbox.put(Outbound::Finished(unfinished)));
         });
-    }
-}
-
-/// Whether a request may be carried out twice (RFC 9110, section 9.2.1).
-fn is_safe(text: &[u8]) -> bool {
-    let Some(Head::Call { method: b"http", params, .. }) = Head::of(text) else { return false };
-    ["GET", "HEAD", "OPTIONS"]
-        .iter()
-        .any(|method| params.starts_with(format!(r#"{{"method":"{method}""#).as_bytes()))
-}
-
-/// The method of a notification, and the request that it is about.
-fn about(text: &[u8]) -> Option<(String, u64)> {
-    #[derive(Deserialize)]
-    struct Params {
-        id: u64,
-    }
-    let Incoming { method, params, .. } = serde_json::from_slice(text).ok()?;
-    let Params { id } = serde_json::from_str(params.map_or("null", RawValue::get)).ok()?;
-    Some((method?.into_owned(), id))
-}
-
-#[cfg(test)]
-mod tests {
-    use atoll_plugin::protocol::HttpRequest;
-
-    use super::*;
-
-    #[test]
-    fn only_safe_methods_are_safe() {
-        for (method, expected) in
-            [("GET", true), ("HEAD", true), ("OPTIONS", true), ("GETS", false), ("POST", false)]
-        {
-            let text = format!(r#"{{"method":"{method}","path":"/"}}"#);
-            let request = HttpRequest::parse(&text, &[]).unwrap();
-            assert_eq!(is_safe(&request.message(3).json), expected, "{method}");
-        }
-        assert!(!is_safe(br#"{"jsonrpc":"2.0","id":1,"method":"add","params":{"method":"GET"}}"#));
-        assert!(!is_safe(b""));
-    }
-
-    #[test]
-    fn a_notification_is_about_one_request() {
-        let cancel = br#"{"jsonrpc":"2.0","method":"cancel","params":{"id":7}}"#;
-        assert_eq!(about(cancel), Some(("cancel".to_owned(), 7)));
-        assert_eq!(about(br#"{"jsonrpc":"2.0","method":"stop","params":null}"#), None);
-        assert_eq!(about(b"{"), None);
     }
 }

@@ -4,6 +4,8 @@
 
 mod installed;
 mod nats;
+#[path = "nats/operator.rs"]
+mod operator;
 mod support;
 
 use std::path::PathBuf;
@@ -14,9 +16,9 @@ use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{EncodePrivateKey, EncodePublicKey};
 use futures_util::TryStreamExt;
-use nats::operator::Operator;
 use nats::{Nats, status, wait_for_text};
 use nkeys::KeyPair;
+use operator::Operator;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair as TlsKey,
 };

@@ -356,7 +356,7 @@ pub(super) mod tests {
             "wave": { "hosts": ["a"] }, "changed_ms": 1, "new": {}
         }"#;
         let record: Record = serde_json::from_str(text).unwrap();
-        assert_eq!((id(record.wanted("a")), record.wanted("b")), (Some("1"), None));
+        assert_eq!((of(&record, "a"), record.wanted("b", &Labels::new())), (Some("1"), Wanted::Same));
         assert_eq!(record.target.release().unwrap().entry["queue"], 7);
         let removed = r#"{ "target": { "removed": { "by": "ann", "at_ms": 1, "new": 1 } }, "wave": "all", "changed_ms": 1 }"#;
         assert!(matches!(serde_json::from_str::<Record>(removed).unwrap().target, Target::Removed(_)));

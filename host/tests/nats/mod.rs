@@ -2,8 +2,6 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-pub(crate) mod operator;
-
 use std::path::{Path, PathBuf};
 
 use atoll_host::config::FleetSettings;

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use schemars::{Schema, json_schema};
 
 use super::app::{NAME, absolute, is_app_name};
+use super::labels;
 use super::node::Node;
 
 /// What is expected as the fleet of a file.
@@ -19,17 +20,10 @@ const URL_EXPECTED: &str =
     "the URL of a NATS server such as \"nats://10.0.0.5:4222\" or \"tls://nats.example.com\"";
 const URLS_EXPECTED: &str = r#"a list of URLs such as ["nats://10.0.0.5:4222"]"#;
 const TLS_EXPECTED: &str = r#"an object of files such as { "ca": "ca.pem" }"#;
-const LABELS_EXPECTED: &str = r#"an object of texts such as { "zone": "a" }"#;
 const FILE_EXPECTED: &str = "the path of a file";
 
 /// The longest name of a fleet, in bytes.
 const MAX_NAME: usize = 64;
-
-/// The most labels of a host.
-pub(crate) const MAX_LABELS: usize = 32;
-
-/// The longest label, in bytes: its name, or its value.
-pub(crate) const MAX_LABEL: usize = 256;
 
 /// The hosts that share apps through NATS, and how this one is one of them.
 ///
@@ -169,7 +163,7 @@ pub(super) fn read(node: &Node<'_>, base_dir: &Path) -> Option<FleetSettings> {
         }
         Some(FleetTls { ca, certificate: cert.zip(key) })
     });
-    let labels = fields.optional("labels", read_labels);
+    let labels = fields.optional("labels", labels::read);
     let host = fields.optional("host", |node| node.text(HOST_EXPECTED, is_app_name));
     fields.finish();
     Some(FleetSettings {
@@ -191,36 +185,9 @@ fn read_urls(node: &Node<'_>) -> Option<Vec<NatsUrl>> {
     urls.iter().map(|node| node.text(URL_EXPECTED, is_url)?.parse().ok()).collect()
 }
 
-pub(super) fn read_labels(node: &Node<'_>) -> Option<BTreeMap<String, String>> {
-    let fields = node.object(LABELS_EXPECTED)?;
-    if fields.len() > MAX_LABELS {
-        return node.expected(format_args!("at most {MAX_LABELS} labels"));
-    }
-    let is_label = |text: &str| !text.is_empty() && text.len() <= MAX_LABEL;
-    let expected = format!("a text of 1 to {MAX_LABEL} bytes");
-    let mut labels = BTreeMap::new();
-    for (name, key, node) in fields.each() {
-        if !is_label(name) {
-            node.report_key(key, &format!("expected {expected} as the name of a label"));
-        }
-        labels.insert(name.to_owned(), node.text(&expected, is_label)?);
-    }
-    Some(labels)
-}
-
 fn is_fleet_name(text: &str) -> bool {
     (1..=MAX_NAME).contains(&text.len())
         && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))
-}
-
-/// The schema of labels.
-pub(super) fn labels_schema() -> Schema {
-    json_schema!({
-        "type": "object",
-        "maxProperties": MAX_LABELS,
-        "propertyNames": { "minLength": 1, "maxLength": MAX_LABEL },
-        "additionalProperties": { "type": "string", "minLength": 1, "maxLength": MAX_LABEL },
-    })
 }
 
 fn described(mut schema: Schema, description: &str) -> Schema {
@@ -260,7 +227,7 @@ pub(super) fn schema() -> Schema {
                 "dependentRequired": { "cert": ["key"], "key": ["cert"] },
                 "additionalProperties": false,
             },
-            "labels": described(labels_schema(), "What tells this host from others, such as its zone: the setting `on` of apps chooses hosts by it, and `atoll ls --fleet` shows it."),
+            "labels": described(labels::schema(), "What tells this host from others, such as its zone: the setting `on` of apps chooses hosts by it, and `atoll ls --fleet` shows it."),
             "host": {
                 "description": "The name of this host in the fleet. By default the name of the machine.",
                 "type": "string",
@@ -277,7 +244,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, MAX_LABEL, MAX_LABELS};
 
     fn parse(fleet: Value) -> Result<FleetSettings, Vec<String>> {
         let text = json!({ "fleet": fleet, "apps": [] }).to_string();

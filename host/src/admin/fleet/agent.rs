@@ -11,7 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::leases::Leases;
+use super::lease_book::LeaseBook;
 use super::report::{Report, shortened};
 use super::work::{Outcome, Worker};
 use crate::admin::state::State;
@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(250);
 pub(super) struct Agent {
     fleet: Membership,
     worker: Worker,
-    leases: Leases,
+    leases: Rc<LeaseBook>,
     report: Report,
     /// The records that were seen last, with their revisions.
     records: HashMap<String, (Record, u64)>,
@@ -50,7 +50,7 @@ impl Agent {
     pub(super) fn new(fleet: Membership, state: State, deployer: Arc<Deployer>) -> Self {
         let report = Report::new(fleet.clone(), state.clone(), deployer.clone());
         let instance = report.instance().to_owned();
-        let leases = Leases::new(fleet.clone(), state.clone(), deployer.clone(), instance);
+        let leases = LeaseBook::new(fleet.clone(), state.clone(), deployer.clone(), instance);
         Self {
             worker: Worker { state, deployer, fleet: fleet.clone(), leases: leases.clone() },
             leases,
@@ -65,8 +65,8 @@ impl Agent {
         }
     }
 
-    /// The leases of this host.
-    pub(super) fn leases(&self) -> Leases {
+    /// What this host knows of leases.
+    pub(super) fn leases(&self) -> Rc<LeaseBook> {
         self.leases.clone()
     }
 

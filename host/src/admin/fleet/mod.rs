@@ -6,6 +6,8 @@ pub(super) mod api;
 #[cfg(feature = "fleet")]
 mod candidacy;
 #[cfg(feature = "fleet")]
+mod lease_book;
+#[cfg(feature = "fleet")]
 mod leases;
 #[cfg(feature = "fleet")]
 mod report;

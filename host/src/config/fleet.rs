@@ -9,6 +9,7 @@ use std::str::FromStr;
 use schemars::{Schema, json_schema};
 
 use super::app::{NAME, absolute, is_app_name};
+use super::labels;
 use super::node::Node;
 
 /// What is expected as the fleet of a file.
@@ -20,7 +21,6 @@ const URL_EXPECTED: &str =
     "the URL of a NATS server such as \"nats://10.0.0.5:4222\" or \"tls://nats.example.com\"";
 const URLS_EXPECTED: &str = r#"a list of URLs such as ["nats://10.0.0.5:4222"]"#;
 const TLS_EXPECTED: &str = r#"an object of files such as { "ca": "ca.pem" }"#;
-const LABELS_EXPECTED: &str = r#"an object of texts such as { "zone": "a" }"#;
 const SIGNERS_EXPECTED: &str = r#"a list of PEM files with public keys such as ["ann.pem"]"#;
 const FILE_EXPECTED: &str = "the path of a file";
 
@@ -30,14 +30,8 @@ const MAX_NAME: usize = 64;
 /// The most files with the keys of signers.
 pub(crate) const MAX_SIGNERS: usize = 64;
 
-/// The most labels of a host.
-pub(crate) const MAX_LABELS: usize = 32;
-
 /// How many copies NATS can keep of a bucket.
 const REPLICAS: RangeInclusive<u64> = 1..=5;
-
-/// The longest label, in bytes: its name, or its value.
-pub(crate) const MAX_LABEL: usize = 256;
 
 /// The hosts that share apps through NATS, and how this one is one of them.
 ///
@@ -191,7 +185,7 @@ pub(super) fn read(node: &Node<'_>, base_dir: &Path) -> Option<FleetSettings> {
     });
     let replicas = fields.optional("replicas", |node| node.whole(&REPLICAS, "copies", ""));
     let signers = fields.optional("signers", |node| read_signers(node, file));
-    let labels = fields.optional("labels", read_labels);
+    let labels = fields.optional("labels", labels::read);
     let host = fields.optional("host", |node| node.text(HOST_EXPECTED, is_app_name));
     fields.finish();
     if has_both {
@@ -231,36 +225,9 @@ fn read_signers(node: &Node<'_>, file: impl Fn(&Node<'_>) -> Option<PathBuf>) ->
     files.iter().map(file).collect()
 }
 
-pub(super) fn read_labels(node: &Node<'_>) -> Option<BTreeMap<String, String>> {
-    let fields = node.object(LABELS_EXPECTED)?;
-    if fields.len() > MAX_LABELS {
-        return node.expected(format_args!("at most {MAX_LABELS} labels"));
-    }
-    let is_label = |text: &str| !text.is_empty() && text.len() <= MAX_LABEL;
-    let expected = format!("a text of 1 to {MAX_LABEL} bytes");
-    let mut labels = BTreeMap::new();
-    for (name, key, node) in fields.each() {
-        if !is_label(name) {
-            node.report_key(key, &format!("expected {expected} as the name of a label"));
-        }
-        labels.insert(name.to_owned(), node.text(&expected, is_label)?);
-    }
-    Some(labels)
-}
-
 fn is_fleet_name(text: &str) -> bool {
     (1..=MAX_NAME).contains(&text.len())
         && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))
-}
-
-/// The schema of labels.
-pub(super) fn labels_schema() -> Schema {
-    json_schema!({
-        "type": "object",
-        "maxProperties": MAX_LABELS,
-        "propertyNames": { "minLength": 1, "maxLength": MAX_LABEL },
-        "additionalProperties": { "type": "string", "minLength": 1, "maxLength": MAX_LABEL },
-    })
 }
 
 fn described(mut schema: Schema, description: &str) -> Schema {
@@ -315,7 +282,7 @@ pub(super) fn schema() -> Schema {
                 "maxItems": MAX_SIGNERS,
                 "items": { "type": "string", "minLength": 1 },
             },
-            "labels": described(labels_schema(), "What tells this host from others, such as its zone: the setting `on` of apps chooses hosts by it, and `atoll ls --fleet` shows it."),
+            "labels": described(labels::schema(), "What tells this host from others, such as its zone: the setting `on` of apps chooses hosts by it, and `atoll ls --fleet` shows it."),
             "host": {
                 "description": "The name of this host in the fleet. By default the name of the machine.",
                 "type": "string",
@@ -333,7 +300,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, MAX_LABEL, MAX_LABELS};
 
     fn parse(fleet: Value) -> Result<FleetSettings, Vec<String>> {
         let text = json!({ "fleet": fleet, "apps": [] }).to_string();

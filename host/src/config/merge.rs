@@ -4,8 +4,9 @@ use super::{
     build, cors,
     env_value::EnvValue,
     fields::Fields,
-    fleet, instances,
+    instances,
     isolation::Isolation,
+    labels,
     node::Node,
     on_fault::OnFault,
     reload_mode::ReloadMode,
@@ -128,7 +129,7 @@ pub(super) fn overlay(base: &Settings, fields: &mut Fields<'_>) -> Settings {
             .unwrap_or(base.runtime),
         keep: fields.optional("keep", |node| node.whole(&settings::KEEP, "", "")).unwrap_or(base.keep),
         preflight: fields.optional("preflight", Node::boolean).unwrap_or(base.preflight),
-        on: fields.optional("on", fleet::read_labels).unwrap_or_else(|| base.on.clone()),
+        on: fields.optional("on", labels::read).unwrap_or_else(|| base.on.clone()),
         instances: fields.optional("instances", instances::read).unwrap_or(base.instances),
         sandbox: fields
             .optional("sandbox", |node| node.or_null(sandbox::read))

@@ -6,9 +6,9 @@ use super::build::{self, BuildSettings};
 use super::byte_size;
 use super::cors::{self, CorsSettings};
 use super::env_value::{self, EnvValue};
-use super::fleet;
 use super::instances::{self, Instances};
 use super::isolation::Isolation;
+use super::labels;
 use super::on_fault::OnFault;
 use super::ranges::MAX;
 pub(super) use super::ranges::{ANY_TIME, BODY_LIMIT, HEAP_SOFT_LIMIT, SOME_BYTES, SOME_TIME, STACK_SIZE};
@@ -83,7 +83,7 @@ fn folder_schema(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn labels_schema(_: &mut SchemaGenerator) -> Schema {
-    fleet::labels_schema()
+    labels::schema()
 }
 
 fn absolute_folder_schema(_: &mut SchemaGenerator) -> Schema {

@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::calls::{Calls, Connected};
-use super::leases::Leases;
+use super::lease_book::LeaseBook;
 use super::report::{Report, shortened};
 use super::work::{Outcome, Worker};
 use crate::admin::state::State;
@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(250);
 pub(super) struct Agent {
     fleet: Membership,
     worker: Worker,
-    leases: Leases,
+    leases: Rc<LeaseBook>,
     report: Report,
     calls: Calls,
     /// The calls over this connection.
@@ -65,7 +65,7 @@ impl Agent {
     pub(super) fn new(fleet: Membership, state: State, deployer: Arc<Deployer>) -> Self {
         let report = Report::new(fleet.clone(), state.clone(), deployer.clone());
         let instance = report.instance().to_owned();
-        let leases = Leases::new(fleet.clone(), state.clone(), deployer.clone(), instance);
+        let leases = LeaseBook::new(fleet.clone(), state.clone(), deployer.clone(), instance);
         Self {
             worker: Worker { state: state.clone(), deployer, fleet: fleet.clone(), leases: leases.clone() },
             leases,
@@ -83,8 +83,8 @@ impl Agent {
         }
     }
 
-    /// The leases of this host.
-    pub(super) fn leases(&self) -> Leases {
+    /// What this host knows of leases.
+    pub(super) fn leases(&self) -> Rc<LeaseBook> {
         self.leases.clone()
     }
 

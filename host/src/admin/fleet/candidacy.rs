@@ -9,7 +9,7 @@ use actix_web::rt::task::JoinHandle;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
-use super::leases::{LOOK, Link, Shared};
+use super::lease_book::{LeaseBook, Link};
 use super::take_up::take_up;
 use crate::app::handle::App;
 use crate::app::lease::clock;
@@ -20,9 +20,12 @@ use crate::observe::entries::LeaseEntry;
 use crate::observe::events::EventKind;
 use crate::observe::unix_time::now_ms;
 
+/// How often a host looks for apps that need a lease, and for changes of them.
+pub(super) const LOOK: Duration = Duration::from_millis(250);
+
 /// What a host does about the lease of an app.
 pub(super) struct Candidacy {
-    shared: Rc<Shared>,
+    book: Rc<LeaseBook>,
     app: Arc<App>,
     held: Option<Held>,
     /// When it has last tried to write the lease.
@@ -57,9 +60,9 @@ impl Held {
 }
 
 impl Candidacy {
-    pub(super) fn new(shared: Rc<Shared>, app: Arc<App>) -> Self {
+    pub(super) fn new(book: Rc<LeaseBook>, app: Arc<App>) -> Self {
         Self {
-            shared,
+            book,
             app,
             held: None,
             tried: None,
@@ -71,12 +74,12 @@ impl Candidacy {
 
     /// Takes and renews the lease, and runs the app meanwhile, until the app needs none any more.
     pub(super) async fn run(mut self) {
-        let mut changed = self.shared.changed.subscribe();
+        let mut changed = self.book.changed.subscribe();
         loop {
-            self.app.lease().set_holder(self.shared.holder(self.app.name()).as_deref());
+            self.app.lease().set_holder(self.book.holder(self.app.name()).as_deref());
             let now = clock();
             match lease_step(&self.view(), now) {
-                LeaseStep::Wait(_) if self.held.is_none() && !self.shared.has(&self.app) => return,
+                LeaseStep::Wait(_) if self.held.is_none() && !self.book.has(&self.app) => return,
                 LeaseStep::Wait(until) => {
                     let left = until.map_or(LOOK, |until| until.saturating_sub(now).min(LOOK));
                     tokio::select! {
@@ -94,28 +97,28 @@ impl Candidacy {
     }
 
     fn view(&self) -> LeaseView {
-        let link = self.shared.link();
+        let link = self.book.link();
         let held = self.held.as_ref();
         let ttl = held.map(|held| held.ttl).or(link.as_ref().map(|link| link.ttl)).unwrap_or_default();
         let is_off = matches!(self.app.phase(), Phase::Disabled | Phase::Closing);
         let spread = (ttl / LEASE_SPREAD).mul_f64(self.spread);
         LeaseView {
-            wants: self.shared.has(&self.app) && !is_off && self.shared.may_take(self.app.name()),
+            wants: self.book.has(&self.app) && !is_off && self.book.may_take(self.app.name()),
             is_connected: link.is_some(),
             ttl,
             held: held.map(|held| held.sent),
             free_from: link
-                .map_or(Duration::ZERO, |link| self.shared.free_from(self.app.name(), &link) + spread),
+                .map_or(Duration::ZERO, |link| self.book.free_from(self.app.name(), &link) + spread),
             tried: self.tried,
         }
     }
 
     /// Takes the lease if no other process has it, and starts the app.
     async fn take(&mut self) {
-        let Some(Link { fleet, ttl, .. }) = self.shared.link() else { return };
+        let Some(Link { fleet, ttl, .. }) = self.book.link() else { return };
         let (app, sent) = (self.app.name().clone(), clock());
         (self.tried, self.spread) = (Some(sent), fastrand::f64());
-        let lease = self.shared.own_lease(now_ms());
+        let lease = self.book.own_lease(now_ms());
         let revision = match timeout(ttl / THIRDS, fleet.take_lease(&app, &lease)).await {
             Ok(Ok(Taken::Own(revision))) => revision,
             Ok(Ok(Taken::Other)) => return,
@@ -126,12 +129,12 @@ impl Candidacy {
         if clock() >= held.right() {
             return;
         }
-        self.shared.set_held(&app, true);
+        self.book.set_held(&app, true);
         self.app.lease().hold(held.right());
         self.held = Some(held);
         self.report("this host has its lease, and runs it".to_owned());
         self.start = Some(actix_web::rt::spawn(take_up(
-            self.shared.clone(),
+            self.book.clone(),
             self.app.clone(),
             self.has_state.clone(),
             retry(ttl),
@@ -140,7 +143,7 @@ impl Candidacy {
 
     /// Writes the lease again.
     async fn renew(&mut self) {
-        let (Some(link), Some(held)) = (self.shared.link(), &mut self.held) else { return };
+        let (Some(link), Some(held)) = (self.book.link(), &mut self.held) else { return };
         let (app, sent) = (self.app.name(), clock());
         self.tried = Some(sent);
         let limit = held.right().saturating_sub(sent).min(held.ttl / THIRDS);
@@ -171,7 +174,7 @@ impl Candidacy {
             "this host does not have its lease any more, and stops it within {limit:?}: {why}"
         ));
         self.app.stand_by(limit).await;
-        self.shared.set_held(self.app.name(), false);
+        self.book.set_held(self.app.name(), false);
     }
 
     /// Stops the app, hands its state over and gives the lease back.
@@ -179,13 +182,13 @@ impl Candidacy {
         self.end_start();
         let Some(held) = self.held.take() else { return };
         let app = self.app.name().clone();
-        if self.shared.is_registered(&self.app) && !self.app.needs_lease() {
+        if self.book.is_registered(&self.app) && !self.app.needs_lease() {
             // It runs on every host.
             self.app.lease().give_up();
             self.give_back(held, None).await;
         } else {
             let (is_registered, was_serving) =
-                (self.shared.is_registered(&self.app), self.app.serving().is_some());
+                (self.book.is_registered(&self.app), self.app.serving().is_some());
             let limit = held.right().saturating_sub(clock()).min(self.app.settings().start_timeout());
             let states = match is_registered {
                 // It includes the wait for requests.
@@ -200,20 +203,20 @@ impl Candidacy {
             }
             self.give_back(held, state).await;
         }
-        self.shared.set_held(&app, false);
+        self.book.set_held(&app, false);
     }
 
     async fn saved(&self, workers: Vec<Value>) -> SavedState {
-        let known = self.shared.deployer.known(self.app.name()).await;
+        let known = self.book.deployer.known(self.app.name()).await;
         let version = known.ok().and_then(|known| known.current);
-        SavedState { host: self.shared.own_lease(0).host, version, at_ms: now_ms(), workers }
+        SavedState { host: self.book.own_lease(0).host, version, at_ms: now_ms(), workers }
     }
 
     /// Deletes the lease, after it has left the state for the next host.
     async fn give_back(&self, held: Held, state: Option<SavedState>) {
         let app = self.app.name();
         let lost = if state.is_some() { "; its state is lost" } else { "" };
-        let Some(Link { fleet, ttl, .. }) = self.shared.link() else {
+        let Some(Link { fleet, ttl, .. }) = self.book.link() else {
             return self
                 .report(format!("this host stops it, and cannot give its lease back without NATS{lost}"));
         };
@@ -252,7 +255,7 @@ impl Candidacy {
     }
 
     async fn forget_state(&self) {
-        let Some(link) = self.shared.link() else { return };
+        let Some(link) = self.book.link() else { return };
         if let Err(error) = link.fleet.delete_state(self.app.name()).await {
             log::warn!("{}: its state stays in NATS: {error}", self.app.name());
         }

@@ -8,6 +8,8 @@ mod calls;
 #[cfg(feature = "fleet")]
 mod candidacy;
 #[cfg(feature = "fleet")]
+mod lease_book;
+#[cfg(feature = "fleet")]
 mod leases;
 #[cfg(feature = "fleet")]
 mod report;

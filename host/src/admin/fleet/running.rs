@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::agent::Agent;
+use super::leases::keep;
 use crate::admin::state::State;
 use crate::admin::versions::Deployer;
 use crate::fleet::Membership;
@@ -43,7 +44,7 @@ impl RunningAgent {
             runtime.block_on(async {
                 let mut agent = Agent::new(fleet, state, deployer);
                 let leases = agent.leases();
-                actix_web::rt::spawn(leases.clone().run());
+                actix_web::rt::spawn(keep(leases.clone()));
                 ends.run_until_cancelled(agent.run()).await;
                 leases.leave().await;
                 drop(ended);

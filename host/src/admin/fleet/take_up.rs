@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::leases::Shared;
+use super::lease_book::LeaseBook;
 use crate::app::handle::App;
 use crate::fleet::nats::{FleetError, SavedState};
 
 /// Starts an app with the state that another host has left for it, and deletes that when the app serves.
-pub(super) async fn take_up(shared: Rc<Shared>, app: Arc<App>, has_state: Rc<Cell<bool>>, pause: Duration) {
+pub(super) async fn take_up(book: Rc<LeaseBook>, app: Arc<App>, has_state: Rc<Cell<bool>>, pause: Duration) {
     let name = app.name();
     let mut logged = None;
     let state = loop {
-        if let Some(link) = shared.link() {
+        if let Some(link) = book.link() {
             match link.fleet.state(name).await {
                 Ok(state) => break state,
                 Err(error @ FleetError::Value { .. }) => {
@@ -46,7 +46,7 @@ pub(super) async fn take_up(shared: Rc<Shared>, app: Arc<App>, has_state: Rc<Cel
             sleep(pause).await;
             continue;
         }
-        let Some(link) = shared.link() else {
+        let Some(link) = book.link() else {
             sleep(pause).await;
             continue;
         };

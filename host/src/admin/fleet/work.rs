@@ -1,11 +1,12 @@
 //! Carrying out what the record of an app asks of this host.
 
 use std::io::{self, ErrorKind};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::io::AsyncReadExt;
 
-use super::leases::Leases;
+use super::lease_book::LeaseBook;
 use super::report::shortened;
 use crate::admin::state::State;
 use crate::admin::versions::{Deployer, NewAppVersion};
@@ -20,7 +21,7 @@ pub(super) struct Worker {
     pub(super) state: State,
     pub(super) deployer: Arc<Deployer>,
     pub(super) fleet: Membership,
-    pub(super) leases: Leases,
+    pub(super) leases: Rc<LeaseBook>,
 }
 
 /// What came of a record.

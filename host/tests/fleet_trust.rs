@@ -77,7 +77,8 @@ fn hosts_serve_what_a_signer_has_signed_and_nothing_else() {
     wait_until("the host refuses it", || {
         is_listed("is not signed, and this host serves signed versions only")
     });
-    assert_eq!(host.get("/apps/app/").status, 404);
+    // The fleet has it, and no host does.
+    assert_eq!(host.get("/apps/app/").status, 503);
 
     // It is the same version, with a signature.
     let ended = signed(&nats, 1, versioned(1)).run();
@@ -155,7 +156,8 @@ fn a_library_that_was_changed_in_the_object_store_is_refused() {
     let refused = signed(&nats, 1, versioned(1)).run();
     assert_eq!(refused.status.code(), Some(1), "{}{}", refused.stdout, refused.stderr);
     contains(&refused.stderr, &[&format!("is damaged: expected hash {library}, found ")]);
-    assert_eq!(host.get("/apps/app/").status, 404);
+    // The fleet has it, and no host does.
+    assert_eq!(host.get("/apps/app/").status, 503);
 }
 
 #[test]
@@ -370,5 +372,6 @@ fn each_role_may_do_its_part_and_no_more() {
     contains(&reason, &["$KV.atoll-prod-apps.app.app"]);
     let removed = launch("deployer", 1, &["remove", "app", "--fleet"]).run();
     assert!(removed.status.success(), "{}{}", removed.stdout, removed.stderr);
-    assert_eq!(host.get("/apps/app/").status, 404);
+    // The fleet has it, and no host does.
+    assert_eq!(host.get("/apps/app/").status, 503);
 }

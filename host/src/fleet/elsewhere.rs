@@ -33,17 +33,19 @@ pub(super) fn elsewhere(
     }
     let is_removed =
         |name: &String| records.get(name).is_some_and(|record| matches!(record.target, Target::Removed(_)));
-    for host in hosts.iter().filter(|host| host.host != own) {
-        let Some(instance) = host.calls.as_deref().and_then(Instance::parse) else { continue };
-        if host.apps_left_out {
-            // It may have any of them, and does not take what it has not.
-            apps.values_mut().for_each(|app| app.hosts.push(instance));
-        }
+    let others = hosts.iter().filter(|host| host.host != own);
+    let others = others.filter_map(|host| Some((host, Instance::parse(host.calls.as_deref()?)?)));
+    let others: Vec<_> = others.collect();
+    for (host, instance) in &others {
         // Hosts that have not removed an app yet are about to.
         let taken = host.apps.iter().filter(|(name, app)| app.takes_calls() && !is_removed(name));
         for (name, _) in taken {
-            apps.entry(name.clone()).or_default().hosts.push(instance);
+            apps.entry(name.clone()).or_default().hosts.push(*instance);
         }
+    }
+    // They may have any of these, and do not take what they have not.
+    for (_, instance) in others.iter().filter(|(host, _)| host.apps_left_out) {
+        apps.values_mut().for_each(|app| app.hosts.push(*instance));
     }
     apps
 }
@@ -79,7 +81,7 @@ mod tests {
             failed,
             Presence { apps: BTreeMap::new(), apps_left_out: true, ..with_calls(host("e", ""), 5) },
         ];
-        assert_eq!(names(&hosts, &[]), [("app".to_owned(), vec![2])]);
+        assert_eq!(names(&hosts, &[]), [("app".to_owned(), vec![2, 5])]);
         let one = begun(None, "1", Wave::All);
         let found = names(&hosts, &[("app", one.clone()), ("other", one.clone())]);
         assert_eq!(found, [("app".to_owned(), vec![2, 5]), ("other".to_owned(), vec![5])]);

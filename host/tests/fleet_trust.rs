@@ -372,6 +372,5 @@ fn each_role_may_do_its_part_and_no_more() {
     contains(&reason, &["$KV.atoll-prod-apps.app.app"]);
     let removed = launch("deployer", 1, &["remove", "app", "--fleet"]).run();
     assert!(removed.status.success(), "{}{}", removed.stdout, removed.stderr);
-    // The fleet has it, and no host does.
-    assert_eq!(host.get("/apps/app/").status, 503);
+    assert_eq!(host.get("/apps/app/").status, 404);
 }

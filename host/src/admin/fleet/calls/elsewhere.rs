@@ -18,7 +18,7 @@ use crate::app::command::{Command, Commands};
 use crate::app::handle::App;
 use crate::app::resources::HandleResources;
 use crate::app::unavailable::Unavailable;
-use crate::config::{AppConfig, Config, Entry};
+use crate::config::{AppConfig, Config, ConfigError, Entry};
 use crate::fleet::AppElsewhere;
 use crate::fleet::call_limits::MAX_WAITING;
 use crate::fleet::calls::{Sent, ToFleet};
@@ -102,18 +102,18 @@ impl AppsElsewhere {
         self.apps.retain(|name, _| wanted.contains_key(name));
         let mut has_changed = self.apps.len() != count;
         for (name, app) in wanted {
+            if self.apps.get(name).is_some_and(|remote| remote.entry == app.entry) {
+                continue;
+            }
+            // A name that no app can have is in no path.
+            let Some(config) = config_of(name, app.entry.as_ref(), &self.registry) else { continue };
+            has_changed = true;
             match self.apps.get_mut(name) {
-                Some(remote) if remote.entry == app.entry => {}
                 Some(remote) => {
-                    has_changed = true;
-                    remote.config = config_of(name, app.entry.as_ref());
-                    remote.entry.clone_from(&app.entry);
-                    remote.app.set_settings(remote.config.settings.clone());
+                    remote.app.set_settings(config.settings.clone());
+                    (remote.config, remote.entry) = (config, app.entry.clone());
                 }
-                None => {
-                    has_changed = true;
-                    self.add(name, app.entry.clone());
-                }
+                None => self.add(name, config, app.entry.clone()),
             }
         }
         if has_changed {
@@ -122,8 +122,7 @@ impl AppsElsewhere {
         }
     }
 
-    fn add(&mut self, name: &str, entry: Option<Entry>) {
-        let config = config_of(name, entry.as_ref());
+    fn add(&mut self, name: &str, config: AppConfig, entry: Option<Entry>) {
         let commands = Commands::new(take_command);
         let resources = HandleResources {
             events: &self.events,
@@ -171,29 +170,35 @@ impl AppsElsewhere {
     }
 }
 
-/// The settings with which this host takes the requests to an app of others: those of its record in the fleet, or the usual ones.
-/// What the hosts that have the app apply is left out.
-fn config_of(name: &str, entry: Option<&Entry>) -> AppConfig {
-    let parse = |entry: Entry| {
-        let mut app = entry;
-        app.insert("name".to_owned(), name.into());
-        app.insert("path".to_owned(), "elsewhere.so".into());
-        let text = json!({ "apps": [Value::Object(app)] }).to_string();
-        let config = Config::parse(&text, Path::new("/"), "the fleet's record of the app")?;
-        Ok::<_, crate::config::ConfigError>(config.apps.into_iter().next())
+/// The settings with which this host takes the requests to an app of others: its own, if the app is registered here, or those of the
+/// record in the fleet, or the usual ones. What the hosts that have the app apply is left out. `None`: no app can have this name.
+fn config_of(name: &str, entry: Option<&Entry>, registry: &Registry) -> Option<AppConfig> {
+    let in_fleet = || {
+        let config = in_fleet(name, entry.cloned().unwrap_or_default());
+        config.or_else(|error| {
+            let usual = in_fleet(name, Entry::new())?;
+            log::warn!("{name}: its requests are sent to other hosts with the usual settings: {error}");
+            Ok::<_, ConfigError>(usual)
+        })
     };
-    let parsed = parse(entry.cloned().unwrap_or_default()).unwrap_or_else(|error| {
-        log::warn!("{name}: its requests are sent to other hosts with the usual settings: {error}");
-        None
-    });
-    let mut config = match parsed {
+    let mut config = match registry.config(name) {
         Some(config) => config,
-        None => parse(Entry::new()).ok().flatten().expect("an app of the fleet has a name"),
+        None => in_fleet().ok().flatten()?,
     };
     let settings = &mut config.settings;
     (settings.rate, settings.max_concurrency) = (None, None);
     (settings.server_timing, settings.app_header) = (false, false);
-    config
+    Some(config)
+}
+
+/// What an entry of the fleet's record of an app means.
+fn in_fleet(name: &str, entry: Entry) -> Result<Option<AppConfig>, ConfigError> {
+    let mut app = entry;
+    app.insert("name".to_owned(), name.into());
+    app.insert("path".to_owned(), "elsewhere.so".into());
+    let text = json!({ "apps": [Value::Object(app)] }).to_string();
+    let config = Config::parse(&text, Path::new("/"), "the fleet's record of the app")?;
+    Ok(config.apps.into_iter().next())
 }
 
 /// Without a connection, the app cannot be reached. It is no one's to start or to stop here.
@@ -252,7 +257,7 @@ mod tests {
         let record = json!({
             "deadline_ms": 700, "route": { "path_prefix": "/shop" }, "rate": 5, "max_concurrency": 2, "server_timing": true, "app_header": true
         });
-        let config = config_of("shop", Some(&entry(record)));
+        let config = config_of("shop", Some(&entry(record)), &Registry::default()).unwrap();
         assert_eq!((config.settings.deadline_ms, config.routes.len()), (700, 1));
         assert_eq!((config.settings.rate, config.settings.max_concurrency), (None, None));
         assert!(!config.settings.server_timing && !config.settings.app_header);
@@ -260,7 +265,8 @@ mod tests {
 
     #[test]
     fn a_record_of_another_version_of_atoll_is_no_reason_to_lose_the_app() {
-        let usual = config_of("shop", None);
-        assert_eq!(config_of("shop", Some(&entry(json!({ "new_setting": 1 })))), usual);
+        let usual = config_of("shop", None, &Registry::default());
+        assert!(usual.is_some() && config_of("no/name", None, &Registry::default()).is_none());
+        assert_eq!(config_of("shop", Some(&entry(json!({ "new_setting": 1 }))), &Registry::default()), usual);
     }
 }

@@ -12,16 +12,19 @@ use atoll_port::CallContext;
 use atoll_port::exchange::{self, websocket};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use tokio::sync::mpsc;
 
 use super::body::RemoteBody;
 use super::credit::Credit;
 use super::inbound::Receivers;
 use super::reply::Reply;
-use super::websocket::Client;
+use super::websocket::{Client, close};
 use crate::app::handle::App;
 use crate::dispatch::admission;
-use crate::dispatch::exchange::{BodySource, Download, RequestBody, ResponseBody, WHOLE_LIMIT, pace};
-use crate::dispatch::problem::Problem;
+use crate::dispatch::exchange::{
+    BodySource, Download, Exchange, RequestBody, ResponseBody, WHOLE_LIMIT, pace,
+};
+use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::http::about;
 use crate::observe::entries::FailureEntry;
 use crate::observe::unix_time::now_ms;
@@ -61,12 +64,15 @@ pub(super) async fn serve(
     }
 }
 
+/// The code of a WebSocket that was closed as usual (RFC 6455, section 7.4.1).
+const NORMAL: u16 = 1000;
+
 /// What follows the head of a response.
 enum Rest {
     Nothing,
     Bytes(Bytes, Rc<Credit>),
     Stream(Download, Rc<Credit>),
-    WebSocket(crate::dispatch::exchange::Exchange, Receivers),
+    WebSocket(Exchange, Receivers),
 }
 
 async fn send(
@@ -79,7 +85,7 @@ async fn send(
     let metrics = app.metrics();
     let names_websocket = |header: &Header<'_>| header.0 == "upgrade" && header.1 == "websocket";
     let is_handshake = request.headers.iter().any(names_websocket);
-    let (_, none) = tokio::sync::mpsc::unbounded_channel();
+    let (_, none) = mpsc::unbounded_channel();
     let parts = std::mem::replace(&mut receivers.body, none);
     let mut source: Option<BodySource> =
         Some(Box::pin(RemoteBody::new(parts, reply.clone(), metrics.clone())));
@@ -137,7 +143,7 @@ async fn send(
 fn write(head: &HttpResponse<'_>, reply: &Reply, buffer: &[u8], last: bool) -> Result<(), Problem> {
     reply.message(&head.message(reply.id()), buffer, last).map_err(|error| {
         let detail = format!("The response has {error}.");
-        Problem::new(crate::dispatch::problem::ProblemKind::BadGateway, detail)
+        Problem::new(ProblemKind::BadGateway, detail)
     })
 }
 
@@ -165,7 +171,7 @@ impl Rest {
                 let client = Client::new(receivers, reply.clone(), app.metrics().clone());
                 websocket::serve(client, exchange).await;
                 if !reply.is_over() {
-                    super::websocket::close(reply, 1000, "");
+                    close(reply, NORMAL, "");
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_local};
 
-use super::inbound::Inbound;
+use super::inbound::{Inbound, Receivers};
 use super::outbox::{Outbound, Outbox};
 use super::reply::Reply;
 use super::task;
@@ -44,7 +44,7 @@ struct Open {
 #[derive(Debug)]
 enum Stage {
     /// Its message is not complete.
-    Incomplete(super::inbound::Receivers),
+    Incomplete(Receivers),
     Running(JoinHandle<()>),
 }
 

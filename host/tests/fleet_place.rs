@@ -191,10 +191,12 @@ fn an_app_runs_on_one_host_at_a_time_and_its_state_travels_with_it() {
     assert_eq!(first.post("/apps/app/", "").json()["count"], before + 1);
 
     // A host that stops hands it over with its state.
+    let begun = Instant::now();
     let ended = first.stop();
     assert!(ended.status.success(), "{}", ended.stderr);
     contains(&ended.stderr, &["hands its lease and its state over"]);
     let second = holder(&hosts);
+    println!("another host runs it {:?} after its holder got SIGTERM", begun.elapsed());
     assert_eq!(count(&hosts[second]), Some(before + 1));
     hosts[second].wait_for_log(&[&format!("app: starts with the state that it had on {name}")]);
     assert_eq!(hosts[second].post("/apps/app/", "").json()["count"], before + 2);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::rt::task::JoinHandle;
+use log::Level;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
@@ -132,7 +133,7 @@ impl Candidacy {
         self.book.set_held(&app, true);
         self.app.lease().hold(held.right());
         self.held = Some(held);
-        self.report("this host has its lease, and runs it".to_owned());
+        self.report(Level::Info, "this host has its lease, and runs it");
         self.start = Some(actix_web::rt::spawn(take_up(
             self.book.clone(),
             self.app.clone(),
@@ -170,9 +171,10 @@ impl Candidacy {
         self.end_start();
         let Some(held) = self.held.take() else { return };
         let limit = held.stop_limit();
-        self.report(format!(
-            "this host does not have its lease any more, and stops it within {limit:?}: {why}"
-        ));
+        self.report(
+            Level::Warn,
+            format!("this host does not have its lease any more, and stops it within {limit:?}: {why}"),
+        );
         self.app.stand_by(limit).await;
         self.book.set_held(self.app.name(), false);
     }
@@ -217,36 +219,40 @@ impl Candidacy {
         let app = self.app.name();
         let lost = if state.is_some() { "; its state is lost" } else { "" };
         let Some(Link { fleet, ttl, .. }) = self.book.link() else {
-            return self
-                .report(format!("this host stops it, and cannot give its lease back without NATS{lost}"));
+            return self.report(
+                Level::Warn,
+                format!("this host has stopped it, and cannot give its lease back without NATS{lost}"),
+            );
         };
         let hand_over = async {
-            let mut revision = held.revision;
+            let (mut revision, mut leaves_state) = (held.revision, false);
             if let Some(state) = &state {
                 // There is as much time as a lease lasts.
                 match fleet.renew_lease(app, &held.lease, revision).await? {
                     Taken::Own(renewed) => revision = renewed,
-                    Taken::Other => return Ok(false),
+                    Taken::Other => return Ok((false, false)),
                 }
-                if let Err(error) = fleet.put_state(app, state).await {
-                    log::warn!("{app}: its state is lost: {error}");
+                match fleet.put_state(app, state).await {
+                    Ok(()) => leaves_state = true,
+                    Err(error) => log::warn!("{app}: its state is lost: {error}"),
                 }
             }
             let is_given_back = fleet.delete_lease(app, &held.lease.instance, revision).await?;
-            if !is_given_back && state.is_some() {
+            if !is_given_back && leaves_state {
                 // Another host runs it already, without this.
                 fleet.delete_state(app).await?;
             }
-            Ok::<_, FleetError>(is_given_back)
+            Ok::<_, FleetError>((is_given_back, leaves_state))
         };
         match timeout(ttl, hand_over).await {
-            Ok(Ok(true)) if state.is_some() => {
-                self.report("this host has stopped it, and hands its lease and its state over".to_owned());
+            Ok(Ok((true, true))) => {
+                self.report(Level::Info, "this host has stopped it, and hands its lease and its state over");
             }
-            Ok(Ok(true)) => self.report("this host gives its lease back".to_owned()),
-            Ok(Ok(false)) => {
-                self.report(format!("this host has stopped it, and another one has its lease already{lost}"));
-            }
+            Ok(Ok((true, false))) => self.report(Level::Info, "this host gives its lease back"),
+            Ok(Ok((false, _))) => self.report(
+                Level::Warn,
+                format!("this host has stopped it, and another one has its lease already{lost}"),
+            ),
             Ok(Err(error)) => log::warn!("{app}: cannot give its lease back, so that it runs out: {error}"),
             Err(_elapsed) => {
                 log::warn!("{app}: cannot give its lease back, so that it runs out: NATS does not answer");
@@ -266,8 +272,9 @@ impl Candidacy {
     }
 
     /// Logs what happens to the lease, and tells those who follow the app's events.
-    fn report(&self, what: String) {
-        log::info!("{}: {what}", self.app.name());
+    fn report(&self, level: Level, what: impl Into<String>) {
+        let what = what.into();
+        log::log!(level, "{}: {what}", self.app.name());
         self.app.app_log().tell(|| EventKind::Lease(LeaseEntry { at_ms: now_ms(), what }));
     }
 }

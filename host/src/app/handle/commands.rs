@@ -146,11 +146,14 @@ impl App {
     }
 
     /// The states of its workers, which takes no longer than this; empty if they have none, or nothing serves. It takes no more
-    /// requests.
+    /// requests, and is to stop then.
     pub(crate) async fn save(&self, limit: Duration) -> Vec<Value> {
         self.lease.give_up();
         match self.serving() {
-            Some(generation) if generation.saves() => save_state(&generation, limit).await,
+            Some(generation) if generation.saves() => {
+                generation.retire();
+                save_state(&generation, limit).await
+            }
             _ => Vec::new(),
         }
     }

@@ -190,8 +190,8 @@ impl Supervisor {
                     let _ = begun.send(());
                     tokio::select! {
                         _ = released => {}
-                        // It is not replaced while it runs.
-                        _ = self.app.lease().ends() => {}
+                        // One that is to stop soon is stopped first.
+                        _ = self.app.lease().ends(), if !self.lifecycle.stands_by() => {}
                     }
                 }
                 Wake::Input(Some(input)) => {

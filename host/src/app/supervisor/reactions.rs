@@ -6,8 +6,6 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::input::Input;
-#[cfg(feature = "fleet")]
-use super::waiters::answer;
 use super::{Supervisor, policy};
 use crate::app::command::{Command, Reload};
 use crate::app::lifecycle::{Event, Number, Phase};
@@ -77,14 +75,15 @@ impl Supervisor {
             }
             #[cfg(feature = "fleet")]
             Command::StandBy(done) => {
-                self.waiters.stops.push(done);
                 self.handed.clear();
                 if self.app.stands_by() {
+                    self.waiters.stops.push(done);
                     self.event(Event::StandBy);
                 } else {
                     // Its settings have changed meanwhile, and it runs on every host.
                     self.app.lease().stop_within(None);
-                    answer(&mut self.waiters.stops, &());
+                    // A host that has left its fleet does not wait.
+                    let _ = done.send(());
                 }
             }
             #[cfg(feature = "fleet")]
@@ -142,7 +141,8 @@ impl Supervisor {
         self.event(Event::Configured(policy(&config.settings)));
     }
 
-    /// Has the app stand by if it may not run here, or run if it stands by and may.
+    /// Has the app stand by if it may not run here, or run if it needs no lease any more. One that has its lease waits until it
+    /// is taken up.
     pub(super) fn place(&mut self) {
         let settings = self.app.settings();
         let has_place = !settings.on.is_empty() || settings.instances == Instances::One;
@@ -150,13 +150,11 @@ impl Supervisor {
             let name = self.app.name();
             log::info!("{name}: `on` and `instances` have no effect, because this host is in no fleet");
         }
-        match (self.app.stands_by(), self.lifecycle.stands_by()) {
-            (true, false) => self.event(Event::StandBy),
-            (false, true) => {
-                self.app.lease().stop_within(None);
-                self.event(Event::Freed);
-            }
-            _ => {}
+        if self.app.stands_by() && !self.lifecycle.stands_by() {
+            self.event(Event::StandBy);
+        } else if !self.app.needs_lease() && self.lifecycle.stands_by() {
+            self.app.lease().stop_within(None);
+            self.event(Event::Freed);
         }
     }
 

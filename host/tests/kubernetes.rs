@@ -1,7 +1,5 @@
 //! The manifest for Kubernetes is one.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
-
 mod installed;
 mod support;
 

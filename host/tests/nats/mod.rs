@@ -1,6 +1,7 @@
 //! A NATS server with JetStream, and the hosts of a fleet on it.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::path::{Path, PathBuf};
 

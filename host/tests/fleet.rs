@@ -103,6 +103,13 @@ fn a_deployment_reaches_all_hosts_also_one_that_joins_later_and_a_removal_as_wel
     let back = succeeded(a.again("rollback").args(["app", "--fleet"]).run());
     contains(&back, &["is on 3 hosts"]);
     assert_eq!(c.get("/apps/app/").text(), "1");
+
+    // Nobody waits for a host that has stopped in order.
+    c.stop();
+    contains(&nats.deployed(versioned(3)).stdout, &["is on 2 hosts"]);
+    let shown = status(&a);
+    let names: Vec<_> = shown["hosts"].as_array().unwrap().iter().map(|host| &host["name"]).collect();
+    assert_eq!(names, ["a", "b"]);
 }
 
 #[test]

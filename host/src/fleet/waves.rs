@@ -52,6 +52,8 @@ pub enum Waiting {
 pub struct Progress<'a> {
     /// The hosts of the wave that were there before.
     pub expected: &'a BTreeSet<String>,
+    /// The hosts that have left in order, and are not waited for.
+    pub left: &'a BTreeSet<String>,
     /// For how long the hosts were watched. One that was not heard of for [`PRESENCE_TTL`] has left.
     pub watched: Duration,
     /// How long ago the wave began.
@@ -123,7 +125,8 @@ pub fn next(
         Wave::All => &[][..],
         Wave::Hosts(names) => names,
     };
-    let is_absent = |name: &&String| hosts.iter().all(|host| host.host != **name);
+    let is_absent =
+        |name: &&String| hosts.iter().all(|host| host.host != **name) && !progress.left.contains(*name);
     for absent in progress.expected.iter().chain(named).filter(is_absent) {
         if progress.watched >= PRESENCE_TTL {
             return Step::GoBack { host: absent.clone(), reason: "the host has left the fleet".to_owned() };
@@ -210,7 +213,13 @@ pub(super) mod tests {
         let hosts: Vec<_> = hosts.iter().collect();
         let passed = Duration::from_secs(seconds);
         let expected = ["a".to_owned()].into();
-        let progress = Progress { expected: &expected, watched: PRESENCE_TTL, waited: passed, held: passed };
+        let progress = Progress {
+            expected: &expected,
+            left: &BTreeSet::new(),
+            watched: PRESENCE_TTL,
+            waited: passed,
+            held: passed,
+        };
         next("app", (&record, &release("2"), 7), &hosts, &strategy, &progress)
     }
 
@@ -240,7 +249,13 @@ pub(super) mod tests {
         let step = |wave: Wave, hosts: &[&Presence]| {
             let record = Record::begin(Some(&begun(None, "1", Wave::All)), "app", two.clone(), wave);
             let (none, passed) = (BTreeSet::new(), Duration::from_secs(9));
-            let progress = Progress { expected: &none, watched: PRESENCE_TTL, waited: passed, held: passed };
+            let progress = Progress {
+                expected: &none,
+                left: &none,
+                watched: PRESENCE_TTL,
+                waited: passed,
+                held: passed,
+            };
             next("app", (&record.unwrap().unwrap(), &two, 7), hosts, &STRATEGY, &progress)
         };
         assert_eq!(step(wave(&["b"]), &seen[..2]), Step::Extend(Wave::All));
@@ -322,12 +337,21 @@ pub(super) mod tests {
         let none = BTreeSet::new();
         let just_begun = Progress {
             expected: &none,
+            left: &none,
             watched: PRESENCE_TTL - Duration::from_secs(1),
             waited: Duration::ZERO,
             held: Duration::from_secs(9),
         };
-        let step = |progress| next("app", (&record, &release("2"), 1), &[], &STRATEGY, progress);
+        let step =
+            |progress: &Progress<'_>| next("app", (&record, &release("2"), 1), &[], &STRATEGY, progress);
         assert_eq!(step(&just_begun), Step::Wait(Waiting::Serving(vec!["a".into()])));
         assert!(matches!(step(&Progress { watched: PRESENCE_TTL, ..just_begun }), Step::GoBack { .. }));
+        let left = BTreeSet::from(["a".to_owned()]);
+        let in_order = Progress { left: &left, watched: PRESENCE_TTL, ..just_begun };
+        assert_eq!(
+            step(&in_order),
+            Step::Extend(Wave::All),
+            "nobody waits for a host that has left in order"
+        );
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct Agent {
     refused: HashMap<String, RefusedVersion>,
     /// The revision of the last record that was seen over this connection.
     seen: u64,
+    /// The revision of the presence of this host over this connection.
+    announced: Option<u64>,
     /// Whether something happened to a record that the host has not reported yet. Someone who deploys waits for that.
     is_news: bool,
     waiting: VecDeque<String>,
@@ -77,6 +79,7 @@ impl Agent {
             handled: HashMap::new(),
             refused: HashMap::new(),
             seen: 0,
+            announced: None,
             is_news: false,
             waiting: VecDeque::new(),
             busy: HashSet::new(),
@@ -122,10 +125,19 @@ impl Agent {
     /// Does its part until the connection is lost.
     async fn session(&mut self, fleet: &Fleet) -> FleetError {
         let followed = self.follow(fleet).await;
-        self.connected = None;
+        (self.connected, self.announced) = (None, None);
         match followed {
             Ok(()) => FleetError::Lost,
             Err(error) => error,
+        }
+    }
+
+    /// Reports that this host leaves the fleet, so that nobody waits for it.
+    pub(super) async fn leave(&self) {
+        let (Some(revision), Some(link)) = (self.announced, self.leases.link()) else { return };
+        if let Err(error) = link.fleet.withdraw(self.fleet.host(), revision).await {
+            // Another process with this name may have reported itself; else the presence expires.
+            log::debug!("the presence of this host in the fleet stays: {error}");
         }
     }
 
@@ -296,6 +308,7 @@ impl Agent {
         }
         let revision = fleet.announce(&presence).await?;
         announced.presence = Some((presence, Instant::now(), revision));
+        self.announced = Some(revision);
         Ok(())
     }
 

@@ -47,6 +47,7 @@ impl RunningAgent {
                 actix_web::rt::spawn(keep(leases.clone()));
                 ends.run_until_cancelled(agent.run()).await;
                 leases.leave().await;
+                agent.leave().await;
                 drop(ended);
                 agent.finish().await;
             });

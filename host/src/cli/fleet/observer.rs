@@ -29,6 +29,8 @@ pub(super) struct Observer<'a> {
     members: Members,
     /// The hosts that were seen in the wave of the record.
     pub(super) expected: BTreeSet<String>,
+    /// The hosts that have left in order.
+    pub(super) left: BTreeSet<String>,
     watching: Instant,
     /// What was written last, until it is known whether NATS has it.
     pending: Option<Record>,
@@ -53,6 +55,7 @@ impl<'a> Observer<'a> {
             revision,
             members: Members::default(),
             expected: BTreeSet::new(),
+            left: BTreeSet::new(),
             watching: Instant::now(),
             pending: None,
         }
@@ -149,7 +152,10 @@ impl<'a> Observer<'a> {
                     Ok(seen) => {
                         match seen.value {
                             Some(presence) => self.note(&fleet, presence).await?,
-                            None => self.members.remove(&seen.name),
+                            None => {
+                                self.members.remove(&seen.name);
+                                self.left.insert(seen.name);
+                            }
                         }
                         *failures = 0;
                     }
@@ -165,6 +171,7 @@ impl<'a> Observer<'a> {
 impl Observer<'_> {
     /// Takes note of a host, with what it has of the app.
     async fn note(&mut self, fleet: &Fleet, presence: Presence) -> Result<(), FleetError> {
+        self.left.remove(&presence.host);
         note_with_app(&mut self.members, fleet, presence, self.app).await
     }
 

@@ -119,6 +119,7 @@ async fn drive(
         }
         let progress = Progress {
             expected: &seen.expected,
+            left: &seen.left,
             watched: seen.watched(),
             waited: began.elapsed(),
             held: held_since.map_or(Duration::ZERO, |since| since.elapsed()),

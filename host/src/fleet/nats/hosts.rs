@@ -23,6 +23,18 @@ impl Fleet {
         .await
     }
 
+    /// Removes the presence of a host that leaves in order, if it was written last with this revision.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub(crate) async fn withdraw(&self, host: &str, revision: u64) -> Result<(), FleetError> {
+        self.permitted(async {
+            let removed = self.hosts.delete_expect_revision(Kind::Host.key(host), Some(revision)).await;
+            removed.map_err(|error| FleetError::request("remove the presence of this host")(error.into()))
+        })
+        .await
+    }
+
     /// The presences that are there, without apps.
     ///
     /// # Errors

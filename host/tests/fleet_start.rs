@@ -26,10 +26,14 @@ fn script(page: &str) -> String {
         let waiting = format!("until {} | {joined}; do sleep 0.1; done\n", command.trim_end());
         script = script.replace(command, &waiting);
     }
+    // In two steps, as a free port may have one of the page in it.
+    for port in PORTS {
+        assert!(script.contains(port), "{port}");
+        script = script.replace(port, &format!("<{port}>"));
+    }
     let listeners = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     for (port, free) in PORTS.iter().zip(&listeners) {
-        assert!(script.contains(port), "{port}");
-        script = script.replace(port, &free.local_addr().unwrap().port().to_string());
+        script = script.replace(&format!("<{port}>"), &free.local_addr().unwrap().port().to_string());
     }
     // The shell ends what it has started, whatever happens.
     format!("set -eum\ntrap 'kill $(jobs -p) 2> /dev/null; wait' EXIT\n{script}")

@@ -50,9 +50,9 @@ pub(crate) struct State {
     pub(super) fleet: Option<Membership>,
     /// How far the server is with its shutdown.
     pub(super) shutdown: Shutdown,
-    /// Where the spans of requests go.
+    /// Where the spans of requests go. It sends the last of them when the apps are gone, which is not to wait for commands.
     #[cfg(feature = "fleet")]
-    pub(super) spans: Option<Arc<dyn SpanSink>>,
+    pub(super) spans: Option<Weak<dyn SpanSink>>,
     config: PathBuf,
     started_ms: u64,
 }
@@ -75,7 +75,7 @@ impl State {
             fleet: None,
             shutdown: Shutdown::default(),
             #[cfg(feature = "fleet")]
-            spans: resources.spans.clone(),
+            spans: resources.spans.as_ref().map(Arc::downgrade),
             config,
             started_ms: now_ms(),
         }

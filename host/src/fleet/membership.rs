@@ -44,8 +44,18 @@ struct Seen {
     holders: BTreeMap<String, (Holder, Instant)>,
     /// The URLs of the host's own HTTP server.
     addresses: Vec<String>,
-    /// What ends the host's part in the fleet, and whether it has ended.
-    part: Option<(CancellationToken, watch::Receiver<bool>)>,
+    part: Option<Part>,
+}
+
+/// The thread of a host that talks to NATS.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    /// Asks it to leave the fleet.
+    pub(crate) end: CancellationToken,
+    /// Whether it has left: it has handed over the apps whose leases it has had.
+    pub(crate) has_left: watch::Receiver<bool>,
+    /// Whether it has ended, with all that it has of apps of other hosts.
+    pub(crate) is_gone: watch::Receiver<bool>,
 }
 
 impl Membership {
@@ -96,10 +106,17 @@ impl Membership {
 
     /// Ends the host's part in the fleet, and waits until it has handed over the apps whose leases it has. It takes part no more.
     pub(crate) async fn leave(&self) {
-        let Some((end, mut has_ended)) = self.seen().part.clone() else { return };
+        let Some(Part { end, mut has_left, .. }) = self.seen().part.clone() else { return };
         end.cancel();
         // One that cannot report it has ended.
-        let _ = has_ended.wait_for(|has_ended| *has_ended).await;
+        let _ = has_left.wait_for(|has_left| *has_left).await;
+    }
+
+    /// Waits until nothing is left of the host's part in the fleet, which was asked to end.
+    pub(crate) async fn gone(&self) {
+        let Some(Part { mut is_gone, .. }) = self.seen().part.clone() else { return };
+        // One that cannot report it has ended.
+        let _ = is_gone.wait_for(|is_gone| *is_gone).await;
     }
 
     /// The fleet, as this host sees it.
@@ -193,9 +210,9 @@ impl Membership {
         };
     }
 
-    /// Takes note of what ends the host's part in the fleet: a token that asks for it, and what reports that it has ended.
-    pub(crate) fn set_part(&self, end: CancellationToken, has_ended: watch::Receiver<bool>) {
-        self.seen().part = Some((end, has_ended));
+    /// Takes note of the thread that has the host's part in the fleet.
+    pub(crate) fn set_part(&self, part: Part) {
+        self.seen().part = Some(part);
     }
 
     /// Takes note of the record of an app.

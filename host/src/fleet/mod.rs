@@ -47,6 +47,8 @@ pub use self::limits::{HEARTBEAT, MAX_HISTORY, PRESENCE_TTL, UNUSED_AGE};
 pub(crate) use self::limits::{LEASE_TTL, LEAST_LEASE_TTL, LEAVE_LIMIT, STATE_LIMIT};
 pub use self::members::Members;
 pub(crate) use self::membership::Membership;
+#[cfg(feature = "fleet")]
+pub(crate) use self::membership::Part;
 pub use self::presence::{AppPresence, Presence, RefusedVersion};
 pub use self::record::{
     Failure, Labels, NoRelease, Record, Release, ReleaseSignature, Removal, Target, UnderWay, Wanted, Wave,

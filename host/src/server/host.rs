@@ -196,6 +196,7 @@ impl Host {
                 log::warn!("{left} requests of other hosts are not finished");
             }
             fleet.calls().end();
+            fleet.gone().await;
         }
         let usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A host that was to replace another one and did not has counted nothing that matters.

@@ -132,7 +132,7 @@ impl Agent {
         }
     }
 
-    /// Reports that this host leaves the fleet, so that nobody waits for it.
+    /// Reports that this host leaves the fleet: no deployment waits for it.
     pub(super) async fn leave(&self) {
         let (Some(revision), Some(link)) = (self.announced, self.leases.link()) else { return };
         if let Err(error) = link.fleet.withdraw(self.fleet.host(), revision).await {

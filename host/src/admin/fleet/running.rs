@@ -12,7 +12,7 @@ use super::agent::Agent;
 use super::leases::keep;
 use crate::admin::state::State;
 use crate::admin::versions::Deployer;
-use crate::fleet::Membership;
+use crate::fleet::{Membership, Part};
 
 /// A host that is in its fleet, or tries to be. Dropping it ends that: the thread hands over the apps whose leases the host has,
 /// and [`Membership::leave`] waits for it. The requests from and to other hosts have their connection until the host has ended.
@@ -31,12 +31,13 @@ impl RunningAgent {
         state: State,
         deployer: Arc<Deployer>,
     ) -> io::Result<Self> {
-        let (end, (ended, has_ended)) = (CancellationToken::new(), watch::channel(false));
-        fleet.set_part(end.clone(), has_ended);
+        let end = CancellationToken::new();
+        let ((left, has_left), (gone, is_gone)) = (watch::channel(false), watch::channel(false));
+        fleet.set_part(Part { end: end.clone(), has_left, is_gone });
         let ends = end.clone();
         let run = move || {
             // Also if this fails.
-            let ended = Ended(ended);
+            let (_gone, left) = (Ended(gone), Ended(left));
             let runtime = match Runtime::new() {
                 Ok(runtime) => runtime,
                 Err(error) => return log::error!("cannot join the fleet: {error}"),
@@ -48,7 +49,7 @@ impl RunningAgent {
                 ends.run_until_cancelled(agent.run()).await;
                 leases.leave().await;
                 agent.leave().await;
-                drop(ended);
+                drop(left);
                 agent.finish().await;
             });
         };
@@ -57,7 +58,7 @@ impl RunningAgent {
     }
 }
 
-/// Reports that the host has handed over its apps.
+/// Reports that something has ended.
 struct Ended(watch::Sender<bool>);
 
 impl Drop for Ended {

@@ -33,7 +33,7 @@ use crate::registry::{self, Registry};
 pub(super) struct AppsElsewhere {
     registry: Arc<Registry>,
     events: EventBus,
-    spans: Option<Arc<dyn SpanSink>>,
+    spans: Option<Weak<dyn SpanSink>>,
     apps: BTreeMap<String, Remote>,
     /// The ports over this connection, also of apps that are no longer elsewhere and have requests.
     ports: HashMap<u32, Weak<Port>>,
@@ -51,7 +51,7 @@ struct Remote {
 }
 
 impl AppsElsewhere {
-    pub(super) fn new(registry: Arc<Registry>, events: EventBus, spans: Option<Arc<dyn SpanSink>>) -> Self {
+    pub(super) fn new(registry: Arc<Registry>, events: EventBus, spans: Option<Weak<dyn SpanSink>>) -> Self {
         Self {
             registry,
             events,
@@ -124,12 +124,13 @@ impl AppsElsewhere {
 
     fn add(&mut self, name: &str, config: AppConfig, entry: Option<Entry>) {
         let commands = Commands::new(take_command);
+        let spans = self.spans.as_ref().and_then(Weak::upgrade);
         let resources = HandleResources {
             events: &self.events,
             // The hosts that have it count what it uses, and take its lease.
             usage: &Usage::default(),
             in_fleet: false,
-            spans: self.spans.as_ref(),
+            spans: spans.as_ref(),
             shows_details: false,
         };
         let app = App::new(&config, commands, resources, None);

@@ -17,7 +17,18 @@ pub(crate) struct Table {
     pub(crate) apps: HashMap<String, Arc<App>>,
     /// What takes the requests to an app: the app, or what stands for it on other hosts of the fleet.
     pub(crate) serving: HashMap<String, Arc<App>>,
+    /// The registered apps that something stands for.
+    pub(crate) stood_for: HashMap<String, Arc<App>>,
     pub(crate) routes: Routes<Arc<App>>,
+}
+
+impl Table {
+    /// What takes the requests to an app that was found: the app itself as soon as it takes requests again, also before what stands
+    /// for it is removed.
+    pub(crate) fn taker(&self, found: &Arc<App>) -> Arc<App> {
+        let here = if self.stood_for.is_empty() { None } else { self.stood_for.get(&**found.name()) };
+        here.filter(|app| app.phase().takes_requests()).unwrap_or(found).clone()
+    }
 }
 
 /// The registered apps, and those of other hosts of the fleet, by name and by route. Reading is free of locks; clones are the same
@@ -28,7 +39,8 @@ pub(crate) struct AppIndex(Arc<ArcSwap<Table>>);
 impl AppIndex {
     /// What takes the requests to the app of this name, on this host or on others.
     pub(crate) fn find(&self, name: &str) -> Option<Arc<App>> {
-        self.table().serving.get(name).cloned()
+        let table = self.table();
+        table.serving.get(name).map(|found| table.taker(found))
     }
 
     /// The registered app of this name.

@@ -26,6 +26,11 @@ pub(super) fn table(
     elsewhere: &[AppElsewhere],
 ) -> Table {
     let mut serving = apps.clone();
+    let stands_for = |elsewhere: &AppElsewhere| {
+        let name = elsewhere.app.name().to_string();
+        apps.get(&name).map(|app| (name, app.clone()))
+    };
+    let stood_for = elsewhere.iter().filter_map(stands_for).collect();
     serving.extend(elsewhere.iter().map(|elsewhere| {
         let app = &elsewhere.app;
         (app.name().to_string(), app.clone())
@@ -39,5 +44,5 @@ pub(super) fn table(
     for AppElsewhere { app, routes: more } in elsewhere {
         more.iter().for_each(|route| routes.add(route, app.clone()));
     }
-    Table { apps, serving, routes }
+    Table { apps, serving, stood_for, routes }
 }

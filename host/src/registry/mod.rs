@@ -92,7 +92,8 @@ impl Registry {
     /// The app with a route for this host, as a request has it, and this path; how many bytes of the path the route
     /// takes off.
     pub fn route(&self, host: Option<&str>, path: &str) -> Option<(Arc<App>, usize)> {
-        self.index.table().routes.find(host, path).cloned()
+        let table = self.index.table();
+        table.routes.find(host, path).map(|(found, length)| (table.taker(found), *length))
     }
 
     /// The routes of an app, besides `/apps/{name}/`.

@@ -359,6 +359,9 @@ fn a_host_that_shuts_down_or_is_replaced_loses_no_request() {
     new.wait_for_log(&["took over from process"]);
     goes_on();
     assert!(b.ended().status.success());
+    // Before the other one shuts down, this one has to be there.
+    new.wait_for_log(&["joined the fleet default as b"]);
+    goes_on();
     goes_on();
     assert!(c.stop().status.success());
     goes_on();

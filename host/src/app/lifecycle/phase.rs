@@ -24,7 +24,6 @@ pub enum Phase {
     Closing,
 }
 
-#[cfg(feature = "fleet")]
 impl Phase {
     /// Whether requests are carried out, also if they have to wait until the app has started.
     pub(crate) fn takes_requests(self) -> bool {

@@ -10,25 +10,13 @@ mod support;
 use std::path::PathBuf;
 
 use atoll_host::internal::fleet::nats::{Fleet, FleetError};
-use nats::{Nats, status, wait_for_text};
+use nats::{Nats, app, status, wait_for_text};
 use openapi::{Answers, FLEET};
 use serde_json::{Value, json};
 use support::{Call, Connection, Ended, Host, Launch, contains, versioned, wait_until};
 
 fn program() -> Option<PathBuf> {
     installed::all(["nats-server"]).map(|[program]| program)
-}
-
-/// An app in what a host sees of its fleet.
-#[track_caller]
-fn app(on: &Host) -> Value {
-    status(on)["apps"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|app| app["name"] == "app")
-        .cloned()
-        .unwrap_or_default()
 }
 
 fn succeeded(ended: Ended) -> String {

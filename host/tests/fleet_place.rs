@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, stream};
-use nats::{Nats, status, wait_for_text};
+use nats::{Nats, app, status, wait_for_text};
 use serde_json::{Value, json};
 use support::{Call, Connection, Host, contains, library, versioned, wait_for, wait_until};
 
@@ -99,16 +99,6 @@ fn phase(on: &Host) -> String {
     let ended = on.again("ls").args(["--format", "json"]).run();
     let status: Value = serde_json::from_str(&ended.stdout).unwrap();
     status["apps"][0]["phase"].as_str().unwrap_or_default().to_owned()
-}
-
-fn app(on: &Host) -> Value {
-    status(on)["apps"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|app| app["name"] == "app")
-        .cloned()
-        .unwrap_or_default()
 }
 
 #[test]

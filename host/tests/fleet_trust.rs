@@ -16,7 +16,7 @@ use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{EncodePrivateKey, EncodePublicKey};
 use futures_util::TryStreamExt;
-use nats::{Nats, status, wait_for_text};
+use nats::{Nats, app, status, wait_for_text};
 use nkeys::KeyPair;
 use operator::Operator;
 use rcgen::{
@@ -47,17 +47,6 @@ fn trusting_host(nats: &Nats, name: &str) -> Host {
 /// `atoll deploy` of someone with this number.
 fn signed(nats: &Nats, signer: u8, library: impl AsRef<[u8]>) -> Launch {
     nats.deploy(library).write("signer.key", &key_pair(signer)[0]).args(["--signing-key", "signer.key"])
-}
-
-/// The app as a host sees it.
-fn app(on: &Host) -> Value {
-    status(on)["apps"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|app| app["name"] == "app")
-        .cloned()
-        .unwrap_or_default()
 }
 
 /// Has a runtime do this.

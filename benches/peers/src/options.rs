@@ -6,7 +6,7 @@ use clap::Parser;
 
 use crate::peer::Peer;
 
-/// Compares Atoll with its peers: the same request over HTTP to each, by turns, in one run.
+/// Compares Atoll with its peers: the same request over HTTP to each, alternately, in one run.
 ///
 /// A run with all peers writes its table and plot into the book, docs/src/peers.md.
 #[derive(Debug, Parser)]

@@ -134,6 +134,14 @@ pub(crate) fn status(on: &Host) -> Value {
     serde_json::from_str(&ended.stdout).unwrap()
 }
 
+/// The app `app` in what a host sees of its fleet.
+#[track_caller]
+pub(crate) fn app(on: &Host) -> Value {
+    let status = status(on);
+    let apps = status["apps"].as_array().unwrap();
+    apps.iter().find(|app| app["name"] == "app").cloned().unwrap_or_default()
+}
+
 /// Waits until the app answers with this text.
 #[track_caller]
 pub(crate) fn wait_for_text(on: &Host, text: &str) {

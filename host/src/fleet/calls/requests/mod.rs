@@ -143,7 +143,7 @@ impl Requests {
     pub(crate) fn take(&mut self, frame: Frame, peers: &mut Peers, now: Instant) -> Vec<Effect> {
         let Frame { exchange, sender, kind, .. } = frame;
         let Some(request) = self.open.get_mut(&exchange).filter(|request| request.peer == sender) else {
-            // It has ended here, or another instance was asked meanwhile, and it goes on there.
+            // It has ended here, or another instance was asked meanwhile, and has it.
             let goes_on = kind == Kind::Taken || kind == Kind::ToCaller && !frame.last;
             return if goes_on { vec![cancelled(self.own, sender, exchange)] } else { Vec::new() };
         };

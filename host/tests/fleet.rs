@@ -9,6 +9,7 @@ mod support;
 
 use std::path::PathBuf;
 
+use atoll_host::internal::fleet::Target;
 use atoll_host::internal::fleet::nats::{Fleet, FleetError};
 use nats::{Nats, app, status, wait_for_text};
 use openapi::{Answers, FLEET};
@@ -297,4 +298,26 @@ fn a_host_may_have_more_apps_than_fit_into_a_message_and_a_record_may_not_be_lar
     let refused = nats.deployer("deploy", versioned(1), settings).arg("--fleet").run();
     assert_eq!(refused.status.code(), Some(1));
     contains(&refused.stderr, &["the record of app has ", "at most 4096 (max_payload)"]);
+}
+
+#[test]
+fn a_host_refuses_a_version_with_a_setting_that_it_does_not_know() {
+    let Some(program) = program() else { return };
+    let nats = Nats::start(&program);
+    let a = nats.host("a");
+    nats.wait_for_hosts(&a, &["a"]);
+    nats.deployed(versioned(1));
+    // What a newer command would write.
+    let written = with_fleet(&nats, async |fleet| {
+        let (mut record, revision) = fleet.record("app").await?.unwrap();
+        let Target::Version(release) = &mut record.target else { panic!("{record:?}") };
+        release.version = "newer".to_owned();
+        release.entry.insert("newer_setting".to_owned(), json!(1));
+        fleet.publish("app", &record, Some(revision)).await
+    });
+    written.unwrap();
+    let refusal = || app(&a)["hosts"][0]["refused"]["reason"].as_str().unwrap_or_default().to_owned();
+    wait_until("the host refuses it", || refusal().contains("newer_setting"));
+    contains(&refusal(), &["unknown field"]);
+    assert_eq!(a.get("/apps/app/").text(), "1");
 }

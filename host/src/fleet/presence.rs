@@ -33,8 +33,7 @@ pub struct Presence {
     /// The revision of the last of its apps that it has written. It grows whenever something of an app changes.
     #[serde(default)]
     pub apps_revision: u64,
-    /// Its apps, as far as they are known: each is the value of a key `HOST.APP`, so that a change of one is a small message, and a
-    /// host that looks after itself alone reads none.
+    /// Its apps, as far as they are known: each is the value of a key `HOST.APP`, so that a change of one is a small message.
     #[serde(skip)]
     pub apps: BTreeMap<String, AppPresence>,
     /// Where it takes requests of other hosts to its apps; `None`: it takes none.

@@ -100,11 +100,14 @@ impl Agent {
                 Ok(fleet) => {
                     log::info!("joined the fleet {name} as {host}");
                     self.fleet.set_away(None);
-                    (pause, logged) = (FIRST_PAUSE, None);
+                    logged = None;
                     let fleet = Rc::new(fleet);
                     self.leases.connect(&fleet);
-                    let error = self.session(&fleet).await;
+                    let (error, was_announced) = self.session(&fleet).await;
                     self.leases.disconnect();
+                    if was_announced {
+                        pause = FIRST_PAUSE;
+                    }
                     error
                 }
                 Err(error) => error,
@@ -117,19 +120,18 @@ impl Agent {
                 );
                 logged = Some(reason);
             }
-            sleep(pause).await;
+            // All hosts have lost a server at the same time, and it may not bear that all come back at the same time.
+            sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// Does its part until the connection is lost.
-    async fn session(&mut self, fleet: &Fleet) -> FleetError {
+    /// Does its part until the connection is lost: why it ended, and whether the fleet has heard of this host over it.
+    async fn session(&mut self, fleet: &Fleet) -> (FleetError, bool) {
         let followed = self.follow(fleet).await;
-        (self.connected, self.announced) = (None, None);
-        match followed {
-            Ok(()) => FleetError::Lost,
-            Err(error) => error,
-        }
+        self.connected = None;
+        let was_announced = self.announced.take().is_some();
+        (followed.err().unwrap_or(FleetError::Lost), was_announced)
     }
 
     /// Reports that this host leaves the fleet: no deployment waits for it.

@@ -3,12 +3,13 @@
 //! It is an app like any other for those who send requests to it. Its one worker is a port whose messages go to the thread with
 //! the connection to NATS, as long as there is one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use atoll_port::{CallSink, Limits, OutgoingCall, Port};
+use foldhash::HashMap;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -57,7 +58,7 @@ impl AppsElsewhere {
             events,
             spans,
             apps: BTreeMap::new(),
-            ports: HashMap::new(),
+            ports: HashMap::default(),
             last_port: 0,
             sent: None,
         }

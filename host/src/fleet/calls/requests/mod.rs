@@ -1,11 +1,11 @@
 //! The requests of this instance to apps on other hosts.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use atoll_port::problem::{Problem, ProblemKind};
 use bytes::Bytes;
+use foldhash::HashMap;
 
 use crate::fleet::call_limits::{TAKEN_LIMIT, TRIES};
 use crate::fleet::calls::assembly::{Assembly, Message};
@@ -63,7 +63,7 @@ struct Asked {
 impl Requests {
     /// None, of this instance, with frames of at most so many bytes.
     pub(crate) fn new(own: Instance, limit: usize) -> Self {
-        Self { own, limit, open: HashMap::new() }
+        Self { own, limit, open: HashMap::default() }
     }
 
     /// The instance that has a request, or was asked last.

@@ -85,9 +85,8 @@ impl Session {
 /// Whether a request may be carried out twice (RFC 9110, section 9.2.1).
 fn is_safe(text: &[u8]) -> bool {
     let Some(Head::Call { method: b"http", params, .. }) = Head::of(text) else { return false };
-    ["GET", "HEAD", "OPTIONS"]
-        .iter()
-        .any(|method| params.starts_with(format!(r#"{{"method":"{method}""#).as_bytes()))
+    const SAFE: [&[u8]; 3] = [br#"{"method":"GET""#, br#"{"method":"HEAD""#, br#"{"method":"OPTIONS""#];
+    SAFE.iter().any(|safe| params.starts_with(safe))
 }
 
 /// The method of a notification, and the request that it is about.

@@ -25,6 +25,15 @@ fn succeeded(ended: Ended) -> String {
     ended.stdout
 }
 
+/// What a host counts of the fleet: whether it is connected, the hosts, and the apps that are out of date.
+fn counts(on: &Host) -> [u64; 3] {
+    let text = Connection::open(on.admin()).unwrap().call(&Call::get("/metrics")).unwrap().text();
+    ["connected", "hosts", "apps_out_of_date"].map(|name| {
+        let name = format!("atoll_fleet_{name}{{fleet=\"default\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).unwrap()
+    })
+}
+
 /// Does this with the fleet, as another program would.
 fn with_fleet<T>(
     nats: &Nats,
@@ -142,11 +151,12 @@ fn one_of_two_who_deploy_at_once_gets_a_conflict_and_a_rollout_is_resumed() {
 fn a_host_serves_what_it_has_while_nats_is_away_and_a_missing_record_removes_nothing() {
     let Some(program) = program() else { return };
     let mut nats = Nats::later(&program);
-    let a = nats.launch("a", json!({})).start();
+    let a = nats.launch("a", json!({})).args(["--admin", "127.0.0.1:0"]).start();
     a.wait_for_log(&["not in the fleet default", "serves the apps that it has"]);
     let seen = status(&a);
     assert_eq!(seen["connected"], false);
     contains(seen["reason"].as_str().unwrap(), &["cannot connect to NATS at nats://127.0.0.1:"]);
+    assert_eq!(counts(&a), [0, 0, 0]);
     let refused = nats.deploy(versioned(1)).run();
     assert_eq!(refused.status.code(), Some(1));
     contains(&refused.stderr, &["cannot connect to NATS"]);
@@ -156,6 +166,7 @@ fn a_host_serves_what_it_has_while_nats_is_away_and_a_missing_record_removes_not
     nats.wait_for_hosts(&a, &["a"]);
     nats.deployed(versioned(1));
     assert_eq!(a.get("/apps/app/").text(), "1");
+    assert_eq!(counts(&a), [1, 1, 0]);
 
     nats.stop();
     for _ in 0..50 {

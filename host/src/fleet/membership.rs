@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::counts::{FleetCounts, out_of_date};
 #[cfg(feature = "fleet")]
 use super::elsewhere::{AppElsewhere, elsewhere};
 use super::key_file::KeyFileError;
@@ -117,6 +118,19 @@ impl Membership {
         let Some(Part { mut is_gone, .. }) = self.seen().part.clone() else { return };
         // One that cannot report it has ended.
         let _ = is_gone.wait_for(|is_gone| *is_gone).await;
+    }
+
+    /// What this host counts of the fleet.
+    pub(crate) fn counts(&self) -> FleetCounts {
+        let seen = self.seen();
+        let living = seen.members.living(Instant::now());
+        let own = living.iter().find(|presence| *presence.host == *self.host);
+        FleetCounts {
+            fleet: self.settings.name.clone(),
+            is_connected: seen.away.is_none(),
+            hosts: living.len() as u64,
+            out_of_date: own.map_or(0, |own| out_of_date(own, &seen.records)),
+        }
     }
 
     /// The fleet, as this host sees it.

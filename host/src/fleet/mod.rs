@@ -8,6 +8,7 @@
 pub(crate) mod call_limits;
 #[cfg(feature = "fleet")]
 pub(crate) mod calls;
+mod counts;
 #[cfg(feature = "fleet")]
 mod elsewhere;
 mod key_file;
@@ -34,6 +35,7 @@ mod unused;
 #[cfg(feature = "fleet")]
 mod waves;
 
+pub(crate) use self::counts::FleetCounts;
 #[cfg(feature = "fleet")]
 pub(crate) use self::elsewhere::AppElsewhere;
 pub use self::key_file::KeyFileError;

@@ -13,11 +13,13 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::certificates::Certificates;
+use super::fleet::Fleet;
 use super::plain;
 use super::process::Process;
 use super::quotas::Quotas;
 use crate::app::handle::App;
 use crate::app::pins::PinnedGeneration;
+use crate::fleet::FleetCounts;
 use crate::generation::handle::Generation;
 use crate::observe::certificates::CertificateEntry;
 use crate::observe::metrics::{Counter, Histogram, Metrics};
@@ -47,18 +49,24 @@ impl Exposition {
     }
 }
 
-/// The text for these apps, pinned generations, certificates and quotas, and for the process.
-pub(crate) fn expose(
-    form: Exposition,
-    apps: Vec<Arc<App>>,
-    pinned: Vec<PinnedGeneration>,
-    certificates: Vec<CertificateEntry>,
-    quotas: Vec<QuotaStatus>,
-) -> Result<String, fmt::Error> {
+/// What is exposed, beside the process.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    pub(crate) apps: Vec<Arc<App>>,
+    pub(crate) pinned: Vec<PinnedGeneration>,
+    pub(crate) certificates: Vec<CertificateEntry>,
+    pub(crate) quotas: Vec<QuotaStatus>,
+    pub(crate) fleet: Option<FleetCounts>,
+}
+
+/// The text for these, and for the process.
+pub(crate) fn expose(form: Exposition, sources: Sources) -> Result<String, fmt::Error> {
+    let Sources { apps, pinned, certificates, quotas, fleet } = sources;
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Apps { apps, pinned }));
     registry.register_collector(Box::new(Certificates(certificates)));
     registry.register_collector(Box::new(Quotas(quotas)));
+    registry.register_collector(Box::new(Fleet(fleet)));
     registry.register_collector(Box::new(Process));
     let mut text = String::with_capacity(64 * 1024);
     text::encode(&mut text, &registry)?;
@@ -330,7 +338,7 @@ mod tests {
 
     #[test]
     fn the_book_has_all_metrics_and_no_others() {
-        let text = expose(Exposition::Prometheus, Vec::new(), Vec::new(), Vec::new(), Vec::new()).unwrap();
+        let text = expose(Exposition::Prometheus, Sources::default()).unwrap();
         let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
         let names: BTreeSet<_> = names.collect();
         let rows = include_str!("../../../../docs/src/metrics.md")

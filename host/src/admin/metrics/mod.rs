@@ -2,8 +2,9 @@
 
 mod certificates;
 mod exposition;
+mod fleet;
 mod plain;
 mod process;
 mod quotas;
 
-pub(crate) use self::exposition::{Exposition, expose};
+pub(crate) use self::exposition::{Exposition, Sources, expose};

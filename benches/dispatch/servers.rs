@@ -93,10 +93,7 @@ pub(crate) fn start_bare() -> SocketAddr {
     let (listener, address) = listener();
     thread::spawn(|| {
         System::new().block_on(async {
-            atoll_benches::bare_server(listener)
-                .expect("the listener is good")
-                .await
-                .expect("the server runs");
+            atoll_bare::bare_server(listener).expect("the listener is good").await.expect("the server runs");
         });
     });
     address
@@ -114,7 +111,7 @@ pub(crate) fn start_axum() -> SocketAddr {
         runtime.block_on(async {
             listener.set_nonblocking(true).expect("a listener takes the option");
             let listener = AsyncListener::from_std(listener).expect("the listener is good");
-            axum::serve(listener, atoll_benches::router()).await.expect("the server runs");
+            axum::serve(listener, atoll_bare::router()).await.expect("the server runs");
         });
     });
     address

@@ -32,7 +32,7 @@ impl Listeners {
     /// Each connection asks for so many events, and takes them.
     pub(crate) fn run(&mut self, events: u64) -> Duration {
         let request = self.target.get(&format!("/events/{events}"));
-        let event = format!("data: {}\n\n", atoll_benches::message(0)).len();
+        let event = format!("data: {}\n\n", atoll_bare::message(0)).len();
         let expected = event * usize::try_from(events).expect("the events fit into memory");
         let begun = Instant::now();
         let request = &request;

@@ -55,7 +55,7 @@ impl Sockets {
 
     /// Each sends so many messages, the next one when the one before has come back.
     pub(crate) fn echoes(&mut self, messages: u64) -> Duration {
-        let sent = &text(&atoll_benches::message(0));
+        let sent = &text(&atoll_bare::message(0));
         self.each(async |stream| {
             for _ in 0..messages {
                 stream.write_all(sent).await.expect("the server reads");
@@ -83,6 +83,6 @@ async fn message(stream: &mut BufReader<TcpStream>) {
     let first = stream.read_u8().await.expect("the server sends");
     assert_eq!(first, 0x81, "the frame is a whole text");
     let length = stream.read_u8().await.expect("the server sends");
-    assert_eq!(usize::from(length), atoll_benches::message(0).len(), "the text is the message");
+    assert_eq!(usize::from(length), atoll_bare::message(0).len(), "the text is the message");
     skip(stream, usize::from(length), |_| ()).await;
 }

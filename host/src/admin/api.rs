@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use actix_web::dev::ResourceDef;
 use actix_web::http::header;
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, get, post, put};
+use actix_web::{HttpRequest, HttpResponse};
 use log::LevelFilter;
 use serde::Deserialize;
 use utoipa::openapi::PathItem;
@@ -65,27 +65,27 @@ pub(super) fn configure(service: &mut ServiceConfig) {
     service
         .app_data(json)
         .app_data(query)
-        .service(show_status)
-        .service(list_apps)
-        .service(show_app)
-        .service(start_app)
-        .service(stop_app)
-        .service(reload_app)
-        .service(enable_app)
-        .service(disable_app)
-        .service(set_log_level)
-        .service(show_log)
-        .service(follow_log)
-        .service(follow_events)
-        .service(show_usage)
-        .service(show_quotas)
-        .service(show_config)
-        .service(invoke_app)
-        .service(show_metrics)
-        .service(follow_stats)
-        .service(show_stats_history)
-        .service(show_app_stats)
-        .service(show_api)
+        .route("/api/v1/status", web::get().to(show_status))
+        .route("/api/v1/apps", web::get().to(list_apps))
+        .route("/api/v1/apps/{app}", web::get().to(show_app))
+        .route("/api/v1/apps/{app}/start", web::post().to(start_app))
+        .route("/api/v1/apps/{app}/stop", web::post().to(stop_app))
+        .route("/api/v1/apps/{app}/reload", web::post().to(reload_app))
+        .route("/api/v1/apps/{app}/enable", web::post().to(enable_app))
+        .route("/api/v1/apps/{app}/disable", web::post().to(disable_app))
+        .route("/api/v1/apps/{app}/log-level", web::put().to(set_log_level))
+        .route("/api/v1/apps/{app}/log", web::get().to(show_log))
+        .route("/api/v1/apps/{app}/log/stream", web::get().to(follow_log))
+        .route("/api/v1/events", web::get().to(follow_events))
+        .route("/api/v1/usage", web::get().to(show_usage))
+        .route("/api/v1/quotas", web::get().to(show_quotas))
+        .route("/api/v1/config", web::get().to(show_config))
+        .route("/api/v1/apps/{app}/invoke", web::post().to(invoke_app))
+        .route("/metrics", web::get().to(show_metrics))
+        .route("/api/v1/stats", web::get().to(follow_stats))
+        .route("/api/v1/stats/history", web::get().to(show_stats_history))
+        .route("/api/v1/apps/{app}/stats", web::get().to(show_app_stats))
+        .route("/api/v1/openapi.json", web::get().to(show_api))
         .configure(token_api::configure)
         .configure(versions::api::configure)
         .configure(fleet::api::configure);
@@ -114,38 +114,38 @@ pub(super) fn operations() -> Vec<(&'static str, String)> {
 }
 
 /// The host and all its apps
-#[utoipa::path(tag = "host", params(Past), responses((status = 200, body = HostStatus), Refused))]
-#[get("/api/v1/status")]
+#[utoipa::path(get, path = "/api/v1/status", tag = "host", params(Past), responses((status = 200, body = HostStatus), Refused))]
 async fn show_status(state: Data<State>, past: Query<Past>) -> Json<HostStatus> {
     Json(state.host(past.limit()))
 }
 
 /// The apps by name
-#[utoipa::path(tag = "apps", params(Past), responses((status = 200, body = Vec<AppStatus>), Refused))]
-#[get("/api/v1/apps")]
+#[utoipa::path(get, path = "/api/v1/apps", tag = "apps", params(Past), responses((status = 200, body = Vec<AppStatus>), Refused))]
 async fn list_apps(state: Data<State>, past: Query<Past>) -> Json<Vec<AppStatus>> {
     Json(state.apps(past.limit()))
 }
 
 /// All details of one app
 #[utoipa::path(
+    get,
+    path = "/api/v1/apps/{app}",
     tag = "apps",
     params(Named),
     responses((status = 200, body = AppDetails), Refused)
 )]
-#[get("/api/v1/apps/{app}")]
 async fn show_app(state: Data<State>, path: Path<Named>) -> Answer<AppDetails> {
     Ok(Json(state.details(&path.app)?))
 }
 
 /// Starts an app, including one that has failed
 #[utoipa::path(
+    post,
+    path = "/api/v1/apps/{app}/start",
     tag = "apps",
     params(Named),
     security((), ("token" = [])),
     responses((status = 200, body = Serving), Refused, Unable)
 )]
-#[post("/api/v1/apps/{app}/start")]
 async fn start_app(state: Data<State>, path: Path<Named>) -> Answer<Serving> {
     match state.app(&path.app)?.start().await {
         Ok(generation) => Ok(Json(Serving { generation })),
@@ -158,12 +158,13 @@ async fn start_app(state: Data<State>, path: Path<Named>) -> Answer<Serving> {
 
 /// Stops an app after it has finished its requests; the next request starts it again
 #[utoipa::path(
+    post,
+    path = "/api/v1/apps/{app}/stop",
     tag = "apps",
     params(Named),
     security((), ("token" = [])),
     responses((status = 204), Refused)
 )]
-#[post("/api/v1/apps/{app}/stop")]
 async fn stop_app(state: Data<State>, path: Path<Named>) -> Result<HttpResponse, Failure> {
     state.app(&path.app)?.stop().await;
     Ok(HttpResponse::NoContent().finish())
@@ -171,12 +172,13 @@ async fn stop_app(state: Data<State>, path: Path<Named>) -> Result<HttpResponse,
 
 /// Reloads an app's library, even if it seems unchanged
 #[utoipa::path(
+    post,
+    path = "/api/v1/apps/{app}/reload",
     tag = "apps",
     params(Named),
     security((), ("token" = [])),
     responses((status = 200, body = Serving), Refused)
 )]
-#[post("/api/v1/apps/{app}/reload")]
 async fn reload_app(state: Data<State>, path: Path<Named>) -> Answer<Serving> {
     serving(state.app(&path.app)?.reload().await)
 }
@@ -190,12 +192,13 @@ fn serving(done: Result<u64, String>) -> Answer<Serving> {
 
 /// Enables an app, so that requests start it again
 #[utoipa::path(
+    post,
+    path = "/api/v1/apps/{app}/enable",
     tag = "apps",
     params(Named),
     security((), ("token" = [])),
     responses((status = 204), Refused)
 )]
-#[post("/api/v1/apps/{app}/enable")]
 async fn enable_app(state: Data<State>, path: Path<Named>) -> Result<HttpResponse, Failure> {
     state.app(&path.app)?.enable().await;
     Ok(HttpResponse::NoContent().finish())
@@ -203,12 +206,13 @@ async fn enable_app(state: Data<State>, path: Path<Named>) -> Result<HttpRespons
 
 /// Stops an app and rejects its requests until it is enabled or the host restarts
 #[utoipa::path(
+    post,
+    path = "/api/v1/apps/{app}/disable",
     tag = "apps",
     params(Named),
     security((), ("token" = [])),
     responses((status = 204), Refused)
 )]
-#[post("/api/v1/apps/{app}/disable")]
 async fn disable_app(state: Data<State>, path: Path<Named>) -> Result<HttpResponse, Failure> {
     state.app(&path.app)?.disable().await;
     Ok(HttpResponse::NoContent().finish())
@@ -216,13 +220,14 @@ async fn disable_app(state: Data<State>, path: Path<Named>) -> Result<HttpRespon
 
 /// Sets an app's log level, overriding `RUST_LOG` until the host restarts
 #[utoipa::path(
+    put,
+    path = "/api/v1/apps/{app}/log-level",
     tag = "logs",
     params(Named),
     security((), ("token" = [])),
     request_body = LogLevel,
     responses((status = 204), Refused)
 )]
-#[put("/api/v1/apps/{app}/log-level")]
 async fn set_log_level(
     state: Data<State>,
     path: Path<Named>,
@@ -275,11 +280,12 @@ impl Amount {
 
 /// The most recent log records of an app, oldest first
 #[utoipa::path(
+    get,
+    path = "/api/v1/apps/{app}/log",
     tag = "logs",
     params(Named, Amount),
     responses((status = 200, body = Vec<LogEntry>), Refused)
 )]
-#[get("/api/v1/apps/{app}/log")]
 async fn show_log(
     state: Data<State>,
     path: Path<Named>,
@@ -294,11 +300,12 @@ async fn show_log(
 /// The most recent log records of an app and all new ones, as server-sent events: `record`, and `missed` with the
 /// number of records that a slow reader has missed
 #[utoipa::path(
+    get,
+    path = "/api/v1/apps/{app}/log/stream",
     tag = "logs",
     params(Named, Amount),
     responses((status = 200, body = LogEntry, content_type = "text/event-stream"), Refused)
 )]
-#[get("/api/v1/apps/{app}/log/stream")]
 async fn follow_log(
     state: Data<State>,
     path: Path<Named>,
@@ -311,29 +318,25 @@ async fn follow_log(
 
 /// The transitions of all apps, as server-sent events: `event`, and `missed` with the number of events that a slow
 /// reader has missed
-#[utoipa::path(tag = "host", responses((status = 200, body = HostEvent, content_type = "text/event-stream")))]
-#[get("/api/v1/events")]
+#[utoipa::path(get, path = "/api/v1/events", tag = "host", responses((status = 200, body = HostEvent, content_type = "text/event-stream")))]
 async fn follow_events(state: Data<State>) -> HttpResponse {
     sse::response("event", Vec::new(), state.events.follow())
 }
 
 /// The figures of all apps once a second, as server-sent events: `stats`
-#[utoipa::path(tag = "host", responses((status = 200, body = Stats, content_type = "text/event-stream")))]
-#[get("/api/v1/stats")]
+#[utoipa::path(get, path = "/api/v1/stats", tag = "host", responses((status = 200, body = Stats, content_type = "text/event-stream")))]
 async fn follow_stats(state: Data<State>) -> HttpResponse {
     stats::response(state.registry.clone())
 }
 
 /// The figures of all apps together in the last 15 minutes
-#[utoipa::path(tag = "host", responses((status = 200, body = StatsHistory)))]
-#[get("/api/v1/stats/history")]
+#[utoipa::path(get, path = "/api/v1/stats/history", tag = "host", responses((status = 200, body = StatsHistory)))]
 async fn show_stats_history(state: Data<State>) -> Json<StatsHistory> {
     Json(state.history.of(None))
 }
 
 /// The figures of an app in the last 15 minutes
-#[utoipa::path(tag = "apps", params(Named), responses((status = 200, body = StatsHistory), Refused))]
-#[get("/api/v1/apps/{app}/stats")]
+#[utoipa::path(get, path = "/api/v1/apps/{app}/stats", tag = "apps", params(Named), responses((status = 200, body = StatsHistory), Refused))]
 async fn show_app_stats(state: Data<State>, path: Path<Named>) -> Answer<StatsHistory> {
     let app = state.app(&path.app)?;
     Ok(Json(state.history.of(Some(app.name()))))
@@ -354,30 +357,26 @@ struct Period {
 }
 
 /// What apps have used, by app and library, in whole hours; the totals survive the host
-#[utoipa::path(tag = "host", params(Period), responses((status = 200, body = UsageReport), Refused))]
-#[get("/api/v1/usage")]
+#[utoipa::path(get, path = "/api/v1/usage", tag = "host", params(Period), responses((status = 200, body = UsageReport), Refused))]
 async fn show_usage(state: Data<State>, period: Query<Period>) -> Answer<UsageReport> {
     let Period { app, since_ms, until_ms } = period.into_inner();
     Ok(Json(state.usage(app.as_deref(), since_ms, until_ms)?))
 }
 
 /// The quotas of apps.json, with what is used of them
-#[utoipa::path(tag = "host", responses((status = 200, body = Vec<QuotaStatus>), Refused, Unable))]
-#[get("/api/v1/quotas")]
+#[utoipa::path(get, path = "/api/v1/quotas", tag = "host", responses((status = 200, body = Vec<QuotaStatus>), Refused, Unable))]
 async fn show_quotas(state: Data<State>, deployer: Data<Deployer>) -> Answer<Vec<QuotaStatus>> {
     Ok(Json(deployer.into_inner().with_storage(state.registry.quotas()).await?))
 }
 
 /// The effective configuration with the origin of each setting
-#[utoipa::path(tag = "host", responses((status = 200, body = EffectiveConfig)))]
-#[get("/api/v1/config")]
+#[utoipa::path(get, path = "/api/v1/config", tag = "host", responses((status = 200, body = EffectiveConfig)))]
 async fn show_config(state: Data<State>) -> Json<EffectiveConfig> {
     Json(state.effective_config())
 }
 
 /// All metrics in the Prometheus text format, or OpenMetrics if the client accepts it
-#[utoipa::path(tag = "host", responses((status = 200, body = String, content_type = "text/plain")))]
-#[get("/metrics")]
+#[utoipa::path(get, path = "/metrics", tag = "host", responses((status = 200, body = String, content_type = "text/plain")))]
 async fn show_metrics(request: HttpRequest, state: Data<State>) -> Result<HttpResponse, Failure> {
     let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let form = Exposition::accepted(accept.unwrap_or(""));
@@ -388,20 +387,42 @@ async fn show_metrics(request: HttpRequest, state: Data<State>) -> Result<HttpRe
 
 /// Sends a request to an app and returns the response
 #[utoipa::path(
+    post,
+    path = "/api/v1/apps/{app}/invoke",
     tag = "apps",
     params(Named),
     security((), ("token" = [])),
     request_body = Invocation,
     responses((status = 200, body = Invoked), Refused, Unable)
 )]
-#[post("/api/v1/apps/{app}/invoke")]
 async fn invoke_app(state: Data<State>, path: Path<Named>, invocation: Json<Invocation>) -> Answer<Invoked> {
     Ok(Json(invoke::invoke(&*state.app(&path.app)?, &invocation).await?))
 }
 
 /// This OpenAPI document
-#[utoipa::path(tag = "host", responses((status = 200, description = "The OpenAPI document", body = Object)))]
-#[get("/api/v1/openapi.json")]
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "host", responses((status = 200, description = "The OpenAPI document", body = Object)))]
 async fn show_api() -> HttpResponse {
     HttpResponse::Ok().json(Api::openapi())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::Method;
+    use actix_web::test::{TestRequest, call_service, init_service};
+    use actix_web::{App, web};
+
+    use super::{configure, operations};
+
+    /// The document and the routes both name the methods and paths.
+    #[actix_web::test]
+    async fn each_operation_of_the_document_has_a_route() {
+        let none = || web::to(|| async { actix_web::HttpResponse::ImATeapot() });
+        let api = init_service(App::new().configure(configure).default_service(none())).await;
+        for (method, path) in operations() {
+            let request = TestRequest::with_uri(&path.replace(['{', '}'], ""))
+                .method(Method::from_bytes(method.as_bytes()).expect("it is a method"));
+            let response = call_service(&api, request.to_request()).await;
+            assert_ne!(response.status(), 418, "{method} {path}");
+        }
+    }
 }

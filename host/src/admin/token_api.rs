@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use actix_web::web::{Data, Json, Path, ServiceConfig, block};
-use actix_web::{HttpResponse, delete, get, post};
+use actix_web::HttpResponse;
+use actix_web::web::{self, Data, Json, Path, ServiceConfig, block};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -16,7 +16,10 @@ use crate::dispatch::problem::{Problem, ProblemKind};
 use crate::observe::unix_time::now_ms;
 
 pub(super) fn configure(service: &mut ServiceConfig) {
-    service.service(list_tokens).service(create_token).service(revoke_token);
+    service
+        .route("/api/v1/tokens", web::get().to(list_tokens))
+        .route("/api/v1/tokens", web::post().to(create_token))
+        .route("/api/v1/tokens/{name}", web::delete().to(revoke_token));
 }
 
 /// A token to create.
@@ -63,23 +66,25 @@ struct NamedToken {
 
 /// The tokens by name, without their secrets
 #[utoipa::path(
+    get,
+    path = "/api/v1/tokens",
     tag = "tokens",
     security(("token" = [])),
     responses((status = 200, body = Vec<Token>), Refused, Unable)
 )]
-#[get("/api/v1/tokens")]
 async fn list_tokens(tokens: Data<Tokens>) -> Answer<Vec<Token>> {
     Ok(Json(blocking(move || tokens.list()).await?))
 }
 
 /// Creates a token for some apps; only this response contains its secret
 #[utoipa::path(
+    post,
+    path = "/api/v1/tokens",
     tag = "tokens",
     security(("token" = [])),
     request_body = NewToken,
     responses((status = 200, body = CreatedToken), Refused, Unable)
 )]
-#[post("/api/v1/tokens")]
 async fn create_token(tokens: Data<Tokens>, new: Json<NewToken>) -> Answer<CreatedToken> {
     let NewToken { name, apps, permissions, expires_ms } = new.into_inner();
     let created_ms = now_ms();
@@ -104,12 +109,13 @@ async fn create_token(tokens: Data<Tokens>, new: Json<NewToken>) -> Answer<Creat
 
 /// Revokes a token: it is refused from now on
 #[utoipa::path(
+    delete,
+    path = "/api/v1/tokens/{name}",
     tag = "tokens",
     params(NamedToken),
     security(("token" = [])),
     responses((status = 204), Refused, Unable)
 )]
-#[delete("/api/v1/tokens/{name}")]
 async fn revoke_token(tokens: Data<Tokens>, path: Path<NamedToken>) -> Result<HttpResponse, Failure> {
     let NamedToken { name } = path.into_inner();
     let shown = name.clone();

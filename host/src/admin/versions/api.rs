@@ -1,7 +1,6 @@
 //! The paths of the admin API for versions.
 
-use actix_web::web::{Data, Json, Path, Payload, Query, ReqData, ServiceConfig};
-use actix_web::{get, post, put};
+use actix_web::web::{self, Data, Json, Path, Payload, Query, ReqData, ServiceConfig};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -17,14 +16,14 @@ use crate::dispatch::problem::{Problem, ProblemKind};
 
 pub(in crate::admin) fn configure(service: &mut ServiceConfig) {
     service
-        .service(show_file)
-        .service(append_to_file)
-        .service(list_versions)
-        .service(push_version)
-        .service(promote_version)
-        .service(roll_app_back)
-        .service(show_traffic)
-        .service(split_traffic);
+        .route("/api/v1/apps/{app}/files/{hash}", web::get().to(show_file))
+        .route("/api/v1/apps/{app}/files/{hash}", web::put().to(append_to_file))
+        .route("/api/v1/apps/{app}/versions", web::get().to(list_versions))
+        .route("/api/v1/apps/{app}/versions", web::post().to(push_version))
+        .route("/api/v1/apps/{app}/versions/{version}/promote", web::post().to(promote_version))
+        .route("/api/v1/apps/{app}/rollback", web::post().to(roll_app_back))
+        .route("/api/v1/apps/{app}/traffic", web::get().to(show_traffic))
+        .route("/api/v1/apps/{app}/traffic", web::put().to(split_traffic));
 }
 
 /// A file of an app.
@@ -60,11 +59,12 @@ struct NamedVersion {
 
 /// How much the host has of a file
 #[utoipa::path(
+    get,
+    path = "/api/v1/apps/{app}/files/{hash}",
     tag = "versions",
     params(NamedFile),
     responses((status = 200, body = UploadStatus), Refused, Unable)
 )]
-#[get("/api/v1/apps/{app}/files/{hash}")]
 async fn show_file(deployer: Data<Deployer>, path: Path<NamedFile>) -> Answer<UploadStatus> {
     let NamedFile { app, hash } = path.into_inner();
     Ok(Json(deployer.into_inner().received(app, hash).await?))
@@ -72,13 +72,14 @@ async fn show_file(deployer: Data<Deployer>, path: Path<NamedFile>) -> Answer<Up
 
 /// Uploads a piece of a file, at most 4 MiB, which begins where the host has no more; the last one completes the file
 #[utoipa::path(
+    put,
+    path = "/api/v1/apps/{app}/files/{hash}",
     tag = "versions",
     params(NamedFile, Piece),
     security((), ("token" = [])),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 200, body = UploadStatus), Refused, Unable)
 )]
-#[put("/api/v1/apps/{app}/files/{hash}")]
 async fn append_to_file(
     deployer: Data<Deployer>,
     path: Path<NamedFile>,
@@ -97,24 +98,26 @@ async fn append_to_file(
 
 /// The versions of an app, the newest first
 #[utoipa::path(
+    get,
+    path = "/api/v1/apps/{app}/versions",
     tag = "versions",
     params(Named),
     responses((status = 200, body = Vec<VersionStatus>), Refused, Unable)
 )]
-#[get("/api/v1/apps/{app}/versions")]
 async fn list_versions(deployer: Data<Deployer>, path: Path<Named>) -> Answer<Vec<VersionStatus>> {
     Ok(Json(deployer.into_inner().list(path.into_inner().app).await?))
 }
 
 /// Makes a version of uploaded files and an entry for apps.json, and promotes it; an app that is not registered is added
 #[utoipa::path(
+    post,
+    path = "/api/v1/apps/{app}/versions",
     tag = "versions",
     params(Named),
     security((), ("token" = [])),
     request_body = NewAppVersion,
     responses((status = 200, body = PushedVersion), Refused, Unable)
 )]
-#[post("/api/v1/apps/{app}/versions")]
 async fn push_version(
     deployer: Data<Deployer>,
     path: Path<Named>,
@@ -138,12 +141,13 @@ struct How {
 /// Makes a version the one that serves: its library and its entry replace those in the folder of apps.json. With the setting
 /// `rollout`, this begins its rollout
 #[utoipa::path(
+    post,
+    path = "/api/v1/apps/{app}/versions/{version}/promote",
     tag = "versions",
     params(NamedVersion, How),
     security((), ("token" = [])),
     responses((status = 200, body = Promoted), Refused, Unable)
 )]
-#[post("/api/v1/apps/{app}/versions/{version}/promote")]
 async fn promote_version(
     deployer: Data<Deployer>,
     path: Path<NamedVersion>,
@@ -160,12 +164,13 @@ async fn promote_version(
 /// Promotes the version that served before the current one. An app whose library is not in the folder of apps.json goes back to
 /// its previous good library until the next change on disk
 #[utoipa::path(
+    post,
+    path = "/api/v1/apps/{app}/rollback",
     tag = "versions",
     params(Named),
     security((), ("token" = [])),
     responses((status = 200, body = Promoted), Refused, Unable)
 )]
-#[post("/api/v1/apps/{app}/rollback")]
 async fn roll_app_back(deployer: Data<Deployer>, path: Path<Named>) -> Answer<Promoted> {
     let generation = deployer.into_inner().roll_back(path.into_inner().app).await?;
     Ok(Json(Promoted { generation, rollout: None }))
@@ -173,24 +178,26 @@ async fn roll_app_back(deployer: Data<Deployer>, path: Path<Named>) -> Answer<Pr
 
 /// How the requests to an app are split between its versions
 #[utoipa::path(
+    get,
+    path = "/api/v1/apps/{app}/traffic",
     tag = "versions",
     params(Named),
     responses((status = 200, body = TrafficStatus), Refused, Unable)
 )]
-#[get("/api/v1/apps/{app}/traffic")]
 async fn show_traffic(deployer: Data<Deployer>, path: Path<Named>) -> Answer<TrafficStatus> {
     Ok(Json(deployer.into_inner().traffic(path.into_inner().app).await?))
 }
 
 /// Has versions serve beside the current one, which get shares of the clients; a version that is not named no longer serves
 #[utoipa::path(
+    put,
+    path = "/api/v1/apps/{app}/traffic",
     tag = "versions",
     params(Named),
     security((), ("token" = [])),
     request_body = NewTraffic,
     responses((status = 200, body = TrafficStatus), Refused, Unable)
 )]
-#[put("/api/v1/apps/{app}/traffic")]
 async fn split_traffic(
     deployer: Data<Deployer>,
     path: Path<Named>,

@@ -194,7 +194,7 @@ impl State {
             pinned: self.pins.list(),
             certificates: self.certificates.list(),
             quotas: self.registry.quotas(),
-            fleet: self.fleet.as_ref().map(Membership::counts),
+            fleet: self.fleet.as_ref().map(Membership::summary),
         };
         metrics::expose(form, sources)
     }

@@ -7,13 +7,13 @@ use std::time::Instant;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::counts::{FleetCounts, out_of_date};
 #[cfg(feature = "fleet")]
 use super::elsewhere::{AppElsewhere, elsewhere};
 use super::key_file::KeyFileError;
 use super::members::Members;
 use super::record::Record;
 use super::status::{FleetStatus, Holder, view};
+use super::summary::{FleetSummary, out_of_date};
 use super::unfinished_calls::UnfinishedCalls;
 use crate::config::FleetSettings;
 use crate::observe::unix_time::now_ms;
@@ -120,12 +120,12 @@ impl Membership {
         let _ = is_gone.wait_for(|is_gone| *is_gone).await;
     }
 
-    /// What this host counts of the fleet.
-    pub(crate) fn counts(&self) -> FleetCounts {
+    /// The fleet as this host sees it, in numbers.
+    pub(crate) fn summary(&self) -> FleetSummary {
         let seen = self.seen();
         let living = seen.members.living(Instant::now());
         let own = living.iter().find(|presence| *presence.host == *self.host);
-        FleetCounts {
+        FleetSummary {
             fleet: self.settings.name.clone(),
             is_connected: seen.away.is_none(),
             hosts: living.len() as u64,

@@ -8,7 +8,6 @@
 pub(crate) mod call_limits;
 #[cfg(feature = "fleet")]
 pub(crate) mod calls;
-mod counts;
 #[cfg(feature = "fleet")]
 mod elsewhere;
 mod key_file;
@@ -25,6 +24,7 @@ mod presence;
 mod record;
 mod settled;
 mod status;
+mod summary;
 #[cfg(feature = "fleet")]
 mod task;
 #[cfg(feature = "fleet")]
@@ -35,7 +35,6 @@ mod unused;
 #[cfg(feature = "fleet")]
 mod waves;
 
-pub(crate) use self::counts::FleetCounts;
 #[cfg(feature = "fleet")]
 pub(crate) use self::elsewhere::AppElsewhere;
 pub use self::key_file::KeyFileError;
@@ -57,6 +56,7 @@ pub use self::record::{
 };
 pub use self::settled::{Settled, settled};
 pub use self::status::{FleetApp, FleetAppHost, FleetHost, FleetStatus, Holder};
+pub(crate) use self::summary::FleetSummary;
 #[cfg(feature = "fleet")]
 pub(crate) use self::task::{Local, Task, task};
 #[cfg(feature = "fleet")]

@@ -19,7 +19,7 @@ use super::process::Process;
 use super::quotas::Quotas;
 use crate::app::handle::App;
 use crate::app::pins::PinnedGeneration;
-use crate::fleet::FleetCounts;
+use crate::fleet::FleetSummary;
 use crate::generation::handle::Generation;
 use crate::observe::certificates::CertificateEntry;
 use crate::observe::metrics::{Counter, Histogram, Metrics};
@@ -56,7 +56,7 @@ pub(crate) struct Sources {
     pub(crate) pinned: Vec<PinnedGeneration>,
     pub(crate) certificates: Vec<CertificateEntry>,
     pub(crate) quotas: Vec<QuotaStatus>,
-    pub(crate) fleet: Option<FleetCounts>,
+    pub(crate) fleet: Option<FleetSummary>,
 }
 
 /// The text for these, and for the process.

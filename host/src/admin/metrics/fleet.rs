@@ -7,15 +7,15 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use crate::fleet::FleetCounts;
+use crate::fleet::FleetSummary;
 
 /// `None`: it is in none.
 #[derive(Debug)]
-pub(super) struct Fleet(pub(super) Option<FleetCounts>);
+pub(super) struct Fleet(pub(super) Option<FleetSummary>);
 
 impl Collector for Fleet {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut gauge = |name, help, value: fn(&FleetCounts) -> u64| {
+        let mut gauge = |name, help, value: fn(&FleetSummary) -> u64| {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             let Some(counts) = &self.0 else { return Ok(()) };
             let labels = [("fleet", &*counts.fleet)];

@@ -1,12 +1,12 @@
-//! What is counted of a fleet.
+//! A fleet in numbers.
 
 use super::presence::Presence;
 use super::record::Record;
 use super::settled::is_right;
 
-/// What a host counts of its fleet.
+/// What a host sees of its fleet, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FleetCounts {
+pub(crate) struct FleetSummary {
     /// The fleet's name.
     pub(crate) fleet: String,
     /// Whether the host is connected to NATS.

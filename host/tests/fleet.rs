@@ -7,10 +7,11 @@ mod nats;
 mod openapi;
 mod support;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use atoll_host::internal::fleet::Target;
 use atoll_host::internal::fleet::nats::{Fleet, FleetError};
+use atoll_host::internal::fleet::{AppPresence, Target};
 use nats::{Nats, app, status, wait_for_text};
 use openapi::{Answers, FLEET};
 use serde_json::{Value, json};
@@ -198,6 +199,27 @@ fn a_host_serves_what_it_has_while_nats_is_away_and_a_missing_record_removes_not
     let generation = status_of_app(&a);
     assert_eq!(generation, 1, "the version that serves is not started again");
     contains(&succeeded(apply().run()), &["= app: "]);
+}
+
+#[test]
+fn what_a_process_reports_late_that_was_replaced_is_corrected() {
+    let Some(program) = program() else { return };
+    let nats = Nats::start(&program);
+    let a = nats.host("a");
+    nats.deployed(versioned(1));
+    assert_eq!(a.get("/apps/app/").text(), "1");
+    let app = || with_fleet(&nats, async |fleet| fleet.app_on_host("a", "app").await).unwrap();
+    wait_until("the host reports that it serves", || app().is_some_and(|app| app.phase == "serving"));
+    let (right, name) = (app().unwrap(), "app".to_owned());
+    let late = AppPresence { phase: "stopping".to_owned(), ..right.clone() };
+    let [before, after] = [&right, &late].map(|app| BTreeMap::from([(name.clone(), app.clone())]));
+    let written = with_fleet(&nats, async |fleet| fleet.put_apps("a", &before, &after).await);
+    assert!(written.unwrap().is_some());
+    wait_until("the host has written it again", || app().as_ref() == Some(&right));
+    // Also that it would have none.
+    let written = with_fleet(&nats, async |fleet| fleet.put_apps("a", &before, &BTreeMap::new()).await);
+    assert!(written.unwrap().is_some());
+    wait_until("the host has written it again", || app().as_ref() == Some(&right));
 }
 
 /// The number of the generation of the app.

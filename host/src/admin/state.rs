@@ -195,6 +195,7 @@ impl State {
             certificates: self.certificates.list(),
             quotas: self.registry.quotas(),
             fleet: self.fleet.as_ref().map(Membership::summary),
+            requests: self.fleet.as_ref().map(|fleet| fleet.requests().all()).unwrap_or_default(),
         };
         metrics::expose(form, sources)
     }

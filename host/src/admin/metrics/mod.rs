@@ -1,5 +1,6 @@
 //! What is counted, as Prometheus reads it.
 
+mod between_hosts;
 mod certificates;
 mod exposition;
 mod fleet;

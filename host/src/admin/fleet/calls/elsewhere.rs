@@ -131,6 +131,7 @@ impl AppsElsewhere {
             // The hosts that have it count what it uses, and take its lease.
             usage: &Usage::default(),
             in_fleet: false,
+            is_elsewhere: true,
             spans: spans.as_ref(),
             shows_details: false,
         };
@@ -189,7 +190,8 @@ fn config_of(name: &str, entry: Option<&Entry>, registry: &Registry) -> Option<A
     };
     let settings = &mut config.settings;
     (settings.rate, settings.max_concurrency) = (None, None);
-    (settings.server_timing, settings.app_header) = (false, false);
+    // The host that has it reports the generation.
+    settings.app_header = false;
     Some(config)
 }
 
@@ -262,7 +264,7 @@ mod tests {
         let config = config_of("shop", Some(&entry(record)), &Registry::default()).unwrap();
         assert_eq!((config.settings.deadline_ms, config.routes.len()), (700, 1));
         assert_eq!((config.settings.rate, config.settings.max_concurrency), (None, None));
-        assert!(!config.settings.server_timing && !config.settings.app_header);
+        assert!(config.settings.server_timing && !config.settings.app_header);
     }
 
     #[test]

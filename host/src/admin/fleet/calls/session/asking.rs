@@ -9,7 +9,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Session;
-use crate::fleet::calls::{Context, Effect, ExchangeId, Instance, Parts, Reply as ReplySubject, Sent};
+use crate::fleet::calls::{
+    Asking, Context, Effect, ExchangeId, Instance, Parts, Reply as ReplySubject, Sent,
+};
 
 impl Session {
     /// Sends what a port has for another host.
@@ -39,8 +41,10 @@ impl Session {
         hosts.retain(|host| !gone.contains(host) && !leaving.contains(host));
         fastrand::shuffle(&mut hosts);
         let (is_safe, app) = (is_safe(parts.text), port.app().clone());
+        let counts = self.fleet.requests().of(&app);
+        let asking = Asking { app, hosts, is_safe, counts };
         let (mut requests, mut peers) = (self.requests.borrow_mut(), self.peers.borrow_mut());
-        vec![requests.begin(exchange, (app, hosts), is_safe, parts, &mut peers, Instant::now())]
+        vec![requests.begin(exchange, asking, parts, &mut peers, Instant::now())]
     }
 
     /// Sends a notification about a request.
@@ -59,6 +63,7 @@ impl Session {
         for effect in effects {
             match effect {
                 Effect::Ask(peer, exchange, frame) => {
+                    self.note_host(peer, exchange);
                     let reply = self.subjects.reply(ReplySubject::Request(exchange));
                     self.outbox.send(self.subjects.instance(peer), Some(reply), frame);
                 }
@@ -73,6 +78,15 @@ impl Session {
                     port.fail(exchange.request, problem);
                 }
             }
+        }
+    }
+
+    /// Notes for the access log which host is asked.
+    fn note_host(&self, peer: Instance, exchange: ExchangeId) {
+        let Some(name) = self.names.borrow().get(&peer).cloned() else { return };
+        let port = self.apps.borrow().port(exchange.port);
+        if let Some(context) = port.and_then(|port| port.context_of(exchange.request)) {
+            context.note_host(name);
         }
     }
 

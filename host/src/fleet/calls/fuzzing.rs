@@ -51,7 +51,7 @@ fn check_message(message: &Message) {
         let frame = Frame::decode(frame).expect("what is written is a frame");
         assembly.take(frame).expect("it is complete and in order")
     });
-    assert_eq!(read.collect::<Vec<_>>(), [message.clone()]);
+    assert_eq!(read.collect::<Vec<_>>(), std::slice::from_ref(message));
 
     if let Ok(read) = serde_json::from_slice::<Context<'_>>(context) {
         let there = read.to_call_context();

@@ -416,7 +416,7 @@ mod tests {
     /// The document and the routes both name the methods and paths.
     #[actix_web::test]
     async fn each_operation_of_the_document_has_a_route() {
-        let none = || web::to(|| async { actix_web::HttpResponse::ImATeapot() });
+        let none = || web::to(|| async { actix_web::HttpResponse::ImATeapot().finish() });
         let api = init_service(App::new().configure(configure).default_service(none())).await;
         for (method, path) in operations() {
             let request = TestRequest::with_uri(&path.replace(['{', '}'], ""))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(feature = "fleet")]
 use std::time::Instant;
 
 use super::{Counter, Histogram};

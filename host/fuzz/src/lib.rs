@@ -12,8 +12,7 @@ use tempfile::TempDir;
 pub type Target = fn(&[u8]);
 
 /// The targets by their names.
-pub const TARGETS: [(&str, Target); 6] = [
-    ("frame", fuzzing::frame),
+pub const TARGETS: [(&str, Target); 5] = [
     ("library", library),
     ("message", fuzzing::message),
     ("registry", fuzzing::registry),

@@ -6,7 +6,6 @@ use actix_web::http::{ConnectionType, Method, StatusCode, header};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use atoll_plugin::protocol::{self, Header, header_text};
-use atoll_port::CallContext;
 
 use super::asked::Asked;
 use super::body::request_body;
@@ -25,7 +24,7 @@ use super::{
 };
 use crate::config::Settings;
 use crate::dispatch::admission;
-use crate::dispatch::exchange::{Answered, RequestBody, ResponseBody};
+use crate::dispatch::exchange::{self, Answered, RequestBody, ResponseBody};
 use crate::dispatch::problem::{Problem, ProblemKind};
 
 /// Adds the host's one route to an actix application.
@@ -188,7 +187,6 @@ async fn forward(
     let settings = app.settings();
     let outer = forwarded::outer_prefix(request, peer.as_ref(), &front.trusted);
     let rewrite = settings.rewrite.then(|| Rewrite::new(outer, prefix, host)).flatten();
-    let host_note = record.host_note();
     let read = |answered: Answered<'_>, head: protocol::HttpResponse<'_>, body| {
         record.answered(answered);
         let mut response = match (body, payload) {
@@ -212,16 +210,12 @@ async fn forward(
             rewrite.apply(response.headers_mut());
         }
         if settings.server_timing {
-            match &host_note {
-                Some(host) => about::add_host(&mut response, host.get().as_deref(), answered.times),
-                None => about::add_times(&mut response, answered.times),
-            }
+            about::add_times(&mut response, answered.times);
         }
         if settings.app_header {
             about::add_app(&mut response, answered.generation);
         }
         Ok(response)
     };
-    let context = CallContext::of_http(&params).followed_by(host_note.clone());
-    atoll_port::exchange::http(&*app, params, body, context, read).await?
+    exchange::http(&app, params, body, read).await?
 }

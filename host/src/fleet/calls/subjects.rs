@@ -7,8 +7,7 @@ use super::frame::{ExchangeId, Instance};
 pub(crate) struct Subjects {
     /// `atoll.FLEET`.
     prefix: String,
-    /// `atoll.FLEET.instance.OWN`.
-    own: String,
+    own: Instance,
 }
 
 /// For what NATS reports that nobody listens.
@@ -23,8 +22,7 @@ pub(crate) enum Reply {
 impl Subjects {
     /// Those of this instance in a fleet.
     pub(crate) fn new(fleet: &str, own: Instance) -> Self {
-        let prefix = format!("atoll.{}", escaped(fleet));
-        Self { own: format!("{prefix}.instance.{own}"), prefix }
+        Self { prefix: format!("atoll.{}", escaped(fleet)), own }
     }
 
     /// What is for all instances.
@@ -34,7 +32,7 @@ impl Subjects {
 
     /// All that is for this instance.
     pub(crate) fn own(&self) -> String {
-        format!("{}.*", self.own)
+        format!("{}.instance.{}.*", self.prefix, self.own)
     }
 
     /// Where an instance takes messages.
@@ -44,10 +42,12 @@ impl Subjects {
 
     /// Where NATS reports that there is nobody for something that this instance sends.
     pub(crate) fn reply(&self, reply: Reply) -> String {
-        let own = &self.own;
+        let (prefix, own) = (&self.prefix, self.own);
         match reply {
-            Reply::Request(ExchangeId { port, request }) => format!("{own}.request-{port:x}-{request:x}"),
-            Reply::Peer(peer) => format!("{own}.peer-{peer}"),
+            Reply::Request(ExchangeId { port, request }) => {
+                format!("{prefix}.instance.{own}.request-{port:x}-{request:x}")
+            }
+            Reply::Peer(peer) => format!("{prefix}.instance.{own}.peer-{peer}"),
         }
     }
 

@@ -94,6 +94,12 @@ pub fn library(bytes: &[u8], folder: &Path) {
     }
 }
 
+/// What another host of a fleet sends.
+#[cfg(feature = "fleet")]
+pub fn frame(bytes: &[u8]) {
+    crate::fleet::calls::check_frames(bytes);
+}
+
 /// The host and the path of a request: a line each.
 pub fn target(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };

@@ -7,10 +7,11 @@ mod nats;
 mod openapi;
 mod support;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use atoll_host::internal::fleet::Target;
 use atoll_host::internal::fleet::nats::{Fleet, FleetError};
+use atoll_host::internal::fleet::{AppPresence, Target};
 use nats::{Nats, app, status, wait_for_text};
 use openapi::{Answers, FLEET};
 use serde_json::{Value, json};
@@ -23,6 +24,15 @@ fn program() -> Option<PathBuf> {
 fn succeeded(ended: Ended) -> String {
     assert!(ended.status.success(), "{}{}", ended.stdout, ended.stderr);
     ended.stdout
+}
+
+/// What a host counts of the fleet: whether it is connected, the hosts, and the apps that are out of date.
+fn counts(on: &Host) -> [u64; 3] {
+    let text = Connection::open(on.admin()).unwrap().call(&Call::get("/metrics")).unwrap().text();
+    ["connected", "hosts", "apps_out_of_date"].map(|name| {
+        let name = format!("atoll_fleet_{name}{{fleet=\"default\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).unwrap()
+    })
 }
 
 /// Does this with the fleet, as another program would.
@@ -142,11 +152,12 @@ fn one_of_two_who_deploy_at_once_gets_a_conflict_and_a_rollout_is_resumed() {
 fn a_host_serves_what_it_has_while_nats_is_away_and_a_missing_record_removes_nothing() {
     let Some(program) = program() else { return };
     let mut nats = Nats::later(&program);
-    let a = nats.launch("a", json!({})).start();
+    let a = nats.launch("a", json!({})).args(["--admin", "127.0.0.1:0"]).start();
     a.wait_for_log(&["not in the fleet default", "serves the apps that it has"]);
     let seen = status(&a);
     assert_eq!(seen["connected"], false);
     contains(seen["reason"].as_str().unwrap(), &["cannot connect to NATS at nats://127.0.0.1:"]);
+    assert_eq!(counts(&a), [0, 0, 0]);
     let refused = nats.deploy(versioned(1)).run();
     assert_eq!(refused.status.code(), Some(1));
     contains(&refused.stderr, &["cannot connect to NATS"]);
@@ -156,6 +167,7 @@ fn a_host_serves_what_it_has_while_nats_is_away_and_a_missing_record_removes_not
     nats.wait_for_hosts(&a, &["a"]);
     nats.deployed(versioned(1));
     assert_eq!(a.get("/apps/app/").text(), "1");
+    assert_eq!(counts(&a), [1, 1, 0]);
 
     nats.stop();
     for _ in 0..50 {
@@ -187,6 +199,27 @@ fn a_host_serves_what_it_has_while_nats_is_away_and_a_missing_record_removes_not
     let generation = status_of_app(&a);
     assert_eq!(generation, 1, "the version that serves is not started again");
     contains(&succeeded(apply().run()), &["= app: "]);
+}
+
+#[test]
+fn what_a_process_reports_late_that_was_replaced_is_corrected() {
+    let Some(program) = program() else { return };
+    let nats = Nats::start(&program);
+    let a = nats.host("a");
+    nats.deployed(versioned(1));
+    assert_eq!(a.get("/apps/app/").text(), "1");
+    let app = || with_fleet(&nats, async |fleet| fleet.app_on_host("a", "app").await).unwrap();
+    wait_until("the host reports that it serves", || app().is_some_and(|app| app.phase == "serving"));
+    let (right, name) = (app().unwrap(), "app".to_owned());
+    let late = AppPresence { phase: "stopping".to_owned(), ..right.clone() };
+    let [before, after] = [&right, &late].map(|app| BTreeMap::from([(name.clone(), app.clone())]));
+    let written = with_fleet(&nats, async |fleet| fleet.put_apps("a", &before, &after).await);
+    assert!(written.unwrap().is_some());
+    wait_until("the host has written it again", || app().as_ref() == Some(&right));
+    // Also that it would have none.
+    let written = with_fleet(&nats, async |fleet| fleet.put_apps("a", &before, &BTreeMap::new()).await);
+    assert!(written.unwrap().is_some());
+    wait_until("the host has written it again", || app().as_ref() == Some(&right));
 }
 
 /// The number of the generation of the app.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use nats::Nats;
 use serde_json::{Value, json};
-use support::{Call, Host, Load, Reply, library, wait_until};
+use support::{Call, Connection, Host, Load, Reply, library, wait_until};
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
 fn program() -> Option<PathBuf> {
@@ -27,7 +27,7 @@ fn app(name: &str, fixture: &str) -> Value {
 
 /// A host of this name with these apps, which has joined.
 fn host(nats: &Nats, name: &str, apps: Value) -> Host {
-    let host = nats.launch(name, json!({ "apps": apps })).start();
+    let host = nats.launch(name, json!({ "apps": apps })).args(["--admin", "127.0.0.1:0"]).start();
     host.wait_for_log(&["joined the fleet default as", name]);
     host
 }
@@ -36,6 +36,13 @@ fn host(nats: &Nats, name: &str, apps: Value) -> Host {
 #[track_caller]
 fn wait_for_status(on: &Host, path: &str, status: u16) {
     wait_until(&format!("{path} has the status {status}"), || on.get(path).status == status);
+}
+
+/// What a host counts of requests to an app on other hosts: a sample of `atoll_fleet_requests_NAME` with more labels.
+fn counted(on: &Host, app: &str, name: &str, more: &str) -> u64 {
+    let text = Connection::open(on.admin()).unwrap().call(&Call::get("/metrics")).unwrap().text();
+    let sample = format!("atoll_fleet_requests_{name}{{app=\"{app}\"{more}}} ");
+    text.lines().find_map(|line| line.strip_prefix(&sample)).map_or(0, |value| value.parse().unwrap())
 }
 
 fn bytes(size: usize) -> Vec<u8> {
@@ -279,8 +286,7 @@ fn a_request_ends_with_its_deadline_its_client_and_its_host() {
     clients[2].send(&Call::get("/apps/streams/events")).unwrap();
     assert_eq!(clients[2].head().unwrap().status, 200);
     wait_until("the app has the requests", || counts("waiting") == 2);
-    // Until this host knows who has them.
-    std::thread::sleep(Duration::from_millis(200));
+    wait_until("the host knows who has them", || counted(&a, "rpc", "pending", ",state=\"taken\"") == 2);
     b.signal(libc::SIGKILL);
     b.ended();
     let begun = Instant::now();
@@ -290,6 +296,7 @@ fn a_request_ends_with_its_deadline_its_client_and_its_host() {
     assert_eq!(error["code"], -32603, "{error}");
     assert!(clients[2].chunk().is_err(), "it is incomplete");
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(counted(&a, "rpc", "failed_total", ",reason=\"host_gone\""), 2);
 
     // Nobody has it any more, as long as the host is known.
     let begun = Instant::now();
@@ -297,6 +304,11 @@ fn a_request_ends_with_its_deadline_its_client_and_its_host() {
     reply.problem(503, "unavailable");
     assert_eq!(reply.header("retry-after").as_deref(), Some("5"));
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(counted(&a, "rpc", "failed_total", ",reason=\"no_host\""), 1);
+    assert_eq!(
+        ["asked", "taken"].map(|state| counted(&a, "rpc", "pending", &format!(",state=\"{state}\""))),
+        [0, 0]
+    );
 }
 
 #[test]
@@ -317,6 +329,7 @@ fn a_request_that_a_host_has_not_taken_goes_to_another_one_if_that_is_safe() {
         on.len() == 2 && on.iter().all(|host| host["phase"] == "serving")
     });
 
+    let [before, retried] = ["sent_total", "retried_total"].map(|name| counted(&a, "rpc", name, ""));
     b.signal(libc::SIGSTOP);
     let send = |call: &Call| {
         let mut client = a.connect();
@@ -325,8 +338,9 @@ fn a_request_that_a_host_has_not_taken_goes_to_another_one_if_that_is_safe() {
     };
     let safe: Vec<_> = (0..16).map(|_| send(&Call::get("/apps/rpc/whole?size=9"))).collect();
     let unsafe_ones: Vec<_> = (0..16).map(|_| send(&Call::post("/apps/rpc/seen/x", "body"))).collect();
-    // Until they are sent.
-    std::thread::sleep(Duration::from_millis(300));
+    wait_until("they are sent", || counted(&a, "rpc", "sent_total", "") == before + 32);
+    // NATS takes what this host sends in order: with the answer to another request, it has taken all of them.
+    assert_eq!(a.get("/apps/rpc/empty").status, 204);
     b.signal(libc::SIGKILL);
     b.ended();
     for mut client in safe {
@@ -336,6 +350,56 @@ fn a_request_that_a_host_has_not_taken_goes_to_another_one_if_that_is_safe() {
         unsafe_ones.into_iter().map(|mut client| client.receive("POST").unwrap().status).collect();
     assert!(statuses.contains(&200) && statuses.contains(&502), "{statuses:?}");
     assert!(statuses.iter().all(|status| [200, 502].contains(status)), "{statuses:?}");
+    let lost = statuses.iter().filter(|status| **status == 502).count();
+    assert_eq!(counted(&a, "rpc", "failed_total", ",reason=\"host_gone\""), lost as u64);
+    assert!(counted(&a, "rpc", "retried_total", "") > retried);
+}
+
+#[test]
+fn a_request_to_another_host_is_seen_in_the_log_and_the_metrics() {
+    let Some(program) = program() else { return };
+    let nats = Nats::start(&program);
+    let timed = json!({ "name": "rpc", "path": library("rpc"), "server_timing": true, "app_header": true });
+    let b = host(&nats, "b", json!([timed, app("short", "rpc")]));
+    // It cannot start here, and has settings here.
+    let apps = json!([{ "name": "rpc", "path": "missing", "server_timing": true, "deadline_ms": 300 }]);
+    let arguments = ["--admin", "127.0.0.1:0", "--log-format", "json", "--access-log"];
+    let a = nats.launch("a", json!({ "apps": apps })).args(arguments).start();
+    wait_until("it is asked elsewhere", || a.get("/apps/rpc/empty").status == 204);
+    let line = |id: &str| -> Value {
+        serde_json::from_str(&a.wait_for_log(&["\"access\"", &format!("\"{id}\"")])).unwrap()
+    };
+    let sent = |call: Call, id: &str| a.call(&call.header("x-request-id", id));
+
+    let [sent_before, taken_before] =
+        [(&a, "sent_total"), (&b, "received_total")].map(|(host, name)| counted(host, "rpc", name, ""));
+    let reply = sent(Call::get("/apps/rpc/empty"), "one");
+    let found = line("one");
+    assert_eq!(
+        (&found["host"], &found["generation"], &found["app"]),
+        (&json!("b"), &Value::Null, &json!("rpc"))
+    );
+    assert!(found["handler_ms"].as_f64().unwrap() > 0.0, "{found}");
+    let times = reply.header_bytes("server-timing");
+    let times: Vec<_> = times.iter().map(|value| str::from_utf8(value).unwrap()).collect();
+    assert!(times.iter().any(|value| value.starts_with("queue;dur=")), "{times:?}");
+    let is_of_b = |value: &&str| value.starts_with("fleet;dur=") && value.ends_with(";desc=\"b\"");
+    assert!(times.iter().any(is_of_b), "{times:?}");
+    assert!(reply.header("x-atoll-app").unwrap().ends_with("#1"), "{reply:?}");
+    // One that the other host does not answer in time.
+    sent(Call::get("/apps/rpc/slow"), "two").problem(504, "deadline-exceeded");
+    let found = line("two");
+    assert_eq!((&found["host"], &found["status"]), (&json!("b"), &json!(504)));
+    assert!(found["handler_ms"].as_f64().unwrap() > 200.0, "{found}");
+    let method = json!({ "jsonrpc": "2.0", "method": "subtract", "params": [3, 1], "id": 1 });
+    assert_eq!(sent(rpc("rpc", &method), "three").json()["result"], 2);
+    assert_eq!(line("three")["host"], "b");
+
+    assert_eq!(counted(&a, "rpc", "sent_total", ""), sent_before + 3);
+    assert_eq!(counted(&b, "rpc", "received_total", ""), taken_before + 3);
+    let text = Connection::open(a.admin()).unwrap().call(&Call::get("/metrics")).unwrap().text();
+    let count = format!("atoll_fleet_request_duration_seconds_count{{app=\"rpc\"}} {}", sent_before + 2);
+    assert!(text.contains(&count), "{text}");
 }
 
 #[test]
@@ -355,13 +419,13 @@ fn a_host_that_shuts_down_or_is_replaced_loses_no_request() {
         wait_until("more requests are answered", || load.answered() > before + 300);
     };
     // One is replaced by another process, and then the other one shuts down.
-    let new = b.again("serve").arg("--takeover").start();
+    let new = b.again("serve").args(["--takeover", "--admin", "127.0.0.1:0"]).start();
     new.wait_for_log(&["took over from process"]);
     goes_on();
     assert!(b.ended().status.success());
     // Before the other one shuts down, this one has to be there.
     new.wait_for_log(&["joined the fleet default as b"]);
-    goes_on();
+    wait_until("it gets requests", || counted(&new, "rpc", "received_total", "") > 0);
     goes_on();
     assert!(c.stop().status.success());
     goes_on();

@@ -15,7 +15,7 @@ use atoll_host::internal::fleet::nats::Fleet;
 use atoll_host::internal::fleet::{Record, Release, UNUSED_AGE, Wave};
 use futures_util::TryStreamExt;
 use nats::Nats;
-use support::versioned;
+use support::{versioned, wait_until};
 
 const BUCKET: &str = "atoll-default-libraries";
 
@@ -92,4 +92,29 @@ fn a_library_that_no_version_needs_is_removed_when_it_is_old() {
     assert!(!deployed.stdout.contains("unused libraries"), "{}", deployed.stdout);
     let (libraries, chunks) = runtime.block_on(stored(&context));
     assert!(libraries.len() >= 3 && chunks >= 3, "{libraries:?}");
+}
+
+/// The client waits for ever for what is not there.
+#[test]
+fn a_library_without_its_content_is_refused_and_uploaded_again() {
+    let Some([program]) = installed::all(["nats-server"]) else { return };
+    let nats = Nats::start(&program);
+    nats.deployed(versioned(1));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let pieces = runtime.block_on(async {
+        let fleet = Fleet::connect(&nats.settings()).await.unwrap();
+        let (record, _) = fleet.record("app").await.unwrap().unwrap();
+        let context = async_nats::jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+        let store = context.get_object_store(BUCKET).await.unwrap();
+        let info = store.info(&record.target.release().unwrap().library).await.unwrap();
+        let stream = context.get_stream(format!("OBJ_{BUCKET}")).await.unwrap();
+        stream.purge().filter(format!("$O.{BUCKET}.C.{}", info.nuid)).await.unwrap();
+        info.chunks
+    });
+    let host = nats.host("a");
+    let refused = format!("is incomplete: 0 of its {pieces} pieces are there; deploy the app again");
+    wait_until("the host refuses it", || host.again("ls").arg("--fleet").run().stdout.contains(&refused));
+    let again = nats.deployed(versioned(1));
+    assert!(!again.stdout.contains("nothing to upload"), "{}", again.stdout);
+    assert_eq!(host.get("/apps/app/").text(), "1");
 }

@@ -73,6 +73,8 @@ fn hosts_serve_what_a_signer_has_signed_and_nothing_else() {
     let ended = signed(&nats, 1, versioned(1)).run();
     assert!(ended.status.success(), "{}{}", ended.stdout, ended.stderr);
     assert_eq!(host.get("/apps/app/").text(), "1");
+    let described = || host.again("describe").args(["app", "--fleet"]).run().stdout;
+    contains(&described(), &["signed by     ann.pem\n"]);
 
     for (deployment, reason) in [
         (nats.deploy(versioned(2)), "is not signed"),
@@ -84,6 +86,7 @@ fn hosts_serve_what_a_signer_has_signed_and_nothing_else() {
         contains(app(&host)["failure"]["reason"].as_str().unwrap(), &[reason]);
     }
     assert_eq!(host.get("/apps/app/").text(), "1");
+    contains(&described(), &["signed by     ann.pem\n"]);
 
     // A rollback needs no key: the signature of the earlier version still counts.
     let ended = signed(&nats, 1, versioned(3)).run();
@@ -110,6 +113,7 @@ fn hosts_serve_what_a_signer_has_signed_and_nothing_else() {
     wait_until("the host refuses it", || {
         is_listed("the signature of the version ffffffffffff does not match")
     });
+    assert!(!described().contains("signed by"), "the record names Ann, who has not signed it");
     assert_eq!(host.get("/apps/app/").text(), "1");
 }
 

@@ -114,7 +114,7 @@ fn start(args: &Args, seed: u64, folder: &Path) -> Result<World, String> {
         Member::start(&format!("host-{number:02}"), &servers, &apps, more, args.clients)
     };
     let members = (0..args.hosts).map(member).collect::<Result<Vec<_>, _>>()?;
-    members.iter().for_each(|member| member.wait_for_hosts(args.hosts));
+    members.iter().try_for_each(|member| member.wait_for_hosts(args.hosts, args.apps))?;
     let random = Rng::with_seed(seed);
     Ok(World { servers, members, random, version: 0, times: Vec::new(), started_again: 0 })
 }

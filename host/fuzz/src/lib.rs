@@ -12,7 +12,8 @@ use tempfile::TempDir;
 pub type Target = fn(&[u8]);
 
 /// The targets by their names.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
+    ("frame", fuzzing::frame),
     ("library", library),
     ("message", fuzzing::message),
     ("registry", fuzzing::registry),

@@ -101,6 +101,11 @@ fn all(name: &str, changes_of_each: u32) {
 }
 
 #[test]
+fn frames() {
+    all("frame", 400);
+}
+
+#[test]
 fn libraries() {
     all("library", 50);
 }
@@ -132,7 +137,7 @@ fn large_inputs_take_no_long_time() {
     let deep = [many("["), many(r#"{"a":"#), many("[]"), many("/"), many("a/"), many("\"\\\"")];
     let begun = std::time::Instant::now();
     for text in &deep {
-        for name in ["message", "request", "registry", "target"] {
+        for name in ["frame", "message", "request", "registry", "target"] {
             run(name, text.as_bytes());
         }
         run("message", format!(r#"{{"jsonrpc":"2.0","id":3,"result":{text}}}"#).as_bytes());

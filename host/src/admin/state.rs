@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use crate::abi::library_context;
-use crate::admin::metrics::{self, Exposition};
+use crate::admin::metrics::{self, Exposition, Sources};
 use crate::app::handle::App;
 use crate::app::pins::Pins;
 use crate::app::resources::AppResources;
@@ -189,8 +189,15 @@ impl State {
 
     /// All counts, as text.
     pub(super) fn metrics(&self, form: Exposition) -> Result<String, std::fmt::Error> {
-        let (pinned, certificates) = (self.pins.list(), self.certificates.list());
-        metrics::expose(form, self.registry.apps_and_versions(), pinned, certificates, self.registry.quotas())
+        let sources = Sources {
+            apps: self.registry.apps_and_versions(),
+            pinned: self.pins.list(),
+            certificates: self.certificates.list(),
+            quotas: self.registry.quotas(),
+            fleet: self.fleet.as_ref().map(Membership::summary),
+            requests: self.fleet.as_ref().map(|fleet| fleet.requests().all()).unwrap_or_default(),
+        };
+        metrics::expose(form, sources)
     }
 
     pub(super) fn effective_config(&self) -> EffectiveConfig {

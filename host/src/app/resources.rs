@@ -59,6 +59,8 @@ pub(crate) struct HandleResources<'a> {
     pub(crate) spans: Option<&'a Arc<dyn SpanSink>>,
     pub(crate) shows_details: bool,
     pub(crate) in_fleet: bool,
+    /// Whether the app stands for one that other hosts of the fleet have.
+    pub(crate) is_elsewhere: bool,
 }
 
 /// Why a host cannot start.
@@ -120,6 +122,7 @@ impl AppResources {
             spans: self.spans.as_ref(),
             shows_details: self.shows_details,
             in_fleet: self.in_fleet.get(),
+            is_elsewhere: false,
         }
     }
 }

@@ -32,7 +32,12 @@ pub(super) fn now_ms() -> u64 {
 /// `3 h 12 min`: how long ago that was.
 pub(super) fn since(at_ms: u64) -> String {
     let at = SystemTime::UNIX_EPOCH + Duration::from_millis(at_ms);
-    let seconds = at.elapsed().unwrap_or_default().as_secs();
+    duration(at.elapsed().unwrap_or_default())
+}
+
+/// `5 s`, `3 min 5 s`, `2 h 3 min`, `4 d 2 h`.
+pub(super) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),

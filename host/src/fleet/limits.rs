@@ -31,6 +31,13 @@ pub(crate) const UPLOAD_WINDOW: usize = 16;
 /// How long a host waits for a library that is not in the object store, before it refuses the version.
 pub(crate) const LIBRARY_WAIT: Duration = Duration::from_secs(3);
 
+/// How long a host waits for the next piece of a library or of a state in the object store, before it looks whether all pieces are
+/// there.
+pub(crate) const PIECE_WAIT: Duration = Duration::from_secs(10);
+
+/// By how much the clocks of two hosts may differ without a hint.
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+
 /// How many bytes of the reason why a host refuses a version are in its presence.
 pub(crate) const MAX_REASON: usize = 1000;
 

@@ -47,9 +47,12 @@ impl Members {
         self.apps = apps;
     }
 
-    /// Removes a host that has left.
+    /// Removes a host that has left. What it has reported of its apps stays known, as it does in NATS: another process of the host
+    /// writes only what is different then.
     pub fn remove(&mut self, host: &str) {
-        self.hosts.remove(host);
+        if let Some((presence, _)) = self.hosts.remove(host) {
+            self.apps.insert(host.to_owned(), presence.apps);
+        }
     }
 
     /// Gives each host its full time again, as nothing could be heard of it.
@@ -101,6 +104,10 @@ mod tests {
         members.note_app("a", "late", Some(app.clone()));
         members.note(host("a", "1"), now);
         assert_eq!(names(&members), ["early", "late"]);
+        members.remove("a");
+        assert_eq!(names(&members), [""; 0]);
+        members.note(host("a", "2"), now);
+        assert_eq!(names(&members), ["early", "late"], "another process of the host has them, too");
         members.note_app("a", "early", None);
         assert_eq!(names(&members), ["late"]);
         let all = |host: &str| {

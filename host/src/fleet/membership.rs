@@ -1,6 +1,8 @@
 //! What a host knows of its fleet.
 
 use std::collections::BTreeMap;
+#[cfg(feature = "fleet")]
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -8,13 +10,18 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "fleet")]
+use super::calls::Instance;
+use super::clocks::Clocks;
+#[cfg(feature = "fleet")]
 use super::elsewhere::{AppElsewhere, elsewhere};
 use super::key_file::KeyFileError;
 use super::members::Members;
 use super::record::Record;
 use super::status::{FleetStatus, Holder, view};
+use super::summary::{FleetSummary, out_of_date};
 use super::unfinished_calls::UnfinishedCalls;
 use crate::config::FleetSettings;
+use crate::observe::metrics::FleetRequests;
 use crate::observe::unix_time::now_ms;
 
 /// What a host knows of its fleet, for all its threads: its clones are the same.
@@ -27,6 +34,7 @@ pub(crate) struct Membership {
     signers: Option<super::trust::Signers>,
     seen: Arc<Mutex<Seen>>,
     calls: Arc<UnfinishedCalls>,
+    requests: Arc<FleetRequests>,
     /// Notifies that the hosts or the records have changed.
     #[cfg(feature = "fleet")]
     changes: Arc<watch::Sender<()>>,
@@ -40,6 +48,10 @@ struct Seen {
     since_ms: u64,
     members: Members,
     records: BTreeMap<String, Record>,
+    /// When they were written, by the clock of NATS.
+    written: BTreeMap<String, u64>,
+    /// The signers of their versions, which were checked when the records came.
+    signed_by: BTreeMap<String, String>,
     /// Who has the leases of apps, and until when that is so unless it is seen again.
     holders: BTreeMap<String, (Holder, Instant)>,
     /// The URLs of the host's own HTTP server.
@@ -69,6 +81,8 @@ impl Membership {
             since_ms: now_ms(),
             members: Members::default(),
             records: BTreeMap::new(),
+            written: BTreeMap::new(),
+            signed_by: BTreeMap::new(),
             holders: BTreeMap::new(),
             addresses: Vec::new(),
             part: None,
@@ -80,6 +94,7 @@ impl Membership {
             settings: Arc::new(settings),
             seen: Arc::new(Mutex::new(seen)),
             calls: Arc::default(),
+            requests: Arc::default(),
             #[cfg(feature = "fleet")]
             changes: Arc::default(),
         })
@@ -88,6 +103,11 @@ impl Membership {
     /// What keeps the host from ending: requests of other hosts.
     pub(crate) fn calls(&self) -> &Arc<UnfinishedCalls> {
         &self.calls
+    }
+
+    /// What is counted of the requests between this host and others.
+    pub(crate) fn requests(&self) -> &FleetRequests {
+        &self.requests
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -119,13 +139,29 @@ impl Membership {
         let _ = is_gone.wait_for(|is_gone| *is_gone).await;
     }
 
+    /// The fleet as this host sees it, in numbers.
+    pub(crate) fn summary(&self) -> FleetSummary {
+        let seen = self.seen();
+        let living = seen.members.living(Instant::now());
+        let own = living.iter().find(|presence| *presence.host == *self.host);
+        FleetSummary {
+            fleet: self.settings.name.clone(),
+            is_connected: seen.away.is_none(),
+            hosts: living.len() as u64,
+            out_of_date: own.map_or(0, |own| out_of_date(own, &seen.records)),
+        }
+    }
+
     /// The fleet, as this host sees it.
     pub(crate) fn status(&self) -> FleetStatus {
         let seen = self.seen();
         let now = Instant::now();
         let held = seen.holders.iter().filter(|(_, (_, until))| now < *until);
         let holders = held.map(|(app, (holder, _))| (app.clone(), holder.clone())).collect();
-        let (hosts, apps) = view(&seen.members.living(now), &seen.records, &holders);
+        let living = seen.members.living(now);
+        let (mut hosts, mut apps) = view(&living, &seen.records, &holders);
+        Clocks::of(&living, &self.host).adjust(&mut hosts, &mut apps, &seen.written);
+        apps.iter_mut().for_each(|app| app.signed_by = seen.signed_by.get(&app.name).cloned());
         FleetStatus {
             name: self.settings.name.clone(),
             host: self.host.to_string(),
@@ -156,7 +192,7 @@ impl Membership {
         release: &super::record::Release,
     ) -> Result<(), super::trust::Untrusted> {
         match &self.signers {
-            Some(signers) => signers.check(&self.settings.name, app, release),
+            Some(signers) => signers.check(&self.settings.name, app, release).map(drop),
             None => Ok(()),
         }
     }
@@ -201,6 +237,16 @@ impl Membership {
         elsewhere(&self.host, &seen.members.living(Instant::now()), &seen.records)
     }
 
+    /// The names of the hosts that take requests of others.
+    pub(crate) fn names(&self) -> HashMap<Instance, Arc<str>> {
+        let seen = self.seen();
+        let instances = seen.members.living(Instant::now()).into_iter().filter_map(|host| {
+            let instance = host.calls.as_deref().and_then(Instance::parse)?;
+            Some((instance, host.host.as_str().into()))
+        });
+        instances.collect()
+    }
+
     /// Takes note of who has the lease of an app, and until when.
     pub(crate) fn set_holder(&self, app: &str, holder: Option<(Holder, Instant)>) {
         let mut seen = self.seen();
@@ -215,9 +261,20 @@ impl Membership {
         self.seen().part = Some(part);
     }
 
-    /// Takes note of the record of an app.
-    pub(crate) fn set_record(&self, app: &str, record: Record) {
-        self.seen().records.insert(app.to_owned(), record);
+    /// Takes note of the record of an app, and when it was written, by the clock of NATS.
+    pub(crate) fn set_record(&self, app: &str, record: Record, written_ms: u64) {
+        let signers = self.signers.as_ref().zip(record.target.release());
+        let signer = signers.and_then(|(signers, release)| {
+            signers.check(&self.settings.name, app, release).ok().map(str::to_owned)
+        });
+        let mut seen = self.seen();
+        match signer {
+            Some(signer) => seen.signed_by.insert(app.to_owned(), signer),
+            None => seen.signed_by.remove(app),
+        };
+        seen.written.insert(app.to_owned(), written_ms);
+        seen.records.insert(app.to_owned(), record);
+        drop(seen);
         self.changes.send_replace(());
     }
 }

@@ -8,6 +8,7 @@
 pub(crate) mod call_limits;
 #[cfg(feature = "fleet")]
 pub(crate) mod calls;
+mod clocks;
 #[cfg(feature = "fleet")]
 mod elsewhere;
 mod key_file;
@@ -24,6 +25,7 @@ mod presence;
 mod record;
 mod settled;
 mod status;
+mod summary;
 #[cfg(feature = "fleet")]
 mod task;
 #[cfg(feature = "fleet")]
@@ -39,12 +41,12 @@ pub(crate) use self::elsewhere::AppElsewhere;
 pub use self::key_file::KeyFileError;
 #[cfg(feature = "fleet")]
 pub(crate) use self::lease::{Lease, LeaseStep, LeaseView, lease_step, retry, right};
-pub(crate) use self::limits::LIBRARY_WAIT;
 pub(crate) use self::limits::{ANNOUNCE_PAUSE, CONCURRENT_TASKS, LONGEST_PAUSE, MAX_REASON};
+pub use self::limits::{CLOCK_TOLERANCE, HEARTBEAT, MAX_HISTORY, PRESENCE_TTL, UNUSED_AGE};
 #[cfg(feature = "fleet")]
 pub(crate) use self::limits::{FIRST_PAUSE, LATE_STOP, LEASE_SPREAD, THIRDS};
-pub use self::limits::{HEARTBEAT, MAX_HISTORY, PRESENCE_TTL, UNUSED_AGE};
 pub(crate) use self::limits::{LEASE_TTL, LEAST_LEASE_TTL, LEAVE_LIMIT, STATE_LIMIT};
+pub(crate) use self::limits::{LIBRARY_WAIT, PIECE_WAIT};
 pub use self::members::Members;
 pub(crate) use self::membership::Membership;
 #[cfg(feature = "fleet")]
@@ -55,6 +57,7 @@ pub use self::record::{
 };
 pub use self::settled::{Settled, settled};
 pub use self::status::{FleetApp, FleetAppHost, FleetHost, FleetStatus, Holder};
+pub(crate) use self::summary::FleetSummary;
 #[cfg(feature = "fleet")]
 pub(crate) use self::task::{Local, Task, task};
 #[cfg(feature = "fleet")]

@@ -22,6 +22,12 @@ pub struct Presence {
     pub atoll: String,
     /// When its process started, in milliseconds since 1970.
     pub started_ms: u64,
+    /// When it has sent this, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_ms: Option<u64>,
+    /// How far its clock is ahead of that of NATS, in milliseconds, if that is known.
+    #[serde(skip)]
+    pub ahead_ms: Option<i64>,
     /// The revision of the last record that it has seen.
     pub seen: u64,
     /// The apps whose records it is carrying out.

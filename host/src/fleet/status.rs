@@ -39,8 +39,11 @@ pub struct FleetHost {
     pub labels: BTreeMap<String, String>,
     /// The version of Atoll.
     pub atoll: String,
-    /// When it started, in milliseconds since 1970.
+    /// When it started, in milliseconds since 1970, by the clock of the reporting host.
     pub started_ms: u64,
+    /// How far its clock is ahead of that of the reporting host, in milliseconds; absent if that is not known.
+    #[serde(default)]
+    pub clock_ahead_ms: Option<i64>,
     /// The number of its apps.
     pub apps: usize,
     /// The number of apps that are not what they should be.
@@ -62,6 +65,10 @@ pub struct FleetApp {
     pub by: Option<String>,
     /// When, in milliseconds since 1970.
     pub at_ms: Option<u64>,
+    /// The file in `signers` of the reporting host with the key that has signed the version, as that host has checked. Absent if
+    /// the host has no `signers`, or if none of them has signed it.
+    #[serde(default)]
+    pub signed_by: Option<String>,
     /// The note of the deployment.
     pub note: Option<String>,
     /// The hosts that have the version so far, if its rollout is under way.
@@ -127,6 +134,7 @@ pub(super) fn view(
             labels: host.labels.clone(),
             atoll: host.atoll.clone(),
             started_ms: host.started_ms,
+            clock_ahead_ms: None,
             apps: host.apps.len(),
             out_of_date: apps.iter().flat_map(|app| &app.hosts).filter(differs).count(),
         }
@@ -149,6 +157,7 @@ fn app(name: &str, record: Option<&Record>, hosts: &[&Presence]) -> FleetApp {
         is_removed: removal.is_some(),
         by: release.map(|release| &release.by).or(removal.map(|removal| &removal.by)).cloned(),
         at_ms: release.map(|release| release.at_ms).or(removal.map(|removal| removal.at_ms)),
+        signed_by: None,
         note: release.and_then(|release| release.note.clone()),
         wave: record.and_then(|record| match &record.wave {
             Wave::All => None,

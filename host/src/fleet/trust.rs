@@ -66,7 +66,15 @@ pub struct Unsignable;
 
 /// Those whose versions a host serves.
 #[derive(Clone, Debug)]
-pub struct Signers(Vec<VerifyingKey>);
+pub struct Signers(Vec<KnownSigner>);
+
+/// One of them.
+#[derive(Clone, Debug)]
+struct KnownSigner {
+    /// The name of the file with the key.
+    name: String,
+    key: VerifyingKey,
+}
 
 impl Signers {
     /// Reads their public keys; `None`: there are no files, so that versions need no signature.
@@ -77,7 +85,11 @@ impl Signers {
         let keys = files.iter().map(|path| {
             let key = read(path, PUBLIC_KEY, |text| VerifyingKey::from_public_key_pem(text).ok())?;
             // Anything matches some signature of it.
-            if key.is_weak() { Err(KeyFileError::expected(path, PUBLIC_KEY)) } else { Ok(key) }
+            if key.is_weak() {
+                return Err(KeyFileError::expected(path, PUBLIC_KEY));
+            }
+            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+            Ok(KnownSigner { name, key })
         });
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
         Ok(Some(Self(keys)).filter(|signers| !signers.0.is_empty()))
@@ -85,17 +97,17 @@ impl Signers {
 
     /// Whether this is the key of one of them.
     pub fn have(&self, key: &ReleaseKey) -> bool {
-        self.0.contains(&key.0.verifying_key())
+        self.0.iter().any(|signer| signer.key == key.0.verifying_key())
     }
 
-    /// Checks that one of them has signed this release of an app, for this fleet.
+    /// Checks that one of them has signed this release of an app, for this fleet; the name of the file with the key of that one.
     ///
     /// # Errors
     /// None has.
-    pub fn check(&self, fleet: &str, app: &str, release: &Release) -> Result<(), Untrusted> {
+    pub fn check(&self, fleet: &str, app: &str, release: &Release) -> Result<&str, Untrusted> {
         let version = || release.version.clone();
         let signature = release.signature.as_ref().ok_or_else(|| Untrusted::Unsigned(version()))?;
-        let known = self.0.iter().find(|key| HEXLOWER.encode(key.as_bytes()) == signature.signer);
+        let known = self.0.iter().find(|signer| HEXLOWER.encode(signer.key.as_bytes()) == signature.signer);
         let signer = known.ok_or_else(|| Untrusted::UnknownSigner {
             version: version(),
             signer: signature.signer.clone(),
@@ -104,7 +116,8 @@ impl Signers {
         let value = HEXLOWER.decode(signature.value.as_bytes()).map_err(|_| mismatch())?;
         let value = Signature::from_slice(&value).map_err(|_| mismatch())?;
         let statement = statement(fleet, app, release).map_err(|_| mismatch())?;
-        signer.verify_strict(&statement, &value).map_err(|_| mismatch())
+        signer.key.verify_strict(&statement, &value).map_err(|_| mismatch())?;
+        Ok(&signer.name)
     }
 }
 
@@ -197,9 +210,9 @@ mod tests {
         let (_folder, key, signers) = keys(1);
         let mut signed = whole_release();
         key.sign("prod", "shop", &mut signed).unwrap();
-        assert_eq!(signers.check("prod", "shop", &signed), Ok(()));
+        assert_eq!(signers.check("prod", "shop", &signed), Ok("public.pem"));
         let read: Release = serde_json::from_slice(&serde_json::to_vec(&signed).unwrap()).unwrap();
-        assert_eq!(signers.check("prod", "shop", &read), Ok(()), "as a host reads it");
+        assert_eq!(signers.check("prod", "shop", &read), Ok("public.pem"), "as a host reads it");
 
         let mismatch = Err(Untrusted::Mismatch(signed.version.clone()));
         assert_eq!(signers.check("test", "shop", &signed), mismatch, "another fleet");
@@ -239,7 +252,7 @@ mod tests {
             "{unknown}"
         );
         // The name of a signer is not enough.
-        let known = HEXLOWER.encode(signers.0[0].as_bytes());
+        let known = HEXLOWER.encode(signers.0[0].key.as_bytes());
         signed.signature.as_mut().unwrap().signer = known;
         assert_eq!(signers.check("prod", "shop", &signed), Err(Untrusted::Mismatch("1".into())));
         assert!(!signers.have(&key));

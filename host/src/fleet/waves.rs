@@ -189,6 +189,8 @@ pub(super) mod tests {
             labels: BTreeMap::new(),
             atoll: String::new(),
             started_ms: 0,
+            sent_ms: None,
+            ahead_ms: None,
             seen: 100,
             pending: Vec::new(),
             refused: BTreeMap::new(),

@@ -13,6 +13,14 @@ pub(super) fn add_times(response: &mut HttpResponse, times: RequestTiming) {
     append(response, HeaderName::from_static(TIMES), times_text(times));
 }
 
+/// Adds which other host of the fleet has answered, and how long that took, to the times that this host reports.
+pub(super) fn add_host(response: &mut HttpResponse, host: Option<&str>, times: RequestTiming) {
+    let millis = (times.queue + times.handler).as_secs_f64() * 1000.0;
+    // The name of a host has no characters that are to be escaped.
+    let host = host.unwrap_or_default();
+    append(response, HeaderName::from_static(TIMES), format!("fleet;dur={millis:.3};desc=\"{host}\""));
+}
+
 /// The header with the times of a request.
 pub(crate) const TIMES: &str = "server-timing";
 

@@ -9,6 +9,9 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
+use atoll_port::HostNote;
+use log::kv::Value;
+use log::{Level, Record};
 
 use super::connection::Current;
 use super::forwarded::scheme;
@@ -29,6 +32,8 @@ const ACCESS: &str = "access";
 pub(super) struct RequestLog {
     begun: Instant,
     app: Option<Arc<App>>,
+    /// Of a request to an app on other hosts.
+    host: Option<HostNote>,
     generation: u64,
     times: RequestTiming,
     step: Option<Step>,
@@ -37,7 +42,14 @@ pub(super) struct RequestLog {
 impl RequestLog {
     /// That of a request which has just been read.
     pub(super) fn begin() -> Self {
-        Self { begun: Instant::now(), app: None, generation: 0, times: RequestTiming::default(), step: None }
+        Self {
+            begun: Instant::now(),
+            app: None,
+            host: None,
+            generation: 0,
+            times: RequestTiming::default(),
+            step: None,
+        }
     }
 
     /// Starts the host's span in the trace of the client, or in a new trace if spans are enabled; returns the context
@@ -56,6 +68,22 @@ impl RequestLog {
     /// Which app it is for, as far as that is known.
     pub(super) fn app(&self) -> Option<&Arc<App>> {
         self.app.as_ref()
+    }
+
+    /// Where it is noted which host has it, if its app is on other hosts.
+    pub(super) fn host_note(&mut self) -> Option<HostNote> {
+        if self.app.as_ref().is_some_and(|app| app.is_elsewhere()) {
+            self.host.get_or_insert_default();
+        }
+        self.host.clone()
+    }
+
+    /// What runs the app's code for it.
+    fn place(&self) -> Place {
+        match &self.host {
+            Some(host) => Place::Host(host.get().unwrap_or_default()),
+            None => Place::Generation(self.generation),
+        }
     }
 
     /// Notes who has answered it.
@@ -167,7 +195,10 @@ impl OpenSpan {
             ("url.scheme", scheme(request).into()),
             ("http.response.status_code", status.into()),
             ("atoll.app", (&**app.name()).into()),
-            ("atoll.generation", record.generation.into()),
+            match record.place() {
+                Place::Generation(generation) => ("atoll.generation", generation.into()),
+                Place::Host(host) => ("atoll.host", (&*host).into()),
+            },
             ("atoll.request_id", request_id.into()),
         ];
         attributes.extend(Current::peer(request).map(|peer| ("client.address", peer.ip_text().into())));
@@ -181,6 +212,14 @@ impl OpenSpan {
     }
 }
 
+/// What runs the app's code for a request.
+enum Place {
+    /// This generation of the app, on this host; 0: none.
+    Generation(u64),
+    /// Another host, or none if this is empty.
+    Host(Arc<str>),
+}
+
 /// A line of the access log.
 struct Line {
     request: String,
@@ -188,7 +227,7 @@ struct Line {
     request_id: String,
     trace_id: String,
     app: String,
-    generation: u64,
+    place: Place,
     status: u16,
     times: RequestTiming,
 }
@@ -202,27 +241,41 @@ impl Line {
             request_id: request_id.to_owned(),
             trace_id: trace.map_or_else(String::new, |context| format!("{:032x}", context.trace_id())),
             app: record.app.as_ref().map_or_else(String::new, |app| app.name().to_string()),
-            generation: record.generation,
+            place: record.place(),
             status,
             times: record.times,
         }
     }
 
     fn write(&self, bytes: u64, took: Duration) {
+        if Level::Info > log::max_level() {
+            return;
+        }
         let millis = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
-        log::info!(
-            target: ACCESS,
-            app = self.app.as_str(),
-            generation = self.generation,
-            status = self.status,
-            bytes = bytes,
-            total_ms = millis(took),
-            queue_ms = millis(self.times.queue),
-            handler_ms = millis(self.times.handler),
-            peer = self.peer.as_str(),
-            request_id = self.request_id.as_str(),
-            trace_id = self.trace_id.as_str();
-            "{}", self.request
+        let place = match &self.place {
+            Place::Generation(generation) => ("generation", Value::from(*generation)),
+            Place::Host(host) => ("host", Value::from(&**host)),
+        };
+        let pairs = [
+            ("app", Value::from(self.app.as_str())),
+            place,
+            ("status", Value::from(self.status)),
+            ("bytes", Value::from(bytes)),
+            ("total_ms", Value::from(millis(took))),
+            ("queue_ms", Value::from(millis(self.times.queue))),
+            ("handler_ms", Value::from(millis(self.times.handler))),
+            ("peer", Value::from(self.peer.as_str())),
+            ("request_id", Value::from(self.request_id.as_str())),
+            ("trace_id", Value::from(self.trace_id.as_str())),
+        ];
+        log::logger().log(
+            &Record::builder()
+                .level(Level::Info)
+                .target(ACCESS)
+                .module_path(Some(module_path!()))
+                .key_values(&pairs)
+                .args(format_args!("{}", self.request))
+                .build(),
         );
     }
 }

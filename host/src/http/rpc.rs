@@ -57,6 +57,7 @@ pub(super) async fn answer(
     let body = read(app, payload).await?;
     app.metrics().received.add(body.len() as u64);
     let context = CallContext::new(request_id, trace.map(|trace| trace.to_string()).as_deref());
+    let context = context.followed_by(record.host_note());
     let (answer, slowest) = server::answer(app, &body, &context).await;
     if let Some(slowest) = slowest {
         record.answered_by(slowest);

@@ -6,6 +6,7 @@ use actix_web::http::{ConnectionType, Method, StatusCode, header};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use atoll_plugin::protocol::{self, Header, header_text};
+use atoll_port::CallContext;
 
 use super::asked::Asked;
 use super::body::request_body;
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::config::Settings;
 use crate::dispatch::admission;
-use crate::dispatch::exchange::{self, Answered, RequestBody, ResponseBody};
+use crate::dispatch::exchange::{Answered, RequestBody, ResponseBody};
 use crate::dispatch::problem::{Problem, ProblemKind};
 
 /// Adds the host's one route to an actix application.
@@ -187,6 +188,7 @@ async fn forward(
     let settings = app.settings();
     let outer = forwarded::outer_prefix(request, peer.as_ref(), &front.trusted);
     let rewrite = settings.rewrite.then(|| Rewrite::new(outer, prefix, host)).flatten();
+    let host_note = record.host_note();
     let read = |answered: Answered<'_>, head: protocol::HttpResponse<'_>, body| {
         record.answered(answered);
         let mut response = match (body, payload) {
@@ -210,12 +212,16 @@ async fn forward(
             rewrite.apply(response.headers_mut());
         }
         if settings.server_timing {
-            about::add_times(&mut response, answered.times);
+            match &host_note {
+                Some(host) => about::add_host(&mut response, host.get().as_deref(), answered.times),
+                None => about::add_times(&mut response, answered.times),
+            }
         }
         if settings.app_header {
             about::add_app(&mut response, answered.generation);
         }
         Ok(response)
     };
-    exchange::http(&app, params, body, read).await?
+    let context = CallContext::of_http(&params).followed_by(host_note.clone());
+    atoll_port::exchange::http(&*app, params, body, context, read).await?
 }

@@ -8,6 +8,7 @@ use atoll_protocol::HttpRequest;
 use compact_str::{CompactString, format_compact};
 use tokio::time::Instant;
 
+use crate::host_note::HostNote;
 use crate::request_line::RequestLine;
 
 /// Where a request comes from: its id and trace context, the deadline of the first caller, and the apps that wait for
@@ -22,6 +23,8 @@ pub struct CallContext {
     deadline: Option<Instant>,
     /// The last one first.
     callers: Option<Arc<Caller>>,
+    /// Of a request that goes to another host.
+    host_note: Option<HostNote>,
 }
 
 /// An app that waits, and those that wait for it.
@@ -45,6 +48,7 @@ impl CallContext {
             traceparent: traceparent.map(Arc::from),
             deadline: None,
             callers: None,
+            host_note: None,
         }
     }
 
@@ -74,6 +78,7 @@ impl CallContext {
             traceparent: None,
             deadline: None,
             callers: None,
+            host_note: None,
         }
     }
 
@@ -88,7 +93,7 @@ impl CallContext {
             way.reverse();
             return Err(Cycle(format!("{} → {target}", way.join(" → "))));
         }
-        Ok(Self { callers: Some(Arc::new(callers)), ..self.clone() })
+        Ok(Self { callers: Some(Arc::new(callers)), host_note: None, ..self.clone() })
     }
 
     /// The apps that wait for it: the first caller first.
@@ -96,6 +101,19 @@ impl CallContext {
         let mut callers: Vec<&str> = self.callers.iter().flat_map(|caller| caller.chain()).collect();
         callers.reverse();
         callers
+    }
+
+    /// Has it noted there which host the request goes to, if that is another one.
+    #[must_use]
+    pub fn followed_by(self, host_note: Option<HostNote>) -> Self {
+        Self { host_note, ..self }
+    }
+
+    /// Notes which host the request goes to, if someone follows that.
+    pub fn note_host(&self, host: Arc<str>) {
+        if let Some(note) = &self.host_note {
+            note.set(host);
+        }
     }
 
     /// In another step of the same trace, or of a new one, by its W3C trace context.
@@ -178,6 +196,16 @@ mod tests {
         assert_eq!((there.request_id(), there.callers()), ("1", vec!["a", "b"]));
         assert_eq!(there.call(&c, "a").unwrap_err(), Cycle("a → b → c → a".to_owned()));
         assert_eq!(CallContext::passed_on("1", None, []).call(&c, "a").unwrap().callers(), ["c"]);
+    }
+
+    #[test]
+    fn the_host_is_noted_for_who_follows_the_request() {
+        let note = HostNote::default();
+        let context = CallContext::new("1", None).followed_by(Some(note.clone()));
+        assert_eq!(note.get(), None);
+        context.clone().note_host("b".into());
+        context.call(&"a".into(), "b").unwrap().note_host("c".into());
+        assert_eq!(note.get().as_deref(), Some("b"), "a call of its app is another request");
     }
 
     #[test]

@@ -1,14 +1,23 @@
 //! A host of the fleet, with its network and its clients.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::clients::Clients;
 use super::link::{Link, Network};
 use super::servers::Servers;
-use crate::support::{Host, Launch, wait_until};
+use crate::support::{Call, Connection, Host, LIMIT, Launch};
 
 /// What hosts log.
 const LOG: &str = "warn,atoll_host::admin::fleet=info,async_nats=off";
+
+/// What a host may take longer to see the fleet for each app that another one reports to it: all of them share this machine.
+const EACH: Duration = Duration::from_micros(100);
+
+/// How often it is looked at, which takes time of the machine as well.
+const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) struct Member {
     pub(super) name: String,
@@ -34,7 +43,7 @@ impl Member {
         if let (Value::Object(config), Value::Object(more)) = (&mut config, more) {
             config.extend(more);
         }
-        let host = Launch::serve(config).env("RUST_LOG", LOG).start();
+        let host = Launch::serve(config).args(["--admin", "127.0.0.1:0"]).env("RUST_LOG", LOG).start();
         host.wait_for_log(&["joined the fleet default as"]);
         let clients = Clients::start(host.address(), clients);
         Ok(Self { name: name.to_owned(), host: Some(host), links, clients })
@@ -102,12 +111,27 @@ impl Member {
         counts
     }
 
-    /// Waits until it sees so many hosts and is connected.
-    pub(super) fn wait_for_hosts(&self, count: usize) {
-        wait_until("the host sees the fleet", || {
-            self.status().is_some_and(|status| {
-                status["connected"] == true && status["hosts"].as_array().map_or(0, Vec::len) == count
-            })
-        });
+    /// Waits until it is connected, and sees so many hosts with so many apps each.
+    pub(super) fn wait_for_hosts(&self, count: usize, apps: usize) -> Result<(), String> {
+        let limit = LIMIT + EACH * u32::try_from(count * count * apps).unwrap_or(u32::MAX);
+        let begun = Instant::now();
+        while !self.sees_hosts(count) {
+            if begun.elapsed() > limit {
+                return Err(format!("{} does not see {count} hosts within {limit:?}", self.name));
+            }
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    /// Whether it is connected, and sees so many hosts.
+    fn sees_hosts(&self, count: usize) -> bool {
+        let reply =
+            Connection::open(self.host().admin()).and_then(|mut admin| admin.call(&Call::get("/metrics")));
+        let hosts = format!("\natoll_fleet_hosts{{fleet=\"default\"}} {count}\n");
+        reply.is_ok_and(|reply| {
+            let text = reply.text();
+            text.contains("\natoll_fleet_connected{fleet=\"default\"} 1\n") && text.contains(&hosts)
+        })
     }
 }

@@ -64,11 +64,18 @@ const since = (ms, nowMs) => h("time", { datetime: moment(ms), title: moment(ms)
 
 const marked = (...text) => h("span", { class: "refused" }, ...text);
 
+/** By how much clocks may differ without a hint. */
+const CLOCK_TOLERANCE_MS = 2_000;
+
+/** How far the clock of a host is ahead of that of the host that shows it. */
+const clock = (aheadMs) => (Math.abs(aheadMs ?? 0) < CLOCK_TOLERANCE_MS ? null
+  : marked(` clock ${span(Math.abs(aheadMs))} ${aheadMs > 0 ? "ahead" : "behind"}`));
+
 function hostsTable({ hosts, nowMs }) {
   if (hosts.length === 0) return [h("p", { class: "empty" }, "None is known.")];
   const row = (host) => h("tr", { "data-host": host.name }, h("th", { scope: "row" }, host.name), cells([
     host.addresses.join(" "), Object.entries(host.labels).map(([name, value]) => `${name}=${value}`).join(" "), host.atoll,
-    since(host.started_ms, nowMs), count(host.apps),
+    [since(host.started_ms, nowMs), clock(host.clock_ahead_ms)], count(host.apps),
     host.out_of_date > 0 ? marked(count(host.out_of_date)) : NONE,
   ]));
   return [table("Hosts", HOST_COLUMNS, h("tbody", {}, hosts.map(row)))];
@@ -88,7 +95,7 @@ function summary(app, here, nowMs) {
   const { failure } = app;
   return [
     h("p", { class: "what" }, h("b", {}, name), h("code", {}, app.version ?? ""), h("span", { class: "phase", "data-phase": PHASES[state(app)] ?? null }, state(app)),
-      app.by ? h("span", { class: "hint" }, `by ${app.by} `, since(app.at_ms, nowMs)) : null, app.note ? h("span", { class: "hint" }, app.note) : null),
+      app.by ? h("span", { class: "hint" }, `by ${app.by} `, since(app.at_ms, nowMs), app.signed_by ? `, signed by ${app.signed_by}` : "") : null, app.note ? h("span", { class: "hint" }, app.note) : null),
     failure ? h("p", {}, marked("went back from ", h("code", {}, failure.version), " ", since(failure.at_ms, nowMs), `: ${failure.reason}`)) : null,
   ];
 }

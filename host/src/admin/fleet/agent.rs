@@ -17,12 +17,13 @@ use super::report::{Report, shortened};
 use super::work::{Outcome, Worker};
 use crate::admin::state::State;
 use crate::admin::versions::Deployer;
-use crate::fleet::nats::{Fleet, FleetError, Seen};
+use crate::fleet::nats::{AppOnHost, Fleet, FleetError, Seen};
 use crate::fleet::{
     ANNOUNCE_PAUSE, AppPresence, CONCURRENT_TASKS, FIRST_PAUSE, HEARTBEAT, LONGEST_PAUSE, Membership,
     Presence, Record, RefusedVersion, Target, Wanted,
 };
 use crate::observe::events::EventKind;
+use crate::observe::unix_time::now_ms;
 
 /// How often the host looks whether its presence has changed.
 const LOOK: Duration = Duration::from_millis(250);
@@ -55,6 +56,7 @@ pub(super) struct Agent {
 /// What this host has written of itself.
 #[derive(Default)]
 struct Announced {
+    /// As it is in NATS.
     apps: BTreeMap<String, AppPresence>,
     apps_revision: u64,
     /// The presence, when, and with which revision.
@@ -100,11 +102,14 @@ impl Agent {
                 Ok(fleet) => {
                     log::info!("joined the fleet {name} as {host}");
                     self.fleet.set_away(None);
-                    (pause, logged) = (FIRST_PAUSE, None);
+                    logged = None;
                     let fleet = Rc::new(fleet);
                     self.leases.connect(&fleet);
-                    let error = self.session(&fleet).await;
+                    let (error, was_announced) = self.session(&fleet).await;
                     self.leases.disconnect();
+                    if was_announced {
+                        pause = FIRST_PAUSE;
+                    }
                     error
                 }
                 Err(error) => error,
@@ -117,19 +122,18 @@ impl Agent {
                 );
                 logged = Some(reason);
             }
-            sleep(pause).await;
+            // All hosts have lost a server at the same time, and it may not bear that all come back at the same time.
+            sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// Does its part until the connection is lost.
-    async fn session(&mut self, fleet: &Fleet) -> FleetError {
+    /// Does its part until the connection is lost: why it ended, and whether the fleet has heard of this host over it.
+    async fn session(&mut self, fleet: &Fleet) -> (FleetError, bool) {
         let followed = self.follow(fleet).await;
-        (self.connected, self.announced) = (None, None);
-        match followed {
-            Ok(()) => FleetError::Lost,
-            Err(error) => error,
-        }
+        self.connected = None;
+        let was_announced = self.announced.take().is_some();
+        (followed.err().unwrap_or(FleetError::Lost), was_announced)
     }
 
     /// Reports that this host leaves the fleet: no deployment waits for it.
@@ -198,9 +202,7 @@ impl Agent {
                 },
                 Some((app, revision, outcome)) = works.next() => self.note_outcome(app, revision, outcome)?,
                 seen = host_apps.next() => match seen {
-                    Some(Ok((host, app, found))) => {
-                        self.fleet.members(|members| members.note_app(&host, &app, found));
-                    }
+                    Some(Ok(seen)) => self.note_app(seen, &mut announced),
                     Some(Err(error @ FleetError::Value { .. })) => log::error!("{error}"),
                     Some(Err(error)) => return Err(error),
                     None => return Ok(()),
@@ -232,12 +234,12 @@ impl Agent {
     }
 
     fn note_record(&mut self, seen: Seen<Record>) {
-        let Seen { name: app, revision, value } = seen;
+        let Seen { name: app, revision, value, written_ms } = seen;
         self.seen = self.seen.max(revision);
         self.is_news = true;
         // A key that is missing removes nothing.
         let Some(record) = value else { return };
-        self.fleet.set_record(&app, record.clone());
+        self.fleet.set_record(&app, record.clone(), written_ms);
         // What was carried out is seen again when the host has connected again; what its operator has done since stays.
         let is_known = self.records.get(&app).is_some_and(|known| *known == (record.clone(), revision));
         let is_refused = self.refused.get(&app).is_some_and(|refused| refused.revision == revision);
@@ -252,7 +254,7 @@ impl Agent {
 
     /// Takes note of a host; `own`: the revision of the last presence of this one.
     fn note_host(&mut self, seen: Seen<Presence>, own: Option<u64>) {
-        let Seen { name, revision, value } = seen;
+        let Seen { name, revision, value, .. } = seen;
         let Some(presence) = value else { return self.fleet.members(|members| members.remove(&name)) };
         let is_other = name == self.fleet.host() && presence.instance != self.report.instance();
         if is_other && own.is_some_and(|own| revision > own) {
@@ -262,6 +264,21 @@ impl Agent {
             );
         }
         self.fleet.members(|members| members.note(presence, Instant::now()));
+    }
+
+    /// Takes note of an app on a host.
+    fn note_app(&mut self, seen: AppOnHost, announced: &mut Announced) {
+        let AppOnHost { host, app, found, revision } = seen;
+        // The process that this one has replaced reports how its apps end, until it has ended. That is written again.
+        if host == self.fleet.host() && revision > announced.apps_revision {
+            announced.apps_revision = revision;
+            match &found {
+                Some(found) => announced.apps.insert(app.clone(), found.clone()),
+                None => announced.apps.remove(&app),
+            };
+            self.is_news = true;
+        }
+        self.fleet.members(|members| members.note_app(&host, &app, found));
     }
 
     fn note_outcome(&mut self, app: String, revision: u64, outcome: Outcome) -> Result<(), FleetError> {
@@ -306,7 +323,8 @@ impl Agent {
         if is_same && since.is_some_and(|since| since < HEARTBEAT) {
             return Ok(());
         }
-        let revision = fleet.announce(&presence).await?;
+        let sent = Presence { sent_ms: Some(now_ms()), ..presence.clone() };
+        let revision = fleet.announce(&sent).await?;
         announced.presence = Some((presence, Instant::now(), revision));
         self.announced = Some(revision);
         Ok(())

@@ -75,6 +75,8 @@ impl Report {
             labels: self.fleet.settings().labels.clone(),
             atoll: env!("CARGO_PKG_VERSION").to_owned(),
             started_ms: self.state.started_ms(),
+            sent_ms: None,
+            ahead_ms: None,
             seen: 0,
             pending: Vec::new(),
             refused: BTreeMap::new(),

@@ -19,7 +19,11 @@ pub(super) async fn take_up(book: Rc<LeaseBook>, app: Arc<App>, has_state: Rc<Ce
         if let Some(link) = book.link() {
             match link.fleet.state(name).await {
                 Ok(state) => break state,
-                Err(error @ FleetError::Value { .. }) => {
+                Err(
+                    error @ (FleetError::Value { .. }
+                    | FleetError::Damaged { .. }
+                    | FleetError::Incomplete { .. }),
+                ) => {
                     log::error!("{name}: starts without the state that another host has left: {error}");
                     break None;
                 }

@@ -1,10 +1,7 @@
 //! Carrying out what the record of an app asks of this host.
 
-use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::sync::Arc;
-
-use tokio::io::AsyncReadExt;
 
 use super::lease_book::LeaseBook;
 use super::report::shortened;
@@ -101,8 +98,12 @@ impl Worker {
                 Ok(()) => continue,
                 Err(Failure::Problem(problem)) => problem.to_string(),
                 Err(Failure::Untrusted(reason)) => reason.to_string(),
-                Err(Failure::Fleet(error @ (FleetError::NoLibrary(_) | FleetError::Damaged { .. }))) => {
-                    error.to_string()
+                Err(Failure::Fleet(error @ FleetError::NoLibrary(_))) => error.to_string(),
+                Err(Failure::Fleet(error @ FleetError::Damaged { .. })) => {
+                    format!("{error}; remove it there, and deploy the app again")
+                }
+                Err(Failure::Fleet(error @ FleetError::Incomplete { .. })) => {
+                    format!("{error}; deploy the app again")
                 }
                 Err(Failure::Fleet(error)) => return Outcome::Unreachable(error),
             };
@@ -152,21 +153,14 @@ impl Worker {
         if status.complete {
             return Ok(());
         }
-        let (mut object, size) = fleet.library(hash).await?;
-        let failed = |reason: io::Error| match reason.kind() {
-            ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
-                FleetError::Damaged { library: hash.to_owned(), reason }
-            }
-            _ => FleetError::request(format!("fetch the library {hash}"))(reason.into()),
-        };
+        let mut object = fleet.library(hash).await?;
+        let size = object.size();
         // What the host has of it from before is not fetched once more, but read over.
-        let before = (&mut object).take(status.received);
-        let mut sink = tokio::io::sink();
-        tokio::io::copy(&mut { before }, &mut sink).await.map_err(failed)?;
+        object.skip(status.received).await?;
         while !status.complete {
             let length = UPLOAD_PIECE.min(size.saturating_sub(status.received) as usize);
             let mut piece = vec![0; length];
-            object.read_exact(&mut piece).await.map_err(failed)?;
+            object.read_exact(&mut piece).await?;
             let place = (status.received, size);
             status = self.deployer.append(name.clone(), file.clone(), place, piece.into()).await?;
         }

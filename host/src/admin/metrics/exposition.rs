@@ -3,6 +3,7 @@
 //! What is not there yet takes no line: an app that was never called has its phase alone, and a histogram without times
 //! has none. So a host with many apps of which few are used is read fast.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,15 +13,18 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::between_hosts::BetweenHosts;
 use super::certificates::Certificates;
+use super::fleet::Fleet;
 use super::plain;
 use super::process::Process;
 use super::quotas::Quotas;
 use crate::app::handle::App;
 use crate::app::pins::PinnedGeneration;
+use crate::fleet::FleetSummary;
 use crate::generation::handle::Generation;
 use crate::observe::certificates::CertificateEntry;
-use crate::observe::metrics::{Counter, Histogram, Metrics};
+use crate::observe::metrics::{Counter, FleetCounts, Histogram, Metrics};
 use crate::registry::QuotaStatus;
 
 /// The form of the text.
@@ -47,18 +51,27 @@ impl Exposition {
     }
 }
 
-/// The text for these apps, pinned generations, certificates and quotas, and for the process.
-pub(crate) fn expose(
-    form: Exposition,
-    apps: Vec<Arc<App>>,
-    pinned: Vec<PinnedGeneration>,
-    certificates: Vec<CertificateEntry>,
-    quotas: Vec<QuotaStatus>,
-) -> Result<String, fmt::Error> {
+/// What is exposed, beside the process.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    pub(crate) apps: Vec<Arc<App>>,
+    pub(crate) pinned: Vec<PinnedGeneration>,
+    pub(crate) certificates: Vec<CertificateEntry>,
+    pub(crate) quotas: Vec<QuotaStatus>,
+    pub(crate) fleet: Option<FleetSummary>,
+    /// What is counted of requests between hosts, by the names of apps.
+    pub(crate) requests: BTreeMap<Arc<str>, Arc<FleetCounts>>,
+}
+
+/// The text for these, and for the process.
+pub(crate) fn expose(form: Exposition, sources: Sources) -> Result<String, fmt::Error> {
+    let Sources { apps, pinned, certificates, quotas, fleet, requests } = sources;
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Apps { apps, pinned }));
     registry.register_collector(Box::new(Certificates(certificates)));
     registry.register_collector(Box::new(Quotas(quotas)));
+    registry.register_collector(Box::new(Fleet(fleet)));
+    registry.register_collector(Box::new(BetweenHosts(requests)));
     registry.register_collector(Box::new(Process));
     let mut text = String::with_capacity(64 * 1024);
     text::encode(&mut text, &registry)?;
@@ -124,14 +137,35 @@ struct Families<'a, 'e> {
 }
 
 /// What tells the samples of a family apart.
-type Labels<'a> = [(&'a str, &'a str)];
+pub(super) type Labels<'a> = [(&'a str, &'a str)];
 
-fn number(family: &mut MetricEncoder<'_>, kind: MetricType, labels: &Labels<'_>, value: u64) -> fmt::Result {
+/// Writes one sample.
+pub(super) fn number(
+    family: &mut MetricEncoder<'_>,
+    kind: MetricType,
+    labels: &Labels<'_>,
+    value: u64,
+) -> fmt::Result {
     let mut sample = family.encode_family(&labels)?;
     match kind {
         MetricType::Counter => sample.encode_counter::<NoLabelSet, _, u64>(&value, None),
         _ => sample.encode_gauge(&value),
     }
+}
+
+/// Writes the times of a histogram, if there are any.
+pub(super) fn distribution(
+    family: &mut MetricEncoder<'_>,
+    labels: &Labels<'_>,
+    times: &Histogram,
+) -> fmt::Result {
+    let times = times.snapshot();
+    if times.count() == 0 {
+        return Ok(());
+    }
+    let buckets: Vec<_> = times.buckets().collect();
+    let mut sample = family.encode_family(&labels)?;
+    sample.encode_histogram::<NoLabelSet>(times.sum(), times.count(), &buckets, None)
 }
 
 impl Families<'_, '_> {
@@ -193,17 +227,7 @@ impl Families<'_, '_> {
         let name = format!("atoll_app_{name}");
         self.family(&name, help, Some(&Unit::Seconds), MetricType::Histogram, |family, apps| {
             for app in apps {
-                let times = of(app.metrics()).snapshot();
-                if times.count() > 0 {
-                    let buckets: Vec<_> = times.buckets().collect();
-                    let labels = labels(app, &[]);
-                    family.encode_family(&&labels[..])?.encode_histogram::<NoLabelSet>(
-                        times.sum(),
-                        times.count(),
-                        &buckets,
-                        None,
-                    )?;
-                }
+                distribution(family, &labels(app, &[]), of(app.metrics()))?;
             }
             Ok(())
         })
@@ -330,7 +354,7 @@ mod tests {
 
     #[test]
     fn the_book_has_all_metrics_and_no_others() {
-        let text = expose(Exposition::Prometheus, Vec::new(), Vec::new(), Vec::new(), Vec::new()).unwrap();
+        let text = expose(Exposition::Prometheus, Sources::default()).unwrap();
         let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
         let names: BTreeSet<_> = names.collect();
         let rows = include_str!("../../../../docs/src/metrics.md")

@@ -58,6 +58,7 @@ pub struct App {
     has_left: AtomicBool,
     /// Whether the host is in a fleet.
     in_fleet: bool,
+    is_elsewhere: bool,
     lease: Lease,
 }
 
@@ -110,6 +111,7 @@ impl App {
             beside,
             has_left: AtomicBool::new(false),
             in_fleet: shared.in_fleet,
+            is_elsewhere: shared.is_elsewhere,
             lease: Lease::default(),
         }
     }
@@ -122,6 +124,11 @@ impl App {
     /// The name of the app in apps.json, also of a version.
     pub(crate) fn registered_name(&self) -> &str {
         app_of(&self.name)
+    }
+
+    /// Whether it stands for an app that other hosts of the fleet have.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.is_elsewhere
     }
 
     /// The version's id, if it serves beside the current one.

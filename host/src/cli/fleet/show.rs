@@ -1,8 +1,10 @@
 //! `atoll ls --fleet` and `atoll describe --fleet`.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use atoll_host::internal::escape;
-use atoll_host::internal::fleet::{Failure, FleetApp, FleetAppHost, FleetHost, FleetStatus};
+use atoll_host::internal::fleet::{CLOCK_TOLERANCE, Failure, FleetApp, FleetAppHost, FleetHost, FleetStatus};
 
 use crate::cli::arguments::{Format, Registry};
 use crate::cli::table::{Cell, Column, table};
@@ -69,7 +71,7 @@ fn text(status: &FleetStatus) -> String {
         Column::Left("STATE"),
     ];
     let apps = table(columns, &status.apps.iter().map(app).collect::<Vec<_>>());
-    let differences = status.apps.iter().flat_map(differences);
+    let differences = status.apps.iter().flat_map(differences).chain(clocks(status));
     let differences: String =
         differences.map(|line| format!("{}\n", style::paint(style::WARNING, &line))).collect();
     format!("{}{hosts}\n{apps}{}{differences}", away(status), if differences.is_empty() { "" } else { "\n" })
@@ -162,12 +164,28 @@ pub(in crate::cli) fn differences(app: &FleetApp) -> Vec<String> {
         .collect()
 }
 
+/// A line for each host with another clock.
+fn clocks(status: &FleetStatus) -> impl Iterator<Item = String> {
+    let ahead = status.hosts.iter().filter_map(|host| Some((host, host.clock_ahead_ms?)));
+    ahead.filter(|(_, ahead)| u128::from(ahead.unsigned_abs()) >= CLOCK_TOLERANCE.as_millis()).map(
+        |(host, ahead)| {
+            let direction = if ahead > 0 { "ahead of" } else { "behind" };
+            // To the nearest second.
+            let by = units::duration(Duration::from_millis(ahead.unsigned_abs() + 500));
+            format!("{}: its clock is {by} {direction} that of {}", host.name, status.host)
+        },
+    )
+}
+
 fn details(app: &FleetApp) -> String {
     let mut text = format!("{}\n", style::paint(style::TITLE, &app.name));
     let mut fact = |name: &str, value: &str| text += &format!("  {name:14}{}\n", escape::line(value));
     fact("version", app.version.as_deref().unwrap_or(if app.is_removed { "removed" } else { "-" }));
     if let (Some(by), Some(at)) = (&app.by, app.at_ms) {
         fact("by", &format!("{by}, {} ago", units::since(at)));
+    }
+    if let Some(signer) = &app.signed_by {
+        fact("signed by", signer);
     }
     if let Some(note) = &app.note {
         fact("note", note);

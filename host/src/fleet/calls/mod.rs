@@ -7,6 +7,8 @@
 mod assembly;
 mod context;
 mod frame;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod peers;
 mod problem;
 mod requests;
@@ -17,9 +19,11 @@ mod writer;
 pub(crate) use self::assembly::{Assembly, Message};
 pub(crate) use self::context::Context;
 pub(crate) use self::frame::{ExchangeId, Frame, Instance, Kind};
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::fuzzing::check_frames;
 pub(crate) use self::peers::Peers;
 pub(crate) use self::problem::write_problem;
-pub(crate) use self::requests::{Effect, Requests};
+pub(crate) use self::requests::{Asking, Effect, Requests};
 pub(crate) use self::subjects::{Reply, Subjects};
 pub(crate) use self::transport::{Sent, ToFleet};
 pub(crate) use self::writer::{FrameWriter, Parts, TooLarge};

@@ -1,7 +1,8 @@
 //! Which instances are still there.
 
-use std::collections::HashMap;
 use std::time::Instant;
+
+use foldhash::HashMap;
 
 use super::frame::Instance;
 use crate::fleet::call_limits::{PEER_TIMEOUT, PING_INTERVAL};

@@ -7,7 +7,8 @@ use super::frame::{ExchangeId, Instance};
 pub(crate) struct Subjects {
     /// `atoll.FLEET`.
     prefix: String,
-    own: Instance,
+    /// `atoll.FLEET.instance.OWN`.
+    own: String,
 }
 
 /// For what NATS reports that nobody listens.
@@ -22,7 +23,8 @@ pub(crate) enum Reply {
 impl Subjects {
     /// Those of this instance in a fleet.
     pub(crate) fn new(fleet: &str, own: Instance) -> Self {
-        Self { prefix: format!("atoll.{}", escaped(fleet)), own }
+        let prefix = format!("atoll.{}", escaped(fleet));
+        Self { own: format!("{prefix}.instance.{own}"), prefix }
     }
 
     /// What is for all instances.
@@ -32,7 +34,7 @@ impl Subjects {
 
     /// All that is for this instance.
     pub(crate) fn own(&self) -> String {
-        format!("{}.instance.{}.*", self.prefix, self.own)
+        format!("{}.*", self.own)
     }
 
     /// Where an instance takes messages.
@@ -42,12 +44,10 @@ impl Subjects {
 
     /// Where NATS reports that there is nobody for something that this instance sends.
     pub(crate) fn reply(&self, reply: Reply) -> String {
-        let (prefix, own) = (&self.prefix, self.own);
+        let own = &self.own;
         match reply {
-            Reply::Request(ExchangeId { port, request }) => {
-                format!("{prefix}.instance.{own}.request-{port:x}-{request:x}")
-            }
-            Reply::Peer(peer) => format!("{prefix}.instance.{own}.peer-{peer}"),
+            Reply::Request(ExchangeId { port, request }) => format!("{own}.request-{port:x}-{request:x}"),
+            Reply::Peer(peer) => format!("{own}.peer-{peer}"),
         }
     }
 

@@ -16,15 +16,25 @@ use crate::fleet::limits::CONCURRENT_WRITES;
 use crate::fleet::members::HostApps;
 use crate::fleet::presence::AppPresence;
 
-/// A host, an app, and what the host has of it; `None`: nothing.
-pub(crate) type AppOnHost = (String, String, Option<AppPresence>);
+/// What was written of an app on a host.
+#[derive(Debug)]
+pub(crate) struct AppOnHost {
+    /// The host.
+    pub(crate) host: String,
+    /// The app.
+    pub(crate) app: String,
+    /// What the host has of it; `None`: nothing.
+    pub(crate) found: Option<AppPresence>,
+    /// The revision with which it was written.
+    pub(crate) revision: u64,
+}
 
 impl Fleet {
     /// Writes what has changed of the apps of a host since `before`. The revision of the last of it; `None`: nothing has changed.
     ///
     /// # Errors
     /// See [`FleetError`].
-    pub(crate) async fn put_apps(
+    pub async fn put_apps(
         &self,
         host: &str,
         before: &HostApps,
@@ -56,7 +66,7 @@ impl Fleet {
         found.map(|(value, _)| parsed(&key, &value)).transpose()
     }
 
-    /// What changes of the apps of all hosts from now on: a host, an app, and what the host has of it.
+    /// What changes of the apps of all hosts from now on.
     ///
     /// # Errors
     /// See [`FleetError`].
@@ -108,5 +118,5 @@ fn on_host(entry: Result<Entry, WatcherError>) -> Result<Option<AppOnHost>, Flee
     let Some((host, app)) = keys::host_and_app(&entry.key) else { return Ok(None) };
     let has_value = entry.operation == Operation::Put && !entry.value.is_empty();
     let found = if has_value { Some(parsed(&entry.key, &entry.value)?) } else { None };
-    Ok(Some((host, app, found)))
+    Ok(Some(AppOnHost { host, app, found, revision: entry.revision }))
 }

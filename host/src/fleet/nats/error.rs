@@ -85,15 +85,25 @@ pub enum FleetError {
     /// A library is not in the object store.
     #[error("the library {0} is not in the object store of the fleet; deploy the app again")]
     NoLibrary(String),
-    /// The content of a library in the object store is not what was uploaded.
-    #[error(
-        "the library {library} in the object store of the fleet is damaged: {reason}; remove it there, and deploy the app again"
-    )]
+    /// The content of an object in the object store is not what was uploaded.
+    #[error("{what} in the object store of the fleet is damaged: {reason}")]
     Damaged {
-        /// Its name.
-        library: String,
+        /// What it is.
+        what: String,
         /// The error of the client.
         reason: io::Error,
+    },
+    /// Some of the content of an object in the object store is not there.
+    #[error(
+        "{what} in the object store of the fleet is incomplete: {found} of its {expected} pieces are there"
+    )]
+    Incomplete {
+        /// What it is.
+        what: String,
+        /// How many pieces are there.
+        found: usize,
+        /// How many it has.
+        expected: usize,
     },
     /// Leases would last too long or not long enough.
     #[error(

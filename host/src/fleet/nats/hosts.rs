@@ -68,6 +68,17 @@ impl Fleet {
             watch.map_err(|error| FleetError::request("watch the hosts")(error.into()))
         });
         let watch = watch.await?;
-        Ok(watch.map(|entry| seen(Kind::Host, entry)))
+        Ok(watch.map(|entry| {
+            let mut seen: Seen<Presence> = seen(Kind::Host, entry)?;
+            if let Some(presence) = &mut seen.value {
+                presence.ahead_ms = presence.sent_ms.and_then(|sent| difference(sent, seen.written_ms));
+            }
+            Ok(seen)
+        }))
     }
+}
+
+/// How much later a time is than another one.
+fn difference(time: u64, other: u64) -> Option<i64> {
+    i64::try_from(time).ok()?.checked_sub_unsigned(other)
 }

@@ -9,7 +9,7 @@ use async_nats::HeaderMap;
 use async_nats::header::NATS_ROLLUP;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError};
 use async_nats::jetstream::object_store::{
-    GetErrorKind, InfoErrorKind, Object, ObjectInfo, ObjectOptions, UpdateMetadata, UpdateMetadataErrorKind,
+    GetErrorKind, InfoErrorKind, ObjectInfo, ObjectOptions, UpdateMetadata, UpdateMetadataErrorKind,
 };
 use async_nats::jetstream::{self, ErrorCode};
 use bytes::{Bytes, BytesMut};
@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep};
 
 use super::connection::Fleet;
 use super::error::FleetError;
+use super::object_reader::ObjectReader;
 use crate::fleet::limits::{LIBRARY_WAIT, UPLOAD_WINDOW};
 
 /// How many bytes of an object one message has, at most.
@@ -50,7 +51,8 @@ impl Fleet {
 
     async fn upload(&self, hash: &str, path: &Path) -> Result<u64, FleetError> {
         match self.libraries.info(hash).await {
-            Ok(info) if !info.deleted => {
+            // One that has lost some of its content is uploaded again.
+            Ok(info) if !info.deleted && self.stored_pieces(&info).await? >= info.chunks => {
                 let same = UpdateMetadata {
                     name: info.name,
                     description: info.description,
@@ -78,11 +80,11 @@ impl Fleet {
         uploaded
     }
 
-    /// A library, to read from, and its size in bytes. A server of a cluster may not have it yet.
+    /// A library, to read from. A server of a cluster may not have it yet.
     ///
     /// # Errors
     /// See [`FleetError`].
-    pub(crate) async fn library(&self, hash: &str) -> Result<(Object, u64), FleetError> {
+    pub(crate) async fn library(&self, hash: &str) -> Result<ObjectReader<'_>, FleetError> {
         let until = Instant::now() + LIBRARY_WAIT;
         let found = self.permitted(async {
             loop {
@@ -99,9 +101,7 @@ impl Fleet {
                 }
             }
         });
-        let object = found.await?;
-        let size = object.info().size as u64;
-        Ok((object, size))
+        Ok(ObjectReader::new(self, format!("the library {hash}"), found.await?))
     }
 }
 

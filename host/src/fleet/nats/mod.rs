@@ -10,10 +10,12 @@ mod error;
 mod hosts;
 mod leases;
 mod libraries;
+mod object_reader;
 mod records;
 mod states;
 mod unused;
 
+pub(crate) use self::apps_on_hosts::AppOnHost;
 pub(crate) use self::bus::{Bus, Messages, Received};
 pub use self::connection::Fleet;
 pub use self::error::FleetError;

@@ -20,6 +20,8 @@ pub struct Seen<T> {
     pub name: String,
     /// Its number, which grows with each change.
     pub revision: u64,
+    /// When it was written, by the clock of NATS, in milliseconds since 1970.
+    pub written_ms: u64,
     /// It; `None`: its key was deleted.
     pub value: Option<T>,
 }
@@ -127,11 +129,12 @@ pub(super) fn seen<T: serde::de::DeserializeOwned, E: std::error::Error + Send +
 ) -> Result<Seen<T>, FleetError> {
     let entry = entry.map_err(|error| FleetError::request("watch a bucket")(error.into()))?;
     let name = kind.name(&entry.key).unwrap_or_default();
+    let written_ms = u64::try_from(entry.created.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
     let value = match entry.operation {
         Operation::Put => Some(parsed(&entry.key, &entry.value)?),
         Operation::Delete | Operation::Purge => None,
     };
-    Ok(Seen { name, revision: entry.revision, value })
+    Ok(Seen { name, revision: entry.revision, written_ms, value })
 }
 
 pub(super) fn parsed<T: serde::de::DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, FleetError> {

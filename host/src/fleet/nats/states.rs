@@ -3,11 +3,11 @@
 use async_nats::jetstream::object_store::{DeleteErrorKind, GetErrorKind, ObjectMetadata};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::io::AsyncReadExt;
 
 use super::connection::Fleet;
 use super::error::FleetError;
 use super::libraries::CHUNK;
+use super::object_reader::ObjectReader;
 use crate::fleet::limits::STATE_LIMIT;
 
 /// The state of an app that a host leaves for the next one.
@@ -47,15 +47,13 @@ impl Fleet {
     /// # Errors
     /// See [`FleetError`].
     pub(crate) async fn state(&self, app: &str) -> Result<Option<SavedState>, FleetError> {
-        let what = format!("read the state of {app}");
+        let what = format!("the state of {app}");
         let object = match self.states.get(app).await {
             Ok(object) => object,
             Err(error) if error.kind() == GetErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(FleetError::request(what)(error.into())),
+            Err(error) => return Err(FleetError::request(format!("read {what}"))(error.into())),
         };
-        let mut text = Vec::new();
-        let read = object.take(STATE_LIMIT as u64 + 1).read_to_end(&mut text).await;
-        read.map_err(|error| FleetError::request(what)(error.into()))?;
+        let text = ObjectReader::new(self, what, object).read_to_end(STATE_LIMIT + 1).await?;
         let parsed = serde_json::from_slice(&text);
         parsed.map(Some).map_err(|reason| FleetError::Value { key: format!("the state of {app}"), reason })
     }

@@ -14,7 +14,6 @@ use serde::Deserialize;
 use super::connection::Fleet;
 use super::error::FleetError;
 use crate::fleet::unused::{StoredLibrary, is_old, is_unused};
-use crate::observe::unix_time::now_ms;
 
 /// What an object store has of an object.
 #[derive(Deserialize)]
@@ -36,6 +35,9 @@ impl Fleet {
 
     async fn sweep(&self, age: Duration) -> Result<usize, FleetError> {
         let stream = self.library_stream().await.map_err(failed)?;
+        // By the clock of NATS, which has also noted when each message was written, and not by that of this machine: it is at least so
+        // late as when the last message was written.
+        let now_ms = unix_ms(stream.cached_info().state.last_timestamp.unix_timestamp());
         let prefix = format!("$O.{}.", self.bucket("libraries"));
         let subjects = stream.info_with_subjects(format!("{prefix}>")).await.map_err(failed)?;
         let subjects: Vec<String> =
@@ -64,14 +66,14 @@ impl Fleet {
                 continue;
             }
             let Some(message) = last(&stream, subject).await? else { continue };
-            if is_old(written_ms(&message), age, now_ms()) {
+            if is_old(written_ms(&message), age, now_ms) {
                 remove(&stream, &message).await?;
             }
         }
         let mut removed = 0;
         for (Metadata { name, .. }, message) in objects {
             let library = StoredLibrary { hash: name, used_ms: written_ms(&message) };
-            if is_unused(&library, &records, age, now_ms()) {
+            if is_unused(&library, &records, age, now_ms) {
                 remove(&stream, &message).await?;
                 removed += 1;
             }
@@ -103,7 +105,11 @@ async fn remove(stream: &Stream, message: &StreamMessage) -> Result<(), FleetErr
 }
 
 fn written_ms(message: &StreamMessage) -> u64 {
-    u64::try_from(message.time.unix_timestamp()).unwrap_or(0) * 1000
+    unix_ms(message.time.unix_timestamp())
+}
+
+fn unix_ms(seconds: i64) -> u64 {
+    u64::try_from(seconds).unwrap_or(0) * 1000
 }
 
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> FleetError {

@@ -3,11 +3,15 @@
 //! Recording takes no lock and no memory, as it is done for each request. What can be asked of the app when someone wants
 //! to know, such as the requests in flight, is not counted here.
 
+mod fleet_requests;
 mod histogram;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+pub(crate) use self::fleet_requests::{FleetCounts, FleetRequests};
+#[cfg(feature = "fleet")]
+pub(crate) use self::fleet_requests::{SendFailure, SentRequest};
 pub(crate) use self::histogram::{Histogram, Snapshot};
 
 use crate::observe::timing::RequestTiming;

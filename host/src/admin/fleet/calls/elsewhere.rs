@@ -3,12 +3,13 @@
 //! It is an app like any other for those who send requests to it. Its one worker is a port whose messages go to the thread with
 //! the connection to NATS, as long as there is one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use atoll_port::{CallSink, Limits, OutgoingCall, Port};
+use foldhash::HashMap;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -57,7 +58,7 @@ impl AppsElsewhere {
             events,
             spans,
             apps: BTreeMap::new(),
-            ports: HashMap::new(),
+            ports: HashMap::default(),
             last_port: 0,
             sent: None,
         }
@@ -130,6 +131,7 @@ impl AppsElsewhere {
             // The hosts that have it count what it uses, and take its lease.
             usage: &Usage::default(),
             in_fleet: false,
+            is_elsewhere: true,
             spans: spans.as_ref(),
             shows_details: false,
         };
@@ -188,7 +190,8 @@ fn config_of(name: &str, entry: Option<&Entry>, registry: &Registry) -> Option<A
     };
     let settings = &mut config.settings;
     (settings.rate, settings.max_concurrency) = (None, None);
-    (settings.server_timing, settings.app_header) = (false, false);
+    // The host that has it reports the generation.
+    settings.app_header = false;
     Some(config)
 }
 
@@ -261,7 +264,7 @@ mod tests {
         let config = config_of("shop", Some(&entry(record)), &Registry::default()).unwrap();
         assert_eq!((config.settings.deadline_ms, config.routes.len()), (700, 1));
         assert_eq!((config.settings.rate, config.settings.max_concurrency), (None, None));
-        assert!(!config.settings.server_timing && !config.settings.app_header);
+        assert!(config.settings.server_timing && !config.settings.app_header);
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! The requests of other hosts that this one has.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use foldhash::HashMap;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_local};
 
-use super::inbound::{Inbound, Receivers};
+use super::inbound::Inbound;
 use super::outbox::{Outbound, Outbox};
 use super::reply::Reply;
 use super::task;
@@ -34,7 +34,6 @@ pub(super) struct Served {
 struct Open {
     app: Arc<App>,
     assembly: Assembly,
-    inbound: Inbound,
     reply: Rc<Reply>,
     begun: Instant,
     stage: Stage,
@@ -44,13 +43,13 @@ struct Open {
 #[derive(Debug)]
 enum Stage {
     /// Its message is not complete.
-    Incomplete(Receivers),
-    Running(JoinHandle<()>),
+    Incomplete,
+    Running(JoinHandle<()>, Inbound),
 }
 
 impl Served {
     pub(super) fn new(outbox: Outbox, ended: mpsc::UnboundedSender<Key>) -> Self {
-        Self { outbox, ended, open: HashMap::new() }
+        Self { outbox, ended, open: HashMap::default() }
     }
 
     /// Whether a request is there already.
@@ -68,14 +67,13 @@ impl Served {
         now: Instant,
     ) {
         let key = (frame.sender, frame.exchange);
-        let (inbound, receivers) = Inbound::new();
         let reply = Rc::new(reply);
         if frame.more {
             // The rest comes when the other host knows which one has the request.
             reply.taken();
         }
-        let stage = Stage::Incomplete(receivers);
-        let open = Open { app, assembly: Assembly::default(), inbound, reply, begun: now, stage, unfinished };
+        let (assembly, stage) = (Assembly::default(), Stage::Incomplete);
+        let open = Open { app, assembly, reply, begun: now, stage, unfinished };
         self.open.insert(key, open);
         peers.begin(key.0, now);
         self.take(frame, peers);
@@ -102,7 +100,7 @@ impl Served {
     pub(super) fn end(&mut self, key: Key, peers: &mut Peers) {
         let Some(open) = self.open.remove(&key) else { return };
         peers.end(key.0);
-        if let Stage::Running(task) = open.stage {
+        if let Stage::Running(task, _) = open.stage {
             task.abort();
         }
         self.outbox.put(Outbound::Finished(open.unfinished));
@@ -123,7 +121,7 @@ impl Served {
     /// Cancels all.
     pub(super) fn close(&mut self) {
         for (_, open) in self.open.drain() {
-            if let Stage::Running(task) = open.stage {
+            if let Stage::Running(task, _) = open.stage {
                 task.abort();
             }
         }
@@ -133,18 +131,18 @@ impl Served {
 impl Open {
     /// Takes a message: the request itself first.
     fn take(&mut self, message: Message, key: Key, ended: &mpsc::UnboundedSender<Key>) -> Result<(), String> {
-        let Stage::Incomplete(receivers) = &mut self.stage else {
-            return self.inbound.take(message).map_err(|error| error.to_string());
-        };
-        let (_, others) = Inbound::new();
-        let receivers = std::mem::replace(receivers, others);
+        if let Stage::Running(_, inbound) = &mut self.stage {
+            return inbound.take(message).map_err(|error| error.to_string());
+        }
+        let (inbound, receivers) = Inbound::new();
         let work = task::run(self.app.clone(), message, receivers, self.reply.clone());
         let ended = ended.clone();
-        self.stage = Stage::Running(spawn_local(async move {
+        let task = spawn_local(async move {
             work.await;
             // Without a receiver, all have ended.
             let _ = ended.send(key);
-        }));
+        });
+        self.stage = Stage::Running(task, inbound);
         Ok(())
     }
 }

@@ -1,11 +1,12 @@
 //! The requests of this instance to apps on other hosts.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use atoll_port::problem::{Problem, ProblemKind};
+use atoll_protocol::Head;
 use bytes::Bytes;
+use foldhash::HashMap;
 
 use crate::fleet::call_limits::{TAKEN_LIMIT, TRIES};
 use crate::fleet::calls::assembly::{Assembly, Message};
@@ -13,6 +14,7 @@ use crate::fleet::calls::frame::{ExchangeId, Frame, Instance, Kind};
 use crate::fleet::calls::peers::Peers;
 use crate::fleet::calls::problem::{no_host, read_problem};
 use crate::fleet::calls::writer::{FrameWriter, Parts};
+use crate::observe::metrics::{FleetCounts, SendFailure, SentRequest};
 
 /// What is to be done.
 #[derive(Debug, PartialEq)]
@@ -36,11 +38,24 @@ pub(crate) struct Requests {
     open: HashMap<ExchangeId, Request>,
 }
 
+/// What a request is for.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    pub(crate) app: Arc<str>,
+    /// The instances that have the app: the last one is asked first.
+    pub(crate) hosts: Vec<Instance>,
+    /// Whether it may be carried out twice.
+    pub(crate) is_safe: bool,
+    /// Where it is counted.
+    pub(crate) counts: Arc<FleetCounts>,
+}
+
 #[derive(Debug)]
 struct Request {
     app: Arc<str>,
     /// Whether it may be carried out twice.
     is_safe: bool,
+    counted: SentRequest,
     writer: FrameWriter,
     assembly: Assembly,
     /// The instance that has it, or was asked last.
@@ -63,7 +78,7 @@ struct Asked {
 impl Requests {
     /// None, of this instance, with frames of at most so many bytes.
     pub(crate) fn new(own: Instance, limit: usize) -> Self {
-        Self { own, limit, open: HashMap::new() }
+        Self { own, limit, open: HashMap::default() }
     }
 
     /// The instance that has a request, or was asked last.
@@ -71,33 +86,36 @@ impl Requests {
         self.open.get(&exchange).map(|request| request.peer)
     }
 
-    /// Asks one of these instances, and the next one where that one does not take the request. `is_safe`: it may be carried out
-    /// twice.
+    /// Asks one instance that has the app, and the next one where that one does not take the request.
     pub(crate) fn begin(
         &mut self,
         exchange: ExchangeId,
-        (app, mut hosts): (Arc<str>, Vec<Instance>),
-        is_safe: bool,
+        Asking { app, mut hosts, is_safe, counts }: Asking,
         parts: Parts<'_>,
         peers: &mut Peers,
         now: Instant,
     ) -> Effect {
+        let counted = SentRequest::begin(counts, now);
         let mut writer = FrameWriter::new(self.own, exchange, self.limit);
         let mut frames = match writer.write(Kind::Request, parts, false) {
             Ok(frames) => frames.into_iter(),
             Err(error) => {
+                counted.failed(SendFailure::Broken);
                 let detail = format!("The request to the app `{app}` on another host has {error}.");
                 return Effect::Fail(exchange, Problem::new(ProblemKind::BodyTooLarge, detail));
             }
         };
         hosts.truncate(TRIES);
-        let Some(peer) = hosts.pop() else { return Effect::Fail(exchange, no_host(&app)) };
+        let Some(peer) = hosts.pop() else {
+            counted.failed(SendFailure::NoHost);
+            return Effect::Fail(exchange, no_host(&app));
+        };
         let first = frames.next().unwrap_or_default();
         let held = frames.collect();
         let asked = Asked { first: first.clone(), held, next: hosts, at: now };
         peers.begin(peer, now);
         let (assembly, asked) = (Assembly::default(), Some(asked));
-        self.open.insert(exchange, Request { app, is_safe, writer, assembly, peer, asked });
+        self.open.insert(exchange, Request { app, is_safe, counted, writer, assembly, peer, asked });
         Effect::Ask(peer, exchange, first)
     }
 
@@ -107,6 +125,7 @@ impl Requests {
         let frames = match request.writer.write(Kind::ToServer, parts, false) {
             Ok(frames) => frames,
             Err(error) => {
+                request.counted.failed(SendFailure::Broken);
                 let detail = format!("A message to the app `{}` on another host has {error}.", request.app);
                 let mut effects = self.cancel(exchange, peers);
                 effects.push(Effect::Fail(exchange, Problem::new(ProblemKind::BodyTooLarge, detail)));
@@ -150,18 +169,23 @@ impl Requests {
         if kind == Kind::NotTaken {
             return self.ask_next(exchange, peers, now);
         }
+        request.counted.taken();
         let held = request.asked.take().map(|asked| asked.held).unwrap_or_default();
         let mut effects: Vec<_> = held.into_iter().map(|frame| Effect::Send(sender, frame)).collect();
         match kind {
             Kind::ToCaller => match request.assembly.take(frame) {
                 Ok(None) => {}
                 Ok(Some(message)) => {
+                    if is_answer(&message) {
+                        request.counted.answered(now);
+                    }
                     if message.last {
                         self.remove(exchange, peers);
                     }
                     effects.push(Effect::Deliver(exchange, message));
                 }
                 Err(broken) => {
+                    request.counted.failed(SendFailure::Broken);
                     let app = request.app.clone();
                     let detail = format!("The request to the app `{app}` on another host failed: {broken}.");
                     effects.extend(self.cancel(exchange, peers));
@@ -169,6 +193,7 @@ impl Requests {
                 }
             },
             Kind::Refused => {
+                request.counted.failed(SendFailure::Refused);
                 self.remove(exchange, peers);
                 effects.push(Effect::Fail(exchange, read_problem(&frame.content)));
             }
@@ -201,6 +226,7 @@ impl Requests {
                 effects.extend(self.ask_next(exchange, peers, now));
                 continue;
             }
+            request.counted.failed(SendFailure::HostGone);
             let detail = format!(
                 "The host that had this request to the app `{}` is gone. The request may have taken effect.",
                 request.app
@@ -224,14 +250,23 @@ impl Requests {
         let asked = request.asked.as_mut();
         if let Some((next, asked)) = asked.and_then(|asked| Some((asked.next.pop()?, asked))) {
             asked.at = now;
+            request.counted.retried();
             let ask = Effect::Ask(next, exchange, asked.first.clone());
             peers.end(std::mem::replace(&mut request.peer, next));
             peers.begin(next, now);
             return vec![ask];
         }
+        request.counted.failed(SendFailure::NoHost);
         let problem = no_host(&request.app);
         self.remove(exchange, peers);
         vec![Effect::Fail(exchange, problem)]
+    }
+
+    /// Takes note that the connection has ended, with all requests.
+    pub(crate) fn close(&mut self) {
+        for (_, request) in self.open.drain() {
+            request.counted.failed(SendFailure::Disconnected);
+        }
     }
 
     /// The requests of which this holds.
@@ -244,6 +279,11 @@ impl Requests {
             peers.end(request.peer);
         }
     }
+}
+
+/// Whether a message answers the request, and is none about a stream of it.
+fn is_answer(message: &Message) -> bool {
+    !matches!(Head::of(&message.text), Some(Head::Call { .. }))
 }
 
 /// Has an instance drop a request.

@@ -13,13 +13,18 @@ const OTHER: Instance = Instance(8);
 struct Caller {
     requests: Requests,
     peers: Peers,
+    counts: Arc<FleetCounts>,
     now: Instant,
 }
 
 impl Caller {
     fn asking(is_safe: bool) -> Self {
-        let mut this =
-            Self { requests: Requests::new(Instance(1), 100), peers: Peers::default(), now: Instant::now() };
+        let mut this = Self {
+            requests: Requests::new(Instance(1), 100),
+            peers: Peers::default(),
+            counts: Arc::default(),
+            now: Instant::now(),
+        };
         let asked = this.begin(is_safe, vec![OTHER, SERVER]);
         assert!(matches!(asked, Effect::Ask(SERVER, EXCHANGE, _)));
         this
@@ -27,8 +32,8 @@ impl Caller {
 
     fn begin(&mut self, is_safe: bool, hosts: Vec<Instance>) -> Effect {
         let parts = Parts { text: b"first", ..Parts::default() };
-        let app = ("shop".into(), hosts);
-        self.requests.begin(EXCHANGE, app, is_safe, parts, &mut self.peers, self.now)
+        let asking = Asking { app: "shop".into(), hosts, is_safe, counts: self.counts.clone() };
+        self.requests.begin(EXCHANGE, asking, parts, &mut self.peers, self.now)
     }
 
     fn take(&mut self, frame: Frame) -> Vec<Effect> {
@@ -52,6 +57,14 @@ impl Caller {
     #[track_caller]
     fn is_over(&self) {
         assert!(self.requests.open.is_empty() && self.peers.is_empty());
+        assert_eq!(self.counts.pending(), [("asked", 0), ("taken", 0)]);
+    }
+
+    /// Checks how often requests have failed, by the reasons of which there are some.
+    #[track_caller]
+    fn has_failed(&self, expected: &[(&str, u64)]) {
+        let failed: Vec<_> = self.counts.failed().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(failed, expected);
     }
 }
 
@@ -86,8 +99,11 @@ fn a_quick_answer_ends_the_request() {
     let delivered = caller.take(Frame { last: true, ..frame(Kind::ToCaller, 0, "answer") });
     assert!(matches!(&*delivered, [Effect::Deliver(EXCHANGE, message)] if message.text == "answer"));
     caller.is_over();
+    caller.has_failed(&[]);
     failed(vec![caller.begin(true, Vec::new())], ProblemKind::Unavailable);
     caller.is_over();
+    caller.has_failed(&[("no_host", 1)]);
+    assert_eq!((caller.counts.sent.get(), caller.counts.duration.snapshot().count()), (2, 1));
 }
 
 #[test]
@@ -99,8 +115,17 @@ fn what_follows_waits_until_an_instance_has_the_request() {
     assert_eq!([first.number, second.number], [1, 2]);
     // It has it: nothing is late.
     assert_eq!(caller.later(TAKEN_LIMIT), []);
+    assert_eq!(caller.counts.pending(), [("asked", 0), ("taken", 1)]);
+    // What a stream of the request may send is no answer.
+    caller.take(frame(
+        Kind::ToCaller,
+        0,
+        r#"{"jsonrpc":"2.0","method":"body.credit","params":{"id":7,"bytes":1}}"#,
+    ));
+    assert_eq!(caller.counts.duration.snapshot().count(), 0);
     failed(caller.take(frame(Kind::Refused, 0, "{}")), ProblemKind::BadGateway);
     caller.is_over();
+    caller.has_failed(&[("refused", 1)]);
 }
 
 #[test]
@@ -128,6 +153,8 @@ fn a_request_that_is_not_taken_goes_to_the_next_instance_whatever_it_is() {
     let next = Frame { sender: OTHER, ..frame(Kind::NotTaken, 0, "") };
     failed(caller.take(next), ProblemKind::Unavailable);
     caller.is_over();
+    caller.has_failed(&[("no_host", 1)]);
+    assert_eq!(caller.counts.retried.get(), 1);
 
     let mut caller = Caller::asking(false);
     asks_other(&caller.requests.not_delivered(EXCHANGE, &mut caller.peers, caller.now));
@@ -143,6 +170,7 @@ fn what_an_instance_had_fails_with_it() {
         caller.take(frame(Kind::Taken, 0, ""));
         failed(caller.gone(SERVER), ProblemKind::BadGateway);
         caller.is_over();
+        caller.has_failed(&[("host_gone", 1)]);
     }
     let mut caller = Caller::asking(true);
     asks_other(&caller.gone(SERVER));
@@ -167,4 +195,9 @@ fn a_message_that_is_lost_fails_the_request() {
     let mut caller = Caller::asking(true);
     failed(caller.take(frame(Kind::ToCaller, 1, "x")), ProblemKind::BadGateway);
     caller.is_over();
+    caller.has_failed(&[("broken", 1)]);
+
+    let mut caller = Caller::asking(true);
+    caller.requests.close();
+    caller.has_failed(&[("disconnected", 1)]);
 }

@@ -9,7 +9,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Session;
-use crate::fleet::calls::{Context, Effect, ExchangeId, Instance, Parts, Reply as ReplySubject, Sent};
+use crate::fleet::calls::{
+    Asking, Context, Effect, ExchangeId, Instance, Parts, Reply as ReplySubject, Sent,
+};
 
 impl Session {
     /// Sends what a port has for another host.
@@ -39,8 +41,10 @@ impl Session {
         hosts.retain(|host| !gone.contains(host) && !leaving.contains(host));
         fastrand::shuffle(&mut hosts);
         let (is_safe, app) = (is_safe(parts.text), port.app().clone());
+        let counts = self.fleet.requests().of(&app);
+        let asking = Asking { app, hosts, is_safe, counts };
         let (mut requests, mut peers) = (self.requests.borrow_mut(), self.peers.borrow_mut());
-        vec![requests.begin(exchange, (app, hosts), is_safe, parts, &mut peers, Instant::now())]
+        vec![requests.begin(exchange, asking, parts, &mut peers, Instant::now())]
     }
 
     /// Sends a notification about a request.
@@ -59,6 +63,7 @@ impl Session {
         for effect in effects {
             match effect {
                 Effect::Ask(peer, exchange, frame) => {
+                    self.note_host(peer, exchange);
                     let reply = self.subjects.reply(ReplySubject::Request(exchange));
                     self.outbox.send(self.subjects.instance(peer), Some(reply), frame);
                 }
@@ -76,6 +81,15 @@ impl Session {
         }
     }
 
+    /// Notes for the access log which host is asked.
+    fn note_host(&self, peer: Instance, exchange: ExchangeId) {
+        let Some(name) = self.names.borrow().get(&peer).cloned() else { return };
+        let port = self.apps.borrow().port(exchange.port);
+        if let Some(context) = port.and_then(|port| port.context_of(exchange.request)) {
+            context.note_host(name);
+        }
+    }
+
     pub(super) fn send_to(&self, peer: Instance, frame: Bytes) {
         let reply = self.subjects.reply(ReplySubject::Peer(peer));
         self.outbox.send(self.subjects.instance(peer), Some(reply), frame);
@@ -85,9 +99,8 @@ impl Session {
 /// Whether a request may be carried out twice (RFC 9110, section 9.2.1).
 fn is_safe(text: &[u8]) -> bool {
     let Some(Head::Call { method: b"http", params, .. }) = Head::of(text) else { return false };
-    ["GET", "HEAD", "OPTIONS"]
-        .iter()
-        .any(|method| params.starts_with(format!(r#"{{"method":"{method}""#).as_bytes()))
+    const SAFE: [&[u8]; 3] = [br#"{"method":"GET""#, br#"{"method":"HEAD""#, br#"{"method":"OPTIONS""#];
+    SAFE.iter().any(|safe| params.starts_with(safe))
 }
 
 /// The method of a notification, and the request that it is about.

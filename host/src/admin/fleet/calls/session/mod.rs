@@ -3,7 +3,7 @@
 mod asking;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,6 +58,8 @@ pub(super) struct Session {
     apps: Rc<RefCell<AppsElsewhere>>,
     /// What other hosts have.
     known: RefCell<BTreeMap<String, AppElsewhere>>,
+    /// The names of other hosts.
+    names: RefCell<HashMap<Instance, Arc<str>>>,
     /// The instances that were gone when they were asked last.
     gone: RefCell<HashSet<Instance>>,
     /// The instances that take no more requests.
@@ -100,6 +102,7 @@ impl Session {
             outbox,
             apps,
             known: RefCell::default(),
+            names: RefCell::default(),
             gone: RefCell::default(),
             leaving: RefCell::default(),
             is_leaving: Cell::new(false),
@@ -163,6 +166,7 @@ impl Session {
                 _ = read.tick() => {
                     has_changed = false;
                     self.known.replace(self.fleet.elsewhere());
+                    self.names.replace(self.fleet.names());
                     // One that was only silent may be there again.
                     self.gone.borrow_mut().clear();
                     self.look();
@@ -184,6 +188,7 @@ impl Session {
     /// Ends all exchanges.
     pub(super) fn close(&self) {
         self.served.borrow_mut().close();
+        self.requests.borrow_mut().close();
         self.apps.borrow_mut().disconnect();
         self.unfinished.take();
     }
@@ -254,6 +259,7 @@ impl Session {
         let Some(app) = self.app_of(&frame).filter(|_| !self.is_leaving.get()) else {
             return reply.not_taken();
         };
+        self.fleet.requests().of(app.registered_name()).received.add(1);
         let unfinished = self.fleet.calls().begin();
         served.begin(app, frame, (reply, unfinished), &mut self.peers.borrow_mut(), now);
     }

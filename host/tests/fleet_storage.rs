@@ -16,8 +16,12 @@ use atoll_host::internal::fleet::{Record, Release, UNUSED_AGE, Wave};
 use futures_util::TryStreamExt;
 use nats::Nats;
 use support::{versioned, wait_until};
+use tokio::time::timeout;
 
 const BUCKET: &str = "atoll-default-libraries";
+
+/// How often everything is read while it is written: about one time in 400 would not end if it depended on the server's count.
+const READS: usize = 1000;
 
 /// Writes a file, and uploads it as a library.
 async fn upload(fleet: &Fleet, folder: &Path, content: &str) -> (String, u64) {
@@ -117,4 +121,47 @@ fn a_library_without_its_content_is_refused_and_uploaded_again() {
     let again = nats.deployed(versioned(1));
     assert!(!again.stdout.contains("nothing to upload"), "{}", again.stdout);
     assert_eq!(host.get("/apps/app/").text(), "1");
+}
+
+/// The server counts a value that is written while a client begins to read twice, and a reader that waits for as many waits for ever.
+#[test]
+fn hosts_and_their_apps_are_read_while_they_are_written() {
+    let Some([program]) = installed::all(["nats-server"]) else { return };
+    let nats = Nats::start(&program);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let fleet = Fleet::connect(&nats.settings()).await.unwrap();
+        let names = ["a", "b", "c"];
+        let first = |name: &'static str| {
+            let presence = serde_json::json!({
+                "host": name, "instance": "1", "addresses": [], "labels": {}, "atoll": "0.1.0", "started_ms": 1,
+                "seen": 1,
+            });
+            (format!("host.{name}"), presence.to_string())
+        };
+        let buckets = [
+            ("atoll-default-hosts", names.map(first)),
+            ("atoll-default-host-apps", names.map(|name| (format!("{name}.app"), r#"{"phase":"idle"}"#.to_owned()))),
+        ];
+        let mut writers = tokio::task::JoinSet::new();
+        for (bucket, values) in buckets {
+            let client = async_nats::connect(nats.url()).await.unwrap();
+            let bucket = async_nats::jetstream::new(client).get_key_value(bucket).await.unwrap();
+            for (key, value) in &values {
+                bucket.put(key, value.clone().into()).await.unwrap();
+            }
+            writers.spawn(async move {
+                for (key, value) in values.iter().cycle() {
+                    bucket.put(key, value.clone().into()).await.unwrap();
+                }
+            });
+        }
+        let limit = Duration::from_secs(5);
+        for _ in 0..READS {
+            let hosts = timeout(limit, fleet.presences()).await.expect("the list of hosts ends").unwrap();
+            assert_eq!(hosts.iter().map(|host| &*host.host).collect::<Vec<_>>(), names);
+            timeout(limit, fleet.apps_of_hosts()).await.expect("the list of apps ends").unwrap();
+        }
+        writers.abort_all();
+    });
 }

@@ -63,8 +63,14 @@ pub(in crate::cli) fn run(args: &ApplyArgs) -> anyhow::Result<ExitCode> {
     let names: Vec<_> = wanted.iter().map(|app| app.name.clone()).collect();
     let before = runtime.block_on(records(&settings, &names))?;
     let others: Vec<String> = runtime.block_on(async {
-        let all = Fleet::connect(&settings).await?.apps().await?;
-        Ok::<_, FleetError>(all.into_iter().filter(|app| !names.contains(app)).collect())
+        let fleet = Fleet::connect(&settings).await?;
+        let mut others = Vec::new();
+        for app in fleet.apps().await? {
+            if !names.contains(&app) && fleet.record(&app).await?.is_some() {
+                others.push(app);
+            }
+        }
+        Ok::<_, FleetError>(others)
     })?;
     let Some(ready) = built::ready(&wanted, args.symbols, "the fleet is unchanged")? else {
         return Ok(ExitCode::FAILURE);

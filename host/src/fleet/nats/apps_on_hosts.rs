@@ -7,12 +7,13 @@ use async_nats::jetstream::consumer::push::OrderedConfig;
 use async_nats::jetstream::kv::{Entry, Operation, WatcherError};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, future, stream};
+use tokio::time::timeout;
 
 use super::connection::Fleet;
 use super::error::FleetError;
 use super::records::{last_value, parsed};
 use crate::fleet::keys;
-use crate::fleet::limits::CONCURRENT_WRITES;
+use crate::fleet::limits::{CONCURRENT_WRITES, PIECE_WAIT};
 use crate::fleet::members::HostApps;
 use crate::fleet::presence::AppPresence;
 
@@ -79,11 +80,12 @@ impl Fleet {
         Ok(watch.filter_map(|entry| future::ready(on_host(entry).transpose())))
     }
 
-    /// The apps of all hosts, by the names of the hosts.
+    /// The apps of all hosts, by the names of the hosts. What is written meanwhile may be missing: it comes with
+    /// `watch_apps_of_hosts`, if that has begun before.
     ///
     /// # Errors
     /// See [`FleetError`].
-    pub(crate) async fn apps_of_hosts(&self) -> Result<BTreeMap<String, HostApps>, FleetError> {
+    pub async fn apps_of_hosts(&self) -> Result<BTreeMap<String, HostApps>, FleetError> {
         let failed = |error: async_nats::Error| FleetError::request("read the apps of the hosts")(error);
         let bucket = &self.host_apps;
         let last_values = OrderedConfig {
@@ -94,13 +96,19 @@ impl Fleet {
         };
         let consumer = bucket.stream.create_consumer(last_values).await;
         let consumer = consumer.map_err(|error| failed(error.into()))?;
-        let mut left = consumer.cached_info().num_pending;
+        // After the consumer, so that what was written before it is up to this message, or up to the one that has replaced it: the
+        // count of pending messages can stay too high, see `names`.
+        let state = bucket.stream.get_info().await.map_err(|error| failed(error.into()))?.state;
+        let mut is_more = consumer.cached_info().num_pending > 0 && state.messages > 0;
         let mut messages = consumer.messages().await.map_err(|error| failed(error.into()))?;
         let mut hosts = BTreeMap::<String, HostApps>::new();
-        while left > 0 {
-            let message =
-                messages.next().await.ok_or(FleetError::Lost)?.map_err(|error| failed(error.into()))?;
-            left = message.info().map_err(failed)?.pending;
+        while is_more {
+            let next = timeout(PIECE_WAIT, messages.next()).await.map_err(|_| {
+                failed(format!("nothing has come for {PIECE_WAIT:?} (fleet_piece_ms)").into())
+            })?;
+            let message = next.ok_or(FleetError::Lost)?.map_err(|error| failed(error.into()))?;
+            let info = message.info().map_err(failed)?;
+            is_more = info.pending > 0 && info.stream_sequence < state.last_sequence;
             let key = message.subject.strip_prefix(&bucket.prefix).unwrap_or_default();
             if let Some((host, app)) = keys::host_and_app(key)
                 && !message.payload.is_empty()

@@ -1,7 +1,7 @@
 //! The presences of hosts in NATS.
 
 use async_nats::jetstream::kv::Operation;
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt};
 
 use super::connection::Fleet;
 use super::error::FleetError;
@@ -42,12 +42,10 @@ impl Fleet {
     pub async fn presences(&self) -> Result<Vec<Presence>, FleetError> {
         let failed =
             |error: Box<dyn std::error::Error + Send + Sync>| FleetError::request("list the hosts")(error);
-        let keys = self.permitted(async { self.hosts.keys().await.map_err(|error| failed(error.into())) });
-        let keys = keys.await?;
-        let keys: Vec<String> = keys.try_collect().await.map_err(|error| failed(error.into()))?;
         let mut presences = Vec::new();
-        for key in keys {
-            // One may have expired in the meantime.
+        for name in self.names(&self.hosts, Kind::Host).await? {
+            let key = Kind::Host.key(&name);
+            // One may have expired or left in the meantime.
             let entry = self.hosts.entry(&key).await.map_err(|error| failed(error.into()))?;
             if let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) {
                 presences.push(parsed(&key, &entry.value)?);

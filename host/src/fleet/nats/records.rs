@@ -37,17 +37,31 @@ impl Fleet {
         found.map(|(value, revision)| Ok((parsed(&key, &value)?, revision))).transpose()
     }
 
-    /// The names of the apps that have a record.
+    /// The names of the apps that have or had a record, sorted.
     ///
     /// # Errors
     /// See [`FleetError`].
     pub async fn apps(&self) -> Result<Vec<String>, FleetError> {
-        let failed =
-            |error: Box<dyn std::error::Error + Send + Sync>| FleetError::request("list the apps")(error);
-        let keys = self.permitted(async { self.apps.keys().await.map_err(|error| failed(error.into())) });
-        let keys = keys.await?;
-        let keys: Vec<String> = keys.try_collect().await.map_err(|error| failed(error.into()))?;
-        let mut names: Vec<_> = keys.iter().filter_map(|key| Kind::App.name(key)).collect();
+        self.names(&self.apps, Kind::App).await
+    }
+
+    /// The names in the keys of a bucket, sorted.
+    ///
+    /// The client's own list of keys ends with the message after which the server counts no pending one. A key that is written while the
+    /// list begins can be counted twice, for good (seen with NATS 2.9), and then the list does not end.
+    pub(super) async fn names(&self, bucket: &Store, kind: Kind) -> Result<Vec<String>, FleetError> {
+        let failed = |error: async_nats::Error| FleetError::request(format!("list {}", kind.all()))(error);
+        let filter = format!("{}{}", bucket.prefix, kind.all());
+        let subjects: Vec<String> = self
+            .permitted(async {
+                let info =
+                    bucket.stream.info_with_subjects(filter).await.map_err(|error| failed(error.into()))?;
+                let subjects = info.map_ok(|(subject, _)| subject).try_collect().await;
+                subjects.map_err(|error| failed(error.into()))
+            })
+            .await?;
+        let keys = subjects.iter().filter_map(|subject| subject.strip_prefix(&bucket.prefix));
+        let mut names: Vec<_> = keys.filter_map(|key| kind.name(key)).collect();
         names.sort();
         Ok(names)
     }

@@ -15,7 +15,7 @@ use atoll_host::internal::fleet::nats::Fleet;
 use atoll_host::internal::fleet::{Record, Release, UNUSED_AGE, Wave};
 use futures_util::TryStreamExt;
 use nats::Nats;
-use support::{versioned, wait_until};
+use support::{Host, versioned, wait_until};
 use tokio::time::timeout;
 
 const BUCKET: &str = "atoll-default-libraries";
@@ -104,23 +104,43 @@ fn a_library_without_its_content_is_refused_and_uploaded_again() {
     let Some([program]) = installed::all(["nats-server"]) else { return };
     let nats = Nats::start(&program);
     nats.deployed(versioned(1));
+    let pieces = lose(&nats, true);
+    let host = nats.host("a");
+    let refused = |host: &Host, found: usize| {
+        let reason = format!("is incomplete: {found} of its {pieces} pieces are there; deploy the app again");
+        wait_until("the host refuses it", || host.again("ls").arg("--fleet").run().stdout.contains(&reason));
+    };
+    refused(&host, 0);
+    let again = nats.deployed(versioned(1));
+    assert!(!again.stdout.contains("nothing to upload"), "{}", again.stdout);
+    assert_eq!(host.get("/apps/app/").text(), "1");
+    // A host that comes later, when one piece is missing.
+    lose(&nats, false);
+    let late = nats.host("b");
+    refused(&late, pieces - 1);
+    nats.deployed(versioned(1));
+    assert_eq!(late.get("/apps/app/").text(), "1");
+}
+
+/// Has the object store lose the content of the library of the app, or the first piece of it; how many pieces it had.
+fn lose(nats: &Nats, all: bool) -> usize {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let pieces = runtime.block_on(async {
+    runtime.block_on(async {
         let fleet = Fleet::connect(&nats.settings()).await.unwrap();
         let (record, _) = fleet.record("app").await.unwrap().unwrap();
         let context = async_nats::jetstream::new(async_nats::connect(nats.url()).await.unwrap());
         let store = context.get_object_store(BUCKET).await.unwrap();
         let info = store.info(&record.target.release().unwrap().library).await.unwrap();
         let stream = context.get_stream(format!("OBJ_{BUCKET}")).await.unwrap();
-        stream.purge().filter(format!("$O.{BUCKET}.C.{}", info.nuid)).await.unwrap();
+        let content = format!("$O.{BUCKET}.C.{}", info.nuid);
+        if all {
+            stream.purge().filter(content).await.unwrap();
+        } else {
+            let last = stream.get_last_raw_message_by_subject(&content).await.unwrap().sequence;
+            stream.delete_message(last + 1 - info.chunks as u64).await.unwrap();
+        }
         info.chunks
-    });
-    let host = nats.host("a");
-    let refused = format!("is incomplete: 0 of its {pieces} pieces are there; deploy the app again");
-    wait_until("the host refuses it", || host.again("ls").arg("--fleet").run().stdout.contains(&refused));
-    let again = nats.deployed(versioned(1));
-    assert!(!again.stdout.contains("nothing to upload"), "{}", again.stdout);
-    assert_eq!(host.get("/apps/app/").text(), "1");
+    })
 }
 
 /// The server counts a value that is written while a client begins to read twice, and a reader that waits for as many waits for ever.
@@ -158,9 +178,10 @@ fn hosts_and_their_apps_are_read_while_they_are_written() {
         }
         let limit = Duration::from_secs(5);
         for _ in 0..READS {
-            let hosts = timeout(limit, fleet.presences()).await.expect("the list of hosts ends").unwrap();
-            assert_eq!(hosts.iter().map(|host| &*host.host).collect::<Vec<_>>(), names);
-            timeout(limit, fleet.apps_of_hosts()).await.expect("the list of apps ends").unwrap();
+            let hosts = timeout(limit, fleet.hosts_with_app("app")).await.expect("it ends").unwrap();
+            assert_eq!(hosts.iter().map(|(host, _)| &*host.host).collect::<Vec<_>>(), names);
+            assert!(hosts.iter().all(|(_, app)| app.is_some()), "{hosts:?}");
+            timeout(limit, fleet.apps_of_hosts()).await.expect("it ends").unwrap();
         }
         writers.abort_all();
     });

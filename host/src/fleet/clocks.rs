@@ -1,7 +1,7 @@
 //! Times by the clocks of other hosts.
 //!
-//! Nothing that a host does depends on them: what it shows does. The clocks of two hosts are compared by that of NATS, which notes
-//! when each report was written, as long as a report takes from the host to NATS.
+//! They affect only what a host shows. NATS gives each report a timestamp: by how much the time at which the host has sent it is later
+//! is how far its clock is ahead, less the time that the report took to NATS.
 
 use std::collections::BTreeMap;
 

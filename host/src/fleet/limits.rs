@@ -24,6 +24,10 @@ pub(crate) const CONCURRENT_TASKS: usize = 4;
 #[cfg(feature = "fleet")]
 pub(crate) const CONCURRENT_WRITES: usize = 64;
 
+/// Of how many hosts a command reads the reports at a time.
+#[cfg(feature = "fleet")]
+pub(crate) const CONCURRENT_READS: usize = 32;
+
 /// How many chunks of a library are sent before the NATS server has confirmed the first of them.
 #[cfg(feature = "fleet")]
 pub(crate) const UPLOAD_WINDOW: usize = 16;
@@ -31,8 +35,8 @@ pub(crate) const UPLOAD_WINDOW: usize = 16;
 /// How long a host waits for a library that is not in the object store, before it refuses the version.
 pub(crate) const LIBRARY_WAIT: Duration = Duration::from_secs(3);
 
-/// How long a host waits for the next piece of a library or of a state in the object store, before it looks whether all pieces are
-/// there.
+/// How long a host waits for the next piece of a library, of a state, or of the reports of all hosts, from NATS. Then it looks whether
+/// all pieces are there.
 pub(crate) const PIECE_WAIT: Duration = Duration::from_secs(10);
 
 /// By how much the clocks of two hosts may differ without a hint.

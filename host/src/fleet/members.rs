@@ -55,6 +55,12 @@ impl Members {
         }
     }
 
+    /// What was noted of a host last.
+    #[must_use]
+    pub fn get(&self, host: &str) -> Option<&Presence> {
+        self.hosts.get(host).map(|(presence, _)| presence)
+    }
+
     /// Gives each host its full time again, as nothing could be heard of it.
     pub fn renew(&mut self, now: Instant) {
         self.hosts.values_mut().for_each(|(_, seen)| *seen = now);

@@ -143,11 +143,13 @@ impl Membership {
     pub(crate) fn summary(&self) -> FleetSummary {
         let seen = self.seen();
         let living = seen.members.living(Instant::now());
-        let own = living.iter().find(|presence| *presence.host == *self.host);
+        let others = living.iter().filter(|presence| *presence.host != *self.host).count();
+        // However long the host is away, it knows what it has.
+        let own = seen.members.get(&self.host);
         FleetSummary {
             fleet: self.settings.name.clone(),
             is_connected: seen.away.is_none(),
-            hosts: living.len() as u64,
+            hosts: 1 + others as u64,
             out_of_date: own.map_or(0, |own| out_of_date(own, &seen.records)),
         }
     }

@@ -47,6 +47,8 @@ pub use self::limits::{CLOCK_TOLERANCE, HEARTBEAT, MAX_HISTORY, PRESENCE_TTL, UN
 pub(crate) use self::limits::{FIRST_PAUSE, LATE_STOP, LEASE_SPREAD, THIRDS};
 pub(crate) use self::limits::{LEASE_TTL, LEAST_LEASE_TTL, LEAVE_LIMIT, STATE_LIMIT};
 pub(crate) use self::limits::{LIBRARY_WAIT, PIECE_WAIT};
+#[cfg(feature = "fleet")]
+pub(crate) use self::members::HostApps;
 pub use self::members::Members;
 pub(crate) use self::membership::Membership;
 #[cfg(feature = "fleet")]

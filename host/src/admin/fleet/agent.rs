@@ -11,6 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::announced::Announced;
 use super::calls::{Calls, Connected};
 use super::lease_book::LeaseBook;
 use super::report::{Report, shortened};
@@ -19,8 +20,8 @@ use crate::admin::state::State;
 use crate::admin::versions::Deployer;
 use crate::fleet::nats::{AppOnHost, Fleet, FleetError, Seen};
 use crate::fleet::{
-    ANNOUNCE_PAUSE, AppPresence, CONCURRENT_TASKS, FIRST_PAUSE, HEARTBEAT, LONGEST_PAUSE, Membership,
-    Presence, Record, RefusedVersion, Target, Wanted,
+    ANNOUNCE_PAUSE, CONCURRENT_TASKS, FIRST_PAUSE, HEARTBEAT, HostApps, LONGEST_PAUSE, Membership, Presence,
+    Record, RefusedVersion, Target, Wanted,
 };
 use crate::observe::events::EventKind;
 use crate::observe::unix_time::now_ms;
@@ -36,7 +37,9 @@ pub(super) struct Agent {
     leases: Rc<LeaseBook>,
     report: Report,
     calls: Calls,
-    /// The calls over this connection.
+    /// The connection.
+    link: Option<Rc<Fleet>>,
+    /// The calls over it.
     connected: Option<Connected>,
     /// The records that were seen last, with their revisions.
     records: HashMap<String, (Record, u64)>,
@@ -53,16 +56,6 @@ pub(super) struct Agent {
     busy: HashSet<String>,
 }
 
-/// What this host has written of itself.
-#[derive(Default)]
-struct Announced {
-    /// As it is in NATS.
-    apps: BTreeMap<String, AppPresence>,
-    apps_revision: u64,
-    /// The presence, when, and with which revision.
-    presence: Option<(Presence, Instant, u64)>,
-}
-
 type Work<'a> = LocalBoxFuture<'a, (String, u64, Outcome)>;
 
 impl Agent {
@@ -74,6 +67,7 @@ impl Agent {
             worker: Worker { state: state.clone(), deployer, fleet: fleet.clone(), leases: leases.clone() },
             leases,
             calls: Calls::new(fleet.clone(), state),
+            link: None,
             connected: None,
             report,
             fleet,
@@ -95,20 +89,14 @@ impl Agent {
 
     /// Joins the fleet, and joins it again whenever the connection is lost.
     pub(super) async fn run(&mut self) {
-        let (name, host) = (self.fleet.settings().name.clone(), self.fleet.host().to_owned());
+        let name = self.fleet.settings().name.clone();
         let (mut pause, mut logged) = (FIRST_PAUSE, None);
         loop {
             let error = match Fleet::connect(self.fleet.settings()).await {
                 Ok(fleet) => {
-                    log::info!("joined the fleet {name} as {host}");
-                    self.fleet.set_away(None);
-                    logged = None;
-                    let fleet = Rc::new(fleet);
-                    self.leases.connect(&fleet);
-                    let (error, was_announced) = self.session(&fleet).await;
-                    self.leases.disconnect();
-                    if was_announced {
-                        pause = FIRST_PAUSE;
+                    let (error, has_joined) = self.session(Rc::new(fleet)).await;
+                    if has_joined {
+                        (pause, logged) = (FIRST_PAUSE, None);
                     }
                     error
                 }
@@ -129,17 +117,23 @@ impl Agent {
     }
 
     /// Does its part until the connection is lost: why it ended, and whether the fleet has heard of this host over it.
-    async fn session(&mut self, fleet: &Fleet) -> (FleetError, bool) {
-        let followed = self.follow(fleet).await;
-        self.connected = None;
-        let was_announced = self.announced.take().is_some();
-        (followed.err().unwrap_or(FleetError::Lost), was_announced)
+    async fn session(&mut self, fleet: Rc<Fleet>) -> (FleetError, bool) {
+        self.leases.connect(&fleet);
+        self.link = Some(fleet.clone());
+        let followed = tokio::select! {
+            followed = self.follow(&fleet) => followed,
+            () = fleet.lost() => Err(FleetError::Lost),
+        };
+        self.leases.disconnect();
+        (self.link, self.connected) = (None, None);
+        let has_joined = self.announced.take().is_some();
+        (followed.err().unwrap_or(FleetError::Lost), has_joined)
     }
 
     /// Reports that this host leaves the fleet: no deployment waits for it.
     pub(super) async fn leave(&self) {
-        let (Some(revision), Some(link)) = (self.announced, self.leases.link()) else { return };
-        if let Err(error) = link.fleet.withdraw(self.fleet.host(), revision).await {
+        let (Some(revision), Some(fleet)) = (self.announced, &self.link) else { return };
+        if let Err(error) = fleet.withdraw(self.fleet.host(), revision).await {
             // Another process with this name may have reported itself; else the presence expires.
             log::debug!("the presence of this host in the fleet stays: {error}");
         }
@@ -161,10 +155,17 @@ impl Agent {
         let mut events = self.worker.state.events.follow();
         let mut works: FuturesUnordered<Work<'_>> = FuturesUnordered::new();
         let mut host_apps = fleet.watch_apps_of_hosts().await?;
-        let apps = fleet.apps_of_hosts().await?;
-        let own = apps.get(self.fleet.host()).cloned().unwrap_or_default();
+        let mut announced = Announced::default();
+        let mut apps = BTreeMap::<String, HostApps>::new();
+        for AppOnHost { host, app, found, revision } in fleet.apps_of_hosts().await? {
+            if host == self.fleet.host() {
+                announced.note(&app, found.clone(), revision);
+            }
+            if let Some(found) = found {
+                apps.entry(host).or_default().insert(app, found);
+            }
+        }
         self.fleet.members(|members| members.set_apps(apps));
-        let mut announced = Announced { apps: own, ..Announced::default() };
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // What was under way ended with the last connection.
@@ -174,7 +175,6 @@ impl Agent {
         self.report.unsettle_all();
         loop {
             tokio::select! {
-                () = fleet.lost() => return Ok(()),
                 seen = records.next() => match seen {
                     Some(Ok(seen)) => self.note_record(seen),
                     Some(Err(error @ FleetError::Value { .. })) => log::error!("{error}"),
@@ -267,16 +267,11 @@ impl Agent {
     }
 
     /// Takes note of an app on a host.
-    fn note_app(&mut self, seen: AppOnHost, announced: &mut Announced) {
+    fn note_app(&self, seen: AppOnHost, announced: &mut Announced) {
         let AppOnHost { host, app, found, revision } = seen;
-        // The process that this one has replaced reports how its apps end, until it has ended. That is written again.
-        if host == self.fleet.host() && revision > announced.apps_revision {
-            announced.apps_revision = revision;
-            match &found {
-                Some(found) => announced.apps.insert(app.clone(), found.clone()),
-                None => announced.apps.remove(&app),
-            };
-            self.is_news = true;
+        // The process that this one has replaced may still write how its apps end: the next report corrects it.
+        if host == self.fleet.host() {
+            announced.note(&app, found.clone(), revision);
         }
         self.fleet.members(|members| members.note_app(&host, &app, found));
     }
@@ -313,11 +308,10 @@ impl Agent {
         presence.pending = self.busy.iter().chain(&self.waiting).cloned().collect();
         presence.pending.sort();
         presence.refused = self.refusals();
-        if let Some(revision) = fleet.put_apps(self.fleet.host(), &announced.apps, &presence.apps).await? {
-            announced.apps_revision = revision;
-            announced.apps = presence.apps.clone();
+        for (app, revision) in fleet.put_apps(self.fleet.host(), announced.apps(), &presence.apps).await? {
+            announced.note(&app, presence.apps.get(&app).cloned(), revision);
         }
-        presence.apps_revision = announced.apps_revision;
+        presence.apps_revision = announced.apps_revision();
         presence.calls = self.calls.instance();
         let is_same = announced.presence.as_ref().is_some_and(|(last, ..)| *last == presence);
         if is_same && since.is_some_and(|since| since < HEARTBEAT) {
@@ -326,7 +320,10 @@ impl Agent {
         let sent = Presence { sent_ms: Some(now_ms()), ..presence.clone() };
         let revision = fleet.announce(&sent).await?;
         announced.presence = Some((presence, Instant::now(), revision));
-        self.announced = Some(revision);
+        if self.announced.replace(revision).is_none() {
+            log::info!("joined the fleet {} as {}", self.fleet.settings().name, self.fleet.host());
+            self.fleet.set_away(None);
+        }
         Ok(())
     }
 

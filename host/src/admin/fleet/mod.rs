@@ -2,6 +2,7 @@
 
 #[cfg(feature = "fleet")]
 mod agent;
+mod announced;
 pub(super) mod api;
 #[cfg(feature = "fleet")]
 mod calls;

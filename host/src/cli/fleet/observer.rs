@@ -117,9 +117,7 @@ impl<'a> Observer<'a> {
         let now = Instant::now();
         self.watching = now;
         self.members.renew(now);
-        for presence in fleet.presences().await? {
-            self.note(&fleet, presence).await?;
-        }
+        note_all(&mut self.members, &fleet, self.app).await?;
         loop {
             let in_wave = |host: &&&Presence| self.record.wave.has(&host.host);
             let seen: Vec<_> =
@@ -172,7 +170,13 @@ impl Observer<'_> {
     /// Takes note of a host, with what it has of the app.
     async fn note(&mut self, fleet: &Fleet, presence: Presence) -> Result<(), FleetError> {
         self.left.remove(&presence.host);
-        note_with_app(&mut self.members, fleet, presence, self.app).await
+        let as_of = |presence: &Presence| (presence.instance.clone(), presence.apps_revision);
+        if self.members.get(&presence.host).map(as_of) != Some(as_of(&presence)) {
+            let found = fleet.app_on_host(&presence.host, self.app).await?;
+            self.members.note_app(&presence.host, self.app, found);
+        }
+        self.members.note(presence, Instant::now());
+        Ok(())
     }
 
     /// Writes the next record; whether NATS has it. It does not, if someone else has written one.
@@ -199,15 +203,12 @@ impl Observer<'_> {
     }
 }
 
-/// Takes note of a host, with what it has of an app.
-pub(super) async fn note_with_app(
-    members: &mut Members,
-    fleet: &Fleet,
-    presence: Presence,
-    app: &str,
-) -> Result<(), FleetError> {
-    members.note_app(&presence.host, app, fleet.app_on_host(&presence.host, app).await?);
-    members.note(presence, Instant::now());
+/// Takes note of all hosts that are there, with what they have of an app.
+pub(super) async fn note_all(members: &mut Members, fleet: &Fleet, app: &str) -> Result<(), FleetError> {
+    for (presence, found) in fleet.hosts_with_app(app).await? {
+        members.note_app(&presence.host, app, found);
+        members.note(presence, Instant::now());
+    }
     Ok(())
 }
 

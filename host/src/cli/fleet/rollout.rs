@@ -11,7 +11,7 @@ use atoll_host::internal::fleet::{
 };
 use atoll_host::internal::fleet::{Progress, Release};
 
-use super::observer::{Look, Observer, note_with_app};
+use super::observer::{Look, Observer, note_all};
 use super::release::Built;
 use crate::cli::out;
 use crate::cli::units::{count, now_ms};
@@ -57,9 +57,7 @@ pub(super) async fn roll_out(
     let uploaded = built.upload(&fleet).await?;
     let mut members = Members::default();
     let now = Instant::now();
-    for presence in fleet.presences().await? {
-        note_with_app(&mut members, &fleet, presence, app).await?;
-    }
+    note_all(&mut members, &fleet, app).await?;
     let wave = first_wave(app, release, &members.living(now));
     let record = before.as_ref().map(|(record, _)| record);
     let begun = Record::begin(record, app, release.clone(), wave)?;

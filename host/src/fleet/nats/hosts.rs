@@ -1,13 +1,14 @@
 //! The presences of hosts in NATS.
 
 use async_nats::jetstream::kv::Operation;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt, future, stream};
 
 use super::connection::Fleet;
 use super::error::FleetError;
 use super::records::{Seen, parsed, seen};
 use crate::fleet::keys::Kind;
-use crate::fleet::presence::Presence;
+use crate::fleet::limits::CONCURRENT_READS;
+use crate::fleet::presence::{AppPresence, Presence};
 
 impl Fleet {
     /// Writes the presence of a host; its revision.
@@ -35,23 +36,37 @@ impl Fleet {
         .await
     }
 
-    /// The presences that are there, without apps.
+    /// The hosts that are there, each with what it has of an app.
     ///
     /// # Errors
     /// See [`FleetError`].
-    pub async fn presences(&self) -> Result<Vec<Presence>, FleetError> {
-        let failed =
-            |error: Box<dyn std::error::Error + Send + Sync>| FleetError::request("list the hosts")(error);
-        let mut presences = Vec::new();
-        for name in self.names(&self.hosts, Kind::Host).await? {
-            let key = Kind::Host.key(&name);
-            // One may have expired or left in the meantime.
-            let entry = self.hosts.entry(&key).await.map_err(|error| failed(error.into()))?;
-            if let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) {
-                presences.push(parsed(&key, &entry.value)?);
+    pub async fn hosts_with_app(
+        &self,
+        app: &str,
+    ) -> Result<Vec<(Presence, Option<AppPresence>)>, FleetError> {
+        let names = self.names(&self.hosts, Kind::Host, "the hosts").await?;
+        let hosts = names.iter().map(async |name| match self.presence(name).await {
+            Ok(None) => Ok(None),
+            Ok(Some(presence)) => Ok(Some((presence, self.app_on_host(name, app).await?))),
+            Err(error @ FleetError::Value { .. }) => {
+                log::warn!("{error}");
+                Ok(None)
             }
-        }
-        Ok(presences)
+            Err(error) => Err(error),
+        });
+        stream::iter(hosts).buffered(CONCURRENT_READS).try_filter_map(future::ok).try_collect().await
+    }
+
+    /// The presence of a host, without apps; `None`: it has expired or left.
+    async fn presence(&self, host: &str) -> Result<Option<Presence>, FleetError> {
+        let key = Kind::Host.key(host);
+        let entry = self.permitted(async {
+            let entry = self.hosts.entry(&key).await;
+            entry.map_err(|error| FleetError::request(format!("read {key}"))(error.into()))
+        });
+        let entry = entry.await?;
+        let entry = entry.filter(|entry| entry.operation == Operation::Put);
+        entry.map(|entry| parsed(&key, &entry.value)).transpose()
     }
 
     /// All presences, and each that is written from now on, without apps.

@@ -107,8 +107,11 @@ impl Fleet {
     pub(crate) async fn watch_leases(
         &self,
     ) -> Result<impl Stream<Item = Result<Seen<Lease>, FleetError>> + Unpin + use<>, FleetError> {
-        let watch = self.leases.watch_with_history(Kind::Lease.all()).await;
-        let watch = watch.map_err(|error| FleetError::request("watch the leases")(error.into()))?;
+        let watch = self.permitted(async {
+            let watch = self.leases.watch_with_history(Kind::Lease.all()).await;
+            watch.map_err(|error| FleetError::request("watch the leases")(error.into()))
+        });
+        let watch = watch.await?;
         Ok(watch.map(|entry| seen(Kind::Lease, entry)))
     }
 }

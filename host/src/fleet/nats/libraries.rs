@@ -192,8 +192,7 @@ impl Upload<'_> {
             let _ = self.confirm().await;
         }
         let removed = async {
-            let stream =
-                self.fleet.context.get_stream(format!("OBJ_{}", self.fleet.bucket("libraries"))).await?;
+            let stream = self.fleet.library_stream().await?;
             for number in self.stored {
                 stream.delete_message(number).await?;
             }

@@ -15,7 +15,7 @@ mod records;
 mod states;
 mod unused;
 
-pub(crate) use self::apps_on_hosts::AppOnHost;
+pub use self::apps_on_hosts::AppOnHost;
 pub(crate) use self::bus::{Bus, Messages, Received};
 pub use self::connection::Fleet;
 pub use self::error::FleetError;

@@ -42,7 +42,7 @@ impl<'f> ObjectReader<'f> {
         let mut left = buffer;
         while !left.is_empty() {
             match self.read(left).await? {
-                0 => return Err(self.failed(ErrorKind::UnexpectedEof.into())),
+                0 => return Err(self.failed(ErrorKind::UnexpectedEof.into()).await),
                 read => left = &mut left[read..],
             }
         }
@@ -76,31 +76,32 @@ impl<'f> ObjectReader<'f> {
     /// Reads what is there next. The client waits for ever for what is not.
     async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, FleetError> {
         match timeout(self.limit, self.object.read(buffer)).await {
-            Ok(read) => read.map_err(|reason| self.failed(reason)),
-            Err(_elapsed) => Err(self.stalled().await),
+            Ok(Ok(read)) => Ok(read),
+            Ok(Err(reason)) => Err(self.failed(reason).await),
+            Err(_elapsed) => {
+                let reason = format!("NATS has sent nothing for {:?} (fleet_piece_ms)", self.limit);
+                Err(self.incomplete(FleetError::request(format!("fetch {}", self.what))(reason.into())).await)
+            }
         }
     }
 
-    fn failed(&self, reason: io::Error) -> FleetError {
+    async fn failed(&self, reason: io::Error) -> FleetError {
         match reason.kind() {
             ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
-                FleetError::Damaged { what: self.what.clone(), reason }
+                self.incomplete(FleetError::Damaged { what: self.what.clone(), reason }).await
             }
             _ => FleetError::request(format!("fetch {}", self.what))(reason.into()),
         }
     }
 
-    /// Why nothing comes.
-    async fn stalled(&self) -> FleetError {
+    /// The error, unless it comes from pieces that are not there.
+    async fn incomplete(&self, error: FleetError) -> FleetError {
         let info = self.object.info();
         match self.fleet.stored_pieces(info).await {
             Ok(found) if found < info.chunks => {
                 FleetError::Incomplete { what: self.what.clone(), found, expected: info.chunks }
             }
-            Ok(_) => {
-                let reason = format!("nothing has come for {:?} (fleet_piece_ms)", self.limit);
-                FleetError::request(format!("fetch {}", self.what))(reason.into())
-            }
+            Ok(_) => error,
             Err(error) => error,
         }
     }

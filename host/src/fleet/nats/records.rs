@@ -42,15 +42,20 @@ impl Fleet {
     /// # Errors
     /// See [`FleetError`].
     pub async fn apps(&self) -> Result<Vec<String>, FleetError> {
-        self.names(&self.apps, Kind::App).await
+        self.names(&self.apps, Kind::App, "the apps").await
     }
 
-    /// The names in the keys of a bucket, sorted.
+    /// The names in the keys of a bucket, sorted. A key that is new may be missing.
     ///
     /// The client's own list of keys ends with the message after which the server counts no pending one. A key that is written while the
     /// list begins can be counted twice, for good (seen with NATS 2.9), and then the list does not end.
-    pub(super) async fn names(&self, bucket: &Store, kind: Kind) -> Result<Vec<String>, FleetError> {
-        let failed = |error: async_nats::Error| FleetError::request(format!("list {}", kind.all()))(error);
+    pub(super) async fn names(
+        &self,
+        bucket: &Store,
+        kind: Kind,
+        of: &str,
+    ) -> Result<Vec<String>, FleetError> {
+        let failed = |error: async_nats::Error| FleetError::request(format!("list {of}"))(error);
         let filter = format!("{}{}", bucket.prefix, kind.all());
         let subjects: Vec<String> = self
             .permitted(async {
@@ -63,6 +68,8 @@ impl Fleet {
         let keys = subjects.iter().filter_map(|subject| subject.strip_prefix(&bucket.prefix));
         let mut names: Vec<_> = keys.filter_map(|key| kind.name(key)).collect();
         names.sort();
+        // The list comes in pages, and what is on them can move while they are read.
+        names.dedup();
         Ok(names)
     }
 

@@ -34,8 +34,11 @@ const TICK: Duration = Duration::from_millis(50);
 /// How often the host looks which apps are elsewhere.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// How long the host waits for more changes of the fleet before it reads them.
+/// How long the host waits for more changes of the fleet before it reads them, at least.
 const SETTLE: Duration = Duration::from_millis(10);
+
+/// It waits so many times as long as it took to read them last: with many hosts and apps, reading takes long.
+const SETTLE_SHARE: u32 = 20;
 
 /// How much of what has come in one way is taken at once, before the other ways are looked at again.
 const BURST: usize = 64;
@@ -128,7 +131,7 @@ impl Session {
         for interval in [&mut tick, &mut look, &mut read] {
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
-        let (mut changes, mut has_changed) = (self.fleet.changes(), false);
+        let (mut changes, mut has_changed, mut settle) = (self.fleet.changes(), false, SETTLE);
         loop {
             let Inputs { own_messages, messages_to_all, outbound, has_ended, has_sent } = &mut inputs;
             let mut next = None;
@@ -160,13 +163,15 @@ impl Session {
                 _ = look.tick() => self.look(),
                 Ok(()) = changes.changed(), if !has_changed => {
                     has_changed = true;
-                    read.reset_after(SETTLE);
+                    read.reset_after(settle);
                 }
                 // A host that is not heard of any more is no change.
                 _ = read.tick() => {
                     has_changed = false;
+                    let begun = Instant::now();
                     self.known.replace(self.fleet.elsewhere());
                     self.names.replace(self.fleet.names());
+                    settle = SETTLE.max(begun.elapsed() * SETTLE_SHARE);
                     // One that was only silent may be there again.
                     self.gone.borrow_mut().clear();
                     self.look();

@@ -8,7 +8,7 @@ pub const PRESENCE_TTL: Duration = Duration::from_secs(20);
 /// How often a host sends its presence when nothing changes.
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// The shortest time between two presences that a host sends.
+/// The shortest time between two presences that a host sends, except soon after a record has changed.
 pub(crate) const ANNOUNCE_PAUSE: Duration = Duration::from_secs(1);
 
 /// How many earlier versions the record of an app has, to go back to.

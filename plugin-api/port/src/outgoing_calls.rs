@@ -27,13 +27,14 @@ pub(crate) enum NotBegun {
 }
 
 impl OutgoingCalls {
-    /// Notes that one was begun, if fewer than `most` are open; what is returned tells when it is cancelled.
+    /// Notes that one was begun, if fewer than `most` are open, which is asked while none begins or ends; what is returned tells when it
+    /// is cancelled.
     ///
     /// # Errors
     /// It was not begun.
-    pub(crate) fn begin(&self, id: u64, most: usize) -> Result<AbortRegistration, NotBegun> {
+    pub(crate) fn begin(&self, id: u64, most: impl FnOnce() -> usize) -> Result<AbortRegistration, NotBegun> {
         let mut open = self.open();
-        if open.len() >= most {
+        if open.len() >= most() {
             return Err(NotBegun::TooMany);
         }
         let Entry::Vacant(place) = open.entry(id) else { return Err(NotBegun::Repeated) };
@@ -49,9 +50,11 @@ impl OutgoingCalls {
         }
     }
 
-    /// Notes that one is over; on behalf of which of the host's requests it was.
-    pub(crate) fn end(&self, id: u64) -> Option<u64> {
-        self.open().remove(&id)?.parent
+    /// Notes that one is over, and does `with` while none begins; on behalf of which of the host's requests it was.
+    pub(crate) fn end(&self, id: u64, with: impl FnOnce()) -> Option<u64> {
+        let mut open = self.open();
+        with();
+        open.remove(&id)?.parent
     }
 
     /// Cancels those with these numbers, as far as they are not over.
@@ -75,5 +78,35 @@ impl OutgoingCalls {
 
     fn open(&self) -> MutexGuard<'_, HashMap<u64, Open>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    /// An answer that is not read counts as one that is open.
+    #[test]
+    fn no_more_begin_than_may_be_open_while_others_are_answered() {
+        const MOST: usize = 8;
+        for _ in 0..500 {
+            let (calls, answers) = (OutgoingCalls::default(), AtomicUsize::new(0));
+            let most = || MOST - answers.load(Ordering::Relaxed);
+            let begun = thread::scope(|scope| {
+                scope.spawn(|| {
+                    while answers.load(Ordering::Relaxed) < MOST {
+                        let open = calls.open().keys().next().copied();
+                        if let Some(id) = open {
+                            calls.end(id, || drop(answers.fetch_add(1, Ordering::Relaxed)));
+                        }
+                    }
+                });
+                (0..10 * MOST as u64).filter(|id| calls.begin(*id, most).is_ok()).count()
+            });
+            assert_eq!(begun, MOST);
+        }
     }
 }

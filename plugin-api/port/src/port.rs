@@ -147,10 +147,15 @@ impl Port {
         )));
     }
 
-    /// Answers a request of the app's own.
-    pub fn answer(&self, answer: &impl Serialize, transfer: Vec<Buffer>) {
-        self.answers.fetch_add(1, Ordering::Relaxed);
+    /// Ends a request of the app's own with its answer.
+    pub fn answer_call(&self, id: u64, answer: &impl Serialize, transfer: Vec<Buffer>) {
+        // At once: else it would count neither as open nor as answered for a moment, and one more than allowed could begin.
+        self.over(id, || self.count_answer());
         self.push(Item::Answer(message(to_json(answer), transfer)));
+    }
+
+    fn count_answer(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Notes which requests the worker has taken until now.
@@ -349,7 +354,8 @@ impl Port {
     /// Answers a request of the app's own that is not begun; one whose app takes no answers ends the port.
     fn refuse_call(&self, id: u64, error: ErrorObject<'_>) {
         if self.answers.load(Ordering::Relaxed) < self.limits.calls.saturating_mul(2) {
-            self.answer(&Response::error(id, error), Vec::new());
+            self.count_answer();
+            self.push(Item::Answer(message(to_json(&Response::error(id, error)), Vec::new())));
         } else if !self.is_closed() {
             log::error!(
                 "{}: closing the port of a worker that makes calls without reading the responses (max_calls = {})",
@@ -363,7 +369,7 @@ impl Port {
     fn begin_call(&self, id: u64, request: CallRequest) {
         let Some(port) = self.this.upgrade() else { return };
         self.transport.settle();
-        let most = self.limits.calls.saturating_sub(self.answers.load(Ordering::Relaxed));
+        let most = || self.limits.calls.saturating_sub(self.answers.load(Ordering::Relaxed));
         let cancelled = match self.calls.begin(id, most) {
             Ok(cancelled) => cancelled,
             Err(why) => {
@@ -402,9 +408,13 @@ impl Port {
         })?
     }
 
-    /// Notes that a request of the app's own is over.
+    /// Ends a request of the app's own without an answer.
     pub fn end_call(&self, id: u64) {
-        if let Some(parent) = self.calls.end(id) {
+        self.over(id, || ());
+    }
+
+    fn over(&self, id: u64, with: impl FnOnce()) {
+        if let Some(parent) = self.calls.end(id, with) {
             self.with_pending(|pending| {
                 if let Some(Pending { calls, .. }) = pending.get_mut(&parent) {
                     calls.retain(|call| *call != id);

@@ -29,6 +29,9 @@ use crate::observe::unix_time::now_ms;
 /// How often the host looks whether its presence has changed.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// For how long it reports what it sees each time that it looks, after a record has changed: someone who deploys waits for it.
+const ATTENTION: Duration = Duration::from_secs(30);
+
 /// A host in its fleet. What the hosts of the fleet are to do is in the records of apps; this one does its part whenever it sees
 /// one, and again whenever it has connected.
 pub(super) struct Agent {
@@ -52,6 +55,8 @@ pub(super) struct Agent {
     announced: Option<u64>,
     /// Whether something happened to a record that the host has not reported yet. Someone who deploys waits for that.
     is_news: bool,
+    /// When a record has changed last.
+    changed: Option<Instant>,
     waiting: VecDeque<String>,
     busy: HashSet<String>,
 }
@@ -77,6 +82,7 @@ impl Agent {
             seen: 0,
             announced: None,
             is_news: false,
+            changed: None,
             waiting: VecDeque::new(),
             busy: HashSet::new(),
         }
@@ -246,6 +252,7 @@ impl Agent {
         if is_known && (is_refused || self.handled.get(&app) == Some(&revision)) {
             return;
         }
+        self.changed = Some(Instant::now());
         self.records.insert(app.clone(), (record, revision));
         if !self.busy.contains(&app) && !self.waiting.contains(&app) {
             self.waiting.push_back(app);
@@ -299,7 +306,8 @@ impl Agent {
     /// Sends the presence of this host, if it has changed or was sent long ago.
     async fn announce(&mut self, fleet: &Fleet, announced: &mut Announced) -> Result<(), FleetError> {
         let since = announced.presence.as_ref().map(|(_, at, _)| at.elapsed());
-        if since.is_some_and(|since| since < ANNOUNCE_PAUSE) && !self.is_news {
+        let is_awaited = self.is_news || self.changed.is_some_and(|at| at.elapsed() < ATTENTION);
+        if since.is_some_and(|since| since < ANNOUNCE_PAUSE) && !is_awaited {
             return Ok(());
         }
         self.is_news = false;

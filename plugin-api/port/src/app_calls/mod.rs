@@ -94,12 +94,11 @@ impl Caller {
 
     fn deliver(&self, delivery: Delivery) {
         let Self { port, id } = self;
-        port.end_call(*id);
         match delivery {
             Ok((result, buffer)) => {
-                port.answer(&Response::result(*id, result), buffer.into_iter().collect());
+                port.answer_call(*id, &Response::result(*id, result), buffer.into_iter().collect());
             }
-            Err(error) => port.answer(&Response::error(*id, error), Vec::new()),
+            Err(error) => port.answer_call(*id, &Response::error(*id, error), Vec::new()),
         }
     }
 

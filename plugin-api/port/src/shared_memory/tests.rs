@@ -39,8 +39,7 @@ impl Warnings for Outside {
 impl CallSink for Outside {
     fn accept(&self, call: OutgoingCall) {
         self.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        call.port.answer(&Response::result(call.id, "called"), Vec::new());
-        call.port.end_call(call.id);
+        call.port.answer_call(call.id, &Response::result(call.id, "called"), Vec::new());
     }
 }
 

@@ -134,7 +134,7 @@ fn a_library_that_was_changed_in_the_object_store_is_refused() {
         let chunks = format!("$O.atoll-default-libraries.C.{}", info.nuid);
         let stream = context.get_stream("OBJ_atoll-default-libraries").await.unwrap();
         stream.purge().filter(&chunks).await.unwrap();
-        for piece in vec![0; info.size].chunks(512 << 10) {
+        for piece in vec![0; info.size].chunks(info.size.div_ceil(info.chunks)) {
             context.publish(chunks.clone(), piece.to_vec().into()).await.unwrap().await.unwrap();
         }
         (store, library)

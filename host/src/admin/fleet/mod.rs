@@ -2,6 +2,7 @@
 
 #[cfg(feature = "fleet")]
 mod agent;
+#[cfg(feature = "fleet")]
 mod announced;
 pub(super) mod api;
 #[cfg(feature = "fleet")]
